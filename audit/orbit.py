@@ -1,0 +1,184 @@
+"""Ask a classifier about every exact symmetry of every image, and measure how far answers move."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import GridSymmetry
+
+Classifier = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From images uint8 [N, C, H, W] to logits float32 [N, K]."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images classified so far and the number in all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Orbit:
+    """The answers to the orbits of N images under G grid symmetries.
+
+    Attributes
+    ----------
+    elements
+        The symmetries, identity first.
+    logits : float32 [G, N, K]
+    repeat_deviation
+        Largest change of a logit when the same batches were classified once more.
+    regrouped_deviation
+        Largest change of a logit when the same images came in other batches: smaller ones, with
+        other neighbours.
+    """
+
+    elements: tuple[GridSymmetry, ...]
+    logits: NDArray[np.float32]
+    repeat_deviation: float
+    regrouped_deviation: float
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """The most likely class, int64 [G, N]."""
+        labels: NDArray[np.int64] = self.logits.argmax(axis=-1)
+        return labels
+
+    @cached_property
+    def label_changed(self) -> NDArray[np.bool_]:
+        """Whether an element gives another label than the identity, bool [G, N]."""
+        changed: NDArray[np.bool_] = self.labels != self.labels[0]
+        return changed
+
+    @cached_property
+    def logit_deviation(self) -> NDArray[np.float64]:
+        """Largest distance of a logit from that of the identity, float64 [G, N]."""
+        return np.stack([_distance(logits, self.logits[0]) for logits in self.logits])
+
+    @cached_property
+    def probability_deviation(self) -> NDArray[np.float64]:
+        """Largest distance of a probability from that of the identity, float64 [G, N]."""
+        upright = softmax(self.logits[0])
+        return np.stack([_distance(softmax(logits), upright) for logits in self.logits])
+
+    @cached_property
+    def largest_logit(self) -> float:
+        """Largest magnitude of a logit: what deviations are relative to."""
+        return float(np.abs(self.logits).max())
+
+    def relative(self, deviation: float) -> float:
+        """A deviation of logits as a part of the largest logit."""
+        return deviation / self.largest_logit if self.largest_logit > 0 else deviation
+
+
+def evaluate_orbit(
+    classify: Classifier,
+    images: NDArray[np.uint8],
+    elements: Sequence[GridSymmetry],
+    *,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Orbit:
+    """Classify every image under every element, and the upright ones twice more for the noise.
+
+    Parameters
+    ----------
+    classify
+        From uint8 [N, C, H, W] to logits float32 [N, K].
+    images : uint8 [N, C, H, W]
+    elements
+        Grid symmetries, identity first.
+    batch_size
+        The most images that are handed over at once (two where it is one, to give it a neighbour).
+    progress
+        Called after each batch.
+
+    Raises
+    ------
+    ValueError
+        If the batch size is not positive, an element changes the shape of the images, or the
+        classifier answers with anything but finite logits [N, K] with K >= 2.
+    """
+    if batch_size < 1:
+        raise ValueError(f"The batch size is {batch_size}; 1 and more is accepted.")
+    if any(g(images).shape != images.shape for g in elements):
+        raise ValueError(
+            f"The images have shape {images.shape}; square images are accepted under quarter turns."
+        )
+    count = len(images)
+    batches = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
+    regrouped = _other_batches(count, batch_size)
+    total = (len(elements) + 1) * count + sum(map(len, regrouped))
+    ask = _Questioner(classify, total, progress)
+
+    logits = np.stack(
+        [np.concatenate([ask(g(images[batch])) for batch in batches]) for g in elements]
+    )
+    upright = logits[0]
+    repeat = max(_distance(ask(images[b]), upright[b]).max() for b in batches)
+    other = max(_distance(ask(images[b]), upright[b]).max() for b in regrouped)
+    return Orbit(tuple(elements), logits, float(repeat), float(other))
+
+
+def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classifier:
+    """The average of a classifier's logits over a group: an exactly invariant classifier.
+
+    A turned image permutes the summands. They are sorted before they are added, so the sum does
+    not depend on that permutation, not even in its rounding.
+    """
+    group = tuple(elements)
+
+    def average(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = np.stack([classify(np.ascontiguousarray(g(images))) for g in group])
+        mean: NDArray[np.float64] = np.sort(logits, axis=0).mean(axis=0, dtype=np.float64)
+        return mean.astype(np.float32)
+
+    return average
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities over the last axis, computed in float64."""
+    exact = logits.astype(np.float64)
+    powers = np.exp(exact - exact.max(axis=-1, keepdims=True))
+    probabilities: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+class _Questioner:
+    """Hands batches to a classifier, checks its answers and reports the progress."""
+
+    def __init__(self, classify: Classifier, total: int, progress: Progress | None) -> None:
+        self._classify = classify
+        self._total = total
+        self._progress = progress
+        self._done = 0
+
+    def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = self._classify(np.ascontiguousarray(batch))
+        if logits.ndim != 2 or len(logits) != len(batch) or logits.shape[1] < 2:
+            raise ValueError(
+                f"The classifier answers {len(batch)} images with shape {logits.shape}; "
+                "logits [N, K] with K >= 2 are accepted."
+            )
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                "The classifier answers with NaN or infinity; finite logits are accepted."
+            )
+        self._done += len(batch)
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+        return logits
+
+
+def _other_batches(count: int, batch_size: int) -> list[NDArray[np.int64]]:
+    """Every image in a batch of another size (half, or two instead of one), among other images.
+
+    Neighbours come from all over the set, and a batch that runs short repeats its own.
+    """
+    size = min(batch_size, count) // 2 or 2
+    batches = -(-count // size)
+    return [np.resize(np.arange(start, count, batches), size) for start in range(batches)]
+
+
+def _distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    distance: NDArray[np.float64] = np.abs(a.astype(np.float64) - b).max(axis=-1)
+    return distance

@@ -1,0 +1,86 @@
+"""An audit from end to end: classify the orbits, measure, judge, report."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.audit_set import AuditSet
+from audit.figures import noise_floor, orbit_figures, worst_images
+from audit.orbit import Classifier, Progress, evaluate_orbit
+from audit.report import DataIdentity, ModelIdentity, Report, SelfTest, Thresholds
+from audit.verdict import judge
+from imaging import GridSymmetry, grid_symmetries
+
+_WORST = 10
+
+
+def run_audit(
+    classify: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    *,
+    group: str,
+    thresholds: Thresholds,
+    model: ModelIdentity,
+    source: str,
+    self_test: SelfTest | None = None,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure how far a classifier is invariant under the exact symmetries of a group.
+
+    Parameters
+    ----------
+    classify
+        From uint8 [N, C, H, W] to logits float32 [N, K].
+    images : uint8 [N, C, H, W]
+        Images that already have the model's input size.
+    labels : int64 [N], or None
+        What they show, for the accuracy.
+    group
+        The group to try, `"C4"` or `"D4"` for instance; not necessarily the model's own.
+    thresholds
+        What is asked.
+    model, source
+        What is audited, and where the images come from; they are only reported.
+    self_test
+        The outcome of `audit.self_test` on the same model; a failed one forbids a verdict.
+    batch_size
+        The most images that are classified at once.
+    progress
+        Called with the images classified so far and in all.
+
+    Raises
+    ------
+    ValueError
+        If the images, the labels, the group or the classifier's answers are not as described.
+    """
+    audit_set = AuditSet(images, labels)
+    orbit = evaluate_orbit(
+        classify, images, audited_elements(group), batch_size=batch_size, progress=progress
+    )
+    figures = orbit_figures(orbit, labels, thresholds.confidence)
+    floor = noise_floor(orbit)
+    judgement = judge(figures, floor, thresholds, self_test)
+    return Report(
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        group=group,
+        model=model,
+        data=DataIdentity(source=source, count=len(images), sha256=audit_set.sha256()),
+        thresholds=thresholds,
+        noise_floor=floor,
+        figures=figures,
+        worst=worst_images(orbit, _WORST),
+        self_test=self_test,
+    )
+
+
+def audited_elements(group: str) -> tuple[GridSymmetry, ...]:
+    """The grid symmetries of a group; ValueError if only the identity is one, or it is unknown."""
+    elements = grid_symmetries(group)
+    if len(elements) == 1:
+        raise ValueError(
+            f"The group {group!r} turns no image exactly, so that every model would pass; a group "
+            "with grid symmetries, as 'C4' or 'D4', is accepted."
+        )
+    return elements

@@ -1,0 +1,202 @@
+"""The schema of an audit's report. Equal inputs give equal JSON: nothing in it depends on time."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from audit.statistics import Interval
+
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+Precision = Literal["fp32", "fp16", "int8", "integer"]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Value(BaseModel):
+    """A frozen record that refuses unknown fields and writes valid JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelIdentity(Value):
+    """Which model version was audited."""
+
+    name: str
+    version: Annotated[int, Field(ge=1)]
+    sha256: Sha256
+    group: str
+    precision: Precision
+
+
+class DataIdentity(Value):
+    """Which images it was audited on; `sha256` is that of the set as an audit set's file."""
+
+    source: str
+    count: int
+    sha256: Sha256
+
+
+class Thresholds(Value):
+    """What is asked of a model.
+
+    Attributes
+    ----------
+    agreement
+        The part of all images that must keep their label on their whole orbit.
+    confidence
+        Of the interval of that part.
+    logit_tolerance
+        How far a logit may move, relative to the largest logit. A turned image makes float32 sums
+        run in another order, which moves them by about 1e-6; integer sums do not move at all.
+        What is not invariant moves by 1e-2 and more. The default lies between.
+    """
+
+    agreement: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    logit_tolerance: Annotated[float, Field(ge=0)] = 1e-4
+
+
+class NoiseFloor(Value):
+    """How far logits move when nothing was turned.
+
+    Attributes
+    ----------
+    repeat
+        Largest change of a logit between two runs over the same batches.
+    regrouped
+        Largest change of a logit when the same images come in other batches.
+    relative
+        The larger of the two, relative to the largest logit.
+    """
+
+    repeat: float
+    regrouped: float
+    relative: float
+
+
+class Accuracy(Value):
+    """How many upright images get the label they should."""
+
+    correct: int
+    count: int
+    interval: Interval
+
+
+class ElementFigures(Value):
+    """What one element of the group changes."""
+
+    element: str
+    changed_labels: int
+    max_logit_deviation: float
+    max_probability_deviation: float
+
+
+class Figures(Value):
+    """What was measured. The image is the sampling unit, not the turned image.
+
+    Attributes
+    ----------
+    images
+        Number of images.
+    agreeing_images
+        Images whose label is the same under all elements.
+    label_agreement, agreement_interval
+        Their part, and its Clopper-Pearson interval.
+    max_logit_deviation, relative_logit_deviation
+        Largest distance of a logit from that of the upright image; relative to `largest_logit`.
+    max_probability_deviation
+        The same of probabilities.
+    largest_logit
+        Largest magnitude of a logit.
+    label_entropy
+        Of the labels of the upright images, in bits: a constant classifier agrees with itself.
+    accuracy
+        None when no labels were given.
+    elements
+        The figures of each element but the identity.
+    """
+
+    images: int
+    agreeing_images: int
+    label_agreement: float
+    agreement_interval: Interval
+    max_logit_deviation: float
+    relative_logit_deviation: float
+    max_probability_deviation: float
+    largest_logit: float
+    label_entropy: float
+    accuracy: Accuracy | None
+    elements: tuple[ElementFigures, ...]
+
+
+class WorstImage(Value):
+    """An image that moved far, under the element that moved it most.
+
+    Attributes
+    ----------
+    index
+        Its place in the set.
+    element
+        A changed label counts for more than any deviation.
+    label, turned_label
+        Class indices of the upright and of the turned image.
+    logit_deviation
+        Largest change of a logit.
+    margin
+        Distance of the two largest logits of the upright image.
+    """
+
+    index: int
+    element: str
+    label: int
+    turned_label: int
+    logit_deviation: float
+    margin: float
+
+
+class SelfTest(Value):
+    """The procedure tried on two classifiers whose verdict is known beforehand.
+
+    Attributes
+    ----------
+    images
+        Number of images it was tried on.
+    mutant
+        Verdict on the model with one weight changed; FAIL is right.
+    twin
+        Verdict on the model averaged over the group; FAIL is wrong.
+    """
+
+    images: int
+    mutant: Verdict
+    twin: Verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether both verdicts are right."""
+        return self.mutant == "FAIL" and self.twin != "FAIL"
+
+
+class Report(Value):
+    """The outcome of an audit.
+
+    Attributes
+    ----------
+    verdict
+        PASS, FAIL, or INCONCLUSIVE when the images cannot decide.
+    reasons
+        One sentence for everything that led to it.
+    group
+        The group whose grid symmetries were tried.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    schema_version: Literal[1] = 1
+    group: str
+    model: ModelIdentity
+    data: DataIdentity
+    thresholds: Thresholds
+    noise_floor: NoiseFloor
+    figures: Figures
+    worst: tuple[WorstImage, ...]
+    self_test: SelfTest | None

@@ -1,0 +1,77 @@
+"""Intervals and entropy: what a number of images can and cannot show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+_MOST_TRIALS = 10**7
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A closed interval of proportions."""
+
+    low: float
+    high: float
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
+    """The exact two-sided interval of a binomial proportion.
+
+    It covers the true proportion with at least the given confidence, whatever that proportion is.
+
+    Raises
+    ------
+    ValueError
+        If there are no trials, or more successes than trials.
+
+    References
+    ----------
+    C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404; in terms of the beta distribution,
+    as in L. D. Brown et al., Statistical Science 16 (2001) 101, section 4.2.1.
+    """
+    if not (trials >= 1 and 0 <= successes <= trials):
+        raise ValueError(
+            f"There are {successes} successes in {trials} trials; 0 to N successes in N >= 1 "
+            "trials are accepted."
+        )
+    return _interval(successes, trials, confidence)
+
+
+def trials_to_settle(
+    successes: int, trials: int, threshold: float, confidence: float
+) -> int | None:
+    """How many trials, at the observed rate, put the whole interval on one side of a threshold.
+
+    None when ten million are not enough.
+    """
+    rate = successes / trials
+
+    def settled(count: int) -> bool:
+        interval = _interval(rate * count, count, confidence)
+        return interval.low >= threshold or interval.high < threshold
+
+    low, high = 0, trials
+    while not settled(high):
+        low, high = high, 2 * high
+        if high > _MOST_TRIALS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if settled(middle) else (middle, high)
+    return high
+
+
+def label_entropy(labels: NDArray[np.int64]) -> float:
+    """Shannon entropy, in bits, of the labels int64 [N]; 0 when all are the same."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return float(np.sum(counts / labels.size * np.log2(labels.size / counts)))
+
+
+def _interval(successes: float, trials: int, confidence: float) -> Interval:
+    tail, failures = (1 - confidence) / 2, trials - successes
+    low = float(betaincinv(successes, failures + 1, tail)) if successes > 0 else 0.0
+    high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures > 0 else 1.0
+    return Interval(low, high)

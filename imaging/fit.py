@@ -1,0 +1,187 @@
+"""Fit an image to a model's square input, so that fitting commutes bit for bit with the symmetries
+of the square.
+
+An ordinary resizer rounds to 8 bits between its two passes, so the order of the passes shows and a
+rotated image gets other pixels. Here both passes are sums of integers, held in float64 below 2**53
+where every product and every partial sum is exact in any order, and there is one rounding, at the
+end. The weights are integers that a mirror image leaves as they are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_SIDE = 2**16
+"""Largest side of an image or an input, in pixels. It keeps the integers of `_weights` in int64."""
+
+_HALF = 2**21
+# The weights of one output pixel along one axis sum to _UNIT, so no partial sum of the two passes
+# exceeds 255 * _UNIT**2 < 2**52. As a power of two it also divides without an error.
+_UNIT = 2 * _HALF
+
+# So many output pixels share one matrix product: narrow enough to skip most of the zeros outside
+# the filter's support, wide enough for BLAS to pay.
+_BLOCK = 16
+
+FitMode = Literal["pad", "crop"]
+
+
+@dataclass(frozen=True)
+class FitPolicy:
+    """How an image of any size becomes a square input.
+
+    Attributes
+    ----------
+    size
+        Side of the input in pixels.
+    mode
+        `"pad"` shows the whole image and fills the rest of the square; `"crop"` shows the largest
+        square in the middle of the image.
+    fill
+        Grey level, 0 to 255, of what lies outside the image.
+
+    Raises
+    ------
+    ValueError
+        If one of them is out of its range.
+    """
+
+    size: int
+    mode: FitMode = "pad"
+    fill: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= MAX_SIDE:
+            raise ValueError(f"The input size is {self.size}; 1 to {MAX_SIDE} is accepted.")
+        if self.mode not in get_args(FitMode):
+            raise ValueError(f"The fit mode is {self.mode!r}; 'pad' and 'crop' are accepted.")
+        if not 0 <= self.fill <= 255:
+            raise ValueError(f"The fill is {self.fill}; a grey level from 0 to 255 is accepted.")
+
+
+def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
+    """Resize an image to the square input of a model.
+
+    The filter is the antialiased triangle (bilinear interpolation whose support grows with the
+    reduction), over the square window around the image's centre. For every symmetry `g` of the
+    square, `fit(g(image), policy)` equals `g(fit(image, policy))` bit for bit, and an image that
+    has the right size already comes back as it is.
+
+    Parameters
+    ----------
+    image : uint8 [C, H, W]
+    policy
+        The input's size, and what becomes of an image that is not square.
+
+    Returns
+    -------
+    uint8 [C, size, size]
+
+    Raises
+    ------
+    ValueError
+        If the image is not a uint8 array [C, H, W] with sides of 1 to 65536 pixels.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3:
+        raise ValueError(
+            f"The image is {image.dtype} of shape {image.shape}; uint8 [C, H, W] is accepted."
+        )
+    _, height, width = image.shape
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise ValueError(
+            f"The image has {width} x {height} pixels; sides of 1 to {MAX_SIDE} are accepted."
+        )
+    if height == width == policy.size:
+        return image
+
+    window = max(height, width) if policy.mode == "pad" else min(height, width)
+    rows = _axis(height, window, policy.size)
+    columns = _axis(width, window, policy.size)
+    outside = float(_UNIT**2) - np.outer(rows.inside, columns.inside)
+    total = _apply_both(rows, columns, image) + policy.fill * outside
+    # Never negative and at most 255 * _UNIT**2, so truncation rounds down and nothing overflows.
+    return (total / float(_UNIT**2) + 0.5).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The weights, float64 [inputs, outputs], of a run of output pixels."""
+
+    inputs: slice
+    outputs: slice
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The linear map of one axis, and the weight in `_UNIT`s that falls inside the image."""
+
+    blocks: tuple[_Block, ...]
+    inside: NDArray[np.float64]
+
+    def apply(self, x: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map the last axis."""
+        y = np.empty((*x.shape[:-1], len(self.inside)))
+        for block in self.blocks:
+            y[..., block.outputs] = x[..., block.inputs] @ block.weights
+        return y
+
+
+def _apply_both(rows: _Axis, columns: _Axis, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Map both axes, the longer one first: what lies in between stays small."""
+    _, height, width = image.shape
+    if height > width:
+        return columns.apply(rows.apply(image.swapaxes(1, 2)).swapaxes(1, 2))
+    return rows.apply(columns.apply(image).swapaxes(1, 2)).swapaxes(1, 2)
+
+
+@lru_cache(maxsize=32)
+def _axis(length: int, window: int, size: int) -> _Axis:
+    first, weights = _weights(length, window, size)
+    index = first[:, None] + np.arange(weights.shape[1])
+    weights[(index < 0) | (index >= length)] = 0
+    blocks = tuple(_blocks(first, weights, length))
+    return _Axis(blocks, weights.sum(axis=1).astype(np.float64))
+
+
+def _blocks(first: NDArray[np.int64], weights: NDArray[np.int64], length: int) -> Iterator[_Block]:
+    size, taps = weights.shape
+    for start in range(0, size, _BLOCK):
+        stop = min(start + _BLOCK, size)
+        low = int(first[start])
+        dense = np.zeros((int(first[stop - 1]) + taps - low, stop - start))
+        for o in range(start, stop):
+            top = int(first[o]) - low
+            dense[top : top + taps, o - start] = weights[o]
+        left, right = np.clip([low, low + len(dense)], 0, length).tolist()
+        yield _Block(slice(left, right), slice(start, stop), dense[left - low : right - low])
+
+
+def _weights(length: int, window: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The integer filter of one axis: the first pixel [size] and the weights [size, taps].
+
+    The window, `window` pixels long, lies centred on the image. Output pixel o weighs input pixel
+    i by the triangle around o's centre times the part of i that lies in the window (pixels outside
+    the image count here as well), scaled so that each row sums to `_UNIT`.
+
+    All lengths are counted in units of 1 / (2 * size) pixel, which makes every quantity an integer.
+    """
+    centre = (length - window) * size + (2 * np.arange(size, dtype=np.int64) + 1) * window
+    radius = 2 * max(window, size)
+    first = (centre - radius - size) // (2 * size)
+    index = first[:, None] + np.arange(radius // size + 3)
+    triangle = np.maximum(radius - np.abs((2 * index + 1) * size - centre[:, None]), 0)
+    # Twice the length of [i, i + 1] that lies in the window: 0, 1 or 2.
+    overlap = np.minimum(2 * index + 2, length + window) - np.maximum(2 * index, length - window)
+    prefix = np.cumsum(triangle * np.clip(overlap, 0, 2), axis=1)
+
+    # Scale the prefix sums, not the weights, and the rows sum to _UNIT by themselves. Rounding
+    # down plus rounding up is odd under s -> total - s, so a row that is read from its other end
+    # gets the same integers: that is what makes the whole map commute with mirror images.
+    numerator, total = _HALF * prefix, prefix[:, -1:]
+    scaled = numerator // total - (-numerator // total)
+    return first, np.diff(scaled, axis=1, prepend=0)

@@ -1,0 +1,78 @@
+"""The symmetries of a square pixel grid, as exact operations on arrays."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+_GROUP_NAME = re.compile(r"(?P<family>[CD])(?P<order>[1-9][0-9]{0,3})")
+
+
+@dataclass(frozen=True, order=True)
+class GridSymmetry:
+    """An element `r^k f^m` of D4: mirror left to right `m` times, then turn by `k` quarters.
+
+    `rot90` is counterclockwise. `g @ h` is the product, `(g @ h)(x) == g(h(x))`.
+    """
+
+    mirrored: bool
+    quarter_turns: int
+
+    def __post_init__(self) -> None:
+        if self.quarter_turns not in range(4):
+            raise ValueError(f"quarter_turns is {self.quarter_turns}; 0, 1, 2 and 3 are accepted.")
+
+    def __call__(self, array: NDArray[_Scalar]) -> NDArray[_Scalar]:
+        """Act on the last two axes, `x -> rot90^k(flip_lr^m(x))`; the answer is a view."""
+        upright = np.flip(array, axis=-1) if self.mirrored else array
+        return np.rot90(upright, self.quarter_turns, axes=(-2, -1))
+
+    def __matmul__(self, other: "GridSymmetry") -> "GridSymmetry":
+        # f r = r^-1 f: a mirror turns the rotation that stands to its right around.
+        turns = -other.quarter_turns if self.mirrored else other.quarter_turns
+        return GridSymmetry(self.mirrored ^ other.mirrored, (self.quarter_turns + turns) % 4)
+
+    def inverse(self) -> "GridSymmetry":
+        """The element `h` with `h @ self == self @ h == identity`."""
+        turns = self.quarter_turns if self.mirrored else -self.quarter_turns % 4
+        return GridSymmetry(self.mirrored, turns)
+
+    @property
+    def name(self) -> str:
+        """The steps in the order in which they are taken: `identity`, `r90`, `m`, `m r90`, ..."""
+        steps = ["m"] if self.mirrored else []
+        if self.quarter_turns:
+            steps.append(f"r{90 * self.quarter_turns}")
+        return " ".join(steps) or "identity"
+
+
+def grid_symmetries(group: str) -> tuple[GridSymmetry, ...]:
+    """The elements of a group that map the square pixel grid onto itself, identity first.
+
+    Parameters
+    ----------
+    group
+        `"trivial"`; `"C<n>"`, the rotations by multiples of 360/n degrees, of which those by
+        multiples of 360/gcd(n, 4) are exact; or `"D<n>"`, which adds the mirror images.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of these.
+    """
+    if group == "trivial":
+        return grid_symmetries("C1")
+    match = _GROUP_NAME.fullmatch(group)
+    if match is None:
+        raise ValueError(
+            f"There is no group {group!r}; 'trivial', 'C<n>' and 'D<n>' (as 'C4', 'D4') are "
+            "accepted."
+        )
+    step = 4 // math.gcd(int(match["order"]), 4)
+    mirrors = (False, True) if match["family"] == "D" else (False,)
+    return tuple(GridSymmetry(m, k) for m in mirrors for k in range(0, 4, step))

@@ -1,0 +1,114 @@
+"""A training run's folder: what is trained, its state after each epoch, and its outcome.
+
+``run.json`` says what is trained; ``checkpoint.pt`` is the state to resume from; ``metrics.jsonl``
+has a line an epoch; ``weights.safetensors`` and ``result.json`` appear at the end. Every file is
+written aside and renamed, so that an interruption loses at most one epoch.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load_file, save_file
+
+from models.networks import Network, NetworkSpec
+from models.training import Recipe, Training
+
+
+class RunInfo(BaseModel):
+    """What a run trains, on what, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: NetworkSpec
+    recipe: Recipe
+    data_set: str
+    data_sha256: str
+    data_licence: str
+    classes: tuple[str, ...]
+
+
+class Result(BaseModel):
+    """The outcome on the test set, which is looked at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    test_error_percent: float
+    test_count: int
+
+
+class Run:
+    """One run's folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another run, or a file of it cannot be read.
+    """
+
+    def __init__(self, folder: Path, info: RunInfo) -> None:
+        self.folder, self.info = folder, info
+
+    @classmethod
+    def begin(cls, folder: Path, info: RunInfo, *, resume: bool) -> "Run":
+        """Make the folder; with ``resume`` an earlier run of the very same kind goes on."""
+        if (folder / "run.json").exists():
+            if not resume:
+                raise ValueError(f"{folder} holds a run already; --resume goes on with it.")
+            if cls.open(folder).info != info:
+                raise ValueError(f"{folder} holds a run of another network, recipe or data set.")
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "run.json", lambda path: path.write_text(info.model_dump_json(indent=2)))
+        return cls(folder, info)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Open a run for reading."""
+        path = folder / "run.json"
+        if not path.exists():
+            raise ValueError(f"{folder} is not the folder of a run: it has no run.json.")
+        try:
+            return cls(folder, RunInfo.model_validate_json(path.read_text()))
+        except ValidationError as error:
+            raise ValueError(
+                f"{path} does not describe a run: {error.errors()[0]['msg']}."
+            ) from None
+
+    def training(self) -> Training:
+        """Return the run's training as its last complete epoch left it."""
+        training = Training(self.info.network, self.info.recipe)
+        if (self.folder / "checkpoint.pt").exists():
+            training.load_state_dict(torch.load(self.folder / "checkpoint.pt", weights_only=True))
+        return training
+
+    def record(self, training: Training) -> None:
+        """Keep the state and the metrics of the epoch that just ended."""
+        _write(self.folder / "checkpoint.pt", lambda path: torch.save(training.state_dict(), path))
+        lines = "".join(f"{epoch.model_dump_json()}\n" for epoch in training.history)
+        _write(self.folder / "metrics.jsonl", lambda path: path.write_text(lines))
+
+    def finish(self, network: Network, result: Result) -> None:
+        """Keep the trained weights and their error on the test set."""
+        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        _write(self.folder / "weights.safetensors", lambda path: save_file(weights, path))
+        _write(self.folder / "result.json", lambda path: path.write_text(result.model_dump_json()))
+
+    def network(self) -> Network:
+        """Return the trained network, ready to be evaluated."""
+        path = self.folder / "weights.safetensors"
+        if not path.exists():
+            raise ValueError(f"{self.folder} has no weights yet; finish it with --resume.")
+        network = Network(self.info.network)
+        network.load_state_dict(load_file(path))
+        return network.eval()
+
+    def result(self) -> Result:
+        """Return the outcome on the test set."""
+        return Result.model_validate_json((self.folder / "result.json").read_text())
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    write(partial)
+    partial.replace(path)

@@ -1,0 +1,23 @@
+"""A named set of labelled images, split into those to train and those to test."""
+
+from dataclasses import dataclass
+
+from models.datasets.split import Split
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What a training run needs to know of its data.
+
+    Attributes
+    ----------
+    sha256
+        The digest of training images followed by test images, as ``Split.digest`` defines it.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    licence: str
+    sha256: str
+    train: Split
+    test: Split

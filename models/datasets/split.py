@@ -1,0 +1,49 @@
+"""A labelled set of images as arrays, its digest and its file."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 ``[N, C, H, W]`` and labels int64 ``[N]``."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: slice) -> "Split":
+        return Split(self.images[rows], self.labels[rows])
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the images' and then the labels' bytes (int64, little endian)."""
+        sha = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        sha.update(np.ascontiguousarray(self.labels, "<i8").data)
+        return sha.hexdigest()
+
+
+def save(split: Split, path: Path) -> None:
+    """Write ``split`` as an npz file, complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, images=split.images, labels=split.labels)
+    partial.replace(path)
+
+
+def load(path: Path) -> Split:
+    """Read what ``save`` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        return Split(arrays["images"], arrays["labels"])

@@ -1,0 +1,52 @@
+"""The networks that ship with the project: what `orbitserve train NAME` trains."""
+
+from dataclasses import dataclass
+
+from models.augmentation import Augmentation
+from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec
+from models.training import Recipe
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network and its recipe on rotated MNIST."""
+
+    network: NetworkSpec
+    recipe: Recipe
+
+
+def _layers(channels: int) -> tuple[LayerSpec, ...]:
+    """28 pixels -> 24 -> 12 -> 6 -> 4 -> 1: every step obeys the size rule."""
+    return (
+        Convolution(channels=channels // 2, kernel=5),
+        MaxPooling(kernel=2, stride=2),
+        Convolution(channels=channels, kernel=3, padding=1),
+        Convolution(channels=channels, kernel=3, padding=1),
+        MaxPooling(kernel=2, stride=2),
+        Convolution(channels=channels, kernel=3, padding=1),
+        Convolution(channels=channels, kernel=3),
+        Convolution(channels=channels, kernel=4),
+    )
+
+
+def _rotmnist(group: str, channels: int) -> Preset:
+    return Preset(
+        NetworkSpec(
+            group=group,
+            size=28,
+            classes=10,
+            mean=0.13,
+            deviation=0.3,
+            layers=_layers(channels),
+            dropout=0.2,
+        ),
+        Recipe(epochs=60, augmentation=Augmentation(degrees=180)),
+    )
+
+
+# A group convolution of C fields has |G| C^2 k^2 free values, a plain one of C channels C^2 k^2:
+# with twice the channels the plain network is as large as that of C4.
+PRESETS = {
+    "rotmnist-c4": _rotmnist("C4", 24),
+    "rotmnist-cnn": _rotmnist("trivial", 48),
+}

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from audit import AuditSet, load_audit_set, save_audit_set, sha256_file
+
+shapes = st.tuples(*[st.integers(1, 4)] * 4)
+
+
+@given(hnp.arrays(np.uint8, shapes), st.booleans())
+def test_a_set_reads_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, images: np.ndarray, labelled: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "set.npz"
+    original = AuditSet(images, np.arange(len(images)) if labelled else None)
+    save_audit_set(path, original)
+    loaded = load_audit_set(path)
+    assert np.array_equal(loaded.images, images)
+    assert (loaded.labels is not None) == labelled
+    if labelled:
+        assert np.array_equal(loaded.labels, original.labels)
+    assert loaded.to_bytes() == original.to_bytes()
+    assert loaded.sha256() == sha256_file(path)
+
+
+def test_the_bytes_of_a_set_are_the_same_on_every_machine() -> None:
+    audit_set = AuditSet(np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4), np.array([3]))
+    expected = "6fa0efb332215e639ae05b83d85e5fba7b1d6152eff5a18cd103c88f00d81e6a"
+    assert audit_set.sha256() == expected
+
+
+def test_another_layout_in_memory_gives_the_same_bytes() -> None:
+    images = np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4)
+    assert AuditSet(np.asfortranarray(images)).to_bytes() == AuditSet(images).to_bytes()
+
+
+def test_labels_belong_to_the_digest() -> None:
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    digests = {AuditSet(images, labels).sha256() for labels in (None, np.array([0, 1]))}
+    assert len(digests) == 2
+
+
+def test_labels_of_another_integer_type_are_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=np.zeros((2, 1, 4, 4), np.uint8), labels=np.uint8([7, 8]))
+    labels = load_audit_set(tmp_path / "set.npz").labels
+    assert labels is not None
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [7, 8]
+
+
+IMAGES = np.zeros((2, 1, 4, 4), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"pictures": IMAGES},
+        {"images": IMAGES.astype(np.float32)},
+        {"images": IMAGES[0]},
+        {"images": IMAGES[:0]},
+        {"images": IMAGES, "labels": np.zeros(3, np.int64)},
+        {"images": IMAGES, "labels": np.zeros(2)},
+        {"images": np.array([None])},
+    ],
+    ids=[
+        "no images",
+        "float",
+        "one axis less",
+        "none",
+        "labels of others",
+        "float labels",
+        "pickle",
+    ],
+)
+def test_a_file_with_other_contents_is_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
+    np.savez(tmp_path / "set.npz", **arrays)
+    with pytest.raises(ValueError, match=r"set.npz is not an audit set .* accepted"):
+        load_audit_set(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("contents", [None, b"", b"not a set", b"PK\x03\x04 broken"])
+def test_a_file_that_is_no_set_is_refused(tmp_path: Path, contents: bytes | None) -> None:
+    if contents is not None:
+        (tmp_path / "set.npz").write_bytes(contents)
+    with pytest.raises(ValueError, match="is not an audit set"):
+        load_audit_set(tmp_path / "set.npz")
+
+
+def test_a_single_array_is_not_a_set(tmp_path: Path) -> None:
+    np.save(tmp_path / "set.npy", IMAGES)
+    with pytest.raises(ValueError, match="is not an audit set"):
+        load_audit_set(tmp_path / "set.npy")

@@ -1,0 +1,136 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from audit import (
+    AuditSet,
+    Classifier,
+    ModelIdentity,
+    Report,
+    SelfTest,
+    Thresholds,
+    run_audit,
+)
+
+
+@pytest.fixture
+def audited(images: NDArray[np.uint8], model: ModelIdentity, thresholds: Thresholds) -> Any:
+    def audit(classify: Classifier, count: int = 400, **options: Any) -> Report:
+        arguments: dict[str, Any] = {
+            "labels": None,
+            "group": "C4",
+            "thresholds": thresholds,
+            "model": model,
+            "source": "noise",
+            **options,
+        }
+        return run_audit(classify, images[:count], **arguments)
+
+    return audit
+
+
+def test_an_invariant_classifier_passes(audited: Any, invariant: Classifier) -> None:
+    report = audited(invariant, group="D4")
+    assert report.verdict == "PASS"
+    assert report.figures.max_logit_deviation == 0
+    assert report.worst == ()
+
+
+def test_a_plain_classifier_fails_and_shows_its_worst_images(
+    audited: Any, plain: Classifier, images: NDArray[np.uint8]
+) -> None:
+    report = audited(plain)
+    assert report.verdict == "FAIL"
+    assert len(report.worst) == 10
+    turns = {"r90": 1, "r180": 2, "r270": 3}
+    for worst in report.worst:
+        image = images[worst.index : worst.index + 1]
+        turned = np.rot90(image, turns[worst.element], axes=(2, 3))
+        assert plain(image).argmax() == worst.label
+        assert plain(turned).argmax() == worst.turned_label
+        assert np.abs(plain(turned) - plain(image)).max() == worst.logit_deviation
+
+
+def test_the_group_that_is_tried_matters(audited: Any, weights: NDArray[np.int64]) -> None:
+    upside_down = weights + np.rot90(weights, 2, axes=(2, 3))
+
+    def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.einsum("nchw,kchw->nk", images.astype(np.int64), upside_down).astype(np.float32)
+
+    assert audited(classify, group="C2").verdict == "PASS"
+    assert audited(classify, group="C4").verdict == "FAIL"
+
+
+def test_a_constant_classifier_is_not_praised(audited: Any) -> None:
+    report = audited(lambda images: np.tile(np.float32([0, 7, 1]), (len(images), 1)))
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.figures.label_agreement == 1
+    assert report.figures.label_entropy == 0
+
+
+def test_a_classifier_that_minds_its_neighbours_is_not_praised(
+    audited: Any, invariant: Classifier
+) -> None:
+    def batch_normalised(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = invariant(images)
+        return logits - logits.mean(axis=0) / 50
+
+    report = audited(batch_normalised)
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.noise_floor.relative > report.thresholds.logit_tolerance
+
+
+def test_few_images_do_not_suffice(audited: Any, invariant: Classifier) -> None:
+    assert audited(invariant, count=367).verdict == "INCONCLUSIVE"
+    assert audited(invariant, count=368).verdict == "PASS"
+
+
+def test_a_failed_self_test_forbids_a_verdict(audited: Any, invariant: Classifier) -> None:
+    broken = SelfTest(images=32, mutant="PASS", twin="PASS")
+    report = audited(invariant, self_test=broken)
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.self_test == broken
+
+
+def test_the_batch_size_changes_nothing(audited: Any, plain: Classifier) -> None:
+    assert audited(plain, batch_size=7) == audited(plain, batch_size=400)
+
+
+def test_equal_inputs_give_equal_json(
+    audited: Any, plain: Classifier, images: NDArray[np.uint8]
+) -> None:
+    labels = np.arange(400) % 5
+    first, second = (audited(plain, labels=labels.copy()).model_dump_json() for _ in range(2))
+    assert first == second
+    assert first != audited(plain).model_dump_json()
+
+
+def test_the_json_opens_with_the_verdict_and_reads_back(audited: Any, plain: Classifier) -> None:
+    report = audited(plain)
+    text = report.model_dump_json(indent=2)
+    assert text.startswith('{\n  "verdict": "FAIL"')
+    assert json.loads(text)["figures"]["agreement_interval"].keys() == {"low", "high"}
+    assert Report.model_validate_json(text) == report
+
+
+def test_the_report_names_the_very_data(
+    audited: Any, plain: Classifier, images: NDArray[np.uint8]
+) -> None:
+    labels = np.arange(400) % 5
+    data = audited(plain, labels=labels).data
+    assert (data.source, data.count) == ("noise", 400)
+    assert data.sha256 == AuditSet(images, labels).sha256()
+
+
+@pytest.mark.parametrize("group", ["trivial", "C1", "C3"])
+def test_a_group_that_turns_nothing_is_refused(audited: Any, plain: Classifier, group: str) -> None:
+    with pytest.raises(ValueError, match=f"The group '{group}' turns no image exactly"):
+        audited(plain, group=group)
+
+
+def test_labels_for_other_images_are_refused(audited: Any, plain: Classifier) -> None:
+    with pytest.raises(ValueError, match="The labels are int64 of shape"):
+        audited(plain, labels=np.zeros(399, np.int64))

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from models.checkpoint import Result, Run, RunInfo
+from models.datasets.split import Split
+from models.networks import Convolution, MaxPooling, Network, NetworkSpec
+from models.training import Recipe
+
+
+def specification(group):
+    return NetworkSpec(
+        group=group,
+        size=12,
+        classes=3,
+        mean=0.4,
+        deviation=0.3,
+        layers=(
+            Convolution(channels=3, kernel=5),
+            MaxPooling(kernel=2, stride=2),
+            Convolution(channels=4, kernel=3, padding=1),
+            Convolution(channels=4, kernel=2),
+        ),
+        dropout=0.1,
+    )
+
+
+def _network(group):
+    """Return a network whose batch normalisations have seen data: folding them in matters."""
+    torch.manual_seed(0)
+    network = Network(specification(group))
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if parameter.ndim == 1 and "body" in name:
+                parameter.uniform_(0.5, 1.5)
+        for _ in range(5):
+            network(torch.from_numpy(_noise().images))
+    return network.eval()
+
+
+def _noise(count=520):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, 1, 12, 12), np.uint8)
+    return Split(images, random.integers(0, 3, count))
+
+
+@pytest.fixture
+def make_network():
+    return _network
+
+
+@pytest.fixture
+def test_images():
+    return _noise()
+
+
+@pytest.fixture
+def finished_run(tmp_path):
+    """Return a function from a group's name to a finished run of a network with that group."""
+
+    def make(group):
+        info = RunInfo(
+            network=specification(group),
+            recipe=Recipe(epochs=1),
+            data_set="noise",
+            data_sha256="0" * 64,
+            data_licence="none",
+            classes=("a", "b", "c"),
+        )
+        run = Run.begin(tmp_path / "runs" / group, info, resume=False)
+        run.finish(_network(group), Result(test_error_percent=66.0, test_count=520))
+        return run
+
+    return make

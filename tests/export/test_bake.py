@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from export.bake import bake
+
+GROUPS = ["trivial", "C4", "D4"]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_baking_changes_no_answer(make_network, test_images, group):
+    network = make_network(group)
+    images = torch.from_numpy(test_images.images)
+    with torch.inference_mode():
+        logits, probabilities = bake(network)(images)
+        torch.testing.assert_close(logits, network(images), rtol=0, atol=1e-5)
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(len(images)))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_nothing_but_plain_layers_is_left(make_network, group):
+    plain = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Linear)
+    layers = list(bake(make_network(group)).layers)
+    assert [type(layer).__name__ for layer in layers if not isinstance(layer, plain)] == [
+        "Normalise",
+        "OrbitMax",
+    ]
+
+
+def test_filters_of_an_orbit_hold_the_same_bits(make_network):
+    """Every filter, turned and its input orientations cycled, is the next one of its orbit."""
+    lift, *others = [m for m in bake(make_network("C4")).layers if isinstance(m, nn.Conv2d)]
+    lifted = lift.weight.detach().numpy().reshape(-1, 4, *lift.weight.shape[1:])
+    for g in range(4):
+        assert np.array_equal(np.rot90(lifted[:, 0], g, (-2, -1)), lifted[:, g])
+    for layer in others:
+        weight = layer.weight.detach().numpy()
+        bank = weight.reshape(len(weight) // 4, 4, -1, 4, *weight.shape[2:])
+        for g in range(4):
+            turned = np.rot90(np.roll(bank[:, 0], g, axis=2), g, (-2, -1))
+            assert np.array_equal(turned, bank[:, g])
+        bias = layer.bias.detach().numpy().reshape(-1, 4)
+        assert np.array_equal(bias, bias[:, :1].repeat(4, axis=1))
+
+
+def test_a_layer_without_a_plain_counterpart_is_refused(make_network):
+    network = make_network("C4")
+    network.body.append(nn.Sigmoid())
+    with pytest.raises(ValueError, match="Sigmoid"):
+        bake(network)

@@ -1,0 +1,83 @@
+import json
+
+import pytest
+import torch
+
+from audit import load_audit_set, load_card, sha256_file
+from export.package import ParityError, measure_parity, package
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_run_becomes_a_version(finished_run, test_images, tmp_path):
+    run, repository = finished_run("C4"), tmp_path / "repository"
+    folder = package(run, test_images, repository, "toy-c4")
+    assert files(repository) == [
+        "toy-c4",
+        "toy-c4/1",
+        "toy-c4/1/audit.npz",
+        "toy-c4/1/card.json",
+        "toy-c4/1/model.onnx",
+    ]
+    card = load_card(folder / "card.json")
+    assert card.sha256 == sha256_file(folder / "model.onnx")
+    assert card.audit_set.sha256 == sha256_file(folder / "audit.npz")
+    assert load_audit_set(folder / "audit.npz").images.shape == (512, 1, 12, 12)
+    assert card.audit.verdict != "FAIL"
+    assert card.audit.max_logit_deviation < 1e-5
+    assert 0 < card.parity.max_abs_logits <= 1e-5
+    assert card.metrics["test"].error_percent == 66.0
+    # 25 taps to 12 channels; 9 taps, 12 -> 16; 4 taps, 16 -> 16; biases; 4 features -> 3 classes.
+    assert card.size.baked_parameters == 25 * 12 + 9 * 12 * 16 + 4 * 16 * 16 + 44 + 4 * 3 + 3
+
+    before = (folder / "model.onnx").read_bytes()
+    assert package(run, test_images, repository, "toy-c4") == repository / "toy-c4" / "2"
+    assert (folder / "model.onnx").read_bytes() == before
+
+
+def test_a_network_without_symmetry_says_so_on_its_card(finished_run, test_images, tmp_path):
+    folder = package(finished_run("trivial"), test_images, tmp_path / "repository", "toy-cnn")
+    card = json.loads((folder / "card.json").read_text())
+    assert (card["group"], card["audit"]["group"], card["audit"]["verdict"]) == (
+        "trivial",
+        "C4",
+        "FAIL",
+    )
+
+
+def test_a_file_that_answers_otherwise_is_refused_and_leaves_nothing(
+    finished_run, test_images, tmp_path, monkeypatch
+):
+    run, repository = finished_run("C4"), tmp_path / "repository"
+    folder = package(run, test_images, repository, "toy")
+    model = (folder / "model.onnx").read_bytes()
+    network = run.network()
+    with torch.no_grad():
+        network.head.bias[1] += 2e-5
+    with pytest.raises(ParityError, match="nothing was packaged"):
+        measure_parity(network, model, test_images.images)
+
+    monkeypatch.setattr("export.package.MAX_PARITY", 0.0)
+    with pytest.raises(ParityError):
+        package(run, test_images, repository, "other")
+    assert not (repository / "other").exists()
+
+
+def test_an_interrupted_packaging_leaves_no_version(
+    finished_run, test_images, tmp_path, monkeypatch
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("export.package.save_audit_set", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        package(finished_run("C4"), test_images, tmp_path / "repository", "toy")
+    assert files(tmp_path / "repository") == ["toy"]
+
+
+@pytest.mark.parametrize("name", ["", "../toy", "Toy", "a/b", ".hidden"])
+def test_names_that_are_no_folders_are_refused(finished_run, test_images, tmp_path, name):
+    with pytest.raises(ValueError, match="names no model"):
+        package(finished_run("C4"), test_images, tmp_path / "repository", name)

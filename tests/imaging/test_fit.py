@@ -1,0 +1,229 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from imaging import FitPolicy, fit, grid_symmetries
+
+Fit = Callable[[NDArray[np.uint8], FitPolicy], NDArray[np.uint8]]
+
+D4 = grid_symmetries("D4")
+GREYS = st.integers(0, 255)
+
+
+def noise(channels: int, height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Noise at full contrast: every other rounding would show."""
+    return np.random.default_rng(seed).integers(0, 256, (channels, height, width), dtype=np.uint8)
+
+
+images = st.builds(
+    noise, st.sampled_from([1, 3]), st.integers(1, 400), st.integers(1, 600), st.integers(0, 2**32)
+)
+policies = st.builds(FitPolicy, st.integers(1, 80), st.sampled_from(["pad", "crop"]), GREYS)
+
+
+def commutes(fit_: Fit, image: NDArray[np.uint8], policy: FitPolicy) -> bool:
+    """Whether fitting commutes with all eight symmetries of the square, bit for bit."""
+    fitted = fit_(image, policy)
+    return all(np.array_equal(fit_(g(image), policy), g(fitted)) for g in D4)
+
+
+# --- equivariance -----------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(images, policies)
+def test_fit_commutes_with_the_symmetries_of_the_square(
+    image: NDArray[np.uint8], policy: FitPolicy
+) -> None:
+    assert commutes(fit, image, policy)
+
+
+@pytest.mark.parametrize("mode", ["pad", "crop"])
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_fit_commutes_on_every_small_size(size: int, mode: str) -> None:
+    policy = FitPolicy(size, mode, fill=200)  # type: ignore[arg-type]
+    for height in range(1, 11):
+        for width in range(1, 11):
+            assert commutes(fit, noise(1, height, width, seed=height * width), policy)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 100), st.integers(0, 40), st.integers(0, 2**32))
+def test_ties_are_rounded_alike_in_every_orientation(
+    height: int, half_width: int, half_size: int, seed: int
+) -> None:
+    # A picture that its own mirror image complements: the middle column is 127.5 all along, and
+    # the least inexact sum would round some of it down.
+    left = noise(1, height, half_width, seed)
+    image = np.concatenate([left, 255 - left[..., ::-1]], axis=-1)
+    policy = FitPolicy(2 * half_size + 1, "crop")
+    assert (fit(image, policy)[..., half_size] == 128).all()
+    assert commutes(fit, image, policy)
+
+
+def two_pass_resize(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
+    """Pillow rounds to 8 bits between its horizontal and its vertical pass."""
+    side = (policy.size, policy.size)
+    planes = [Image.fromarray(p).resize(side, Image.Resampling.BILINEAR) for p in image]
+    return np.stack([np.asarray(plane) for plane in planes])
+
+
+def pad_towards_one_end(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
+    """An odd difference is split into unequal halves."""
+    _, height, width = image.shape
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    bands = ((0, 0), (top, side - height - top), (left, side - width - left))
+    return fit(np.pad(image, bands, constant_values=policy.fill), policy)
+
+
+def nearest_neighbour(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
+    """Ties fall to one side."""
+    rows, columns = (np.arange(policy.size) * n // policy.size for n in image.shape[1:])
+    return image[:, rows[:, None], columns]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "height", "width"),
+    [(two_pass_resize, 100, 100), (pad_towards_one_end, 30, 33), (nearest_neighbour, 30, 30)],
+)
+def test_the_check_refuses_a_fit_that_does_not_commute(
+    mutant: Fit, height: int, width: int
+) -> None:
+    image, policy = noise(1, height, width, seed=0), FitPolicy(28)
+    assert commutes(fit, image, policy)
+    assert not commutes(mutant, image, policy)
+
+
+# --- a good resizer ---------------------------------------------------------------------------
+
+
+def triangle_matrix(length: int, window: int, size: int) -> NDArray[np.float64]:
+    """Rows of the antialiased triangle filter over the centred window, as its definition reads.
+
+    Columns are the pixels from `-window` to `length + window`, so that padding is visible.
+    """
+    start, scale = (length - window) / 2, window / size
+    matrix = np.zeros((size, length + 2 * window))
+    for o in range(size):
+        centre = start + (o + 0.5) * scale
+        for column in range(matrix.shape[1]):
+            i = column - window
+            triangle = max(0.0, 1 - abs(i + 0.5 - centre) / max(scale, 1))
+            overlap = max(0.0, min(i + 1, start + window) - max(i, start))
+            matrix[o, column] = triangle * overlap
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def reference(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.float64]:
+    _, height, width = image.shape
+    window = max(height, width) if policy.mode == "pad" else min(height, width)
+    bands = ((0, 0), (window, window), (window, window))
+    padded = np.pad(image, bands, constant_values=policy.fill).astype(np.float64)
+    rows = triangle_matrix(height, window, policy.size)
+    columns = triangle_matrix(width, window, policy.size)
+    return rows @ padded @ columns.T
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.builds(noise, st.just(1), st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32)),
+    st.builds(FitPolicy, st.integers(1, 40), st.sampled_from(["pad", "crop"]), GREYS),
+)
+def test_fit_is_the_triangle_filter_rounded_once(
+    image: NDArray[np.uint8], policy: FitPolicy
+) -> None:
+    # Half a grey level is the rounding itself; integer weights in 2**22 add next to nothing.
+    assert np.abs(fit(image, policy) - reference(image, policy)).max() < 0.5 + 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(280, 280), (300, 200), (61, 97), (28, 20), (9, 13)])
+def test_fit_agrees_with_pillow_to_one_grey_level(height: int, width: int) -> None:
+    image = noise(1, height, width, seed=1)
+    side = max(height, width)
+    square = np.full((1, side, side), 50, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[:, top : top + height, left : left + width] = image
+    difference = fit(image, FitPolicy(28, "pad", 50)) - two_pass_resize(
+        square, FitPolicy(28)
+    ).astype(np.int64)
+    assert np.abs(difference).max() <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), GREYS, policies)
+def test_a_constant_stays_constant(height: int, width: int, grey: int, policy: FitPolicy) -> None:
+    padded = FitPolicy(policy.size, policy.mode, fill=grey)
+    assert (fit(np.full((1, height, width), grey, np.uint8), padded) == grey).all()
+    cropped = FitPolicy(policy.size, "crop", fill=255 - grey)
+    assert (fit(np.full((1, height, width), grey, np.uint8), cropped) == grey).all()
+
+
+@pytest.mark.parametrize("size", [1, 28, 3000])
+def test_the_sums_stay_exact_at_the_largest_side_and_the_brightest_grey(size: int) -> None:
+    image = np.full((1, 2**16, 1), 255, np.uint8)
+    assert (fit(image, FitPolicy(size, "pad", fill=255)) == 255).all()
+    striped = noise(1, 2**16, 2, seed=3)
+    policy = FitPolicy(size, "pad", fill=255)
+    assert np.array_equal(fit(striped[:, ::-1], policy), fit(striped, policy)[:, ::-1])
+
+
+# --- the policy -------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 40), st.sampled_from(["pad", "crop"]), GREYS)
+def test_an_image_of_the_right_size_is_unchanged(size: int, mode: str, fill: int) -> None:
+    image = noise(3, size, size, seed=size)
+    policy = FitPolicy(size, mode, fill)  # type: ignore[arg-type]
+    assert np.array_equal(fit(image, policy), image)
+
+
+def test_padding_shows_the_whole_image_and_fills_the_rest() -> None:
+    image = noise(1, 4, 8, seed=4)
+    fitted = fit(image, FitPolicy(8, "pad", fill=99))
+    assert np.array_equal(fitted[:, 2:6], image)
+    assert (fitted[:, :2] == 99).all()
+    assert (fitted[:, 6:] == 99).all()
+
+
+def test_cropping_shows_the_middle_and_nothing_beyond() -> None:
+    image = noise(1, 4, 8, seed=5)
+    assert np.array_equal(fit(image, FitPolicy(4, "crop")), image[:, :, 2:6])
+    image[:, :, :2] = image[:, :, 6:] = 0
+    blackened = fit(image, FitPolicy(2, "crop"))
+    image[:, :, :2] = image[:, :, 6:] = 255
+    assert np.array_equal(fit(image, FitPolicy(2, "crop")), blackened)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"size": 0}, "size is 0"),
+        ({"size": 2**16 + 1}, "size is 65537"),
+        ({"size": 28, "mode": "stretch"}, "mode is 'stretch'"),
+        ({"size": 28, "fill": 256}, "fill is 256"),
+        ({"size": 28, "fill": -1}, "fill is -1"),
+    ],
+)
+def test_a_policy_out_of_range_is_refused(arguments: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        FitPolicy(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((28, 28), np.uint8),
+        np.zeros((1, 28, 28), np.float32),
+        np.zeros((1, 0, 28), np.uint8),
+        np.zeros((1, 2**16 + 1, 1), np.uint8),
+    ],
+)
+def test_what_is_not_an_image_is_refused(image: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="accepted"):
+        fit(image, FitPolicy(28))

@@ -1,0 +1,79 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from models.datasets import mnist, rotmnist
+from models.datasets.mnist import Digits
+from models.datasets.split import Split, load, save
+
+
+def idx(array):
+    magic = struct.pack(">HBB", 0, 8, array.ndim)
+    return magic + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Four small files in MNIST's format, and the digests that they should have."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 6), ("t10k", 4)):
+        files = {
+            f"{part}-images-idx3-ubyte": random.integers(0, 256, (count, 28, 28), np.uint8),
+            f"{part}-labels-idx1-ubyte": random.integers(0, 10, count, np.uint8),
+        }
+        for name, array in files.items():
+            (tmp_path / name).write_bytes(idx(array))
+            digest = mnist.hashlib.md5(idx(array), usedforsecurity=False).hexdigest()
+            monkeypatch.setitem(mnist.MD5, name, digest)
+    return tmp_path
+
+
+def test_idx_files_are_read_in_order_plain_or_gzipped(folder):
+    digits = mnist.read_mnist(folder)
+    assert digits.images.shape == (10, 28, 28)
+    assert digits.labels.shape == (10,)
+    name = "t10k-images-idx3-ubyte"
+    plain = (folder / name).read_bytes()
+    assert digits.images[6:].tobytes() == plain[16:]
+    (folder / name).unlink()
+    (folder / f"{name}.gz").write_bytes(gzip.compress(plain))
+    assert np.array_equal(mnist.read_mnist(folder).images, digits.images)
+
+
+def test_an_altered_or_missing_file_is_refused(folder):
+    path = folder / "train-labels-idx1-ubyte"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="MD5"):
+        mnist.read_mnist(folder)
+    path.unlink()
+    with pytest.raises(ValueError, match="has no train-labels-idx1-ubyte"):
+        mnist.read_mnist(folder)
+
+
+def test_other_digits_than_mnists_are_not_called_rotated_mnist():
+    digits = Digits(np.zeros((70, 28, 28), np.uint8), np.zeros(70, np.int64))
+    with pytest.raises(ValueError, match="SHA-256"):
+        rotmnist.derive(digits)
+
+
+def test_missing_data_names_the_command_that_makes_it(tmp_path):
+    with pytest.raises(ValueError, match="make data"):
+        rotmnist.read(tmp_path)
+
+
+def test_a_split_survives_its_file(tmp_path):
+    split = Split(np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2), np.array([1, 0]))
+    save(split, tmp_path / "split.npz")
+    assert load(tmp_path / "split.npz").digest() == split.digest()
+    assert [path.name for path in tmp_path.iterdir()] == ["split.npz"]
+
+
+def test_the_digest_sees_images_and_labels():
+    split = Split(np.zeros((2, 1, 2, 2), np.uint8), np.array([1, 0]))
+    other_label = Split(split.images, np.array([1, 1]))
+    other_image = Split(split.images + np.uint8(1), split.labels)
+    assert len({split.digest(), other_label.digest(), other_image.digest()}) == 3

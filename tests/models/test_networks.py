@@ -1,0 +1,79 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from models.equivariance import assert_equivariant
+from models.geometry import SizeError
+from models.groups import Group
+from models.networks import (
+    Convolution,
+    MaxPooling,
+    Network,
+    NetworkSpec,
+    free_parameters,
+    multiply_adds,
+)
+from models.presets import PRESETS
+
+
+def spec(group="C4", **changes):
+    fields = {
+        "group": group,
+        "size": 12,
+        "classes": 3,
+        "mean": 0.2,
+        "deviation": 0.4,
+        "layers": (
+            Convolution(channels=2, kernel=3),
+            MaxPooling(kernel=2, stride=2),
+            Convolution(channels=4, kernel=3, padding=1),
+        ),
+    }
+    return NetworkSpec(**(fields | changes))
+
+
+@pytest.mark.parametrize("name", ["C4", "D4"])
+def test_a_network_is_invariant(name):
+    torch.manual_seed(0)
+    network = Network(spec(name)).double().eval()
+    network.normalise.forward = lambda x: x.double() / 102 - 0.5
+    x = torch.randint(0, 256, (3, 1, 12, 12))
+    assert_equivariant(network, Group.named(name), x, tolerance=1e-10)
+
+
+def test_a_plain_network_is_not():
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError):
+        x = torch.randint(0, 256, (3, 1, 12, 12))
+        assert_equivariant(Network(spec("trivial")).eval(), Group.named("C4"), x, tolerance=1e-3)
+
+
+def test_specification_survives_json():
+    assert NetworkSpec.model_validate_json(spec().model_dump_json()) == spec()
+
+
+def test_a_size_that_breaks_the_symmetry_is_refused_where_the_network_is_built():
+    with pytest.raises(SizeError, match=r"layer 2 \(max_pooling\).*nearest sizes"):
+        Network(spec(size=13))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"layers": (MaxPooling(kernel=2),)}, {"group": "C3"}, {"layers": ()}, {"classes": 1}],
+)
+def test_specifications_that_make_no_network_are_refused(changes):
+    with pytest.raises(ValidationError):
+        spec(**changes)
+
+
+def test_the_shipped_networks_are_of_equal_size():
+    c4, plain = (
+        free_parameters(Network(PRESETS[f"rotmnist-{name}"].network)) for name in ("c4", "cnn")
+    )
+    assert plain == pytest.approx(c4, rel=0.01)
+
+
+def test_multiply_adds_are_those_of_the_baked_network():
+    network = spec()
+    # 10 x 10 pixels, 3 x 3 taps, 1 -> 8 channels; 5 x 5 pixels, 8 -> 16; 4 features -> 3 classes.
+    assert multiply_adds(network) == 100 * 9 * 8 + 25 * 9 * 8 * 16 + 4 * 3
