@@ -1,5 +1,6 @@
 """The front door: the `orbitserve` command. Each sub-command imports its room only when called."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
 )
 
+DEFAULT_MODEL = "rotmnist-c4"
+ERROR = 3
+
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or tensorrt.")]
+Repository = Annotated[Path | None, typer.Option(help="Folder of models.")]
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder that holds the data sets.")]
 
 
@@ -70,13 +77,135 @@ def train(
         )
 
 
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="Name of the run, and of the model it becomes.")],
+    folder: DataFolder = Path("data"),
+    runs: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
+    repository: Repository = None,
+) -> None:
+    """Bake a trained network into one ONNX file and package it as the model's next version.
+
+    Example: orbitserve export rotmnist-c4
+    """
+    from export import package
+    from models.checkpoint import Run
+    from models.datasets import rotmnist
+
+    place = repository or Path("model_repository")
+    version = package(Run.open(runs / name), rotmnist.read(folder).test, place, name)
+    typer.echo(version)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    repository: Repository = None,
+    default_model: Annotated[
+        str | None, typer.Option(help="Model behind /classify; else the first by name.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Serve the models of a repository over HTTP.
+
+    Every setting can be given as a variable of the environment too: ORBITSERVE_PORT=8080, ...
+
+    Example: orbitserve serve --port 8080 --device cpu
+    """
+    from service.server import serve as run
+    from service.settings import read_settings
+
+    run(
+        read_settings(
+            host=host, port=port, repository=repository, default_model=default_model, device=device
+        )
+    )
+
+
+@app.command()
+def classify(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    model: Annotated[str, typer.Option(help="<name> or <name>/<version>.")] = DEFAULT_MODEL,
+    repository: Repository = None,
+    device: Device = None,
+) -> None:
+    """Classify image files, a line each: probability, label, file.
+
+    Example: orbitserve classify examples/digit.png
+    """
+    from service.offline import find_images, open_model, read_images
+    from service.settings import read_settings
+
+    settings = read_settings(repository=repository, device=device)
+    paths = find_images(images)
+    opened = open_model(model, settings)
+    probabilities = opened.session.run(read_images(paths, opened, settings)).probabilities
+    for path, row in zip(paths, probabilities, strict=True):
+        typer.echo(f"{row.max():.4f}  {opened.card.classes[row.argmax()]}  {path}")
+
+
+@app.command()
+def audit(
+    model: Annotated[str, typer.Argument(help="<name> or <name>/<version>.")] = DEFAULT_MODEL,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Image files, or folders of them; without any, the bundled audit set."),
+    ] = None,
+    repository: Repository = None,
+    device: Device = None,
+    group: Annotated[str | None, typer.Option(help="Group to try; else the card's.")] = None,
+    agreement: Annotated[
+        float, typer.Option(min=0.01, max=0.9999, help="Part of all images that must keep a label.")
+    ] = 0.99,
+    logit_tolerance: Annotated[
+        float, typer.Option(min=0, help="How far a logit may move, relative to the largest one.")
+    ] = 1e-4,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+) -> None:
+    """Measure whether turned images get the same answer.
+
+    The exit status is 0 for PASS, 1 for FAIL, 2 for INCONCLUSIVE and 3 for an error.
+
+    Example: orbitserve audit rotmnist-c4 --images ./photos
+    """
+    from audit import Thresholds
+    from audit.render import render_text
+    from service.auditing import audit_model
+    from service.offline import find_images, open_model, read_images
+    from service.settings import read_settings
+
+    settings = read_settings(repository=repository, device=device)
+    opened = open_model(model, settings)
+    pixels, source = None, ""
+    if images:
+        paths = find_images(images)
+        pixels, source = read_images(paths, opened, settings), ", ".join(map(str, images))
+    report = audit_model(
+        opened,
+        images=pixels,
+        source=source,
+        group=group,
+        thresholds=Thresholds(agreement=agreement, logit_tolerance=logit_tolerance),
+    )
+    typer.echo(report.model_dump_json(indent=2) if json else render_text(report))
+    raise typer.Exit({"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}[report.verdict])
+
+
 def main() -> None:
-    """Run the command; what it refuses is one sentence on standard error and exit status 3."""
+    """Run the command; what it refuses is a sentence on standard error and exit status 3.
+
+    Typer's own status for a wrong option would be 2, which says INCONCLUSIVE here.
+    """
     try:
-        app()
-    except ValueError as refusal:
-        typer.echo(f"orbitserve: {refusal}", err=True)
-        raise SystemExit(3) from None
+        status = app(standalone_mode=False)
+    except (typer.TyperException, ValueError) as refusal:
+        sentence = getattr(refusal, "format_message", refusal.__str__)()
+        typer.echo(f"orbitserve: {sentence}", err=True)
+        sys.exit(ERROR)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The HTTP service over a model repository: FastAPI in front, onnxruntime behind, no torch."""

@@ -1,0 +1,65 @@
+"""The application: routes, what surrounds them, and what lives as long as it does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from service.api.audits import audit_routes
+from service.api.classify import classify_routes
+from service.api.health import health_routes
+from service.api.models import model_routes
+from service.data_plane import DataPlane
+from service.errors import answer_error
+from service.middleware import BodyLimitMiddleware, ErrorMiddleware, RequestContextMiddleware
+from service.repository import open_repository
+from service.settings import Settings
+
+_DESCRIPTION = """
+Image classifiers that are invariant by construction, and audits that measure it.
+
+Every answer carries `X-Request-ID` and `Server-Timing`. Whatever is refused is answered with
+`{"error": "one sentence that says what was wrong and what is accepted"}`.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application; the models are loaded when its lifespan begins.
+
+    Entering the lifespan raises `ConfigurationError` or `DeviceUnavailableError`, one sentence
+    each, if the service cannot start as it is configured.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        repository = open_repository(settings)
+        app.state.data_plane = DataPlane(repository, settings)
+        try:
+            yield
+        finally:
+            repository.close()
+
+    app = FastAPI(
+        title="orbitserve",
+        version=version("orbitserve"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(RequestContextMiddleware),
+            Middleware(ErrorMiddleware),
+            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+        ],
+        # The framework answers these two itself, in other shapes, unless it is told not to.
+        exception_handlers={
+            HTTPException: answer_error,
+            RequestValidationError: answer_error,
+        },
+    )
+    for routes in (classify_routes, audit_routes, model_routes, health_routes):
+        app.include_router(routes())
+    return app

@@ -1,0 +1,63 @@
+"""Which content types carry images, and the codec of each."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from service.errors import MalformedError, UnsupportedError
+from service.protocol.json_images import read_json
+from service.protocol.multipart import read_multipart
+from service.protocol.npy import read_npy
+from service.protocol.parts import Part
+
+IMAGE_TYPES: Final = (
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/tiff",
+    "image/bmp",
+    "application/octet-stream",
+)
+"""Types whose body is one image file. Its bytes, not this name, tell the format."""
+
+MULTIPART: Final = "multipart/form-data"
+NPY: Final = "application/x-npy"
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A request's body.
+
+    Attributes
+    ----------
+    content_type
+        The header as it was sent; empty counts as `application/octet-stream` (RFC 9110, 8.3).
+    content
+        All of its bytes.
+    """
+
+    content_type: str
+    content: bytes
+
+
+def read_parts(body: Body) -> list[Part]:
+    """Take the images out of a body, in their order.
+
+    Raises
+    ------
+    ServiceError
+        400 for an empty or unreadable body, 415 for another content type, 422 for other content.
+    """
+    if not body.content:
+        raise MalformedError("The body is empty; one image or more is accepted.")
+    media_type = body.content_type.partition(";")[0].strip().lower()
+    if not media_type or media_type in IMAGE_TYPES:
+        return [Part(body.content)]
+    if media_type == MULTIPART:
+        return read_multipart(body.content_type, body.content)
+    if media_type == NPY:
+        return read_npy(body.content)
+    if media_type == JSON:
+        return read_json(body.content)
+    accepted = ", ".join((*IMAGE_TYPES, MULTIPART, NPY, JSON))
+    raise UnsupportedError(f"The content type is '{media_type}'; {accepted} are accepted.")

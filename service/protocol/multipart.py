@@ -1,0 +1,80 @@
+"""Images as the files of a `multipart/form-data` body."""
+
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from service.errors import MalformedError, UnprocessableError
+from service.protocol.parts import Part
+
+_ACCEPTED = "one or more image files as multipart/form-data are accepted"
+
+
+def read_multipart(content_type: str, body: bytes) -> list[Part]:
+    """Take the files out of a form, in their order.
+
+    Raises
+    ------
+    MalformedError
+        If the body is not the form that its content type announces, or holds no file.
+    UnprocessableError
+        If a field of the form is not a file.
+    """
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
+        raise MalformedError(f"The multipart content type names no boundary; {_ACCEPTED}.")
+    form = _Form()
+    try:
+        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise MalformedError(f"The multipart body cannot be read ({error}); {_ACCEPTED}.") from None
+    if not form.complete or not form.parts:
+        raise MalformedError(f"The multipart body is cut off or empty; {_ACCEPTED}.")
+    return form.parts
+
+
+@dataclass
+class _Form:
+    """Collects the parser's events into parts."""
+
+    parts: list[Part] = field(default_factory=list)
+    complete: bool = False
+    _headers: dict[bytes, bytes] = field(default_factory=dict)
+    _name: bytearray = field(default_factory=bytearray)
+    _value: bytearray = field(default_factory=bytearray)
+    _content: bytearray = field(default_factory=bytearray)
+
+    def callbacks(self) -> dict[str, object]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_part_data": lambda data, start, end: self._content.extend(data[start:end]),
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def _begin(self) -> None:
+        self._headers.clear()
+        self._content.clear()
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._name).lower()] = bytes(self._value)
+        self._name.clear()
+        self._value.clear()
+
+    def _end(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name = options.get(b"name", b"").decode(errors="replace")
+        if b"filename" not in options:
+            raise UnprocessableError(f"The form field '{name}' is no file; {_ACCEPTED}.")
+        file = options[b"filename"].decode(errors="replace")
+        where = f"file {len(self.parts) + 1} ('{file}')"
+        self.parts.append(Part(bytes(self._content), where))
+
+    def _finish(self) -> None:
+        self.complete = True

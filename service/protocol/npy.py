@@ -1,0 +1,52 @@
+"""Images as one array in NumPy's own file format, `application/x-npy`."""
+
+import io
+import math
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from service.errors import MalformedError, UnprocessableError
+from service.protocol.parts import Part
+
+_ACCEPTED = "a uint8 array [H, W], [C, H, W] or [N, C, H, W] with C = 1 or 3 is accepted"
+
+
+def read_npy(body: bytes) -> list[Part]:
+    """Take the images out of a `.npy` file, in their order; the pixels are not copied.
+
+    Only the header is parsed, and its sizes are compared with the bytes that are there, so that
+    neither a pickle nor a false shape reaches the allocator.
+
+    Raises
+    ------
+    MalformedError
+        If the bytes are no `.npy` file, or fewer or more than its header says.
+    UnprocessableError
+        If the array is of another type or shape.
+    """
+    file = io.BytesIO(body)
+    try:
+        version = npy_format.read_magic(file)
+        read_header = {
+            (1, 0): npy_format.read_array_header_1_0,
+            (2, 0): npy_format.read_array_header_2_0,
+        }[version]
+        shape, fortran_order, dtype = read_header(file)
+    except Exception:  # NumPy tokenises and evaluates the header, which raises nearly anything
+        raise MalformedError(f"The body is no .npy file; {_ACCEPTED}.") from None
+    if dtype != np.uint8:
+        raise UnprocessableError(f"The array is of type {dtype}; {_ACCEPTED}.")
+    if not 2 <= len(shape) <= 4 or min(shape) < 1 or (len(shape) > 2 and shape[-3] not in (1, 3)):
+        raise UnprocessableError(f"The array has the shape {list(shape)}; {_ACCEPTED}.")
+    present = len(body) - file.tell()
+    if math.prod(shape) != present:
+        raise MalformedError(
+            f"The array of shape {list(shape)} asks for {math.prod(shape)} bytes and "
+            f"{present} follow its header; {_ACCEPTED}."
+        )
+    array = np.frombuffer(body, np.uint8, offset=file.tell())
+    array = array.reshape(shape, order="F" if fortran_order else "C")
+    if array.ndim < 4:
+        return [Part(array.reshape(-1, *array.shape[-2:]))]
+    return [Part(image, f"image {index}") for index, image in enumerate(array)]

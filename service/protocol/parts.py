@@ -1,0 +1,22 @@
+"""An image as it lies in a request, before it is decoded: the currency of the codecs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Part:
+    """One image of a request.
+
+    Attributes
+    ----------
+    content
+        The bytes of an image file, or pixels uint8 [C, H, W].
+    where
+        The image's place in the request, to name it in an error; empty if it is the whole body.
+    """
+
+    content: bytes | npt.NDArray[np.uint8]
+    where: str = ""

@@ -1,0 +1,165 @@
+"""An audit says PASS of the invariant network and FAIL of the other, and keeps nobody waiting."""
+
+import asyncio
+import io
+import time
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from audit import AuditSet, Report, run_audit
+
+pytestmark = pytest.mark.anyio
+NPY = {"Content-Type": "application/x-npy"}
+
+
+def npy(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+async def audit(client: httpx.AsyncClient, path: str, content: bytes = b"") -> Report:
+    response = await client.post(path, content=content, headers=NPY)
+    assert response.status_code == 200, response.text
+    assert next(iter(response.json())) == "verdict"
+    return Report.model_validate_json(response.content)
+
+
+async def test_the_invariant_network_passes(client: httpx.AsyncClient) -> None:
+    report = await audit(client, "/models/turning/audit")
+    assert report.verdict == "PASS", report.reasons
+    assert report.figures.label_agreement == 1
+    assert report.figures.relative_logit_deviation < 1e-5
+    assert report.figures.label_entropy > 0.5
+    assert report.self_test is not None
+    assert report.self_test.passed
+    assert (report.model.name, report.model.version) == ("turning", 10)
+    assert report.data.source == "random numbers"
+
+
+async def test_the_plain_network_fails(client: httpx.AsyncClient) -> None:
+    report = await audit(client, "/models/plain/audit")
+    assert report.verdict == "FAIL"
+    assert report.group == "C4"
+    assert report.figures.label_agreement < 0.9
+    assert report.self_test is not None
+    assert report.self_test.passed
+
+
+async def test_uploaded_images_are_audited_as_the_bundled_ones_are(
+    client: httpx.AsyncClient, images: Any
+) -> None:
+    bundled = await audit(client, "/models/turning/audit")
+    uploaded = await audit(client, "/models/turning/versions/10/audit", npy(images))
+    assert uploaded.data.source != bundled.data.source
+    data = {"data": bundled.data}
+    assert uploaded.model_copy(update=data) == bundled
+
+
+async def test_the_audited_logits_are_those_that_are_served(
+    client: httpx.AsyncClient, images: Any
+) -> None:
+    """The report is the one that the audit room makes of the answers' own session."""
+    model = client._transport.app.state.data_plane.repository.find("plain")  # type: ignore[attr-defined]
+    over_http = await audit(client, "/models/plain/audit", npy(images[:100]))
+    directly = run_audit(
+        model.session.logits,
+        images[:100],
+        None,
+        group="C4",
+        thresholds=over_http.thresholds,
+        model=over_http.model,
+        source=over_http.data.source,
+        self_test=over_http.self_test,
+    )
+    assert directly == over_http
+    assert over_http.data.sha256 == AuditSet(images[:100]).sha256()
+
+
+async def test_equal_audits_get_equal_bodies(client: httpx.AsyncClient) -> None:
+    answers = [await client.post("/models/turning/audit") for _ in range(3)]
+    assert len({answer.content for answer in answers}) == 1
+
+
+async def test_few_images_are_inconclusive(client: httpx.AsyncClient, images: Any) -> None:
+    report = await audit(client, "/models/turning/audit", npy(images[:50]))
+    assert report.verdict == "INCONCLUSIVE"
+    report = await audit(client, "/models/turning/audit?agreement=0.9", npy(images[:50]))
+    assert report.verdict == "PASS"
+    assert report.thresholds.agreement == 0.9
+
+
+async def test_a_larger_group_than_the_networks_fails(client: httpx.AsyncClient) -> None:
+    report = await audit(client, "/models/turning/audit?group=D4")
+    assert report.verdict == "FAIL"
+    assert report.group == "D4"
+    unturned = {each.element for each in report.figures.elements if not each.changed_labels}
+    assert len(unturned) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("group=E8", "'E8'"),
+        ("group=trivial", "'trivial'"),
+        ("agreement=1.5", "'agreement'"),
+        ("confidence=0", "'confidence'"),
+        ("logit_tolerance=-1", "'logit_tolerance'"),
+        ("logit_tolerance=nan", "'logit_tolerance'"),
+        ("tolerance=1", "'tolerance'"),
+    ],
+)
+async def test_a_question_that_cannot_be_asked_is_refused(
+    client: httpx.AsyncClient, query: str, names: str
+) -> None:
+    response = await client.post(f"/models/turning/audit?{query}")
+    assert response.status_code == 422
+    assert response.json().keys() == {"error"}
+    assert names in response.json()["error"]
+
+
+async def test_bad_images_are_refused(client: httpx.AsyncClient) -> None:
+    refused = await client.post("/models/turning/audit", content=b"text", headers=NPY)
+    assert refused.status_code == 400
+    assert (await client.post("/models/none/audit")).status_code == 404
+
+
+async def test_more_images_than_the_limit_are_refused(open_client: Any, repository: Any) -> None:
+    async with open_client(repository, max_audit_images=10) as client:
+        many = npy(np.zeros((11, 1, 8, 8), np.uint8))
+        response = await client.post("/models/turning/audit", content=many, headers=NPY)
+        assert response.status_code == 413
+        assert "at most 10" in response.json()["error"]
+
+
+async def test_the_mutant_is_opened_once(client: httpx.AsyncClient) -> None:
+    from audit import mutate
+
+    model = client._transport.app.state.data_plane.repository.find()  # type: ignore[attr-defined]
+    await client.post("/models/turning/audit")
+    mutant = model.sibling(mutate(model.read_graph()))
+    await client.post("/models/turning/audit?agreement=0.9")
+    assert model.sibling(mutate(model.read_graph())) is mutant
+    assert model.sibling(model.read_graph()) is model.session
+
+
+async def test_during_an_audit_probes_and_classifications_are_answered(
+    client: httpx.AsyncClient,
+) -> None:
+    many = np.random.default_rng(7).integers(0, 256, (4096, 1, 8, 8), dtype=np.uint8)
+    auditing = asyncio.ensure_future(audit(client, "/models/turning/audit", npy(many)))
+    probes, classifications, longest = 0, 0, 0.0
+    while not auditing.done():
+        began = time.perf_counter()
+        assert (await client.get("/healthz")).status_code == 200
+        probes += 1
+        answer = await client.post("/classify", content=npy(many[0]), headers=NPY)
+        assert answer.status_code == 200
+        classifications += not auditing.done()
+        longest = max(longest, time.perf_counter() - began)
+    assert auditing.result().figures.images == 4096
+    assert min(probes, classifications) >= 5
+    assert longest < 0.5

@@ -1,0 +1,84 @@
+"""The OpenAPI document and the guide promise what the service does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.errors import ServiceError
+from service.protocol import Body, read_parts
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> Any:
+    return (await client.get("/openapi.json")).json()
+
+
+async def test_every_refusal_has_the_one_shape(document: Any) -> None:
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = response["content"]["application/json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}
+
+
+async def test_the_documented_calls_are_those_of_the_design(document: Any) -> None:
+    calls = {(m.upper(), path) for path, verbs in document["paths"].items() for m in verbs}
+    assert calls == {
+        ("POST", "/classify"),
+        ("POST", "/models/{name}/classify"),
+        ("POST", "/models/{name}/versions/{version}/classify"),
+        ("POST", "/models/{name}/audit"),
+        ("POST", "/models/{name}/versions/{version}/audit"),
+        ("GET", "/models"),
+        ("GET", "/models/{name}"),
+        ("GET", "/models/{name}/versions/{version}"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+    }
+
+
+async def test_the_documented_examples_are_answered(
+    client: httpx.AsyncClient, document: Any
+) -> None:
+    body = document["paths"]["/classify"]["post"]["requestBody"]["content"]["application/json"]
+    for images, example in zip((1, 2), body["examples"].values(), strict=True):
+        response = await client.post("/classify", json=example["value"])
+        assert response.status_code == 200
+        assert len(response.json()["predictions"]) == images
+
+
+async def test_every_documented_content_type_is_read(document: Any) -> None:
+    for kind in document["paths"]["/classify"]["post"]["requestBody"]["content"]:
+        try:
+            read_parts(Body(kind, b"x"))
+        except ServiceError as error:
+            assert error.status != 415, kind
+
+
+async def test_the_sentences_of_the_guide_are_those_that_are_answered(
+    client: httpx.AsyncClient, png_announcing: Callable[[int], bytes]
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
+    for path, content, kind in (
+        ("/classify", b"", "image/png"),
+        ("/classify", b"a text file", "image/png"),
+        ("/classify", png_announcing(60_000), "image/png"),
+        ("/classify", b"a text file", "text/plain"),
+        ("/models/none/classify", b"any", "image/png"),
+        ("/classify", b"{}", "application/json"),
+        ("/classify", bytes(2**26), "image/png"),
+        ("/classify?topk=3", b"any", "image/png"),
+    ):
+        response = await client.post(path, content=content, headers={"Content-Type": kind})
+        sentence = response.json()["error"].replace("plain, turning.", "...")
+        assert f"| {response.status_code} | {sentence} |" in guide
+
+
+async def test_the_page_of_the_calls_is_served(client: httpx.AsyncClient) -> None:
+    assert "openapi.json" in (await client.get("/docs")).text

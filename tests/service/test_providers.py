@@ -1,0 +1,69 @@
+"""A device is started or refused with the reason; it is never replaced in silence."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from service.engine import DeviceUnavailableError, Session, Signature, select
+from service.engine.providers import CPU, CUDA, Placement, start, why_not_started
+
+Images = npt.NDArray[np.uint8]
+no_gpu = pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
+
+
+@no_gpu
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_does_not_start_is_refused_with_the_linkers_reason(device: str) -> None:
+    with pytest.raises(DeviceUnavailableError, match=rf"device={device} .* does not start: .*lib"):
+        select(device)  # type: ignore[arg-type]
+
+
+@no_gpu
+def test_auto_takes_the_cpu_and_says_why() -> None:
+    selection = select("auto")
+    assert selection.placements == (CPU,)
+    assert selection.note is not None
+    assert "lib" in selection.note
+
+
+def test_auto_prefers_cuda_where_it_starts() -> None:
+    assert select("auto", why_not=lambda _: None).placements == (CUDA, CPU)
+
+
+@no_gpu
+def test_onnxruntime_itself_would_have_fallen_back(capfd: pytest.CaptureFixture[str]) -> None:
+    """The trap: the same request, made plainly, runs on the CPU. Both fences of `start` hold."""
+    import onnxruntime
+
+    from service.engine.providers import _one_node
+
+    session = onnxruntime.InferenceSession(_one_node(), providers=["CUDAExecutionProvider"])
+    assert session.get_providers() == ["CPUExecutionProvider"]
+    with pytest.raises(RuntimeError, match="fallback to CPU EP has been explicitly disabled"):
+        start(_one_node(), CUDA, threads=1, quiet=True)
+    lax = Placement("cpu", CUDA.options)  # the name that asks for no strictness
+    with pytest.raises(RuntimeError, match="started CPUExecutionProvider instead"):
+        start(_one_node(), lax, threads=1, quiet=True)
+    capfd.readouterr()
+
+
+@no_gpu
+def test_a_failed_probe_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    assert why_not_started(CUDA)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_cpu_always_starts() -> None:
+    assert why_not_started(CPU) is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="this machine has no GPU")
+def test_cuda_runs_every_node(turning: bytes, signature: Signature, images: Images) -> None:
+    on_gpu = Session(turning, signature, select("cuda"), threads=1)
+    on_cpu = Session(turning, signature, select("cpu"), threads=1)
+    assert on_gpu.placement == CUDA
+    np.testing.assert_allclose(on_gpu.logits(images), on_cpu.logits(images), atol=1e-5)
+    on_gpu.close(), on_cpu.close()

@@ -1,0 +1,207 @@
+"""The service as a process: how it starts, refuses to start, stays up and ends."""
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from select import select
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from service.server import serve; from service.settings import read_settings;"
+    " serve(read_settings())",
+]
+
+
+def environment(repository: Path, **options: object) -> dict[str, str]:
+    options = {"repository": repository, "device": "cpu", "port": 0, "log_format": "json"} | options
+    return os.environ | {f"ORBITSERVE_{name.upper()}": str(v) for name, v in options.items()}
+
+
+@dataclass(frozen=True)
+class Server:
+    process: subprocess.Popen[str]
+    url: str
+    log: list[str]
+
+
+@contextmanager
+def serving(repository: Path, **options: object) -> Iterator[Server]:
+    process = subprocess.Popen(
+        COMMAND, env=environment(repository, **options), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    try:
+        log: list[str] = []
+        for line in process.stderr:
+            log.append(line)
+            if found := re.search(r"running on (http://[\d.:]+)", line):
+                yield Server(process, found[1], log)
+                return
+        raise AssertionError(f"the service did not start: {log}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(repository: Path) -> Iterator[Server]:
+    with serving(repository, default_model="turning") as server:
+        yield server
+
+
+def npy(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+GREY = npy(np.zeros((8, 8), np.uint8))
+NPY = {"Content-Type": "application/x-npy"}
+
+
+def assert_serves(url: str) -> None:
+    answer = httpx.post(f"{url}/classify", content=GREY, headers=NPY)
+    assert answer.status_code == 200
+    assert answer.json()["model"]["name"] == "turning"
+
+
+def test_it_serves_and_logs_json(server: Server) -> None:
+    assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}
+    assert_serves(server.url)
+    events = [json.loads(line) for line in server.log]
+    loaded = {(e["model"], e["version"]) for e in events if e["event"] == "model loaded"}
+    assert loaded == {("turning", 2), ("turning", 10), ("plain", 1)}
+
+
+BAD = [
+    (b"", "image/png", "/classify", 400),
+    (b"a text file", "image/png", "/classify", 415),
+    (b"a text file", "text/plain", "/classify", 415),
+    (GREY, "application/x-npy", "/models/none/classify", 404),
+    (b'{"top_k": 3}', "application/json", "/classify", 422),
+]
+
+
+@pytest.mark.parametrize(("content", "kind", "path", "status"), BAD)
+def test_bad_input_leaves_it_serving(
+    server: Server, content: bytes, kind: str, path: str, status: int
+) -> None:
+    answer = httpx.post(f"{server.url}{path}", content=content, headers={"Content-Type": kind})
+    assert answer.status_code == status
+    assert answer.json().keys() == {"error"}
+    assert_serves(server.url)
+
+
+def test_a_png_of_60000_by_60000_pixels_leaves_it_serving(
+    server: Server, png_announcing: Callable[[int], bytes]
+) -> None:
+    answer = httpx.post(f"{server.url}/classify", content=png_announcing(60_000))
+    assert answer.status_code == 413
+    assert "too large" in answer.json()["error"]
+    assert_serves(server.url)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_that_is_too_large_is_refused_in_json(server: Server, announced: bool) -> None:
+    block = bytes(2**20)
+    content: Any = block * 64 if announced else (block for _ in range(64))
+    with httpx.Client() as client:
+        answer = client.post(f"{server.url}/classify", content=content)
+        assert answer.status_code == 413
+        assert "33554432 bytes" in answer.json()["error"]
+        assert_serves(server.url)
+
+
+def test_a_client_that_hangs_up_leaves_it_serving(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nxx")
+    assert_serves(server.url)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_status_0_when_asked_to(repository: Path, number: signal.Signals) -> None:
+    with serving(repository, default_model="turning") as server:
+        assert_serves(server.url)
+        server.process.send_signal(number)
+        _, log = server.process.communicate(timeout=10)
+        assert server.process.returncode == 0, log
+        assert "Traceback" not in log
+
+
+def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> None:
+    """Audits run one at a time, so most of these still wait when the signal comes."""
+    many = npy(np.random.default_rng(1).integers(0, 256, (4096, 1, 8, 8), dtype=np.uint8))
+    head = f"POST /models/turning/audit HTTP/1.1\r\nHost: a\r\nContent-Length: {len(many)}\r\n"
+    request = head.encode() + b"Content-Type: application/x-npy\r\n\r\n" + many
+    with serving(repository, default_model="turning") as server, ExitStack() as stack:
+        host, port = server.url.removeprefix("http://").split(":")
+        clients = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            for _ in range(8)
+        ]
+        for client in clients:
+            client.sendall(request)
+        first = clients[0].recv(2**16)
+        answered = select(clients[1:], [], [], 0)[0]
+        server.process.send_signal(signal.SIGTERM)
+        assert len(answered) < 7
+        for answer in (first, *(client.recv(2**16) for client in clients[1:])):
+            assert answer.startswith(b"HTTP/1.1 200")
+        server.process.communicate(timeout=10)
+        assert server.process.returncode == 0
+
+
+def refusal(repository: Path, **options: object) -> str:
+    """Start a service that must refuse to, and return the one line it leaves."""
+    done = subprocess.run(
+        COMMAND,
+        env=environment(repository, **options),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, done.stderr
+    assert re.fullmatch(r"orbitserve: [^\n]+", lines[0])
+    return lines[0]
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_a_refusal_with_the_reason(repository: Path) -> None:
+    sentence = refusal(repository, device="cuda")
+    assert "device=cuda was asked for and CUDAExecutionProvider does not start: lib" in sentence
+
+
+def test_a_configuration_that_cannot_serve_is_a_refusal(repository: Path, tmp_path: Path) -> None:
+    assert "holds no model" in refusal(tmp_path)
+    assert "'none' is not in the repository" in refusal(repository, default_model="none")
+
+
+def test_an_address_in_use_is_a_refusal(repository: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"127.0.0.1:{port} cannot be listened on" in refusal(repository, port=port)
+
+
+def test_the_service_never_imports_torch() -> None:
+    code = "import service.server, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

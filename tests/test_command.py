@@ -1,0 +1,96 @@
+"""The `orbitserve` command on the models that ship with the project."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import orbitserve
+from audit import load_audit_set
+
+COMMANDS = ["data", "train", "export", "serve", "classify", "audit"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Return a function that runs the command and returns its status and what it printed."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["orbitserve", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            orbitserve.main()
+        printed = capsys.readouterr()
+        return end.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """A folder with upright and turned PNGs of three digits of the bundled audit set."""
+    images = load_audit_set(orbitserve.Path("model_repository/rotmnist-c4/1/audit.npz")).images
+    for i in range(3):
+        for turns in range(4):
+            picture = Image.fromarray(np.rot90(images[i, 0], turns))
+            picture.save(tmp_path / f"{i}-{turns}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_shows_an_example(run, command):
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    assert f"Example: orbitserve {command}" in out
+
+
+@pytest.mark.parametrize(("model", "status"), [("rotmnist-c4", 0), ("rotmnist-cnn", 1)])
+def test_the_audit_tells_the_shipped_models_apart(run, model, status):
+    code, out, _ = run("audit", model, "--json")
+    report = json.loads(out)
+    assert code == status
+    assert report["verdict"] == ("PASS" if status == 0 else "FAIL")
+    assert next(iter(report)) == "verdict"
+    assert report["self_test"]["mutant"] == "FAIL"
+
+
+def test_an_audit_of_few_images_is_inconclusive(run, digits):
+    code, out, _ = run("audit", "rotmnist-c4", "--images", digits)
+    assert code == 2
+    assert out.startswith("INCONCLUSIVE")
+    assert "too few" in out
+
+
+def test_turned_files_are_classified_alike(run, digits):
+    code, out, _ = run("classify", digits)
+    rows = [line.split("  ") for line in out.splitlines()]
+    assert code == 0
+    assert len(rows) == 12
+    for i in range(3):
+        assert len({label for _, label, path in rows if f"/{i}-" in path}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["audit", "--no-such-option"], "No such option"),
+        (["audit", "nobody"], "has no model 'nobody'"),
+        (["audit", "rotmnist-c4/999"], "has no model 'rotmnist-c4/999'"),
+        (["audit", "--group", "C3"], "C3"),
+        (["audit", "--images", "no-such-folder"], "There is no no-such-folder"),
+        (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
+        (["audit", "--images", "docs"], "There are no images in docs"),
+        (["classify", "pyproject.toml"], "pyproject.toml"),
+        (["train", "nobody"], "rotmnist-c4, rotmnist-cnn"),
+        (["train", "rotmnist-c4", "--data", "no-such-folder"], "make data"),
+        (["export", "nobody"], "is not the folder of a run"),
+        (["data", "--source", "docs"], "has no train-images-idx3-ubyte"),
+    ],
+)
+def test_what_is_refused_is_one_sentence_and_status_3(run, arguments, sentence, tmp_path):
+    code, out, err = run(*arguments)
+    assert (code, out) == (3, "")
+    assert err.startswith("orbitserve: ")
+    assert sentence in err
+    assert err.count("\n") == 1
