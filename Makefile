@@ -40,6 +40,13 @@ export: $(VENV)/.dev ## Package a trained network (NAME=rotmnist-c4) as its next
 bench: $(VENV)/.dev ## Measure the session and the service side by side
 	$(BIN)/python -m benchmarks.serving
 
+image: ## Build the container image with podman (VARIANT=gpu for the one with CUDA)
+	deploy/container/build-image.sh $(VARIANT)
+
+image-test: $(VENV)/.dev ## Build the image, run it, classify digits and audit the models inside it
+	deploy/container/base-image.sh
+	$(BIN)/python -m pytest tests/test_image.py
+
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) *.egg-info .*_cache .hypothesis
 

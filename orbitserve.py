@@ -88,7 +88,7 @@ def export(
 
     Example: orbitserve export rotmnist-c4
     """
-    from export import package
+    from export.package import package
     from models.checkpoint import Run
     from models.datasets import rotmnist
 

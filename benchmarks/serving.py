@@ -6,13 +6,11 @@ of all rows take turns, so that a machine whose speed drifts drifts for all of t
 
 import argparse
 import io
-import os
 import re
-import select
-import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,35 +95,30 @@ def _png(image: np.ndarray) -> bytes:
 
 @contextmanager
 def _service(model: str) -> Iterator[int]:
-    """Start the service as a process of its own and yield its port."""
+    """Start the service as a process of its own, logging to a file, and yield its port."""
     command = [sys.executable, "-m", "orbitserve", "serve", "--port", "0", "--device", "cpu"]
-    environment = os.environ | {"ORBITSERVE_LOG_FORMAT": "json"}
-    process = subprocess.Popen(
-        [*command, "--default-model", model],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        cwd=Path(__file__).parents[1],
-    )
-    try:
-        yield _port(process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+    with tempfile.NamedTemporaryFile() as log:
+        process = subprocess.Popen(
+            [*command, "--default-model", model],
+            stdout=log,
+            stderr=log,
+            cwd=Path(__file__).parents[1],
+        )
+        try:
+            yield _port(process, Path(log.name))
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
 
 
-def _port(process: subprocess.Popen[bytes]) -> int:
-    """Read the port from the log of a service that takes a free one."""
-    assert process.stdout is not None
-    seen = b""
-    while select.select([process.stdout], [], [], 30)[0]:
-        chunk = os.read(process.stdout.fileno(), 65536)
-        seen += chunk
-        if found := re.search(rb"http://[\d.]+:(\d+)", seen):
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait for the log to name the port of a service that takes a free one."""
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        if found := re.search(r"http://[\d.]+:(\d+)", log.read_text()):
             return int(found[1])
-        if not chunk:
-            break
-    raise RuntimeError(f"The service did not start: {seen.decode()}")
+        time.sleep(0.1)
+    raise RuntimeError(f"The service did not start: {log.read_text()}")
 
 
 def _print_table(model: ServedModel, rounds: dict[str, list[tuple[float, float]]]) -> None:

@@ -1,9 +1,16 @@
 """Baking: a network's group structure becomes the weights of plain convolutions."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.layers import GroupBatchNorm, GroupConv, GroupMaxPool2d, LiftingConv
+from models.layers import (
+    GroupBatchNorm,
+    GroupLinearMap,
+    GroupMaxPool2d,
+    PlainConv,
+    Restriction,
+)
 from models.networks import Network
 
 
@@ -44,34 +51,69 @@ def bake(network: Network) -> Baked:
         If a layer is of a kind that has no plain counterpart here.
     """
     layers = nn.Sequential(network.normalise)
+    group, features = network.group, int(network.spec.channels)
+    order: list[int] | None = None  # of the channels, where a restriction regroups them
     modules = list(network.body)
     while modules:
         layer = modules.pop(0)
-        if isinstance(layer, LiftingConv | GroupConv):
-            norm = modules.pop(0)
-            if not isinstance(norm, GroupBatchNorm):
-                raise ValueError(f"A group convolution is followed by {norm}, which is not baked.")
-            layers.append(_plain_convolution(layer, norm))
-        elif isinstance(layer, GroupMaxPool2d):
-            layers.append(nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding))
-        elif isinstance(layer, nn.ReLU):
-            layers.append(nn.ReLU())
-        else:
-            raise ValueError(f"{layer} has no plain counterpart.")
-    layers.append(OrbitMax(network.group.order))
+        match layer:
+            case GroupLinearMap():
+                norm = modules.pop(0)
+                if not isinstance(norm, GroupBatchNorm):
+                    raise ValueError(f"A group convolution is followed by {norm}: not baked.")
+                layers.extend(_plain_convolutions(layer, norm, order))
+                order, features = None, norm.num_features
+            case Restriction():
+                channels = torch.arange(features * group.order)
+                regrouped = layer(channels.reshape(1, features, group.order, 1, 1))
+                order, features = regrouped.flatten().tolist(), regrouped.shape[1]
+                group = layer.subgroup
+            case GroupMaxPool2d():
+                layers.append(nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding))
+            case nn.ReLU():
+                layers.append(nn.ReLU())
+            case _:
+                raise ValueError(f"{layer} has no plain counterpart.")
+    if order is not None:
+        raise ValueError("A restriction that no convolution follows has no plain counterpart.")
+    layers.append(OrbitMax(group.order))
     layers.append(network.head)
     return Baked(layers).eval()
 
 
-def _plain_convolution(layer: LiftingConv | GroupConv, norm: GroupBatchNorm) -> nn.Conv2d:
+def _plain_convolutions(
+    layer: GroupLinearMap, norm: GroupBatchNorm, order: list[int] | None
+) -> list[nn.Conv2d]:
+    """Return the layer's convolutions, batch normalisation in the last one.
+
+    The first one reads its input channels where they are, not where ``order`` would move them.
+    """
     assert norm.running_mean is not None and norm.running_var is not None  # noqa: S101
     with torch.no_grad():
-        bank = layer.expand().double()
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
         shift = norm.bias.double() - norm.running_mean.double() * scale
-        order = layer.group.order
-        weight = bank * scale.repeat_interleave(order)[:, None, None, None]
-        plain = nn.Conv2d(bank.shape[1], bank.shape[0], bank.shape[-1], layer.stride, layer.padding)
-        plain.weight.copy_(weight)
-        plain.bias.copy_(shift.repeat_interleave(order))  # type: ignore[union-attr]
+        scale, shift = (value.repeat_interleave(layer.group.order) for value in (scale, shift))
+        *before, last = layer.expand()
+        last = last._replace(weight=last.weight.double() * scale[:, None, None, None])
+        first, *others = [*before, last]
+        if order is not None:
+            first = first._replace(weight=first.weight[:, np.argsort(order)])
+        convolutions = [_plain_convolution(conv) for conv in (first, *others)]
+        bias = nn.Parameter(shift.float())
+        convolutions[-1].bias = bias
+    return convolutions
+
+
+def _plain_convolution(conv: PlainConv) -> nn.Conv2d:
+    channels, inputs, kernel, _ = conv.weight.shape
+    plain = nn.Conv2d(
+        inputs * conv.blocks,
+        channels,
+        kernel,
+        conv.stride,
+        conv.padding,
+        groups=conv.blocks,
+        bias=False,
+    )
+    plain.weight.copy_(conv.weight)
     return plain

@@ -179,7 +179,7 @@ def _card(
     audit_set: AuditSet,
     report: Report,
 ) -> Card:
-    info, result = run.info, run.result()
+    info, result, network = run.info, run.result(), run.network()
     spec = info.network
     kind = "Plain CNN" if spec.group == "trivial" else f"{spec.group}-equivariant CNN"
     return Card(
@@ -200,9 +200,9 @@ def _card(
             )
         },
         size=NetworkSize(
-            free_parameters=free_parameters(run.network()),
+            free_parameters=free_parameters(network),
             baked_parameters=free_parameters(baked),
-            multiply_adds=multiply_adds(spec),
+            multiply_adds=multiply_adds(network),
         ),
         audit_set=AuditSetInfo(
             sha256=audit_set.sha256(),

@@ -1,5 +1,6 @@
 """The test vocabulary: does a layer commute with the group, on this input, to this tolerance?"""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -39,6 +40,37 @@ def equivariance_error(layer: Callable[[Tensor], Tensor], group: Group, x: Tenso
     return max(deviations)
 
 
+def rotation_error(
+    layer: Callable[[Tensor], Tensor], group: Group, image: Callable[[float], Tensor]
+) -> float:
+    """Return how far ``layer`` fails to commute with rotations between the quarter turns.
+
+    The pixel in the centre stays where it is under every rotation, so that the outputs there are
+    compared without any interpolation: ``f(u . x)(g) = f(x)(u^-1 g)``.
+
+    Parameters
+    ----------
+    layer
+        A function from images ``[N, C, n, n]`` to fields of ``group`` with an odd side.
+    image
+        A function from an angle in radians to a band-limited image turned counterclockwise by it,
+        sampled anew rather than interpolated.
+
+    Returns
+    -------
+    float
+        The root mean square of the deviation, of the worst rotation, relative to the outputs'.
+    """
+    with torch.no_grad():
+        upright = _centre(layer(image(0.0)))
+        deviations = []
+        for u in range(group.rotations):
+            turned = _centre(layer(image(2 * math.pi * u / group.rotations)))
+            expected = upright[:, :, list(left_quotients(group)[u])]
+            deviations.append(_rms(turned - expected))
+    return max(deviations) / _rms(upright)
+
+
 def assert_equivariant(
     layer: Callable[[Tensor], Tensor], group: Group, x: Tensor, *, tolerance: float = 0.0
 ) -> None:
@@ -59,3 +91,14 @@ def assert_equivariant(
             f"Not equivariant under {group.name}: the outputs differ by {error:.3g}, "
             f"more than {tolerance:.3g}."
         )
+
+
+def _rms(x: Tensor) -> float:
+    return x.square().mean().sqrt().item()
+
+
+def _centre(field: Tensor) -> Tensor:
+    side = field.shape[-1]
+    if side % 2 == 0:
+        raise ValueError(f"A field of {side} pixels has no pixel in its centre; an odd side has.")
+    return field[..., side // 2, side // 2]

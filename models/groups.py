@@ -117,6 +117,24 @@ class Group:
         factors = {g: self.factorise(g) for g in self.elements}
         return {g: factor.grid for g, factor in factors.items() if factor.sector == 0}
 
+    def right_cosets(self, subgroup: "Group") -> list[list[int]]:
+        """Return the elements ``h t`` a coset each, ``h`` running through ``subgroup`` in order.
+
+        Raises
+        ------
+        ValueError
+            If ``subgroup`` is not a subgroup.
+        """
+        if self.rotations % subgroup.rotations or subgroup.mirrored > self.mirrored:
+            raise ValueError(f"{subgroup.name} is not a subgroup of {self.name}.")
+        step = self.rotations // subgroup.rotations
+        members = [self._index(s, k * step) for s, k in map(subgroup._split, subgroup.elements)]
+        left, cosets = set(self.elements), []
+        while left:
+            cosets.append([self.product(h, min(left)) for h in members])
+            left -= set(cosets[-1])
+        return cosets
+
     def _split(self, g: int) -> tuple[int, int]:
         if g not in self.elements:
             raise ValueError(f"{self.name} has elements 0 to {self.order - 1}, not {g}.")

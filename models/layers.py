@@ -7,6 +7,8 @@ Networks", ICML 2016. The trivial group makes each of them its ordinary counterp
 """
 
 import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +18,36 @@ from models.filters import FilterBasis, turn
 from models.groups import Group, left_quotients
 
 
-class LiftingConv(nn.Module):
+class PlainConv(NamedTuple):
+    """A convolution without groups: a filter bank ``[C', C / blocks, k, k]`` and how it slides."""
+
+    weight: Tensor
+    stride: int = 1
+    padding: int = 0
+    blocks: int = 1
+
+
+class GroupLinearMap(nn.Module, ABC):
+    """A convolution over pixels and group, as one or two plain convolutions of expanded filters."""
+
+    def __init__(self, group: Group, basis: FilterBasis, *, stride: int, padding: int) -> None:
+        super().__init__()
+        self.group, self.basis = group, basis
+        self.stride, self.padding = stride, padding
+
+    @abstractmethod
+    def expand(self) -> tuple[PlainConv, ...]:
+        """Return the plain convolutions that this one is, in order; training uses them too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve an image or a field, to a field."""
+        y = x.flatten(1, -3)
+        for conv in self.expand():
+            y = F.conv2d(y, conv.weight, None, conv.stride, conv.padding, 1, conv.blocks)
+        return y.unflatten(1, (-1, self.group.order))
+
+
+class LiftingConv(GroupLinearMap):
     """Convolve an image with all turned copies of a filter: ``[N, C, H, W] -> [N, C', |G|, H, W]``.
 
     ``(x * w)(g) = sum_y x(y) (g . w)(y)``: Cohen and Welling 2016, equation 10.
@@ -32,24 +63,17 @@ class LiftingConv(nn.Module):
         stride: int = 1,
         padding: int = 0,
     ) -> None:
-        super().__init__()
-        self.group, self.basis = group, basis
-        self.stride, self.padding = stride, padding
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, basis.dimension))
-        _initialise(self.weight)
+        super().__init__(group, basis, stride=stride, padding=padding)
+        self.weight = _parameter(out_channels, in_channels, basis.dimension)
 
-    def expand(self) -> Tensor:
-        """Return the filter bank of the plain convolution: ``[C' |G|, C, k, k]``."""
+    def expand(self) -> tuple[PlainConv]:
+        """Return one convolution with a bank ``[C' |G|, C, k, k]``."""
         turned = turn(self.weight, self.basis, self.group)  # [C', C, g, k, k]
-        return turned.transpose(1, 2).flatten(0, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Lift the images ``x``."""
-        y = F.conv2d(x, self.expand(), stride=self.stride, padding=self.padding)
-        return y.unflatten(1, (-1, self.group.order))
+        bank = turned.transpose(1, 2).flatten(0, 1)
+        return (PlainConv(bank, self.stride, self.padding),)
 
 
-class GroupConv(nn.Module):
+class GroupConv(GroupLinearMap):
     """Convolve a field over pixels and group: ``[N, C, |G|, H, W] -> [N, C', |G|, H, W]``.
 
     ``(x * w)(g) = sum_h sum_y x(y, h) (g . w)(y, h)`` where ``(g . w)(., h) = g . w(., g^-1 h)``:
@@ -66,25 +90,48 @@ class GroupConv(nn.Module):
         stride: int = 1,
         padding: int = 0,
     ) -> None:
-        super().__init__()
-        self.group, self.basis = group, basis
-        self.stride, self.padding = stride, padding
-        shape = (out_channels, in_channels, group.order, basis.dimension)
-        self.weight = nn.Parameter(torch.empty(shape))
-        _initialise(self.weight)
-        self._quotients = torch.tensor(left_quotients(group))
-        self._elements = torch.arange(group.order)[:, None]
+        super().__init__(group, basis, stride=stride, padding=padding)
+        self.weight = _parameter(out_channels, in_channels, group.order, basis.dimension)
 
-    def expand(self) -> Tensor:
-        """Return the filter bank of the plain convolution: ``[C' |G|, C |G|, k, k]``."""
+    def expand(self) -> tuple[PlainConv]:
+        """Return one convolution with a bank ``[C' |G|, C |G|, k, k]``."""
         turned = turn(self.weight, self.basis, self.group)  # [C', C, h, g, k, k]
-        bank = turned[:, :, self._quotients, self._elements]  # [C', C, g, h, k, k]
-        return bank.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+        elements = torch.arange(self.group.order)[:, None]
+        bank = turned[:, :, torch.tensor(left_quotients(self.group)), elements]
+        # [C', C, g, h, k, k]
+        bank = bank.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+        return (PlainConv(bank, self.stride, self.padding),)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve the field ``x``."""
-        y = F.conv2d(x.flatten(1, 2), self.expand(), stride=self.stride, padding=self.padding)
-        return y.unflatten(1, (-1, self.group.order))
+
+class SeparableGroupConv(GroupLinearMap):
+    """Convolve a field over channels and group first, then over pixels alone.
+
+    The filter is the product of a 1 x 1 filter over channels and group and of one spatial filter a
+    channel, turned with the orientation that it is applied to: Lengyel and van Gemert, "Exploiting
+    Learned Symmetries in Group Equivariant Convolutions", ICIP 2021.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        basis: FilterBasis,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
+        super().__init__(group, basis, stride=stride, padding=padding)
+        self.mixing = _parameter(out_channels, in_channels, group.order)
+        self.weight = _parameter(out_channels, basis.dimension)
+
+    def expand(self) -> tuple[PlainConv, PlainConv]:
+        """Return a bank ``[C' |G|, C |G|, 1, 1]`` and a depthwise one ``[C' |G|, 1, k, k]``."""
+        mixing = self.mixing[:, :, torch.tensor(left_quotients(self.group))]  # [C', C, g, h]
+        mixing = mixing.transpose(1, 2).flatten(2, 3).flatten(0, 1)[..., None, None]
+        depthwise = turn(self.weight, self.basis, self.group).flatten(0, 1)[:, None]
+        spatial = PlainConv(depthwise, self.stride, self.padding, len(depthwise))
+        return PlainConv(mixing), spatial
 
 
 class GroupBatchNorm(nn.BatchNorm3d):
@@ -104,6 +151,29 @@ class GroupMaxPool2d(nn.Module):
         return y.unflatten(1, x.shape[1:3])
 
 
+class Restriction(nn.Module):
+    """Forget a part of the symmetry: a field of ``group`` becomes fields of its ``subgroup``.
+
+    The regular representation of a group, restricted to a subgroup ``H``, is one regular
+    representation of ``H`` for each right coset ``H t``, so that ``F'(c, t)(h) = F(c)(h t)``:
+    ``[N, C, |G|, H, W] -> [N, C |G| / |H|, |H|, H, W]``. No value changes.
+
+    Raises
+    ------
+    ValueError
+        If ``subgroup`` is not a subgroup.
+    """
+
+    def __init__(self, group: Group, subgroup: Group) -> None:
+        super().__init__()
+        self.subgroup = subgroup
+        self.order = [g for coset in group.right_cosets(subgroup) for g in coset]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Restrict the field ``x``."""
+        return x[:, :, self.order].flatten(1, 2).unflatten(1, (-1, self.subgroup.order))
+
+
 class InvariantPool(nn.Module):
     """Maximum over group and pixels, the same on an orbit: ``[N, C, |G|, H, W] -> [N, C]``."""
 
@@ -112,6 +182,6 @@ class InvariantPool(nn.Module):
         return x.amax((2, 3, 4))
 
 
-def _initialise(weight: Tensor) -> None:
+def _parameter(*shape: int) -> nn.Parameter:
     """He initialisation: deviation ``sqrt(2 / fan_in)``, where all axes but the first feed in."""
-    nn.init.normal_(weight, std=math.sqrt(2 / weight[0].numel()))
+    return nn.Parameter(torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:])))

@@ -6,10 +6,20 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from models.filters import GridBasis
+from models.filters import FilterBasis, GridBasis
 from models.geometry import output_size
 from models.groups import Group
-from models.layers import GroupBatchNorm, GroupConv, GroupMaxPool2d, InvariantPool, LiftingConv
+from models.layers import (
+    GroupBatchNorm,
+    GroupConv,
+    GroupLinearMap,
+    GroupMaxPool2d,
+    InvariantPool,
+    LiftingConv,
+    Restriction,
+    SeparableGroupConv,
+)
+from models.steerable import SteerableBasis
 
 
 class _Spec(BaseModel):
@@ -29,6 +39,7 @@ class Convolution(Window):
 
     kind: Literal["convolution"] = "convolution"
     channels: int = Field(gt=0)
+    separable: bool = False
 
 
 class MaxPooling(Window):
@@ -37,7 +48,14 @@ class MaxPooling(Window):
     kind: Literal["max_pooling"] = "max_pooling"
 
 
-LayerSpec = Annotated[Convolution | MaxPooling, Field(discriminator="kind")]
+class RestrictTo(_Spec):
+    """From here on, only the symmetries of a subgroup are kept."""
+
+    kind: Literal["restriction"] = "restriction"
+    group: str
+
+
+LayerSpec = Annotated[Convolution | MaxPooling | RestrictTo, Field(discriminator="kind")]
 
 
 class NetworkSpec(_Spec):
@@ -47,6 +65,9 @@ class NetworkSpec(_Spec):
     ----------
     group
         A name that ``Group.named`` reads; "trivial" makes a plain CNN.
+    basis
+        "grid" filters have a free value a pixel and turn by quarter turns; "steerable" ones turn by
+        any angle.
     channels, size
         Channels and side of the square input image, in pixels.
     mean, deviation
@@ -54,6 +75,7 @@ class NetworkSpec(_Spec):
     """
 
     group: str
+    basis: Literal["grid", "steerable"] = "grid"
     channels: Literal[1, 3] = 1
     size: int = Field(gt=0)
     classes: int = Field(gt=1)
@@ -65,9 +87,16 @@ class NetworkSpec(_Spec):
     @model_validator(mode="after")
     def _is_a_network(self) -> "NetworkSpec":
         Group.named(self.group)
-        if not isinstance(self.layers[0], Convolution):
-            raise ValueError("The first layer lifts the image to the group: it is a convolution.")
+        first, last = self.layers[0], self.layers[-1]
+        if not isinstance(first, Convolution) or first.separable:
+            raise ValueError("The first layer lifts the image: it is a convolution, not separable.")
+        if isinstance(last, RestrictTo):
+            raise ValueError("A restriction is followed by other layers: it is not the last one.")
         return self
+
+    def filter_basis(self, kernel: int) -> FilterBasis:
+        """Return the basis of filters of ``kernel`` pixels."""
+        return SteerableBasis(kernel) if self.basis == "steerable" else GridBasis(kernel)
 
     def sides(self) -> Iterator[tuple[LayerSpec, int]]:
         """Yield every layer with the side of its output, in pixels.
@@ -79,8 +108,9 @@ class NetworkSpec(_Spec):
         """
         side = self.size
         for number, layer in enumerate(self.layers, start=1):
-            name = f"layer {number} ({layer.kind})"
-            side = output_size(side, layer.kernel, layer.stride, layer.padding, name)
+            if isinstance(layer, Window):
+                name = f"layer {number} ({layer.kind})"
+                side = output_size(side, layer.kernel, layer.stride, layer.padding, name)
             yield layer, side
 
 
@@ -112,13 +142,24 @@ class Network(nn.Module):
         self.group = Group.named(spec.group)
         self.normalise = Normalise(spec.mean, spec.deviation)
         self.body = nn.Sequential()
-        features: int = spec.channels
+        group, features = self.group, int(spec.channels)
         for layer, _ in spec.sides():
-            if isinstance(layer, Convolution):
-                self._append_convolution(layer, features)
-                features = layer.channels
-            else:
-                self.body.append(GroupMaxPool2d(layer.kernel, layer.stride, layer.padding))
+            match layer:
+                case Convolution():
+                    kind = self._kind(layer)
+                    basis = spec.filter_basis(layer.kernel)
+                    window = {"stride": layer.stride, "padding": layer.padding}
+                    self.body.append(kind(group, basis, features, layer.channels, **window))
+                    self.body.append(GroupBatchNorm(layer.channels))
+                    self.body.append(nn.ReLU())
+                    features = layer.channels
+                case MaxPooling():
+                    self.body.append(GroupMaxPool2d(layer.kernel, layer.stride, layer.padding))
+                case RestrictTo():
+                    subgroup = Group.named(layer.group)
+                    self.body.append(Restriction(group, subgroup))
+                    features *= group.order // subgroup.order
+                    group = subgroup
         self.pool = InvariantPool()
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(features, spec.classes)
@@ -129,20 +170,10 @@ class Network(nn.Module):
         logits: Tensor = self.head(self.dropout(features))
         return logits
 
-    def _append_convolution(self, layer: Convolution, in_channels: int) -> None:
-        kind = GroupConv if self.body else LiftingConv
-        self.body.append(
-            kind(
-                self.group,
-                GridBasis(layer.kernel),
-                in_channels,
-                layer.channels,
-                stride=layer.stride,
-                padding=layer.padding,
-            )
-        )
-        self.body.append(GroupBatchNorm(layer.channels))
-        self.body.append(nn.ReLU())
+    def _kind(self, layer: Convolution) -> type[LiftingConv | GroupConv | SeparableGroupConv]:
+        if not self.body:
+            return LiftingConv
+        return SeparableGroupConv if layer.separable else GroupConv
 
 
 def free_parameters(network: nn.Module) -> int:
@@ -150,13 +181,16 @@ def free_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def multiply_adds(spec: NetworkSpec) -> int:
+def multiply_adds(network: Network) -> int:
     """Return the multiplications and additions of one image through the baked network."""
-    order = Group.named(spec.group).order
-    total, inputs = 0, int(spec.channels)
-    for layer, side in spec.sides():
-        if isinstance(layer, Convolution):
-            outputs = layer.channels * order
-            total += side**2 * layer.kernel**2 * inputs * outputs
-            inputs = outputs
-    return total + inputs // order * spec.classes
+    side = network.spec.size
+    total = network.head.weight.numel()
+    for layer in network.body:
+        if isinstance(layer, GroupMaxPool2d):
+            side = output_size(side, layer.kernel_size, layer.stride, layer.padding, "pooling")
+        elif isinstance(layer, GroupLinearMap):
+            for conv in layer.expand():
+                kernel = conv.weight.shape[-1]
+                side = output_size(side, kernel, conv.stride, conv.padding, "convolution")
+                total += side**2 * conv.weight.numel()
+    return total

@@ -1,6 +1,7 @@
 """The networks that ship with the project: what `orbitserve train NAME` trains."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from models.augmentation import Augmentation
 from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec
@@ -15,7 +16,7 @@ class Preset:
     recipe: Recipe
 
 
-def _layers(channels: int) -> tuple[LayerSpec, ...]:
+def _quarter_turns(channels: int) -> tuple[LayerSpec, ...]:
     """28 pixels -> 24 -> 12 -> 6 -> 4 -> 1: every step obeys the size rule."""
     return (
         Convolution(channels=channels // 2, kernel=5),
@@ -29,24 +30,45 @@ def _layers(channels: int) -> tuple[LayerSpec, ...]:
     )
 
 
-def _rotmnist(group: str, channels: int) -> Preset:
+def _eighth_turns(channels: int) -> tuple[LayerSpec, ...]:
+    """28 pixels -> 24 -> 12 -> 6 -> 4 -> 2, with odd kernels, which a steerable basis needs."""
+    return (
+        Convolution(channels=12, kernel=7, padding=1),
+        MaxPooling(kernel=2, stride=2),
+        Convolution(channels=channels, kernel=5, padding=2),
+        Convolution(channels=channels, kernel=3, padding=1),
+        MaxPooling(kernel=2, stride=2),
+        Convolution(channels=channels, kernel=5, padding=2),
+        Convolution(channels=channels, kernel=3),
+        Convolution(channels=channels, kernel=3),
+    )
+
+
+def _rotmnist(
+    group: str,
+    layers: tuple[LayerSpec, ...],
+    basis: Literal["grid", "steerable"] = "grid",
+    epochs: int = 60,
+) -> Preset:
     return Preset(
         NetworkSpec(
             group=group,
+            basis=basis,
             size=28,
             classes=10,
             mean=0.13,
             deviation=0.3,
-            layers=_layers(channels),
+            layers=layers,
             dropout=0.2,
         ),
-        Recipe(epochs=60, augmentation=Augmentation(degrees=180)),
+        Recipe(epochs=epochs, augmentation=Augmentation(degrees=180)),
     )
 
 
 # A group convolution of C fields has |G| C^2 k^2 free values, a plain one of C channels C^2 k^2:
 # with twice the channels the plain network is as large as that of C4.
 PRESETS = {
-    "rotmnist-c4": _rotmnist("C4", 24),
-    "rotmnist-cnn": _rotmnist("trivial", 48),
+    "rotmnist-c4": _rotmnist("C4", _quarter_turns(24)),
+    "rotmnist-c8": _rotmnist("C8", _eighth_turns(20), "steerable", epochs=48),
+    "rotmnist-cnn": _rotmnist("trivial", _quarter_turns(48)),
 }

@@ -22,7 +22,12 @@ def _lines(report: Report) -> Iterator[str]:
             f"{element.max_logit_deviation:>12.3g}  {element.max_probability_deviation:>18.3g}"
         )
     yield ""
+    interval = figures.agreement_interval
     yield f"images         {figures.images}, {report.data.source}"
+    yield (
+        f"agreement      {figures.agreeing_images} of {figures.images} keep their label on their "
+        f"orbit: {interval.low:.2%} to {interval.high:.2%}"
+    )
     yield (
         f"noise floor    {floor.repeat:.3g} run again, {floor.regrouped:.3g} in another batch, "
         f"in logits up to {figures.largest_logit:.3g}"

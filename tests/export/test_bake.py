@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from export.bake import bake
+from models.networks import Convolution, MaxPooling, Network, NetworkSpec, RestrictTo
 
 GROUPS = ["trivial", "C4", "D4"]
 
@@ -42,6 +43,44 @@ def test_filters_of_an_orbit_hold_the_same_bits(make_network):
             assert np.array_equal(turned, bank[:, g])
         bias = layer.bias.detach().numpy().reshape(-1, 4)
         assert np.array_equal(bias, bias[:, :1].repeat(4, axis=1))
+
+
+LARGE = {
+    "steerable": ("C8", "steerable", []),
+    "separable": ("C4", "grid", [Convolution(channels=4, kernel=3, padding=1, separable=True)]),
+    "restricted": (
+        "D8",
+        "steerable",
+        [
+            RestrictTo(group="C8"),
+            Convolution(channels=3, kernel=3, padding=1, separable=True),
+            RestrictTo(group="trivial"),
+            MaxPooling(kernel=2, stride=2),
+            Convolution(channels=4, kernel=3, padding=1),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_steerable_separable_and_restricted_networks_are_baked_too(kind, test_images):
+    group, basis, layers = LARGE[kind]
+    torch.manual_seed(0)
+    spec = NetworkSpec(
+        group=group,
+        basis=basis,
+        size=12,
+        classes=3,
+        mean=0.4,
+        deviation=0.3,
+        layers=(Convolution(channels=2, kernel=3, padding=1), *layers),
+    )
+    network = Network(spec)
+    images = torch.from_numpy(test_images.images[:64])
+    with torch.inference_mode():
+        network(images)  # gives the batch normalisations their statistics
+        network.eval()
+        torch.testing.assert_close(bake(network)(images)[0], network(images), rtol=0, atol=1e-5)
 
 
 def test_a_layer_without_a_plain_counterpart_is_refused(make_network):

@@ -65,6 +65,23 @@ def test_factorisation_multiplies_back(case):
     assert group.product(on_grid[factor.grid], factor.sector) == g
 
 
+@given(groups, groups)
+def test_right_cosets_partition_the_group(group, subgroup):
+    if group.rotations % subgroup.rotations or subgroup.mirrored > group.mirrored:
+        with pytest.raises(ValueError, match="not a subgroup"):
+            group.right_cosets(subgroup)
+        return
+    cosets = group.right_cosets(subgroup)
+    assert sorted(g for coset in cosets for g in coset) == list(group.elements)
+    members = cosets[0]
+    assert members[0] == 0
+    for h, g in enumerate(members):  # the subgroup's elements, in the subgroup's own order
+        for k, f in enumerate(members):
+            assert group.product(g, f) == members[subgroup.product(h, k)]
+    for coset in cosets:
+        assert coset == [group.product(h, coset[0]) for h in members]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_name_and_grid_agree_with_imaging(name):
     group = Group.named(name)

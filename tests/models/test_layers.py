@@ -2,10 +2,18 @@ import pytest
 import torch
 from torch import nn
 
-from models.equivariance import assert_equivariant, equivariance_error
+from models.equivariance import act, assert_equivariant, equivariance_error
 from models.filters import GridBasis
 from models.groups import Group
-from models.layers import GroupBatchNorm, GroupConv, GroupMaxPool2d, InvariantPool, LiftingConv
+from models.layers import (
+    GroupBatchNorm,
+    GroupConv,
+    GroupMaxPool2d,
+    InvariantPool,
+    LiftingConv,
+    Restriction,
+    SeparableGroupConv,
+)
 
 GROUPS = [Group.named(name) for name in ("C4", "D4")]
 by_name = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
@@ -25,7 +33,8 @@ def field(group, size=7):
 
 def with_integer_weights(layer):
     with torch.no_grad():
-        layer.weight.copy_(integers(*layer.weight.shape))
+        for parameter in layer.parameters():
+            parameter.copy_(integers(*parameter.shape))
     return layer
 
 
@@ -48,8 +57,9 @@ def _seed():
 def test_convolutions_commute_bit_for_bit(group, kernel, stride, padding):
     size = 8 + kernel % 2 if stride == 2 else 7
     assert_equivariant(lifting(group, kernel, stride=stride, padding=padding), group, image(size))
-    layer = convolution(group, kernel, stride=stride, padding=padding)
-    assert_equivariant(layer, group, field(group, size))
+    for kind in (GroupConv, SeparableGroupConv):
+        layer = kind(group, GridBasis(kernel), 3, 5, stride=stride, padding=padding)
+        assert_equivariant(with_integer_weights(layer), group, field(group, size))
 
 
 @by_name
@@ -83,10 +93,35 @@ def test_the_invariant_pool_is_invariant(group):
     assert_equivariant(InvariantPool(), group, field(group))
 
 
+@pytest.mark.parametrize(
+    ("name", "part"), [("D4", "C4"), ("D8", "D4"), ("D8", "C8"), ("C8", "C4"), ("D4", "D4")]
+)
+def test_a_restriction_commutes_with_the_subgroup_and_keeps_all_values(name, part):
+    group, subgroup = Group.named(name), Group.named(part)
+    restriction, x = Restriction(group, subgroup), field(group)
+    y = restriction(x)
+    assert y.shape[1:3] == (3 * group.order // subgroup.order, subgroup.order)
+    assert torch.equal(y.flatten().sort().values, x.flatten().sort().values)
+    members = group.right_cosets(subgroup)[0]
+    for h, symmetry in subgroup.grid_elements().items():
+        turned = act(group, members[h], symmetry, x)
+        assert torch.equal(restriction(turned), act(subgroup, h, symmetry, y))
+
+
+def test_a_separable_convolution_is_the_dense_one_of_the_product_filter():
+    group = Group.named("D4")
+    layer = with_integer_weights(SeparableGroupConv(group, GridBasis(3), 2, 3, padding=1))
+    dense = GroupConv(group, GridBasis(3), 2, 3, padding=1)
+    with torch.no_grad():
+        dense.weight.copy_(layer.mixing[..., None] * layer.weight[:, None, None])
+    x = integers(2, 2, 8, 5, 5)
+    assert torch.equal(layer(x), dense(x))
+
+
 @by_name
 def test_the_vocabulary_refuses_one_changed_tap(group):
     layer = convolution(group)
-    bank = layer.expand()
+    bank = layer.expand()[0].weight.clone()
     bank[1, 0, 0, 0] += 1
     broken = nn.Conv2d(*bank.shape[1::-1], 3, bias=False)
     broken.weight = nn.Parameter(bank.detach())

@@ -1,0 +1,62 @@
+# The image that serves: imaging, audit, service, the command and the models that ship. No torch.
+#   docker build --tag orbitserve:cpu .
+#   docker build --tag orbitserve:gpu --build-arg GPU=1 .
+# CUDA and cuDNN come as Python packages, so both are built on the same base.
+ARG BASE=python:3.11-slim
+
+# Only what pyproject.toml requires leaves this stage: an edit elsewhere in that file installs nothing anew.
+FROM ${BASE} AS requirements
+ARG GPU=0
+WORKDIR /src
+COPY pyproject.toml deploy/container/requirements.py ./
+RUN python3 requirements.py build > build.txt \
+ && if [ "${GPU}" = 1 ]; then python3 requirements.py runtime gpu; else python3 requirements.py runtime; fi > runtime.txt
+
+# pip lives in an environment of its own, so that the one that is shipped has none.
+FROM ${BASE} AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
+COPY --from=requirements /src/runtime.txt ./
+RUN /opt/build/bin/pip --python /opt/venv/bin/python install --requirement runtime.txt
+COPY --from=requirements /src/build.txt ./
+RUN /opt/build/bin/pip install --requirement build.txt
+
+# Installed below /package, which lies over the environment as a small layer of its own.
+FROM dependencies AS package
+COPY pyproject.toml README.md LICENSE orbitserve.py ./
+COPY imaging imaging
+COPY audit audit
+COPY service service
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-warn-script-location --root /package /wheels/*.whl
+
+FROM ${BASE} AS account
+RUN groupadd --gid 10001 orbitserve \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin orbitserve
+
+# Nothing runs in this stage: what a building machine mounts or configures leaves no trace in the image.
+FROM ${BASE}
+LABEL org.opencontainers.image.title="orbitserve" \
+      org.opencontainers.image.description="Serves image classifiers that are rotation-invariant by construction" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV PATH=/opt/venv/bin:${PATH} \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    ORBITSERVE_HOST=0.0.0.0 \
+    ORBITSERVE_PORT=8000 \
+    ORBITSERVE_REPOSITORY=/srv/model_repository
+COPY --from=account /etc/passwd /etc/group /etc/
+COPY --from=dependencies /opt/venv /opt/venv
+COPY model_repository /srv/model_repository
+COPY deploy/container/healthcheck.py /srv/
+COPY --from=package /package /
+WORKDIR /srv
+# By number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "/srv/healthcheck.py"]
+CMD ["orbitserve", "serve"]

@@ -1,0 +1,333 @@
+"""The container image: what is in it, that it serves and audits, and how it starts and stops."""
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = ROOT / "deploy" / "container"
+BASE = "python:3.11-slim"
+# As docker-compose.yml runs it.
+CONFINEMENT = ["--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges"]
+ENVIRONMENT = {
+    **os.environ,
+    "CONTAINERS_CONF": str(SCRIPTS / "containers.conf"),
+    "DISABLE_HC_SYSTEMD": "true",  # the tests run the health check themselves
+}
+in_podman = [pytest.mark.podman, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**ENVIRONMENT, **environment}
+    return subprocess.run(
+        command, env=settings, capture_output=True, text=True, timeout=1000, check=False
+    )
+
+
+def podman(*arguments: str) -> str:
+    done = run("podman", *arguments)
+    assert done.returncode == 0, f"podman {arguments}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def build(context: Path, name: str) -> str:
+    done = run(context / "deploy/container/build-image.sh", NAME=name, BASE=BASE)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return f"{name}:cpu"
+
+
+@dataclass(frozen=True)
+class Container:
+    name: str
+    port: int
+
+    def runs(self) -> bool:
+        return podman("inspect", "--format={{.State.Running}}", self.name) == "true"
+
+    def python(self, program: str) -> str:
+        return podman("exec", self.name, "python", "-c", program)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=240, trust_env=False)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until_ready(container: Container) -> None:
+    deadline = time.monotonic() + 90
+    with container.client() as client:
+        while time.monotonic() < deadline and container.runs():
+            try:
+                if client.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+    log = run("podman", "logs", container.name)
+    pytest.fail(f"ended early, or not ready within 90 s:\n{log.stdout}{log.stderr}")
+
+
+@contextmanager
+def running(image: str) -> Iterator[Container]:
+    port = free_port()
+    container = Container(f"orbitserve-test-{port}", port)
+    address = ["--network=host", f"--env=ORBITSERVE_PORT={port}"]
+    podman("run", "--detach", "--name", container.name, *address, *CONFINEMENT, image)
+    try:
+        wait_until_ready(container)
+        yield container
+    finally:
+        podman("rm", "--force", "--time=1", container.name)
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not installed")
+    if run("podman", "image", "exists", BASE).returncode != 0:
+        pytest.skip(f"no {BASE}: pull it, or make a stand-in with deploy/container/base-image.sh")
+    return build(ROOT, "orbitserve")
+
+
+@pytest.fixture(scope="module")
+def container(image: str) -> Iterator[Container]:
+    with running(image) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    (path,) = ROOT.glob("model_repository/rotmnist-c4/1/audit.npz")
+    with np.load(path) as audit_set:
+        return audit_set["images"][:20], audit_set["labels"][:20]
+
+
+class TestServing:
+    pytestmark = in_podman
+
+    def test_digits_are_classified(self, container, digits):
+        right = 0
+        with container.client() as client:
+            for pixels, label in zip(*digits, strict=True):
+                png = io.BytesIO()
+                Image.fromarray(pixels[0]).save(png, "PNG")
+                answer = client.post(
+                    "/classify", content=png.getvalue(), headers={"content-type": "image/png"}
+                )
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["model"]["name"] == "rotmnist-c4"
+                (prediction,) = answer.json()["predictions"]
+                right += prediction["label"] == str(label)
+        assert right >= 18
+
+    @pytest.mark.parametrize(
+        ("model", "verdict"), [("rotmnist-c4", "PASS"), ("rotmnist-cnn", "FAIL")]
+    )
+    def test_the_audit_tells_an_invariant_model_from_a_plain_one(self, container, model, verdict):
+        with container.client() as client:
+            answer = client.post(f"/models/{model}/audit")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["verdict"] == verdict
+
+
+class TestContents:
+    pytestmark = in_podman
+
+    def test_the_service_is_not_root(self, container):
+        status = container.python("print(open('/proc/1/status').read())")
+        assert "\nUid:\t10001\t10001\t10001\t10001\n" in status
+
+    def test_there_is_what_serving_needs_and_no_torch(self, container):
+        find = "import importlib.util as u; print([n for n in {} if u.find_spec(n)])"
+        needed = ["audit", "imaging", "onnxruntime", "orbitserve", "service"]
+        other = ["export", "models", "pip", "setuptools", "torch"]
+        assert container.python(find.format(needed + other)) == str(needed)
+
+    def test_the_building_machine_leaves_no_trace(self, container):
+        assert container.python("import os; print(os.listdir('/opt'))") == "['venv']"
+        assert container.python("import os; print(os.path.exists('/etc/pip.conf'))") == "False"
+
+
+class TestLife:
+    pytestmark = in_podman
+
+    def test_the_health_check_tells_ready_from_dead(self, image, container):
+        podman("healthcheck", "run", container.name)
+        state = podman("inspect", "--format={{.State.Health.Status}}", container.name)
+        assert state == "healthy"
+        declared = json.loads(podman("image", "inspect", "--format={{json .HealthCheck}}", image))
+        kind, *check = declared["Test"]
+        assert kind == "CMD"
+        elsewhere = f"--env=ORBITSERVE_PORT={free_port()}"
+        assert run("podman", "exec", container.name, *check).returncode == 0
+        assert run("podman", "exec", elsewhere, container.name, *check).returncode == 1
+
+    def test_sigterm_ends_it_in_order(self, image):
+        with running(image) as container:
+            podman("kill", "--signal=TERM", container.name)
+            assert podman("wait", container.name) == "0"
+
+    def test_without_a_gpu_cuda_is_refused_not_replaced(self, image):
+        settings = [f"--env=ORBITSERVE_PORT={free_port()}", "--env=ORBITSERVE_DEVICE=cuda"]
+        done = run("podman", "run", "--rm", "--network=host", *settings, *CONFINEMENT, image)
+        assert done.returncode != 0
+        assert "cuda" in (done.stdout + done.stderr).lower()
+
+
+BUILDER = ["build-image.sh", "containers.conf"]
+
+
+def copy_into(folder: Path, name: str) -> None:
+    source, target = ROOT / name, folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def installed(image: str) -> tuple[str, str]:
+    """When numpy was installed into the image, and whether its service carries the edit."""
+    program = (
+        "import os, numpy, service;"
+        "print(os.stat(numpy.__file__).st_mtime_ns, hasattr(service, 'EDITED'))"
+    )
+    time_ns, edited = podman(
+        "run", "--rm", "--network=host", image, "python", "-c", program
+    ).split()
+    return time_ns, edited
+
+
+class TestBuild:
+    pytestmark = in_podman
+
+    def test_a_change_of_code_installs_no_dependency_again(self, image, tmp_path):
+        for line in (ROOT / ".dockerignore").read_text().splitlines():
+            if line.startswith("!"):
+                copy_into(tmp_path, line[1:])
+        for name in ["Dockerfile", ".dockerignore", *(f"deploy/container/{n}" for n in BUILDER)]:
+            copy_into(tmp_path, name)
+        with (tmp_path / "service" / "__init__.py").open("a") as module:
+            module.write("\nEDITED = True\n")
+        edited = build(tmp_path, "orbitserve-edited")
+        try:
+            assert installed(edited) == (installed(image)[0], "True")
+            assert installed(image)[1] == "False"
+        finally:
+            podman("rmi", edited)
+
+
+class TestCompose:
+    @pytest.fixture
+    def services(self):
+        return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+
+    def test_what_starts_by_default_reserves_a_gpu_and_insists_on_it(self, services):
+        (default,) = [service for service in services.values() if "profiles" not in service]
+        (device,) = default["deploy"]["resources"]["reservations"]["devices"]
+        assert device["driver"] == "nvidia"
+        assert device["capabilities"] == ["gpu"]
+        assert default["build"]["args"] == {"GPU": "1"}
+        assert default["environment"]["ORBITSERVE_DEVICE"] == "cuda"
+
+    def test_the_cpu_profile_needs_no_gpu(self, services):
+        (cpu,) = [service for service in services.values() if service.get("profiles") == ["cpu"]]
+        assert "deploy" not in cpu
+        assert cpu["environment"]["ORBITSERVE_DEVICE"] == "cpu"
+
+    def test_both_publish_the_port_and_may_write_nothing(self, services):
+        for service in services.values():
+            assert service["ports"] == ["8000:8000"]
+            assert service["read_only"] is True
+            assert service["security_opt"] == ["no-new-privileges:true"]
+
+    def test_requests_under_way_may_end_before_the_kill(self, services):
+        grace = Settings.model_fields["shutdown_seconds"].default
+        for service in services.values():
+            assert int(service["stop_grace_period"].removesuffix("s")) > grace
+
+    def test_every_variable_is_a_setting(self, services):
+        named = {name for service in services.values() for name in service["environment"]}
+        words = (ROOT / "Dockerfile").read_text().replace("=", " ").split()
+        named |= {word for word in words if word.startswith("ORBITSERVE_")}
+        assert "ORBITSERVE_HOST" in named
+        assert {name.removeprefix("ORBITSERVE_").lower() for name in named} <= set(
+            Settings.model_fields
+        )
+
+
+class TestHealthCheck:
+    @staticmethod
+    def check(port: int, **environment: str) -> int:
+        address = {"ORBITSERVE_HOST": "0.0.0.0", "ORBITSERVE_PORT": str(port)}
+        return run(sys.executable, SCRIPTS / "healthcheck.py", **address, **environment).returncode
+
+    @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (404, 1)])
+    def test_it_asks_whether_the_service_is_ready(self, status, code):
+        class Readiness(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(status if self.path == "/readyz" else 500)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        with HTTPServer(("127.0.0.1", 0), Readiness) as server:
+            Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+            nobody = f"http://127.0.0.1:{free_port()}"
+            try:
+                assert self.check(server.server_port, http_proxy=nobody) == code
+            finally:
+                server.shutdown()
+
+    def test_nobody_there_is_not_ready(self):
+        assert self.check(free_port()) == 1
+
+
+class TestRequirements:
+    @pytest.fixture(autouse=True)
+    def beside_pyproject(self, monkeypatch):
+        monkeypatch.chdir(ROOT)
+
+    @staticmethod
+    def listed(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run(sys.executable, SCRIPTS / "requirements.py", *arguments)
+
+    def test_the_gpu_extra_comes_on_top_of_the_runtime(self):
+        runtime = self.listed("runtime").stdout.splitlines()
+        gpu = self.listed("runtime", "gpu").stdout.splitlines()
+        assert any(line.startswith("fastapi") for line in runtime)
+        assert gpu[: len(runtime)] == runtime
+        assert [line.split(">")[0] for line in gpu[len(runtime) :]] == [
+            "onnxruntime-gpu[cuda,cudnn]"
+        ]
+
+    @pytest.mark.parametrize("arguments", [[], ["all"], ["runtime", "nonsense"], ["build", "gpu"]])
+    def test_anything_else_is_refused(self, arguments):
+        refused = self.listed(*arguments)
+        assert refused.returncode == 2
+        assert refused.stdout == ""
+        assert len(refused.stderr.splitlines()) == 1
