@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -44,7 +44,12 @@ def data(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="Which of the project's networks to train.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="One of the project's networks, or a folder with one sub-folder of images a class."
+        ),
+    ],
     folder: DataFolder = Path("data"),
     runs: Annotated[Path, typer.Option(help="Folder of runs; this one is <runs>/<name>.")] = Path(
         "runs"
@@ -55,24 +60,42 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
     validation: Annotated[
-        int | None, typer.Option(min=0, help="Training images held out for choices.")
+        int | None, typer.Option(min=0, help="Training images held out, instead of the recipe's.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="For a folder: the symmetry of its images; else D4.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="For a folder: the input's side; else that of its images."),
+    ] = None,
+    fit: Annotated[
+        Literal["pad", "crop"] | None,
+        typer.Option(help="For a folder: what becomes of oblong images; else pad."),
     ] = None,
 ) -> None:
     """Train a network, with a checkpoint after each epoch, and test it once at the end.
 
     Example: orbitserve train rotmnist-c4 --resume
-    """
-    from models.presets import PRESETS
-    from models.sitting import train_preset
 
-    if name not in PRESETS:
-        raise ValueError(f"No network is called {name!r}; accepted are {', '.join(PRESETS)}.")
+    Example: orbitserve train ./my-images --group C4 --size 128
+    """
+    from models.plan import NAMES, named_plan
+    from models.sitting import read_folder
+    from models.sitting import train as run
+
+    if name in NAMES or not Path(name).is_dir():
+        if group or size or fit:
+            raise ValueError("--group, --size and --fit are for a folder of images.")
+        plan = named_plan(name, folder)
+    else:
+        plan = read_folder(Path(name), group or "D4", size, fit or "pad")
     changes = {"epochs": epochs, "seed": seed, "validation": validation}
     given = {key: value for key, value in changes.items() if value is not None}
-    result = train_preset(PRESETS[name], given, folder, runs / name, resume=resume)
+    result = run(plan.with_recipe(given), runs / plan.name, resume=resume)
     if result is not None:
         typer.echo(
-            f"{runs / name}: {result.test_error_percent:.2f} % of "
+            f"{runs / plan.name}: {result.test_error_percent:.2f} % of "
             f"{result.test_count} test images are wrong"
         )
 
@@ -80,7 +103,6 @@ def train(
 @app.command()
 def export(
     name: Annotated[str, typer.Argument(help="Name of the run, and of the model it becomes.")],
-    folder: DataFolder = Path("data"),
     runs: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
     repository: Repository = None,
 ) -> None:
@@ -90,11 +112,8 @@ def export(
     """
     from export.package import package
     from models.checkpoint import Run
-    from models.datasets import rotmnist
 
-    place = repository or Path("model_repository")
-    version = package(Run.open(runs / name), rotmnist.read(folder).test, place, name)
-    typer.echo(version)
+    typer.echo(package(Run.open(runs / name), repository or Path("model_repository"), name))
 
 
 @app.command()

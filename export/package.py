@@ -36,10 +36,8 @@ from audit.report import ModelIdentity
 from export.bake import Baked, bake
 from export.graph import to_onnx
 from models.checkpoint import Run
-from models.datasets.split import Split
 from models.networks import Network, free_parameters, multiply_adds
 
-AUDIT_IMAGES = 512
 MAX_PARITY = 1e-5
 PRECISION = "fp32"
 
@@ -48,17 +46,13 @@ class ParityError(ValueError):
     """The exported file does not answer what the trained network answers."""
 
 
-def package(
-    run: Run, test: Split, repository: Path, name: str, progress: Progress | None = None
-) -> Path:
+def package(run: Run, repository: Path, name: str, progress: Progress | None = None) -> Path:
     """Export a finished run as the next version of ``name`` and return the version's directory.
 
     Parameters
     ----------
     run
-        A finished training run.
-    test
-        The test images of the run's data set; the first 512 become the version's audit set.
+        A finished training run; the test images that it keeps become the version's audit set.
     progress
         Called with the images audited so far and in all.
 
@@ -73,9 +67,9 @@ def package(
         raise ValueError(
             f"{name!r} names no model; accepted are small letters, digits, '.', '_' and '-'."
         )
-    network, info = run.network(), run.info
+    network, info, kept = run.network(), run.info, run.audit_set()
     baked = bake(network)
-    audit_set = AuditSet(test.images[:AUDIT_IMAGES], test.labels[:AUDIT_IMAGES])
+    audit_set = AuditSet(kept.images, kept.labels)
     model = to_onnx(
         baked,
         info.network,
@@ -189,7 +183,12 @@ def _card(
         group=spec.group,
         precision=identity.precision,
         classes=info.classes,
-        input=InputSpec.model_validate({"channels": spec.channels, "fit": {"size": spec.size}}),
+        input=InputSpec.model_validate(
+            {
+                "channels": spec.channels,
+                "fit": {"size": spec.size, "mode": info.fit, "fill": info.fill},
+            }
+        ),
         sha256=identity.sha256,
         parity=parity,
         metrics={

@@ -11,6 +11,9 @@ from imaging.fit import MAX_SIDE
 
 Reason = Literal["empty", "unknown-format", "too-large", "broken", "animated"]
 
+# What files of the formats below are called, in small letters.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 # Modes whose samples have a range that is known, so that a conversion to 8 bits has a meaning.

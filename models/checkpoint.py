@@ -1,8 +1,9 @@
 """A training run's folder: what is trained, its state after each epoch, and its outcome.
 
 ``run.json`` says what is trained; ``checkpoint.pt`` is the state to resume from; ``metrics.jsonl``
-has a line an epoch; ``weights.safetensors`` and ``result.json`` appear at the end. Every file is
-written aside and renamed, so that an interruption loses at most one epoch.
+has a line an epoch; ``weights.safetensors``, ``audit.npz`` and ``result.json`` appear at the end,
+and with them the folder holds all that an export needs. Every file is written aside and renamed, so
+that an interruption loses at most one epoch.
 """
 
 from collections.abc import Callable
@@ -12,12 +13,20 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file, save_file
 
+from imaging.fit import FitMode
+from models.datasets.split import Split, load, save
 from models.networks import Network, NetworkSpec
 from models.training import Recipe, Training
 
 
 class RunInfo(BaseModel):
-    """What a run trains, on what, and how."""
+    """What a run trains, on what, and how.
+
+    Attributes
+    ----------
+    fit, fill
+        How the images came to the network's size, as ``imaging.FitPolicy`` defines it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +36,8 @@ class RunInfo(BaseModel):
     data_sha256: str
     data_licence: str
     classes: tuple[str, ...]
+    fit: FitMode = "pad"
+    fill: int = 0
 
 
 class Result(BaseModel):
@@ -88,10 +99,11 @@ class Run:
         lines = "".join(f"{epoch.model_dump_json()}\n" for epoch in training.history)
         _write(self.folder / "metrics.jsonl", lambda path: path.write_text(lines))
 
-    def finish(self, network: Network, result: Result) -> None:
-        """Keep the trained weights and their error on the test set."""
+    def finish(self, network: Network, result: Result, audit_set: Split) -> None:
+        """Keep the trained weights, their error on the test set, and some of its images."""
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         _write(self.folder / "weights.safetensors", lambda path: save_file(weights, path))
+        save(audit_set, self.folder / "audit.npz")
         _write(self.folder / "result.json", lambda path: path.write_text(result.model_dump_json()))
 
     def network(self) -> Network:
@@ -106,6 +118,13 @@ class Run:
     def result(self) -> Result:
         """Return the outcome on the test set."""
         return Result.model_validate_json((self.folder / "result.json").read_text())
+
+    def audit_set(self) -> Split:
+        """Return the test images that the run keeps for audits."""
+        path = self.folder / "audit.npz"
+        if not path.exists():
+            raise ValueError(f"{self.folder} has no audit set yet; finish it with --resume.")
+        return load(path)
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

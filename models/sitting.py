@@ -1,8 +1,6 @@
 """One sitting of training, as a person sees it: a progress bar, a line an epoch, the test."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,54 +14,72 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from models.checkpoint import Result, Run, RunInfo
-from models.datasets import rotmnist
-from models.presets import Preset
-from models.training import Epoch, Recipe, error_percent
+from imaging.fit import FitMode
+from models.checkpoint import Result, Run
+from models.datasets.folder import count_images
+from models.figures import confusion_matrix, draw_confusion, draw_learning_curve
+from models.plan import Plan, folder_plan
+from models.training import Epoch, predict
+
+AUDIT_IMAGES = 512
 
 
-def train_preset(
-    preset: Preset, changes: Mapping[str, Any], data: Path, folder: Path, *, resume: bool
-) -> Result | None:
-    """Train ``preset`` with ``changes`` to its recipe until its last epoch, and test it.
+def train(plan: Plan, folder: Path, *, resume: bool) -> Result | None:
+    """Train as planned until the training is over, and test the network.
 
-    A run that holds images out is for choosing, so that it is not tested: None is returned.
+    A run that holds images out without stopping early by them is for choosing, so that it is not
+    tested: None is returned.
 
     Raises
     ------
     ValueError
-        If the data is not there, or ``folder`` holds another run.
+        If ``folder`` holds another run.
     """
-    data_set = rotmnist.read(data)
-    recipe = Recipe.model_validate(preset.recipe.model_dump() | dict(changes))
-    info = RunInfo(
-        network=preset.network,
-        recipe=recipe,
-        data_set=data_set.name,
-        data_sha256=data_set.sha256,
-        data_licence=data_set.licence,
-        classes=data_set.classes,
-    )
-    run = Run.begin(folder, info, resume=resume)
+    run = Run.begin(folder, plan.info, resume=resume)
     training = run.training()
-    images = len(data_set.train) - recipe.validation
+    recipe, data = plan.recipe, plan.data
+    images = len(data.train) - recipe.validation
     with _progress() as progress:
         bar = progress.add_task("training", total=recipe.epochs * images)
         progress.update(bar, completed=len(training.history) * images)
-        for epoch in training.epochs(data_set.train, lambda count: progress.advance(bar, count)):
+        for epoch in training.epochs(data.train, lambda count: progress.advance(bar, count)):
             run.record(training)
             progress.update(bar, completed=epoch.epoch * images)
-            progress.console.print(_line(epoch, recipe.epochs))
-        if recipe.validation:
+            progress.console.print(_line(epoch, recipe.epochs), soft_wrap=True)
+        progress.update(bar, completed=recipe.epochs * images)
+        if recipe.validation and recipe.patience is None:
             return None
-        test = data_set.test
-        bar = progress.add_task("testing", total=len(test))
-        error = error_percent(
-            training.result, test, progress=lambda count: progress.advance(bar, count)
+        progress.console.print(f"the weights of epoch {training.kept_epoch} are kept")
+        bar = progress.add_task("testing", total=len(data.test))
+        labels = predict(
+            training.result, data.test.images, progress=lambda count: progress.advance(bar, count)
         )
-    result = Result(test_error_percent=error, test_count=len(test))
-    run.finish(training.result, result)
+    matrix = confusion_matrix(data.test.labels, labels, len(data.classes))
+    wrong = len(data.test) - int(matrix.trace())
+    result = Result(test_error_percent=100 * wrong / len(data.test), test_count=len(data.test))
+    run.finish(training.result, result, data.test[:AUDIT_IMAGES])
+    draw_confusion(matrix, data.classes, [folder / "confusion.svg", folder / "confusion.png"])
+    draw_learning_curve(
+        training.history,
+        training.kept_epoch,
+        result.test_error_percent,
+        [folder / "learning-curve.svg"],
+    )
     return result
+
+
+def read_folder(images: Path, group: str, size: int | None, mode: FitMode) -> Plan:
+    """Return ``folder_plan``, with a progress bar.
+
+    Raises
+    ------
+    ValueError
+        As ``folder_plan`` does.
+    """
+    total = 2 * count_images(images)
+    with _progress() as progress:
+        bar = progress.add_task("reading", total=total)
+        return folder_plan(images, group, size, mode, lambda count: progress.advance(bar, count))
 
 
 class _Rate(ProgressColumn):

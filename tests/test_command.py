@@ -82,7 +82,7 @@ def test_turned_files_are_classified_alike(run, digits):
         (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
         (["audit", "--images", "docs"], "There are no images in docs"),
         (["classify", "pyproject.toml"], "pyproject.toml"),
-        (["train", "nobody"], "accepted are rotmnist-c4"),
+        (["train", "nobody"], "the networks are rotmnist-c4"),
         (["train", "rotmnist-c4", "--data", "no-such-folder"], "make data"),
         (["export", "nobody"], "is not the folder of a run"),
         (["data", "--source", "docs"], "has no train-images-idx3-ubyte"),

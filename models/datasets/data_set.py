@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from imaging import FitPolicy
 from models.datasets.split import Split
 
 
@@ -13,11 +14,14 @@ class DataSet:
     ----------
     sha256
         The digest of training images followed by test images, as ``Split.digest`` defines it.
+    fit
+        How the images came to their size; a served image has to come to it likewise.
     """
 
     name: str
     classes: tuple[str, ...]
     licence: str
     sha256: str
+    fit: FitPolicy
     train: Split
     test: Split

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from imaging import FitPolicy
 from models.datasets.data_set import DataSet
 from models.datasets.mnist import Digits
 from models.datasets.split import Split, load, save
@@ -61,7 +62,7 @@ def read(folder: Path) -> DataSet:
     if not path.exists():
         raise ValueError(f"There is no {path}; `make data` derives it.")
     split = _verified(load(path))
-    return DataSet(NAME, CLASSES, LICENCE, SHA256, split[:TRAIN], split[TRAIN:])
+    return DataSet(NAME, CLASSES, LICENCE, SHA256, FitPolicy(28), split[:TRAIN], split[TRAIN:])
 
 
 def _turn(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:

@@ -68,7 +68,8 @@ def finished_run(tmp_path):
             classes=("a", "b", "c"),
         )
         run = Run.begin(tmp_path / "runs" / group, info, resume=False)
-        run.finish(_network(group), Result(test_error_percent=66.0, test_count=520))
+        result = Result(test_error_percent=66.0, test_count=520)
+        run.finish(_network(group), result, _noise()[:512])
         return run
 
     return make

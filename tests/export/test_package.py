@@ -11,9 +11,9 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_run_becomes_a_version(finished_run, test_images, tmp_path):
+def test_a_run_becomes_a_version(finished_run, tmp_path):
     run, repository = finished_run("C4"), tmp_path / "repository"
-    folder = package(run, test_images, repository, "toy-c4")
+    folder = package(run, repository, "toy-c4")
     assert files(repository) == [
         "toy-c4",
         "toy-c4/1",
@@ -33,12 +33,12 @@ def test_a_run_becomes_a_version(finished_run, test_images, tmp_path):
     assert card.size.baked_parameters == 25 * 12 + 9 * 12 * 16 + 4 * 16 * 16 + 44 + 4 * 3 + 3
 
     before = (folder / "model.onnx").read_bytes()
-    assert package(run, test_images, repository, "toy-c4") == repository / "toy-c4" / "2"
+    assert package(run, repository, "toy-c4") == repository / "toy-c4" / "2"
     assert (folder / "model.onnx").read_bytes() == before
 
 
-def test_a_network_without_symmetry_says_so_on_its_card(finished_run, test_images, tmp_path):
-    folder = package(finished_run("trivial"), test_images, tmp_path / "repository", "toy-cnn")
+def test_a_network_without_symmetry_says_so_on_its_card(finished_run, tmp_path):
+    folder = package(finished_run("trivial"), tmp_path / "repository", "toy-cnn")
     card = json.loads((folder / "card.json").read_text())
     assert (card["group"], card["audit"]["group"], card["audit"]["verdict"]) == (
         "trivial",
@@ -48,36 +48,34 @@ def test_a_network_without_symmetry_says_so_on_its_card(finished_run, test_image
 
 
 def test_a_file_that_answers_otherwise_is_refused_and_leaves_nothing(
-    finished_run, test_images, tmp_path, monkeypatch
+    finished_run, tmp_path, monkeypatch
 ):
     run, repository = finished_run("C4"), tmp_path / "repository"
-    folder = package(run, test_images, repository, "toy")
+    folder = package(run, repository, "toy")
     model = (folder / "model.onnx").read_bytes()
     network = run.network()
     with torch.no_grad():
         network.head.bias[1] += 2e-5
     with pytest.raises(ParityError, match="nothing was packaged"):
-        measure_parity(network, model, test_images.images)
+        measure_parity(network, model, run.audit_set().images)
 
     monkeypatch.setattr("export.package.MAX_PARITY", 0.0)
     with pytest.raises(ParityError):
-        package(run, test_images, repository, "other")
+        package(run, repository, "other")
     assert not (repository / "other").exists()
 
 
-def test_an_interrupted_packaging_leaves_no_version(
-    finished_run, test_images, tmp_path, monkeypatch
-):
+def test_an_interrupted_packaging_leaves_no_version(finished_run, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("export.package.save_audit_set", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        package(finished_run("C4"), test_images, tmp_path / "repository", "toy")
+        package(finished_run("C4"), tmp_path / "repository", "toy")
     assert files(tmp_path / "repository") == ["toy"]
 
 
 @pytest.mark.parametrize("name", ["", "../toy", "Toy", "a/b", ".hidden"])
-def test_names_that_are_no_folders_are_refused(finished_run, test_images, tmp_path, name):
+def test_names_that_are_no_folders_are_refused(finished_run, tmp_path, name):
     with pytest.raises(ValueError, match="names no model"):
-        package(finished_run("C4"), test_images, tmp_path / "repository", name)
+        package(finished_run("C4"), tmp_path / "repository", name)

@@ -3,10 +3,13 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.datasets import mnist, rotmnist
 from models.datasets.mnist import Digits
 from models.datasets.split import Split, load, save
+from models.datasets.stratify import stratified_order
 
 
 def idx(array):
@@ -77,3 +80,37 @@ def test_the_digest_sees_images_and_labels():
     other_label = Split(split.images, np.array([1, 1]))
     other_image = Split(split.images + np.uint8(1), split.labels)
     assert len({split.digest(), other_label.digest(), other_image.digest()}) == 3
+
+
+strata = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
+
+
+@given(strata, st.integers(0, 3), st.data())
+def test_every_cut_of_a_stratified_order_is_stratified(labels, seed, data):
+    order = stratified_order(labels, seed)
+    assert sorted(order) == list(range(len(labels)))
+    cut = data.draw(st.integers(0, len(labels)))
+    kinds, counts = np.unique(labels, return_counts=True)
+    for kind, count in zip(kinds, counts, strict=True):
+        before = (labels[order[:cut]] == kind).sum()
+        share = count / len(labels)
+        assert abs(before - cut * share) <= (1 + share * len(kinds)) / 2 + 1e-9
+
+
+def test_a_plain_shuffle_is_refused():
+    """What the property above would say of an order that is random only."""
+    labels = np.repeat([0, 1], 50)
+    order = np.random.default_rng(0).permutation(100)
+    deviations = [abs((labels[order[:cut]] == 0).sum() - cut / 2) for cut in range(100)]
+    assert max(deviations) > 1
+
+
+@given(strata)
+def test_a_stratified_order_follows_from_its_seed(labels):
+    assert np.array_equal(stratified_order(labels, 1), stratified_order(labels, 1))
+
+
+def test_members_of_a_class_are_shuffled():
+    order = stratified_order(np.zeros(100, np.int64), 0)
+    assert not np.array_equal(order, np.arange(100))
+    assert not np.array_equal(order, stratified_order(np.zeros(100, np.int64), 1))

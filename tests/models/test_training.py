@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from models.augmentation import Augmentation
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
-from models.training import Recipe, Training, error_percent
+from models.training import Recipe, Training, error_percent, predict
 
 SPEC = NetworkSpec(
     group="C4",
@@ -24,6 +26,7 @@ RECIPE = Recipe(
     validation=32,
     augmentation=Augmentation(degrees=180, scale=0.1),
 )
+PATIENT = RECIPE.model_copy(update={"epochs": 20, "patience": 3})
 
 
 def stripes_and_rings(count=160):
@@ -61,17 +64,18 @@ def test_training_learns():
     assert last.validation_error < 10 < before
 
 
-def test_an_interrupted_run_resumes_with_identical_results(tmp_path):
+@pytest.mark.parametrize("recipe", [RECIPE, PATIENT], ids=["all epochs", "early stopping"])
+def test_an_interrupted_run_resumes_with_identical_results(recipe, tmp_path):
     data = stripes_and_rings()
-    straight = Training(SPEC, RECIPE)
+    straight = Training(SPEC, recipe)
     list(straight.epochs(data))
 
     for epochs in (1, 2):  # each sitting ends after some epochs; the next begins from the files
-        run = Run.begin(tmp_path / "run", info(), resume=True)
+        run = Run.begin(tmp_path / "run", info(recipe), resume=True)
         training = run.training()
         for _, _epoch in zip(range(epochs), training.epochs(data), strict=False):
             run.record(training)
-    run = Run.begin(tmp_path / "run", info(), resume=True)
+    run = Run.begin(tmp_path / "run", info(recipe), resume=True)
     training = run.training()
     assert len(training.history) == 3
     torch.manual_seed(12345)  # what happened between sittings must not matter
@@ -79,6 +83,7 @@ def test_an_interrupted_run_resumes_with_identical_results(tmp_path):
     assert torch.equal(weights(training), weights(straight))
     for resumed, original in zip(training.history, straight.history, strict=True):
         assert resumed.loss == original.loss
+    assert training.kept_epoch == straight.kept_epoch
 
 
 def test_another_seed_gives_another_network():
@@ -87,6 +92,80 @@ def test_another_seed_gives_another_network():
     for training in trainings:
         list(training.epochs(data))
     assert not torch.equal(*map(weights, trainings))
+
+
+def keeps_the_best_epoch(kind):
+    """Train until it is over; return whether the result is the average after the best epoch."""
+    training = kind(SPEC, PATIENT)
+    averages = [
+        copy.deepcopy(training.average.module.state_dict())
+        for _ in training.epochs(stripes_and_rings())
+    ]
+    best = min(training.history, key=lambda epoch: epoch.validation_error)
+    assert best.epoch == len(training.history) - PATIENT.patience < PATIENT.epochs
+    assert training.kept_epoch == best.epoch
+    kept = training.result.state_dict()
+    return all(torch.equal(kept[name], value) for name, value in averages[best.epoch - 1].items())
+
+
+class KeepsTheLast(Training):
+    """A mutant."""
+
+    @property
+    def result(self):
+        return self.average.module
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    assert keeps_the_best_epoch(Training)
+    assert not keeps_the_best_epoch(KeepsTheLast)
+
+
+def test_a_training_that_stopped_early_stays_stopped(tmp_path):
+    run = Run.begin(tmp_path, info(PATIENT), resume=False)
+    training = run.training()
+    for _ in training.epochs(stripes_and_rings()):
+        run.record(training)
+    again = Run.begin(tmp_path, info(PATIENT), resume=True).training()
+    assert list(again.epochs(stripes_and_rings())) == []
+    assert torch.equal(weights(again), weights(training))
+
+
+def test_early_stopping_needs_held_out_images():
+    with pytest.raises(ValueError, match="held-out images"):
+        Recipe(epochs=3, patience=1)
+
+
+def test_class_weights_make_up_for_a_rare_class():
+    """Where images tell nothing, the loss alone decides: the frequent class, or neither."""
+    images = np.random.default_rng(0).integers(0, 256, (640, 1, 8, 8), np.uint8)
+    labels = (np.arange(640) % 8 == 0).astype(np.int64)
+    rare = {}
+    for weighted in (False, True):
+        recipe = Recipe(
+            epochs=12,
+            batch_size=64,
+            learning_rate=0.02,
+            label_smoothing=0,
+            averaging=0.9,
+            class_weights=weighted,
+        )
+        training = Training(SPEC, recipe)
+        list(training.epochs(Split(images, labels)))
+        with torch.inference_mode():
+            logits = training.result.eval()(torch.from_numpy(255 - images))
+        rare[weighted] = logits.softmax(1)[:, 1].mean().item()
+    assert rare[False] == pytest.approx(1 / 8, abs=0.05)
+    assert rare[True] == pytest.approx(1 / 2, abs=0.05)
+
+
+def test_labels_do_not_depend_on_how_many_images_are_evaluated_at_once(monkeypatch):
+    data, network = stripes_and_rings(), Training(SPEC, RECIPE).result
+    at_once = predict(network, data.images)
+    monkeypatch.setattr("models.training.BATCH_PIXELS", 7 * 8 * 8)
+    sizes = []
+    assert np.array_equal(predict(network, data.images, progress=sizes.append), at_once)
+    assert set(sizes) == {7, 160 % 7}
 
 
 def test_held_out_images_are_never_trained_on():
@@ -106,8 +185,9 @@ def test_a_finished_run_gives_its_network_back(tmp_path):
     run = Run.begin(tmp_path, info(), resume=False)
     training = run.training()
     list(training.epochs(data))
-    run.finish(training.result, Result(test_error_percent=1.5, test_count=160))
+    run.finish(training.result, Result(test_error_percent=1.5, test_count=160), data[:20])
     opened = Run.open(tmp_path)
+    assert opened.audit_set().digest() == data[:20].digest()
     assert opened.result().test_error_percent == 1.5
     images = torch.from_numpy(data.images)
     with torch.inference_mode():
@@ -126,5 +206,7 @@ def test_an_unfinished_run_has_no_network(tmp_path):
     run = Run.begin(tmp_path, info(), resume=False)
     with pytest.raises(ValueError, match="no weights yet"):
         run.network()
+    with pytest.raises(ValueError, match="no audit set yet"):
+        run.audit_set()
     with pytest.raises(ValueError, match=r"no run\.json"):
         Run.open(tmp_path / "elsewhere")

@@ -1,0 +1,132 @@
+"""A plan: which network is trained, how, and on what."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from imaging import FitPolicy
+from imaging.fit import FitMode
+from models.checkpoint import RunInfo
+from models.datasets import elpv, folder, rotmnist
+from models.datasets.data_set import DataSet
+from models.design import (
+    SMALLEST,
+    check_size,
+    design_network,
+    design_recipe,
+    input_size,
+    inspection,
+)
+from models.networks import NetworkSpec
+from models.presets import PRESETS
+from models.training import Recipe
+
+NAMES = (*PRESETS, "elpv")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network, its recipe and its data, and the name of the run and of the model they become."""
+
+    name: str
+    network: NetworkSpec
+    recipe: Recipe
+    data: DataSet
+
+    def with_recipe(self, changes: Mapping[str, Any]) -> "Plan":
+        """Return the plan with some fields of its recipe changed.
+
+        Raises
+        ------
+        ValueError
+            If they make no recipe, or it holds out all training images.
+        """
+        try:
+            recipe = Recipe.model_validate(self.recipe.model_dump() | dict(changes))
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        if recipe.validation >= len(self.data.train):
+            raise ValueError(
+                f"{recipe.validation} images cannot be held out of "
+                f"{len(self.data.train)} training images."
+            )
+        return dataclasses.replace(self, recipe=recipe)
+
+    @property
+    def info(self) -> RunInfo:
+        """What a run of this plan keeps of it."""
+        data = self.data
+        return RunInfo(
+            network=self.network,
+            recipe=self.recipe,
+            data_set=data.name,
+            data_sha256=data.sha256,
+            data_licence=data.licence,
+            classes=data.classes,
+            fit=data.fit.mode,
+            fill=data.fit.fill,
+        )
+
+
+def named_plan(name: str, data: Path) -> Plan:
+    """Return the plan of one of the project's networks; ``data`` is the folder of data sets.
+
+    Raises
+    ------
+    ValueError
+        If no network has this name, or its data is not there.
+    """
+    if name == "elpv":
+        network, recipe = inspection()
+        return Plan(name, network, recipe, elpv.read(network.size))
+    if name not in PRESETS:
+        raise ValueError(
+            f"There is no folder {name!r} and no network of that name; "
+            f"the networks are {', '.join(NAMES)}."
+        )
+    return Plan(name, PRESETS[name].network, PRESETS[name].recipe, rotmnist.read(data))
+
+
+def folder_plan(
+    images: Path,
+    group: str,
+    size: int | None,
+    mode: FitMode,
+    progress: folder.Progress = lambda _: None,
+) -> Plan:
+    """Design a plan for a folder with one sub-folder of images a class.
+
+    Parameters
+    ----------
+    group
+        The symmetry that the network is given.
+    size
+        The input size in pixels; None chooses it from the images.
+    mode
+        What becomes of images that are not square.
+    progress
+        Called with the number of files just read. Each file is read twice.
+
+    Raises
+    ------
+    ValueError
+        If the images, the group or the size do not do.
+    """
+    check_size(size or SMALLEST, group)  # before the images are read
+    found = folder.survey(images, progress)
+    policy = FitPolicy(size or input_size(found.sizes, mode), mode)
+    data = folder.read(found, policy, progress)
+    recipe = design_recipe(len(data.train), group)
+    measured = data.train[: len(data.train) - recipe.validation]
+    network = design_network(measured, len(data.classes), group)
+    return Plan(_model_name(data.name), network, recipe, data)
+
+
+def _model_name(folder_name: str) -> str:
+    """Return a name that a model may have: small letters, digits, '.', '_' and '-'."""
+    return re.sub(r"[^a-z0-9._-]+", "-", folder_name.lower()).strip("._-") or "images"

@@ -1,0 +1,100 @@
+"""One sitting of training, as the command runs it."""
+
+import numpy as np
+import pytest
+
+from imaging import FitPolicy
+from models.augmentation import Augmentation
+from models.checkpoint import Run
+from models.datasets.data_set import DataSet
+from models.datasets.split import Split
+from models.networks import Convolution, NetworkSpec
+from models.plan import Plan, named_plan
+from models.sitting import AUDIT_IMAGES, train
+from models.training import Recipe, error_percent
+
+SPEC = NetworkSpec(
+    group="C4",
+    size=6,
+    classes=2,
+    mean=0.5,
+    deviation=0.3,
+    layers=(Convolution(channels=2, kernel=3), Convolution(channels=2, kernel=3)),
+)
+
+
+def noise(count, seed):
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, 1, 6, 6), np.uint8)
+    return Split(images, random.integers(0, 2, count))
+
+
+def plan(**changes):
+    policy = FitPolicy(6, "crop", 9)
+    data = DataSet("noise", ("a", "b"), "none", "0" * 64, policy, noise(64, 0), noise(600, 1))
+    recipe = Recipe(epochs=3, batch_size=16, augmentation=Augmentation(degrees=180), **changes)
+    return Plan("noise", SPEC, recipe, data)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "runs" / "noise"
+
+
+def test_a_finished_run_holds_all_that_an_export_needs(folder):
+    result = train(plan(), folder, resume=False)
+    run = Run.open(folder)
+    assert run.result() == result
+    assert result.test_count == 600
+    assert run.audit_set().digest() == noise(600, 1)[:AUDIT_IMAGES].digest()
+    assert (run.info.fit, run.info.fill) == ("crop", 9)
+    assert run.network().spec == SPEC
+    assert not list(folder.glob("*.partial"))
+
+
+def test_the_error_is_that_of_the_network_that_is_kept(folder):
+    result = train(plan(validation=16, patience=1), folder, resume=False)
+    test, run = noise(600, 1), Run.open(folder)
+    assert error_percent(run.network(), test) == pytest.approx(result.test_error_percent)
+
+
+def test_a_run_for_choosing_never_sees_the_test_images(folder):
+    assert train(plan(validation=16), folder, resume=False) is None
+    with pytest.raises(ValueError, match="no weights yet"):
+        Run.open(folder).network()
+    assert not (folder / "confusion.svg").exists()
+
+
+def test_an_interruption_loses_no_finished_epoch(folder, monkeypatch):
+    class StoppedError(Exception):
+        pass
+
+    record = Run.record
+
+    def record_then_stop(run, training):
+        record(run, training)
+        if len(training.history) == 2:
+            raise StoppedError
+
+    monkeypatch.setattr(Run, "record", record_then_stop)
+    with pytest.raises(StoppedError):
+        train(plan(), folder, resume=False)
+    monkeypatch.setattr(Run, "record", record)
+    assert len(Run.open(folder).training().history) == 2
+    train(plan(), folder, resume=True)
+    straight = folder.with_name("straight")
+    train(plan(), straight, resume=False)
+    weights = [(place / "weights.safetensors").read_bytes() for place in (folder, straight)]
+    assert weights[0] == weights[1]
+
+
+def test_a_finished_run_may_be_finished_again(folder):
+    first = train(plan(), folder, resume=False)
+    before = (folder / "weights.safetensors").read_bytes()
+    assert train(plan(), folder, resume=True) == first
+    assert (folder / "weights.safetensors").read_bytes() == before
+
+
+def test_a_name_without_a_network_or_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no folder 'nobody' and no network.*rotmnist-c4"):
+        named_plan("nobody", tmp_path)
