@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -246,7 +247,9 @@ class TestCompose:
         return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
     def test_what_starts_by_default_reserves_a_gpu_and_insists_on_it(self, services):
-        (default,) = [service for service in services.values() if "profiles" not in service]
+        profile = dict(re.findall(r"^(\w+)=(\w+)$", (ROOT / ".env").read_text(), re.MULTILINE))
+        active = [profile["COMPOSE_PROFILES"]]
+        (default,) = [service for service in services.values() if service["profiles"] == active]
         (device,) = default["deploy"]["resources"]["reservations"]["devices"]
         assert device["driver"] == "nvidia"
         assert device["capabilities"] == ["gpu"]
