@@ -37,7 +37,7 @@ train: $(VENV)/.dev ## Train a network (NAME=rotmnist-c4), going on where a run 
 export: $(VENV)/.dev ## Package a trained network (NAME=rotmnist-c4) as its next version
 	$(BIN)/orbitserve export $(or $(NAME),rotmnist-c4)
 
-study: $(VENV)/.dev ## Measure design against augmentation: 66 networks, about an hour on two cores
+study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
 	$(BIN)/python -m benchmarks.study
 
 bench: $(VENV)/.dev ## Measure the session and the service side by side

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.study.systems import AUGMENTED, SIZES, SYSTEMS, WIDER
+from benchmarks.study.systems import AUGMENTED, SEPARABLE, SIZES, SYSTEMS, WIDER
 
 Results = Sequence[dict[str, Any]]
 
@@ -47,7 +47,7 @@ def _tables(results: Results) -> Iterator[str]:
         "| 12,000 training images | free parameters | multiply-adds | " + " | ".join(_TITLES) + " |"
     )
     yield "| --- " * (3 + len(_TITLES)) + "|"
-    for system in SYSTEMS:
+    for system in (*SYSTEMS, SEPARABLE):
         row = _select(results, system.name, _FULL)
         size = f"{row[0]['free_parameters']:,} | {row[0]['multiply_adds']:,}"
         cells = " | ".join(_spread(row, field) for field in _FIELDS)
@@ -59,12 +59,13 @@ def _tables(results: Results) -> Iterator[str]:
         errors = (_spread(_select(results, system.name, n), "test_error") for n in SIZES)
         yield f"| {system.name} | {' | '.join(errors)} |"
     yield ""
-    yield "| augmented CNN, 12,000 images | free parameters | multiply-adds | test error |"
-    yield "| --- | --- | --- | --- |"
+    yield "| augmented, 12,000 images | free parameters | multiply-adds | error | turned copies |"
+    yield "| --- | --- | --- | --- | --- |"
     for width in (1, *WIDER):
         row = _select(results, AUGMENTED.name, _FULL, width)
         size = f"{row[0]['free_parameters']:,} | {row[0]['multiply_adds']:,}"
-        yield f"| width x {width} | {size} | {_spread(row, 'test_error')} |"
+        cells = f"{_spread(row, 'test_error')} | {_spread(row, 'redundancy')}"
+        yield f"| width x {width} | {size} | {cells} |"
     yield ""
     yield "| C4 with | has an error of | for which the augmented CNN needs |"
     yield "| --- | --- | --- |"

@@ -1,4 +1,4 @@
-"""What is compared: four systems of equal size, and the jobs that train them."""
+"""What is compared: four systems of equal size, two variants, and the jobs that train them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ class System:
     group: str
     channels: int
     augmented: bool = False
+    separable: bool = False
 
 
 SYSTEMS = (
@@ -37,6 +38,8 @@ SYSTEMS = (
     System("C8", "C8", 11),
 )
 AUGMENTED = SYSTEMS[1]
+SEPARABLE = System("C4, separable", "C4", 31, separable=True)
+"""With as many multiply-adds as the dense C4 network, which makes it more than twice as wide."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class Job:
             classes=10,
             mean=0.13,
             deviation=0.3,
-            layers=_steerable_layers(channels) if steerable else _grid_layers(channels),
+            layers=(
+                _steerable_layers(channels)
+                if steerable
+                else _grid_layers(channels, separable=self.system.separable)
+            ),
             dropout=0.2,
         )
 
@@ -86,18 +93,19 @@ def jobs() -> Iterator[Job]:
                 yield Job(system, images, seed)
         for width in WIDER:
             yield Job(AUGMENTED, max(SIZES), seed, width)
+        yield Job(SEPARABLE, max(SIZES), seed)
 
 
-def _grid_layers(channels: int) -> tuple[LayerSpec, ...]:
+def _grid_layers(channels: int, *, separable: bool) -> tuple[LayerSpec, ...]:
     return (
         Convolution(channels=channels // 2, kernel=5),
         MaxPooling(kernel=2, stride=2),
-        Convolution(channels=channels, kernel=3, padding=1),
-        Convolution(channels=channels, kernel=3, padding=1),
+        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
+        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
         MaxPooling(kernel=2, stride=2),
-        Convolution(channels=channels, kernel=3, padding=1),
-        Convolution(channels=channels, kernel=3),
-        Convolution(channels=channels, kernel=4),
+        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
+        Convolution(channels=channels, kernel=3, separable=separable),
+        Convolution(channels=channels, kernel=4, separable=separable),
     )
 
 
