@@ -125,7 +125,7 @@ def _draw_guarantee(results: Results) -> Figure:
         axes.bar_label(bars, fmt="%.1f")
     axes.set_xticks(range(len(SYSTEMS)), [system.name for system in SYSTEMS])
     axes.set_ylabel("wrong labels, % of 1,000 test digits")
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside upper center", ncols=len(measures))
     return figure
 
 
