@@ -58,6 +58,10 @@ def test_a_file_that_answers_otherwise_is_refused_and_leaves_nothing(
         network.head.bias[1] += 2e-5
     with pytest.raises(ParityError, match="nothing was packaged"):
         measure_parity(network, model, run.audit_set().images)
+    with torch.no_grad():
+        network.head.bias[1] = torch.nan
+    with pytest.raises(ParityError, match="network's by nan"):
+        measure_parity(network, model, run.audit_set().images)
 
     monkeypatch.setattr("export.package.MAX_PARITY", 0.0)
     with pytest.raises(ParityError):
