@@ -69,6 +69,6 @@ def _rotmnist(
 # with twice the channels the plain network is as large as that of C4.
 PRESETS = {
     "rotmnist-c4": _rotmnist("C4", _quarter_turns(24)),
-    "rotmnist-c8": _rotmnist("C8", _eighth_turns(20), "steerable", epochs=48),
+    "rotmnist-c8": _rotmnist("C8", _eighth_turns(16), "steerable", epochs=40),
     "rotmnist-cnn": _rotmnist("trivial", _quarter_turns(48)),
 }
