@@ -174,12 +174,16 @@ class Restriction(nn.Module):
         return x[:, :, self.order].flatten(1, 2).unflatten(1, (-1, self.subgroup.order))
 
 
-class InvariantPool(nn.Module):
-    """Maximum over group and pixels, the same on an orbit: ``[N, C, |G|, H, W] -> [N, C]``."""
+class GroupPool(nn.Module):
+    """Maximum over the group: a field ``[N, C, |G|, H, W]`` becomes an image ``[N, C, H, W]``.
+
+    What is left moves with the pixels alone: Cohen and Welling 2016, section 6.3 (coset pooling by
+    the whole group).
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool the field ``x``."""
-        return x.amax((2, 3, 4))
+        return x.amax(2)
 
 
 def _parameter(*shape: int) -> nn.Parameter:

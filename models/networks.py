@@ -14,7 +14,7 @@ from models.layers import (
     GroupConv,
     GroupLinearMap,
     GroupMaxPool2d,
-    InvariantPool,
+    GroupPool,
     LiftingConv,
     Restriction,
     SeparableGroupConv,
@@ -160,14 +160,14 @@ class Network(nn.Module):
                     self.body.append(Restriction(group, subgroup))
                     features *= group.order // subgroup.order
                     group = subgroup
-        self.pool = InvariantPool()
+        self.pool = GroupPool()
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(features, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify the images ``x``: uint8 or float in 0..255."""
-        features = self.pool(self.body(self.normalise(x)))
-        logits: Tensor = self.head(self.dropout(features))
+        image = self.pool(self.body(self.normalise(x)))
+        logits: Tensor = self.head(self.dropout(image.amax((2, 3))))
         return logits
 
     def _kind(self, layer: Convolution) -> type[LiftingConv | GroupConv | SeparableGroupConv]:

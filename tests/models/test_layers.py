@@ -9,7 +9,7 @@ from models.layers import (
     GroupBatchNorm,
     GroupConv,
     GroupMaxPool2d,
-    InvariantPool,
+    GroupPool,
     LiftingConv,
     Restriction,
     SeparableGroupConv,
@@ -89,8 +89,9 @@ def test_pooling_commutes(group):
 
 
 @by_name
-def test_the_invariant_pool_is_invariant(group):
-    assert_equivariant(InvariantPool(), group, field(group))
+def test_pooling_over_the_group_leaves_an_image(group):
+    assert_equivariant(GroupPool(), group, field(group))
+    assert GroupPool()(field(group)).shape == (2, 3, 7, 7)
 
 
 @pytest.mark.parametrize(
