@@ -30,10 +30,24 @@ class PlainConv(NamedTuple):
 class GroupLinearMap(nn.Module, ABC):
     """A convolution over pixels and group, as one or two plain convolutions of expanded filters."""
 
-    def __init__(self, group: Group, basis: FilterBasis, *, stride: int, padding: int) -> None:
+    def __init__(
+        self,
+        group: Group,
+        basis: FilterBasis,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
         super().__init__()
         self.group, self.basis = group, basis
         self.stride, self.padding = stride, padding
+        self.build(in_channels, out_channels)
+
+    @abstractmethod
+    def build(self, in_channels: int, out_channels: int) -> None:
+        """Make the parameters: coefficients of base filters in ``basis``."""
 
     @abstractmethod
     def expand(self) -> tuple[PlainConv, ...]:
@@ -53,18 +67,9 @@ class LiftingConv(GroupLinearMap):
     ``(x * w)(g) = sum_y x(y) (g . w)(y)``: Cohen and Welling 2016, equation 10.
     """
 
-    def __init__(
-        self,
-        group: Group,
-        basis: FilterBasis,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int = 1,
-        padding: int = 0,
-    ) -> None:
-        super().__init__(group, basis, stride=stride, padding=padding)
-        self.weight = _parameter(out_channels, in_channels, basis.dimension)
+    def build(self, in_channels: int, out_channels: int) -> None:
+        """Make ``weight``."""
+        self.weight = _parameter(out_channels, in_channels, self.basis.dimension)
 
     def expand(self) -> tuple[PlainConv]:
         """Return one convolution with a bank ``[C' |G|, C, k, k]``."""
@@ -80,18 +85,9 @@ class GroupConv(GroupLinearMap):
     Cohen and Welling 2016, equation 11.
     """
 
-    def __init__(
-        self,
-        group: Group,
-        basis: FilterBasis,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int = 1,
-        padding: int = 0,
-    ) -> None:
-        super().__init__(group, basis, stride=stride, padding=padding)
-        self.weight = _parameter(out_channels, in_channels, group.order, basis.dimension)
+    def build(self, in_channels: int, out_channels: int) -> None:
+        """Make ``weight``."""
+        self.weight = _parameter(out_channels, in_channels, self.group.order, self.basis.dimension)
 
     def expand(self) -> tuple[PlainConv]:
         """Return one convolution with a bank ``[C' |G|, C |G|, k, k]``."""
@@ -111,19 +107,10 @@ class SeparableGroupConv(GroupLinearMap):
     Learned Symmetries in Group Equivariant Convolutions", ICIP 2021.
     """
 
-    def __init__(
-        self,
-        group: Group,
-        basis: FilterBasis,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int = 1,
-        padding: int = 0,
-    ) -> None:
-        super().__init__(group, basis, stride=stride, padding=padding)
-        self.mixing = _parameter(out_channels, in_channels, group.order)
-        self.weight = _parameter(out_channels, basis.dimension)
+    def build(self, in_channels: int, out_channels: int) -> None:
+        """Make ``mixing``, over channels and group, and ``weight``, over pixels."""
+        self.mixing = _parameter(out_channels, in_channels, self.group.order)
+        self.weight = _parameter(out_channels, self.basis.dimension)
 
     def expand(self) -> tuple[PlainConv, PlainConv]:
         """Return a bank ``[C' |G|, C |G|, 1, 1]`` and a depthwise one ``[C' |G|, 1, k, k]``."""

@@ -16,21 +16,21 @@ class Preset:
     recipe: Recipe
 
 
-def _quarter_turns(channels: int) -> tuple[LayerSpec, ...]:
+def quarter_turns(channels: int, *, separable: bool = False) -> tuple[LayerSpec, ...]:
     """28 pixels -> 24 -> 12 -> 6 -> 4 -> 1: every step obeys the size rule."""
     return (
         Convolution(channels=channels // 2, kernel=5),
         MaxPooling(kernel=2, stride=2),
-        Convolution(channels=channels, kernel=3, padding=1),
-        Convolution(channels=channels, kernel=3, padding=1),
+        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
+        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
         MaxPooling(kernel=2, stride=2),
-        Convolution(channels=channels, kernel=3, padding=1),
-        Convolution(channels=channels, kernel=3),
-        Convolution(channels=channels, kernel=4),
+        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
+        Convolution(channels=channels, kernel=3, separable=separable),
+        Convolution(channels=channels, kernel=4, separable=separable),
     )
 
 
-def _eighth_turns(channels: int) -> tuple[LayerSpec, ...]:
+def eighth_turns(channels: int) -> tuple[LayerSpec, ...]:
     """28 pixels -> 24 -> 12 -> 6 -> 4 -> 2, with odd kernels, which a steerable basis needs."""
     return (
         Convolution(channels=12, kernel=7, padding=1),
@@ -68,7 +68,7 @@ def _rotmnist(
 # A group convolution of C fields has |G| C^2 k^2 free values, a plain one of C channels C^2 k^2:
 # with twice the channels the plain network is as large as that of C4.
 PRESETS = {
-    "rotmnist-c4": _rotmnist("C4", _quarter_turns(24)),
-    "rotmnist-c8": _rotmnist("C8", _eighth_turns(16), "steerable", epochs=40),
-    "rotmnist-cnn": _rotmnist("trivial", _quarter_turns(48)),
+    "rotmnist-c4": _rotmnist("C4", quarter_turns(24)),
+    "rotmnist-c8": _rotmnist("C8", eighth_turns(16), "steerable", epochs=40),
+    "rotmnist-cnn": _rotmnist("trivial", quarter_turns(48)),
 }

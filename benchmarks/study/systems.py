@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from models.augmentation import Augmentation
 from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec
+from models.presets import quarter_turns
 from models.training import Recipe
 
 SEEDS = (0, 1, 2)
@@ -70,7 +71,7 @@ class Job:
             layers=(
                 _steerable_layers(channels)
                 if steerable
-                else _grid_layers(channels, separable=self.system.separable)
+                else quarter_turns(channels, separable=self.system.separable)
             ),
             dropout=0.2,
         )
@@ -96,21 +97,8 @@ def jobs() -> Iterator[Job]:
         yield Job(SEPARABLE, max(SIZES), seed)
 
 
-def _grid_layers(channels: int, *, separable: bool) -> tuple[LayerSpec, ...]:
-    return (
-        Convolution(channels=channels // 2, kernel=5),
-        MaxPooling(kernel=2, stride=2),
-        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
-        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
-        MaxPooling(kernel=2, stride=2),
-        Convolution(channels=channels, kernel=3, padding=1, separable=separable),
-        Convolution(channels=channels, kernel=3, separable=separable),
-        Convolution(channels=channels, kernel=4, separable=separable),
-    )
-
-
 def _steerable_layers(channels: int) -> tuple[LayerSpec, ...]:
-    """The same depth with odd kernels, which the steerable basis needs."""
+    """The depth of ``quarter_turns`` with odd kernels, which the steerable basis needs."""
     return (
         Convolution(channels=channels // 2, kernel=5),
         MaxPooling(kernel=2, stride=2),
