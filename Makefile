@@ -40,8 +40,9 @@ export: $(VENV)/.dev ## Package a trained network (NAME=rotmnist-c4) as its next
 study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
 	$(BIN)/python -m benchmarks.study
 
-bench: $(VENV)/.dev ## Measure the session and the service side by side
+bench: $(VENV)/.dev ## Measure session, service and models side by side
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.models
 
 image: ## Build the container image with podman (VARIANT=gpu for the one with CUDA)
 	deploy/container/build-image.sh $(VARIANT)
