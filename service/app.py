@@ -13,6 +13,7 @@ from service.api.audits import audit_routes
 from service.api.classify import classify_routes
 from service.api.health import health_routes
 from service.api.models import model_routes
+from service.api.proof import proof_routes
 from service.data_plane import DataPlane
 from service.errors import answer_error
 from service.middleware import BodyLimitMiddleware, ErrorMiddleware, RequestContextMiddleware
@@ -60,6 +61,6 @@ def create_app(settings: Settings) -> FastAPI:
             RequestValidationError: answer_error,
         },
     )
-    for routes in (classify_routes, audit_routes, model_routes, health_routes):
+    for routes in (classify_routes, audit_routes, proof_routes, model_routes, health_routes):
         app.include_router(routes())
     return app

@@ -1,0 +1,92 @@
+"""The schema of a proof's outcome. Equal files and questions give equal JSON."""
+
+from typing import Literal
+
+from audit.report import Sha256, Value
+
+Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
+Arithmetic = Literal["integer", "quantised", "float"]
+
+
+class Obstacle(Value):
+    """Where a proof ended.
+
+    Attributes
+    ----------
+    node, op
+        Name and operator of the first node that the proof could not pass; the file itself if the
+        proof did not get as far as a node.
+    reason
+        What the node does, as the rest of a sentence about it.
+    """
+
+    node: str
+    op: str
+    reason: str
+
+
+class Residual(Value):
+    """How far the file is from ties that are exact.
+
+    Attributes
+    ----------
+    relative
+        Largest difference of two parameters that ought to tie, relative to the largest parameter of
+        their node.
+    node, op
+        Where that is.
+    deviation
+        By output: no entry for a turned image differs by more, in real arithmetic, for any element
+        of the group and any image in range. A bound, and a loose one.
+    """
+
+    relative: float
+    node: str
+    op: str
+    deviation: dict[str, float]
+
+
+class Proof(Value):
+    """What is known about the invariance of an ONNX file.
+
+    Attributes
+    ----------
+    outcome
+        `PROVED`: the outputs are the same for a turned image, in real arithmetic. `PROVED WITHIN`:
+        they differ by no more than a bound. `NOT PROVED`: neither is known, and the file may be
+        invariant nevertheless.
+    reasons
+        One sentence for everything that there is to say.
+    sha256
+        Of the file.
+    group, subgroup
+        The group that was asked for, and its part that moves the pixel grid onto itself, which is
+        what the outcome speaks of.
+    generators
+        The symmetries that were followed through the graph.
+    exact_bits
+        Whether the outputs are the same in every bit, and not only in real arithmetic.
+    arithmetic
+        `integer`: whatever turns with the image is computed exactly. `quantised`: what is not
+        stands between DequantizeLinear and QuantizeLinear, and is exact where the runtime sums the
+        integers. `float`: it is rounded, in an order or a place that turns with the image.
+    residual
+        Of an outcome `PROVED WITHIN`.
+    input_range
+        Of the entries of the input: those of an integer type, or those that were asked for.
+    obstacle
+        Of an outcome `NOT PROVED`.
+    """
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    schema_version: Literal[1] = 1
+    sha256: Sha256
+    group: str
+    subgroup: str
+    generators: tuple[str, ...]
+    exact_bits: bool = False
+    arithmetic: Arithmetic | None = None
+    residual: Residual | None = None
+    input_range: tuple[float, float] | None = None
+    obstacle: Obstacle | None = None

@@ -1,0 +1,67 @@
+"""What can be proved of a model from the bytes that are loaded."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends
+
+from audit.proof import Proof, prove
+from service.api.addresses import NAMED, Resolve
+from service.api.bodies import errors_documented
+from service.errors import UnavailableError
+from service.version import ModelRejectedError, ServedModel
+
+
+class Proofs:
+    """The proofs of the models that were asked for, each computed once, one at a time."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Proof] = {}
+        self._provers = CapacityLimiter(1)
+
+    async def of(self, model: ServedModel) -> Proof:
+        """Prove the file that was loaded, for the group that its audit was made for.
+
+        Raises
+        ------
+        UnavailableError
+            If the file on the disk is no longer the one that was loaded.
+        """
+        question = model.card.sha256, model.card.audit.group
+        if question not in self._known:
+            try:
+                await to_thread.run_sync(self._prove, model, question, limiter=self._provers)
+            except ModelRejectedError as error:
+                raise UnavailableError(str(error)) from error
+        return self._known[question]
+
+    def _prove(self, model: ServedModel, question: tuple[str, str]) -> None:
+        if question not in self._known:  # whoever came first may have answered it meanwhile
+            self._known[question] = prove(model.read_graph(), question[1])
+
+
+def proof_routes() -> APIRouter:
+    """Build the routes of `/proof` under every address that names a model."""
+    router, proofs = APIRouter(tags=["proofs"]), Proofs()
+    for prefix, resolve in NAMED.items():
+        router.add_api_route(
+            f"{prefix}/proof",
+            _endpoint(resolve, proofs),
+            operation_id=f"prove_{resolve.__name__}",
+            summary="Prove a model's invariance",
+            responses=errors_documented(404, 422, 503),
+        )
+    return router
+
+
+def _endpoint(resolve: Resolve, proofs: Proofs) -> Callable[..., Coroutine[Any, Any, Proof]]:
+    async def proof(model: Annotated[ServedModel, Depends(resolve)]) -> Proof:
+        """Prove from the file that is loaded that a turned image gets the same answer.
+
+        The outcome comes first: `PROVED`, `PROVED WITHIN` a bound, or `NOT PROVED`, which does not
+        say that the model is not invariant. It speaks of the file; `/audit` measures what runs.
+        """
+        return await proofs.of(model)
+
+    return proof

@@ -1,0 +1,212 @@
+"""Filters that tie only nearly: what is found, and the bound that must hold.
+
+Deviations are measured in float64 by ONNX's reference implementation, so that rounding is far below
+any residual.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from audit.proof import prove
+from imaging import grid_symmetries
+
+Floats = NDArray[np.float64]
+DATA = Path(__file__).parent / "data"
+FIELDS, SIZE = 2, 7
+CHANNELS = 4 * FIELDS
+
+
+def measured(data: bytes, group: str, images: Floats) -> float:
+    """Largest change of a logit under the group, in float64."""
+    model = onnx.load_model_from_string(data)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).astype(np.float64)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    run = ReferenceEvaluator(model).run
+    upright, *turned = (
+        run(None, {"image": np.ascontiguousarray(g(images))})[0] for g in grid_symmetries(group)
+    )
+    return float(max(np.abs(t - upright).max() for t in turned))
+
+
+def images(shape: tuple[int, ...], seed: int = 0) -> Floats:
+    """Noise, half of it black and white: what is in range is most extreme there."""
+    random = np.random.default_rng(seed)
+    grey, extreme = random.random((4, *shape)), random.integers(0, 2, (4, *shape))
+    return np.concatenate([grey, extreme.astype(np.float64)])
+
+
+# --- networks from elsewhere ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "subgroup"), [("c4", "C4", "C4"), ("d4", "D4", "D4"), ("c8", "C8", "C4")]
+)
+def test_networks_that_escnn_exports_are_proved_within_a_bound(
+    name: str, group: str, subgroup: str
+) -> None:
+    data = (DATA / f"escnn-{name}.onnx").read_bytes()
+    proof = prove(data, group)
+    assert proof.outcome == "PROVED WITHIN", proof.reasons
+    assert proof.subgroup == subgroup
+    assert proof.residual is not None
+    assert 1e-8 < proof.residual.relative < 1e-6
+    assert proof.residual.op == "Conv"
+    assert not proof.exact_bits
+    bound = proof.residual.deviation["logits"]
+    assert 0 < measured(data, group, images((1, 13, 13))) <= bound < 1e-3
+    assert prove(data, group, tolerance=0).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize(("name", "group"), [("c4", "D4"), ("c8", "D4")])
+def test_a_symmetry_that_they_lack_is_not_proved(name: str, group: str) -> None:
+    data = (DATA / f"escnn-{name}.onnx").read_bytes()
+    assert prove(data, group).outcome == "NOT PROVED"
+    assert measured(data, group, images((1, 13, 13))) > 1e-3
+
+
+def test_a_weight_that_is_wrong_is_no_residual() -> None:
+    model = onnx.load(DATA / "escnn-c4.onnx")
+    kernel = next(t for t in model.graph.initializer if len(t.dims) == 4)
+    values = numpy_helper.to_array(kernel).copy()
+    values[0, 0, 0, 1] *= 1.001
+    kernel.CopyFrom(numpy_helper.from_array(values, kernel.name))
+    proof = prove(model.SerializeToString(), "C4")
+    assert proof.outcome == "NOT PROVED"
+    assert "no filter equal to its filter" in proof.reasons[0]
+
+
+# --- the bound --------------------------------------------------------------------------------
+
+MIDDLES = [
+    "Abs(X)",
+    "AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(X)",
+    "BatchNormalization(X, SCALE, SHIFT, SHIFT, SCALE)",
+    "Clip(X, LOW, HIGH)",
+    "Conv<pads = [1, 1, 1, 1]>(X, GROUP, SHIFT)",
+    "Div(X, PLANES)",
+    "Elu(X)",
+    "LeakyRelu<alpha = 0.2>(X)",
+    "MaxPool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(X)",
+    "Max(X, f)",
+    "Mul(X, PLANES)",
+    "Mul(X, f)",
+    "Neg(X)",
+    "Relu(X)",
+    "Sigmoid(X)",
+    "Softmax<axis = 1>(X)",
+    "Sub(f, X)",
+    "Sum(X, PLANES)",
+    "Tanh(X)",
+]
+
+
+def network(random: np.random.Generator, middles: list[str], noise: float) -> bytes:
+    """A float network on [0, 1] whose parameters tie up to some noise."""
+    body, tensor = "f = Conv<pads = [1, 1, 1, 1]>(image, LIFT, SHIFT) ", "f"
+    for place, middle in enumerate(middles):
+        body += f"x{place} = {middle.replace('X', tensor)} "
+        tensor = f"x{place}"
+    body += f"m = ReduceMean<keepdims = 0>({tensor}, GRID) logits = Gemm<transB = 1>(m, HEAD)"
+    base = random.standard_normal((FIELDS, 1, 3, 3))
+    deep = random.standard_normal((FIELDS, FIELDS, 4, 3, 3)) / 6
+    lift = np.stack([np.rot90(base, k, (2, 3)) for k in range(4)], axis=1)
+    group = np.stack([np.rot90(np.roll(deep, k, 2), k, (3, 4)) for k in range(4)], axis=1)
+    field = np.repeat(random.uniform(0.5, 1.5, (3, FIELDS)), 4, axis=1)
+    constants: dict[str, Any] = {
+        "LIFT": lift.reshape(CHANNELS, 1, 3, 3),
+        "GROUP": group.reshape(CHANNELS, CHANNELS, 3, 3),
+        "SCALE": field[0],
+        "SHIFT": field[1],
+        "PLANES": field[2].reshape(-1, 1, 1),
+        "HEAD": np.repeat(random.standard_normal((3, FIELDS)), 4, axis=1),
+        "LOW": -0.5,
+        "HIGH": 1.0,
+    }
+    text = f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        network (float[N, 1, {SIZE}, {SIZE}] image) => (float[N, 3] logits) {{ {body} }}
+    """
+    model = onnx.parser.parse_model(text)
+    for name, value in constants.items():
+        if name in body:
+            array = np.asarray(value, np.float32)
+            array = array + noise * random.uniform(-1, 1, array.shape) * (array.ndim > 0)
+            tensors = numpy_helper.from_array(array.astype(np.float32), name)
+            model.graph.initializer.append(tensors)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "GRID"))
+    return bytes(model.SerializeToString())
+
+
+def check_bounds(seeds: range) -> tuple[int, float]:
+    """Return how many networks are proved within a bound, and the largest share of it seen."""
+    proved, share = 0, 0.0
+    for seed in seeds:
+        random = np.random.default_rng(seed)
+        middles = list(random.choice(MIDDLES, random.integers(0, 4)))
+        data = network(random, middles, noise=2e-6)
+        proof = prove(data, "C4", tolerance=1e-4)
+        if proof.outcome == "NOT PROVED":
+            continue
+        assert proof.residual is not None, middles
+        bound = proof.residual.deviation["logits"]
+        found = measured(data, "C4", images((1, SIZE, SIZE), seed))
+        assert found <= bound, (seed, middles)
+        proved, share = proved + 1, max(share, found / (bound or 1))
+    return proved, share
+
+
+def test_no_deviation_exceeds_its_bound() -> None:
+    proved, share = check_bounds(range(60))
+    assert proved > 50
+    assert share > 1e-3
+
+
+@pytest.mark.slow
+def test_no_deviation_of_many_exceeds_its_bound() -> None:
+    proved, _ = check_bounds(range(1000, 2500))
+    assert proved > 1300
+
+
+@pytest.mark.parametrize("middle", MIDDLES)
+def test_every_operator_carries_its_bound(middle: str) -> None:
+    """The bound is finite after each, and holds."""
+    data = network(np.random.default_rng(7), [middle, middle], noise=1e-6)
+    proof = prove(data, "C4", tolerance=1e-4)
+    assert proof.outcome == "PROVED WITHIN", proof.reasons
+    assert proof.residual is not None
+    assert measured(data, "C4", images((1, SIZE, SIZE))) <= proof.residual.deviation["logits"]
+
+
+def test_the_bound_is_nearly_reached_where_one_tap_is_off() -> None:
+    """One layer, one tap: white at the tap and black where it turns to makes the most of it."""
+    off = 2.0**-18
+    filters = np.stack([np.rot90(np.arange(9.0).reshape(3, 3), k) for k in range(4)])[:, None]
+    filters[0, 0, 0, 0] += off
+    text = """
+        <ir_version: 9, opset_import: ["" : 18]>
+        network (float[N, 1, 3, 3] image) => (float[N, 1] logits) {
+            f = Conv(image, LIFT) g = Flatten(f) logits = MatMul(g, ONES)
+        }
+    """
+    model = onnx.parser.parse_model(text)
+    for name, value in {"LIFT": filters, "ONES": np.ones((4, 1))}.items():
+        model.graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
+    proof = prove(model.SerializeToString(), "C4")
+    assert proof.residual is not None
+    assert proof.residual.relative == pytest.approx(off / 8)
+    corner = np.zeros((1, 1, 3, 3))
+    corner[..., 0, 0] = 1
+    found = measured(model.SerializeToString(), "C4", corner)
+    assert found == pytest.approx(off)
+    assert found <= proof.residual.deviation["logits"] <= 8 * off
