@@ -4,6 +4,7 @@ All weights are small integers, so that onnxruntime sums them exactly and every 
 small, is a broken symmetry. Whatever is PROVED must not deviate in a single bit.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -460,6 +461,8 @@ def test_what_is_proved_does_not_deviate_and_what_deviates_is_not_proved() -> No
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_thousands_of_networks_and_mutants() -> None:
-    tally = force(range(1000, 11000), mutants=4)
-    assert tally.proved > 9500
-    assert tally.deviating > 11000
+    networks = int(os.environ.get("PROOF_NETWORKS", "2000"))
+    tally = force(range(1000, 1000 + networks), mutants=4)
+    print(tally)
+    assert tally.proved > 0.95 * networks
+    assert tally.deviating > 1.1 * networks

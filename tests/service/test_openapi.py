@@ -35,6 +35,8 @@ async def test_the_documented_calls_are_those_of_the_design(document: Any) -> No
         ("POST", "/models/{name}/versions/{version}/classify"),
         ("POST", "/models/{name}/audit"),
         ("POST", "/models/{name}/versions/{version}/audit"),
+        ("GET", "/models/{name}/proof"),
+        ("GET", "/models/{name}/versions/{version}/proof"),
         ("GET", "/models"),
         ("GET", "/models/{name}"),
         ("GET", "/models/{name}/versions/{version}"),
