@@ -1,1 +1,1 @@
-"""."""
+"""The data sets that networks are trained on, each a module that returns a `DataSet`."""
