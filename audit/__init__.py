@@ -5,17 +5,23 @@ from audit.card import (
     AuditFigures,
     AuditSetInfo,
     Card,
+    Conversion,
     InputSpec,
     Metric,
     NetworkSize,
     Parity,
+    ProofFigures,
+    Speed,
     Training,
+    Twin,
     load_card,
     sha256_file,
 )
+from audit.exactness import Exactness, measure_exactness
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
 from audit.procedure import run_audit
 from audit.report import (
+    LOGIT_TOLERANCE,
     Accuracy,
     DataIdentity,
     ElementFigures,
@@ -34,14 +40,17 @@ from audit.statistics import Interval, clopper_pearson, label_entropy
 from audit.verdict import Judgement, judge
 
 __all__ = [
+    "LOGIT_TOLERANCE",
     "Accuracy",
     "AuditFigures",
     "AuditSet",
     "AuditSetInfo",
     "Card",
     "Classifier",
+    "Conversion",
     "DataIdentity",
     "ElementFigures",
+    "Exactness",
     "Figures",
     "InputSpec",
     "Interval",
@@ -54,10 +63,13 @@ __all__ = [
     "Parity",
     "Precision",
     "Progress",
+    "ProofFigures",
     "Report",
     "SelfTest",
+    "Speed",
     "Thresholds",
     "Training",
+    "Twin",
     "Verdict",
     "WorstImage",
     "clopper_pearson",
@@ -66,6 +78,7 @@ __all__ = [
     "label_entropy",
     "load_audit_set",
     "load_card",
+    "measure_exactness",
     "mutate",
     "run_audit",
     "save_audit_set",

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
+from audit.exactness import Exactness
+from audit.proof import Arithmetic, Outcome, Proof, Residual
 from audit.report import ModelIdentity, Precision, Report, Sha256, Value, Verdict
 from audit.statistics import Interval
 from imaging import FitPolicy, grid_symmetries
@@ -35,9 +37,12 @@ class Metric(Value):
 
 
 class NetworkSize(Value):
-    """Parameters that were learned, numbers that are stored, products for one image."""
+    """Parameters that were learned, numbers that are stored, products for one image.
 
-    free_parameters: int
+    What was learned is not known of a model from elsewhere.
+    """
+
+    free_parameters: int | None
     baked_parameters: int
     multiply_adds: int
 
@@ -79,6 +84,74 @@ class AuditFigures(Value):
         )
 
 
+class ProofFigures(Value):
+    """What was proved of the file when it was packaged, as `audit.proof.Proof` has it."""
+
+    outcome: Outcome
+    subgroup: str
+    exact_bits: bool
+    arithmetic: Arithmetic | None
+    residual: Residual | None
+
+    @classmethod
+    def from_proof(cls, proof: Proof) -> Self:
+        """The figures of a proof that belong on a card."""
+        return cls(**proof.model_dump(include=set(cls.model_fields)))
+
+
+class Speed(Value):
+    """Images a second beside those of the source, medians of rounds in turn.
+
+    Attributes
+    ----------
+    vnni
+        Whether the CPU multiplies 8-bit integers in hardware.
+    """
+
+    images_per_second: float
+    source_images_per_second: float
+    ratio: float
+    batch: int
+    threads: int
+    cpu: str
+    vnni: bool
+
+
+class Twin(Value):
+    """The same integers written for other devices, and whether they give the same bits."""
+
+    precision: Precision
+    sha256: Sha256
+    images: int
+    bits_equal: bool
+
+
+class Conversion(Value):
+    """How a version was made from one of float32, and what that changed on the test images.
+
+    Attributes
+    ----------
+    source
+        The version that it was made from.
+    calibration
+        The images that the ranges of activations were measured on; None where none are needed.
+    source_error_percent
+        Of the source on the images of `metrics.test`.
+    label_agreement
+        Part of these images that get the label that the source gives.
+    max_abs_logits
+        Largest distance of a logit from the source's.
+    """
+
+    source: ModelIdentity
+    calibration: str | None
+    source_error_percent: float
+    label_agreement: float
+    max_abs_logits: float
+    twin: Twin | None
+    speed: Speed
+
+
 class Training(Value):
     """Where the weights come from."""
 
@@ -99,9 +172,15 @@ class Card(Value):
     sha256
         Of the file model.onnx.
     proof
-        None: no proof has been attempted.
+        What is proved from the file; None on cards from before there were proofs.
+    exactness
+        What was measured of what runs, when the version was packaged.
+    parity, training
+        None for a model from elsewhere.
     metrics
         By the part of the data: `"test"`.
+    conversion
+        Of a version that was made from another one.
     """
 
     schema_version: Literal[1] = 1
@@ -113,13 +192,15 @@ class Card(Value):
     classes: tuple[str, ...]
     input: InputSpec
     sha256: Sha256
-    proof: None = None
-    parity: Parity
-    metrics: dict[str, Metric]
+    proof: ProofFigures | None = None
+    exactness: Exactness | None = None
+    parity: Parity | None = None
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     size: NetworkSize
     audit_set: AuditSetInfo
     audit: AuditFigures
-    training: Training
+    training: Training | None = None
+    conversion: Conversion | None = None
     data_licence: str
 
     @field_validator("group")

@@ -1,6 +1,7 @@
 """The schema of an audit's report. Equal inputs give equal JSON: nothing in it depends on time."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -8,6 +9,19 @@ from audit.statistics import Interval
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Precision = Literal["fp32", "fp16", "int8", "integer"]
+LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
+    "fp32": 1e-4,
+    "fp16": 1e-2,
+    "int8": 0.0,
+    "integer": 0.0,
+}
+"""How far a logit may move, relative to the largest one, where nothing else is asked.
+
+A turned image makes float32 sums run in another order, which moves them by about 1e-6, and float16
+sums by about 1e-3; integer sums do not move at all. What is not invariant moves by 1e-2 and more in
+float32. The defaults lie between.
+"""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -45,14 +59,18 @@ class Thresholds(Value):
     confidence
         Of the interval of that part.
     logit_tolerance
-        How far a logit may move, relative to the largest logit. A turned image makes float32 sums
-        run in another order, which moves them by about 1e-6; integer sums do not move at all.
-        What is not invariant moves by 1e-2 and more. The default lies between.
+        How far a logit may move, relative to the largest logit; see `LOGIT_TOLERANCE`.
     """
 
     agreement: Annotated[float, Field(gt=0, lt=1)] = 0.99
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    logit_tolerance: Annotated[float, Field(ge=0)] = 1e-4
+    logit_tolerance: Annotated[float, Field(ge=0)] = LOGIT_TOLERANCE["fp32"]
+
+    @classmethod
+    def of(cls, precision: Precision, **asked: float | None) -> Self:
+        """Return the thresholds for a model of this precision; None stands for a default."""
+        given = {name: value for name, value in asked.items() if value is not None}
+        return cls(**{"logit_tolerance": LOGIT_TOLERANCE[precision], **given})
 
 
 class NoiseFloor(Value):

@@ -1,6 +1,7 @@
 """Try the audit on a model that must fail and on one that must not, before it is believed."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import numpy as np
 import onnx
@@ -62,7 +63,8 @@ def mutate(model: bytes) -> bytes:
     """Change the sign of one weight of the first convolution, and nothing else.
 
     It is the largest weight that is not in the middle of its kernel: rotations leave the middle in
-    its place, so a kernel that is changed there can still be symmetric.
+    its place, so a kernel that is changed there can still be symmetric. Weights may be floats,
+    integers, or integers that are dequantised first.
 
     Raises
     ------
@@ -70,26 +72,49 @@ def mutate(model: bytes) -> bytes:
         If no convolution has a stored kernel of more than one pixel with a weight other than zero.
     """
     proto = onnx.load_model_from_string(model)
-    for kernel in _stored_kernels(proto.graph):
+    for kernel, zeros in _stored_kernels(proto.graph):
         weights = numpy_helper.to_array(kernel).copy()
-        magnitudes = np.abs(weights)
+        zero = zeros.reshape(-1, *[1] * (weights.ndim - 1))
+        signed = weights - zero.astype(np.float64)
+        magnitudes = np.abs(signed)
         magnitudes[_middle(weights.shape)] = 0
         if magnitudes.any():
             largest = np.unravel_index(magnitudes.argmax(), weights.shape)
-            weights[largest] = -weights[largest]
+            mirrored = weights[largest] - 2 * signed[largest]
+            if weights.dtype.kind in "iu":
+                limits = np.iinfo(weights.dtype)
+                mirrored = np.clip(mirrored, limits.min, limits.max)
+            weights[largest] = mirrored
             _store(kernel, weights)
             return bytes(proto.SerializeToString())
     raise ValueError(
-        "The model cannot be mutated for the self-test; one with a Conv node whose kernel is an "
+        "The model cannot be mutated for the self-test; one with a convolution whose kernel is an "
         "initialiser of more than one pixel is accepted."
     )
 
 
-def _stored_kernels(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+_KERNELS: Final = {"Conv": (1, None), "ConvInteger": (1, 3), "QLinearConv": (3, 5)}
+"""By operator: which inputs are the kernel and its zero point."""
+
+
+def _stored_kernels(
+    graph: onnx.GraphProto,
+) -> Iterator[tuple[onnx.TensorProto, NDArray[np.generic]]]:
+    """Yield the kernels of all convolutions, each with its zero point: one, or one a filter."""
     initialisers = {tensor.name: tensor for tensor in graph.initializer}
+    producers = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
-        if node.op_type == "Conv" and node.input[1] in initialisers:
-            yield initialisers[node.input[1]]
+        if node.op_type not in _KERNELS:
+            continue
+        place, zero_place = _KERNELS[node.op_type]
+        source = producers.get(node.input[place])
+        if source is not None and source.op_type == "DequantizeLinear":
+            node, place, zero_place = source, 0, 2
+        if node.input[place] in initialisers:
+            has_zero = zero_place is not None and zero_place < len(node.input)
+            zero = initialisers.get(node.input[zero_place]) if has_zero else None
+            zeros = np.zeros(()) if zero is None else numpy_helper.to_array(zero)
+            yield initialisers[node.input[place]], zeros
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice | int, ...]:

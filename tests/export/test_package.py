@@ -73,7 +73,7 @@ def test_an_interrupted_packaging_leaves_no_version(finished_run, tmp_path, monk
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("export.package.save_audit_set", interrupted)
+    monkeypatch.setattr("export.publish.save_audit_set", interrupted)
     with pytest.raises(KeyboardInterrupt):
         package(finished_run("C4"), tmp_path / "repository", "toy")
     assert files(tmp_path / "repository") == ["toy"]

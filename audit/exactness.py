@@ -1,0 +1,100 @@
+"""Whether logits are the same in every bit, however an image is turned and whoever its neighbours.
+
+A verdict allows a tolerance, exactness does not. It is measured on what runs: the graph that the
+runtime made of a file, with its execution provider and options.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.orbit import Classifier
+from audit.report import Value
+from imaging import GridSymmetry, grid_symmetries
+
+BATCH_SIZES = (1, 3, 8, 64)
+"""Where kernels change: a lone image, less than a vector, a vector, many."""
+
+
+class Exactness(Value):
+    """What was tried, and how far a logit moved.
+
+    Attributes
+    ----------
+    images
+        Number of images.
+    elements
+        The grid symmetries under which each was classified.
+    batch_sizes
+        In which they were classified, each size with other neighbours.
+    sessions
+        What the model was opened as; each is compared with the first.
+    exact
+        Whether all logits came out the same in every bit.
+    max_logit_deviation
+        The largest change of a logit.
+    """
+
+    images: int
+    elements: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    sessions: tuple[str, ...]
+    exact: bool
+    max_logit_deviation: float
+
+
+def measure_exactness(
+    sessions: Sequence[tuple[str, Classifier]],
+    images: NDArray[np.uint8],
+    group: str,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+) -> Exactness:
+    """Classify images turned, in batches of several sizes among other neighbours, by each session.
+
+    Parameters
+    ----------
+    sessions
+        Names and classifiers of one model, opened in different ways; at least one.
+    images : uint8 [N, C, H, W]
+    group
+        Its grid symmetries are tried.
+    batch_sizes
+        Those above the number of images are all of them at once.
+    """
+    elements = grid_symmetries(group)
+    reference = _in_batches(sessions[0][1], images, max(batch_sizes))
+    exact, deviation = True, 0.0
+    for logits in _answers(sessions, images, elements, batch_sizes):
+        exact = exact and np.array_equal(logits.view(np.uint32), reference.view(np.uint32))
+        deviation = max(deviation, float(np.abs(logits.astype(np.float64) - reference).max()))
+    return Exactness(
+        images=len(images),
+        elements=tuple(element.name for element in elements),
+        batch_sizes=tuple(batch_sizes),
+        sessions=tuple(name for name, _ in sessions),
+        exact=exact,
+        max_logit_deviation=deviation,
+    )
+
+
+def _answers(
+    sessions: Sequence[tuple[str, Classifier]],
+    images: NDArray[np.uint8],
+    elements: Sequence[GridSymmetry],
+    batch_sizes: Sequence[int],
+) -> Iterator[NDArray[np.float32]]:
+    random = np.random.default_rng(0)
+    for _, classify in sessions:
+        for element in elements:
+            turned = np.ascontiguousarray(element(images))
+            yield _in_batches(classify, turned, max(batch_sizes))
+        for size in batch_sizes:
+            order = random.permutation(len(images))
+            logits = np.empty_like(shuffled := _in_batches(classify, images[order], size))
+            logits[order] = shuffled
+            yield logits
+
+
+def _in_batches(classify: Classifier, images: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    return np.concatenate([classify(images[i : i + size]) for i in range(0, len(images), size)])

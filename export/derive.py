@@ -1,0 +1,273 @@
+"""Deriving: a float32 version becomes versions of other precisions, each measured beside it."""
+
+import hashlib
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from audit import (
+    Card,
+    Classifier,
+    Conversion,
+    Metric,
+    Precision,
+    Speed,
+    Twin,
+    load_audit_set,
+    load_card,
+    sha256_file,
+)
+from export.publish import Candidate, Progress, publish
+from export.quantize import measure_ranges, quantize, read_chain, to_half, to_int8, to_integer
+from export.runtime import BATCH, batches, cpu_name, cpus, has_vnni, open_model
+from models.datasets.data_set import DataSet
+from models.datasets.split import Split
+
+CALIBRATION_IMAGES: Final = 1000
+MAX_LOSS: Final = 0.10
+"""Points of error that a precision may cost on the test images."""
+
+_SPEED_BATCH, _ROUNDS, _ROUND_SECONDS = 32, 9, 0.3
+_TWINS: Final[Mapping[Precision, Precision]] = {"int8": "integer", "integer": "int8"}
+
+
+class AccuracyLossError(ValueError):
+    """A precision costs more accuracy than is accepted."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A float32 version and the data set that it was trained on."""
+
+    folder: Path
+    card: Card
+    model: bytes
+    data: DataSet
+
+    @classmethod
+    def open(cls, folder: Path, data: DataSet) -> "Source":
+        """Read a version's directory.
+
+        Raises
+        ------
+        ValueError
+            If it is not of float32, not what its card says, or was trained on other data.
+        """
+        card, model = load_card(folder / "card.json"), (folder / "model.onnx").read_bytes()
+        if card.precision != "fp32":
+            raise ValueError(f"{folder} is of {card.precision}; a version of fp32 is accepted.")
+        if sha256_file(folder / "model.onnx") != card.sha256:
+            raise ValueError(f"{folder}/model.onnx is not the file that its card names.")
+        if card.training is None or card.training.data_sha256 != data.sha256:
+            raise ValueError(f"{folder} was trained on other images than those of {data.name}.")
+        return cls(folder, card, model, data)
+
+
+def read_precisions(text: str) -> list[Precision]:
+    """Read names with commas in between, in their order and each once.
+
+    Raises
+    ------
+    ValueError
+        If one of them names no precision.
+    """
+    known: tuple[Precision, ...] = get_args(Precision)
+    names = [name.strip() for name in text.split(",")]
+    if strange := [name for name in names if name not in known]:
+        raise ValueError(f"{strange[0]!r} is no precision; {', '.join(known)} are accepted.")
+    return [precision for precision in known if precision in names]
+
+
+def latest_float(repository: Path, name: str) -> Path:
+    """Return the folder of a model's latest float32 version.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    folders = [path for path in (repository / name).glob("*") if path.name.isdecimal()]
+    for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
+        if load_card(folder / "card.json").precision == "fp32":
+            return folder
+    raise ValueError(
+        f"The repository {repository} has no fp32 version of {name!r} to start from; "
+        "--precision fp32 exports one from a finished run."
+    )
+
+
+def derive(
+    source: Source,
+    precisions: Sequence[Precision],
+    repository: Path,
+    progress: Progress = lambda *_: None,
+) -> Iterator[Path]:
+    """Convert a version and publish ``<name>-<precision>``, one after the other.
+
+    Raises
+    ------
+    AccuracyLossError
+        If the error on the test images grows by more than 0.10 points; nothing is published.
+    ValueError
+        If the file cannot be converted, or `publish` refuses it.
+    """
+    converter = _Converter(source, progress)
+    reference = _logits(open_model(source.model), source.data.test.images, "fp32", progress)
+    for precision in precisions:
+        candidate = converter.candidate(precision, reference)
+        yield publish(candidate, repository, progress)
+
+
+class _Converter:
+    """Makes files of several precisions; the integers are chosen once."""
+
+    def __init__(self, source: Source, progress: Progress) -> None:
+        self._source, self._progress = source, progress
+        self._model = onnx.load_model_from_string(source.model)
+        self._files: dict[Precision, bytes] = {}
+
+    def candidate(self, precision: Precision, reference: NDArray[np.float32]) -> Candidate:
+        source, card, test = self._source, self._source.card, self._source.data.test
+        model = self._file(precision)
+        logits = _logits(open_model(model), test.images, precision, self._progress)
+        twin = self._twin(precision, logits)
+        error, source_error = _error(logits, test), _error(reference, test)
+        if error > source_error + MAX_LOSS:
+            raise AccuracyLossError(
+                f"With {precision}, {error:.2f} % of {len(test)} test images are wrong where "
+                f"{source_error:.2f} % were; {MAX_LOSS} points more are accepted, and nothing was "
+                "published."
+            )
+        audit_set = load_audit_set(source.folder / "audit.npz")
+        calibrated = (
+            f"{self._calibration} training images of {source.data.name} and their orbits"
+            if precision in _TWINS
+            else None
+        )
+        return Candidate(
+            name=f"{card.name}-{precision}",
+            model=model,
+            description=f"{card.description.rstrip('.')}, in {precision}.",
+            group=card.group,
+            precision=precision,
+            classes=card.classes,
+            input=card.input,
+            audit_set=audit_set,
+            audit_source=card.audit_set.source,
+            data_licence=card.data_licence,
+            size=card.size,
+            metrics={
+                "test": Metric(
+                    error_percent=error, count=len(test), data_set=f"{source.data.name}, test"
+                )
+            },
+            training=card.training,
+            conversion=Conversion(
+                source=card.identity,
+                calibration=calibrated,
+                source_error_percent=source_error,
+                label_agreement=float((logits.argmax(1) == reference.argmax(1)).mean()),
+                max_abs_logits=float(np.abs(logits - reference).max()),
+                twin=twin,
+                speed=compare_speed(model, source.model, test.images),
+            ),
+        )
+
+    @property
+    def _calibration(self) -> int:
+        return min(CALIBRATION_IMAGES, len(self._source.data.train))
+
+    def _file(self, precision: Precision) -> bytes:
+        if precision not in self._files:
+            if precision == "fp16":
+                converted = to_half(self._model, self._metadata(precision))
+                self._files[precision] = converted.SerializeToString()
+            else:
+                self._files.update(self._integers())
+        return self._files[precision]
+
+    def _integers(self) -> dict[Precision, bytes]:
+        chain = read_chain(self._model)
+        images = self._source.data.train.images[: self._calibration]
+        ranges = measure_ranges(
+            chain,
+            images,
+            self._source.card.group,
+            lambda done, total: self._progress("calibrating", done, total),
+        )
+        network = quantize(chain, ranges)
+        return {
+            "int8": to_int8(network, self._metadata("int8")).SerializeToString(),
+            "integer": to_integer(network, self._metadata("integer")).SerializeToString(),
+        }
+
+    def _twin(self, precision: Precision, logits: NDArray[np.float32]) -> Twin | None:
+        if precision not in _TWINS:
+            return None
+        other = _TWINS[precision]
+        model, test = self._file(other), self._source.data.test
+        same = _logits(open_model(model), test.images, other, self._progress)
+        equal = np.array_equal(same.view(np.uint32), logits.view(np.uint32))
+        if not equal:
+            raise ValueError(
+                f"The forms {precision} and {other} give other logits on the test images, and "
+                "every bit is to be equal; nothing was published."
+            )
+        return Twin(
+            precision=other,
+            sha256=hashlib.sha256(model).hexdigest(),
+            images=len(test),
+            bits_equal=equal,
+        )
+
+    def _metadata(self, precision: Precision) -> dict[str, str]:
+        kept = {entry.key: entry.value for entry in self._model.metadata_props}
+        name = f"{self._source.card.name}-{precision}"
+        made_from = {"source_sha256": self._source.card.sha256}
+        return kept | {"name": name, "precision": precision} | made_from
+
+
+def compare_speed(model: bytes, source: bytes, images: NDArray[np.uint8]) -> Speed:
+    """Run two files in turn on batches of 32, and return the medians of nine rounds."""
+    batch = images[:_SPEED_BATCH]
+    sessions = [open_model(model), open_model(source)]
+    rounds = [[_rate(session, batch) for session in sessions] for _ in range(_ROUNDS)]
+    here, there = (statistics.median(rates) for rates in zip(*rounds, strict=True))
+    return Speed(
+        images_per_second=round(here, 1),
+        source_images_per_second=round(there, 1),
+        ratio=round(statistics.median(a / b for a, b in rounds), 3),
+        batch=len(batch),
+        threads=cpus(),
+        cpu=cpu_name(),
+        vnni=has_vnni(),
+    )
+
+
+def _rate(classify: Classifier, batch: NDArray[np.uint8]) -> float:
+    start, count = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - start) < _ROUND_SECONDS:
+        classify(batch)
+        count += len(batch)
+    return count / elapsed
+
+
+def _logits(
+    classify: Classifier, images: NDArray[np.uint8], precision: Precision, progress: Progress
+) -> NDArray[np.float32]:
+    answers = []
+    for batch in batches(images):
+        answers.append(classify(batch))
+        progress(f"testing {precision}", min(len(answers) * BATCH, len(images)), len(images))
+    return np.concatenate(answers)
+
+
+def _error(logits: NDArray[np.float32], test: Split) -> float:
+    return 100 * float((logits.argmax(1) != test.labels).mean())

@@ -1,0 +1,201 @@
+"""Publishing: a file becomes one version directory of a model repository, or nothing.
+
+Whatever the card says about the file is measured or proved here, from the file that is published.
+"""
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit import (
+    AuditFigures,
+    AuditSet,
+    AuditSetInfo,
+    Card,
+    Conversion,
+    Exactness,
+    InputSpec,
+    Metric,
+    ModelIdentity,
+    NetworkSize,
+    Parity,
+    Precision,
+    ProofFigures,
+    Report,
+    Thresholds,
+    Training,
+    measure_exactness,
+    run_audit,
+    save_audit_set,
+    self_test,
+)
+from audit.proof import prove
+from export.runtime import RUNTIME, cpus, open_model
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+_EXACT: tuple[Precision, ...] = ("int8", "integer")
+
+
+class InexactError(ValueError):
+    """A file of a precision that promises equal bits does not give them."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that is to become a version, with what is known of it beforehand.
+
+    The attributes are those of `audit.Card`.
+    """
+
+    name: str
+    model: bytes
+    description: str
+    group: str
+    precision: Precision
+    classes: tuple[str, ...]
+    input: InputSpec
+    audit_set: AuditSet
+    audit_source: str
+    data_licence: str
+    size: NetworkSize
+    parity: Parity | None = None
+    metrics: dict[str, Metric] | None = None
+    training: Training | None = None
+    conversion: Conversion | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return hashlib.sha256(self.model).hexdigest()
+
+    @property
+    def audited_group(self) -> str:
+        """The group to audit: a model without a symmetry is audited too, to say what it lacks."""
+        return "C4" if self.group == "trivial" else self.group
+
+
+def publish(candidate: Candidate, repository: Path, progress: Progress = lambda *_: None) -> Path:
+    """Prove, measure and audit a file, write its card, and return the new version's directory.
+
+    Raises
+    ------
+    InexactError
+        If the precision promises equal bits, and turned images or other batches get others.
+    ValueError
+        If the name is no name for a model, or no audit can be made.
+    """
+    check_name(candidate.name)
+    proof = ProofFigures.from_proof(prove(candidate.model, candidate.audited_group))
+    exactness = _measure(candidate)
+    folder = repository / candidate.name
+    identity = ModelIdentity(
+        name=candidate.name,
+        version=_next_version(folder),
+        sha256=candidate.sha256,
+        group=candidate.group,
+        precision=candidate.precision,
+    )
+    report = _audit(candidate, identity, progress)
+    card = _card(candidate, identity, proof, exactness, report)
+
+    # A folder whose name is no number is not a version: it becomes one by being renamed, whole.
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        (partial / "model.onnx").write_bytes(candidate.model)
+        save_audit_set(partial / "audit.npz", candidate.audit_set)
+        (partial / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
+        partial.chmod(0o755)
+        return partial.rename(folder / str(identity.version))
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+
+
+def check_name(name: str) -> None:
+    """Raise a ``ValueError`` unless a model may have this name."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise ValueError(
+            f"{name!r} names no model; accepted are small letters, digits, '.', '_' and '-'."
+        )
+
+
+def _measure(candidate: Candidate) -> Exactness:
+    """Try all batch sizes, one thread and all of them, and the group's grid symmetries."""
+    threads = sorted({1, cpus()}, reverse=True)
+    sessions = [
+        (f"{RUNTIME}, {count} thread{'s' * (count > 1)}", open_model(candidate.model, count))
+        for count in threads
+    ]
+    found = measure_exactness(sessions, candidate.audit_set.images, candidate.group)
+    if candidate.precision in _EXACT and not found.exact:
+        raise InexactError(
+            f"A logit of the {candidate.precision} file changes by up to "
+            f"{found.max_logit_deviation:.2g} when images are turned or come in other batches, and "
+            "none may change in a single bit; nothing was published."
+        )
+    return found
+
+
+def _audit(candidate: Candidate, identity: ModelIdentity, progress: Progress) -> Report:
+    thresholds = Thresholds.of(candidate.precision)
+    images, labels = candidate.audit_set.images, candidate.audit_set.labels
+    group = candidate.audited_group
+    tested = self_test(candidate.model, open_model, images, group=group, thresholds=thresholds)
+    return run_audit(
+        open_model(candidate.model),
+        images,
+        labels,
+        group=group,
+        thresholds=thresholds,
+        model=identity,
+        source=candidate.audit_source,
+        self_test=tested,
+        progress=lambda done, total: progress("auditing", done, total),
+    )
+
+
+def _card(
+    candidate: Candidate,
+    identity: ModelIdentity,
+    proof: ProofFigures,
+    exactness: Exactness,
+    report: Report,
+) -> Card:
+    return Card(
+        name=identity.name,
+        version=identity.version,
+        description=candidate.description,
+        group=identity.group,
+        precision=identity.precision,
+        classes=candidate.classes,
+        input=candidate.input,
+        sha256=identity.sha256,
+        proof=proof,
+        exactness=exactness,
+        parity=candidate.parity,
+        metrics=candidate.metrics or {},
+        size=candidate.size,
+        audit_set=AuditSetInfo(
+            sha256=candidate.audit_set.sha256(),
+            count=len(candidate.audit_set.images),
+            source=report.data.source,
+            licence=candidate.data_licence,
+        ),
+        audit=AuditFigures.from_report(report),
+        training=candidate.training,
+        conversion=candidate.conversion,
+        data_licence=candidate.data_licence,
+    )
+
+
+def _next_version(folder: Path) -> int:
+    entries = folder.iterdir() if folder.is_dir() else ()
+    versions = [int(entry.name) for entry in entries if entry.name.isdecimal()]
+    return max(versions, default=0) + 1

@@ -1,0 +1,141 @@
+"""The integers of a network, whatever operators they are written with.
+
+An activation is an unsigned 8-bit integer ``q`` and means ``scale * (q - zero)``, one scale for a
+tensor. A weight is a signed integer and means ``scale * w``, one scale for a filter. A filter and
+its turned copies have the same largest weight, hence the same scale and the same integers: what is
+equivariant stays so in every bit. Source: Jacob et al., "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.quantize.chain import Chain, Convolution, Move, UnsupportedError
+from export.quantize.ranges import Ranges
+
+WEIGHT_LIMIT: Final = 64
+"""Largest magnitude of a weight.
+
+CPUs without VNNI add two products of 8 bits in 16 bits and saturate there, in pairs that a turn of
+the image rearranges. With this limit they cannot: ``2 * 255 * 64 < 2**15``.
+"""
+
+_LEVELS: Final = 255
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What the integers of a tensor mean: ``scale * (q - zero)``."""
+
+    scale: np.float32
+    zero: int
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerMap:
+    """A linear map of integers, ``accumulator = sum(w * (q - zero)) + bias``.
+
+    Attributes
+    ----------
+    weight : int8 [F, ...]
+    scales : float32 [F]
+        What one unit of a weight means.
+    bias : int32 [F]
+        In units of ``scales * input.scale``.
+    input
+        What the integers mean that it reads.
+    """
+
+    weight: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    bias: NDArray[np.int32]
+    input: Quantised
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerConvolution:
+    """A convolution of integers to integers; what lies below zero is cut off by ``output``."""
+
+    name: str
+    map: IntegerMap
+    output: Quantised
+    tensor: str
+    window: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """Layers of integers and a linear map whose accumulators, scaled, are the logits."""
+
+    chain: Chain
+    layers: tuple[IntegerConvolution | Move, ...]
+    head: IntegerMap
+
+
+def quantize(chain: Chain, ranges: Ranges) -> IntegerNetwork:
+    """Choose the integers of a network.
+
+    Parameters
+    ----------
+    ranges
+        Of each convolution's output, as ``measure_ranges`` measures them.
+
+    Raises
+    ------
+    UnsupportedError
+        If grey level zero means nothing between the smallest and the largest one.
+    """
+    zero = round(chain.shift / chain.factor)
+    if not 0 <= zero <= _LEVELS:
+        raise UnsupportedError(
+            f"The mean grey level is {zero}; one between 0 and {_LEVELS} is accepted."
+        )
+    image = current = Quantised(np.float32(chain.factor), zero)
+    # The zero point is a whole grey level and the mean need not be: the biases take the rest.
+    rest = chain.shift - chain.factor * zero
+    layers: list[IntegerConvolution | Move] = []
+    for layer in chain.layers:
+        if isinstance(layer, Move):
+            layers.append(layer)
+            continue
+        bias = layer.bias
+        if current is image:
+            bias = bias - rest * layer.weight.reshape(len(bias), -1).sum(1)
+        output = _activation(*ranges[layer.output])
+        inner = _integer_map(layer.weight, bias, current)
+        layers.append(_convolution(layer, inner, output))
+        current = output
+    if current is image:
+        raise UnsupportedError("The file has no convolution; one with at least one is accepted.")
+    return IntegerNetwork(chain, tuple(layers), _integer_map(chain.weight, chain.bias, current))
+
+
+def _convolution(layer: Convolution, inner: IntegerMap, output: Quantised) -> IntegerConvolution:
+    return IntegerConvolution(layer.name, inner, output, layer.output, layer.window)
+
+
+def _activation(low: float, high: float) -> Quantised:
+    """Lay the integers over a range and zero; after a ReLU, ``low`` is zero, which cuts it off."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32((high - low) / _LEVELS) or np.float32(1)
+    return Quantised(scale, round(-low / float(scale)))
+
+
+def _integer_map(
+    weight: NDArray[np.float64], bias: NDArray[np.float64], given: Quantised
+) -> IntegerMap:
+    columns = [1] * (weight.ndim - 1)
+    largest = np.abs(weight).reshape(len(weight), -1).max(1)
+    scales = np.where(largest > 0, largest / WEIGHT_LIMIT, 1).astype(np.float32)
+    units = scales.astype(np.float64)
+    integers = np.rint(weight / units.reshape(-1, *columns)).clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+    return IntegerMap(
+        weight=integers.astype(np.int8),
+        scales=scales,
+        bias=np.rint(bias / (units * float(given.scale))).astype(np.int32),
+        input=given,
+    )

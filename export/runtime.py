@@ -1,0 +1,62 @@
+"""Files as onnxruntime runs them on this machine's CPU, for everything that an export measures."""
+
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from audit import Classifier
+
+BATCH = 64
+
+RUNTIME = f"onnxruntime {ort.__version__}, CPUExecutionProvider"
+
+
+def open_model(model: bytes, threads: int | None = None) -> Classifier:
+    """Return a function from images uint8 ``[N, C, H, W]`` to logits float32 ``[N, K]``.
+
+    ``threads`` is by default the number of CPUs that this process may use.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or cpus()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = session.run(["logits"], {"image": images})[0]
+        return logits
+
+    return classify
+
+
+def batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Yield images in batches of at most ``BATCH``."""
+    yield from np.array_split(images, range(BATCH, len(images), BATCH))
+
+
+def cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """Return the name of this machine's processor."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def has_vnni() -> bool:
+    """Whether this CPU multiplies pairs of 8-bit integers into 32 bits in one instruction."""
+    return bool({"avx512_vnni", "avx_vnni", "asimddp"} & set(_cpu_info("flags").split()))
+
+
+def _cpu_info(field: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    values = (line.partition(":")[2].strip() for line in lines if line.startswith(field))
+    return next(values, "")
