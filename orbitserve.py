@@ -214,8 +214,13 @@ def audit(
         float, typer.Option(min=0.01, max=0.9999, help="Part of all images that must keep a label.")
     ] = 0.99,
     logit_tolerance: Annotated[
-        float, typer.Option(min=0, help="How far a logit may move, relative to the largest one.")
-    ] = 1e-4,
+        float | None,
+        typer.Option(
+            min=0,
+            help="How far a logit may move, relative to the largest one; else what its precision "
+            "allows, and 0 for integers.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
 ) -> None:
     """Measure whether turned images get the same answer.
@@ -241,7 +246,9 @@ def audit(
         images=pixels,
         source=source,
         group=group,
-        thresholds=Thresholds(agreement=agreement, logit_tolerance=logit_tolerance),
+        thresholds=Thresholds.of(
+            opened.card.precision, agreement=agreement, logit_tolerance=logit_tolerance
+        ),
     )
     typer.echo(report.model_dump_json(indent=2) if json else render_text(report))
     raise typer.Exit({"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}[report.verdict])
