@@ -114,6 +114,8 @@ async def _body(request: Request, kind: type[Asked]) -> Asked:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise UnprocessableError(f"The request's JSON is refused: {error}.") from None
+        raise UnprocessableError(
+            f"The request's JSON is refused: {error}; /docs shows what is accepted."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"The request's JSON cannot be read: {error}.") from None
