@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
@@ -59,6 +59,7 @@ def read(body: bytes, length: int | None, max_images: int = 8) -> Any:
     return read_request(body, length, SIGNATURE, max_images=max_images)
 
 
+@settings(deadline=None)
 @given(batches, outputs, st.booleans(), st.text(max_size=8))
 def test_what_tritonclient_writes_is_read(
     images: Any, asked: Any, binary: bool, request_id: str
@@ -72,6 +73,7 @@ def test_what_tritonclient_writes_is_read(
     assert [(o.name, o.binary, o.classes) for o in found.outputs] == (asked or everything)
 
 
+@settings(deadline=None)
 @given(results, outputs, st.text(min_size=1, max_size=8))
 def test_what_is_answered_tritonclient_reads_bit_for_bit(
     result: Inference, asked: Any, request_id: str
@@ -119,6 +121,7 @@ def test_probabilities_that_tie_are_ranked_by_their_logits() -> None:
     assert [text.decode() for text in texts[0]] == expected
 
 
+@settings(deadline=None)
 @given(batches)
 def test_a_body_of_pixels_alone_is_read_without_a_copy(images: Any) -> None:
     body = images.tobytes()
@@ -131,6 +134,7 @@ def test_a_body_of_pixels_alone_is_read_without_a_copy(images: Any) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(batches)
 def test_numbers_may_be_nested_as_the_shape_is(images: Any) -> None:
     sent = {"name": "image", "datatype": "UINT8", "shape": images.shape, "data": images.tolist()}
@@ -152,6 +156,7 @@ def refused(body: bytes, length: int | None = None) -> ServiceError | None:
     return None
 
 
+@settings(deadline=None)
 @given(batches, st.integers(-30, 30), st.integers(-30, 30))
 def test_pixels_are_those_behind_the_json_or_the_request_is_refused(
     images: Any, shift: int, more: int
@@ -165,6 +170,7 @@ def test_pixels_are_those_behind_the_json_or_the_request_is_refused(
     assert (error is None) == (shift == 0 and more == 0)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.none() | st.integers(0, 80))
 def test_any_bytes_are_read_or_refused(body: bytes, length: int | None) -> None:
     if length is None or length <= len(body):
@@ -216,12 +222,14 @@ def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
     return copy
 
 
+@settings(deadline=None)
 @given(st.sampled_from(places(VALID)), wild)
 def test_any_field_may_be_anything(path: tuple[Any, ...], by: Any) -> None:
     header = json.dumps(replaced(VALID, path, by)).encode()
     refused(header + bytes(IMAGE), len(header))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0, 1, 255, 256, -1, 1.5, True, None, "1", []]), max_size=20))
 def test_only_pixels_are_numbers(data: list[Any]) -> None:
     sent = {"name": "image", "shape": [1, 2, 3, 3], "datatype": "UINT8", "data": data}
@@ -281,6 +289,7 @@ def test_the_length_of_the_header_is_a_number_within_the_body() -> None:
             header_length(wrong, b"body")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["gzip", "deflate"]))
 def test_compressed_bodies_are_unpacked_as_others_compress_them(body: bytes, coding: Any) -> None:
     theirs = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
