@@ -11,6 +11,10 @@ class BatchRecord(Protocol):
     """One run of a graph, as the engine tells it."""
 
     @property
+    def lane(self) -> str:
+        """`requests`, or `audit` for a batch of an audit."""
+
+    @property
     def rows(self) -> int:
         """Images in it, without padding."""
 
@@ -78,9 +82,14 @@ class Statistics:
             self.inferences += images
 
     def ran(self, batch: BatchRecord) -> None:
-        """Count a run of the graph."""
+        """Count a run of the graph for requests."""
+        if batch.lane != "requests":
+            return
         ns = round(1e9 * batch.compute_seconds)
         with self._lock:
             self.queue.add(round(1e9 * sum(batch.queue_seconds)), len(batch.queue_seconds))
             self.compute.add(ns)
             self.batches.setdefault(batch.rows, Duration()).add(ns)
+
+    def dropped(self, reason: str, rows: int) -> None:
+        """Leave it: a request without an answer is counted by `ended`."""
