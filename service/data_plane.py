@@ -43,7 +43,7 @@ class DataPlane:
         with timings.stage("decode"):
             images = await self._images(model, body, self._settings.max_batch)
         with timings.stage("inference"):
-            result = await model.session.infer(images)
+            result = await model.infer(images)
         return classification(model.identity, model.card.classes, result, top_k)
 
     async def audit(

@@ -59,6 +59,12 @@ class UnavailableError(ServiceError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class LateError(ServiceError):
+    """The request's own time was up before it was answered."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+
+
 class ErrorAnswer(BaseModel):
     """The body of every answer that refuses."""
 

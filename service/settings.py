@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.engine import Device
@@ -42,6 +42,9 @@ class Settings(BaseSettings):
 
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
+
+    poll_seconds: NonNegativeFloat = 10
+    """How often the repository is looked at for new versions; 0: when asked to load alone."""
 
     max_body_bytes: PositiveInt = 32 * 2**20
     """Largest request body."""
