@@ -10,6 +10,7 @@ import structlog
 from service.engine import Selection, cpu_budget, select
 from service.errors import NotFoundError, UnavailableError
 from service.settings import ConfigurationError, Settings
+from service.signatures import Verifier, open_verifier
 from service.version import MODEL_FILE, ModelRejectedError, ServedModel, load_version
 
 _VERSION = re.compile(r"[1-9][0-9]*")
@@ -103,7 +104,8 @@ def open_repository(settings: Settings) -> Repository:
     Raises
     ------
     ConfigurationError
-        If there is no such folder, no model in it, or no default model of the name that is set.
+        If there is no such folder, no model in it, or no default model of the name that is set;
+        or if signatures are asked for and cannot be verified.
     DeviceUnavailableError
         If the settings' device does not start.
     """
@@ -117,9 +119,9 @@ def open_repository(settings: Settings) -> Repository:
     selection = select(settings.device)
     if selection.note is not None:
         log.warning("device", note=selection.note)
-    threads = settings.threads or cpu_budget()
+    threads, verifier = settings.threads or cpu_budget(), open_verifier(settings)
     models = {
-        name: {int(folder.name): _try(folder, selection, threads) for folder in versions}
+        name: {int(folder.name): _try(folder, selection, threads, verifier) for folder in versions}
         for name, versions in folders.items()
     }
     return Repository(models, default)
@@ -152,10 +154,12 @@ def version_folders(model: Path) -> list[Path]:
     return sorted(versions, key=lambda folder: int(folder.name))
 
 
-def _try(folder: Path, selection: Selection, threads: int) -> ServedModel | FailedVersion:
+def _try(
+    folder: Path, selection: Selection, threads: int, verifier: Verifier | None
+) -> ServedModel | FailedVersion:
     name, version = folder.parent.name, int(folder.name)
     try:
-        model = load_version(folder, selection, threads)
+        model = load_version(folder, selection, threads, verifier)
     except ModelRejectedError as error:
         log.error("model refused", model=name, version=version, reason=str(error))
         return FailedVersion(name, version, str(error))

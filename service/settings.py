@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     device: Device = "auto"
     """`cpu`; `cuda` or `tensorrt`, or no start; `auto`: CUDA where it starts, else the CPU."""
 
+    public_key: Path | None = None
+    """PEM file: only versions that are signed by its private half are served."""
+
+    certificate_roots: Path | None = None
+    """PEM file: only versions that are signed with a certificate below these are served."""
+
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
 

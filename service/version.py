@@ -4,9 +4,11 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit import AuditSet, Card, load_audit_set, load_card, sha256_file
+from audit import AuditSet, Card, load_audit_set, parse_card, sha256_file
+from audit.onnx_file import check_operators, read_onnx, refuse_other_formats
 from service.engine import GraphError, Selection, Session, Signature
 from service.protocol import ServedIdentity
+from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
 
 MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
 
@@ -22,6 +24,7 @@ class ServedModel:
     folder: Path
     card: Card
     session: Session
+    signature: SignatureStatus = NOT_ASKED
     _siblings: dict[str, Session] = field(default_factory=dict)
 
     @property
@@ -48,16 +51,55 @@ class ServedModel:
         return self._siblings[digest]
 
 
-def load_version(folder: Path, selection: Selection, threads: int) -> ServedModel:
+def load_version(
+    folder: Path, selection: Selection, threads: int, verifier: Verifier | None = None
+) -> ServedModel:
     """Check one version directory against its card and open its session.
 
     Raises
     ------
     ModelRejectedError
-        If a file is missing, unreadable or not the one on the card, or the graph does not open.
+        If there is a verifier and the version is not signed; if a file is missing, unreadable or
+        not the one on the card; or if the graph is refused or does not open.
     """
+    card, digests = _read_card(folder)
     try:
-        card = load_card(folder / CARD_FILE)
+        signature = verifier.verify(folder, digests) if verifier else NOT_ASKED
+    except SignatureError as error:
+        raise ModelRejectedError(str(error)) from error
+    data = _read_graph(folder, card)
+    _check_graph(data)
+    _read_audit_set(folder, card)
+    ends = Signature(card.input.channels, card.input.fit.size, len(card.classes))
+    try:
+        session = Session(data, ends, selection, threads)
+    except GraphError as error:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
+    return ServedModel(folder, card, session, signature)
+
+
+def check_files(folder: Path) -> dict[str, str]:
+    """Check the files of a version directory as `load_version` does, and return their SHA-256.
+
+    Raises
+    ------
+    ModelRejectedError
+        If a file is missing, unreadable, not the one on the card, or no graph that is accepted.
+    """
+    card, digests = _read_card(folder)
+    _check_graph(_read_graph(folder, card))
+    _read_audit_set(folder, card)
+    return digests
+
+
+def _read_card(folder: Path) -> tuple[Card, dict[str, str]]:
+    """Return the card, with the SHA-256 that it has and those that it says the files have."""
+    file = folder / CARD_FILE
+    try:
+        data = file.read_bytes()
+        card = parse_card(data, file)
+    except OSError as error:
+        raise _unreadable(CARD_FILE, error) from error
     except ValueError as error:
         raise ModelRejectedError(str(error)) from error
     named = (card.name, str(card.version))
@@ -66,14 +108,15 @@ def load_version(folder: Path, selection: Selection, threads: int) -> ServedMode
             f"{CARD_FILE} is that of version {card.version} of '{card.name}', and lies in "
             f"{folder.parent.name}/{folder.name}."
         )
-    data = _read_graph(folder, card)
-    _read_audit_set(folder, card)
-    signature = Signature(card.input.channels, card.input.fit.size, len(card.classes))
+    digest = hashlib.sha256(data).hexdigest()
+    return card, {CARD_FILE: digest, MODEL_FILE: card.sha256, AUDIT_FILE: card.audit_set.sha256}
+
+
+def _check_graph(data: bytes) -> None:
     try:
-        session = Session(data, signature, selection, threads)
-    except GraphError as error:
-        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
-    return ServedModel(folder, card, session)
+        check_operators(read_onnx(data))
+    except ValueError as error:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
 
 
 def _read_graph(folder: Path, card: Card) -> bytes:
@@ -81,6 +124,10 @@ def _read_graph(folder: Path, card: Card) -> bytes:
         data = (folder / MODEL_FILE).read_bytes()
     except OSError as error:
         raise _unreadable(MODEL_FILE, error) from error
+    try:
+        refuse_other_formats(data)  # which says more than that the digest is another
+    except ValueError as error:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
     _check_digest(MODEL_FILE, hashlib.sha256(data).hexdigest(), card.sha256)
     return data
 

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, JsonValue
 
 from audit import Card
+from service.signatures import SignatureStatus
 
 
 class Runtime(BaseModel):
@@ -57,4 +58,5 @@ class ModelDetail(BaseModel):
     versions: list[int]
     failed: list[Failure]
     runtime: Runtime
+    signature: SignatureStatus
     card: Card
