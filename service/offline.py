@@ -28,7 +28,8 @@ def open_model(name: str, settings: Settings) -> ServedModel:
     folder, verifier = find_version(name, settings), open_verifier(settings)
     try:
         selection = select(settings.device)
-        return load_version(folder, selection, settings.threads or cpu_budget(), verifier)
+        threads = settings.threads or cpu_budget()
+        return load_version(folder, selection, threads, settings.proof, verifier)
     except (DeviceUnavailableError, ModelRejectedError) as error:
         raise ConfigurationError(str(error)) from error
 

@@ -11,6 +11,7 @@ from service.engine import Selection, cpu_budget, select
 from service.errors import NotFoundError, UnavailableError
 from service.settings import ConfigurationError, Settings
 from service.signatures import Verifier, open_verifier
+from service.verification import Mode
 from service.version import MODEL_FILE, ModelRejectedError, ServedModel, load_version
 
 _VERSION = re.compile(r"[1-9][0-9]*")
@@ -121,7 +122,10 @@ def open_repository(settings: Settings) -> Repository:
         log.warning("device", note=selection.note)
     threads, verifier = settings.threads or cpu_budget(), open_verifier(settings)
     models = {
-        name: {int(folder.name): _try(folder, selection, threads, verifier) for folder in versions}
+        name: {
+            int(folder.name): _try(folder, selection, threads, settings.proof, verifier)
+            for folder in versions
+        }
         for name, versions in folders.items()
     }
     return Repository(models, default)
@@ -155,11 +159,11 @@ def version_folders(model: Path) -> list[Path]:
 
 
 def _try(
-    folder: Path, selection: Selection, threads: int, verifier: Verifier | None
+    folder: Path, selection: Selection, threads: int, mode: Mode, verifier: Verifier | None
 ) -> ServedModel | FailedVersion:
     name, version = folder.parent.name, int(folder.name)
     try:
-        model = load_version(folder, selection, threads, verifier)
+        model = load_version(folder, selection, threads, mode, verifier)
     except ModelRejectedError as error:
         log.error("model refused", model=name, version=version, reason=str(error))
         return FailedVersion(name, version, str(error))
@@ -172,4 +176,6 @@ def _try(
         threads=session.threads,
         note=session.note,
     )
+    for difference in model.verification.differences:
+        log.warning("claim not shown", model=name, version=version, difference=difference)
     return model

@@ -9,6 +9,7 @@ from audit.onnx_file import check_operators, read_onnx, refuse_other_formats
 from service.engine import GraphError, Selection, Session, Signature
 from service.protocol import ServedIdentity
 from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
+from service.verification import Mode, Verification, verify
 
 MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
 
@@ -24,6 +25,7 @@ class ServedModel:
     folder: Path
     card: Card
     session: Session
+    verification: Verification
     signature: SignatureStatus = NOT_ASKED
     _siblings: dict[str, Session] = field(default_factory=dict)
 
@@ -52,15 +54,20 @@ class ServedModel:
 
 
 def load_version(
-    folder: Path, selection: Selection, threads: int, verifier: Verifier | None = None
+    folder: Path,
+    selection: Selection,
+    threads: int,
+    mode: Mode = "report",
+    verifier: Verifier | None = None,
 ) -> ServedModel:
-    """Check one version directory against its card and open its session.
+    """Check one version directory against its card, open its session, and verify the card's claims.
 
     Raises
     ------
     ModelRejectedError
         If there is a verifier and the version is not signed; if a file is missing, unreadable or
-        not the one on the card; or if the graph is refused or does not open.
+        not the one on the card; if the graph is refused or does not open; or if ``mode`` is
+        `enforce` and the card claims what is not so.
     """
     card, digests = _read_card(folder)
     try:
@@ -69,13 +76,18 @@ def load_version(
         raise ModelRejectedError(str(error)) from error
     data = _read_graph(folder, card)
     _check_graph(data)
-    _read_audit_set(folder, card)
+    audit_set = _read_audit_set(folder, card)
     ends = Signature(card.input.channels, card.input.fit.size, len(card.classes))
     try:
         session = Session(data, ends, selection, threads)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
-    return ServedModel(folder, card, session, signature)
+    runtime = ", ".join(session.placement.providers)
+    found = verify(card, data, session.logits, audit_set.images, runtime, mode)
+    if mode == "enforce" and found.differences:
+        session.close()
+        raise ModelRejectedError(" ".join(found.differences))
+    return ServedModel(folder, card, session, found, signature)
 
 
 def check_files(folder: Path) -> dict[str, str]:

@@ -49,6 +49,7 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, ModelDetail
                 note=session.note,
             ),
             signature=model.signature,
+            verification=model.verification,
             card=model.card,
         )
 

@@ -1,9 +1,10 @@
 """What `GET /models` and its like answer."""
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel
 
-from audit import Card
+from audit import Card, ProofFigures
 from service.signatures import SignatureStatus
+from service.verification import Verification
 
 
 class Runtime(BaseModel):
@@ -39,7 +40,8 @@ class ModelSummary(BaseModel):
     description: str | None
     group: str | None
     precision: str | None
-    proof: JsonValue
+    proof: ProofFigures | None
+    """What the card says; `GET /models/{name}/proof` says what the file shows."""
     device: str | None
 
 
@@ -59,4 +61,5 @@ class ModelDetail(BaseModel):
     failed: list[Failure]
     runtime: Runtime
     signature: SignatureStatus
+    verification: Verification
     card: Card

@@ -23,7 +23,7 @@ from audit.onnx_file import check_operators, read_onnx, redefines, refuse_other_
 from audit.proof import prove
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("rotmnist-c4", "rotmnist-c4-fp16", "rotmnist-cnn")
+SHIPPED = ("rotmnist-c4", "rotmnist-c4-int8", "rotmnist-cnn")
 
 
 @cache
