@@ -15,6 +15,7 @@ from audit.card import (
     Training,
     Twin,
     load_card,
+    parse_card,
     sha256_file,
 )
 from audit.exactness import Exactness, measure_exactness
@@ -84,6 +85,7 @@ __all__ = [
     "load_card",
     "measure_exactness",
     "mutate",
+    "parse_card",
     "run_audit",
     "save_audit_set",
     "self_test",

@@ -230,9 +230,16 @@ def load_card(path: Path) -> Card:
         If there is no card at the path or it is broken, in one sentence that names the field.
     """
     try:
-        return Card.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"The card {path} cannot be read ({error.strerror}).") from error
+    return parse_card(data, path)
+
+
+def parse_card(data: bytes, path: Path) -> Card:
+    """Read a card from the bytes of a file; the path is for the ValueError if it is broken."""
+    try:
+        return Card.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file"

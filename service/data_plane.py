@@ -10,11 +10,12 @@ from audit import Report, Thresholds
 from service.auditing import audit_model
 from service.engine import cpu_budget
 from service.errors import UnavailableError, UnprocessableError
+from service.folder import ModelRejectedError
 from service.observability.timings import Timings
 from service.protocol import Body, Classification, classification, prepare, read_parts
 from service.repository import Repository
 from service.settings import Settings
-from service.version import ModelRejectedError, ServedModel
+from service.version import ServedModel
 
 
 class DataPlane:

@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+from service.folder import AUDIT_FILE, CARD_FILE, MODEL_FILE
 from service.settings import ConfigurationError
-from service.version import AUDIT_FILE, CARD_FILE, MODEL_FILE
+from service.signatures import SIGNATURE_FILE
 
 _VERSION = re.compile(r"[1-9][0-9]*")
+
+_FILES = (MODEL_FILE, CARD_FILE, AUDIT_FILE, SIGNATURE_FILE)
 
 Fingerprint = tuple[tuple[int, ...] | None, ...]
 """Of each of a version's files the inode, size and times; None for one that is not there."""
@@ -41,7 +44,7 @@ def version_folders(model: Path) -> list[Path]:
 
 def fingerprint(folder: Path) -> Fingerprint:
     """Look at a version's files without reading them: equal where nobody touched them between."""
-    return tuple(_touched(folder / name) for name in (MODEL_FILE, CARD_FILE, AUDIT_FILE))
+    return tuple(_touched(folder / name) for name in _FILES)
 
 
 def _touched(file: Path) -> tuple[int, ...] | None:

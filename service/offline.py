@@ -10,9 +10,11 @@ from imaging import IMAGE_SUFFIXES
 from service.discovery import version_folders
 from service.engine import DeviceUnavailableError, cpu_budget, select
 from service.errors import ServiceError
+from service.folder import ModelRejectedError, check_files
 from service.protocol import Part, prepare
 from service.settings import ConfigurationError, Settings
-from service.version import ModelRejectedError, ServedModel, load_version
+from service.signatures import SIGNATURE_FILE, open_verifier, sign
+from service.version import ServedModel, load_version
 
 
 def open_model(name: str, settings: Settings) -> ServedModel:
@@ -21,8 +23,25 @@ def open_model(name: str, settings: Settings) -> ServedModel:
     Raises
     ------
     ConfigurationError
-        If the repository has no such version, it is not what its card says, or the settings'
-        device does not start.
+        If the repository has no such version, it is not what its card says, it is not signed as
+        the settings ask, or their device does not start.
+    """
+    folder, verifier = find_version(name, settings), open_verifier(settings)
+    try:
+        selection = select(settings.device)
+        threads = settings.threads or cpu_budget()
+        return load_version(folder, selection, threads, settings.proof, verifier)
+    except (DeviceUnavailableError, ModelRejectedError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def find_version(name: str, settings: Settings) -> Path:
+    """Return the folder of ``<name>/<version>``, or of the latest version of ``<name>``.
+
+    Raises
+    ------
+    ConfigurationError
+        If the settings' repository has no such version.
     """
     model, _, version = name.partition("/")
     found = version_folders(settings.repository / model)
@@ -32,12 +51,33 @@ def open_model(name: str, settings: Settings) -> ServedModel:
             f"The repository {settings.repository} has no model {name!r}; "
             "<name> and <name>/<version> are accepted."
         )
+    return chosen[-1]
+
+
+def sign_version(
+    name: str,
+    settings: Settings,
+    private_key: Path,
+    certificate: Path | None = None,
+    chain: Sequence[Path] = (),
+) -> tuple[Path, str]:
+    """Check a version's files and sign them; return where the signature is, and the key's digest.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such version, its files are not what its card says, or the extra `signing`
+        is not installed.
+    SignatureError
+        If the key or a certificate cannot be used.
+    """
+    folder = find_version(name, settings)
     try:
-        selection = select(settings.device)
-        threads = settings.threads or cpu_budget()
-        return load_version(chosen[-1], selection, threads, settings.proof)
-    except (DeviceUnavailableError, ModelRejectedError) as error:
+        digests = check_files(folder)
+    except ModelRejectedError as error:
         raise ConfigurationError(str(error)) from error
+    key = sign(folder, digests, private_key, certificate, chain)
+    return folder / SIGNATURE_FILE, key
 
 
 def find_images(places: Sequence[Path]) -> list[Path]:

@@ -18,8 +18,10 @@ import structlog
 from service.discovery import Fingerprint, discover, fingerprint, version_folders
 from service.engine import cpu_budget, select
 from service.errors import NotFoundError, UnavailableError, UnprocessableError
+from service.folder import MODEL_FILE, ModelRejectedError
 from service.settings import ConfigurationError, Settings
-from service.version import MODEL_FILE, ModelRejectedError, ServedModel, load_version
+from service.signatures import open_verifier
+from service.version import ServedModel, load_version
 
 UNLOADED = "unloaded"
 """Why a version that did not fail is not served, in the protocol's word."""
@@ -308,7 +310,8 @@ def open_repository(settings: Settings) -> Repository:
     Raises
     ------
     ConfigurationError
-        If there is no such folder, no model in it, or no default model of the name that is set.
+        If there is no such folder, no model in it, or no default model of the name that is set;
+        or if signatures are asked for and cannot be verified.
     DeviceUnavailableError
         If the settings' device does not start.
     """
@@ -327,10 +330,10 @@ def open_repository(settings: Settings) -> Repository:
     selection = select(settings.device)
     if selection.note is not None:
         log.warning("device", note=selection.note)
-    threads = settings.threads or cpu_budget()
+    threads, verifier = settings.threads or cpu_budget(), open_verifier(settings)
 
     def load(folder: Path) -> ServedModel:
-        return load_version(folder, selection, threads, settings.proof)
+        return load_version(folder, selection, threads, settings.proof, verifier)
 
     repository = Repository(root, default, load)
     repository.load_all(folders)

@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     """`report` proves and measures at load what a card claims, and warns of what is not so;
     `enforce` does not serve it; `off` takes the card's word."""
 
+    public_key: Path | None = None
+    """PEM file: only versions that are signed by its private half are served."""
+
+    certificate_roots: Path | None = None
+    """PEM file: only versions that are signed with a certificate below these are served."""
+
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
 

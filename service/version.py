@@ -8,18 +8,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from audit import AuditSet, Card, load_audit_set, load_card, sha256_file
+from audit import AuditSet, Card
 from service.engine import GraphError, Inference, Selection, Session, Signature
 from service.engine.session import Images
+from service.folder import (
+    CARD_FILE,
+    MODEL_FILE,
+    ModelRejectedError,
+    check_graph,
+    read_audit_set,
+    read_card,
+    read_graph,
+)
 from service.observability.statistics import Statistics
 from service.protocol import ServedIdentity
+from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
 from service.verification import Mode, Verification, verify
-
-MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
-
-
-class ModelRejectedError(Exception):
-    """A version directory is not what its card says; the message is one sentence."""
 
 
 @dataclass(eq=False)
@@ -43,6 +47,7 @@ class ServedModel:
     card: Card
     session: Session
     verification: Verification
+    signature: SignatureStatus = NOT_ASKED
     statistics: Statistics = field(default_factory=Statistics)
     _siblings: dict[str, Session] = field(default_factory=dict)
     _users: _Users = field(default_factory=_Users)
@@ -83,9 +88,9 @@ class ServedModel:
         return ServedIdentity(name=self.card.name, version=self.card.version, digest=digest)
 
     @cached_property
-    def signature(self) -> Signature:
+    def ends(self) -> Signature:
         """What the graph takes and gives, by its card."""
-        return _signature(self.card)
+        return _ends(self.card)
 
     def check_folder(self) -> None:
         """Refuse a folder whose files are not, or no longer, those that were loaded.
@@ -95,18 +100,18 @@ class ServedModel:
         ModelRejectedError
             Saying which file is another.
         """
-        if _read_card(self.folder) != self.card:
+        if read_card(self.folder)[0] != self.card:
             raise ModelRejectedError(f"{CARD_FILE} is another than the one that was loaded.")
-        _read_graph(self.folder, self.card)
-        _read_audit_set(self.folder, self.card)
+        read_graph(self.folder, self.card)
+        read_audit_set(self.folder, self.card)
 
     def read_graph(self) -> bytes:
         """Read `model.onnx` again, refusing it if it is not the file that was loaded."""
-        return _read_graph(self.folder, self.card)
+        return read_graph(self.folder, self.card)
 
     def audit_set(self) -> AuditSet:
         """Read the bundled audit set, refusing it if it is not the one on the card."""
-        return _read_audit_set(self.folder, self.card)
+        return read_audit_set(self.folder, self.card)
 
     def sibling(self, data: bytes) -> Session:
         """Open another graph on this model's thread; each graph is opened once."""
@@ -125,27 +130,31 @@ class ServedModel:
 
 
 def load_version(
-    folder: Path, selection: Selection, threads: int, mode: Mode = "report"
+    folder: Path,
+    selection: Selection,
+    threads: int,
+    mode: Mode = "report",
+    verifier: Verifier | None = None,
 ) -> ServedModel:
     """Check one version directory against its card, open its session, and verify the card's claims.
 
     Raises
     ------
     ModelRejectedError
-        If a file is missing, unreadable or not the one on the card, the graph does not open, or,
-        where ``mode`` is `enforce`, the card claims what is not so.
+        If there is a verifier and the version is not signed; if a file is missing, unreadable or
+        not the one on the card; if the graph is refused or does not open; or if ``mode`` is
+        `enforce` and the card claims what is not so.
     """
-    card = _read_card(folder)
-    named = (card.name, str(card.version))
-    if named != (folder.parent.name, folder.name):
-        raise ModelRejectedError(
-            f"{CARD_FILE} is that of version {card.version} of '{card.name}', and lies in "
-            f"{folder.parent.name}/{folder.name}."
-        )
-    data = _read_graph(folder, card)
-    audit_set = _read_audit_set(folder, card)
+    card, digests = read_card(folder)
     try:
-        session = Session(data, _signature(card), selection, threads)
+        signature = verifier.verify(folder, digests) if verifier else NOT_ASKED
+    except SignatureError as error:
+        raise ModelRejectedError(str(error)) from error
+    data = read_graph(folder, card)
+    check_graph(data)
+    audit_set = read_audit_set(folder, card)
+    try:
+        session = Session(data, _ends(card), selection, threads)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
     runtime = ", ".join(session.placement.providers)
@@ -153,55 +162,8 @@ def load_version(
     if mode == "enforce" and found.differences:
         session.close()
         raise ModelRejectedError(" ".join(found.differences))
-    return ServedModel(folder, card, session, found)
+    return ServedModel(folder, card, session, found, signature)
 
 
-def _signature(card: Card) -> Signature:
+def _ends(card: Card) -> Signature:
     return Signature(card.input.channels, card.input.fit.size, len(card.classes))
-
-
-def _read_card(folder: Path) -> Card:
-    try:
-        return load_card(folder / CARD_FILE)
-    except ValueError as error:
-        raise ModelRejectedError(str(error)) from error
-
-
-def _read_graph(folder: Path, card: Card) -> bytes:
-    try:
-        data = (folder / MODEL_FILE).read_bytes()
-    except OSError as error:
-        raise _unreadable(MODEL_FILE, error) from error
-    _check_digest(MODEL_FILE, hashlib.sha256(data).hexdigest(), card.sha256)
-    return data
-
-
-def _read_audit_set(folder: Path, card: Card) -> AuditSet:
-    file = folder / AUDIT_FILE
-    try:
-        _check_digest(AUDIT_FILE, sha256_file(file), card.audit_set.sha256)
-        audit_set = load_audit_set(file)
-    except OSError as error:
-        raise _unreadable(AUDIT_FILE, error) from error
-    except ValueError as error:
-        raise ModelRejectedError(str(error)) from error
-    spec = card.input
-    due = (card.audit_set.count, spec.channels, spec.fit.size, spec.fit.size)
-    if audit_set.images.shape != due:
-        raise ModelRejectedError(
-            f"{AUDIT_FILE} holds images of shape {list(audit_set.images.shape)} where the card "
-            f"asks for {list(due)}."
-        )
-    return audit_set
-
-
-def _check_digest(file: str, found: str, due: str) -> None:
-    if found != due:
-        raise ModelRejectedError(
-            f"{file} has the SHA-256 {found} where the card says {due}: it is another file than "
-            "the one that was packaged."
-        )
-
-
-def _unreadable(file: str, error: OSError) -> ModelRejectedError:
-    return ModelRejectedError(f"{file} cannot be read: {error.strerror}.")

@@ -10,7 +10,7 @@ from PIL import Image
 import orbitserve
 from audit import load_audit_set
 
-COMMANDS = ["data", "train", "export", "serve", "classify", "audit", "prove"]
+COMMANDS = ["data", "train", "export", "serve", "classify", "audit", "prove", "sign"]
 
 
 @pytest.fixture

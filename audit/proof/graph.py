@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnx import AttributeProto, TensorProto, helper, inliner, numpy_helper
+from onnx import AttributeProto, helper, inliner, numpy_helper
 from onnx.reference import ReferenceEvaluator
+
+from audit.onnx_file import redefines
 
 Array = NDArray[Any]
 
@@ -120,28 +121,6 @@ class Graph:
     dtypes: Mapping[str, np.dtype[Any]]
 
 
-def read_model(data: bytes) -> onnx.ModelProto:
-    """Parse an ONNX file and check it against the standard.
-
-    Raises
-    ------
-    ValueError
-        If it is no valid ONNX file, or not all of it is in these bytes.
-    """
-    try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise ValueError(f"This is no ONNX file ({error}); an ONNX file is accepted.") from error
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise ValueError("The file keeps weights outside of itself; a file with all is accepted.")
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ValueError(f"This is no valid ONNX file: {reason}.") from error
-    return model
-
-
 def read_graph(model: onnx.ModelProto) -> Graph:
     """Read the parts of a checked model.
 
@@ -150,8 +129,8 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     Stop
         If it does not take one batch of images of a known size.
     """
-    if any(function.domain in ("", "ai.onnx") for function in model.functions):
-        raise Stop("gives operators of ONNX a meaning of its own")
+    if redefines(model):
+        raise Stop("gives operators that runtimes have a meaning of its own")
     if model.functions:
         model = inliner.inline_local_functions(model)
     opset = next((entry.version for entry in model.opset_import if not entry.domain), 0)

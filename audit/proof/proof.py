@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import onnx
 
+from audit.onnx_file import read_onnx
 from audit.procedure import audited_elements
 from audit.proof.bounds import stands_quantised
 from audit.proof.explain import FILE, explain_obstacle, explain_proof, find_obstacle
-from audit.proof.graph import Graph, Stop, read_graph, read_model
+from audit.proof.graph import Graph, Stop, read_graph
 from audit.proof.numbering import is_unmoved
 from audit.proof.outcome import Arithmetic, Obstacle, Proof, Residual
 from audit.proof.walk import Walk, walk
@@ -46,7 +47,8 @@ def prove(
     Raises
     ------
     ValueError
-        If the bytes are no ONNX file, or the group turns no image exactly.
+        If the bytes are no valid ONNX file with all its weights, or the group turns no image
+        exactly.
 
     Examples
     --------
@@ -54,7 +56,7 @@ def prove(
     >>> prove(Path("model_repository/rotmnist-c4/1/model.onnx").read_bytes()).outcome
     'PROVED'
     """
-    parsed = read_model(model)
+    parsed = read_onnx(model)
     group = group or _claimed(parsed)
     question = _Question(group, hashlib.sha256(model).hexdigest(), generators(group))
     try:

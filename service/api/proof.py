@@ -10,7 +10,8 @@ from audit.proof import Proof, prove
 from service.api.addresses import NAMED, Resolve
 from service.api.bodies import errors_documented
 from service.errors import UnavailableError
-from service.version import ModelRejectedError, ServedModel
+from service.folder import ModelRejectedError
+from service.version import ServedModel
 
 
 class Proofs:

@@ -3,6 +3,7 @@
 from pydantic import BaseModel
 
 from audit import Card, ProofFigures
+from service.signatures import SignatureStatus
 from service.verification import Verification
 
 
@@ -59,5 +60,6 @@ class ModelDetail(BaseModel):
     versions: list[int]
     failed: list[Failure]
     runtime: Runtime
+    signature: SignatureStatus
     verification: Verification
     card: Card

@@ -10,15 +10,17 @@ from typing import Any
 
 import httpx
 import numpy as np
+import onnx
 import pytest
 
-from audit import AuditSet, Card, InputSpec, load_card, save_audit_set
+from audit import AuditSet, Card, InputSpec, load_card, save_audit_set, sha256_file
 from imaging import FitPolicy
 from service import version
 from service.engine import select
+from service.folder import ModelRejectedError
 from service.repository import open_repository
 from service.settings import ConfigurationError, Settings
-from service.version import ModelRejectedError, load_version
+from service.version import load_version
 
 pytestmark = pytest.mark.anyio
 CPU = select("cpu")
@@ -59,6 +61,38 @@ def other_audit_set(folder: Path) -> None:
     edit_card(folder, audit_set=info.model_copy(update={"sha256": digest}))
 
 
+def other_graph(folder: Path, change: Callable[[onnx.ModelProto], object]) -> None:
+    """Exchange the graph for one that is changed, and let the card name its digest."""
+    file = folder / "model.onnx"
+    model = onnx.load_model(file)
+    change(model)
+    file.write_bytes(model.SerializeToString())
+    edit_card(folder, sha256=sha256_file(file))
+
+
+def use_a_custom_operator(model: onnx.ModelProto) -> None:
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    (relu,) = (node for node in model.graph.node if node.op_type == "Relu")
+    relu.op_type, relu.domain = "Gelu", "com.microsoft"
+
+
+def keep_weights_outside(model: onnx.ModelProto) -> None:
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], "../weights.bin")
+
+
+def cut_off(folder: Path) -> None:
+    file = folder / "model.onnx"
+    file.write_bytes(file.read_bytes()[:-100])
+    edit_card(folder, sha256=sha256_file(file))
+
+
+GRAPHS: list[tuple[Callable[[Path], Any], str]] = [
+    (lambda folder: other_graph(folder, use_a_custom_operator), "operator 'com.microsoft.Gelu'"),
+    (lambda folder: other_graph(folder, keep_weights_outside), "outside of itself, in '../weights"),
+    (cut_off, "model.onnx is refused: The file is cut off"),
+]
+
+
 DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
     (lambda folder: flip_a_bit(folder / "model.onnx"), "model.onnx has the SHA-256"),
     (lambda folder: flip_a_bit(folder / "model.onnx", 0), "model.onnx has the SHA-256"),
@@ -67,6 +101,13 @@ DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
     (lambda folder: (folder / "audit.npz").unlink(), "audit.npz cannot be read"),
     (lambda folder: (folder / "card.json").unlink(), "card.json"),
     (lambda folder: (folder / "card.json").write_text("{}"), "card.json"),
+    (
+        lambda folder: (folder / "model.onnx").write_text(
+            "version https://git-lfs.github.com/spec/v1"
+        ),
+        "a git-lfs pointer",
+    ),
+    *GRAPHS,
     (lambda folder: edit_card(folder, name="other"), "'other'"),
     (lambda folder: edit_card(folder, version=3), "version 3"),
     (lambda folder: edit_card(folder, classes=("a", "b")), "2 classes"),
@@ -93,6 +134,21 @@ async def test_a_version_that_is_not_its_cards_is_refused(
         (failed,) = turning["failed"]
         assert failed["version"] == 10
         assert failed["reason"] in refused.json()["error"]
+
+
+@pytest.mark.parametrize(("damage", "names"), GRAPHS)
+def test_a_refused_graph_never_reaches_the_runtime(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], Any], names: str
+) -> None:
+    def open_session(*_: Any) -> None:
+        raise AssertionError("the runtime has seen the file")
+
+    monkeypatch.setattr(version, "Session", open_session)
+    damage(copy / "turning" / "10")
+    with pytest.raises(ModelRejectedError, match=re.escape(names)):
+        load_version(copy / "turning" / "10", CPU, threads=1)
+    with pytest.raises(AssertionError, match="the runtime"):
+        load_version(copy / "turning" / "2", CPU, threads=1)
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "audit.npz"])

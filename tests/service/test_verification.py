@@ -11,8 +11,9 @@ from audit import Exactness, ProofFigures
 from audit.proof import prove
 from service.engine import Selection
 from service.engine.providers import CPU
+from service.folder import ModelRejectedError
 from service.verification import Mode
-from service.version import ModelRejectedError, ServedModel, load_version
+from service.version import ServedModel, load_version
 
 SELECTION = Selection((CPU,))
 

@@ -125,7 +125,7 @@ class _Infer:
         heavy = (len(body) if length is None else length) > _QUICK_BYTES
 
         def read() -> InferRequest:
-            return read_request(body, length, model.signature, max_images=self._max_images)
+            return read_request(body, length, model.ends, max_images=self._max_images)
 
         return await self._run(heavy, read)
 

@@ -150,7 +150,7 @@ def _metadata(resolve: Resolve) -> Endpoint:
             platform=PLATFORM,
             inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, *_image(model)])],
             outputs=[
-                TensorMetadata(name=name, datatype="FP32", shape=[-1, model.signature.classes])
+                TensorMetadata(name=name, datatype="FP32", shape=[-1, model.ends.classes])
                 for name in OUTPUTS
             ],
         )
@@ -170,7 +170,7 @@ def _config(resolve: Resolve, max_batch: int) -> Endpoint:
             max_batch_size=max_batch,
             input=[TensorConfig(name=INPUT, data_type="TYPE_UINT8", dims=_image(model))],
             output=[
-                TensorConfig(name=name, data_type="TYPE_FP32", dims=[model.signature.classes])
+                TensorConfig(name=name, data_type="TYPE_FP32", dims=[model.ends.classes])
                 for name in OUTPUTS
             ],
             instance_group=[InstanceGroup(kind="KIND_CPU" if cpu else "KIND_GPU", count=1)],
@@ -180,5 +180,5 @@ def _config(resolve: Resolve, max_batch: int) -> Endpoint:
 
 
 def _image(model: ServedModel) -> list[int]:
-    signature = model.signature
+    signature = model.ends
     return [signature.channels, signature.size, signature.size]

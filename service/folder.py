@@ -1,0 +1,101 @@
+"""A version's folder: its three files, each checked before it is used."""
+
+import hashlib
+from pathlib import Path
+
+from audit import AuditSet, Card, load_audit_set, parse_card, sha256_file
+from audit.onnx_file import check_operators, read_onnx, refuse_other_formats
+
+MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
+
+
+class ModelRejectedError(Exception):
+    """A version directory is not what its card says; the message is one sentence."""
+
+
+def check_files(folder: Path) -> dict[str, str]:
+    """Check the files of a version directory as `load_version` does, and return their SHA-256.
+
+    Raises
+    ------
+    ModelRejectedError
+        If a file is missing, unreadable, not the one on the card, or no graph that is accepted.
+    """
+    card, digests = read_card(folder)
+    check_graph(read_graph(folder, card))
+    read_audit_set(folder, card)
+    return digests
+
+
+def read_card(folder: Path) -> tuple[Card, dict[str, str]]:
+    """Return the card, with the SHA-256 that it has and those that it says the files have."""
+    file = folder / CARD_FILE
+    try:
+        data = file.read_bytes()
+        card = parse_card(data, file)
+    except OSError as error:
+        raise _unreadable(CARD_FILE, error) from error
+    except ValueError as error:
+        raise ModelRejectedError(str(error)) from error
+    named = (card.name, str(card.version))
+    if named != (folder.parent.name, folder.name):
+        raise ModelRejectedError(
+            f"{CARD_FILE} is that of version {card.version} of '{card.name}', and lies in "
+            f"{folder.parent.name}/{folder.name}."
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    return card, {CARD_FILE: digest, MODEL_FILE: card.sha256, AUDIT_FILE: card.audit_set.sha256}
+
+
+def check_graph(data: bytes) -> None:
+    """Refuse a file that onnxruntime should not see."""
+    try:
+        check_operators(read_onnx(data))
+    except ValueError as error:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
+
+
+def read_graph(folder: Path, card: Card) -> bytes:
+    """Read `model.onnx`, which has to be the one on the card."""
+    try:
+        data = (folder / MODEL_FILE).read_bytes()
+    except OSError as error:
+        raise _unreadable(MODEL_FILE, error) from error
+    try:
+        refuse_other_formats(data)  # which says more than that the digest is another
+    except ValueError as error:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
+    _check_digest(MODEL_FILE, hashlib.sha256(data).hexdigest(), card.sha256)
+    return data
+
+
+def read_audit_set(folder: Path, card: Card) -> AuditSet:
+    """Read the bundled audit set, which has to be the one on the card."""
+    file = folder / AUDIT_FILE
+    try:
+        _check_digest(AUDIT_FILE, sha256_file(file), card.audit_set.sha256)
+        audit_set = load_audit_set(file)
+    except OSError as error:
+        raise _unreadable(AUDIT_FILE, error) from error
+    except ValueError as error:
+        raise ModelRejectedError(str(error)) from error
+    spec = card.input
+    due = (card.audit_set.count, spec.channels, spec.fit.size, spec.fit.size)
+    if audit_set.images.shape != due:
+        raise ModelRejectedError(
+            f"{AUDIT_FILE} holds images of shape {list(audit_set.images.shape)} where the card "
+            f"asks for {list(due)}."
+        )
+    return audit_set
+
+
+def _check_digest(file: str, found: str, due: str) -> None:
+    if found != due:
+        raise ModelRejectedError(
+            f"{file} has the SHA-256 {found} where the card says {due}: it is another file than "
+            "the one that was packaged."
+        )
+
+
+def _unreadable(file: str, error: OSError) -> ModelRejectedError:
+    return ModelRejectedError(f"{file} cannot be read: {error.strerror}.")

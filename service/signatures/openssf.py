@@ -1,0 +1,188 @@
+"""Signing and verifying by `model-signing`, with keys and certificates from files alone.
+
+Its other way, Sigstore, talks to servers and is not used.
+"""
+
+import hashlib
+import json
+from base64 import b64decode
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from tempfile import NamedTemporaryFile
+from threading import Lock
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from model_signing import hashing, manifest, signing, verifying
+
+# The one name that is not public: a digest cannot be handed to the package otherwise.
+from model_signing._hashing.hashing import Digest
+
+from service.signatures.status import SIGNATURE_FILE, SignatureError, SignatureStatus
+
+_LARGEST: Final = 2**20
+"""Bytes of a signature; those with long chains of certificates have some thousands."""
+
+_EC_KEY: Final = "on the elliptic curve P-256, P-384 or P-521, as a PEM file without a password"
+
+
+class _Digests(hashing.Config):
+    """Hands the package digests of files that were read, in place of files to read.
+
+    Signatures may say which files are to be ignored; they have no say here.
+    """
+
+    def __init__(self, digests: Mapping[str, str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.asked = False
+        self._digests = digests
+
+    def hash(self, model_path: Any, *, files_to_hash: Any = None) -> manifest.Manifest:
+        self.asked = True
+        form = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
+        items = [
+            manifest.FileManifestItem(
+                path=PurePosixPath(name), digest=Digest("sha256", bytes.fromhex(digest))
+            )
+            for name, digest in self._digests.items()
+        ]
+        name = Path(model_path).name
+        return manifest.Manifest(name, items, manifest.SerializationType.from_args(form))
+
+    def add_ignored_paths(self, *, model_path: Any, paths: Iterable[Any]) -> None:
+        pass
+
+
+class OpenSSFVerifier:
+    """Verifies versions by one key, or by certificates below roots that are trusted."""
+
+    def __init__(self, config: verifying.Config, whom: str, key: str | None) -> None:
+        self._config = config
+        self._whom = whom
+        self._key = key
+        self._alone = Lock()  # the package keeps what it is verifying in its configuration
+
+    def verify(self, folder: Path, digests: Mapping[str, str]) -> SignatureStatus:
+        """Verify the signature in a version's folder, as `Verifier` says."""
+        content = self._read(folder / SIGNATURE_FILE)
+        expected = _Digests(digests)
+        try:
+            with self._alone, NamedTemporaryFile() as copy:
+                copy.write(content)
+                copy.flush()
+                self._config.set_hashing_config(expected).verify(folder, copy.name)
+        except Exception as error:  # whatever it is that the file made the package raise
+            if expected.asked:
+                raise SignatureError(
+                    f"{SIGNATURE_FILE} is a signature of other files; one of "
+                    f"{', '.join(sorted(digests))} as they are here is accepted."
+                ) from error
+            raise SignatureError(
+                f"{SIGNATURE_FILE} is not a valid signature by {self._whom} ({_reason(error)}); "
+                "one is accepted."
+            ) from error
+        return self._status(content)
+
+    def _read(self, file: Path) -> bytes:
+        try:
+            with file.open("rb") as opened:
+                content = opened.read(_LARGEST + 1)
+        except OSError as error:
+            raise SignatureError(
+                f"{SIGNATURE_FILE} cannot be read ({error.strerror}); a version that is signed by "
+                f"{self._whom} is accepted."
+            ) from error
+        if len(content) > _LARGEST:
+            raise SignatureError(
+                f"{SIGNATURE_FILE} is too large; at most {_LARGEST} bytes are accepted."
+            )
+        return content
+
+    def _status(self, content: bytes) -> SignatureStatus:
+        if self._key is not None:
+            return SignatureStatus(status="verified", key=self._key, certificate=None, subject=None)
+        chain = json.loads(content)["verificationMaterial"]["x509CertificateChain"]
+        der = b64decode(chain["certificates"][0]["rawBytes"])
+        certificate = x509.load_der_x509_certificate(der)
+        return SignatureStatus(
+            status="verified",
+            key=_fingerprint(certificate.public_key()),
+            certificate=f"sha256:{hashlib.sha256(der).hexdigest()}",
+            subject=certificate.subject.rfc4514_string(),
+        )
+
+
+def trust_key(file: Path) -> OpenSSFVerifier:
+    """Trust signatures by the private half of a public key; raise SignatureError if it is none."""
+    try:
+        key = _fingerprint(load_pem_public_key(file.read_bytes()))
+        config = verifying.Config().use_elliptic_key_verifier(public_key=file)
+    except Exception as error:
+        raise SignatureError(
+            f"{file} cannot be used ({_reason(error)}); a public key {_EC_KEY} is accepted."
+        ) from error
+    return OpenSSFVerifier(config, f"the key {key}", key)
+
+
+def trust_roots(file: Path) -> OpenSSFVerifier:
+    """Trust signatures with certificates below those in a file; raise SignatureError if none."""
+    try:
+        config = verifying.Config().use_certificate_verifier(certificate_chain=[file])
+    except Exception as error:
+        raise SignatureError(
+            f"{file} cannot be used ({_reason(error)}); one PEM file of certificates is accepted."
+        ) from error
+    return OpenSSFVerifier(config, f"a certificate below those in {file}", None)
+
+
+def sign(
+    folder: Path,
+    digests: Mapping[str, str],
+    private_key: Path,
+    certificate: Path | None,
+    chain: Sequence[Path],
+) -> str:
+    """Sign files by their digests, as `service.signatures.sign` says; return the fingerprint."""
+    config = signing.Config().set_hashing_config(_Digests(digests))
+    try:
+        key = _fingerprint(load_pem_private_key(private_key.read_bytes(), None).public_key())
+        if certificate is None:
+            config.use_elliptic_key_signer(private_key=private_key)
+        else:
+            config.use_certificate_signer(
+                private_key=private_key,
+                signing_certificate=certificate,
+                certificate_chain=chain or [certificate],  # the package takes no empty chain
+            )
+    except Exception as error:
+        which = private_key if certificate is None else f"{private_key} with {certificate}"
+        raise SignatureError(
+            f"{which} cannot be used ({_reason(error)}); a private key {_EC_KEY}, and the "
+            "certificate of that key or none, are accepted."
+        ) from error
+    staged = folder / f".{SIGNATURE_FILE}-staging"
+    try:
+        config.sign(folder, staged)
+        staged.replace(folder / SIGNATURE_FILE)
+    except OSError as error:
+        raise SignatureError(f"{folder} cannot be written to ({error.strerror}).") from error
+    return key
+
+
+def _fingerprint(key: Any) -> str:
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise TypeError("it is not on an elliptic curve")
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(". ")[:200]

@@ -1,0 +1,548 @@
+"""Where a key is set, only versions that it signed are served; each way around that is refused."""
+
+import datetime
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("model_signing", reason="the extra `signing` is not installed")
+
+import model_signing
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from audit import (
+    AuditSet,
+    Card,
+    load_audit_set,
+    load_card,
+    parse_card,
+    save_audit_set,
+    sha256_file,
+)
+from service import version
+from service.offline import open_model, sign_version
+from service.settings import ConfigurationError, Settings
+from service.signatures import NOT_ASKED, SIGNATURE_FILE, SignatureError, sign
+
+pytestmark = pytest.mark.anyio
+PEM = serialization.Encoding.PEM
+
+
+@dataclass(frozen=True)
+class Key:
+    private: Path
+    public: Path
+
+
+def write_key(folder: Path, name: str, key: Any = None) -> Key:
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    pair = Key(folder / f"{name}.pem", folder / f"{name}.pub.pem")
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pair.private.write_bytes(key.private_bytes(PEM, form, plain))
+    public = serialization.PublicFormat.SubjectPublicKeyInfo
+    pair.public.write_bytes(key.public_key().public_bytes(PEM, public))
+    return pair
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    write_key(folder, "ours")
+    write_key(folder, "theirs")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ours(keys: Path) -> Key:
+    return Key(keys / "ours.pem", keys / "ours.pub.pem")
+
+
+@pytest.fixture(scope="module")
+def theirs(keys: Path) -> Key:
+    return Key(keys / "theirs.pem", keys / "theirs.pub.pem")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a signature needs no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def copy(repository: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(repository, tmp_path / "repository"))
+
+
+def configured(root: Path, **options: Any) -> Settings:
+    return Settings(repository=root, device="cpu", **options)
+
+
+@pytest.fixture
+def signed(copy: Path, ours: Key) -> Path:
+    for name in ("turning/2", "turning/10", "plain/1"):
+        sign_version(name, configured(copy), ours.private)
+    return copy
+
+
+# --- served -----------------------------------------------------------------------------------
+
+
+async def test_signed_versions_are_served_and_say_by_whom(
+    signed: Path, ours: Key, open_client: Any
+) -> None:
+    der = serialization.load_pem_public_key(ours.public.read_bytes()).public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(der)
+    async with open_client(signed, public_key=ours.public) as client:
+        described = (await client.get("/models/turning")).json()
+        assert described["versions"] == [2, 10]
+        assert described["signature"] == {
+            "status": "verified",
+            "key": f"sha256:{digest.finalize().hex()}",
+            "certificate": None,
+            "subject": None,
+        }
+
+
+async def test_nobody_asks_where_no_key_is_set(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/models/turning")).json()
+    assert described["signature"] == NOT_ASKED.model_dump()
+
+
+def test_the_command_signs_what_the_package_itself_verifies(
+    copy: Path, ours: Key, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import orbitserve
+
+    arguments = ["sign", "turning/10", "--repository", copy, "--private-key", ours.private]
+    monkeypatch.setattr(sys, "argv", ["orbitserve", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        orbitserve.main()
+    assert not end.value.code
+    folder = copy / "turning" / "10"
+    assert capsys.readouterr().out.startswith(
+        f"{folder / SIGNATURE_FILE}: signed by the key sha256:"
+    )
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "audit.npz",
+        "card.json",
+        "model.onnx",
+        SIGNATURE_FILE,
+    ]
+    verifier = model_signing.verifying.Config().use_elliptic_key_verifier(public_key=ours.public)
+    verifier.set_ignore_unsigned_files(True).verify(folder, folder / SIGNATURE_FILE)
+    (folder / "card.json").write_text("{}")
+    with pytest.raises(ValueError, match="mismatch"):
+        verifier.verify(folder, folder / SIGNATURE_FILE)
+
+
+def test_what_the_package_itself_signs_is_accepted(copy: Path, ours: Key) -> None:
+    signer = model_signing.signing.Config().use_elliptic_key_signer(private_key=ours.private)
+    signer.sign(copy / "plain" / "1", copy / "plain" / "1" / SIGNATURE_FILE)
+    model = open_model("plain", configured(copy, public_key=ours.public))
+    model.session.close()
+    assert model.signature.status == "verified"
+
+
+def test_keys_and_certificates_made_by_openssl_are_accepted(copy: Path, tmp_path: Path) -> None:
+    """By the commands of docs/trust.md."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl")
+    page = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
+    makers = ("$ openssl", "$ printf")
+    commands = [line[2:] for line in page.splitlines() if line.startswith(makers)]
+    assert len(commands) == 7
+    for command in commands:
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path, capture_output=True)
+    sign_version("plain", configured(copy), tmp_path / "signer.pem")
+    model = open_model("plain", configured(copy, public_key=tmp_path / "signer.pub.pem"))
+    model.session.close()
+    key = model.signature.key
+    assert key == f"sha256:{sha256_file(tmp_path / 'signer.der')}"
+    sign_version("plain", configured(copy), tmp_path / "signer.pem", tmp_path / "signer.crt")
+    model = open_model("plain", configured(copy, certificate_roots=tmp_path / "root.crt"))
+    model.session.close()
+    assert (model.signature.key, model.signature.subject) == (key, "CN=signer")
+
+
+# --- refused ----------------------------------------------------------------------------------
+
+
+def flip(file: Path, place: float = 0.5) -> None:
+    data = bytearray(file.read_bytes())
+    data[int(place * len(data))] ^= 1
+    file.write_bytes(data)
+
+
+def rewrite_card(folder: Path, **changes: Any) -> None:
+    """Change a card, and let it name the files as they are: what an attacker would do."""
+    card = load_card(folder / "card.json")
+    audit_set = card.audit_set.model_copy(update={"sha256": sha256_file(folder / "audit.npz")})
+    digests = {"sha256": sha256_file(folder / "model.onnx"), "audit_set": audit_set}
+    card = card.model_copy(update={**digests, **changes})
+    (folder / "card.json").write_text(card.model_dump_json(indent=2))
+
+
+def flip_model(folder: Path) -> None:
+    flip(folder / "model.onnx")
+
+
+def flip_model_and_rewrite_card(folder: Path) -> None:
+    flip(folder / "model.onnx")
+    rewrite_card(folder)
+
+
+def flip_card(folder: Path) -> None:
+    text = (folder / "card.json").read_text()
+    (folder / "card.json").write_text(text.replace("one convolution", "one convolutioN"))
+
+
+def exchange_classes(folder: Path) -> None:
+    rewrite_card(folder, classes=("dog", "cat", "bee", "ant"))
+
+
+def exchange_audit_set(folder: Path) -> None:
+    images = load_audit_set(folder / "audit.npz").images[::-1].copy()
+    save_audit_set(folder / "audit.npz", AuditSet(images))
+
+
+def exchange_audit_set_and_rewrite_card(folder: Path) -> None:
+    exchange_audit_set(folder)
+    rewrite_card(folder)
+
+
+def copy_signature_of_another_version(folder: Path) -> None:
+    shutil.copy(folder.parent / "2" / SIGNATURE_FILE, folder / SIGNATURE_FILE)
+
+
+def copy_another_version(folder: Path) -> None:
+    for file in (folder.parent / "2").iterdir():
+        shutil.copy(file, folder / file.name)
+
+
+def change_signature(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    bundle = json.loads((folder / SIGNATURE_FILE).read_text())
+    change(bundle)
+    (folder / SIGNATURE_FILE).write_text(json.dumps(bundle))
+
+
+def flip_signature(folder: Path) -> None:
+    def change(bundle: dict[str, Any]) -> None:
+        signature = bundle["dsseEnvelope"]["signatures"][0]
+        text = signature["sig"]
+        signature["sig"] = text[:20] + ("A" if text[20] != "A" else "B") + text[21:]
+
+    change_signature(folder, change)
+
+
+def keep_payload_of_another_version(folder: Path) -> None:
+    other = json.loads((folder.parent / "2" / SIGNATURE_FILE).read_text())
+    change_signature(
+        folder,
+        lambda bundle: bundle["dsseEnvelope"].update(payload=other["dsseEnvelope"]["payload"]),
+    )
+
+
+MUTANTS = {
+    flip_model: "model.onnx has the SHA-256",
+    flip_model_and_rewrite_card: "a signature of other files",
+    flip_card: "a signature of other files",
+    exchange_classes: "a signature of other files",
+    exchange_audit_set: "audit.npz has the SHA-256",
+    exchange_audit_set_and_rewrite_card: "a signature of other files",
+    copy_signature_of_another_version: "a signature of other files",
+    copy_another_version: "card.json is that of version 2",
+    flip_signature: "not a valid signature by the key sha256:",
+    keep_payload_of_another_version: "not a valid signature by the key sha256:",
+    lambda folder: (folder / SIGNATURE_FILE).unlink(): "model.sig cannot be read",
+    lambda folder: (folder / SIGNATURE_FILE).write_bytes(b""): "not a valid signature",
+    lambda folder: (folder / SIGNATURE_FILE).write_text("{}"): "not a valid signature",
+    lambda folder: (folder / SIGNATURE_FILE).write_bytes(b"\xff" * 99): "not a valid signature",
+    lambda folder: (folder / SIGNATURE_FILE).write_bytes(bytes(2**20 + 1)): "too large",
+    lambda folder: change_signature(
+        folder, lambda bundle: bundle["dsseEnvelope"]["signatures"].clear()
+    ): "not a valid signature",
+    lambda folder: change_signature(
+        folder, lambda bundle: bundle["verificationMaterial"].clear()
+    ): "not a valid signature",
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_a_version_that_was_tampered_with_is_refused_and_others_are_served(
+    signed: Path, ours: Key, open_client: Any, mutant: Callable[[Path], object]
+) -> None:
+    mutant(signed / "turning" / "10")
+    async with open_client(signed, public_key=ours.public) as client:
+        refused = await client.get("/models/turning/versions/10")
+        assert refused.status_code == 503
+        sentence = refused.json()["error"]
+        assert MUTANTS[mutant] in sentence
+        assert sentence.count("\n") == 0
+        assert (await client.get("/models/turning")).json()["version"] == 2
+        assert (await client.get("/models/plain")).json()["signature"]["status"] == "verified"
+
+
+@pytest.mark.parametrize(
+    "mutant", [flip_card, exchange_classes, flip_model_and_rewrite_card, flip_signature]
+)
+def test_without_a_key_the_mutants_would_have_been_served(
+    signed: Path, mutant: Callable[[Path], object]
+) -> None:
+    """It is the signature, and nothing else, that refuses them."""
+    mutant(signed / "turning" / "10")
+    open_model("turning/10", configured(signed)).session.close()
+
+
+async def test_a_signature_by_another_key_is_refused(
+    signed: Path, ours: Key, theirs: Key, open_client: Any
+) -> None:
+    sign_version("turning/10", configured(signed), theirs.private)
+    async with open_client(signed, public_key=ours.public) as client:
+        refused = (await client.get("/models/turning/versions/10")).json()["error"]
+        assert "not a valid signature by the key sha256:" in refused
+        assert "Key mismatch" in refused
+
+
+def test_a_foreign_signature_that_names_our_key_is_refused(
+    signed: Path, ours: Key, theirs: Key
+) -> None:
+    """The name of a key in a signature is nobody's word."""
+    folder = signed / "turning" / "10"
+    hint = json.loads((folder / SIGNATURE_FILE).read_text())["verificationMaterial"]
+    sign_version("turning/10", configured(signed), theirs.private)
+    change_signature(folder, lambda bundle: bundle.update(verificationMaterial=hint))
+    with pytest.raises(ConfigurationError, match="not a valid signature"):
+        open_model("turning/10", configured(signed, public_key=ours.public))
+
+
+@pytest.mark.parametrize("kept", [["card.json"], []])
+def test_a_signature_of_fewer_files_is_no_signature_of_the_version(
+    copy: Path, ours: Key, kept: list[str]
+) -> None:
+    """The package would verify it, as what a signature ignores is read from the signature."""
+    folder = copy / "plain" / "1"
+    ignored = [folder / name for name in ("model.onnx", "audit.npz", "card.json", SIGNATURE_FILE)]
+    ignored = [file for file in ignored if file.name not in kept]
+    hashing = model_signing.hashing.Config().set_ignored_paths(paths=ignored)
+    signer = model_signing.signing.Config().use_elliptic_key_signer(private_key=ours.private)
+    signer.set_hashing_config(hashing).sign(folder, folder / SIGNATURE_FILE)
+    verifier = model_signing.verifying.Config().use_elliptic_key_verifier(public_key=ours.public)
+    verifier.verify(folder, folder / SIGNATURE_FILE)
+    with pytest.raises(ConfigurationError, match="a signature of other files"):
+        open_model("plain", configured(copy, public_key=ours.public))
+
+
+def test_a_file_that_the_service_does_not_read_needs_no_signature(signed: Path, ours: Key) -> None:
+    (signed / "plain" / "1" / "README.md").write_text("added later")
+    model = open_model("plain", configured(signed, public_key=ours.public))
+    model.session.close()
+    assert model.signature.status == "verified"
+
+
+def test_a_card_that_is_exchanged_after_it_was_read_changes_nothing(
+    signed: Path, ours: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is verified are the bytes that were parsed, not what lies there afterwards."""
+    folder = signed / "plain" / "1"
+    good = (folder / "card.json").read_bytes()
+    exchange_classes(folder)
+
+    def parse_slowly(data: bytes, path: Path) -> Card:
+        path.write_bytes(good)
+        return parse_card(data, path)
+
+    monkeypatch.setattr(version, "parse_card", parse_slowly)
+    with pytest.raises(ConfigurationError, match="a signature of other files"):
+        open_model("plain", configured(signed, public_key=ours.public))
+
+
+def test_broken_files_are_not_signed(copy: Path, ours: Key) -> None:
+    flip(copy / "plain" / "1" / "model.onnx")
+    with pytest.raises(ConfigurationError, match=r"model.onnx has the SHA-256"):
+        sign_version("plain", configured(copy), ours.private)
+    assert not (copy / "plain" / "1" / SIGNATURE_FILE).exists()
+
+
+# --- certificates -----------------------------------------------------------------------------
+
+
+def certify(
+    name: str, key: Any, issuer: tuple[str, Any] | None = None, *, signs: bool = True
+) -> bytes:
+    """A certificate by an issuer, or a root by itself."""
+
+    def named(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    ca = issuer is None or name.startswith("between")
+    start = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+    usage = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
+    )
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(named(name))
+        .issuer_name(named(issuer[0] if issuer else name))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=3650))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=signs,
+                key_cert_sign=ca,
+                crl_sign=ca,
+                encipher_only=False,
+                decipher_only=False,
+                **usage,
+            ),
+            critical=True,
+        )
+        .add_extension(x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), critical=False)
+    )
+    return builder.sign(issuer[1] if issuer else key, hashes.SHA256()).public_bytes(PEM)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root, one between, a signer below that, one who may not sign, and another root's signer."""
+    folder = tmp_path_factory.mktemp("certificates")
+    made = {}
+    for name in ("root", "between", "signer", "server", "other root", "foreign"):
+        made[name] = ec.generate_private_key(ec.SECP256R1())
+        write_key(folder, name, made[name])
+    for name, issuer in (
+        ("root", None),
+        ("between", "root"),
+        ("signer", "between"),
+        ("server", "between"),
+        ("other root", None),
+        ("foreign", "other root"),
+    ):
+        by = (issuer, made[issuer]) if issuer else None
+        certificate = certify(name, made[name], by, signs=name != "server")
+        (folder / f"{name}.crt").write_bytes(certificate)
+    return folder
+
+
+def sign_as(name: str, folder: Path, root: Path, chain: list[str]) -> None:
+    sign_version(
+        "plain",
+        configured(root),
+        folder / f"{name}.pem",
+        folder / f"{name}.crt",
+        [folder / f"{each}.crt" for each in chain],
+    )
+
+
+def test_a_certificate_below_a_trusted_root_is_accepted(copy: Path, certificates: Path) -> None:
+    sign_as("signer", certificates, copy, ["between"])
+    roots = certificates / "root.crt"
+    model = open_model("plain", configured(copy, certificate_roots=roots))
+    model.session.close()
+    leaf = x509.load_pem_x509_certificate((certificates / "signer.crt").read_bytes())
+    assert model.signature.status == "verified"
+    assert model.signature.subject == "CN=signer"
+    assert model.signature.certificate == f"sha256:{leaf.fingerprint(hashes.SHA256()).hex()}"
+    exchange_classes(copy / "plain" / "1")
+    with pytest.raises(ConfigurationError, match="a signature of other files"):
+        open_model("plain", configured(copy, certificate_roots=roots))
+
+
+@pytest.mark.parametrize(
+    ("name", "chain"), [("foreign", ["other root"]), ("signer", []), ("server", ["between"])]
+)
+def test_other_certificates_are_refused(
+    copy: Path, certificates: Path, name: str, chain: list[str]
+) -> None:
+    sign_as(name, certificates, copy, chain)
+    with pytest.raises(ConfigurationError, match="not a valid signature by a certificate below"):
+        open_model("plain", configured(copy, certificate_roots=certificates / "root.crt"))
+
+
+def test_a_key_and_a_certificate_do_not_stand_for_each_other(
+    signed: Path, ours: Key, certificates: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="not a valid signature by a certificate"):
+        open_model("plain", configured(signed, certificate_roots=certificates / "root.crt"))
+    sign_as("signer", certificates, signed, ["between"])
+    with pytest.raises(ConfigurationError, match="not a valid signature by the key"):
+        open_model("plain", configured(signed, public_key=ours.public))
+
+
+# --- keys and settings that cannot be used ----------------------------------------------------
+
+
+def test_keys_that_cannot_sign_are_refused(copy: Path, keys: Path, certificates: Path) -> None:
+    folder = copy / "plain" / "1"
+    wrong = write_key(keys, "rsa", rsa.generate_private_key(65537, 2048))
+    curve = write_key(keys, "curve", ec.generate_private_key(ec.SECP256K1()))
+    locked = keys / "locked.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    secret = serialization.BestAvailableEncryption(b"secret")
+    locked.write_bytes(key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, secret))
+    for file in (wrong.private, curve.private, locked, keys / "none.pem", wrong.public):
+        with pytest.raises(SignatureError, match=r"cannot be used \(.*are accepted\."):
+            sign(folder, {}, file)
+    with pytest.raises(SignatureError, match="does not match"):
+        sign(folder, {}, certificates / "signer.pem", certificates / "server.crt")
+    assert not (folder / SIGNATURE_FILE).exists()
+
+
+async def test_a_setting_that_cannot_be_used_ends_the_start(
+    copy: Path, keys: Path, ours: Key, certificates: Path, open_client: Any
+) -> None:
+    empty = keys / "empty.pem"
+    empty.touch()
+    for options, sentence in (
+        ({"public_key": keys / "none.pem"}, "ORBITSERVE_PUBLIC_KEY: .* cannot be used"),
+        ({"public_key": empty}, "ORBITSERVE_PUBLIC_KEY: .* cannot be used"),
+        ({"public_key": ours.private}, "ORBITSERVE_PUBLIC_KEY: .* cannot be used"),
+        ({"public_key": Path()}, "ORBITSERVE_PUBLIC_KEY: .* cannot be used"),
+        ({"certificate_roots": empty}, "ORBITSERVE_CERTIFICATE_ROOTS: .* cannot be used"),
+        ({"certificate_roots": ours.public}, "ORBITSERVE_CERTIFICATE_ROOTS: .* cannot be used"),
+        (
+            {"public_key": ours.public, "certificate_roots": certificates / "root.crt"},
+            "Both ORBITSERVE_PUBLIC_KEY and ORBITSERVE_CERTIFICATE_ROOTS",
+        ),
+    ):
+        with pytest.raises(ConfigurationError, match=sentence):
+            async with open_client(copy, **options):
+                pass
+
+
+def test_without_the_extra_it_is_named(
+    copy: Path, ours: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "model_signing", None)
+    monkeypatch.delitem(sys.modules, "service.signatures.openssf", raising=False)
+    monkeypatch.delattr("service.signatures.openssf", raising=False)
+    with pytest.raises(ConfigurationError, match=r"extra 'signing'.*orbitserve\[signing\]"):
+        open_model("plain", configured(copy, public_key=ours.public))
+    with pytest.raises(ConfigurationError, match="extra 'signing'"):
+        sign_version("plain", configured(copy), ours.private)
+    open_model("plain", configured(copy)).session.close()
+
+
+def test_the_package_is_imported_only_where_it_is_used() -> None:
+    code = "import sys, service.app, service.offline; assert 'model_signing' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
