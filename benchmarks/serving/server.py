@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from benchmarks.serving.forms import Answer
 
 START_SECONDS, STOP_SECONDS, POLL_SECONDS = 120.0, 20.0, 0.01
+MARK = "BENCHMARK_SERVER"
 
 
 class ServerError(RuntimeError):
@@ -37,11 +39,12 @@ class Server:
 
     port: int
     process: int
+    mark: str
     ready_seconds: float
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the process and all that it started."""
-        return sum(_resident(process) for process in _family(self.process))
+        return sum(_resident(process) for process in _family(self.process, self.mark))
 
 
 @contextmanager
@@ -54,10 +57,11 @@ def running(launch: Launch, port: int) -> Iterator[Server]:
         If it ends, or is not ready in time; the message closes with its last line of output.
     """
     with tempfile.NamedTemporaryFile() as log:
+        mark = f"{MARK}={uuid.uuid4()}"
         begun = time.perf_counter()
         process = subprocess.Popen(
             launch.command,
-            env=dict(launch.environment),
+            env=dict(launch.environment) | dict([mark.split("=")]),
             cwd=launch.folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -65,9 +69,9 @@ def running(launch: Launch, port: int) -> Iterator[Server]:
         )
         try:
             _wait(process, launch.ready, port, Path(log.name))
-            yield Server(port, process.pid, time.perf_counter() - begun)
+            yield Server(port, process.pid, mark, time.perf_counter() - begun)
         finally:
-            _end(process)
+            _end(process, mark)
 
 
 def free_port() -> int:
@@ -113,26 +117,31 @@ def _wait(process: subprocess.Popen[bytes], ready: str, port: int, log: Path) ->
     raise ServerError(f"it {how}; its last line: {lines[-1]}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to end, then kill what is left of all that it had started by now."""
-    family = _family(process.pid)
+def _end(process: subprocess.Popen[bytes], mark: str) -> None:
+    """Ask the process to end, then kill what is left of all that it started."""
+    family = _family(process.pid, mark)
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for child in family - {process.pid}:
+    for child in (family | _family(process.pid, mark)) - {process.pid}:
         try:
             os.kill(child, signal.SIGKILL)
         except ProcessLookupError:
             continue
 
 
-def _family(root: int) -> set[int]:
-    """Return the process and its descendants, as they are now."""
-    parents = {int(folder.name): _parent(folder) for folder in Path("/proc").glob("[0-9]*")}
-    family, grown = {root}, True
+def _family(root: int, mark: str) -> set[int]:
+    """Return the process, its descendants as they are now, and those that left it: daemons.
+
+    A daemon is nobody's child but keeps the environment, hence the mark.
+    """
+    folders = list(Path("/proc").glob("[0-9]*"))
+    parents = {int(folder.name): _parent(folder) for folder in folders}
+    marked = {int(folder.name) for folder in folders if mark.encode() in _environment(folder)}
+    family, grown = {root} | marked, True
     while grown:
         more = {child for child, parent in parents.items() if parent in family} - family
         grown = bool(more)
@@ -146,6 +155,13 @@ def _parent(folder: Path) -> int | None:
         return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return None
+
+
+def _environment(folder: Path) -> bytes:
+    try:
+        return (folder / "environ").read_bytes()
+    except OSError:
+        return b""
 
 
 def _resident(process: int) -> int:
