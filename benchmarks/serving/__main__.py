@@ -13,6 +13,7 @@ from benchmarks.serving.report import Results, markdown, to_json
 from benchmarks.serving.rounds import Run, say
 from benchmarks.serving.server import ServerError
 from benchmarks.serving.systems import OURS, SYSTEMS, System
+from service.settings import ConfigurationError
 
 BUILD = Path("build")
 NAMES = [system.name for system in SYSTEMS]
@@ -24,7 +25,10 @@ def main() -> None:
     if not wrk.available():
         sys.exit("The load generator wrk is not installed; it is Debian's package wrk.")
     load = os.getloadavg()[0]
-    subject = open_subject(options.model, options.threads)
+    try:
+        subject = open_subject(options.model, options.threads)
+    except ConfigurationError as error:
+        sys.exit(f"--model: {error}")
     systems = [system for system in SYSTEMS if system.name in options.systems]
     run = Run(subject, (BUILD / "rivals").resolve(), options.seconds)
     run.install(systems)

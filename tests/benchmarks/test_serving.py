@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serving import wrk
+from benchmarks.serving import environments, rounds, wrk
 from benchmarks.serving.endurance import Memory
+from benchmarks.serving.environments import InstallError
 from benchmarks.serving.launchers import RIVALS
+from benchmarks.serving.model import open_subject
 from benchmarks.serving.report import Results, markdown, to_json
 from benchmarks.serving.rounds import Case
 from benchmarks.serving.server import Launch, ServerError, free_port, running
@@ -24,12 +26,12 @@ ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "model_repository/rotmnist-c4/1/model.onnx"
 
 
-def results(rounds):
+def results(measured):
     return Results(
         machine="a machine",
         model="a model",
         versions={"orbitserve": "1"},
-        rounds=rounds,
+        rounds=measured,
         refused={"ray": "it could not be installed: no such package"},
         memory=Memory("OIP binary", 20_000, 200_000, 100, 100),
         ready=[1.0],
@@ -48,8 +50,8 @@ def test_the_report_has_a_row_a_system_every_bar_and_the_reason_of_what_is_missi
 
 def test_the_report_shows_the_spread_of_several_rounds(even):
     case = Case(OURS, "PNG", 1, 32)
-    rounds = [even | {case: type(even[case])(rate, 0.01)} for rate in (1000.0, 3000.0, 1500.0)]
-    assert "| orbitserve | PNG | 1,500 [1,000, 3,000] | - |" in markdown(results(rounds))
+    measured = [even | {case: type(even[case])(rate, 0.01)} for rate in (1000.0, 3000.0, 1500.0)]
+    assert "| orbitserve | PNG | 1,500 [1,000, 3,000] | - |" in markdown(results(measured))
 
 
 def test_every_figure_of_every_round_is_kept(even):
@@ -143,6 +145,44 @@ def test_an_unknown_system_is_refused_with_those_that_are_known():
     done = command("--systems", "orbitserve,flask")
     assert done.returncode == 2
     assert "flask; accepted are triton, orbitserve, naive" in done.stderr
+
+
+@pytest.mark.skipif(not wrk.available(), reason="wrk, the load generator, is not installed")
+def test_a_model_that_is_not_there_is_refused_in_one_sentence(tmp_path):
+    done = command("--model", tmp_path / "digits" / "1" / "model.onnx")
+    assert done.returncode == 1
+    assert done.stderr.startswith("--model: The repository ")
+    assert "has no model 'digits/1'" in done.stderr
+
+
+def test_a_system_that_does_not_install_is_listed_and_not_tried(tmp_path, monkeypatch, capsys):
+    def refuse(folder, requirements):
+        raise InstallError("it could not be installed: no such package")
+
+    monkeypatch.setattr(rounds, "prepare", refuse)
+    run = rounds.Run(open_subject(MODEL, 1), tmp_path, seconds=1)
+    systems = [system for system in SYSTEMS if system.requirements]
+    run.install(systems)
+    names = [system.name for system in systems]
+    assert run.refused == dict.fromkeys(names, "it could not be installed: no such package")
+    assert {case.system for case in run.round(systems)} == {rounds.BARE}
+    assert "triton: it could not be installed: no such package" in capsys.readouterr().err
+
+
+def test_an_environment_is_kept_until_it_should_hold_something_else(tmp_path, monkeypatch):
+    asked = []
+
+    def run(command):
+        asked.append(command)
+        (tmp_path / "a").mkdir(exist_ok=True)
+        return ""
+
+    monkeypatch.setattr(environments, "_run", run)
+    for requirements in (["a==1"], ["a==1"], ["a==2"]):
+        environments.prepare(tmp_path / "a", requirements)
+    installs = [command for command in asked if "install" in command]
+    assert [command[-2] for command in installs] == ["a==1", "a==2"]
+    assert all(command[-1].startswith("onnxruntime==") for command in installs)
 
 
 @pytest.mark.slow
