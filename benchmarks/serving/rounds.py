@@ -75,7 +75,7 @@ class Run:
                 say(f"{system.name}: environment")
                 try:
                     prepare(self.environments / system.name, system.requirements)
-                except InstallError as error:
+                except (InstallError, OSError) as error:
                     self._refuse(system.name, str(error))
 
     def round(self, systems: list[System]) -> Round:
