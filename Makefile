@@ -40,7 +40,7 @@ export: $(VENV)/.dev ## Package a trained network (NAME=rotmnist-c4) as its next
 study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
 	$(BIN)/python -m benchmarks.study
 
-bench: $(VENV)/.dev ## Measure session, service and models side by side
+bench: $(VENV)/.dev ## Measure servers and models side by side (needs wrk)
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.models
 

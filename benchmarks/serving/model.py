@@ -1,0 +1,54 @@
+"""The model file that everybody serves, and digits with the labels that its bare session gives."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit import Card, load_audit_set
+from service.engine.providers import CPU, start
+from service.offline import open_model
+from service.settings import Settings
+from service.folder import AUDIT_FILE, MODEL_FILE
+
+DIGITS = 32
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is served: the file, its card, its session, and 32 digits with their labels."""
+
+    file: Path
+    card: Card
+    threads: int
+    session: Any
+    images: NDArray[np.uint8]
+    labels: list[int]
+
+    @property
+    def repository(self) -> Path:
+        """The folder that holds the model's folder."""
+        return self.file.parents[2]
+
+
+def open_subject(file: Path, threads: int | None) -> Subject:
+    """Open ``<repository>/<name>/<version>/model.onnx``.
+
+    Raises
+    ------
+    ConfigurationError
+        If it lies in no model repository, or is not what its card says.
+    """
+    file = file.resolve()
+    name, version = file.parts[-3:-1]
+    settings = Settings(device="cpu", repository=file.parents[2], threads=threads)
+    served = open_model(f"{name}/{version}", settings)
+    threads = served.session.threads
+    session = start(served.read_graph(), CPU, threads)
+    images = load_audit_set(served.folder / AUDIT_FILE).images[:DIGITS]
+    (probabilities,) = session.run(["probabilities"], {"image": images})
+    labels = [int(label) for label in probabilities.argmax(-1)]
+    served.session.close()
+    return Subject(served.folder / MODEL_FILE, served.card, threads, session, images, labels)

@@ -1,0 +1,123 @@
+"""What is printed, in Markdown, and what is kept, in JSON."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+from benchmarks.serving.bars import Bar, bars
+from benchmarks.serving.endurance import Memory
+from benchmarks.serving.rounds import (
+    BARE,
+    LARGE,
+    LARGE_CONNECTIONS,
+    MEMORY,
+    Case,
+    Figure,
+    Round,
+)
+from benchmarks.serving.systems import SYSTEMS
+
+TITLES = {system.name: system.title for system in SYSTEMS} | {BARE: "the bare session, alone"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that one run measured, and what it measured it on."""
+
+    machine: str
+    model: str
+    versions: Mapping[str, str]
+    rounds: Sequence[Round]
+    refused: Mapping[str, str]
+    memory: Memory | None
+    ready: Sequence[float]
+
+    @property
+    def bars(self) -> list[Bar]:
+        """What was measured, held against the bars."""
+        return bars(self.rounds, self.memory, self.ready)
+
+
+def markdown(results: Results) -> str:
+    """Return the tables, what was not measured and why, and the bars."""
+    return "\n".join(
+        [
+            f"{results.machine}; {results.model}.",
+            f"Medians of {len(results.rounds)} round(s), smallest and largest in brackets.",
+            "Versions: " + ", ".join(f"{n} {v}" for n, v in results.versions.items()) + ".",
+            "",
+            *_single(results.rounds),
+            "",
+            *_large(results.rounds),
+            "",
+            *(f"not measured: {what}: {reason}" for what, reason in results.refused.items()),
+            *(f"bar: {bar}" for bar in results.bars),
+        ]
+    )
+
+
+def to_json(results: Results) -> str:
+    """Return every figure of every round."""
+    values = {
+        "machine": results.machine,
+        "model": results.model,
+        "versions": dict(results.versions),
+        "rounds": [
+            [asdict(case) | asdict(figure) for case, figure in figures.items()]
+            for figures in results.rounds
+        ],
+        "refused": dict(results.refused),
+        "memory": results.memory and asdict(results.memory),
+        "ready_seconds": list(results.ready),
+        "bars": [asdict(bar) | {"met": bar.met} for bar in results.bars],
+    }
+    return json.dumps(values, indent=2)
+
+
+def _single(rounds: Sequence[Round]) -> Iterator[str]:
+    yield "| one image a request | form | requests/s, 32 connections | p50 ms, 1 connection |"
+    yield "| --- | --- | --- | --- |"
+    alone = _figures(rounds, Case(BARE, MEMORY, 1, 1))
+    yield f"| the bare session, one call at a time | {MEMORY} | {_rate(alone)} | {_p50(alone)} |"
+    rows = dict.fromkeys((c.system, c.form) for r in rounds for c in r if c.system != BARE)
+    for system, form in rows:
+        many, lone = (_figures(rounds, Case(system, form, 1, n)) for n in (32, 1))
+        yield f"| {TITLES[system]} | {form} | {_rate(many)} | {_p50(lone)} |"
+
+
+def _large(rounds: Sequence[Round]) -> Iterator[str]:
+    head = f"{LARGE} images a request, {LARGE_CONNECTIONS} connections"
+    yield f"| {head} | form | images/s | of the bare session's |"
+    yield "| --- | --- | --- | --- |"
+    base = Case(BARE, MEMORY, LARGE, 1)
+    for case in dict.fromkeys(c for r in rounds for c in r if c.images == LARGE):
+        ratios = [
+            r[case].images_per_second / r[base].images_per_second
+            for r in rounds
+            if case in r and base in r
+        ]
+        cells = f"{TITLES[case.system]} | {case.form} | {_rate(_figures(rounds, case))}"
+        yield f"| {cells} | {median(ratios):.2f} |"
+
+
+def _figures(rounds: Sequence[Round], case: Case) -> list[Figure]:
+    return [r[case] for r in rounds if case in r]
+
+
+def _rate(figures: Sequence[Figure]) -> str:
+    return _spread([f.images_per_second for f in figures], ",.0f")
+
+
+def _p50(figures: Sequence[Figure]) -> str:
+    return _spread([1000 * f.p50 for f in figures], ".2f")
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    """Return the median, with the smallest and the largest in brackets where there are several."""
+    if not values:
+        return "-"
+    middle = format(median(values), form)
+    if len(values) == 1:
+        return middle
+    return f"{middle} [{format(min(values), form)}, {format(max(values), form)}]"

@@ -1,0 +1,178 @@
+"""Rounds in which all systems take turns, one of them running at a time."""
+
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.serving import wrk
+from benchmarks.serving.environments import InstallError, prepare
+from benchmarks.serving.forms import Form
+from benchmarks.serving.launchers import Setting
+from benchmarks.serving.model import Subject
+from benchmarks.serving.server import Server, ServerError, ask, free_port, running
+from benchmarks.serving.systems import System
+
+BARE, MEMORY = "bare session", "in memory"
+LARGE, LARGE_CONNECTIONS = 32, 4
+"""Images in a large request, and how many connections send them: one waits while one runs."""
+
+CONNECTIONS = (1, 32)
+
+
+class WrongAnswerError(RuntimeError):
+    """A system answers other labels than the bare session; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is timed: images a request, in a form, over connections, to a system."""
+
+    system: str
+    form: str
+    images: int
+    connections: int
+
+    def __str__(self) -> str:
+        return f"{self.system}, {self.form} x {self.images}, {self.connections} connection(s)"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was timed: images a second, and the median latency in seconds."""
+
+    images_per_second: float
+    p50: float
+
+
+Round = dict[Case, Figure]
+
+
+@dataclass
+class Run:
+    """All rounds of one run; what failed once is not tried again, and says why.
+
+    Attributes
+    ----------
+    environments
+        Where the environments of the systems are kept.
+    refused
+        The reason for each system, or each case of one, that is not timed.
+    """
+
+    subject: Subject
+    environments: Path
+    seconds: int
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def install(self, systems: list[System]) -> None:
+        """Make the environment of each system that needs one."""
+        for system in systems:
+            if system.requirements:
+                say(f"{system.name}: environment")
+                try:
+                    prepare(self.environments / system.name, system.requirements)
+                except (InstallError, OSError) as error:
+                    self._refuse(system.name, str(error))
+
+    def round(self, systems: list[System]) -> Round:
+        """Measure the bare session and each system once."""
+        figures = {}
+        for size in (1, LARGE):
+            case, figure = Case(BARE, MEMORY, size, 1), bare(self.subject, size, self.seconds)
+            figures[case] = _said(case, figure)
+        for system in systems:
+            if system.name not in self.refused:
+                try:
+                    with self.serving(system) as server:
+                        figures |= dict(self._measure(system, server))
+                except ServerError as error:
+                    self._refuse(system.name, str(error))
+        return figures
+
+    def serving(self, system: System) -> AbstractContextManager[Server]:
+        """Start a system on a free port."""
+        setting = Setting(self.subject, self.environments / system.name, free_port())
+        return running(system.launch(setting), setting.port)
+
+    def _measure(self, system: System, server: Server) -> Iterator[tuple[Case, Figure]]:
+        for form in system.forms(self.subject.card.name):
+            cases = [Case(system.name, form.name, 1, number) for number in CONNECTIONS]
+            if form.many:
+                cases.append(Case(system.name, form.name, LARGE, LARGE_CONNECTIONS))
+            for case in cases:
+                if str(case) not in self.refused:
+                    try:
+                        figure = time_case(case, form, server.port, self.subject, self.seconds)
+                    except (ServerError, WrongAnswerError, wrk.LoadError) as error:
+                        self._refuse(str(case), str(error))
+                    else:
+                        yield case, _said(case, figure)
+
+    def _refuse(self, what: str, reason: str) -> None:
+        say(f"{what}: {reason}")
+        self.refused[what] = reason
+
+
+def time_case(case: Case, form: Form, port: int, subject: Subject, seconds: int) -> Figure:
+    """Check a server's labels, warm it with the load that is then timed, and time it.
+
+    Raises
+    ------
+    ServerError, WrongAnswerError, LoadError
+        If it does not answer, answers wrong, or not always.
+    """
+    requests = check(form, port, subject, case.images)
+    for duration in (max(1, seconds // 2), seconds):
+        load = wrk.drive(port, requests, connections=case.connections, seconds=duration)
+    return Figure(load.rate * case.images, load.p50)
+
+
+def check(form: Form, port: int, subject: Subject, size: int) -> list[bytes]:
+    """Ask about every digit, ``size`` a request, and return the requests if all labels are right.
+
+    Raises
+    ------
+    ServerError
+        If a request gets no answer or another status than 200.
+    WrongAnswerError
+        If a label is not the bare session's, or an answer cannot be read.
+    """
+    requests = []
+    for i in range(0, len(subject.images), size):
+        requests.append(form.encode(subject.images[i : i + size]))
+        answer = ask(port, requests[-1])
+        try:
+            labels = form.labels(answer)
+        except (LookupError, ValueError, StopIteration, TypeError) as error:
+            raise WrongAnswerError(f"the answer {answer.body[:80]!r} is not understood") from error
+        due = subject.labels[i : i + size]
+        if labels != due:
+            raise WrongAnswerError(
+                f"digit {i} and those after it: labels {labels} where the bare session says {due}"
+            )
+    return requests
+
+
+def bare(subject: Subject, size: int, seconds: float) -> Figure:
+    """Run the session without any server on batches of ``size``."""
+    batch, session = subject.images[:size], subject.session
+    latencies: list[float] = []
+    deadline = time.perf_counter() + seconds
+    while (now := time.perf_counter()) < deadline:
+        session.run(["probabilities"], {"image": batch})
+        latencies.append(time.perf_counter() - now)
+    return Figure(len(latencies) * size / sum(latencies), statistics.median(latencies))
+
+
+def _said(case: Case, figure: Figure) -> Figure:
+    say(f"{case}: {figure.images_per_second:,.0f} images/s, p50 {1000 * figure.p50:.2f} ms")
+    return figure
+
+
+def say(line: str) -> None:
+    """Show progress."""
+    print(line, file=sys.stderr, flush=True)

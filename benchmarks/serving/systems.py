@@ -1,0 +1,106 @@
+"""Who is compared: what is installed, how it is started, and in which forms it is asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.serving import launchers
+from benchmarks.serving.forms import Form, base64_json, oip_binary, oip_json, png, raw
+from benchmarks.serving.launchers import Setting
+from benchmarks.serving.server import Launch
+
+OURS, TRITON, NAIVE = "orbitserve", "triton", "naive"
+
+
+@dataclass(frozen=True)
+class System:
+    """One server.
+
+    Attributes
+    ----------
+    name, title
+        What `--systems` and the table call it.
+    package
+        The distribution whose version is printed.
+    requirements
+        What its environment holds beside onnxruntime; without any it runs in this project's own.
+    forms
+        From the model's name to the forms in which single images are asked about.
+    launch
+        How it is started.
+    """
+
+    name: str
+    title: str
+    package: str
+    requirements: tuple[str, ...]
+    forms: Callable[[str], tuple[Form, ...]]
+    launch: Callable[[Setting], Launch]
+
+
+# Those that a bar compares stand beside each other, so that they are measured in a row.
+SYSTEMS = (
+    System(
+        TRITON,
+        "Triton, Python backend",
+        "nvidia-pytriton",
+        ("nvidia-pytriton==0.7.0",),
+        lambda model: (oip_binary(model),),
+        launchers.triton,
+    ),
+    System(
+        OURS,
+        "orbitserve",
+        "orbitserve",
+        (),
+        lambda model: (oip_binary(model), png("/classify")),
+        launchers.orbitserve,
+    ),
+    System(
+        NAIVE,
+        "naive FastAPI, no batching",
+        "fastapi",
+        (),
+        lambda model: (raw("/classify"),),
+        launchers.naive,
+    ),
+    System(
+        "mlserver",
+        "MLServer",
+        "mlserver",
+        ("mlserver==1.7.1",),
+        lambda model: (oip_json(model),),
+        launchers.mlserver,
+    ),
+    System(
+        "litserve",
+        "LitServe",
+        "litserve",
+        ("litserve==0.2.19",),
+        lambda model: (
+            base64_json("/predict", lambda text: {"image": text}, lambda answer: [answer["label"]]),
+        ),
+        launchers.litserve,
+    ),
+    System(
+        "bentoml",
+        "BentoML",
+        "bentoml",
+        ("bentoml==1.4.40",),
+        lambda model: (
+            base64_json(
+                "/classify",
+                lambda text: {"images": [text]},
+                lambda answers: [answer["label"] for answer in answers],
+            ),
+        ),
+        launchers.bentoml,
+    ),
+    System(
+        "ray",
+        "Ray Serve, one replica",
+        "ray",
+        ("ray[serve]==2.60.0",),
+        lambda model: (raw("/classify"),),
+        launchers.ray,
+    ),
+)
