@@ -33,8 +33,10 @@ def open_model(name: str, settings: Settings) -> ServedModel:
             "<name> and <name>/<version> are accepted."
         )
     try:
-        selection = select(settings.device)
-        return load_version(chosen[-1], selection, settings.threads or cpu_budget())
+        selection = select(settings.device, settings.gpu)
+        return load_version(
+            chosen[-1], selection, settings.threads or cpu_budget(), settings.limits
+        )
     except (DeviceUnavailableError, ModelRejectedError) as error:
         raise ConfigurationError(str(error)) from error
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit import AuditSet, Card, load_audit_set, load_card, sha256_file
-from service.engine import GraphError, Selection, Session, Signature
+from service.engine import (
+    DEFAULT_LIMITS,
+    AuditedGraph,
+    GraphError,
+    Limits,
+    Selection,
+    Session,
+    Signature,
+)
 from service.protocol import ServedIdentity
 
 MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
@@ -22,7 +30,7 @@ class ServedModel:
     folder: Path
     card: Card
     session: Session
-    _siblings: dict[str, Session] = field(default_factory=dict)
+    _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
 
     @property
     def identity(self) -> ServedIdentity:
@@ -38,7 +46,7 @@ class ServedModel:
         """Read the bundled audit set, refusing it if it is not the one on the card."""
         return _read_audit_set(self.folder, self.card)
 
-    def sibling(self, data: bytes) -> Session:
+    def sibling(self, data: bytes) -> AuditedGraph:
         """Open another graph on this model's thread; each graph is opened once."""
         digest = hashlib.sha256(data).hexdigest()
         if digest == self.card.sha256:
@@ -48,7 +56,9 @@ class ServedModel:
         return self._siblings[digest]
 
 
-def load_version(folder: Path, selection: Selection, threads: int) -> ServedModel:
+def load_version(
+    folder: Path, selection: Selection, threads: int, limits: Limits = DEFAULT_LIMITS
+) -> ServedModel:
     """Check one version directory against its card and open its session.
 
     Raises
@@ -70,7 +80,7 @@ def load_version(folder: Path, selection: Selection, threads: int) -> ServedMode
     _read_audit_set(folder, card)
     signature = Signature(card.input.channels, card.input.fit.size, len(card.classes))
     try:
-        session = Session(data, signature, selection, threads)
+        session = Session(data, signature, selection, threads, limits)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
     return ServedModel(folder, card, session)
