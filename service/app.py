@@ -14,9 +14,10 @@ from service.api.classify import classify_routes
 from service.api.health import health_routes
 from service.api.models import model_routes
 from service.api.proof import proof_routes
+from service.clients import BodyLimitMiddleware, HangUpMiddleware
 from service.data_plane import DataPlane
 from service.errors import answer_error
-from service.middleware import BodyLimitMiddleware, ErrorMiddleware, RequestContextMiddleware
+from service.middleware import ErrorMiddleware, RequestContextMiddleware
 from service.repository import open_repository
 from service.settings import Settings
 
@@ -51,9 +52,14 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         middleware=[
-            Middleware(RequestContextMiddleware),
+            Middleware(RequestContextMiddleware, request_seconds=settings.request_seconds),
             Middleware(ErrorMiddleware),
-            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+            Middleware(
+                BodyLimitMiddleware,
+                max_bytes=settings.max_body_bytes,
+                max_seconds=settings.receive_seconds,
+            ),
+            Middleware(HangUpMiddleware),
         ],
         # The framework answers these two itself, in other shapes, unless it is told not to.
         exception_handlers={

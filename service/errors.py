@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -11,12 +12,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from imaging import ImageError
+from service.engine import (
+    ComputeError,
+    DeadlineError,
+    EngineDownError,
+    EngineError,
+    QueueFullError,
+)
 
 
 class ServiceError(Exception):
     """A request that is refused: the status of the answer and one sentence for its sender."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -59,12 +68,26 @@ class UnavailableError(ServiceError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class SlowClientError(ServiceError):
+    """The client takes too long to send its request; the connection is closed."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    headers = MappingProxyType({"Connection": "close"})
+
+
 class ErrorAnswer(BaseModel):
     """The body of every answer that refuses."""
 
     error: str
     """One sentence that says what was wrong and what is accepted."""
 
+
+_BY_ENGINE: dict[type[EngineError], HTTPStatus] = {
+    QueueFullError: HTTPStatus.SERVICE_UNAVAILABLE,
+    EngineDownError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
+    ComputeError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
 
 _BY_REASON: dict[str, type[ServiceError]] = {
     "empty": MalformedError,
@@ -91,7 +114,9 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
     """Turn anything that was raised while a request was handled into its answer."""
     headers: Mapping[str, str] | None = None
     if isinstance(error, ServiceError):
-        status, sentence = int(error.status), error.sentence
+        status, sentence, headers = int(error.status), error.sentence, error.headers
+    elif isinstance(error, EngineError):
+        status, sentence, headers = int(_BY_ENGINE[type(error)]), str(error), _retry(error)
     elif isinstance(error, RequestValidationError):
         status, sentence = int(HTTPStatus.UNPROCESSABLE_ENTITY), _invalid(error.errors())
     elif isinstance(error, HTTPException):
@@ -101,6 +126,12 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
         status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
         sentence = "The service failed on this request; its log says why, under the request's id."
     return JSONResponse(ErrorAnswer(error=sentence).model_dump(), status, headers)
+
+
+def _retry(error: EngineError) -> Mapping[str, str]:
+    if isinstance(error, QueueFullError):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": "1"} if isinstance(error, EngineDownError) else {}
 
 
 def _invalid(errors: Any) -> str:

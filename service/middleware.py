@@ -1,6 +1,9 @@
-"""What surrounds every call, as pure ASGI: request id, timings and log line; errors; body limit."""
+"""What surrounds every call, as pure ASGI: request id, timings, deadline and log line; errors."""
 
+import asyncio
+import math
 import re
+import time
 import uuid
 from typing import Final
 
@@ -9,41 +12,49 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ServiceError, TooLargeError, answer_error
+from service.engine import ComputeError, EngineError
+from service.errors import ServiceError, UnavailableError, answer_error
 from service.observability.timings import Timings
 
 REQUEST_ID: Final = "X-Request-ID"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+_ENDING = "The service ends and this request was not done in time; send it again."
 _PROBES = frozenset({"/healthz", "/readyz"})
 
 log = structlog.get_logger()
 
 
 class RequestContextMiddleware:
-    """Gives each request an id and a stopwatch, both answered as headers, and one log line.
+    """Gives each request an id, a stopwatch, a deadline, and one log line.
 
-    A client's own `X-Request-ID` is kept if it is safe to write into a log.
+    A client's own `X-Request-ID` is kept if it is safe to write into a log. Its `Prefer: wait`
+    (RFC 7240, 4.3) in seconds brings the deadline forward, and never puts it off.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, request_seconds: float) -> None:
         self.app = app
+        self.request_seconds = request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
-        timings = scope.setdefault("state", {})["timings"] = Timings()
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        state = scope.setdefault("state", {})
+        state["deadline"] = time.monotonic() + min(self.request_seconds, _preferred_wait(headers))
+        timings = state["timings"] = Timings()
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = request_id
-                headers["Server-Timing"] = timings.header()
+                answered = MutableHeaders(scope=message)
+                answered[REQUEST_ID] = request_id
+                answered["Server-Timing"] = timings.header()
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -82,46 +93,30 @@ class ErrorMiddleware:
             await self.app(scope, receive, watch)
         except ClientDisconnect:
             log.info("the client hung up")
+        except asyncio.CancelledError:
+            # The server ends and will wait no longer; its own answer would be in plain text.
+            if started:
+                raise
+            await self._answer(UnavailableError(_ENDING), scope, receive, send)
         except Exception as error:
             if started:
                 raise
-            if not isinstance(error, ServiceError):
+            if not isinstance(error, ServiceError | EngineError) or isinstance(error, ComputeError):
                 log.exception("the request failed")
-            response = await answer_error(Request(scope), error)
-            await response(scope, receive, send)
+            await self._answer(error, scope, receive, send)
 
-
-class BodyLimitMiddleware:
-    """Refuses bodies above a limit: at once where the length is announced, else as they arrive."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self.max_bytes:
-            raise self._too_large()
-        received = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise self._too_large()
-            return message
-
-        await self.app(scope, receive_within_limit, send)
-
-    def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"The body is too large; at most {self.max_bytes} bytes are accepted.")
+    async def _answer(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await answer_error(Request(scope), error)
+        await response(scope, receive, send)
 
 
 def _request_id(headers: Headers) -> str:
     own = headers.get(REQUEST_ID, "")
     return own if _SAFE_ID.fullmatch(own) else uuid.uuid4().hex
+
+
+def _preferred_wait(headers: Headers) -> float:
+    """Read `Prefer: wait=<seconds>`; one that cannot be read counts as none, as the RFC has it."""
+    preference = headers.get("prefer")
+    found = _WAIT.search(preference) if preference else None
+    return float(found[1]) if found else math.inf

@@ -33,9 +33,13 @@ def open_model(name: str, settings: Settings) -> ServedModel:
             "<name> and <name>/<version> are accepted."
         )
     try:
-        selection = select(settings.device)
-        threads = settings.threads or cpu_budget()
-        return load_version(chosen[-1], selection, threads, settings.proof)
+        return load_version(
+            chosen[-1],
+            select(settings.device, settings.gpu),
+            settings.threads or cpu_budget(),
+            settings.limits,
+            settings.proof,
+        )
     except (DeviceUnavailableError, ModelRejectedError) as error:
         raise ConfigurationError(str(error)) from error
 

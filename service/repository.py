@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from service.engine import Selection, cpu_budget, select
+from service.engine import Limits, Selection, cpu_budget, select
 from service.errors import NotFoundError, UnavailableError
 from service.settings import ConfigurationError, Settings
 from service.verification import Mode
@@ -115,13 +115,13 @@ def open_repository(settings: Settings) -> Repository:
             f"The default model '{default}' is not in the repository {settings.repository}; "
             f"the models are {', '.join(folders)}."
         )
-    selection = select(settings.device)
+    selection = select(settings.device, settings.gpu)
     if selection.note is not None:
         log.warning("device", note=selection.note)
     threads = settings.threads or cpu_budget()
     models = {
         name: {
-            int(folder.name): _try(folder, selection, threads, settings.proof)
+            int(folder.name): _try(folder, selection, threads, settings.limits, settings.proof)
             for folder in versions
         }
         for name, versions in folders.items()
@@ -157,11 +157,11 @@ def version_folders(model: Path) -> list[Path]:
 
 
 def _try(
-    folder: Path, selection: Selection, threads: int, mode: Mode
+    folder: Path, selection: Selection, threads: int, limits: Limits, mode: Mode
 ) -> ServedModel | FailedVersion:
     name, version = folder.parent.name, int(folder.name)
     try:
-        model = load_version(folder, selection, threads, mode)
+        model = load_version(folder, selection, threads, limits, mode)
     except ModelRejectedError as error:
         log.error("model refused", model=name, version=version, reason=str(error))
         return FailedVersion(name, version, str(error))

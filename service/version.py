@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit import AuditSet, Card, load_audit_set, load_card, sha256_file
-from service.engine import GraphError, Selection, Session, Signature
+from service.engine import (
+    DEFAULT_LIMITS,
+    AuditedGraph,
+    GraphError,
+    Limits,
+    Selection,
+    Session,
+    Signature,
+)
 from service.protocol import ServedIdentity
 from service.verification import Mode, Verification, verify
 
@@ -24,7 +32,7 @@ class ServedModel:
     card: Card
     session: Session
     verification: Verification
-    _siblings: dict[str, Session] = field(default_factory=dict)
+    _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
 
     @property
     def identity(self) -> ServedIdentity:
@@ -40,7 +48,7 @@ class ServedModel:
         """Read the bundled audit set, refusing it if it is not the one on the card."""
         return _read_audit_set(self.folder, self.card)
 
-    def sibling(self, data: bytes) -> Session:
+    def sibling(self, data: bytes) -> AuditedGraph:
         """Open another graph on this model's thread; each graph is opened once."""
         digest = hashlib.sha256(data).hexdigest()
         if digest == self.card.sha256:
@@ -51,7 +59,11 @@ class ServedModel:
 
 
 def load_version(
-    folder: Path, selection: Selection, threads: int, mode: Mode = "report"
+    folder: Path,
+    selection: Selection,
+    threads: int,
+    limits: Limits = DEFAULT_LIMITS,
+    mode: Mode = "report",
 ) -> ServedModel:
     """Check one version directory against its card, open its session, and verify the card's claims.
 
@@ -75,7 +87,7 @@ def load_version(
     audit_set = _read_audit_set(folder, card)
     signature = Signature(card.input.channels, card.input.fit.size, len(card.classes))
     try:
-        session = Session(data, signature, selection, threads)
+        session = Session(data, signature, selection, threads, limits)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
     runtime = ", ".join(session.placement.providers)

@@ -52,7 +52,7 @@ def audit_routes() -> APIRouter:
             methods=["POST"],
             operation_id=f"audit_{resolve.__name__}",
             summary="Audit a model's invariance",
-            responses=errors_documented(400, 404, 413, 415, 422, 503),
+            responses=errors_documented(400, 404, 408, 413, 415, 422, 503),
             openapi_extra=images_documented(required=False),
         )
     return router

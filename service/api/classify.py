@@ -32,7 +32,7 @@ def classify_routes() -> APIRouter:
             methods=["POST"],
             operation_id=f"classify_{resolve.__name__}",
             summary="Classify one image or several",
-            responses=errors_documented(400, 404, 413, 415, 422, 503),
+            responses=errors_documented(400, 404, 408, 413, 415, 422, 503, 504),
             openapi_extra=images_documented(required=True),
         )
     return router
@@ -53,6 +53,6 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, Classificat
         timings = request.state.timings
         with timings.stage("receive"):
             body = await read_body(request)
-        return await plane.classify(model, body, query.top_k, timings)
+        return await plane.classify(model, body, query.top_k, timings, request.state.deadline)
 
     return classify

@@ -7,9 +7,17 @@ import numpy.typing as npt
 import pytest
 
 from service.engine import DeviceUnavailableError, Session, Signature, select
-from service.engine.providers import CPU, CUDA, Placement, start, why_not_started
+from service.engine.providers import (
+    CPU,
+    GpuOptions,
+    Placement,
+    on_cuda,
+    start,
+    why_not_started,
+)
 
 Images = npt.NDArray[np.uint8]
+CUDA = on_cuda(GpuOptions())
 no_gpu = pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
 
 
