@@ -13,6 +13,7 @@ from service.api.audits import audit_routes
 from service.api.classify import classify_routes
 from service.api.health import health_routes
 from service.api.models import model_routes
+from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
 from service.clients import BodyLimitMiddleware, HangUpMiddleware
 from service.data_plane import DataPlane
@@ -41,11 +42,13 @@ def create_app(settings: Settings) -> FastAPI:
         repository = open_repository(settings)
         app.state.data_plane = DataPlane(repository, settings)
         try:
-            yield
+            async with repository.watched(settings.poll_seconds):
+                yield
         finally:
             repository.close()
 
     app = FastAPI(
+        routes=infer_routes(settings.max_batch, settings.max_body_bytes),
         title="orbitserve",
         version=version("orbitserve"),
         description=_DESCRIPTION,
@@ -69,4 +72,5 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for routes in (classify_routes, audit_routes, proof_routes, model_routes, health_routes):
         app.include_router(routes())
+    app.include_router(oip_routes(settings.max_batch))
     return app

@@ -83,7 +83,7 @@ class DataPlane:
         with timings.stage("decode"):
             images = await self._images(model, body, self._settings.max_batch, deadline)
         with timings.stage("inference"):
-            result = await model.session.infer(images, deadline)
+            result = await model.infer(images, deadline)
         return classification(model.identity, model.card.classes, result, top_k)
 
     async def audit(

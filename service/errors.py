@@ -75,6 +75,12 @@ class SlowClientError(ServiceError):
     headers = MappingProxyType({"Connection": "close"})
 
 
+class LateError(ServiceError):
+    """The request's own time was up before it was answered."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+
+
 class ErrorAnswer(BaseModel):
     """The body of every answer that refuses."""
 

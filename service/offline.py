@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from imaging import IMAGE_SUFFIXES
+from service.discovery import version_folders
 from service.engine import DeviceUnavailableError, cpu_budget, select
 from service.errors import ServiceError
 from service.protocol import Part, prepare
-from service.repository import version_folders
 from service.settings import ConfigurationError, Settings
 from service.version import ModelRejectedError, ServedModel, load_version
 

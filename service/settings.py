@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     tensorrt_cache: Path | None = None
     """Folder where TensorRT keeps the engines that it has built."""
 
+    poll_seconds: NonNegativeFloat = 10
+    """How often the repository is looked at for new versions; 0: when asked to load alone."""
+
     max_body_bytes: PositiveInt = 32 * 2**20
     """Largest request body."""
 

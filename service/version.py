@@ -1,19 +1,26 @@
 """One version of a model: its directory checked against its card, and its session opened."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from audit import AuditSet, Card, load_audit_set, load_card, sha256_file
 from service.engine import (
     DEFAULT_LIMITS,
     AuditedGraph,
     GraphError,
+    Inference,
     Limits,
     Selection,
     Session,
     Signature,
 )
+from service.engine.waiting import Images
+from service.observability.statistics import Statistics
 from service.protocol import ServedIdentity
 from service.verification import Mode, Verification, verify
 
@@ -24,21 +31,83 @@ class ModelRejectedError(Exception):
     """A version directory is not what its card says; the message is one sentence."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
+class _Users:
+    """How many requests use a version, and what to do when none does any more."""
+
+    count: int = 0
+    when_none: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A version that is loaded: its card, its session and the folder that both came from."""
+    """A version that is loaded: its card, its session and the folder that both came from.
+
+    Whoever awaits while using a version does so inside of `with model:`, so that a version that
+    is unloaded meanwhile lives until its last request is answered. It is entered and left, and
+    retired, on the event loop.
+    """
 
     folder: Path
     card: Card
     session: Session
     verification: Verification
+    statistics: Statistics = field(default_factory=Statistics)
     _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
+    _users: _Users = field(default_factory=_Users)
 
-    @property
+    def __enter__(self) -> Self:
+        self._users.count += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._users.count -= 1
+        self._end_if_unused()
+
+    def retire(self, end: Callable[[], object]) -> None:
+        """Call `end` as soon as nobody uses this version: now, or after the last request."""
+        self._users.when_none = end
+        self._end_if_unused()
+
+    async def infer(self, images: Images, deadline: float | None = None) -> Inference:
+        """Classify images [N, C, H, W] before a point of `time.monotonic`, and count it."""
+        began = self.statistics.began()
+        answered = None
+        try:
+            result = await self.session.infer(images, deadline)
+            answered = len(images)
+        finally:
+            self.statistics.ended(began, answered)
+        return result
+
+    @cached_property
     def identity(self) -> ServedIdentity:
         """Name, version and digest, as answers carry them."""
         digest = f"sha256:{self.card.sha256}"
         return ServedIdentity(name=self.card.name, version=self.card.version, digest=digest)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """What the graph takes and gives, by its card."""
+        return _signature(self.card)
+
+    def check_folder(self) -> None:
+        """Refuse a folder whose files are not, or no longer, those that were loaded.
+
+        Raises
+        ------
+        ModelRejectedError
+            Saying which file is another.
+        """
+        if _read_card(self.folder) != self.card:
+            raise ModelRejectedError(f"{CARD_FILE} is another than the one that was loaded.")
+        _read_graph(self.folder, self.card)
+        _read_audit_set(self.folder, self.card)
 
     def read_graph(self) -> bytes:
         """Read `model.onnx` again, refusing it if it is not the file that was loaded."""
@@ -57,6 +126,12 @@ class ServedModel:
             self._siblings[digest] = self.session.sibling(data)
         return self._siblings[digest]
 
+    def _end_if_unused(self) -> None:
+        users = self._users
+        if users.count == 0 and users.when_none is not None:
+            end, users.when_none = users.when_none, None
+            end()
+
 
 def load_version(
     folder: Path,
@@ -73,10 +148,7 @@ def load_version(
         If a file is missing, unreadable or not the one on the card, the graph does not open, or,
         where ``mode`` is `enforce`, the card claims what is not so.
     """
-    try:
-        card = load_card(folder / CARD_FILE)
-    except ValueError as error:
-        raise ModelRejectedError(str(error)) from error
+    card = _read_card(folder)
     named = (card.name, str(card.version))
     if named != (folder.parent.name, folder.name):
         raise ModelRejectedError(
@@ -85,9 +157,8 @@ def load_version(
         )
     data = _read_graph(folder, card)
     audit_set = _read_audit_set(folder, card)
-    signature = Signature(card.input.channels, card.input.fit.size, len(card.classes))
     try:
-        session = Session(data, signature, selection, threads, limits)
+        session = Session(data, _signature(card), selection, threads, limits)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
     runtime = ", ".join(session.placement.providers)
@@ -96,6 +167,17 @@ def load_version(
         session.close()
         raise ModelRejectedError(" ".join(found.differences))
     return ServedModel(folder, card, session, found)
+
+
+def _signature(card: Card) -> Signature:
+    return Signature(card.input.channels, card.input.fit.size, len(card.classes))
+
+
+def _read_card(folder: Path) -> Card:
+    try:
+        return load_card(folder / CARD_FILE)
+    except ValueError as error:
+        raise ModelRejectedError(str(error)) from error
 
 
 def _read_graph(folder: Path, card: Card) -> bytes:

@@ -1,7 +1,10 @@
-"""How a call names a model: three addresses, each a dependency that yields the model it names."""
+"""How a call names a model: three addresses, each a dependency that yields the model it names.
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Final
+The model is held until the call is answered: one that is unloaded meanwhile lives so long.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Final
 
 from fastapi import Depends, Path, Request
 
@@ -10,7 +13,7 @@ from service.version import ServedModel
 
 Name = Annotated[str, Path(description="Name of a model, as `GET /models` lists it.")]
 Version = Annotated[int, Path(description="Version of the model.")]
-Resolve = Callable[..., Coroutine[Any, Any, ServedModel]]
+Resolve = Callable[..., AsyncIterator[ServedModel]]
 
 
 async def data_plane(request: Request) -> DataPlane:
@@ -22,19 +25,22 @@ async def data_plane(request: Request) -> DataPlane:
 Plane = Annotated[DataPlane, Depends(data_plane)]
 
 
-async def default_model(plane: Plane) -> ServedModel:
+async def default_model(plane: Plane) -> AsyncIterator[ServedModel]:
     """Take the latest version of the default model."""
-    return plane.repository.find()
+    with plane.repository.find() as model:
+        yield model
 
 
-async def latest_version(plane: Plane, name: Name) -> ServedModel:
+async def latest_version(plane: Plane, name: Name) -> AsyncIterator[ServedModel]:
     """Take the latest version of the model that the path names."""
-    return plane.repository.find(name)
+    with plane.repository.find(name) as model:
+        yield model
 
 
-async def exact_version(plane: Plane, name: Name, version: Version) -> ServedModel:
+async def exact_version(plane: Plane, name: Name, version: Version) -> AsyncIterator[ServedModel]:
     """Take the version that the path names."""
-    return plane.repository.find(name, version)
+    with plane.repository.find(name, version) as model:
+        yield model
 
 
 NAMED: Final[dict[str, Resolve]] = {

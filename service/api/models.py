@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from service.api.addresses import NAMED, Plane, Resolve
 from service.api.bodies import errors_documented
 from service.protocol.listing import Failure, ModelDetail, Models, ModelSummary, Runtime
-from service.repository import Repository
+from service.repository import UNLOADED, Repository
 from service.version import ServedModel
 
 
@@ -76,5 +76,5 @@ def _summary(repository: Repository, name: str) -> ModelSummary:
 
 
 def _failures(repository: Repository, name: str) -> list[Failure]:
-    failed = repository.failed(name)
-    return [Failure(version=found.version, reason=found.reason) for found in failed]
+    unserved = repository.unserved(name)
+    return [Failure(version=each.version, reason=each.reason or UNLOADED) for each in unserved]

@@ -10,9 +10,17 @@ import json
 import logging
 import struct
 import sys
+import threading
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,8 +28,11 @@ from typing import Any
 import httpx
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 import structlog
+import uvicorn
+from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
@@ -236,6 +247,71 @@ def open_client() -> Open:
 async def client(open_client: Open, repository: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client(repository) as client:
         yield client
+
+
+@dataclass(frozen=True)
+class Listening:
+    """An application that listens on a port of this machine, in a thread of this process."""
+
+    address: str
+    app: FastAPI
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+
+Listen = Callable[..., AbstractContextManager[Listening]]
+
+
+@pytest.fixture(scope="session")
+def listen() -> Listen:
+    """Serve an application over real sockets; it ends with the context."""
+
+    @contextmanager
+    def listening(repository: Path, **options: Any) -> Iterator[Listening]:
+        options = {"device": "cpu", "default_model": "turning", "threads": 1, **options}
+        app = create_app(Settings(repository=repository, **options))
+        config = uvicorn.Config(app, port=0, log_config=None, lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            for _ in range(1000):
+                if server.started or not thread.is_alive():
+                    break
+                time.sleep(0.01)
+            host, port = server.servers[0].sockets[0].getsockname()
+            yield Listening(f"{host}:{port}", app)
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+    return listening
+
+
+@pytest.fixture(scope="session")
+def whole() -> Callable[[int], bytes]:
+    """Make a network like `turning` of whole numbers: its logits do not depend on the batch.
+
+    All sums stay below 2^24, so that float32 holds them exactly in whichever order they are taken.
+    """
+
+    def make(seed: int) -> bytes:
+        model = onnx.load_from_string(_turning(seed))
+        values = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+        changes = {
+            "scale": np.array(1, np.float32),
+            "filters": np.rint(2 * values["filters"]),
+            "weights": np.rint(2 * values["weights"]),
+            "bias": np.rint(255 * values["bias"]),
+        }
+        for each in model.graph.initializer:
+            if each.name in changes:
+                each.CopyFrom(numpy_helper.from_array(changes[each.name], each.name))
+        return model.SerializeToString()
+
+    return make
 
 
 @pytest.fixture

@@ -13,6 +13,10 @@ from service.protocol import Body, read_parts
 pytestmark = pytest.mark.anyio
 
 
+OF_A_MODEL = ("", "/versions/{version}")
+V2 = (("GET", ""), ("GET", "/ready"), ("GET", "/config"), ("GET", "/stats"), ("POST", "/infer"))
+
+
 @pytest.fixture
 async def document(client: httpx.AsyncClient) -> Any:
     return (await client.get("/openapi.json")).json()
@@ -42,6 +46,14 @@ async def test_the_documented_calls_are_those_of_the_design(document: Any) -> No
         ("GET", "/models/{name}/versions/{version}"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        ("GET", "/v2"),
+        ("GET", "/v2/health/live"),
+        ("GET", "/v2/health/ready"),
+        ("GET", "/v2/models/stats"),
+        *((verb, f"/v2/models/{{name}}{of}{what}") for of in OF_A_MODEL for verb, what in V2),
+        ("POST", "/v2/repository/index"),
+        ("POST", "/v2/repository/models/{name}/load"),
+        ("POST", "/v2/repository/models/{name}/unload"),
     }
 
 

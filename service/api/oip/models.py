@@ -1,0 +1,184 @@
+"""The models one by one: whether a model is ready, what it takes and gives, what it has done."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from service.api.addresses import Name, Plane, Resolve, Version, exact_version, latest_version
+from service.api.bodies import errors_documented
+from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
+from service.protocol.oip.request import INPUT, OUTPUTS
+from service.version import ServedModel
+
+PLATFORM: Final = "onnxruntime_onnx"
+
+_NAMED: Final[dict[str, Resolve]] = {
+    "/v2/models/{name}": latest_version,
+    "/v2/models/{name}/versions/{version}": exact_version,
+}
+
+Endpoint = Callable[..., Coroutine[Any, Any, BaseModel]]
+
+
+class ModelReady(BaseModel):
+    """The model, or the version, is ready."""
+
+    name: str
+    ready: Literal[True] = True
+
+
+class TensorMetadata(BaseModel):
+    """One end of a graph; -1 stands for any number of images."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(BaseModel):
+    """What a model takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class TensorConfig(BaseModel):
+    """One end of a graph, without the dimension of the batch."""
+
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class InstanceGroup(BaseModel):
+    """Where a model runs."""
+
+    kind: Literal["KIND_CPU", "KIND_GPU"]
+    count: int
+
+
+class ModelConfig(BaseModel):
+    """What holds for a model here, in the fields of Triton's model configuration."""
+
+    name: str
+    platform: str
+    backend: str
+    version_policy: dict[str, dict[str, Any]]
+    max_batch_size: int
+    input: list[TensorConfig]
+    output: list[TensorConfig]
+    instance_group: list[InstanceGroup]
+
+
+def model_routes(max_batch: int) -> APIRouter:
+    """Build the routes about models, each for the latest version and for one version.
+
+    Parameters
+    ----------
+    max_batch
+        Most images in one request, for the configuration to say.
+    """
+    router = APIRouter()
+    refusals = errors_documented(404, 422, 503)
+
+    def add(path: str, endpoint: Endpoint, operation: str, summary: str) -> None:
+        router.add_api_route(
+            path, endpoint, operation_id=operation, summary=summary, responses=refusals
+        )
+
+    # Before /v2/models/{name}, which it matches too.
+    add("/v2/models/stats", all_statistics, "all_statistics", "Statistics of all models")
+    add("/v2/models/{name}/stats", model_statistics, "model_statistics", "Statistics of a model")
+    add(
+        "/v2/models/{name}/versions/{version}/stats",
+        version_statistics,
+        "version_statistics",
+        "Statistics of a version",
+    )
+    for path, resolve in _NAMED.items():
+        which = resolve.__name__
+        add(path, _metadata(resolve), f"metadata_{which}", "Model metadata")
+        add(f"{path}/ready", _ready(resolve), f"ready_{which}", "Model readiness")
+        add(f"{path}/config", _config(resolve, max_batch), f"config_{which}", "Model configuration")
+    return router
+
+
+async def all_statistics(plane: Plane) -> StatisticsAnswer:
+    """Answer what every version that is served has done since it was loaded."""
+    models = [
+        model
+        for versions in plane.repository.models.values()
+        for model in versions.values()
+        if isinstance(model, ServedModel)
+    ]
+    return StatisticsAnswer(model_stats=[ModelStatistics.of(model) for model in models])
+
+
+async def model_statistics(plane: Plane, name: Name) -> StatisticsAnswer:
+    """Answer what each served version of a model has done since it was loaded."""
+    models = [plane.repository.find(name, each) for each in plane.repository.served(name)]
+    return StatisticsAnswer(model_stats=[ModelStatistics.of(model) for model in models])
+
+
+async def version_statistics(plane: Plane, name: Name, version: Version) -> StatisticsAnswer:
+    """Answer what one version has done since it was loaded."""
+    model = plane.repository.find(name, version)
+    return StatisticsAnswer(model_stats=[ModelStatistics.of(model)])
+
+
+def _ready(resolve: Resolve) -> Endpoint:
+    async def ready(model: Annotated[ServedModel, Depends(resolve)]) -> ModelReady:
+        """Answer 200 where the model answers, 404 or 503 with the reason where it does not."""
+        return ModelReady(name=model.card.name)
+
+    return ready
+
+
+def _metadata(resolve: Resolve) -> Endpoint:
+    async def metadata(
+        plane: Plane, model: Annotated[ServedModel, Depends(resolve)]
+    ) -> ModelMetadata:
+        """Answer the names, types and shapes of what the model takes and gives."""
+        return ModelMetadata(
+            name=model.card.name,
+            versions=[str(version) for version in plane.repository.served(model.card.name)],
+            platform=PLATFORM,
+            inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, *_image(model)])],
+            outputs=[
+                TensorMetadata(name=name, datatype="FP32", shape=[-1, model.signature.classes])
+                for name in OUTPUTS
+            ],
+        )
+
+    return metadata
+
+
+def _config(resolve: Resolve, max_batch: int) -> Endpoint:
+    async def config(model: Annotated[ServedModel, Depends(resolve)]) -> ModelConfig:
+        """Answer what holds for the model here; it is derived from its card, and no file."""
+        cpu = model.session.placement.device == "cpu"
+        return ModelConfig(
+            name=model.card.name,
+            platform=PLATFORM,
+            backend="onnxruntime",
+            version_policy={"all": {}},
+            max_batch_size=max_batch,
+            input=[TensorConfig(name=INPUT, data_type="TYPE_UINT8", dims=_image(model))],
+            output=[
+                TensorConfig(name=name, data_type="TYPE_FP32", dims=[model.signature.classes])
+                for name in OUTPUTS
+            ],
+            instance_group=[InstanceGroup(kind="KIND_CPU" if cpu else "KIND_GPU", count=1)],
+        )
+
+    return config
+
+
+def _image(model: ServedModel) -> list[int]:
+    signature = model.signature
+    return [signature.channels, signature.size, signature.size]

@@ -1,0 +1,121 @@
+"""The repository: what is there and in which state; loading and unloading by request."""
+
+from collections.abc import Iterator
+from typing import Literal, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from service.api.addresses import Name, Plane
+from service.api.bodies import errors_documented
+from service.api.oip.documents import json_body
+from service.errors import MalformedError, UnprocessableError
+from service.repository import UNLOADED, Repository, Unserved
+
+Asked = TypeVar("Asked")
+
+
+class _Index(msgspec.Struct, forbid_unknown_fields=True):
+    ready: bool = False
+
+
+class _NoParameters(msgspec.Struct, forbid_unknown_fields=True):
+    """Not even a model configuration or files: a model is what its version directories hold."""
+
+
+class _Load(msgspec.Struct, forbid_unknown_fields=True):
+    parameters: _NoParameters = msgspec.field(default_factory=_NoParameters)
+
+
+class _UnloadParameters(msgspec.Struct, forbid_unknown_fields=True):
+    unload_dependents: bool = False
+    """Accepted either way: no model here depends on another."""
+
+
+class _Unload(msgspec.Struct, forbid_unknown_fields=True):
+    parameters: _UnloadParameters = msgspec.field(default_factory=_UnloadParameters)
+
+
+class IndexEntry(BaseModel):
+    """A version that is in the repository, or is served still."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class Done(BaseModel):
+    """Nothing to say: it was done."""
+
+
+def repository_routes() -> APIRouter:
+    """Build the routes of the model repository extension."""
+    router, boolean = APIRouter(), {"type": "boolean"}
+    nested = {"type": "object", "properties": {"unload_dependents": boolean}}
+    router.add_api_route(
+        "/v2/repository/index",
+        index,
+        methods=["POST"],
+        summary="Index of the repository",
+        responses=errors_documented(400, 413, 422),
+        openapi_extra=json_body(ready=boolean),
+    )
+    for endpoint, summary, body in (
+        (load, "Load a model, and its new versions", json_body(parameters={"type": "object"})),
+        (unload, "Unload a model", json_body(parameters=nested)),
+    ):
+        router.add_api_route(
+            f"/v2/repository/models/{{name}}/{endpoint.__name__}",
+            endpoint,
+            methods=["POST"],
+            summary=summary,
+            responses=errors_documented(400, 404, 413, 422, 503),
+            openapi_extra=body,
+        )
+    return router
+
+
+async def index(request: Request, plane: Plane) -> list[IndexEntry]:
+    """List every version, its state, and why it is not served; `ready` leaves those out."""
+    asked = await _body(request, _Index)
+    entries = _entries(plane.repository)
+    return [entry for entry in entries if entry.state == "READY" or not asked.ready]
+
+
+async def load(request: Request, plane: Plane, name: Name) -> Done:
+    """Load all versions that are not served; those that are go on, whatever comes of it."""
+    await _body(request, _Load)
+    await plane.repository.load(name)
+    return Done()
+
+
+async def unload(request: Request, plane: Plane, name: Name) -> Done:
+    """Serve a model no longer, once the requests under way are answered."""
+    await _body(request, _Unload)
+    await plane.repository.unload(name)
+    return Done()
+
+
+def _entries(repository: Repository) -> Iterator[IndexEntry]:
+    for name, versions in repository.models.items():
+        for number, found in versions.items():
+            state: Literal["READY", "UNAVAILABLE"] = "READY"
+            if isinstance(found, Unserved):
+                state, reason = "UNAVAILABLE", found.reason or UNLOADED
+            else:
+                reason = repository.remark(found) or ""
+            yield IndexEntry(name=name, version=str(number), state=state, reason=reason)
+
+
+async def _body(request: Request, kind: type[Asked]) -> Asked:
+    body = await request.body()
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise UnprocessableError(
+            f"The request's JSON is refused: {error}; /docs shows what is accepted."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"The request's JSON cannot be read: {error}.") from None

@@ -1,0 +1,93 @@
+"""The server as a whole: whether it lives, whether it is ready, what it speaks, what it lacks."""
+
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from service.api.addresses import Plane
+from service.api.bodies import errors_documented
+from service.api.health import readyz
+from service.errors import NotFoundError
+
+EXTENSIONS: Final = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "statistics",
+)
+
+
+class Live(BaseModel):
+    """The server lives."""
+
+    live: Literal[True] = True
+
+
+class Ready(BaseModel):
+    """The server is ready."""
+
+    ready: Literal[True] = True
+
+
+class ServerMetadata(BaseModel):
+    """Who answers, and which extensions of the protocol it speaks."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+def server_routes() -> APIRouter:
+    """Build the routes about the server, and those that say what it does not have."""
+    router = APIRouter()
+    router.add_api_route("/v2", server_metadata, summary="Server metadata")
+    router.add_api_route("/v2/health/live", live, summary="Server liveness")
+    router.add_api_route(
+        "/v2/health/ready", ready, summary="Server readiness", responses=errors_documented(503)
+    )
+    for path, what in _ABSENT.items():
+        router.add_api_route(path, _absence(what), methods=["GET", "POST"], include_in_schema=False)
+    return router
+
+
+async def server_metadata() -> ServerMetadata:
+    """Answer name, version and extensions."""
+    return ServerMetadata(
+        name="orbitserve", version=version("orbitserve"), extensions=list(EXTENSIONS)
+    )
+
+
+async def live() -> Live:
+    """Answer as long as the event loop runs."""
+    return Live()
+
+
+async def ready(plane: Plane) -> Ready:
+    """Answer 200 where `/readyz` does, and 503 with the same reason where it does not."""
+    await readyz(plane)
+    return Ready()
+
+
+_TRACES = "no trace settings to read or to change by request"
+_LOGS = "no log settings to change by request; ORBITSERVE_LOG_LEVEL and _LOG_FORMAT set them"
+_MEMORY = "no shared memory; tensors in the request's body are accepted"
+
+_ABSENT: Final = {
+    "/v2/trace/setting": _TRACES,
+    "/v2/models/{name}/trace/setting": _TRACES,
+    "/v2/logging": _LOGS,
+    "/v2/systemsharedmemory/{rest:path}": _MEMORY,
+    "/v2/cudasharedmemory/{rest:path}": _MEMORY,
+}
+
+
+def _absence(what: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def absent() -> None:
+        raise NotFoundError(f"This service has {what}.")
+
+    return absent

@@ -1,0 +1,82 @@
+"""Statistics in the protocol's fields."""
+
+from typing import Self
+
+from pydantic import BaseModel
+
+from service.observability.statistics import Duration
+from service.version import ServedModel
+
+
+class DurationAnswer(BaseModel):
+    """How often, and nanoseconds in all."""
+
+    count: int = 0
+    ns: int = 0
+
+    @classmethod
+    def of(cls, duration: Duration) -> Self:
+        """Take a counter as it stands."""
+        return cls(count=duration.count, ns=duration.ns)
+
+
+class InferenceStatistics(BaseModel):
+    """Durations of requests. What this service has no stage for is counted 0 times."""
+
+    success: DurationAnswer
+    fail: DurationAnswer
+    queue: DurationAnswer
+    compute_input: DurationAnswer = DurationAnswer()
+    compute_infer: DurationAnswer
+    compute_output: DurationAnswer = DurationAnswer()
+    cache_hit: DurationAnswer = DurationAnswer()
+    cache_miss: DurationAnswer = DurationAnswer()
+
+
+class BatchStatistics(BaseModel):
+    """Runs of the graph with one number of images."""
+
+    batch_size: int
+    compute_input: DurationAnswer = DurationAnswer()
+    compute_infer: DurationAnswer
+    compute_output: DurationAnswer = DurationAnswer()
+
+
+class ModelStatistics(BaseModel):
+    """What one version has done since it was loaded."""
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    inference_stats: InferenceStatistics
+    batch_stats: list[BatchStatistics]
+
+    @classmethod
+    def of(cls, model: ServedModel) -> Self:
+        """Take a version's counters as they stand."""
+        counted = model.statistics
+        return cls(
+            name=model.card.name,
+            version=str(model.card.version),
+            last_inference=counted.last_inference,
+            inference_count=counted.inferences,
+            execution_count=counted.compute.count,
+            inference_stats=InferenceStatistics(
+                success=DurationAnswer.of(counted.success),
+                fail=DurationAnswer.of(counted.fail),
+                queue=DurationAnswer.of(counted.queue),
+                compute_infer=DurationAnswer.of(counted.compute),
+            ),
+            batch_stats=[
+                BatchStatistics(batch_size=size, compute_infer=DurationAnswer.of(runs))
+                for size, runs in sorted(counted.batches.copy().items())
+            ],
+        )
+
+
+class StatisticsAnswer(BaseModel):
+    """Statistics of one version or several."""
+
+    model_stats: list[ModelStatistics]

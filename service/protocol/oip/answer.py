@@ -1,0 +1,101 @@
+"""An inference answer: a JSON header, and the outputs that were asked for as bytes behind it."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from service.engine import Inference
+from service.protocol.oip.request import InferRequest, RequestedOutput
+
+_encoder = msgspec.json.Encoder()
+
+
+class Served(NamedTuple):
+    """Who answers: the model's name and version, and the labels of its classes."""
+
+    name: str
+    version: str
+    classes: Sequence[str]
+
+
+class Answer(NamedTuple):
+    """The body of an answer, and the length of its JSON if bytes follow it, else None."""
+
+    body: bytes
+    header_length: int | None
+
+
+class _Size(msgspec.Struct):
+    binary_data_size: int
+
+
+class _Output(msgspec.Struct, omit_defaults=True):
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: _Size | None = None
+    data: list[Any] | None = None
+
+
+class _Header(msgspec.Struct, omit_defaults=True):
+    model_name: str
+    model_version: str
+    outputs: list[_Output]
+    id: str = ""
+
+
+def write_answer(request: InferRequest, result: Inference, served: Served) -> Answer:
+    """Write the outputs that a request asked for, in its order; FP32, or BYTES where ranked."""
+    outputs, buffers = [], []
+    for asked in request.outputs:
+        values = result.logits if asked.name == "logits" else result.probabilities
+        datatype, shape, buffer, data = (
+            _ranked(asked, values, result.logits, served.classes)
+            if asked.classes
+            else _tensor(asked, values)
+        )
+        if buffer is None:
+            outputs.append(_Output(asked.name, datatype, shape, data=data))
+        else:
+            outputs.append(_Output(asked.name, datatype, shape, _Size(len(buffer))))
+            buffers.append(buffer)
+    header = _encoder.encode(_Header(served.name, served.version, outputs, request.id))
+    if not buffers:
+        return Answer(header, None)
+    return Answer(b"".join((header, *buffers)), len(header))
+
+
+_Written = tuple[str, tuple[int, ...], bytes | None, list[Any] | None]
+
+
+def _tensor(asked: RequestedOutput, values: npt.NDArray[np.float32]) -> _Written:
+    if asked.binary:
+        return "FP32", values.shape, values.astype("<f4", copy=False).tobytes(), None
+    return "FP32", values.shape, None, values.ravel().tolist()
+
+
+def _ranked(
+    asked: RequestedOutput,
+    values: npt.NDArray[np.float32],
+    logits: npt.NDArray[np.float32],
+    classes: Sequence[str],
+) -> _Written:
+    """Rank classes by value; where probabilities tie by their logits, and then by index.
+
+    Values are written with as many digits as tell a float32 from every other.
+    """
+    order = np.lexsort((-logits, -values), axis=1)[:, : asked.classes]
+    texts = [
+        f"{row[k]!s}:{k}:{classes[k]}"
+        for row, best in zip(values, order, strict=True)
+        for k in best
+    ]
+    if not asked.binary:
+        return "BYTES", order.shape, None, texts
+    encoded = [text.encode() for text in texts]
+    buffer = b"".join(struct.pack("<I", len(text)) + text for text in encoded)
+    return "BYTES", order.shape, buffer, None

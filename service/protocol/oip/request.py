@@ -1,0 +1,246 @@
+"""An inference request: a JSON header, its tensors inside it or, as bytes, behind it.
+
+What is refused is refused here, before anything is queued: a request that is returned can be run.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+
+from service.engine import Signature
+from service.errors import MalformedError, ServiceError, TooLargeError, UnprocessableError
+from service.protocol.oip.tensor import Images, binary_pixels, json_pixels, raw_pixels
+
+INPUT: Final = "image"
+OUTPUTS: Final = ("logits", "probabilities")
+
+_Dimension = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+
+
+class _InputParameters(msgspec.Struct):
+    binary_data_size: Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None = None
+    shared_memory_region: str | None = None
+
+
+class _Input(msgspec.Struct):
+    name: str
+    shape: list[_Dimension]
+    datatype: str
+    parameters: _InputParameters = msgspec.field(default_factory=_InputParameters)
+    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+class _OutputParameters(msgspec.Struct):
+    binary_data: bool | None = None
+    classification: int = 0
+    shared_memory_region: str | None = None
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: _OutputParameters = msgspec.field(default_factory=_OutputParameters)
+
+
+class _Parameters(msgspec.Struct):
+    binary_data_output: bool = False
+    timeout: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
+    sequence_id: int | str = 0
+
+
+class _Request(msgspec.Struct):
+    inputs: list[_Input]
+    id: str = ""
+    outputs: list[_Output] = []
+    parameters: _Parameters = msgspec.field(default_factory=_Parameters)
+
+
+_decoder = msgspec.json.Decoder(_Request)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedOutput:
+    """One output to answer.
+
+    Attributes
+    ----------
+    name
+        `logits` or `probabilities`.
+    binary
+        Whether as bytes behind the header, or as numbers in it.
+    classes
+        How many classes to rank as strings (the classification extension); 0 for the tensor.
+    """
+
+    name: str
+    binary: bool
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """What one request asks.
+
+    Attributes
+    ----------
+    images
+        uint8 [N, C, H, W]; of a binary request a view of the body, not a copy.
+    outputs
+        What to answer, in order.
+    id
+        To be echoed; empty for none.
+    timeout
+        Seconds the client gives it; None for as long as it takes.
+    """
+
+    images: Images
+    outputs: tuple[RequestedOutput, ...]
+    id: str = ""
+    timeout: float | None = None
+
+
+_ALL_BINARY = tuple(RequestedOutput(name, binary=True) for name in OUTPUTS)
+_ALL_JSON = tuple(RequestedOutput(name, binary=False) for name in OUTPUTS)
+
+
+def header_length(header: bytes | None, body: bytes) -> int | None:
+    """Read `Inference-Header-Content-Length`: the JSON's bytes, 0 for none, None if not sent.
+
+    Raises
+    ------
+    MalformedError
+        If it is no number, or more than the body has.
+    """
+    if header is None:
+        return None
+    # More digits than any body has bytes are refused before they become a number.
+    if header.isdigit() and len(header) < 16 and int(header) <= len(body):
+        return int(header)
+    raise MalformedError(
+        f"Inference-Header-Content-Length is '{header[:32].decode('latin-1')}'; the bytes of the "
+        f"JSON at the start of the body, which has {len(body)}, are accepted, or 0 if there is no "
+        "JSON."
+    )
+
+
+def read_request(
+    body: bytes, length: int | None, signature: Signature, *, max_images: int
+) -> InferRequest:
+    """Read a request for a model of the given signature.
+
+    Parameters
+    ----------
+    body
+        All of it, unpacked.
+    length
+        What `header_length` returned: of 0, the body is nothing but the pixels of the images.
+
+    Raises
+    ------
+    ServiceError
+        400 for a body that cannot be read, 413 for too many images, 422 for other content.
+    """
+    if length == 0:
+        images = raw_pixels(body, signature)
+        _check_count(len(images), max_images)
+        return InferRequest(images, _ALL_BINARY)
+    end = len(body) if length is None else length
+    asked = _decode(body if length is None else memoryview(body)[:end])
+    if asked.parameters.sequence_id:
+        raise UnprocessableError(
+            "The parameter 'sequence_id' is set, and images are not classified in sequences; "
+            "requests without it are accepted."
+        )
+    images = _images(asked.inputs, body, end, signature, max_images)
+    timeout = asked.parameters.timeout / 1e6 or None
+    return InferRequest(images, _outputs(asked), asked.id, timeout)
+
+
+def _decode(header: bytes | memoryview) -> _Request:
+    try:
+        return _decoder.decode(header)
+    except msgspec.ValidationError as error:
+        raise UnprocessableError(f"The request's JSON is no inference request: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(
+            f"The request's JSON cannot be read ({error}); an inference request of the Open "
+            "Inference Protocol is accepted."
+        ) from None
+
+
+def _images(
+    inputs: list[_Input], body: bytes, end: int, signature: Signature, max_images: int
+) -> Images:
+    if len(inputs) != 1 or inputs[0].name != INPUT:
+        names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
+        raise UnprocessableError(f"The inputs are {names}; one, '{INPUT}', is accepted.")
+    (sent,) = inputs
+    if sent.parameters.shared_memory_region is not None:
+        raise _no_shared_memory(INPUT)
+    _check_type(sent, signature)
+    _check_count(sent.shape[0], max_images)
+    size = sent.parameters.binary_data_size
+    if size is not None:
+        if sent.data:
+            raise UnprocessableError(
+                f"The input '{INPUT}' has both 'data' and 'binary_data_size'; one is accepted."
+            )
+        return binary_pixels(body, end, size, sent.shape)
+    if end != len(body):
+        raise MalformedError(
+            f"{len(body) - end} bytes follow the JSON and no input has a 'binary_data_size'."
+        )
+    return json_pixels(memoryview(sent.data), sent.shape)
+
+
+def _check_type(sent: _Input, signature: Signature) -> None:
+    if sent.datatype != "UINT8":
+        raise UnprocessableError(
+            f"The input '{INPUT}' is of datatype '{sent.datatype}'; UINT8 is accepted."
+        )
+    image = [signature.channels, signature.size, signature.size]
+    if sent.shape[1:] != image or sent.shape[0] < 1:
+        raise UnprocessableError(
+            f"The input '{INPUT}' has the shape {sent.shape}; "
+            f"[N, {', '.join(map(str, image))}] with N of at least 1 is accepted."
+        )
+
+
+def _check_count(images: int, max_images: int) -> None:
+    if images > max_images:
+        raise TooLargeError(
+            f"The request holds {images} images; at most {max_images} are accepted."
+        )
+
+
+def _outputs(asked: _Request) -> tuple[RequestedOutput, ...]:
+    binary = asked.parameters.binary_data_output
+    if not asked.outputs:
+        return _ALL_BINARY if binary else _ALL_JSON
+    names = [each.name for each in asked.outputs]
+    if len(set(names)) != len(names) or not set(names) <= set(OUTPUTS):
+        raise UnprocessableError(
+            f"The outputs asked for are {', '.join(map(repr, names))}; each of "
+            f"{', '.join(map(repr, OUTPUTS))} is accepted once."
+        )
+    return tuple(_output(each, binary) for each in asked.outputs)
+
+
+def _output(asked: _Output, binary: bool) -> RequestedOutput:
+    wanted = asked.parameters
+    if wanted.shared_memory_region is not None:
+        raise _no_shared_memory(asked.name)
+    if not 0 <= wanted.classification < 2**31:
+        raise UnprocessableError(
+            f"The parameter 'classification' of '{asked.name}' is {wanted.classification}; the "
+            "number of classes to rank is accepted."
+        )
+    own = wanted.binary_data
+    return RequestedOutput(asked.name, binary if own is None else own, wanted.classification)
+
+
+def _no_shared_memory(tensor: str) -> ServiceError:
+    return UnprocessableError(
+        f"The tensor '{tensor}' is in shared memory, which this service does not have; tensors "
+        "in the request's body are accepted."
+    )
