@@ -1,6 +1,7 @@
-"""Too many requests, too slow clients, too late answers: each is told so, and probes always pass."""
+"""Too many requests, clients too slow, answers too late: each is told, and probes always pass."""
 
 import asyncio
+import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,8 +19,6 @@ NPY = {"Content-Type": "application/x-npy"}
 
 
 def npy(images: Any) -> bytes:
-    import io
-
     file = io.BytesIO()
     np.save(file, images)
     return file.getvalue()
@@ -114,7 +113,7 @@ async def test_a_preference_that_is_longer_or_no_number_changes_nothing(
 
 
 async def test_an_engine_that_crashed_is_not_ready_and_says_so(
-    open_client: Any, repository: Path, images: Any
+    open_client: Any, repository: Path, images: Any, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     async with open_client(repository) as client:
         session = client._transport.app.state.data_plane.repository.find("plain").session
@@ -123,6 +122,8 @@ async def test_an_engine_that_crashed_is_not_ready_and_says_so(
         failed = await client.post("/models/plain/classify", content=body, headers=NPY)
         assert failed.status_code == 500
         assert "zero" not in failed.text
+        (entry,) = (line for line in logged() if line["event"] == "the request failed")
+        assert entry["request_id"] == failed.headers["X-Request-ID"]
         await until(lambda: not session.ready)
         refused = await client.post("/models/plain/classify", content=body, headers=NPY)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
