@@ -292,9 +292,10 @@ class Batcher:
         pause = self._retry_seconds
         while not self._probed():
             with self._changed:
-                if self._changed.wait_for(lambda: self._draining, pause):
-                    self._refuse_all()
-                    return
+                ending = self._changed.wait_for(lambda: self._draining, pause)
+            if ending:
+                self._refuse_all()
+                return
             pause = min(2 * pause, _LONGEST_PAUSE)
         with self._changed:
             self._down = False

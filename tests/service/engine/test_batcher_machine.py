@@ -178,13 +178,15 @@ class BatcherMachine(RuleBasedStateMachine):
 
     @rule(choice=st.integers(0, 100))
     def cancel(self, choice: int) -> None:
-        waiting = [sent for sent in self.sent if not sent.task.done()]
+        self.give_up(choice)
+        self.spin()
+
+    def give_up(self, choice: int) -> None:
+        waiting = [sent for sent in self.sent if not sent.task.done() and not sent.cancelled]
         if waiting:
             sent = waiting[choice % len(waiting)]
             sent.cancelled = True
             sent.task.cancel()
-            self.spin()
-            assert sent.task.cancelled()
 
     @rule(hours=st.integers(1, 2))
     def time_passes(self, hours: int) -> None:
@@ -197,6 +199,7 @@ class BatcherMachine(RuleBasedStateMachine):
         crashing=st.integers(0, 5).map(lambda n: n == 0),
         failing_probes=st.integers(0, 2),
         again=st.booleans(),
+        unheard=st.booleans(),
     )
     def turn(
         self,
@@ -205,8 +208,10 @@ class BatcherMachine(RuleBasedStateMachine):
         crashing: bool,
         failing_probes: int,
         again: bool,
+        unheard: bool,
     ) -> None:
-        """Run a batch while others come and go, and perhaps one more before the loop hears."""
+        """Run a batch while others come and go; perhaps one goes, or a second batch runs, before
+        the event loop gets to say so."""
         self.meanwhile = [
             *(lambda rows=rows: self.submit(rows, None, False) for rows in arrivals),
             *(lambda choice=choice: self.cancel(choice) for choice in departures),
@@ -215,6 +220,8 @@ class BatcherMachine(RuleBasedStateMachine):
         for sent in self.sent:
             if sent.left and sent.deadline is not None and sent.deadline <= self.now:
                 sent.late = True
+        if unheard:
+            self.give_up(0)
         self.batcher.turn()
         if again and self.batcher.waiting:
             self.batcher.turn()
@@ -267,7 +274,7 @@ class BatcherMachine(RuleBasedStateMachine):
         self.draining = True
         for _ in range(WAITING):
             if self.batcher.waiting:
-                self.turn([], [], False, 0, False)
+                self.turn([], [], False, 0, False, False)
         self.check_outcomes()
         assert all(sent.task.done() for sent in self.sent)
         self.check_tally()
@@ -303,5 +310,5 @@ class BatcherMachine(RuleBasedStateMachine):
             self.loop.run_until_complete(asyncio.sleep(0))
 
 
-BatcherMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+BatcherMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 TestBatcher: Any = BatcherMachine.TestCase
