@@ -14,7 +14,7 @@ from audit import Report, Thresholds
 from service.auditing import audit_model
 from service.engine import DeadlineError, QueueFullError, cpu_budget
 from service.errors import TooLargeError, UnavailableError, UnprocessableError
-from service.observability.timings import Timings
+from service.observability.call import Call
 from service.protocol import Body, Classification, classification, prepare, read_parts
 from service.protocol.media import NPY
 from service.repository import Repository
@@ -68,9 +68,9 @@ class DataPlane:
                     )
 
     async def classify(
-        self, model: ServedModel, body: Body, top_k: int, timings: Timings, deadline: float
+        self, model: ServedModel, body: Body, top_k: int, call: Call
     ) -> Classification:
-        """Classify the images of a body, in their order, before a point of `time.monotonic`.
+        """Classify the images of a body, in their order, before the call's deadline.
 
         Raises
         ------
@@ -79,11 +79,11 @@ class DataPlane:
         EngineError
             If too many requests wait, the deadline passes or the graph fails.
         """
+        model.asked_to_infer(call)
         model.session.check_room(1)
-        with timings.stage("decode"):
-            images = await self._images(model, body, self._settings.max_batch, deadline)
-        with timings.stage("inference"):
-            result = await model.infer(images, deadline)
+        with call.timings.stage("decode"):
+            images = await self._images(model, body, self._settings.max_batch, call.deadline)
+        result = await model.infer(images, call)
         return classification(model.identity, model.card.classes, result, top_k)
 
     async def audit(
@@ -92,7 +92,7 @@ class DataPlane:
         body: Body,
         group: str | None,
         thresholds: Thresholds,
-        timings: Timings,
+        call: Call,
     ) -> Report:
         """Audit a model over the images of a body, or over its bundled set if the body is empty.
 
@@ -101,12 +101,14 @@ class DataPlane:
         ServiceError
             If the body does not hold images that are accepted, or the group cannot be tried.
         """
+        model.asked(call)
         images = None
         if body.content:
-            with timings.stage("decode"):
+            with call.timings.stage("decode"):
                 images = await self._images(model, body, self._settings.max_audit_images)
+            call.rows = len(images)
         audit = partial(audit_model, model, images=images, group=group, thresholds=thresholds)
-        with timings.stage("audit"):
+        with call.timings.stage("audit"):
             try:
                 # A client that hangs up ends the wait, not the thread, which keeps its turn.
                 return await asyncio.shield(to_thread.run_sync(audit, limiter=self._auditors))

@@ -18,6 +18,7 @@ import structlog
 from service.discovery import Fingerprint, discover, fingerprint, version_folders
 from service.engine import cpu_budget, select
 from service.errors import NotFoundError, UnavailableError, UnprocessableError
+from service.observability.statistics import Loads
 from service.settings import ConfigurationError, Settings
 from service.version import MODEL_FILE, ModelRejectedError, ServedModel, load_version
 
@@ -67,6 +68,8 @@ class Repository:
         By name, then by version, both ascending.
     default
         Name of the model behind calls that name none.
+    loads
+        How often versions were loaded, by name and version.
     """
 
     def __init__(self, root: Path, default: str, load: Callable[[Path], ServedModel]) -> None:
@@ -78,6 +81,7 @@ class Repository:
         self._seen: dict[Path, Fingerprint] = {}
         self._replaced: dict[Path, str] = {}
         self._open: set[ServedModel] = set()
+        self.loads: dict[tuple[str, int], Loads] = {}
         self._changing = asyncio.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="repository")
 
@@ -275,11 +279,14 @@ class Repository:
 
     def _try(self, folder: Path) -> ServedModel | Unserved:
         name, version = folder.parent.name, int(folder.name)
+        loads = self.loads.setdefault((name, version), Loads())
         try:
             model = self._load(folder)
         except ModelRejectedError as error:
+            loads.refused += 1
             log.error("model refused", model=name, version=version, reason=str(error))
             return Unserved(name, version, str(error))
+        loads.served += 1
         self._open.add(model)
         session = model.session
         log.info(

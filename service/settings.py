@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
 
+    log_requests: float = Field(default=1.0, ge=0, le=1)
+    """Part of the answered requests that get a log line; a refused request always gets one."""
+
+    api_keys: Path | None = None
+    """File of API keys; without it, no call needs one."""
+
     @field_validator("queue_rows")
     @classmethod
     def _hold_one_request(cls, rows: int, info: ValidationInfo) -> int:

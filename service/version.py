@@ -1,6 +1,7 @@
 """One version of a model: its directory checked against its card, and its session opened."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,9 +19,12 @@ from service.engine import (
     Selection,
     Session,
     Signature,
+    Spent,
 )
 from service.engine.waiting import Images
+from service.observability.call import Call
 from service.observability.statistics import Statistics
+from service.observability.timings import Stage
 from service.protocol import ServedIdentity
 from service.verification import Mode, Verification, verify
 
@@ -52,6 +56,7 @@ class ServedModel:
     card: Card
     session: Session
     verification: Verification
+    load_seconds: float
     statistics: Statistics = field(default_factory=Statistics)
     _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
     _users: _Users = field(default_factory=_Users)
@@ -74,16 +79,36 @@ class ServedModel:
         self._users.when_none = end
         self._end_if_unused()
 
-    async def infer(self, images: Images, deadline: float | None = None) -> Inference:
-        """Classify images [N, C, H, W] before a point of `time.monotonic`, and count it."""
-        began = self.statistics.began()
-        answered = None
+    def asked(self, call: Call) -> None:
+        """Note that a call asks this version."""
+        call.model, call.version = self.card.name, self.card.version
+
+    def asked_to_infer(self, call: Call) -> None:
+        """Note that a call asks this version for an inference, to be counted with it."""
+        self.asked(call)
+        call.statistics = self.statistics
+
+    async def infer(self, images: Images, call: Call) -> Inference:
+        """Classify the images [N, C, H, W] of a call before its deadline.
+
+        Raises
+        ------
+        EngineError
+            As `Session.infer`.
+        """
+        call.rows = len(images)
+        self.statistics.handed_over()
+        spent, began = Spent(), time.perf_counter()
         try:
-            result = await self.session.infer(images, deadline)
-            answered = len(images)
+            return await self.session.infer(images, call.deadline, spent)
         finally:
-            self.statistics.ended(began, answered)
-        return result
+            stages = call.timings.stages
+            if spent.compute_seconds:
+                computed = began + spent.queue_seconds
+                stages.append(Stage("queue", began, spent.queue_seconds))
+                stages.append(Stage("inference", computed, spent.compute_seconds))
+            else:
+                stages.append(Stage("queue", began, time.perf_counter() - began))
 
     @cached_property
     def identity(self) -> ServedIdentity:
@@ -148,6 +173,7 @@ def load_version(
         If a file is missing, unreadable or not the one on the card, the graph does not open, or,
         where ``mode`` is `enforce`, the card claims what is not so.
     """
+    began = time.perf_counter()
     card = _read_card(folder)
     named = (card.name, str(card.version))
     if named != (folder.parent.name, folder.name):
@@ -166,7 +192,9 @@ def load_version(
     if mode == "enforce" and found.differences:
         session.close()
         raise ModelRejectedError(" ".join(found.differences))
-    return ServedModel(folder, card, session, found)
+    model = ServedModel(folder, card, session, found, time.perf_counter() - began)
+    session.observe(model.statistics)
+    return model
 
 
 def _signature(card: Card) -> Signature:

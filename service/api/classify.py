@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.addresses import NAMED, Plane, Resolve, default_model
 from service.api.bodies import errors_documented, images_documented, read_body
+from service.observability.call import Call
 from service.protocol import Classification
 from service.version import ServedModel
 
@@ -50,9 +51,9 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, Classificat
         Equal requests get equal bodies: what varies, the request's id and its timings, is in the
         headers `X-Request-ID` and `Server-Timing`.
         """
-        timings = request.state.timings
-        with timings.stage("receive"):
+        call = Call.of(request.scope)
+        with call.timings.stage("receive"):
             body = await read_body(request)
-        return await plane.classify(model, body, query.top_k, timings, request.state.deadline)
+        return await plane.classify(model, body, query.top_k, call)
 
     return classify

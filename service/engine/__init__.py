@@ -8,7 +8,7 @@ from service.engine.errors import (
     QueueFullError,
 )
 from service.engine.graph import GraphError, Signature
-from service.engine.observer import Batch, Drop, Observer
+from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.providers import (
     Device,
     DeviceUnavailableError,
@@ -40,6 +40,7 @@ __all__ = [
     "Selection",
     "Session",
     "Signature",
+    "Spent",
     "cpu_budget",
     "select",
 ]

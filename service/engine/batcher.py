@@ -16,7 +16,7 @@ from concurrent.futures import Future
 import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
-from service.engine.observer import Batch, Drop, Observer
+from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.waiting import (
     Compute,
@@ -87,6 +87,11 @@ class Batcher:
         """Rows of requests that wait; those in the batch that runs no longer do."""
         return self._requests.rows
 
+    @property
+    def pending(self) -> int:
+        """Requests that wait."""
+        return len(self._requests)
+
     def start(self) -> None:
         """Start the thread."""
         # A daemon, so that a command that ends without draining ends.
@@ -119,13 +124,17 @@ class Batcher:
             pause = max(1, math.ceil(waiting * self._seconds_per_row))
             raise QueueFullError(waiting, self.limits.waiting, pause)
 
-    async def infer(self, images: Images, deadline: float | None = None) -> Inference:
+    async def infer(
+        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+    ) -> Inference:
         """Classify images [N, C, H, W], N at least 1; a cancelled call takes its images back.
 
         Parameters
         ----------
         deadline
             When the answer is too late, by the batcher's clock.
+        spent
+            Where to note where the time went.
 
         Raises
         ------
@@ -134,7 +143,7 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         now = self._clock()
-        request = Request(images, loop.create_future(), now, deadline)
+        request = Request(images, loop.create_future(), now, deadline, spent or Spent())
         timer = None
         with self._changed:
             self.check_room(request.left)
@@ -219,6 +228,8 @@ class Batcher:
         began = self._clock()
         outcomes = self._attempt(batch)
         seconds = self._clock() - began
+        for request, _ in batch:
+            request.spent.ran(began - request.since, seconds)
         self._hand_out(outcomes)
         self._in_hand = ()
         rows = sum(len(images) for _, images in batch)

@@ -30,6 +30,28 @@ class Batch:
     compute_seconds: float
 
 
+@dataclass(slots=True)
+class Spent:
+    """Where the time of one request went; the engine fills it in before the answer is there.
+
+    Attributes
+    ----------
+    queue_seconds
+        Until its first image was computed.
+    compute_seconds
+        How long the batches that it was in ran; 0 if it was in none.
+    """
+
+    queue_seconds: float = 0.0
+    compute_seconds: float = 0.0
+
+    def ran(self, waited: float, seconds: float) -> None:
+        """Note a batch."""
+        if not self.compute_seconds:
+            self.queue_seconds = waited
+        self.compute_seconds += seconds
+
+
 class Observer(Protocol):
     """Watches one engine.
 

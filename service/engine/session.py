@@ -4,7 +4,7 @@ import numpy as np
 
 from service.engine.batcher import Batcher
 from service.engine.graph import Graph, Signature
-from service.engine.observer import Observer
+from service.engine.observer import Observer, Spent
 from service.engine.providers import Placement, Selection
 from service.engine.waiting import DEFAULT_LIMITS, Floats, Images, Inference, Limits
 
@@ -112,6 +112,11 @@ class Session(AuditedGraph):
         """How many images of requests wait."""
         return self._batcher.waiting
 
+    @property
+    def pending(self) -> int:
+        """How many requests wait."""
+        return self._batcher.pending
+
     def observe(self, observer: Observer) -> None:
         """Tell an observer of every batch and every drop from now on."""
         self._batcher.observers.append(observer)
@@ -120,13 +125,17 @@ class Session(AuditedGraph):
         """Raise the EngineError that so many images would be refused with if they came now."""
         self._batcher.check_room(rows)
 
-    async def infer(self, images: Images, deadline: float | None = None) -> Inference:
+    async def infer(
+        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+    ) -> Inference:
         """Classify images [N, C, H, W] in a batch with those of other requests.
 
         Parameters
         ----------
         deadline
             A point of `time.monotonic` after which no one waits for the answer.
+        spent
+            Where to note where the time went.
 
         Raises
         ------
@@ -136,7 +145,7 @@ class Session(AuditedGraph):
             If the request is refused, late, or its images make the graph fail.
         """
         self._check(images)
-        return await self._batcher.infer(images, deadline)
+        return await self._batcher.infer(images, deadline, spent)
 
     def sibling(self, data: bytes) -> AuditedGraph:
         """Open another graph of the same signature beside this one, on this session's thread.

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from service.engine.observer import Spent
+
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
@@ -57,6 +59,8 @@ class Request:
     ----------
     since, deadline
         When it came in, and when it is too late, in seconds of the batcher's clock.
+    spent
+        Where its time goes.
     left
         How many of its rows still wait.
     parts
@@ -67,6 +71,7 @@ class Request:
     future: asyncio.Future[Inference]
     since: float
     deadline: float | None
+    spent: Spent = field(default_factory=Spent)
     left: int = field(init=False)
     parts: list[Inference] = field(default_factory=list)
 
