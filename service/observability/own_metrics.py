@@ -13,7 +13,7 @@ from prometheus_client.core import (
 )
 
 from service.observability.histogram import Histogram
-from service.observability.statistics import Reason, Statistics
+from service.observability.statistics import REASONS, Reason, Statistics
 from service.repository import Repository, Unserved
 from service.version import ServedModel
 
@@ -119,10 +119,12 @@ def rejections(models: Sequence[ServedModel], others: Counter[Reason]) -> Metric
         labels=(*MODEL, "reason"),
     )
     for model in models:
-        for reason, refused in list(model.statistics.refusals.items()):
-            family.add_metric((*labels_of(model), reason), refused.count)
-    for reason, count in list(others.items()):
-        family.add_metric(("", "", reason), count)
+        refusals = model.statistics.refusals
+        for reason in REASONS:
+            count = refusals[reason].count if reason in refusals else 0
+            family.add_metric((*labels_of(model), reason), count)
+    for reason in REASONS:
+        family.add_metric(("", "", reason), others[reason])
     return family
 
 

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from service.engine import Batch, Drop
 from service.observability.histogram import Histogram
@@ -23,6 +23,8 @@ Reason = Literal[
     "unavailable",
 ]
 """Why a request is refused; docs/operations.md says what each means."""
+
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 SECONDS: Final = (
     *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
