@@ -303,6 +303,6 @@ async def test_a_request_id_is_kept_if_it_is_safe(
 async def test_answers_say_where_the_time_went(client: httpx.AsyncClient, images: Any) -> None:
     response = await post(client, npy(images[0]), "application/x-npy")
     stages = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["Server-Timing"]))
-    assert list(stages) == ["receive", "decode", "inference", "total"]
+    assert list(stages) == ["receive", "decode", "queue", "inference", "total"]
     durations = {name: float(value) for name, value in stages.items()}
     assert sum(durations.values()) <= 2 * durations["total"] + 0.05

@@ -237,7 +237,7 @@ def test_the_file_is_looked_at_once_a_second_and_no_more(
 @pytest.mark.parametrize(
     "line",
     [
-        "name infer",
+        "name key-of-16-letters",
         "name infer key-of-16-letters more",
         "name root key-of-16-letters",
         "name infer, key-of-16-letters",
