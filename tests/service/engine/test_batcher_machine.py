@@ -96,7 +96,7 @@ class BatcherMachine(RuleBasedStateMachine):
         self.sent: list[Sent] = []
         self.refused = 0
         self.draining = False
-        self.crashing = False
+        self.crashing = self.down = False
         self.failing_probes = 0
         self.violations: list[Exception] = []
         self.failed: set[int] = set()
@@ -141,6 +141,7 @@ class BatcherMachine(RuleBasedStateMachine):
                 self.crashing = False
                 for member in members:
                     member.crashed = True
+                self.down = True
                 raise CrashError
         if any(member.poisoned for member in members):
             raise PoisonedError
@@ -160,21 +161,23 @@ class BatcherMachine(RuleBasedStateMachine):
             assert mine == due or len(member.numbers) > LARGEST
 
     def probe(self) -> None:
-        if self.failing_probes:
-            self.failing_probes -= 1
-            raise ValueError("the device is lost")
-        if not self.batcher.ready and not self.draining:
+        if self.down and not self.draining:
             try:
+                assert not self.batcher.ready
                 self.assert_refused(1, EngineDownError)
             except Exception as violation:
                 self.violations.append(violation)
+        if self.failing_probes:
+            self.failing_probes -= 1
+            self.down = True
+            raise ValueError("the device is lost")
 
     # What happens to it.
 
     @rule(
-        rows=st.integers(1, 2 * LARGEST + 1),
+        rows=st.sampled_from([1, 1, 2, 3, LARGEST, LARGEST + 1, 2 * LARGEST + 1]),
         patience=st.none() | st.integers(1, 3),
-        poisoned=st.integers(0, 5).map(lambda n: n == 0),
+        poisoned=st.integers(0, 3).map(lambda n: n == 0),
     )
     def submit(self, rows: int, patience: int | None, poisoned: bool) -> None:
         self.spin()
@@ -238,7 +241,9 @@ class BatcherMachine(RuleBasedStateMachine):
             self.give_up(0)
         self.batcher.turn()
         if again and self.batcher.waiting:
+            self.down = False
             self.batcher.turn()
+        self.down = False
         self.crashing, self.failing_probes, self.meanwhile = False, 0, []
         if self.violations:
             raise self.violations[0]
