@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.service.test_server import GREY, NPY, Server, assert_serves, npy, serving
+from tests.service.processes import GREY, NPY, Server, assert_serves, npy, serving
 
 SLOW = {"receive_seconds": 0.3}
 
@@ -198,8 +198,7 @@ def test_what_is_not_done_within_the_grace_is_told_so(repository: Path) -> None:
     many = npy(np.random.default_rng(1).integers(0, 256, (4096, 1, 8, 8), dtype=np.uint8))
     options = {"default_model": "turning", "shutdown_seconds": 0}
     with serving(repository, **options) as server, connect(server) as client:
-        for connection in (client,):
-            connection.sendall(post(many, "/models/turning/audit"))
+        client.sendall(post(many, "/models/turning/audit"))
         time.sleep(0.1)
         server.process.send_signal(signal.SIGTERM)
         answer = read_all(client)

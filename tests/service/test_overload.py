@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from starlette.requests import ClientDisconnect
 
+from service.clients import LOOK_AFTER, HangUpMiddleware
 from service.engine import Inference
 
 pytestmark = pytest.mark.anyio
@@ -136,3 +138,37 @@ async def test_an_engine_that_crashed_is_not_ready_and_says_so(
         session._batcher._probe = lambda: None
         await until(lambda: session.ready)
         assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize("answering", [False, True])
+async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
+    answering: bool,
+) -> None:
+    ended = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if answering:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            await asyncio.sleep(5 * LOOK_AFTER)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        ended.append("done")
+
+    messages = [{"type": "http.request", "more_body": False}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    call = HangUpMiddleware(app)({"type": "http"}, receive, send)
+    if answering:
+        await call
+    else:
+        with pytest.raises(ClientDisconnect):
+            await call
+    assert ended == ["done" if answering else "cancelled"]

@@ -12,6 +12,7 @@ import pytest
 
 from service.engine import (
     Batch,
+    ComputeError,
     DeadlineError,
     Drop,
     EngineDownError,
@@ -218,6 +219,24 @@ async def test_a_graph_that_fails_on_everything_makes_it_unready(make: Make) -> 
     with pytest.raises(Exception, match="the log says why"):
         await batcher.infer(numbered(0))
     await until(lambda: not batcher.ready)
+
+
+async def test_no_further_rows_of_a_request_that_failed_are_computed() -> None:
+    seen: list[int] = []
+
+    def broken(parts: Sequence[Images]) -> Inference:
+        seen.extend(numbers_of(parts))
+        raise ValueError
+
+    batcher = Batcher(broken, lambda: None, Limits(largest=2))
+    call = asyncio.create_task(batcher.infer(numbered(0, 1, 2, 3, 4)))
+    await asyncio.sleep(0)
+    batcher.turn()
+    batcher.turn()  # before the event loop has heard of the first
+    assert seen == [0, 1]
+    assert batcher.waiting == 0
+    with pytest.raises(ComputeError):
+        await call
 
 
 async def test_a_drain_with_a_broken_engine_refuses_what_waits_and_ends() -> None:
