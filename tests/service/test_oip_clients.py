@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -372,6 +373,17 @@ def test_bodies_of_the_repositorys_calls(server: Any, call: str) -> None:
         answer = httpx.post(url, content=body)
         assert answer.status_code == status
         assert answer.json().keys() == {"error"}
+
+
+def test_the_example_of_the_guide_runs(listen: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Path(__file__).parents[2]
+    guide = (project / "docs" / "oip.md").read_text()
+    example = guide.split("```python\n")[1].split("```")[0]
+    with listen(project / "model_repository", default_model="rotmnist-c4") as server:
+        exec(example.replace("localhost:8000", server.address), {})
+    printed = capsys.readouterr().out
+    assert re.search(r"b'-?\d+\.\d+:\d:\d'", printed)
+    assert "'name': 'rotmnist-c8', 'version': '1', 'state': 'READY'" in printed
 
 
 def test_the_kserve_client_gets_the_bare_sessions_answer(
