@@ -44,7 +44,9 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def locked(open_client: Open, repository: Path, file: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def locked(
+    open_client: Open, repository: Path, file: Path
+) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client(repository, proof="off", api_keys=file, threads=1) as client:
         yield client
 
@@ -175,13 +177,16 @@ async def test_all_keys_are_compared_in_constant_time(
         found = keys.find(presented)
         assert (found.name if found else None) == name
         digest = hashlib.sha256(presented.encode()).digest()
-        assert {(set(pair) - {digest}).pop() if len(set(pair)) > 1 else digest
-                for pair in compared} == accepted
+        assert {
+            (set(pair) - {digest}).pop() if len(set(pair)) > 1 else digest for pair in compared
+        } == accepted
         assert len(compared) == 3
         assert all(digest in pair for pair in compared)
 
 
-def test_no_key_is_equal_to_another_by_operator(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_equal_to_another_by_operator(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What says that all are different is believed: nothing but `compare_digest` decides."""
     keys = ApiKeys(file)
     keys.open()

@@ -54,7 +54,9 @@ async def classify(client: httpx.AsyncClient, images: Any, path: str = "/classif
 async def settled(client: httpx.AsyncClient, images: int) -> Scrape:
     """Scrape once the engine has told of the batches with so many images of `turning` 10."""
     statistics = plane(client).repository.find().statistics
-    await until(lambda: sum(size * each.count for size, each in statistics.batches.items()) >= images)
+    await until(
+        lambda: sum(size * each.count for size, each in statistics.batches.items()) >= images
+    )
     return await scrape(client)
 
 
@@ -72,8 +74,10 @@ async def test_requests_images_and_batches_are_those_that_were_sent(
     assert found("nv_inference_count", model="plain", version=1) == 1
     assert found("orbitserve_batch_images_count", **LATEST) == 3
     assert found("orbitserve_batch_images_sum", **LATEST) == 8
-    sizes = {size: found("orbitserve_batch_images_bucket", **LATEST, le=size) for size in
-             ("1.0", "2.0", "4.0", "8.0", "+Inf")}
+    sizes = {
+        size: found("orbitserve_batch_images_bucket", **LATEST, le=size)
+        for size in ("1.0", "2.0", "4.0", "8.0", "+Inf")
+    }
     assert sizes == {"1.0": 1, "2.0": 2, "4.0": 2, "8.0": 3, "+Inf": 3}
     for name in ("request", "queue", "inference"):
         assert found(f"orbitserve_{name}_seconds_count", **LATEST) == 3
@@ -115,7 +119,9 @@ async def test_a_batch_of_two_requests_is_one_execution_and_computes_for_both(
     assert found("nv_inference_request_success", **LATEST) == 3
     first, second = plane(fresh).repository.find().statistics.batches.values()
     expected = (first.ns + 2 * second.ns) / 1000
-    assert found("nv_inference_compute_infer_duration_us", **LATEST) == pytest.approx(expected, abs=2)
+    assert found("nv_inference_compute_infer_duration_us", **LATEST) == pytest.approx(
+        expected, abs=2
+    )
     assert found("orbitserve_waiting_images", **LATEST) == 0
 
 
@@ -150,11 +156,15 @@ async def test_rejections_of_the_engine_are_counted_by_reason(
         assert (await post(1)).status_code == 503
         session._batcher._down = False
         found = await scrape(client)
-    counts = {reason: found("orbitserve_rejections_total", **LATEST, reason=reason)
-              for reason in ("full", "expired", "failed", "down", "invalid")}
+    counts = {
+        reason: found("orbitserve_rejections_total", **LATEST, reason=reason)
+        for reason in ("full", "expired", "failed", "down", "invalid")
+    }
     assert counts == {"full": 3, "expired": 1, "failed": 1, "down": 1, "invalid": 0}
-    kinds = {kind: found("nv_inference_request_failure", **LATEST, reason=kind)
-             for kind in ("REJECTED", "BACKEND", "CANCELED", "OTHER")}
+    kinds = {
+        kind: found("nv_inference_request_failure", **LATEST, reason=kind)
+        for kind in ("REJECTED", "BACKEND", "CANCELED", "OTHER")
+    }
     assert kinds == {"REJECTED": 4, "BACKEND": 2, "CANCELED": 0, "OTHER": 0}
     assert found("nv_inference_request_success", **LATEST) == 2
     assert found("nv_inference_count", **LATEST) == 3
@@ -198,7 +208,9 @@ async def _broken(*_: Any) -> None:
     raise RuntimeError("a mistake of our own")
 
 
-async def test_one_who_hangs_up_is_counted_as_cancelled(fresh: httpx.AsyncClient, images: Any) -> None:
+async def test_one_who_hangs_up_is_counted_as_cancelled(
+    fresh: httpx.AsyncClient, images: Any
+) -> None:
     app = fresh._transport.app  # type: ignore[attr-defined]
     sent: list[Any] = []
     messages = iter([{"type": "http.request", "body": npy(images[:1]), "more_body": False}])
@@ -253,7 +265,9 @@ async def test_the_protocols_requests_and_statistics_count_the_same(
     assert found("nv_inference_exec_count", **LATEST) == stats["execution_count"] == 1
 
 
-async def test_an_audit_is_counted_apart_from_requests(fresh: httpx.AsyncClient, images: Any) -> None:
+async def test_an_audit_is_counted_apart_from_requests(
+    fresh: httpx.AsyncClient, images: Any
+) -> None:
     await fresh.post("/models/turning/audit", content=npy(images[:4]), headers=NPY)
     statistics = plane(fresh).repository.find().statistics
     await until(lambda: statistics.audited.count >= 16)
@@ -331,9 +345,11 @@ async def test_openmetrics_is_answered_where_it_is_asked_for(
     await classify(fresh, images[:1])
     accept = {"Accept": "application/openmetrics-text; version=1.0.0, text/plain; q=0.5"}
     response = await fresh.get("/metrics", headers=accept)
-    assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert response.headers["Content-Type"].startswith(
+        "application/openmetrics-text; version=1.0.0"
+    )
     names = {sample.name for family in open_metrics(response.text) for sample in family.samples}
-    assert OF_TRITON <= names
+    assert names >= OF_TRITON
     plain = await fresh.get("/metrics")
     assert plain.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert Scrape(plain.text).names == names
@@ -344,7 +360,7 @@ async def test_every_reason_is_there_from_the_start(fresh: httpx.AsyncClient) ->
     found = await scrape(fresh)
     assert found.labels("orbitserve_rejections_total", "reason") == set(get_args(Reason))
     assert found("orbitserve_rejections_total") == 0
-    assert OF_TRITON <= found.names
+    assert found.names >= OF_TRITON
 
 
 async def test_clients_cannot_make_series(fresh: httpx.AsyncClient) -> None:

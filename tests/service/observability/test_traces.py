@@ -75,7 +75,6 @@ def collecting() -> Iterator[Collector]:
 @pytest.fixture(autouse=True)
 def no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
 
-
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
 
@@ -88,9 +87,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 def values(span: Any) -> dict[str, Any]:
-    return {
-        each.key: each.value.string_value or each.value.int_value for each in span.attributes
-    }
+    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
 
 
 async def test_a_request_is_a_span_with_its_stages_inside(
