@@ -1,8 +1,8 @@
-"""Keys decide who may call what, tell nobody anything about themselves, and change while it runs."""
+# ruff: noqa: ASYNC240 - files of a few bytes
+"""Keys decide who may call what, tell nothing about themselves, and change while it runs."""
 
 import hashlib
 import hmac
-import os
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -210,7 +210,7 @@ async def test_keys_are_read_again_when_the_file_changes(
     # A secret that is mounted changes by a renamed link.
     replacement = file.with_name("new")
     replacement.write_text("other infer another-secret-key\n")
-    os.replace(replacement, file)
+    replacement.replace(file)
     assert [await status(key) for key in (INFER, "another-secret-key")] == [401, 200]
     for broken in ("other infer short", "", "\xff"):
         file.write_text(broken, "latin-1")

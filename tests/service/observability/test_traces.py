@@ -179,8 +179,12 @@ def test_a_service_that_cannot_trace_though_asked_to_says_so(
     asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}
     with pytest.raises(ConfigurationError, match=r"pip install 'orbitserve\[otel\]'"):
         Traces().open(asked)
-    for not_asked in ({}, asked | {"OTEL_SDK_DISABLED": "true"},
-                      asked | {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SERVICE_NAME": "sorter"}):  # fmt: skip
+    for not_asked in (
+        {},
+        asked | {"OTEL_SDK_DISABLED": "true"},
+        asked | {"OTEL_TRACES_EXPORTER": "none"},
+        {"OTEL_SERVICE_NAME": "sorter"},
+    ):
         Traces().open(not_asked)
 
 
