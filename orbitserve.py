@@ -133,8 +133,9 @@ def export(
     asked = read_precisions(precision)
     models = repository or Path("model_repository")
     if "fp32" in asked:
+        run = Run.open(runs / name)
         with shown_progress() as progress:
-            typer.echo(package(Run.open(runs / name), models, name, progress))
+            typer.echo(package(run, models, name, progress))
     others = [other for other in asked if other != "fp32"]
     if not others:
         return
@@ -147,8 +148,9 @@ def export(
         plan = named_plan(name, folder)
     else:
         raise ValueError(f"{name} was trained on a folder of images; --images names it.")
+    source = Source.open(version, plan.data)
     with shown_progress() as progress:
-        for path in derive(Source.open(version, plan.data), others, models, progress):
+        for path in derive(source, others, models, progress):
             typer.echo(path)
 
 
