@@ -1,23 +1,30 @@
 """The application: routes, what surrounds them, and what lives as long as it does."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from service.access import ApiKeyMiddleware, ApiKeys
 from service.api.audits import audit_routes
 from service.api.classify import classify_routes
+from service.api.documentation import Application
 from service.api.health import health_routes
+from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
+from service.clients import BodyLimitMiddleware, HangUpMiddleware
 from service.data_plane import DataPlane
 from service.errors import answer_error
-from service.middleware import BodyLimitMiddleware, ErrorMiddleware, RequestContextMiddleware
+from service.middleware import ErrorMiddleware, RequestContextMiddleware
+from service.observability.metrics import Metrics
+from service.observability.traces import Traces
 from service.repository import open_repository
 from service.settings import Settings
 
@@ -36,17 +43,22 @@ def create_app(settings: Settings) -> FastAPI:
     each, if the service cannot start as it is configured.
     """
 
+    keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        repository = open_repository(settings)
-        app.state.data_plane = DataPlane(repository, settings)
-        try:
-            async with repository.watched(settings.poll_seconds):
-                yield
-        finally:
-            repository.close()
+        keys.open()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(to_thread.run_sync, traces.close)
+            traces.open()
+            repository = metrics.repository = open_repository(settings)
+            stack.callback(repository.close)
+            app.state.data_plane = DataPlane(repository, settings)
+            await stack.enter_async_context(repository.watched(settings.poll_seconds))
+            yield
 
-    app = FastAPI(
+    app = Application(
+        keys=keys,
         routes=infer_routes(settings.max_batch, settings.max_body_bytes),
         title="orbitserve",
         version=version("orbitserve"),
@@ -54,9 +66,21 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         middleware=[
-            Middleware(RequestContextMiddleware),
+            Middleware(
+                RequestContextMiddleware,
+                request_seconds=settings.request_seconds,
+                metrics=metrics,
+                traces=traces,
+                log_share=settings.log_requests,
+            ),
             Middleware(ErrorMiddleware),
-            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+            Middleware(ApiKeyMiddleware, keys=keys),
+            Middleware(
+                BodyLimitMiddleware,
+                max_bytes=settings.max_body_bytes,
+                max_seconds=settings.receive_seconds,
+            ),
+            Middleware(HangUpMiddleware),
         ],
         # The framework answers these two itself, in other shapes, unless it is told not to.
         exception_handlers={
@@ -64,7 +88,10 @@ def create_app(settings: Settings) -> FastAPI:
             RequestValidationError: answer_error,
         },
     )
-    for routes in (classify_routes, audit_routes, proof_routes, model_routes, health_routes):
+    app.state.metrics = metrics
+    for routes in (classify_routes, audit_routes, proof_routes, model_routes):
         app.include_router(routes())
+    app.include_router(health_routes())
+    app.include_router(metrics_routes())
     app.include_router(oip_routes(settings.max_batch))
     return app

@@ -1,6 +1,10 @@
 """What the service does with a request, whatever protocol it came in by."""
 
+import asyncio
+import math
+import time
 from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,43 +12,79 @@ from anyio import CapacityLimiter, to_thread
 
 from audit import Report, Thresholds
 from service.auditing import audit_model
-from service.engine import cpu_budget
-from service.errors import UnavailableError, UnprocessableError
+from service.engine import DeadlineError, QueueFullError, cpu_budget
+from service.errors import TooLargeError, UnavailableError, UnprocessableError
 from service.folder import ModelRejectedError
-from service.observability.timings import Timings
+from service.observability.call import Call
 from service.protocol import Body, Classification, classification, prepare, read_parts
+from service.protocol.media import NPY
 from service.repository import Repository
 from service.settings import Settings
 from service.version import ServedModel
 
+Images = npt.NDArray[np.uint8]
+
+SMALL_FILE: Final = 2**13
+"""Bytes of an image file that may be decoded on the event loop."""
+
+SMALL_ARRAY: Final = 2**16
+"""Bytes of an array that may be read there."""
+
+SMALL_IMAGE: Final = 2**14
+"""Pixels of an image, of either kind."""
+
 
 class DataPlane:
-    """Classifies and audits with the models of a repository, never on the event loop.
+    """Classifies and audits with the models of a repository.
 
-    Images are decoded on as many threads as there are CPUs. Audits run one at a time, and ask the
-    model's session batch by batch, so that classifications are answered in between.
+    Small images are decoded on the event loop, since that takes less time than going to a thread
+    and back; others on as many threads as there are CPUs. Audits run one at a time, and ask the
+    model's session batch by batch, behind the classifications.
+
+    Attributes
+    ----------
+    ending
+        Set when the service has been asked to end: it is not ready, and serves all the same.
     """
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self.repository = repository
+        self.ending = False
         self._settings = settings
         self._decoders = CapacityLimiter(cpu_budget())
         self._auditors = CapacityLimiter(1)
+        self._undecoded = 0
+
+    def check_ready(self) -> None:
+        """Raise UnavailableError with the reason why no requests should be sent here, if any."""
+        if self.ending:
+            raise UnavailableError("The service is ending.")
+        self.repository.find()
+        for name in self.repository.models:
+            for version in self.repository.served(name):
+                if not self.repository.find(name, version).session.ready:
+                    raise UnavailableError(
+                        f"The engine of version {version} of the model '{name}' has crashed and "
+                        "does not work yet."
+                    )
 
     async def classify(
-        self, model: ServedModel, body: Body, top_k: int, timings: Timings
+        self, model: ServedModel, body: Body, top_k: int, call: Call
     ) -> Classification:
-        """Classify the images of a body, in their order.
+        """Classify the images of a body, in their order, before the call's deadline.
 
         Raises
         ------
         ServiceError
             If the body does not hold images that are accepted.
+        EngineError
+            If too many requests wait, the deadline passes or the graph fails.
         """
-        with timings.stage("decode"):
-            images = await self._images(model, body, self._settings.max_batch)
-        with timings.stage("inference"):
-            result = await model.infer(images)
+        model.asked_to_infer(call)
+        model.session.check_room(1)
+        with call.timings.stage("decode"):
+            images = await self._images(model, body, self._settings.max_batch, call.deadline)
+        result = await model.infer(images, call)
         return classification(model.identity, model.card.classes, result, top_k)
 
     async def audit(
@@ -53,7 +93,7 @@ class DataPlane:
         body: Body,
         group: str | None,
         thresholds: Thresholds,
-        timings: Timings,
+        call: Call,
     ) -> Report:
         """Audit a model over the images of a body, or over its bundled set if the body is empty.
 
@@ -62,26 +102,53 @@ class DataPlane:
         ServiceError
             If the body does not hold images that are accepted, or the group cannot be tried.
         """
+        model.asked(call)
         images = None
         if body.content:
-            with timings.stage("decode"):
+            with call.timings.stage("decode"):
                 images = await self._images(model, body, self._settings.max_audit_images)
+            call.rows = len(images)
         audit = partial(audit_model, model, images=images, group=group, thresholds=thresholds)
-        with timings.stage("audit"):
+        with call.timings.stage("audit"):
             try:
-                return await to_thread.run_sync(audit, limiter=self._auditors)
+                # A client that hangs up ends the wait, not the thread, which keeps its turn.
+                return await asyncio.shield(to_thread.run_sync(audit, limiter=self._auditors))
             except ModelRejectedError as error:
                 raise UnavailableError(str(error)) from error
             except ValueError as error:
                 raise UnprocessableError(str(error)) from error
 
     async def _images(
-        self, model: ServedModel, body: Body, max_images: int
-    ) -> npt.NDArray[np.uint8]:
+        self, model: ServedModel, body: Body, max_images: int, deadline: float = math.inf
+    ) -> Images:
+        images = self._small_images(model, body, max_images)
+        if images is not None:
+            return images
+        if self._undecoded >= self._settings.queue_rows:
+            raise QueueFullError(self._undecoded, self._settings.queue_rows, retry_after=1)
         spec, max_pixels = model.card.input, self._settings.max_pixels
 
-        def read() -> npt.NDArray[np.uint8]:
-            parts = read_parts(body)
-            return prepare(parts, spec, max_images=max_images, max_pixels=max_pixels)
+        def read() -> Images:
+            if time.monotonic() >= deadline:
+                raise DeadlineError
+            return prepare(read_parts(body), spec, max_images=max_images, max_pixels=max_pixels)
 
-        return await to_thread.run_sync(read, limiter=self._decoders)
+        self._undecoded += 1
+        try:
+            return await to_thread.run_sync(read, limiter=self._decoders)
+        finally:
+            self._undecoded -= 1
+
+    def _small_images(self, model: ServedModel, body: Body, max_images: int) -> Images | None:
+        """Read an array, or one image file, here and now; None if it is too large for that."""
+        is_array = body.media_type == NPY
+        if len(body.content) > (SMALL_ARRAY if is_array else SMALL_FILE):
+            return None
+        parts = read_parts(body)
+        if len(parts) > 1 and not is_array:
+            return None
+        max_pixels = min(SMALL_IMAGE, self._settings.max_pixels)
+        try:
+            return prepare(parts, model.card.input, max_images=max_images, max_pixels=max_pixels)
+        except TooLargeError:  # for here; whether it is for the service too is said elsewhere
+            return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -11,12 +12,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from imaging import ImageError
+from service.engine import (
+    ComputeError,
+    DeadlineError,
+    EngineDownError,
+    EngineError,
+    QueueFullError,
+)
+from service.observability.call import Call
+from service.observability.statistics import Reason
 
 
 class ServiceError(Exception):
     """A request that is refused: the status of the answer and one sentence for its sender."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
+    reason: Reason = "error"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -27,42 +39,79 @@ class MalformedError(ServiceError):
     """The request is empty, or its outer form cannot be read."""
 
     status = HTTPStatus.BAD_REQUEST
+    reason = "invalid"
+
+
+class UnauthenticatedError(ServiceError):
+    """The call needs an API key and came without one that is accepted."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    reason = "unauthenticated"
+
+    def __init__(self, sentence: str, error: str | None = None) -> None:
+        super().__init__(sentence)
+        self.headers = _challenge(error)
+
+
+class ForbiddenError(ServiceError):
+    """The API key does not allow the call."""
+
+    status = HTTPStatus.FORBIDDEN
+    reason = "forbidden"
+
+    def __init__(self, sentence: str, scope: str) -> None:
+        super().__init__(sentence)
+        self.headers = _challenge("insufficient_scope", scope)
 
 
 class NotFoundError(ServiceError):
     """The model or the version does not exist."""
 
     status = HTTPStatus.NOT_FOUND
+    reason = "not-found"
 
 
 class TooLargeError(ServiceError):
     """The body, an image or the batch exceeds its limit."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    reason = "too-large"
 
 
 class UnsupportedError(ServiceError):
     """The content type, or the format of the bytes, is none of those accepted."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    reason = "invalid"
 
 
 class UnprocessableError(ServiceError):
     """The form is known and the content is wrong."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+    reason = "invalid"
 
 
 class UnavailableError(ServiceError):
     """The model is known and not served at present."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason = "unavailable"
+
+
+class SlowClientError(ServiceError):
+    """The client takes too long to send its request; the connection is closed."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    reason = "slow"
+    headers = MappingProxyType({"Connection": "close"})
 
 
 class LateError(ServiceError):
     """The request's own time was up before it was answered."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
+    reason = "expired"
 
 
 class ErrorAnswer(BaseModel):
@@ -71,6 +120,13 @@ class ErrorAnswer(BaseModel):
     error: str
     """One sentence that says what was wrong and what is accepted."""
 
+
+_BY_ENGINE: dict[type[EngineError], tuple[HTTPStatus, Reason]] = {
+    QueueFullError: (HTTPStatus.SERVICE_UNAVAILABLE, "full"),
+    EngineDownError: (HTTPStatus.SERVICE_UNAVAILABLE, "down"),
+    DeadlineError: (HTTPStatus.GATEWAY_TIMEOUT, "expired"),
+    ComputeError: (HTTPStatus.INTERNAL_SERVER_ERROR, "failed"),
+}
 
 _BY_REASON: dict[str, type[ServiceError]] = {
     "empty": MalformedError,
@@ -96,17 +152,39 @@ def refuse_image(error: ImageError, where: str) -> ServiceError:
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
     """Turn anything that was raised while a request was handled into its answer."""
     headers: Mapping[str, str] | None = None
+    status: int
+    reason: Reason
     if isinstance(error, ServiceError):
-        status, sentence = int(error.status), error.sentence
+        status, reason, headers = error.status, error.reason, error.headers
+        sentence = error.sentence
+    elif isinstance(error, EngineError):
+        status, reason = _BY_ENGINE[type(error)]
+        sentence, headers = str(error), _retry(error)
     elif isinstance(error, RequestValidationError):
-        status, sentence = int(HTTPStatus.UNPROCESSABLE_ENTITY), _invalid(error.errors())
+        status, reason = HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"
+        sentence = _invalid(error.errors())
     elif isinstance(error, HTTPException):
         status, headers = error.status_code, error.headers
+        reason = "not-found" if status == HTTPStatus.NOT_FOUND else "invalid"
         sentence = _routing(request, error)
     else:
-        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+        status, reason = HTTPStatus.INTERNAL_SERVER_ERROR, "error"
         sentence = "The service failed on this request; its log says why, under the request's id."
-    return JSONResponse(ErrorAnswer(error=sentence).model_dump(), status, headers)
+    Call.of(request.scope).refusal = reason
+    return JSONResponse(ErrorAnswer(error=sentence).model_dump(), int(status), headers)
+
+
+def _challenge(error: str | None, scope: str | None = None) -> Mapping[str, str]:
+    """Write what RFC 6750 asks of answers that refuse a key."""
+    parts = ['realm="orbitserve"']
+    parts += [f'{name}="{value}"' for name, value in (("error", error), ("scope", scope)) if value]
+    return {"WWW-Authenticate": f"Bearer {', '.join(parts)}"}
+
+
+def _retry(error: EngineError) -> Mapping[str, str]:
+    if isinstance(error, QueueFullError):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": "1"} if isinstance(error, EngineDownError) else {}
 
 
 def _invalid(errors: Any) -> str:

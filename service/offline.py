@@ -28,9 +28,9 @@ def open_model(name: str, settings: Settings) -> ServedModel:
     """
     folder, verifier = find_version(name, settings), open_verifier(settings)
     try:
-        selection = select(settings.device)
+        selection = select(settings.device, settings.gpu)
         threads = settings.threads or cpu_budget()
-        return load_version(folder, selection, threads, settings.proof, verifier)
+        return load_version(folder, selection, threads, settings.limits, settings.proof, verifier)
     except (DeviceUnavailableError, ModelRejectedError) as error:
         raise ConfigurationError(str(error)) from error
 

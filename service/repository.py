@@ -19,6 +19,7 @@ from service.discovery import Fingerprint, discover, fingerprint, version_folder
 from service.engine import cpu_budget, select
 from service.errors import NotFoundError, UnavailableError, UnprocessableError
 from service.folder import MODEL_FILE, ModelRejectedError
+from service.observability.statistics import Loads
 from service.settings import ConfigurationError, Settings
 from service.signatures import open_verifier
 from service.version import ServedModel, load_version
@@ -69,6 +70,8 @@ class Repository:
         By name, then by version, both ascending.
     default
         Name of the model behind calls that name none.
+    loads
+        How often versions were loaded, by name and version.
     """
 
     def __init__(self, root: Path, default: str, load: Callable[[Path], ServedModel]) -> None:
@@ -80,6 +83,7 @@ class Repository:
         self._seen: dict[Path, Fingerprint] = {}
         self._replaced: dict[Path, str] = {}
         self._open: set[ServedModel] = set()
+        self.loads: dict[tuple[str, int], Loads] = {}
         self._changing = asyncio.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="repository")
 
@@ -277,11 +281,14 @@ class Repository:
 
     def _try(self, folder: Path) -> ServedModel | Unserved:
         name, version = folder.parent.name, int(folder.name)
+        loads = self.loads.setdefault((name, version), Loads())
         try:
             model = self._load(folder)
         except ModelRejectedError as error:
+            loads.refused += 1
             log.error("model refused", model=name, version=version, reason=str(error))
             return Unserved(name, version, str(error))
+        loads.served += 1
         self._open.add(model)
         session = model.session
         log.info(
@@ -327,13 +334,13 @@ def open_repository(settings: Settings) -> Repository:
             f"The default model '{default}' is not in the repository {root}; "
             f"the models are {', '.join(folders)}."
         )
-    selection = select(settings.device)
+    selection = select(settings.device, settings.gpu)
     if selection.note is not None:
         log.warning("device", note=selection.note)
     threads, verifier = settings.threads or cpu_budget(), open_verifier(settings)
 
     def load(folder: Path) -> ServedModel:
-        return load_version(folder, selection, threads, settings.proof, verifier)
+        return load_version(folder, selection, threads, settings.limits, settings.proof, verifier)
 
     repository = Repository(root, default, load)
     repository.load_all(folders)

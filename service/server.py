@@ -1,17 +1,25 @@
 """The process: it starts whole or refuses in one sentence, and ends when it is asked to."""
 
 import asyncio
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.connection import protocol
+from service.data_plane import DataPlane
 from service.engine import DeviceUnavailableError
 from service.observability.logs import configure_logs
 from service.settings import ConfigurationError, Settings
+
+log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> None:
@@ -30,6 +38,7 @@ def serve(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http=protocol(settings.receive_seconds),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -38,26 +47,58 @@ def serve(settings: Settings) -> None:
     )
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(app, config))
+            runner.run(_run(app, config, settings.shutdown_delay_seconds))
     except (ConfigurationError, DeviceUnavailableError) as refusal:
         sys.exit(f"orbitserve: {refusal}")
 
 
-async def _run(app: FastAPI, config: uvicorn.Config) -> None:
+async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
-        server = uvicorn.Server(config)
+        server = _Server(config)
+        _Ending(server, app.state.data_plane, delay)
         try:
             await server.serve()
-        except SystemExit:
-            # Raised where uvicorn cannot bind, and by `_exit` when uvicorn, done with its
-            # shutdown, raises the signal that caused it once more.
-            if not server.started:
-                raise ConfigurationError(
-                    f"The address {config.host}:{config.port} cannot be listened on; "
-                    "ORBITSERVE_HOST and ORBITSERVE_PORT name another."
-                ) from None
+        except SystemExit:  # raised where uvicorn cannot bind
+            raise ConfigurationError(
+                f"The address {config.host}:{config.port} cannot be listened on; "
+                "ORBITSERVE_HOST and ORBITSERVE_PORT name another."
+            ) from None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its handling of signals, which would stop listening at the first one."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Ending:
+    """What SIGTERM and SIGINT do to a service that serves.
+
+    The first makes it unready at once and, after a delay in which load balancers notice, lets it
+    finish what it has accepted. The second ends the process there and then.
+    """
+
+    def __init__(self, server: _Server, plane: DataPlane, delay: float) -> None:
+        self._server, self._plane, self._delay = server, plane, delay
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._asked, number)
+
+    def _asked(self, number: int) -> None:
+        if self._plane.ending:
+            # Not the signal's default action: the kernel ignores that for process 1.
+            os._exit(128 + number)
+        log.info("ending", signal=signal.Signals(number).name, delay=self._delay)
+        self._plane.ending = True
+        self._loop.call_later(self._delay, self._stop)
+
+    def _stop(self) -> None:
+        self._server.should_exit = True
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
+    """End while models are still being loaded: the event loop is not there to be asked."""
     raise SystemExit(0)

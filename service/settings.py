@@ -3,10 +3,20 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.engine import Device
+from service.engine import Device, GpuOptions, Limits
+from service.engine.providers import ConvSearch
 from service.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
@@ -49,6 +59,30 @@ class Settings(BaseSettings):
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
 
+    largest_batch: PositiveInt = 64
+    """Most images that a model computes at once; a larger request is several batches."""
+
+    gpu_device: NonNegativeInt = 0
+    """Number of the GPU."""
+
+    gpu_memory_bytes: PositiveInt | None = None
+    """How much of the GPU's memory one model may take; by default what it needs."""
+
+    gpu_conv_search: ConvSearch = "HEURISTIC"
+    """How cuDNN chooses its algorithms: `HEURISTIC`, `EXHAUSTIVE` or `DEFAULT`."""
+
+    gpu_tf32: bool = False
+    """Let CUDA round the factors of float32 products to ten bits."""
+
+    gpu_graphs: bool = False
+    """Capture a CUDA graph for each batch size."""
+
+    tensorrt_fp16: bool = False
+    """Let TensorRT compute in half precision."""
+
+    tensorrt_cache: Path | None = None
+    """Folder where TensorRT keeps the engines that it has built."""
+
     poll_seconds: NonNegativeFloat = 10
     """How often the repository is looked at for new versions; 0: when asked to load alone."""
 
@@ -64,14 +98,58 @@ class Settings(BaseSettings):
     max_audit_images: PositiveInt = 4096
     """Most images in one audit."""
 
+    queue_rows: int = Field(default=1024, validate_default=True)
+    """Most images that may wait for a model; at least as many as one classification may hold."""
+
+    request_seconds: PositiveFloat = 30.0
+    """How long a classification may take; a client shortens it by `Prefer: wait=<seconds>`."""
+
+    receive_seconds: PositiveFloat = 30.0
+    """How long a client may take to send a request."""
+
+    shutdown_delay_seconds: NonNegativeFloat = 0.0
+    """How long requests are still taken after SIGTERM, while `/readyz` refuses."""
+
     shutdown_seconds: NonNegativeInt = 20
-    """How long requests under way may still take after SIGTERM."""
+    """How long requests under way may take after that."""
 
     log_format: Literal["console", "json"] = "console"
     """Log lines for people, or one JSON object a line."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
+
+    log_requests: float = Field(default=1.0, ge=0, le=1)
+    """Part of the answered requests that get a log line; a refused request always gets one."""
+
+    api_keys: Path | None = None
+    """File of API keys; without it, no call needs one."""
+
+    @field_validator("queue_rows")
+    @classmethod
+    def _hold_one_request(cls, rows: int, info: ValidationInfo) -> int:
+        largest = info.data.get("max_batch", 1)
+        if rows < largest:
+            raise ValueError(f"it should hold one request, of up to {largest} images")
+        return rows
+
+    @property
+    def limits(self) -> Limits:
+        """How much a model computes at once, and how much may wait for it."""
+        return Limits(self.largest_batch, self.queue_rows)
+
+    @property
+    def gpu(self) -> GpuOptions:
+        """How a GPU is used."""
+        return GpuOptions(
+            device=self.gpu_device,
+            memory_bytes=self.gpu_memory_bytes,
+            conv_search=self.gpu_conv_search,
+            tf32=self.gpu_tf32,
+            graphs=self.gpu_graphs,
+            tensorrt_fp16=self.tensorrt_fp16,
+            tensorrt_cache=self.tensorrt_cache,
+        )
 
 
 def read_settings(**options: object) -> Settings:
@@ -88,7 +166,8 @@ def read_settings(**options: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).lower().removeprefix(_PREFIX.lower())
-        message = first["msg"][0].lower() + first["msg"][1:]
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
         raise ConfigurationError(
             f"The setting {_PREFIX}{name.upper()} is {first['input']!r}: {message}."
         ) from None

@@ -1,6 +1,7 @@
 """One version of a model: its directory checked against its card, and its session opened."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,8 +10,18 @@ from types import TracebackType
 from typing import Self
 
 from audit import AuditSet, Card
-from service.engine import GraphError, Inference, Selection, Session, Signature
-from service.engine.session import Images
+from service.engine import (
+    DEFAULT_LIMITS,
+    AuditedGraph,
+    GraphError,
+    Inference,
+    Limits,
+    Selection,
+    Session,
+    Signature,
+    Spent,
+)
+from service.engine.waiting import Images
 from service.folder import (
     CARD_FILE,
     MODEL_FILE,
@@ -20,7 +31,9 @@ from service.folder import (
     read_card,
     read_graph,
 )
+from service.observability.call import Call
 from service.observability.statistics import Statistics
+from service.observability.timings import Stage
 from service.protocol import ServedIdentity
 from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
 from service.verification import Mode, Verification, verify
@@ -47,9 +60,10 @@ class ServedModel:
     card: Card
     session: Session
     verification: Verification
+    load_seconds: float
     signature: SignatureStatus = NOT_ASKED
     statistics: Statistics = field(default_factory=Statistics)
-    _siblings: dict[str, Session] = field(default_factory=dict)
+    _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
     _users: _Users = field(default_factory=_Users)
 
     def __enter__(self) -> Self:
@@ -70,16 +84,36 @@ class ServedModel:
         self._users.when_none = end
         self._end_if_unused()
 
-    async def infer(self, images: Images) -> Inference:
-        """Classify images [N, C, H, W] without holding up the event loop, and count it."""
-        began = self.statistics.began()
-        answered = None
+    def asked(self, call: Call) -> None:
+        """Note that a call asks this version."""
+        call.model, call.version = self.card.name, self.card.version
+
+    def asked_to_infer(self, call: Call) -> None:
+        """Note that a call asks this version for an inference, to be counted with it."""
+        self.asked(call)
+        call.statistics = self.statistics
+
+    async def infer(self, images: Images, call: Call) -> Inference:
+        """Classify the images [N, C, H, W] of a call before its deadline.
+
+        Raises
+        ------
+        EngineError
+            As `Session.infer`.
+        """
+        call.rows = len(images)
+        self.statistics.handed_over()
+        spent, began = Spent(), time.perf_counter()
         try:
-            result = await self.session.infer(images)
-            answered = len(images)
+            return await self.session.infer(images, call.deadline, spent)
         finally:
-            self.statistics.ended(began, answered)
-        return result
+            stages = call.timings.stages
+            if spent.compute_seconds:
+                computed = began + spent.queue_seconds
+                stages.append(Stage("queue", began, spent.queue_seconds))
+                stages.append(Stage("inference", computed, spent.compute_seconds))
+            else:
+                stages.append(Stage("queue", began, time.perf_counter() - began))
 
     @cached_property
     def identity(self) -> ServedIdentity:
@@ -113,7 +147,7 @@ class ServedModel:
         """Read the bundled audit set, refusing it if it is not the one on the card."""
         return read_audit_set(self.folder, self.card)
 
-    def sibling(self, data: bytes) -> Session:
+    def sibling(self, data: bytes) -> AuditedGraph:
         """Open another graph on this model's thread; each graph is opened once."""
         digest = hashlib.sha256(data).hexdigest()
         if digest == self.card.sha256:
@@ -133,6 +167,7 @@ def load_version(
     folder: Path,
     selection: Selection,
     threads: int,
+    limits: Limits = DEFAULT_LIMITS,
     mode: Mode = "report",
     verifier: Verifier | None = None,
 ) -> ServedModel:
@@ -145,6 +180,7 @@ def load_version(
         not the one on the card; if the graph is refused or does not open; or if ``mode`` is
         `enforce` and the card claims what is not so.
     """
+    began = time.perf_counter()
     card, digests = read_card(folder)
     try:
         signature = verifier.verify(folder, digests) if verifier else NOT_ASKED
@@ -154,7 +190,7 @@ def load_version(
     check_graph(data)
     audit_set = read_audit_set(folder, card)
     try:
-        session = Session(data, _ends(card), selection, threads)
+        session = Session(data, _ends(card), selection, threads, limits)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
     runtime = ", ".join(session.placement.providers)
@@ -162,7 +198,10 @@ def load_version(
     if mode == "enforce" and found.differences:
         session.close()
         raise ModelRejectedError(" ".join(found.differences))
-    return ServedModel(folder, card, session, found, signature)
+    seconds = time.perf_counter() - began
+    model = ServedModel(folder, card, session, found, seconds, signature)
+    session.observe(model.statistics)
+    return model
 
 
 def _ends(card: Card) -> Signature:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from audit import Card, load_audit_set
 from service.engine.providers import CPU, start
+from service.folder import AUDIT_FILE, MODEL_FILE
 from service.offline import open_model
 from service.settings import Settings
-from service.folder import AUDIT_FILE, MODEL_FILE
 
 DIGITS = 32
 

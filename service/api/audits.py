@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from audit import Proportion, Report, Thresholds, Tolerance
 from service.api.addresses import NAMED, Plane, Resolve
 from service.api.bodies import errors_documented, images_documented, read_body
+from service.observability.call import Call
 from service.version import ServedModel
 
 
@@ -52,7 +53,7 @@ def audit_routes() -> APIRouter:
             methods=["POST"],
             operation_id=f"audit_{resolve.__name__}",
             summary="Audit a model's invariance",
-            responses=errors_documented(400, 404, 413, 415, 422, 503),
+            responses=errors_documented(400, 404, 408, 413, 415, 422, 503),
             openapi_extra=images_documented(required=False),
         )
     return router
@@ -70,9 +71,9 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, Report]]:
         Every image is turned by every exact grid symmetry of the group. The report has its
         verdict, `PASS`, `FAIL` or `INCONCLUSIVE`, first, and equal requests get equal reports.
         """
-        timings = request.state.timings
-        with timings.stage("receive"):
+        call = Call.of(request.scope)
+        with call.timings.stage("receive"):
             body = await read_body(request)
-        return await plane.audit(model, body, query.group, query.thresholds(model), timings)
+        return await plane.audit(model, body, query.group, query.thresholds(model), call)
 
     return audit

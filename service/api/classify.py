@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.addresses import NAMED, Plane, Resolve, default_model
 from service.api.bodies import errors_documented, images_documented, read_body
+from service.observability.call import Call
 from service.protocol import Classification
 from service.version import ServedModel
 
@@ -32,7 +33,7 @@ def classify_routes() -> APIRouter:
             methods=["POST"],
             operation_id=f"classify_{resolve.__name__}",
             summary="Classify one image or several",
-            responses=errors_documented(400, 404, 413, 415, 422, 503),
+            responses=errors_documented(400, 404, 408, 413, 415, 422, 503, 504),
             openapi_extra=images_documented(required=True),
         )
     return router
@@ -50,9 +51,9 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, Classificat
         Equal requests get equal bodies: what varies, the request's id and its timings, is in the
         headers `X-Request-ID` and `Server-Timing`.
         """
-        timings = request.state.timings
-        with timings.stage("receive"):
+        call = Call.of(request.scope)
+        with call.timings.stage("receive"):
             body = await read_body(request)
-        return await plane.classify(model, body, query.top_k, timings)
+        return await plane.classify(model, body, query.top_k, call)
 
     return classify

@@ -29,6 +29,6 @@ async def healthz() -> Health:
 
 
 async def readyz(plane: Plane) -> Health:
-    """Answer 200 once the default model is loaded, and 503 with the reason if it failed to."""
-    plane.repository.find()
+    """Answer 200 while requests should be sent here, and 503 with the reason while not."""
+    plane.check_ready()
     return Health(status="ready")

@@ -45,6 +45,7 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, ModelDetail
             runtime=Runtime(
                 device=session.placement.device,
                 providers=session.placement.providers,
+                nodes=session.nodes,
                 threads=session.threads,
                 note=session.note,
             ),

@@ -1,17 +1,46 @@
-"""Running a graph: devices, threads and sessions. Nothing here knows HTTP."""
+"""Running a graph: devices, threads, batches and sessions. Nothing here knows HTTP."""
 
-from service.engine.providers import Device, DeviceUnavailableError, Selection, select
-from service.engine.session import GraphError, Inference, Session, Signature
+from service.engine.errors import (
+    ComputeError,
+    DeadlineError,
+    EngineDownError,
+    EngineError,
+    QueueFullError,
+)
+from service.engine.graph import GraphError, Signature
+from service.engine.observer import Batch, Drop, Observer, Spent
+from service.engine.providers import (
+    Device,
+    DeviceUnavailableError,
+    GpuOptions,
+    Selection,
+    select,
+)
+from service.engine.session import AuditedGraph, Session
 from service.engine.threads import cpu_budget
+from service.engine.waiting import DEFAULT_LIMITS, Inference, Limits
 
 __all__ = [
+    "DEFAULT_LIMITS",
+    "AuditedGraph",
+    "Batch",
+    "ComputeError",
+    "DeadlineError",
     "Device",
     "DeviceUnavailableError",
+    "Drop",
+    "EngineDownError",
+    "EngineError",
+    "GpuOptions",
     "GraphError",
     "Inference",
+    "Limits",
+    "Observer",
+    "QueueFullError",
     "Selection",
     "Session",
     "Signature",
+    "Spent",
     "cpu_budget",
     "select",
 ]

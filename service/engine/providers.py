@@ -9,7 +9,7 @@ import ctypes
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,10 @@ from typing import Any, Literal
 import onnxruntime
 from onnx import TensorProto, helper
 
-Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+from service.engine.options import SILENT, WARNINGS, session_options
 
-_SILENT, _ERRORS, _WARNINGS = 4, 3, 2
+Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+ConvSearch = Literal["HEURISTIC", "EXHAUSTIVE", "DEFAULT"]
 
 
 class DeviceUnavailableError(RuntimeError):
@@ -32,6 +33,13 @@ class Placement:
 
     device: Literal["cpu", "cuda", "tensorrt"]
     options: dict[str, dict[str, str]] = field(hash=False)
+    memory: tuple[str, int] | None = None
+    """onnxruntime's name of the device's memory and the device's number; None for the CPU's."""
+
+    @property
+    def captures(self) -> bool:
+        """Whether onnxruntime captures a CUDA graph a batch size."""
+        return self.options.get("CUDAExecutionProvider", {}).get("enable_cuda_graph") == "1"
 
     @property
     def providers(self) -> list[str]:
@@ -47,24 +55,93 @@ class Selection:
     note: str | None = None
 
 
-# TF32 rounds the factors of a float32 model to ten bits: its audit would see 1e-3 where float32
-# gives 1e-6. cuDNN's default search would benchmark every new batch size while it is served.
-_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+@dataclass(frozen=True)
+class GpuOptions:
+    """How a GPU is used.
 
+    Attributes
+    ----------
+    device
+        The GPU's number.
+    memory_bytes
+        How much of its memory CUDA's arena may take a session; all of it if None.
+    conv_search
+        How cuDNN chooses its algorithms. `EXHAUSTIVE`, its own default, benchmarks every batch
+        size when it first comes.
+    tf32
+        Let CUDA round the factors of float32 products to ten bits: faster, and an audit then sees
+        changes of 1e-3 where float32 gives 1e-6.
+    graphs
+        Capture a CUDA graph a batch size.
+    tensorrt_fp16
+        Let TensorRT compute in half precision.
+    tensorrt_cache
+        Folder where TensorRT keeps the engines it has built, which takes minutes.
+    """
+
+    device: int = 0
+    memory_bytes: int | None = None
+    conv_search: ConvSearch = "HEURISTIC"
+    tf32: bool = False
+    graphs: bool = False
+    tensorrt_fp16: bool = False
+    tensorrt_cache: Path | None = None
+
+
+DEFAULT_GPU = GpuOptions()
 CPU = Placement("cpu", {"CPUExecutionProvider": {}})
-CUDA = Placement("cuda", {"CUDAExecutionProvider": _CUDA_OPTIONS})
-TENSORRT = Placement(
-    "tensorrt", {"TensorrtExecutionProvider": {}, "CUDAExecutionProvider": _CUDA_OPTIONS}
-)
 
 
-def select(device: Device, why_not: Callable[[Placement], str | None] | None = None) -> Selection:
+def on_cuda(gpu: GpuOptions) -> Placement:
+    """Place a graph on a GPU by CUDA."""
+    return Placement("cuda", {"CUDAExecutionProvider": _cuda(gpu)}, ("cuda", gpu.device))
+
+
+def on_tensorrt(gpu: GpuOptions) -> Placement:
+    """Place a graph on a GPU by TensorRT, and by CUDA what TensorRT does not take."""
+    options = {"device_id": str(gpu.device), "trt_fp16_enable": _flag(gpu.tensorrt_fp16)}
+    if gpu.tensorrt_cache is not None:
+        options |= {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(gpu.tensorrt_cache),
+        }
+    # TensorRT captures its own graphs; CUDA's cannot span the two providers.
+    if gpu.graphs:
+        options["trt_cuda_graph_enable"] = "1"
+    beside = _cuda(replace(gpu, graphs=False))
+    providers = {"TensorrtExecutionProvider": options, "CUDAExecutionProvider": beside}
+    return Placement("tensorrt", providers, ("cuda", gpu.device))
+
+
+def _cuda(gpu: GpuOptions) -> dict[str, str]:
+    options = {
+        "device_id": str(gpu.device),
+        "cudnn_conv_algo_search": gpu.conv_search,
+        "use_tf32": _flag(gpu.tf32),
+        "enable_cuda_graph": _flag(gpu.graphs),
+    }
+    if gpu.memory_bytes is not None:
+        options["gpu_mem_limit"] = str(gpu.memory_bytes)
+    return options
+
+
+def _flag(on: bool) -> str:
+    return "1" if on else "0"
+
+
+def select(
+    device: Device,
+    gpu: GpuOptions = DEFAULT_GPU,
+    why_not: Callable[[Placement], str | None] | None = None,
+) -> Selection:
     """Turn the device that was asked for into the placements that may be tried.
 
     Parameters
     ----------
     device
         `auto` prefers CUDA where it truly starts; every other name is taken at its word.
+    gpu
+        How a GPU is used.
     why_not
         Tells why a placement cannot start, None where it can; by default by starting it.
 
@@ -77,11 +154,12 @@ def select(device: Device, why_not: Callable[[Placement], str | None] | None = N
     if device == "cpu":
         return Selection((CPU,))
     if device == "auto":
-        reason = why_not(CUDA)
+        cuda = on_cuda(gpu)
+        reason = why_not(cuda)
         if reason is None:
-            return Selection((CUDA, CPU))
+            return Selection((cuda, CPU))
         return Selection((CPU,), f"the CPU is used because CUDA does not start: {reason}")
-    placement = CUDA if device == "cuda" else TENSORRT
+    placement = on_cuda(gpu) if device == "cuda" else on_tensorrt(gpu)
     if (reason := why_not(placement)) is not None:
         raise DeviceUnavailableError(
             f"device={device} was asked for and {placement.providers[0]} does not start: {reason}"
@@ -97,14 +175,7 @@ def start(data: bytes, placement: Placement, threads: int, *, quiet: bool = Fals
     RuntimeError
         With onnxruntime's reason, if it refuses the graph, or would run any node elsewhere.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _SILENT if quiet else _ERRORS
-    # Threads that spin between requests take the cores from decoding and from other sessions.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if placement.device != "cpu":
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    options = session_options(threads, strict=placement.device != "cpu", quiet=quiet)
     providers = list(placement.options.items())
     try:
         session = onnxruntime.InferenceSession(data, options, providers, enable_fallback=0)
@@ -114,7 +185,19 @@ def start(data: bytes, placement: Placement, threads: int, *, quiet: bool = Fals
     started = session.get_providers()
     if started[: len(placement.options)] != placement.providers:
         raise RuntimeError(f"onnxruntime started {', '.join(started)} instead")
+    elsewhere = set(placed_nodes(session)) - set(placement.options)
+    if elsewhere:
+        raise RuntimeError(f"onnxruntime gave nodes to {', '.join(sorted(elsewhere))} too")
     return session
+
+
+def placed_nodes(session: Any) -> dict[str, list[str]]:
+    """Ask a session which nodes, `<name> (<operator>)`, it gave to which execution provider."""
+    placed: dict[str, list[str]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        nodes = [f"{node.name} ({node.op_type})" for node in part.get_nodes()]
+        placed.setdefault(part.ep_name, []).extend(nodes)
+    return placed
 
 
 def why_not_started(placement: Placement) -> str | None:
@@ -152,12 +235,12 @@ def _library_error(provider: str) -> str | None:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep what onnxruntime prints about a failed start off the console: the caller reports it."""
-    onnxruntime.set_default_logger_severity(_SILENT)
+    onnxruntime.set_default_logger_severity(SILENT)
     try:
         with redirect_stdout(StringIO()):
             yield
     finally:
-        onnxruntime.set_default_logger_severity(_WARNINGS)
+        onnxruntime.set_default_logger_severity(WARNINGS)
 
 
 def _one_node() -> bytes:

@@ -1,77 +1,71 @@
-"""One graph, opened and warmed, with the one thread that runs it."""
-
-import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+"""A graph that is served: asked by requests and by audits, and run by one thread of its own."""
 
 import numpy as np
-import numpy.typing as npt
 
-from service.engine.providers import Placement, Selection, start
-
-Images = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-
-INPUT, OUTPUTS = "image", ("logits", "probabilities")
+from service.engine.batcher import Batcher
+from service.engine.graph import Graph, Signature
+from service.engine.observer import Observer, Spent
+from service.engine.providers import Placement, Selection
+from service.engine.waiting import DEFAULT_LIMITS, Floats, Images, Inference, Limits
 
 
-class GraphError(ValueError):
-    """A graph does not open, or is not what its card says; the message is one sentence."""
-
-
-class Inference(NamedTuple):
-    """What a classifier says about N images: two arrays [N, K]."""
-
-    logits: Floats
-    probabilities: Floats
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a card promises about its graph: images uint8 [N, C, H, W] in, [N, K] floats out."""
-
-    channels: int
-    size: int
-    classes: int
-
-    def mismatch(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> str | None:
-        """Compare onnxruntime's descriptions of a graph's ends with the promise.
-
-        Returns a sentence about the first difference, or None.
-        """
-        if [node.name for node in inputs] != [INPUT] or inputs[0].type != "tensor(uint8)":
-            return f"the graph takes {_described(inputs)} where one input '{INPUT}' of uint8 is due"
-        batch, *image = inputs[0].shape
-        if isinstance(batch, int) or image != [self.channels, self.size, self.size]:
-            due = f"[N, {self.channels}, {self.size}, {self.size}]"
-            return f"the graph's input has the shape {inputs[0].shape} where the card says {due}"
-        for name in OUTPUTS:
-            node = next((node for node in outputs if node.name == name), None)
-            if node is None or node.type != "tensor(float)":
-                return f"the graph gives {_described(outputs)} where '{name}' of float32 is due"
-        return None
-
-
-class Session:
-    """Runs one graph on one thread of its own, so that whoever waits is never the event loop.
-
-    Requests, audits and warm-up go through the same queue, first come first served: an audit that
-    asks batch by batch delays a request by one batch at most.
+class AuditedGraph:
+    """A graph that is asked one batch after the other, on a thread that others share.
 
     Parameters
     ----------
-    data
-        The ONNX file.
-    signature
-        What the graph has to take and give.
-    selection
-        Where it may run: the first placement that takes the whole graph is used.
-    threads
-        How many threads compute one batch.
-    worker
-        The thread to share; by default the session starts one of its own.
+    graph
+        What runs.
+    batcher
+        Owns the thread that it runs on.
+    """
+
+    def __init__(self, graph: Graph, batcher: Batcher) -> None:
+        self.graph = graph
+        self._batcher = batcher
+
+    def run(self, images: Images) -> Inference:
+        """Classify images [N, C, H, W] behind all requests, waiting for the result.
+
+        Not to be called on an event loop. More images than a batch holds are several batches.
+
+        Raises
+        ------
+        ValueError
+            If they are not images of this graph.
+        EngineError
+            If the engine is down or ends, or the images make the graph fail.
+        """
+        self._check(images)
+        return self._batcher.run(images, self.graph.compute)
+
+    def logits(self, images: Images) -> Floats:
+        """Return the logits [N, K] alone: the callable that an audit is handed."""
+        return self.run(images).logits
+
+    def _check(self, images: Images) -> None:
+        """Refuse what is no image of this graph before it shares a batch with those that are."""
+        if images.dtype != np.uint8 or images.shape[1:] != self.graph.signature.image:
+            due = ", ".join(map(str, self.graph.signature.image))
+            raise ValueError(
+                f"The images are {images.dtype} {list(images.shape)}; uint8 [N, {due}] is accepted."
+            )
+        if not len(images):
+            raise ValueError("There are no images; one and more is accepted.")
+
+
+class Session(AuditedGraph):
+    """Runs one graph on one thread, in batches of whatever waits for it.
+
+    Requests (`infer`) gather into batches. Audits (`run`, `logits`) wait behind them in the same
+    session, one batch at a time, and take a turn now and then however many requests come.
+
+    Parameters
+    ----------
+    data, signature, selection, threads
+        As for `Graph`.
+    limits
+        How much is computed at once and how much may wait.
 
     Raises
     ------
@@ -85,77 +79,83 @@ class Session:
         signature: Signature,
         selection: Selection,
         threads: int,
-        worker: ThreadPoolExecutor | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.signature = signature
         self.threads = threads
-        self._runtime, self.placement, self.note = _start_first(data, selection, threads)
-        difference = signature.mismatch(self._runtime.get_inputs(), self._runtime.get_outputs())
-        if difference is not None:
-            raise GraphError(difference)
-        self._warm()
-        self._worker = worker or ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self.limits = limits
+        graph = Graph(data, signature, selection, threads, limits.largest)
+        super().__init__(graph, Batcher(graph.compute, graph.probe, limits))
+        self._batcher.start()
 
-    def sibling(self, data: bytes) -> Self:
+    @property
+    def placement(self) -> Placement:
+        """Where the graph runs."""
+        return self.graph.placement
+
+    @property
+    def note(self) -> str | None:
+        """Why it does not run on a better device, if that was tried."""
+        return self.graph.note
+
+    @property
+    def nodes(self) -> dict[str, list[str]]:
+        """By execution provider, the nodes that it was given."""
+        return self.graph.nodes
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken: not after a crash until a probe works, nor while ending."""
+        return self._batcher.ready
+
+    @property
+    def waiting(self) -> int:
+        """How many images of requests wait."""
+        return self._batcher.waiting
+
+    @property
+    def pending(self) -> int:
+        """How many requests wait."""
+        return self._batcher.pending
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer of every batch and every drop from now on."""
+        self._batcher.observers.append(observer)
+
+    def check_room(self, rows: int) -> None:
+        """Raise the EngineError that so many images would be refused with if they came now."""
+        self._batcher.check_room(rows)
+
+    async def infer(
+        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+    ) -> Inference:
+        """Classify images [N, C, H, W] in a batch with those of other requests.
+
+        Parameters
+        ----------
+        deadline
+            A point of `time.monotonic` after which no one waits for the answer.
+        spent
+            Where to note where the time went.
+
+        Raises
+        ------
+        ValueError
+            If they are not images of this graph.
+        EngineError
+            If the request is refused, late, or its images make the graph fail.
+        """
+        self._check(images)
+        return await self._batcher.infer(images, deadline, spent)
+
+    def sibling(self, data: bytes) -> AuditedGraph:
         """Open another graph of the same signature beside this one, on this session's thread.
 
-        What the sibling is asked waits in the same queue, so it takes no cores from requests. It
-        ends with this session.
+        What it is asked waits where this session's audits do. It ends with this session.
         """
-        only = Selection((self.placement,))
-        return type(self)(data, self.signature, only, self.threads, self._worker)
-
-    def run(self, images: Images) -> Inference:
-        """Classify images [N, C, H, W], waiting for the result."""
-        return self._worker.submit(self._compute, images).result()
-
-    async def infer(self, images: Images) -> Inference:
-        """Classify images [N, C, H, W] without holding up the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker, self._compute, images)
-
-    def logits(self, images: Images) -> Floats:
-        """Return the logits [N, K] alone: the callable that an audit is handed."""
-        return self.run(images).logits
+        here = Selection((self.placement,))
+        graph = Graph(data, self.graph.signature, here, self.threads, self.limits.largest)
+        return AuditedGraph(graph, self._batcher)
 
     def close(self) -> None:
-        """Finish the batch that runs, drop those that wait and end the thread."""
-        self._worker.shutdown(wait=True, cancel_futures=True)
-
-    def _compute(self, images: Images) -> Inference:
-        return Inference(*self._runtime.run(list(OUTPUTS), {INPUT: images}))
-
-    def _warm(self) -> None:
-        """Run one blank image: the first run allocates, and shows what shapes only promise."""
-        wanted = self.signature
-        blank = np.zeros((1, wanted.channels, wanted.size, wanted.size), np.uint8)
-        try:
-            result = self._compute(blank)
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise GraphError(f"the graph does not run: {error}") from error
-        for name, values in zip(OUTPUTS, result, strict=True):
-            if values.shape != (1, wanted.classes):
-                raise GraphError(
-                    f"'{name}' has the shape {list(values.shape)} for one image where the card's "
-                    f"{wanted.classes} classes ask for [1, {wanted.classes}]"
-                )
-            if not np.isfinite(values).all():
-                raise GraphError(f"'{name}' of a blank image is not finite")
-
-
-def _start_first(
-    data: bytes, selection: Selection, threads: int
-) -> tuple[Any, Placement, str | None]:
-    notes = [] if selection.note is None else [selection.note]
-    for placement in selection.placements:
-        try:
-            runtime = start(data, placement, threads)
-        except RuntimeError as error:
-            notes.append(f"{placement.device} does not take the graph: {error}")
-        else:
-            return runtime, placement, "; ".join(notes) or None
-    raise GraphError("; ".join(notes))
-
-
-def _described(nodes: Sequence[Any]) -> str:
-    return ", ".join(f"'{node.name}' {node.type} {node.shape}" for node in nodes) or "nothing"
+        """Take nothing more, finish what was accepted and end the thread."""
+        self._batcher.drain()

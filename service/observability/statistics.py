@@ -1,30 +1,36 @@
-"""What a version of a model has done since it was loaded, as the Open Inference Protocol counts."""
+"""What a version of a model has done since it was loaded: the one place where that is counted."""
 
-import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Literal, get_args
 
+from service.engine import Batch, Drop
+from service.observability.histogram import Histogram
 
-class BatchRecord(Protocol):
-    """One run of a graph, as the engine tells it."""
+Reason = Literal[
+    "cancelled",
+    "down",
+    "error",
+    "expired",
+    "failed",
+    "forbidden",
+    "full",
+    "invalid",
+    "not-found",
+    "slow",
+    "too-large",
+    "unauthenticated",
+    "unavailable",
+]
+"""Why a request is refused; docs/operations.md says what each means."""
 
-    @property
-    def lane(self) -> str:
-        """`requests`, or `audit` for a batch of an audit."""
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
-    @property
-    def rows(self) -> int:
-        """Images in it, without padding."""
-
-    @property
-    def queue_seconds(self) -> Sequence[float]:
-        """How long each request in it had waited."""
-
-    @property
-    def compute_seconds(self) -> float:
-        """How long the graph ran."""
+SECONDS: Final = (
+    *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+"""Bounds of durations: from a graph of a small image to the longest wait that is allowed."""
 
 
 @dataclass
@@ -34,62 +40,96 @@ class Duration:
     count: int = 0
     ns: int = 0
 
-    def add(self, ns: int, count: int = 1) -> None:
-        """Count occurrences that took `ns` together."""
+    def add(self, seconds: float, count: int = 1) -> None:
+        """Count occurrences that took so long together."""
         self.count += count
-        self.ns += ns
+        self.ns += round(1e9 * seconds)
+
+
+def _durations() -> Histogram:
+    return Histogram(SECONDS)
 
 
 @dataclass
 class Statistics:
-    """Counters of one version; requests are counted on the event loop, batches on any thread.
+    """Counters of one version, and an observer of its engine.
+
+    Requests are counted on the event loop, batches on the inference thread: each counter has one
+    writer, and none needs a lock.
 
     Attributes
     ----------
-    success, fail
-        Requests that the engine answered, or did not, with the time each was in its hands.
+    success, refusals
+        Requests that were answered, and those that were not by reason, with the time from their
+        head to their answer.
+    latency
+        The seconds of those that were answered.
     inferences
-        Images that were classified.
+        Images in them.
     last_inference
-        When the last request was handed over, in milliseconds since 1970; 0 if none was.
-    queue, compute
-        The waits of requests, and the runs of the graph.
-    batches
-        The runs, by their size.
+        When images were last handed to the engine, in milliseconds since 1970; 0 if none were.
+    queue, waits
+        The waits of requests for their batches.
+    compute
+        The runs of the graph, each counted for every request in it, as Triton counts.
+    batches, runs
+        The runs, by their size, and their seconds.
+    audited
+        Images of audits, with the time that the graph ran over them.
     """
 
     success: Duration = field(default_factory=Duration)
-    fail: Duration = field(default_factory=Duration)
+    refusals: dict[Reason, Duration] = field(default_factory=dict)
+    latency: Histogram = field(default_factory=_durations)
     inferences: int = 0
     last_inference: int = 0
     queue: Duration = field(default_factory=Duration)
+    waits: Histogram = field(default_factory=_durations)
     compute: Duration = field(default_factory=Duration)
     batches: dict[int, Duration] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    runs: Histogram = field(default_factory=_durations)
+    audited: Duration = field(default_factory=Duration)
 
-    def began(self) -> int:
-        """Note that a request is handed over; return the clock for `ended`."""
+    @property
+    def fail(self) -> Duration:
+        """All requests that were refused."""
+        refusals = list(self.refusals.values())
+        return Duration(sum(each.count for each in refusals), sum(each.ns for each in refusals))
+
+    def handed_over(self) -> None:
+        """Note that a request's images go to the engine."""
         self.last_inference = time.time_ns() // 1_000_000
-        return time.perf_counter_ns()
 
-    def ended(self, began: int, images: int | None) -> None:
-        """Count a request as answered with so many images, or as failed if None."""
-        ns = time.perf_counter_ns() - began
-        if images is None:
-            self.fail.add(ns)
-        else:
-            self.success.add(ns)
-            self.inferences += images
+    def answered(self, seconds: float, images: int) -> None:
+        """Count a request that got its answer."""
+        self.success.add(seconds)
+        self.latency.observe(seconds)
+        self.inferences += images
 
-    def ran(self, batch: BatchRecord) -> None:
-        """Count a run of the graph for requests."""
-        if batch.lane != "requests":
+    def refused(self, seconds: float, reason: Reason) -> None:
+        """Count a request that did not."""
+        self.refusals.setdefault(reason, Duration()).add(seconds)
+
+    def ran(self, batch: Batch) -> None:
+        """Count a run of the graph."""
+        seconds, waits = batch.compute_seconds, batch.queue_seconds
+        if batch.lane == "audit":
+            self.audited.add(seconds, batch.rows)
             return
-        ns = round(1e9 * batch.compute_seconds)
-        with self._lock:
-            self.queue.add(round(1e9 * sum(batch.queue_seconds)), len(batch.queue_seconds))
-            self.compute.add(ns)
-            self.batches.setdefault(batch.rows, Duration()).add(ns)
+        self.queue.add(sum(waits), len(waits))
+        for wait in waits:
+            self.waits.observe(wait)
+        self.compute.add(seconds * len(waits), len(waits))
+        self.batches.setdefault(batch.rows, Duration()).add(seconds)
+        self.runs.observe(seconds)
 
-    def dropped(self, reason: str, rows: int) -> None:
-        """Leave it: a request without an answer is counted by `ended`."""
+    def dropped(self, reason: Drop, rows: int) -> None:
+        """Leave it: a request is counted when it is answered, whoever refused it."""
+
+
+@dataclass
+class Loads:
+    """How often a version was loaded, and how often it was refused."""
+
+    served: int = 0
+    refused: int = 0

@@ -13,6 +13,8 @@ class Runtime(BaseModel):
     device: str
     providers: list[str]
     """onnxruntime's execution providers; no node runs on another."""
+    nodes: dict[str, list[str]]
+    """By execution provider, the graph's nodes that it was given, `<name> (<operator>)`."""
     threads: int
     note: str | None
     """Why it does not run on a better device, if that was tried."""

@@ -39,6 +39,11 @@ class Body:
     content_type: str
     content: bytes
 
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in small letters."""
+        return self.content_type.partition(";")[0].strip().lower()
+
 
 def read_parts(body: Body) -> list[Part]:
     """Take the images out of a body, in their order.
@@ -50,7 +55,7 @@ def read_parts(body: Body) -> list[Part]:
     """
     if not body.content:
         raise MalformedError("The body is empty; one image or more is accepted.")
-    media_type = body.content_type.partition(";")[0].strip().lower()
+    media_type = body.media_type
     if not media_type or media_type in IMAGE_TYPES:
         return [Part(body.content)]
     if media_type == MULTIPART:

@@ -269,16 +269,22 @@ async def test_limits_of_pixels_and_images_are_settings(
 
 
 async def test_a_failure_of_our_own_is_in_the_log_and_not_in_the_answer(
-    open_client: Any, repository: Path, logged: Callable[[], list[dict[str, Any]]]
+    open_client: Any,
+    repository: Path,
+    logged: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr("service.data_plane.classification", broken)
     async with open_client(repository) as client:
-        client._transport.app.state.data_plane.repository.close()
         response = await post(client, GREY, "application/x-npy")
     assert_refused(response, 500, "request's id")
-    assert "shutdown" not in response.text
+    assert "mistake" not in response.text
     (failure,) = (line for line in logged() if line["event"] == "the request failed")
     assert failure["request_id"] == response.headers["X-Request-ID"]
-    assert "after shutdown" in failure["exception"][0]["exc_value"]
+    assert "a mistake" in failure["exception"][0]["exc_value"]
     assert not any("locals" in frame for frame in failure["exception"][0]["frames"])
 
 
@@ -297,6 +303,6 @@ async def test_a_request_id_is_kept_if_it_is_safe(
 async def test_answers_say_where_the_time_went(client: httpx.AsyncClient, images: Any) -> None:
     response = await post(client, npy(images[0]), "application/x-npy")
     stages = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["Server-Timing"]))
-    assert list(stages) == ["receive", "decode", "inference", "total"]
+    assert list(stages) == ["receive", "decode", "queue", "inference", "total"]
     durations = {name: float(value) for name, value in stages.items()}
     assert sum(durations.values()) <= 2 * durations["total"] + 0.05

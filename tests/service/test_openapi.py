@@ -46,6 +46,7 @@ async def test_the_documented_calls_are_those_of_the_design(document: Any) -> No
         ("GET", "/models/{name}/versions/{version}"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        ("GET", "/metrics"),
         ("GET", "/v2"),
         ("GET", "/v2/health/live"),
         ("GET", "/v2/health/ready"),

@@ -1,16 +1,13 @@
 """The service as a process: how it starts, refuses to start, stays up and ends."""
 
-import io
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from select import select
 from typing import Any
@@ -19,65 +16,21 @@ import httpx
 import numpy as np
 import pytest
 
-COMMAND = [
-    sys.executable,
-    "-c",
-    "from service.server import serve; from service.settings import read_settings;"
-    " serve(read_settings())",
-]
-
-
-def environment(repository: Path, **options: object) -> dict[str, str]:
-    options = {"repository": repository, "device": "cpu", "port": 0, "log_format": "json"} | options
-    return os.environ | {f"ORBITSERVE_{name.upper()}": str(v) for name, v in options.items()}
-
-
-@dataclass(frozen=True)
-class Server:
-    process: subprocess.Popen[str]
-    url: str
-    log: list[str]
-
-
-@contextmanager
-def serving(repository: Path, **options: object) -> Iterator[Server]:
-    process = subprocess.Popen(
-        COMMAND, env=environment(repository, **options), stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr
-    try:
-        log: list[str] = []
-        for line in process.stderr:
-            log.append(line)
-            if found := re.search(r"running on (http://[\d.:]+)", line):
-                yield Server(process, found[1], log)
-                return
-        raise AssertionError(f"the service did not start: {log}")
-    finally:
-        process.kill()
-        process.communicate()
+from tests.service.processes import (
+    COMMAND,
+    GREY,
+    Server,
+    assert_serves,
+    environment,
+    npy,
+    serving,
+)
 
 
 @pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[Server]:
     with serving(repository, default_model="turning") as server:
         yield server
-
-
-def npy(array: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-GREY = npy(np.zeros((8, 8), np.uint8))
-NPY = {"Content-Type": "application/x-npy"}
-
-
-def assert_serves(url: str) -> None:
-    answer = httpx.post(f"{url}/classify", content=GREY, headers=NPY)
-    assert answer.status_code == 200
-    assert answer.json()["model"]["name"] == "turning"
 
 
 def test_it_serves_and_logs_json(server: Server) -> None:

@@ -28,6 +28,7 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("PORT", "70000", "65535"),
         ("DEVICE", "gpu", "'auto', 'cpu', 'cuda' or 'tensorrt'"),
         ("THREADS", "0", "greater than 0"),
+        ("QUEUE_ROWS", "63", "should hold one request, of up to 64 images"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -37,7 +37,7 @@ def load(tmp_path: Path, write_version: Any) -> Callable[..., ServedModel]:
         version = int(folder.name)
         folder = write_version(tmp_path / "claiming", "turning", version, graph, **claims)
         assert card.exists()
-        return load_version(folder, SELECTION, 2, mode)
+        return load_version(folder, SELECTION, 2, mode=mode)
 
     return loaded
 

@@ -20,6 +20,7 @@ from service.api.oip.documents import INFER
 from service.data_plane import DataPlane
 from service.engine import Inference, cpu_budget
 from service.errors import LateError, NotFoundError
+from service.observability.call import Call
 from service.protocol.oip import (
     Answer,
     InferRequest,
@@ -93,14 +94,15 @@ class _Infer:
         """Answer one request; what it raises is answered by the middleware."""
         plane: DataPlane = scope["app"].state.data_plane
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        timings = scope["state"]["timings"]
+        call = Call.of(scope)
+        timings = call.timings
         with timings.stage("receive"):
             body = await Request(scope, receive).body()
         with _find(plane, scope["path_params"]) as model:
+            model.asked_to_infer(call)
             with timings.stage("decode"):
                 asked = await self._read(body, headers, model)
-            with timings.stage("inference"):
-                result = await _infer(model, asked)
+            result = await _infer(model, asked, call)
         with timings.stage("encode"):
             served = Served(model.card.name, str(model.card.version), model.card.classes)
             heavy = result.logits.nbytes > _QUICK_BYTES
@@ -144,12 +146,12 @@ def _find(plane: DataPlane, address: dict[str, str]) -> ServedModel:
     return plane.repository.find(address["name"], int(version))
 
 
-async def _infer(model: ServedModel, asked: InferRequest) -> Inference:
+async def _infer(model: ServedModel, asked: InferRequest, call: Call) -> Inference:
     if asked.timeout is None:
-        return await model.infer(asked.images)
+        return await model.infer(asked.images, call)
     try:
         async with asyncio.timeout(asked.timeout):
-            return await model.infer(asked.images)
+            return await model.infer(asked.images, call)
     except TimeoutError:
         raise LateError(
             f"The request was not answered within its 'timeout' of {asked.timeout} s; it is "

@@ -62,7 +62,7 @@ class ModelStatistics(BaseModel):
             version=str(model.card.version),
             last_inference=counted.last_inference,
             inference_count=counted.inferences,
-            execution_count=counted.compute.count,
+            execution_count=counted.runs.count,
             inference_stats=InferenceStatistics(
                 success=DurationAnswer.of(counted.success),
                 fail=DurationAnswer.of(counted.fail),

@@ -1,5 +1,6 @@
 """A device is started or refused with the reason; it is never replaced in silence."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,19 @@ import numpy.typing as npt
 import pytest
 
 from service.engine import DeviceUnavailableError, Session, Signature, select
-from service.engine.providers import CPU, CUDA, Placement, start, why_not_started
+from service.engine.providers import (
+    CPU,
+    GpuOptions,
+    Placement,
+    _one_node,
+    on_cuda,
+    on_tensorrt,
+    start,
+    why_not_started,
+)
 
 Images = npt.NDArray[np.uint8]
+CUDA = on_cuda(GpuOptions())
 no_gpu = pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
 
 
@@ -37,8 +48,6 @@ def test_onnxruntime_itself_would_have_fallen_back(capfd: pytest.CaptureFixture[
     """The trap: the same request, made plainly, runs on the CPU. Both fences of `start` hold."""
     import onnxruntime
 
-    from service.engine.providers import _one_node
-
     session = onnxruntime.InferenceSession(_one_node(), providers=["CUDAExecutionProvider"])
     assert session.get_providers() == ["CPUExecutionProvider"]
     with pytest.raises(RuntimeError, match="fallback to CPU EP has been explicitly disabled"):
@@ -55,6 +64,38 @@ def test_a_failed_probe_prints_nothing(capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr() == ("", "")
 
 
+@no_gpu
+@pytest.mark.skipif(
+    importlib.util.find_spec("nvidia") is None, reason="the extra `gpu` is not installed"
+)
+def test_with_nvidias_libraries_installed_the_driver_alone_is_missing() -> None:
+    reason = why_not_started(CUDA)
+    assert reason is not None
+    assert reason.startswith("libcuda.so.1: cannot open shared object file")
+
+
+def test_a_session_that_gave_nodes_to_another_provider_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    placed = {"CPUExecutionProvider": ["a (Relu)"], "OtherExecutionProvider": ["b (Conv)"]}
+    monkeypatch.setattr("service.engine.providers.placed_nodes", lambda _: placed)
+    with pytest.raises(RuntimeError, match="gave nodes to OtherExecutionProvider too"):
+        start(_one_node(), CPU, threads=1)
+
+
+def test_options_of_tensorrt_reach_onnxruntime(tmp_path: Path) -> None:
+    placement = on_tensorrt(GpuOptions(graphs=True, tensorrt_fp16=True, tensorrt_cache=tmp_path))
+    assert placement.providers == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    assert placement.options["TensorrtExecutionProvider"] == {
+        "device_id": "0",
+        "trt_fp16_enable": "1",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(tmp_path),
+        "trt_cuda_graph_enable": "1",
+    }
+    assert placement.options["CUDAExecutionProvider"]["enable_cuda_graph"] == "0"
+
+
 def test_the_cpu_always_starts() -> None:
     assert why_not_started(CPU) is None
 
@@ -65,5 +106,6 @@ def test_cuda_runs_every_node(turning: bytes, signature: Signature, images: Imag
     on_gpu = Session(turning, signature, select("cuda"), threads=1)
     on_cpu = Session(turning, signature, select("cpu"), threads=1)
     assert on_gpu.placement == CUDA
+    assert list(on_gpu.nodes) == ["CUDAExecutionProvider"]
     np.testing.assert_allclose(on_gpu.logits(images), on_cpu.logits(images), atol=1e-5)
     on_gpu.close(), on_cpu.close()

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from service.engine import GraphError, Session, Signature, select
+from service.engine import GraphError, Limits, Session, Signature, select
 
 CPU = select("cpu")
 
@@ -96,8 +96,11 @@ def test_siblings_share_the_thread(session: Session, plain: bytes, images: Any) 
 
 
 @pytest.mark.anyio
-async def test_the_event_loop_runs_while_a_batch_does(session: Session, images: Any) -> None:
+async def test_the_event_loop_runs_while_a_batch_does(
+    turning: bytes, signature: Signature, images: Any
+) -> None:
     many = np.concatenate([images] * 200)
+    session = Session(turning, signature, CPU, threads=1, limits=Limits(len(many), len(many)))
     beats, longest = 0, 0.0
     inference = asyncio.ensure_future(session.infer(many))
     while not inference.done():
@@ -108,3 +111,18 @@ async def test_the_event_loop_runs_while_a_batch_does(session: Session, images: 
     assert len(inference.result().logits) == len(many)
     assert beats > 10
     assert longest < 0.2
+    session.close()
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((1, 1, 8, 9), np.uint8), np.zeros((1, 1, 8, 8)), np.zeros((0, 1, 8, 8), "u1")],
+)
+@pytest.mark.anyio
+async def test_what_is_no_image_of_the_graph_never_joins_a_batch(
+    session: Session, images: Any
+) -> None:
+    with pytest.raises(ValueError, match="accepted"):
+        await session.infer(images)
+    with pytest.raises(ValueError, match="accepted"):
+        session.run(images)

@@ -1,0 +1,55 @@
+"""HTTP/1.1 as uvicorn speaks it, for clients that speak it badly or not at all."""
+
+import asyncio
+
+from starlette.responses import JSONResponse
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.errors import ErrorAnswer
+
+
+def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
+    """Return uvicorn's protocol, changed in two ways.
+
+    A connection that is opened, or has begun a request, and does not send the whole head in time
+    is closed: uvicorn alone would hold it for ever. And what is no HTTP is refused in JSON.
+    """
+
+    class Protocol(HttpToolsProtocol):
+        _head_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._await_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._end_wait()
+            super().connection_lost(exc)
+
+        def on_message_begin(self) -> None:
+            self._await_head()
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self._end_wait()
+            super().on_headers_complete()
+
+        def send_400_response(self, msg: str) -> None:
+            sentence = "The request is not HTTP/1.1 that can be read; well-formed HTTP is accepted."
+            response = JSONResponse(ErrorAnswer(error=sentence).model_dump(), 400)
+            head = [(b"connection", b"close"), *self.server_state.default_headers]
+            lines = [name + b": " + value + b"\r\n" for name, value in head + response.raw_headers]
+            self.transport.write(b"".join([STATUS_LINE[400], *lines, b"\r\n", response.body]))
+            self.transport.close()
+
+        def _await_head(self) -> None:
+            if self._head_timer is None:
+                close = self.transport.close
+                self._head_timer = self.loop.call_later(head_seconds, close)
+
+        def _end_wait(self) -> None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+
+    return Protocol

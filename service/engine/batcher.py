@@ -1,0 +1,349 @@
+"""Dynamic batching: one thread runs a graph over whatever waits for it.
+
+An idle engine runs a lone request at once; requests gather only while a batch runs. Each batch
+wakes the event loop once. Audits wait in a lane of their own and are served when no request waits,
+or when they have let enough batches of requests pass.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import structlog
+
+from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
+from service.engine.observer import Batch, Drop, Observer, Spent
+from service.engine.outcomes import Outcome, deal, deliver, expire, failure
+from service.engine.waiting import (
+    Compute,
+    Images,
+    Inference,
+    Job,
+    Limits,
+    Request,
+    RequestQueue,
+    Slice,
+    joined,
+)
+
+_PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
+_LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
+_CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
+
+log = structlog.get_logger()
+
+
+class Batcher:
+    """Owns the thread that runs a graph, and what waits for it.
+
+    Parameters
+    ----------
+    compute
+        Runs the graph of the requests.
+    probe
+        Runs it over a blank image; raises if it does not work.
+    limits
+        Bounds on a batch and on what may wait.
+    clock
+        Seconds, of which deadlines are a point: `time.monotonic` unless a test says otherwise.
+    retry_seconds
+        How long to wait after a probe that fails; doubled after each further one.
+    """
+
+    def __init__(
+        self,
+        compute: Compute,
+        probe: Callable[[], object],
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        retry_seconds: float = 0.1,
+    ) -> None:
+        self.limits = limits
+        self.observers: list[Observer] = []
+        self._compute, self._probe = compute, probe
+        self._clock, self._retry_seconds = clock, retry_seconds
+        self._changed = threading.Condition(threading.Lock())  # guards what follows
+        self._requests = RequestQueue(limits.waiting)
+        self._jobs: deque[Job] = deque()
+        self._idle = self._draining = self._down = False
+        self._thread: threading.Thread | None = None
+        # The rest is the inference thread's own.
+        self._in_hand: Sequence[Slice] | Job = ()
+        self._passed = 0
+        self._seconds_per_row = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken: false after a crash until a probe works, and while ending."""
+        return not (self._down or self._draining)
+
+    @property
+    def waiting(self) -> int:
+        """Rows of requests that wait; those in the batch that runs no longer do."""
+        return self._requests.rows
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait."""
+        return len(self._requests)
+
+    def start(self) -> None:
+        """Start the thread."""
+        # A daemon, so that a command that ends without draining ends.
+        self._thread = threading.Thread(target=self._loop, name="inference", daemon=True)
+        self._thread.start()
+
+    def drain(self) -> None:
+        """Take nothing more, wait until all that was accepted is answered, and end the thread.
+
+        After a crash what waits gets one more probe, and is refused if that fails.
+        """
+        with self._changed:
+            self._draining = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def check_room(self, rows: int) -> None:
+        """Raise what `infer` would if so many rows came now: for callers with work to do before.
+
+        Raises
+        ------
+        EngineDownError, QueueFullError
+            If they would be refused.
+        """
+        self._check_up()
+        if not self._requests.fits(rows):
+            waiting = self._requests.rows
+            self._tell(lambda observer: observer.dropped("full", rows))
+            pause = max(1, math.ceil(waiting * self._seconds_per_row))
+            raise QueueFullError(waiting, self.limits.waiting, pause)
+
+    async def infer(
+        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+    ) -> Inference:
+        """Classify images [N, C, H, W], N at least 1; a cancelled call takes its images back.
+
+        Parameters
+        ----------
+        deadline
+            When the answer is too late, by the batcher's clock.
+        spent
+            Where to note where the time went.
+
+        Raises
+        ------
+        EngineError
+            If the request is refused, late, or its images make the graph fail.
+        """
+        loop = asyncio.get_running_loop()
+        now = self._clock()
+        request = Request(images, loop.create_future(), now, deadline, spent or Spent())
+        timer = None
+        with self._changed:
+            self.check_room(request.left)
+            self._requests.add(request)
+            if self._idle:
+                self._changed.notify()
+        if deadline is not None:
+            timer = loop.call_later(deadline - now, expire, request.future)
+        try:
+            return await request.future
+        except BaseException as error:
+            self._withdraw(request, error)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def run(self, images: Images, compute: Compute | None = None) -> Inference:
+        """Classify images behind all requests, waiting for the result: the way of audits.
+
+        Not to be called on an event loop. More images than a batch holds are several batches.
+
+        Parameters
+        ----------
+        compute
+            Runs another graph than that of the requests.
+
+        Raises
+        ------
+        EngineError
+            If the engine is down, or the images make the graph fail.
+        """
+        size = self.limits.largest
+        parts = [images[start : start + size] for start in range(0, len(images), size)]
+        return joined([self._run_audit(part, compute or self._compute) for part in parts])
+
+    def turn(self) -> None:
+        """Run one batch, of requests or of an audit, and recover from whatever crashes it."""
+        try:
+            self._step()
+        except BaseException as crash:  # whatever it is, those who wait must not wait for ever
+            log.error("the engine crashed", exc_info=crash)
+            self._recover()
+
+    def _loop(self) -> None:
+        while self._await_work():
+            self.turn()
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            while not (self._requests or self._jobs):
+                if self._draining:
+                    return False
+                self._idle = True
+                self._changed.wait()
+                self._idle = False
+        return True
+
+    def _step(self) -> None:
+        with self._changed:
+            job = self._turn_of_audit()
+            if job is None:
+                batch, expired = self._requests.take(self.limits.largest, self._clock())
+        if job is not None:
+            self._run_job(job)
+            return
+        self._hand_out([(request, DeadlineError()) for request in expired])
+        if batch:
+            self._run_batch(batch)
+
+    def _turn_of_audit(self) -> Job | None:
+        if not self._jobs:
+            return None
+        if self._requests and self._passed < _PATIENCE:
+            self._passed += 1
+            return None
+        self._passed = 0
+        return self._jobs.popleft()
+
+    def _run_batch(self, batch: Sequence[Slice]) -> None:
+        self._in_hand = batch
+        began = self._clock()
+        outcomes = self._attempt(batch)
+        seconds = self._clock() - began
+        for request, _ in batch:
+            request.spent.ran(began - request.since, seconds)
+        self._hand_out(outcomes)
+        self._in_hand = ()
+        rows = sum(len(images) for _, images in batch)
+        self._seconds_per_row = seconds / rows
+        waits = [began - request.since for request, _ in batch]
+        self._tell(lambda observer: observer.ran(Batch("requests", rows, waits, seconds)))
+        if any(isinstance(outcome, EngineError) for _, outcome in outcomes):
+            self._probe()
+
+    def _attempt(self, batch: Sequence[Slice]) -> list[Outcome]:
+        """Run a batch; if it fails, run its requests one by one, so that only the culprit fails."""
+        try:
+            return deal(batch, self._compute([images for _, images in batch]))
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            log.warning("a batch failed", requests=len(batch), exc_info=error)
+            if len(batch) == 1:
+                return [(batch[0].request, failure(error))]
+        alone = [[slice_] for slice_ in batch if not slice_.request.future.done()]
+        return [outcome for one in alone for outcome in self._attempt(one)]
+
+    def _run_job(self, job: Job) -> None:
+        self._in_hand = job
+        began = self._clock()
+        try:
+            result = job.compute([job.images])
+        except Exception as error:
+            self._in_hand = ()
+            job.future.set_exception(failure(error))
+            self._probe()
+            return
+        self._in_hand = ()
+        job.future.set_result(result)
+        record = Batch("audit", len(job.images), [began - job.since], self._clock() - began)
+        self._tell(lambda observer: observer.ran(record))
+
+    def _run_audit(self, images: Images, compute: Compute) -> Inference:
+        job = Job(compute, images, self._clock(), Future())
+        with self._changed:
+            self._check_up()
+            self._jobs.append(job)
+            if self._idle:
+                self._changed.notify()
+        return job.future.result()
+
+    def _hand_out(self, outcomes: Sequence[Outcome]) -> None:
+        """Deliver outcomes, and take what is left of failed requests out of the queue."""
+        for request, outcome in outcomes:
+            if isinstance(outcome, EngineError):
+                with self._changed:  # no further rows of it are worth computing
+                    self._requests.withdraw(request)
+        deliver(outcomes)
+
+    def _withdraw(self, request: Request, error: BaseException) -> None:
+        with self._changed:
+            self._requests.withdraw(request)
+        reason: Drop = "failed"
+        if isinstance(error, DeadlineError):
+            reason = "expired"
+        elif isinstance(error, asyncio.CancelledError):
+            reason = "cancelled"
+        self._tell(lambda observer: observer.dropped(reason, len(request.images)))
+
+    def _recover(self) -> None:
+        """Fail what was in hand, and take nothing until a probe works; what waits goes on waiting.
+
+        If the engine is being drained there is one probe, and what waits is refused if it fails.
+        """
+        with self._changed:
+            self._down = True
+        self._fail_in_hand()
+        pause = self._retry_seconds
+        while not self._probed():
+            with self._changed:
+                ending = self._changed.wait_for(lambda: self._draining, pause)
+            if ending:
+                self._refuse_all()
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        with self._changed:
+            self._down = False
+        log.info("the engine recovered")
+
+    def _probed(self) -> bool:
+        try:
+            self._probe()
+        except BaseException as error:
+            log.error("the engine does not recover", reason=str(error))
+            return False
+        return True
+
+    def _fail_in_hand(self) -> None:
+        in_hand, self._in_hand = self._in_hand, ()
+        if isinstance(in_hand, Job):
+            in_hand.future.set_exception(EngineDownError(_CRASHED))
+        else:
+            self._hand_out([(request, EngineDownError(_CRASHED)) for request, _ in in_hand])
+
+    def _refuse_all(self) -> None:
+        with self._changed:
+            requests, jobs = self._requests.clear(), list(self._jobs)
+            self._jobs.clear()
+        deliver([(request, EngineDownError(_CRASHED)) for request in requests])
+        for job in jobs:
+            job.future.set_exception(EngineDownError(_CRASHED))
+
+    def _check_up(self) -> None:
+        if not self.ready:
+            raise EngineDownError(
+                "The model's engine is ending or has crashed; it takes no requests at present."
+            )
+
+    def _tell(self, tell: Callable[[Observer], None]) -> None:
+        for observer in self.observers:
+            try:
+                tell(observer)
+            except Exception as error:
+                log.error("an observer of the engine failed", exc_info=error)

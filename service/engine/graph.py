@@ -1,0 +1,160 @@
+"""One graph, opened where it may run, compared with its card, and warmed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from service.engine.binding import Binding
+from service.engine.providers import Placement, Selection, placed_nodes, start
+from service.engine.waiting import Images, Inference
+
+INPUT, OUTPUTS = "image", ("logits", "probabilities")
+
+
+class GraphError(ValueError):
+    """A graph does not open, or is not what its card says; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a card promises about its graph: images uint8 [N, C, H, W] in, [N, K] floats out."""
+
+    channels: int
+    size: int
+    classes: int
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """The shape [C, H, W] of one image."""
+        return self.channels, self.size, self.size
+
+    def mismatch(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> str | None:
+        """Compare onnxruntime's descriptions of a graph's ends with the promise.
+
+        Returns a sentence about the first difference, or None.
+        """
+        if [node.name for node in inputs] != [INPUT] or inputs[0].type != "tensor(uint8)":
+            return f"the graph takes {_described(inputs)} where one input '{INPUT}' of uint8 is due"
+        batch, *image = inputs[0].shape
+        if isinstance(batch, int) or image != list(self.image):
+            due = f"[N, {self.channels}, {self.size}, {self.size}]"
+            return f"the graph's input has the shape {inputs[0].shape} where the card says {due}"
+        for name in OUTPUTS:
+            node = next((node for node in outputs if node.name == name), None)
+            if node is None or node.type != "tensor(float)":
+                return f"the graph gives {_described(outputs)} where '{name}' of float32 is due"
+        return None
+
+
+class Graph:
+    """A graph that runs.
+
+    On a CPU a batch runs as large as it is. On a GPU it is padded to the next of a few sizes, each
+    with buffers of its own on the device and warmed before anyone asks: a size that comes for the
+    first time would make libraries search, TensorRT build, and a CUDA graph be captured.
+
+    Parameters
+    ----------
+    data
+        The ONNX file.
+    signature
+        What the graph has to take and give.
+    selection
+        Where it may run: the first placement that takes the whole graph is used.
+    threads
+        How many threads compute one batch.
+    largest
+        The largest batch that will be asked for.
+
+    Raises
+    ------
+    GraphError
+        If no placement takes the graph, its ends are not the signature's, or it does not run.
+
+    Attributes
+    ----------
+    placement, note
+        Where it runs, and why not on a better device, if one was tried.
+    nodes
+        By execution provider, the nodes that it was given, `<name> (<operator>)`.
+    """
+
+    def __init__(
+        self, data: bytes, signature: Signature, selection: Selection, threads: int, largest: int
+    ) -> None:
+        self.signature = signature
+        self._runtime, self.placement, self.note = _start_first(data, selection, threads)
+        difference = signature.mismatch(self._runtime.get_inputs(), self._runtime.get_outputs())
+        if difference is not None:
+            raise GraphError(difference)
+        self.nodes = placed_nodes(self._runtime)
+        self._bindings: dict[int, Binding] = {}
+        if (memory := self.placement.memory) is not None:
+            self._bindings = {size: self._bind(size, memory) for size in buckets(largest)}
+        for size in self._bindings or (1,):
+            self._warm(size)
+
+    def compute(self, parts: Sequence[Images]) -> Inference:
+        """Classify images [N, C, H, W] of one caller or several, laid behind one another."""
+        if self._bindings:
+            rows = sum(map(len, parts))
+            return self._bindings[min(size for size in self._bindings if size >= rows)].run(parts)
+        images = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
+
+    def probe(self) -> None:
+        """Run one blank image; raise whatever that raises."""
+        self.compute([self._blank(1)])
+
+    def _bind(self, size: int, memory: tuple[str, int]) -> Binding:
+        return Binding(
+            self._runtime,
+            (INPUT, [size, *self.signature.image]),
+            {name: [size, self.signature.classes] for name in OUTPUTS},
+            memory,
+            captured=self.placement.captures,
+        )
+
+    def _blank(self, size: int) -> Images:
+        return np.zeros((size, *self.signature.image), np.uint8)
+
+    def _warm(self, size: int) -> None:
+        """Run blank images: the first run allocates, and shows what shapes only promise."""
+        classes = self.signature.classes
+        try:
+            result = self.compute([self._blank(size)])
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise GraphError(f"the graph does not run: {error}") from error
+        for name, values in zip(OUTPUTS, result, strict=True):
+            if values.shape != (size, classes):
+                raise GraphError(
+                    f"'{name}' has the shape {list(values.shape)} for {size} images where the "
+                    f"card's {classes} classes ask for [{size}, {classes}]"
+                )
+            if not np.isfinite(values).all():
+                raise GraphError(f"'{name}' of a blank image is not finite")
+
+
+def buckets(largest: int) -> list[int]:
+    """Return the batch sizes that a GPU runs: powers of two, and the largest."""
+    return [*(2**power for power in range((largest - 1).bit_length())), largest]
+
+
+def _start_first(
+    data: bytes, selection: Selection, threads: int
+) -> tuple[Any, Placement, str | None]:
+    notes = [] if selection.note is None else [selection.note]
+    for placement in selection.placements:
+        try:
+            runtime = start(data, placement, threads)
+        except RuntimeError as error:
+            notes.append(f"{placement.device} does not take the graph: {error}")
+        else:
+            return runtime, placement, "; ".join(notes) or None
+    raise GraphError("; ".join(notes))
+
+
+def _described(nodes: Sequence[Any]) -> str:
+    return ", ".join(f"'{node.name}' {node.type} {node.shape}" for node in nodes) or "nothing"

@@ -1,0 +1,187 @@
+"""What waits for a session: requests in their order, counted in rows and bounded, and audits.
+
+A row is one image. Nothing here locks, computes or knows the time: the batcher does.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from service.engine.observer import Spent
+
+Images = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+class Inference(NamedTuple):
+    """What a classifier says about N images: two arrays [N, K]."""
+
+    logits: Floats
+    probabilities: Floats
+
+
+Compute = Callable[[Sequence[Images]], Inference]
+"""Runs a graph over the images of several callers, laid behind one another."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is computed at once, and how much may wait, in images."""
+
+    largest: int = 64
+    waiting: int = 1024
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One batch of an audit; its graph may be another than that of the requests."""
+
+    compute: Compute
+    images: Images
+    since: float
+    future: Future[Inference]
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """Images [N, C, H, W] of one caller, and the future that the answer is put into.
+
+    Attributes
+    ----------
+    since, deadline
+        When it came in, and when it is too late, in seconds of the batcher's clock.
+    spent
+        Where its time goes.
+    left
+        How many of its rows still wait.
+    parts
+        Answers to its first rows, where it is larger than a batch.
+    """
+
+    images: Images
+    future: asyncio.Future[Inference]
+    since: float
+    deadline: float | None
+    spent: Spent = field(default_factory=Spent)
+    left: int = field(init=False)
+    parts: list[Inference] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.left = len(self.images)
+
+    def add(self, part: Inference) -> Inference | None:
+        """Take the answer to the next rows; return the whole answer once it is complete."""
+        if not self.parts and len(part.logits) == len(self.images):
+            return part
+        self.parts.append(part)
+        if sum(len(part.logits) for part in self.parts) < len(self.images):
+            return None
+        return joined(self.parts)
+
+
+class Slice(NamedTuple):
+    """Consecutive rows of a request: its place in one batch."""
+
+    request: Request
+    images: Images
+
+
+class RequestQueue:
+    """Requests that wait, first come first served.
+
+    Attributes
+    ----------
+    capacity
+        How many rows may wait.
+    rows
+        How many do.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.rows = 0
+        self._waiting: deque[Request] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def fits(self, rows: int) -> bool:
+        """Whether so many more rows may wait."""
+        return self.rows + rows <= self.capacity
+
+    def add(self, request: Request) -> None:
+        """Put a request that fits behind the others."""
+        self._waiting.append(request)
+        self.rows += request.left
+
+    def withdraw(self, request: Request) -> bool:
+        """Take a request out, if any of it still waits; return whether it did."""
+        if not request.left:
+            return False
+        self._waiting.remove(request)
+        self._forget(request)
+        return True
+
+    def clear(self) -> list[Request]:
+        """Take all requests out."""
+        requests = list(self._waiting)
+        for request in requests:
+            self.withdraw(request)
+        return requests
+
+    def take(self, largest: int, now: float) -> tuple[list[Slice], list[Request]]:
+        """Form the next batch of at most `largest` rows, and drop what no one waits for any more.
+
+        A request stays whole unless it is larger than a batch can be.
+
+        Returns
+        -------
+        The batch, in order, and the requests that are past their deadline.
+        """
+        batch: list[Slice] = []
+        expired: list[Request] = []
+        space = largest
+        while self._waiting and space:
+            request = self._waiting[0]
+            if request.future.done():  # its caller has gone, and will withdraw it in a moment
+                self._forget(self._waiting.popleft())
+            elif request.deadline is not None and request.deadline <= now:
+                self._forget(self._waiting.popleft())
+                expired.append(request)
+            elif request.left <= space or len(request.images) > largest:
+                slice_ = self._cut(request, min(request.left, space))
+                batch.append(slice_)
+                space -= len(slice_.images)
+            else:
+                break
+        return batch, expired
+
+    def _cut(self, request: Request, rows: int) -> Slice:
+        start = len(request.images) - request.left
+        request.left -= rows
+        self.rows -= rows
+        if not request.left:
+            self._waiting.popleft()
+        whole = rows == len(request.images)
+        return Slice(request, request.images if whole else request.images[start : start + rows])
+
+    def _forget(self, request: Request) -> None:
+        self.rows -= request.left
+        request.left = 0
+
+
+def joined(parts: Sequence[Inference]) -> Inference:
+    """Lay answers behind one another; one alone is returned as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    logits, probabilities = zip(*parts, strict=True)
+    return Inference(np.concatenate(logits), np.concatenate(probabilities))

@@ -1,0 +1,174 @@
+"""Too many requests, clients too slow, answers too late: each is told, and probes always pass."""
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from starlette.requests import ClientDisconnect
+
+from service.clients import LOOK_AFTER, HangUpMiddleware
+from service.engine import Inference
+
+pytestmark = pytest.mark.anyio
+NPY = {"Content-Type": "application/x-npy"}
+
+
+def npy(images: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, images)
+    return file.getvalue()
+
+
+@contextmanager
+def held(session: Any) -> Iterator[threading.Event]:
+    """Let no batch of requests end before the event is set."""
+    compute, released = session._batcher._compute, threading.Event()
+
+    def hold(parts: Sequence[Any]) -> Inference:
+        released.wait(10)
+        return compute(parts)
+
+    session._batcher._compute = hold
+    try:
+        yield released
+    finally:
+        released.set()
+        session._batcher._compute = compute
+
+
+@asynccontextmanager
+async def overloaded(
+    open_client: Any, repository: Path, **options: Any
+) -> AsyncIterator[tuple[httpx.AsyncClient, Any, threading.Event]]:
+    async with open_client(repository, **options) as client:
+        session = client._transport.app.state.data_plane.repository.find().session
+        with held(session) as released:
+            yield client, session, released
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("it never came to be")
+
+
+async def test_a_full_queue_is_503_with_a_time_and_probes_pass(
+    open_client: Any, repository: Path, images: Any
+) -> None:
+    options = {"queue_rows": 4, "max_batch": 4, "largest_batch": 4}
+    async with overloaded(open_client, repository, **options) as (client, session, released):
+
+        def post(count: int) -> asyncio.Task[httpx.Response]:
+            body = npy(images[:count])
+            return asyncio.create_task(client.post("/classify", content=body, headers=NPY))
+
+        accepted = [post(1)]
+        await until(lambda: bool(session._batcher._in_hand))
+        accepted += [post(3)]
+        await until(lambda: session.waiting == 3)
+        refused = await post(2)
+        assert refused.status_code == 503
+        assert refused.headers["Retry-After"] == "1"
+        assert "3 images wait for it and at most 4 may" in refused.json()["error"]
+        accepted += [post(1)]
+        await until(lambda: session.waiting == 4)
+        for probe in ("/healthz", "/readyz", "/models"):
+            assert (await client.get(probe)).status_code == 200
+        released.set()
+        answers = await asyncio.gather(*accepted)
+        assert [len(answer.json()["predictions"]) for answer in answers] == [1, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "headers"),
+    [({"request_seconds": 0.05}, {}), ({}, {"Prefer": 'respond-async, wait="0"'})],
+)
+async def test_an_answer_that_is_too_late_is_504(
+    open_client: Any, repository: Path, images: Any, options: Any, headers: dict[str, str]
+) -> None:
+    async with overloaded(open_client, repository, **options) as (client, session, _):
+        body, headers = npy(images[:1]), NPY | headers
+        answers = await asyncio.gather(
+            *(client.post("/classify", content=body, headers=headers) for _ in range(3))
+        )
+        assert {answer.status_code for answer in answers} == {504}
+        assert "within its time" in answers[0].json()["error"]
+        assert session.waiting == 0
+
+
+@pytest.mark.parametrize("preference", ["wait=10", "wait", "wait=soon", "await=0", "wait=0.0"])
+async def test_a_preference_that_is_longer_or_no_number_changes_nothing(
+    client: httpx.AsyncClient, images: Any, preference: str
+) -> None:
+    headers = NPY | {"Prefer": preference}
+    response = await client.post("/classify", content=npy(images[:1]), headers=headers)
+    assert response.status_code == 200
+
+
+async def test_an_engine_that_crashed_is_not_ready_and_says_so(
+    open_client: Any, repository: Path, images: Any, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    async with open_client(repository) as client:
+        session = client._transport.app.state.data_plane.repository.find("plain").session
+        session._batcher._compute = session._batcher._probe = lambda *_: 1 / 0
+        body = npy(images[:1])
+        failed = await client.post("/models/plain/classify", content=body, headers=NPY)
+        assert failed.status_code == 500
+        assert "zero" not in failed.text
+        (entry,) = (line for line in logged() if line["event"] == "the request failed")
+        assert entry["request_id"] == failed.headers["X-Request-ID"]
+        await until(lambda: not session.ready)
+        refused = await client.post("/models/plain/classify", content=body, headers=NPY)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503
+        assert "version 1 of the model 'plain' has crashed" in ready.json()["error"]
+        assert (await client.get("/healthz")).status_code == 200
+        works = await client.post("/classify", content=body, headers=NPY)
+        assert works.status_code == 200
+        session._batcher._probe = lambda: None
+        await until(lambda: session.ready)
+        assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize("answering", [False, True])
+async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
+    answering: bool,
+) -> None:
+    ended = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if answering:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            await asyncio.sleep(5 * LOOK_AFTER)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        ended.append("done")
+
+    messages = [{"type": "http.request", "more_body": False}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    call = HangUpMiddleware(app)({"type": "http"}, receive, send)
+    if answering:
+        await call
+    else:
+        with pytest.raises(ClientDisconnect):
+            await call
+    assert ended == ["done" if answering else "cancelled"]
