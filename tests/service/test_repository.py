@@ -231,6 +231,8 @@ async def test_a_model_is_described_with_its_card(
     assert latest["digest"] == f"sha256:{card.sha256}"
     assert latest["runtime"]["device"] == "cpu"
     assert latest["runtime"]["providers"] == ["CPUExecutionProvider"]
+    nodes = latest["runtime"]["nodes"]["CPUExecutionProvider"]
+    assert sorted(node.split("(")[1] for node in nodes)[:2] == ["Cast)", "Conv)"]
     older = (await client.get("/models/turning/versions/2")).json()
     assert older["card"]["version"] == 2
     for path in ("/models/none", "/models/turning/versions/7"):
