@@ -15,7 +15,7 @@ import pytest
 
 from audit import AuditSet, Card, InputSpec, load_card, save_audit_set, sha256_file
 from imaging import FitPolicy
-from service import version
+from service import folder as folders
 from service.engine import select
 from service.folder import ModelRejectedError
 from service.repository import open_repository
@@ -143,7 +143,7 @@ def test_a_refused_graph_never_reaches_the_runtime(
     def open_session(*_: Any) -> None:
         raise AssertionError("the runtime has seen the file")
 
-    monkeypatch.setattr(version, "Session", open_session)
+    monkeypatch.setattr(folders, "Session", open_session)
     damage(copy / "turning" / "10")
     with pytest.raises(ModelRejectedError, match=re.escape(names)):
         load_version(copy / "turning" / "10", CPU, threads=1)
@@ -160,7 +160,7 @@ def test_without_the_digest_the_altered_file_would_have_been_served(
     flip_a_bit(folder / file, place=0.5)
     with pytest.raises(ModelRejectedError, match="SHA-256"):
         load_version(folder, CPU, threads=1)
-    monkeypatch.setattr(version, "_check_digest", lambda *_: None)
+    monkeypatch.setattr(folders, "_check_digest", lambda *_: None)
     if file == "model.onnx":
         load_version(folder, CPU, threads=1).session.close()
 

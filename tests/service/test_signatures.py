@@ -31,7 +31,7 @@ from audit import (
     save_audit_set,
     sha256_file,
 )
-from service import version
+from service import folder as folders
 from service.offline import open_model, sign_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import NOT_ASKED, SIGNATURE_FILE, SignatureError, sign
@@ -369,7 +369,7 @@ def test_a_card_that_is_exchanged_after_it_was_read_changes_nothing(
         path.write_bytes(good)
         return parse_card(data, path)
 
-    monkeypatch.setattr(version, "parse_card", parse_slowly)
+    monkeypatch.setattr(folders, "parse_card", parse_slowly)
     with pytest.raises(ConfigurationError, match="a signature of other files"):
         open_model("plain", configured(signed, public_key=ours.public))
 
