@@ -16,6 +16,7 @@ import pytest
 from audit import AuditSet, Card, InputSpec, load_card, save_audit_set, sha256_file
 from imaging import FitPolicy
 from service import folder as folders
+from service import version as versions
 from service.engine import select
 from service.folder import ModelRejectedError
 from service.repository import open_repository
@@ -143,7 +144,7 @@ def test_a_refused_graph_never_reaches_the_runtime(
     def open_session(*_: Any) -> None:
         raise AssertionError("the runtime has seen the file")
 
-    monkeypatch.setattr(folders, "Session", open_session)
+    monkeypatch.setattr(versions, "Session", open_session)
     damage(copy / "turning" / "10")
     with pytest.raises(ModelRejectedError, match=re.escape(names)):
         load_version(copy / "turning" / "10", CPU, threads=1)
