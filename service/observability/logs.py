@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -24,7 +25,7 @@ def configure_logs(style: Literal["console", "json"], level: str) -> None:
     structlog.configure(
         processors=[*shared, *_renderers(style)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -37,6 +38,21 @@ def configure_logs(style: Literal["console", "json"], level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+class _Unfailing:
+    """A stream whose failures go no further, as with `logging`: a full disk fails no request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _json(line: Any, default: Callable[[Any], Any]) -> str:

@@ -1,6 +1,7 @@
 """Log lines say what happened in one shape, and no more than that."""
 
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ def test_a_traceback_is_logged_without_the_local_variables(logged: Logged) -> No
     (line,) = logged()
     assert line["exception"][0]["exc_type"] == "ValueError"
     assert "secret" not in str(line)
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_stream_that_fails_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys.stderr, "write", full)
+    monkeypatch.setattr(sys.stderr, "flush", full)
+    structlog.get_logger().error("lost")
 
 
 @pytest.mark.anyio
