@@ -1,18 +1,10 @@
 """From figures and thresholds to PASS, FAIL or INCONCLUSIVE, with the reasons in sentences."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from audit.report import Figures, NoiseFloor, SelfTest, Thresholds, Verdict
+from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
 from audit.statistics import trials_to_settle
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict and everything that led to it, a sentence each."""
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
+from audit.values import Judgement
 
 
 def judge(
@@ -30,6 +22,15 @@ def judge(
     if doubts := tuple(_doubts(figures, floor, thresholds)):
         return Judgement("INCONCLUSIVE", doubts)
     return Judgement("PASS", _assurances(figures, thresholds))
+
+
+def orbit_claim(elements: int) -> tuple[str, str]:
+    """What a verdict on the exact orbit says, and what it does not."""
+    return (
+        f"It speaks of the {elements} turns and mirror images that move the pixel grid onto "
+        "itself, of images drawn as these were, and of the file as it ran here.",
+        "It says nothing of angles between them, of other images, or of the labels being right.",
+    )
 
 
 def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:
@@ -58,7 +59,7 @@ def _doubts(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iter
         yield "All images get the same label, so that their agreement says nothing."
     if floor.relative > thresholds.logit_tolerance:
         yield (
-            "Without any turn, in another run or another batch, a logit changes by "
+            "Without any turn, run again or otherwise, a logit changes by "
             f"{floor.relative:.2g} of the largest logit: this noise is above the tolerance of "
             f"{thresholds.logit_tolerance:.2g}, so that nothing finer can be measured."
         )
