@@ -102,15 +102,15 @@ def ask_at_angles(
     ask = Questioner(classify, (2 + 2 * plan.count) * len(images), progress)
     batches = [slice(i, i + batch_size) for i in range(0, len(images), batch_size)]
     whole = np.concatenate([ask(images[batch]) for batch in batches])
-    discs = keep_disc(images, fill)
-    upright = np.concatenate([ask(discs[batch]) for batch in batches])
+    upright = np.concatenate([ask(keep_disc(images[batch], fill)) for batch in batches])
     turned = np.empty((plan.count, *upright.shape), np.float32)
     back = np.empty_like(turned)
     for a in range(plan.count):
         for batch in batches:
             angles = _shared(degrees[a, batch])
-            there = keep_disc(turn(discs[batch], angles, plan.resampler), fill)
-            turned[a, batch] = ask(there)
+            # Whole images are turned, so that the rim of the disc does not mix with the fill.
+            there = turn(images[batch], angles, plan.resampler)
+            turned[a, batch] = ask(keep_disc(there, fill))
             back[a, batch] = ask(keep_disc(turn(there, -angles, plan.resampler), fill))
     return AngleAnswers(degrees, whole, upright, turned, back)
 

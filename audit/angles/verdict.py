@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleFigures, AngleSelfTest, AngleThresholds
-from audit.statistics import trials_to_settle
+from audit.phrases import level, remedy
 from audit.values import Judgement
 
 
@@ -28,7 +28,7 @@ def judge_angles(
         return Judgement(
             "FAIL",
             (
-                f"{kept}: at {100 * thresholds.confidence:.6g}% confidence at most {interval.high:.2%} of "
+                f"{kept}: at {level(thresholds.confidence)} at most {interval.high:.2%} of "
                 f"all images do, and {asked:.2%} is asked. Turned and turned back, "
                 f"{figures.control_agreeing} keep it.",
             ),
@@ -38,7 +38,7 @@ def judge_angles(
     return Judgement(
         "PASS",
         (
-            f"{kept}: at {100 * thresholds.confidence:.6g}% confidence at least {interval.low:.2%} of all "
+            f"{kept}: at {level(thresholds.confidence)} at least {interval.low:.2%} of all "
             f"images do, and {asked:.2%} is asked.",
         ),
     )
@@ -60,18 +60,11 @@ def angle_claim(plan: AnglePlan) -> tuple[str, ...]:
 def _doubts(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
     if interval.low < asked:
-        needed = trials_to_settle(
-            figures.agreeing_images, figures.images, asked, thresholds.confidence
-        )
-        remedy = (
-            "the agreement lies too near to that for more images to settle it"
-            if needed is None
-            else f"at the same agreement {needed} images would settle it"
-        )
+        more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
-            f"{figures.images} images are too few: at {100 * thresholds.confidence:.6g}% confidence "
+            f"{figures.images} images are too few: at {level(thresholds.confidence)} "
             f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label at all "
-            f"angles, and {asked:.2%} is asked; {remedy}."
+            f"angles, and {asked:.2%} is asked; {more}."
         )
     if figures.label_entropy == 0:
         yield "All images get the same label, so that their agreement at all angles says nothing."
