@@ -81,7 +81,7 @@ class AuditFigures(Value):
             agreement_interval=figures.agreement_interval,
             max_logit_deviation=figures.max_logit_deviation,
             max_probability_deviation=figures.max_probability_deviation,
-            noise_floor=max(floor.repeat, floor.regrouped),
+            noise_floor=max(floor.repeat, floor.regrouped, floor.elsewhere or 0.0),
         )
 
 

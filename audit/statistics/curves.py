@@ -4,6 +4,7 @@ What two angles say of one image hangs together, but at one angle the images are
 covers the whole curve at once.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -58,6 +59,7 @@ def mean_band(
     return mean - reach, mean + reach
 
 
+@lru_cache(maxsize=1)
 def _weights(images: int, seed: int) -> NDArray[np.float64]:
     """How often each image is drawn, float64 [RESAMPLES, N]."""
     random = np.random.default_rng(seed)
