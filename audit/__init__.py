@@ -1,5 +1,12 @@
 """What is measured about a classifier's invariance, and how it is judged and reported."""
 
+from audit.angles import (
+    AngleOutcome,
+    AnglePlan,
+    AngleSelfTest,
+    AngleThresholds,
+    audit_angles,
+)
 from audit.audit_set import AuditSet, load_audit_set, save_audit_set
 from audit.card import (
     AuditFigures,
@@ -18,6 +25,13 @@ from audit.card import (
     parse_card,
     sha256_file,
 )
+from audit.circle import (
+    CircleImage,
+    CircleOutcome,
+    LabelArc,
+    ProvedSymmetry,
+    audit_circle,
+)
 from audit.exactness import Exactness, measure_exactness
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
 from audit.procedure import run_audit
@@ -29,27 +43,31 @@ from audit.report import (
     Figures,
     ModelIdentity,
     NoiseFloor,
-    Precision,
-    Proportion,
     Report,
     SelfTest,
     Thresholds,
-    Tolerance,
-    Verdict,
     WorstImage,
 )
 from audit.selftest import mutate, self_test
-from audit.statistics import Interval, clopper_pearson, label_entropy
-from audit.verdict import Judgement, judge
+from audit.statistics import ConfidenceSequence, Interval, clopper_pearson, label_entropy
+from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
+from audit.verdict import judge
 
 __all__ = [
     "LOGIT_TOLERANCE",
     "Accuracy",
+    "AngleOutcome",
+    "AnglePlan",
+    "AngleSelfTest",
+    "AngleThresholds",
     "AuditFigures",
     "AuditSet",
     "AuditSetInfo",
     "Card",
+    "CircleImage",
+    "CircleOutcome",
     "Classifier",
+    "ConfidenceSequence",
     "Conversion",
     "DataIdentity",
     "ElementFigures",
@@ -58,6 +76,7 @@ __all__ = [
     "InputSpec",
     "Interval",
     "Judgement",
+    "LabelArc",
     "Metric",
     "ModelIdentity",
     "NetworkSize",
@@ -68,6 +87,7 @@ __all__ = [
     "Progress",
     "ProofFigures",
     "Proportion",
+    "ProvedSymmetry",
     "Report",
     "SelfTest",
     "Speed",
@@ -77,6 +97,8 @@ __all__ = [
     "Twin",
     "Verdict",
     "WorstImage",
+    "audit_angles",
+    "audit_circle",
     "clopper_pearson",
     "evaluate_orbit",
     "judge",

@@ -8,8 +8,9 @@ from pydantic import Field, ValidationError, field_validator
 
 from audit.exactness import Exactness
 from audit.proof import Arithmetic, Outcome, Proof, Residual
-from audit.report import ModelIdentity, Precision, Report, Sha256, Value, Verdict
+from audit.report import ModelIdentity, Report
 from audit.statistics import Interval
+from audit.values import Precision, Sha256, Value, Verdict
 from imaging import FitPolicy, grid_symmetries
 
 
@@ -80,7 +81,7 @@ class AuditFigures(Value):
             agreement_interval=figures.agreement_interval,
             max_logit_deviation=figures.max_logit_deviation,
             max_probability_deviation=figures.max_probability_deviation,
-            noise_floor=max(floor.repeat, floor.regrouped),
+            noise_floor=max(floor.repeat, floor.regrouped, floor.elsewhere or 0.0),
         )
 
 

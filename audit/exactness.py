@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.orbit import Classifier
-from audit.report import Value
+from audit.values import Value
 from imaging import GridSymmetry, grid_symmetries
 
 BATCH_SIZES = (1, 3, 8, 64)

@@ -31,8 +31,9 @@ def orbit_figures(orbit: Orbit, labels: NDArray[np.int64] | None, confidence: fl
 def noise_floor(orbit: Orbit) -> NoiseFloor:
     """How far the logits moved without a symmetry."""
     repeat, regrouped = orbit.repeat_deviation, orbit.regrouped_deviation
-    relative = orbit.relative(max(repeat, regrouped))
-    return NoiseFloor(repeat=repeat, regrouped=regrouped, relative=relative)
+    elsewhere = orbit.elsewhere_deviation
+    relative = orbit.relative(max(repeat, regrouped, elsewhere or 0.0))
+    return NoiseFloor(repeat=repeat, regrouped=regrouped, elsewhere=elsewhere, relative=relative)
 
 
 def worst_images(orbit: Orbit, limit: int) -> tuple[WorstImage, ...]:

@@ -30,12 +30,16 @@ class Orbit:
     regrouped_deviation
         Largest change of a logit when the same images came in other batches: smaller ones, with
         other neighbours.
+    elsewhere_deviation
+        Largest change of a logit when the same batches went to the other classifiers; None if there
+        were none.
     """
 
     elements: tuple[GridSymmetry, ...]
     logits: NDArray[np.float32]
     repeat_deviation: float
     regrouped_deviation: float
+    elsewhere_deviation: float | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -75,6 +79,7 @@ def evaluate_orbit(
     images: NDArray[np.uint8],
     elements: Sequence[GridSymmetry],
     *,
+    others: Sequence[Classifier] = (),
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Orbit:
@@ -87,6 +92,8 @@ def evaluate_orbit(
     images : uint8 [N, C, H, W]
     elements
         Grid symmetries, identity first.
+    others
+        The same model, opened otherwise: asked about the upright images too, for the noise.
     batch_size
         The most images that are handed over at once (two where it is one, to give it a neighbour).
     progress
@@ -108,7 +115,7 @@ def evaluate_orbit(
     batches = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
     regrouped = _other_batches(count, batch_size)
     total = (len(elements) + 1) * count + sum(map(len, regrouped))
-    ask = _Questioner(classify, total, progress)
+    ask = Questioner(classify, total, progress)
 
     logits = np.stack(
         [np.concatenate([ask(g(images[batch])) for batch in batches]) for g in elements]
@@ -116,7 +123,12 @@ def evaluate_orbit(
     upright = logits[0]
     repeat = max(_distance(ask(images[b]), upright[b]).max() for b in batches)
     other = max(_distance(ask(images[b]), upright[b]).max() for b in regrouped)
-    return Orbit(tuple(elements), logits, float(repeat), float(other))
+    elsewhere = [
+        float(_distance(Questioner(opened)(images[b]), upright[b]).max())
+        for opened in others
+        for b in batches
+    ]
+    return Orbit(tuple(elements), logits, float(repeat), float(other), max(elsewhere, default=None))
 
 
 def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classifier:
@@ -143,16 +155,19 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return probabilities
 
 
-class _Questioner:
+class Questioner:
     """Hands batches to a classifier, checks its answers and reports the progress."""
 
-    def __init__(self, classify: Classifier, total: int, progress: Progress | None) -> None:
+    def __init__(
+        self, classify: Classifier, total: int = 0, progress: Progress | None = None
+    ) -> None:
         self._classify = classify
         self._total = total
         self._progress = progress
         self._done = 0
 
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the logits of a batch; ValueError if they are not finite, [N, K] with K >= 2."""
         logits = self._classify(np.ascontiguousarray(batch))
         if logits.ndim != 2 or len(logits) != len(batch) or logits.shape[1] < 2:
             raise ValueError(

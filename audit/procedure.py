@@ -1,5 +1,7 @@
 """An audit from end to end: classify the orbits, measure, judge, report."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.report import DataIdentity, ModelIdentity, Report, SelfTest, Thresholds
-from audit.verdict import judge
+from audit.verdict import judge, orbit_claim
 from imaging import GridSymmetry, grid_symmetries
 
 _WORST = 10
@@ -23,6 +25,7 @@ def run_audit(
     model: ModelIdentity,
     source: str,
     self_test: SelfTest | None = None,
+    others: Sequence[Classifier] = (),
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Report:
@@ -44,6 +47,9 @@ def run_audit(
         What is audited, and where the images come from; they are only reported.
     self_test
         The outcome of `audit.self_test` on the same model; a failed one forbids a verdict.
+    others
+        The same model opened otherwise, with other thread counts for instance: how far its answers
+        to upright images differ is part of the noise floor.
     batch_size
         The most images that are classified at once.
     progress
@@ -56,7 +62,12 @@ def run_audit(
     """
     audit_set = AuditSet(images, labels)
     orbit = evaluate_orbit(
-        classify, images, audited_elements(group), batch_size=batch_size, progress=progress
+        classify,
+        images,
+        audited_elements(group),
+        others=others,
+        batch_size=batch_size,
+        progress=progress,
     )
     figures = orbit_figures(orbit, labels, thresholds.confidence)
     floor = noise_floor(orbit)
@@ -64,6 +75,7 @@ def run_audit(
     return Report(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
+        claim=orbit_claim(len(audited_elements(group))),
         group=group,
         model=model,
         data=DataIdentity(source=source, count=len(images), sha256=audit_set.sha256()),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
+from audit.angles.outcome import AngleOutcome
+from audit.circle import CircleOutcome
 from audit.statistics import Interval
+from audit.values import Precision, Proportion, Sha256, Tolerance, Value, Verdict
 
-Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-Precision = Literal["fp32", "fp16", "int8", "integer"]
 LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
     "fp32": 1e-4,
     "fp16": 1e-2,
@@ -21,18 +22,6 @@ A turned image makes float32 sums run in another order, which moves them by abou
 sums by about 1e-3; integer sums do not move at all. What is not invariant moves by 1e-2 and more in
 float32. The defaults lie between.
 """
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Value(BaseModel):
-    """A frozen record that refuses unknown fields and writes valid JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-Proportion = Annotated[float, Field(gt=0, lt=1)]
-Tolerance = Annotated[float, Field(ge=0)]
 
 
 class ModelIdentity(Value):
@@ -86,12 +75,16 @@ class NoiseFloor(Value):
         Largest change of a logit between two runs over the same batches.
     regrouped
         Largest change of a logit when the same images come in other batches.
+    elsewhere
+        Largest change of a logit when the model is opened otherwise, with other thread counts for
+        instance; None where it was opened once.
     relative
-        The larger of the two, relative to the largest logit.
+        The largest of these, relative to the largest logit.
     """
 
     repeat: float
     regrouped: float
+    elsewhere: float | None = None
     relative: float
 
 
@@ -207,13 +200,20 @@ class Report(Value):
         PASS, FAIL, or INCONCLUSIVE when the images cannot decide.
     reasons
         One sentence for everything that led to it.
+    claim
+        What the verdict says, and what it does not, in sentences.
     group
         The group whose grid symmetries were tried.
+    angles
+        The sampled angles, where they were asked for: their verdict counts in the report's.
+    circle
+        Every angle of some images, where that was asked for; it has no verdict.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
-    schema_version: Literal[1] = 1
+    claim: tuple[str, ...]
+    schema_version: Literal[2] = 2
     group: str
     model: ModelIdentity
     data: DataIdentity
@@ -222,3 +222,23 @@ class Report(Value):
     figures: Figures
     worst: tuple[WorstImage, ...]
     self_test: SelfTest | None
+    angles: AngleOutcome | None = None
+    circle: CircleOutcome | None = None
+
+    def joined(
+        self, angles: AngleOutcome | None = None, circle: CircleOutcome | None = None
+    ) -> Self:
+        """The report with what was found between the quarter turns.
+
+        The verdict is the worse of both: FAIL before INCONCLUSIVE before PASS.
+        """
+        verdict, reasons = self.verdict, self.reasons
+        if angles is not None:
+            verdict = max(self.verdict, angles.verdict, key=_SEVERITY.index)
+            reasons = (*reasons, *angles.reasons)
+        return self.model_copy(
+            update={"verdict": verdict, "reasons": reasons, "angles": angles, "circle": circle}
+        )
+
+
+_SEVERITY: Final[tuple[Verdict, ...]] = ("PASS", "INCONCLUSIVE", "FAIL")

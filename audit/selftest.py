@@ -12,7 +12,8 @@ from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures
 from audit.orbit import Classifier, evaluate_orbit, symmetrise
 from audit.procedure import audited_elements
-from audit.report import SelfTest, Thresholds, Verdict
+from audit.report import SelfTest, Thresholds
+from audit.values import Verdict
 from audit.verdict import judge
 
 # The twin asks the model once more for every element, so the self-test uses few images: about half

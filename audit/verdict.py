@@ -1,18 +1,10 @@
 """From figures and thresholds to PASS, FAIL or INCONCLUSIVE, with the reasons in sentences."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from audit.report import Figures, NoiseFloor, SelfTest, Thresholds, Verdict
-from audit.statistics import trials_to_settle
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict and everything that led to it, a sentence each."""
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
+from audit.phrases import level, remedy
+from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
+from audit.values import Judgement
 
 
 def judge(
@@ -32,10 +24,19 @@ def judge(
     return Judgement("PASS", _assurances(figures, thresholds))
 
 
+def orbit_claim(elements: int) -> tuple[str, str]:
+    """What a verdict on the exact orbit says, and what it does not."""
+    return (
+        f"It speaks of the {elements} turns and mirror images that move the pixel grid onto "
+        "itself, of images drawn as these were, and of the file as it ran here.",
+        "It says nothing of angles between them, of other images, or of the labels being right.",
+    )
+
+
 def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:
     if figures.agreement_interval.high < thresholds.agreement:
         yield (
-            f"{_agreement(figures)}: at {_level(thresholds)} confidence at most "
+            f"{_agreement(figures)}: at {level(thresholds.confidence)} at most "
             f"{figures.agreement_interval.high:.2%} of all images do, and "
             f"{thresholds.agreement:.2%} is asked."
         )
@@ -49,16 +50,18 @@ def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> It
 def _doubts(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:
     interval = figures.agreement_interval
     if interval.low < thresholds.agreement:
+        asked, confidence = thresholds.agreement, thresholds.confidence
+        more = remedy(figures.agreeing_images, figures.images, asked, confidence)
         yield (
-            f"{figures.images} images are too few: at {_level(thresholds)} confidence "
+            f"{figures.images} images are too few: at {level(thresholds.confidence)} "
             f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label, and "
-            f"{thresholds.agreement:.2%} is asked; {_remedy(figures, thresholds)}."
+            f"{thresholds.agreement:.2%} is asked; {more}."
         )
     if figures.label_entropy == 0:
         yield "All images get the same label, so that their agreement says nothing."
     if floor.relative > thresholds.logit_tolerance:
         yield (
-            "Without any turn, in another run or another batch, a logit changes by "
+            "Without any turn, run again or otherwise, a logit changes by "
             f"{floor.relative:.2g} of the largest logit: this noise is above the tolerance of "
             f"{thresholds.logit_tolerance:.2g}, so that nothing finer can be measured."
         )
@@ -66,7 +69,7 @@ def _doubts(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iter
 
 def _assurances(figures: Figures, thresholds: Thresholds) -> tuple[str, str]:
     return (
-        f"{_agreement(figures)}: at {_level(thresholds)} confidence at least "
+        f"{_agreement(figures)}: at {level(thresholds.confidence)} at least "
         f"{figures.agreement_interval.low:.2%} of all images do, and {thresholds.agreement:.2%} "
         "is asked.",
         f"{_deviation(figures)}, within the tolerance of {thresholds.logit_tolerance:.2g}.",
@@ -86,22 +89,9 @@ def _broken_procedure(self_test: SelfTest) -> str:
     )
 
 
-def _level(thresholds: Thresholds) -> str:
-    return f"{100 * thresholds.confidence:.6g}%"
-
-
 def _agreement(figures: Figures) -> str:
     return f"{figures.agreeing_images} of {figures.images} images keep their label on their orbit"
 
 
 def _deviation(figures: Figures) -> str:
     return f"A logit changes by up to {figures.relative_logit_deviation:.2g} of the largest logit"
-
-
-def _remedy(figures: Figures, thresholds: Thresholds) -> str:
-    needed = trials_to_settle(
-        figures.agreeing_images, figures.images, thresholds.agreement, thresholds.confidence
-    )
-    if needed is None:
-        return "the agreement lies too near to that for more images to settle it"
-    return f"at the same agreement {needed} images would settle it"

@@ -157,6 +157,7 @@ def _audit(candidate: Candidate, identity: ModelIdentity, progress: Progress) ->
         model=identity,
         source=candidate.audit_source,
         self_test=tested,
+        others=[open_model(candidate.model, 1)],
         progress=lambda done, total: progress("auditing", done, total),
     )
 

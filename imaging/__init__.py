@@ -1,15 +1,24 @@
-"""Ground floor: decode images, fit them to a model's input, turn them on the pixel grid."""
+"""Ground floor: decode images, fit them to a model's input, turn them, exactly or by any angle."""
 
+from imaging.arcs import Arcs, nearest_arcs
 from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
 from imaging.fit import FitPolicy, fit
+from imaging.resample import Method, Resampler, inside_disc, keep_disc, turn
 from imaging.rotate import GridSymmetry, grid_symmetries
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "Arcs",
     "FitPolicy",
     "GridSymmetry",
     "ImageError",
+    "Method",
+    "Resampler",
     "decode",
     "fit",
     "grid_symmetries",
+    "inside_disc",
+    "keep_disc",
+    "nearest_arcs",
+    "turn",
 ]

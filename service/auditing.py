@@ -3,7 +3,20 @@
 import numpy as np
 import numpy.typing as npt
 
-from audit import AuditSet, Progress, Report, Thresholds, run_audit, self_test
+from audit import (
+    AnglePlan,
+    AngleThresholds,
+    AuditSet,
+    Progress,
+    ProvedSymmetry,
+    Report,
+    Thresholds,
+    audit_angles,
+    audit_circle,
+    run_audit,
+    self_test,
+)
+from imaging import GridSymmetry, grid_symmetries
 from service.version import ServedModel
 
 UPLOADED = "uploaded with the request"
@@ -17,6 +30,9 @@ def audit_model(
     source: str = UPLOADED,
     group: str | None = None,
     thresholds: Thresholds | None = None,
+    angles: AnglePlan | None = None,
+    angle_thresholds: AngleThresholds | None = None,
+    circle_images: int = 0,
     progress: Progress | None = None,
 ) -> Report:
     """Try the procedure on a mutant and a twin of the model, then audit the model.
@@ -36,6 +52,10 @@ def audit_model(
         The group to try; by default the one that the model was packaged with.
     thresholds
         What is asked; by default what `audit.Thresholds` asks.
+    angles, angle_thresholds
+        Also audit at sampled angles, and what is asked there.
+    circle_images
+        So many images, from all over the set, are also tried at every angle.
     progress
         Called with the images classified so far and in all.
 
@@ -60,7 +80,7 @@ def audit_model(
         group=group,
         thresholds=thresholds,
     )
-    return run_audit(
+    report = run_audit(
         model.session.logits,
         audited.images,
         audited.labels,
@@ -71,3 +91,38 @@ def audit_model(
         self_test=tested,
         progress=progress,
     )
+    at_angles, around = None, None
+    if angles is not None:
+        at_angles = audit_angles(
+            model.session.logits,
+            audited.images,
+            audited.labels,
+            plan=angles,
+            thresholds=angle_thresholds or AngleThresholds(),
+            progress=progress,
+        )
+    if circle_images:
+        count = len(audited.images)
+        around = audit_circle(
+            model.session.logits,
+            audited.images,
+            range(0, count, -(-count // min(circle_images, count))),
+            symmetry=_proved_symmetry(model, report),
+            confidence=thresholds.confidence,
+            fill=card.input.fit.fill,
+            progress=progress,
+        )
+    return report.joined(at_angles, around)
+
+
+def _proved_symmetry(model: ServedModel, report: Report) -> ProvedSymmetry | None:
+    """What is proved of quarter turns, and how far they move a logit of what runs here."""
+    found = model.verification
+    proof = found.proof
+    if proof is None or proof.outcome != "PROVED":
+        return None
+    if GridSymmetry(False, 1) not in grid_symmetries(proof.subgroup):
+        return None
+    if proof.exact_bits and found.exactness is not None and found.exactness.exact:
+        return ProvedSymmetry(rounding=0.0)
+    return ProvedSymmetry(rounding=report.thresholds.logit_tolerance * report.figures.largest_logit)

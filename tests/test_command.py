@@ -62,6 +62,20 @@ def test_an_audit_of_few_images_is_inconclusive(run, digits):
     assert "too few" in out
 
 
+def test_an_audit_at_angles_and_on_the_whole_circle(run, digits):
+    options = ["--angles", 8, "--seed", 1, "--circle", "--circle-images", 1, "--json"]
+    code, out, _ = run("audit", "rotmnist-c4", "--images", digits, *options)
+    report = json.loads(out)
+    assert code == 2
+    assert report["angles"]["sampling"]["seed"] == 1
+    assert len(report["angles"]["figures"]["curve"]) == 8
+    assert report["angles"]["self_test"]["mutant"] == "FAIL"
+    assert report["circle"]["by_symmetry"]
+    assert report["circle"]["quarter_arcs"] == 2724
+    (image,) = report["circle"]["images"]
+    assert image["constant"]
+
+
 def test_turned_files_are_classified_alike(run, digits):
     code, out, _ = run("classify", digits)
     rows = [line.split("  ") for line in out.splitlines()]
@@ -78,6 +92,8 @@ def test_turned_files_are_classified_alike(run, digits):
         (["audit", "nobody"], "has no model 'nobody'"),
         (["audit", "rotmnist-c4/999"], "has no model 'rotmnist-c4/999'"),
         (["audit", "--group", "C3"], "C3"),
+        (["audit", "--angles", "4"], "greater than or equal to 8"),
+        (["audit", "--angles", "36", "--resampler", "lanczos"], "lanczos"),
         (["audit", "--images", "no-such-folder"], "There is no no-such-folder"),
         (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
         (["audit", "--images", "docs"], "There are no images in docs"),

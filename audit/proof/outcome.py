@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from audit.report import Sha256, Value
+from audit.values import Sha256, Value
 
 Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
 Arithmetic = Literal["integer", "quantised", "float"]

@@ -6,12 +6,15 @@ import pytest
 from numpy.typing import NDArray
 
 from audit import (
+    AnglePlan,
+    AngleThresholds,
     AuditSet,
     Classifier,
     ModelIdentity,
     Report,
     SelfTest,
     Thresholds,
+    audit_angles,
     run_audit,
 )
 
@@ -134,3 +137,46 @@ def test_a_group_that_turns_nothing_is_refused(audited: Any, plain: Classifier, 
 def test_labels_for_other_images_are_refused(audited: Any, plain: Classifier) -> None:
     with pytest.raises(ValueError, match="The labels are int64 of shape"):
         audited(plain, labels=np.zeros(399, np.int64))
+
+
+def test_a_model_opened_otherwise_is_part_of_the_noise_floor(
+    audited: Any, invariant: Classifier
+) -> None:
+    def shifted(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return invariant(images) + np.float32(64)
+
+    assert audited(invariant).noise_floor.elsewhere is None
+    assert audited(invariant, others=[invariant]).noise_floor.elsewhere == 0
+    report = audited(invariant, others=[invariant, shifted])
+    assert report.noise_floor.elsewhere == 64
+    assert report.verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("orbit", "angles", "joined"),
+    [
+        ("PASS", "PASS", "PASS"),
+        ("PASS", "FAIL", "FAIL"),
+        ("INCONCLUSIVE", "PASS", "INCONCLUSIVE"),
+        ("FAIL", "INCONCLUSIVE", "FAIL"),
+    ],
+)
+def test_the_worse_verdict_counts(
+    audited: Any,
+    invariant: Classifier,
+    images: NDArray[np.uint8],
+    orbit: Any,
+    angles: Any,
+    joined: str,
+) -> None:
+    outcome = audit_angles(
+        invariant, images[:8], None, plan=AnglePlan(8), thresholds=AngleThresholds()
+    ).model_copy(update={"verdict": angles, "reasons": ("A reason of the angles.",)})
+    report = audited(invariant).model_copy(update={"verdict": orbit}).joined(angles=outcome)
+    assert report.verdict == joined
+    assert report.reasons[-1] == "A reason of the angles."
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_the_report_says_what_it_does_not_claim(audited: Any, invariant: Classifier) -> None:
+    assert any("nothing of angles between" in claim for claim in audited(invariant).claim)

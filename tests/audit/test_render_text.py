@@ -3,7 +3,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit import Classifier, ModelIdentity, Thresholds, run_audit
+from audit import (
+    AnglePlan,
+    AngleThresholds,
+    Classifier,
+    ModelIdentity,
+    Thresholds,
+    audit_angles,
+    audit_circle,
+    run_audit,
+)
 from audit.render import render_text
 
 
@@ -22,3 +31,25 @@ def test_the_text_says_verdict_reasons_and_every_turn(
         assert str(element.changed_labels) in line.split()
     assert f"{report.figures.accuracy.correct} of {len(images)}" in text
     assert max(map(len, lines[len(report.reasons) :])) <= 100
+
+
+def test_the_text_says_what_was_found_between_the_quarter_turns(
+    images: NDArray[np.uint8], model: ModelIdentity, thresholds: Thresholds, plain: Classifier
+) -> None:
+    options: dict[str, Any] = {"thresholds": thresholds, "model": model, "source": "noise"}
+    angles = audit_angles(
+        plain, images[:40], None, plan=AnglePlan(24), thresholds=AngleThresholds()
+    )
+    circle = audit_circle(plain, images, [0, 7], symmetry=None)
+    report = run_audit(plain, images, None, group="C4", **options).joined(angles, circle)
+    text = render_text(report)
+    assert f"{angles.verdict}  at 24 angles, bilinear" in text
+    assert f"{angles.figures.agreeing_images} of 40 keep their label" in text
+    assert text.count("label") > 10
+    for found in circle.images:
+        assert f"{found.kept_degrees:.4f} degrees" in text or found.constant
+    flat = " ".join(text.split())
+    for claim in (*report.claim, *angles.claim, *circle.claim):
+        assert claim in flat
+    below = text[text.index(f"{angles.verdict}  at") :]
+    assert max(map(len, below.splitlines())) <= 100

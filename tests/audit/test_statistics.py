@@ -5,10 +5,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import betaln
 from scipy.stats import binom, binomtest
 
-from audit import Interval, clopper_pearson, label_entropy
-from audit.statistics import trials_to_settle
+from audit import ConfidenceSequence, Interval, clopper_pearson, label_entropy
+from audit.statistics import (
+    agreement_band,
+    class_cells,
+    holm,
+    mean_band,
+    trials_to_settle,
+)
 
 
 def smallest_coverage(
@@ -100,3 +107,115 @@ def test_an_agreement_at_the_threshold_is_never_settled() -> None:
 )
 def test_entropy_is_in_bits(labels: list[int], bits: float) -> None:
     assert label_entropy(np.array(labels)) == pytest.approx(bits)
+
+
+# --- confidence sequences ---------------------------------------------------------------------
+
+
+def crossing_probability(rate: float, trials: int, excludes: Callable[[int, int], bool]) -> float:
+    """That an interval excludes the true rate after some trial, by summing over all paths."""
+    alive, crossed = np.ones(1), 0.0
+    for n in range(1, trials + 1):
+        after = np.zeros(n + 1)
+        after[:-1] += alive * (1 - rate)
+        after[1:] += alive * rate
+        out = np.array([excludes(s, n) for s in range(n + 1)])
+        crossed += float(after[out].sum())
+        alive = np.where(out, 0, after)
+    return crossed
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.9, 0.99])
+def test_a_confidence_sequence_covers_at_all_times_at_once(rate: float) -> None:
+    def excludes(successes: int, trials: int) -> bool:
+        interval = ConfidenceSequence(0.9).update(successes, trials).interval
+        return not interval.low <= rate <= interval.high
+
+    assert 0 < crossing_probability(rate, 120, excludes) <= 0.1
+
+
+def test_looking_again_and_again_at_a_fixed_interval_does_not_cover() -> None:
+    """The mutant: Clopper-Pearson after every image."""
+
+    def excludes(successes: int, trials: int) -> bool:
+        interval = clopper_pearson(successes, trials, 0.9)
+        return not interval.low <= 0.5 <= interval.high
+
+    assert crossing_probability(0.5, 120, excludes) > 0.1
+
+
+def test_a_sequence_is_where_the_mixture_never_exceeded_its_bound() -> None:
+    known = ConfidenceSequence(0.95).update(46, 50)
+    for end in (known.interval.low, known.interval.high):
+        mixture = betaln(46.5, 4.5) - betaln(0.5, 0.5) - 46 * math.log(end) - 4 * math.log1p(-end)
+        assert mixture == pytest.approx(math.log(20), abs=1e-6)
+
+
+def test_a_sequence_only_ever_narrows_and_holds_all_trials() -> None:
+    known = ConfidenceSequence()
+    for _ in range(20):
+        before, known = known.interval, known.update(19, 20)
+        assert before.low <= known.interval.low < 0.95 < known.interval.high <= before.high
+    assert (known.successes, known.trials) == (380, 400)
+    assert ConfidenceSequence().interval == Interval(0, 1)
+    # B(n + 1/2, 1/2) / B(1/2, 1/2) comes to 1 / sqrt(pi n).
+    million = ConfidenceSequence().update(10**6, 10**6).interval.low
+    assert 1e6 * (1 - million) == pytest.approx(math.log(20) + math.log(math.pi * 1e6) / 2, 1e-4)
+
+
+def test_a_rate_that_changes_empties_the_sequence() -> None:
+    known = ConfidenceSequence().update(1000, 1000).update(0, 3000)
+    assert known.interval.low > known.interval.high
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(-1, 5), (6, 5)])
+def test_a_sequence_refuses_impossible_counts(successes: int, trials: int) -> None:
+    with pytest.raises(ValueError, match=f"{successes} successes in {trials} trials"):
+        ConfidenceSequence().update(successes, trials)
+
+
+# --- bands and cells --------------------------------------------------------------------------
+
+
+def test_an_agreement_band_is_bonferronis() -> None:
+    agrees = np.random.default_rng(0).random((36, 200)) < 0.97
+    bands = agreement_band(agrees, 0.95)
+    for row, band in zip(agrees, bands, strict=True):
+        assert band == clopper_pearson(int(row.sum()), 200, 1 - 0.05 / 36)
+
+
+def test_a_mean_band_follows_the_clusters_and_not_their_entries() -> None:
+    """Two hundred images whose curves are constant: 36 angles say no more than one."""
+    values = np.tile(np.random.default_rng(0).normal(size=200), (36, 1))
+    low, high = mean_band(values, 0.95)
+    error = values[0].std() / math.sqrt(200)
+    assert (high - low)[0] / (2 * error) == pytest.approx(1.97, abs=0.15)
+    independent = np.random.default_rng(1).normal(size=(36, 200))
+    wide_low, wide_high = mean_band(independent, 0.95)
+    assert (wide_high - wide_low).mean() > 1.4 * (high - low).mean()
+    assert np.array_equal(mean_band(values, 0.95)[0], low)
+
+
+def test_a_mean_band_of_equal_values_is_a_line() -> None:
+    low, high = mean_band(np.full((3, 50), 2.0), 0.95)
+    assert np.array_equal(low, high)
+
+
+def test_holm_is_the_step_down_procedure() -> None:
+    adjusted = holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm(np.array([0.9, 0.8])).max() == 1
+
+
+def test_classes_are_counted_and_only_what_is_clearly_below_is_called_so() -> None:
+    classes = np.repeat([2, 5, 7], 100)
+    agrees = np.ones(300, bool)
+    agrees[100:130] = False
+    agrees[200:207] = False
+    cells = class_cells(classes, agrees, 0.95, 0.95)
+    assert [(c.label, c.images, c.agreeing, c.below) for c in cells] == [
+        (2, 100, 100, False),
+        (5, 100, 70, True),
+        (7, 100, 93, False),
+    ]
+    assert cells[1].interval == clopper_pearson(70, 100, 0.95)

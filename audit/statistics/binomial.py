@@ -1,9 +1,7 @@
-"""Intervals and entropy: what a number of images can and cannot show."""
+"""Exact intervals of a proportion: what a number of images can and cannot show."""
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 _MOST_TRIALS = 10**7
@@ -62,12 +60,6 @@ def trials_to_settle(
         middle = (low + high) // 2
         low, high = (low, middle) if settled(middle) else (middle, high)
     return high
-
-
-def label_entropy(labels: NDArray[np.int64]) -> float:
-    """Shannon entropy, in bits, of the labels int64 [N]; 0 when all are the same."""
-    counts = np.unique(labels, return_counts=True)[1]
-    return float(np.sum(counts / labels.size * np.log2(labels.size / counts)))
 
 
 def _interval(successes: float, trials: int, confidence: float) -> Interval:

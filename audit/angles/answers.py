@@ -1,0 +1,120 @@
+"""Ask a classifier about every image at many angles, and about the same images turned back."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.orbit import Classifier, Progress, Questioner
+from imaging import Resampler, keep_disc, turn
+
+
+@dataclass(frozen=True)
+class AnglePlan:
+    """Which angles, and how images are turned: see `AngleSampling`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer angles than 8, which could be right angles only, or more than 3600.
+    """
+
+    count: int = 36
+    resampler: Resampler = field(default=Resampler())
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.count <= 3600:
+            raise ValueError(f"There are {self.count} angles; 8 to 3600 are accepted.")
+
+    @property
+    def step(self) -> float:
+        """Degrees from one angle of an image to the next."""
+        return 360 / self.count
+
+    def degrees(self, images: int) -> NDArray[np.float64]:
+        """The angles of each image: float64 [A, N]."""
+        starts = np.zeros(images)
+        if self.seed is not None:
+            starts = np.random.default_rng(self.seed).uniform(0, self.step, images)
+        return self.step * np.arange(self.count)[:, None] + starts
+
+
+@dataclass(frozen=True, eq=False)
+class AngleAnswers:
+    """The logits of N images at A angles.
+
+    Attributes
+    ----------
+    degrees : float64 [A, N]
+    whole : float32 [N, K]
+        Of the images as they are.
+    upright : float32 [N, K]
+        Of the images in their disc.
+    turned : float32 [A, N, K]
+    back : float32 [A, N, K]
+        Of the images that were turned and turned back.
+    """
+
+    degrees: NDArray[np.float64]
+    whole: NDArray[np.float32]
+    upright: NDArray[np.float32]
+    turned: NDArray[np.float32]
+    back: NDArray[np.float32]
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Of the upright images, int64 [N]."""
+        labels: NDArray[np.int64] = self.upright.argmax(axis=-1)
+        return labels
+
+    @cached_property
+    def agrees(self) -> NDArray[np.bool_]:
+        """Whether an image keeps its label at an angle, bool [A, N]."""
+        agrees: NDArray[np.bool_] = self.turned.argmax(axis=-1) == self.labels
+        return agrees
+
+    @cached_property
+    def back_agrees(self) -> NDArray[np.bool_]:
+        """The same of images that were turned back."""
+        agrees: NDArray[np.bool_] = self.back.argmax(axis=-1) == self.labels
+        return agrees
+
+
+def ask_at_angles(
+    classify: Classifier,
+    images: NDArray[np.uint8],
+    plan: AnglePlan,
+    *,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> AngleAnswers:
+    """Classify images uint8 [N, C, n, n] upright, turned by each angle, and turned back.
+
+    Raises
+    ------
+    ValueError
+        If the images are not square or the classifier's answers are not as `Questioner` asks.
+    """
+    fill = plan.resampler.fill
+    degrees = plan.degrees(len(images))
+    ask = Questioner(classify, (2 + 2 * plan.count) * len(images), progress)
+    batches = [slice(i, i + batch_size) for i in range(0, len(images), batch_size)]
+    whole = np.concatenate([ask(images[batch]) for batch in batches])
+    upright = np.concatenate([ask(keep_disc(images[batch], fill)) for batch in batches])
+    turned = np.empty((plan.count, *upright.shape), np.float32)
+    back = np.empty_like(turned)
+    for a in range(plan.count):
+        for batch in batches:
+            angles = _shared(degrees[a, batch])
+            # Whole images are turned, so that the rim of the disc does not mix with the fill.
+            there = turn(images[batch], angles, plan.resampler)
+            turned[a, batch] = ask(keep_disc(there, fill))
+            back[a, batch] = ask(keep_disc(turn(there, -angles, plan.resampler), fill))
+    return AngleAnswers(degrees, whole, upright, turned, back)
+
+
+def _shared(degrees: NDArray[np.float64]) -> float | NDArray[np.float64]:
+    """One angle where all are the same: its tables are kept."""
+    return float(degrees[0]) if (degrees == degrees[0]).all() else degrees

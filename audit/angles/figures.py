@@ -1,0 +1,101 @@
+"""From the answers at angles to figures."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.angles.answers import AngleAnswers
+from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, WorstAngle
+from audit.statistics import (
+    agreement_band,
+    class_cells,
+    clopper_pearson,
+    label_entropy,
+    mean_band,
+)
+
+
+def angle_figures(
+    answers: AngleAnswers, labels: NDArray[np.int64] | None, thresholds: AngleThresholds
+) -> AngleFigures:
+    """Agreement, deviation and margin by angle and by image, given the true labels int64 [N]."""
+    confidence = thresholds.confidence
+    images = len(answers.labels)
+    always: NDArray[np.bool_] = np.asarray(answers.agrees.all(axis=0))
+    control: NDArray[np.bool_] = np.asarray(answers.back_agrees.all(axis=0))
+    whole = answers.whole.argmax(axis=-1)
+    return AngleFigures(
+        images=images,
+        agreeing_images=int(always.sum()),
+        agreement_interval=clopper_pearson(int(always.sum()), images, confidence),
+        control_agreeing=int(control.sum()),
+        control_interval=clopper_pearson(int(control.sum()), images, confidence),
+        turned_only=int((~always & control).sum()),
+        disc_changed=int((whole != answers.labels).sum()),
+        accuracy=None if labels is None else float((answers.labels == labels).mean()),
+        label_entropy=label_entropy(answers.labels),
+        curve=_curve(answers, labels, confidence),
+        worst=_worst(answers),
+        classes=class_cells(
+            answers.labels if labels is None else labels, always, thresholds.agreement, confidence
+        ),
+    )
+
+
+def _curve(
+    answers: AngleAnswers, labels: NDArray[np.int64] | None, confidence: float
+) -> tuple[AnglePoint, ...]:
+    bands = agreement_band(answers.agrees, confidence)
+    deviation = _deviation(answers.turned, answers.upright)
+    control = _deviation(answers.back, answers.upright).mean(axis=1)
+    low, high = mean_band(deviation, confidence)
+    margins = np.median(_margins(answers.turned, answers.labels), axis=1)
+    predicted = answers.turned.argmax(axis=-1)
+    return tuple(
+        AnglePoint(
+            degrees=360 * a / len(bands),
+            agreement=float(answers.agrees[a].mean()),
+            band=bands[a],
+            control_agreement=float(answers.back_agrees[a].mean()),
+            mean_deviation=float(deviation[a].mean()),
+            deviation_low=float(low[a]),
+            deviation_high=float(high[a]),
+            control_deviation=float(control[a]),
+            median_margin=float(margins[a]),
+            label_entropy=label_entropy(predicted[a]),
+            accuracy=None if labels is None else float((predicted[a] == labels).mean()),
+        )
+        for a in range(len(bands))
+    )
+
+
+def _worst(answers: AngleAnswers) -> tuple[WorstAngle, ...]:
+    margins = _margins(answers.turned, answers.labels)
+    back = _margins(answers.back, answers.labels)
+    angle, images = margins.argmin(axis=0), np.arange(len(answers.labels))
+    least = margins[angle, images]
+    return tuple(
+        WorstAngle(
+            index=int(n),
+            degrees=float(answers.degrees[angle[n], n]),
+            label=int(answers.labels[n]),
+            turned_label=int(answers.turned[angle[n], n].argmax()),
+            margin=float(least[n]),
+            control_margin=float(back[angle[n], n]),
+        )
+        for n in np.argsort(least, kind="stable")
+    )
+
+
+def _deviation(logits: NDArray[np.float32], upright: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Largest change of a logit, float64 [A, N]."""
+    deviation: NDArray[np.float64] = np.abs(logits.astype(np.float64) - upright).max(axis=-1)
+    return deviation
+
+
+def _margins(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How far the label's logit is above the largest of the others, float64 [A, N]."""
+    own = np.arange(logits.shape[-1]) == labels[:, None]
+    exact = logits.astype(np.float64)
+    others = np.where(own, -np.inf, exact).max(axis=-1)
+    margins: NDArray[np.float64] = np.where(own, exact, -np.inf).max(axis=-1) - others
+    return margins

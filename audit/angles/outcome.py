@@ -1,0 +1,174 @@
+"""The schema of what was measured at sampled angles."""
+
+from audit.statistics import Cell, Interval
+from audit.values import Proportion, Value, Verdict
+from imaging import Method
+
+
+class AngleSampling(Value):
+    """Which angles, and how images were turned.
+
+    Every image is turned about its centre, (n - 1) / 2 in pixel indices, and every image that is
+    classified, upright or turned, shows the fill outside the disc of the image's inscribed circle.
+
+    Attributes
+    ----------
+    count
+        Angles of each image, `360 / count` degrees apart.
+    seed
+        None: the same angles for all images, from 0. Else the angles of each image start at an
+        offset of its own, drawn with this seed.
+    longest_missed_arc
+        In degrees: whatever happens within so many degrees only can lie between two angles.
+    """
+
+    count: int
+    seed: int | None
+    method: Method
+    fill: int
+    longest_missed_arc: float
+
+
+class AnglePoint(Value):
+    """What was measured at one angle, or with a seed from this angle to the next.
+
+    Attributes
+    ----------
+    agreement, band
+        Part of the images that keep the label of the upright image, and its interval; the intervals
+        of all angles hold at once.
+    control_agreement
+        The same of images that were turned and turned back.
+    mean_deviation, deviation_low, deviation_high
+        Mean over the images of the largest change of a logit, and its band over all angles.
+    control_deviation
+        The same mean of images that were turned and turned back.
+    median_margin
+        Of the upright image's label over the best of the others, in logits.
+    label_entropy
+        Of the labels at this angle, in bits.
+    accuracy
+        Part of the images that get the label that they should; None when no labels were given.
+    """
+
+    degrees: float
+    agreement: float
+    band: Interval
+    control_agreement: float
+    mean_deviation: float
+    deviation_low: float
+    deviation_high: float
+    control_deviation: float
+    median_margin: float
+    label_entropy: float
+    accuracy: float | None
+
+
+class WorstAngle(Value):
+    """The angle at which the label of an upright image has the smallest margin.
+
+    Attributes
+    ----------
+    margin
+        In logits; negative where the label changed.
+    control_margin
+        That of the image that was turned by this angle and turned back.
+    """
+
+    index: int
+    degrees: float
+    label: int
+    turned_label: int
+    margin: float
+    control_margin: float
+
+
+class AngleSelfTest(Value):
+    """The procedure tried on what is known beforehand.
+
+    Attributes
+    ----------
+    mutant
+        Verdict on the model that answers with the next class where an image is heavier below its
+        centre than above; FAIL is right.
+    twin
+        Verdict on the model averaged over turns; FAIL is wrong.
+    quarters_exact
+        Whether a turn by 90 degrees, and by 90 more, was that of the pixel grid, bit for bit.
+    """
+
+    images: int
+    angles: int
+    mutant: Verdict
+    twin: Verdict
+    quarters_exact: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of it is right."""
+        return self.mutant == "FAIL" and self.twin != "FAIL" and self.quarters_exact
+
+
+class AngleFigures(Value):
+    """What was measured. The image is the sampling unit, not the image at an angle.
+
+    Attributes
+    ----------
+    agreeing_images, agreement_interval
+        Images that keep their label at all their angles, and the Clopper-Pearson interval of their
+        part.
+    control_agreeing, control_interval
+        Images that keep it at all angles when turned and turned back: what the resampler, applied
+        twice, does by itself.
+    turned_only
+        Images that lose it at some angle when turned, and at none when turned and turned back: the
+        model's doing.
+    disc_changed
+        Images whose label changes when what is outside the disc is filled, without any turn.
+    accuracy, label_entropy
+        Of the upright images in their disc; the entropy is in bits.
+    curve
+        By angle.
+    worst
+        One for each image, the smallest margin first.
+    classes
+        By the label an image should get, or gets upright where that is not known.
+    """
+
+    images: int
+    agreeing_images: int
+    agreement_interval: Interval
+    control_agreeing: int
+    control_interval: Interval
+    turned_only: int
+    disc_changed: int
+    accuracy: float | None
+    label_entropy: float
+    curve: tuple[AnglePoint, ...]
+    worst: tuple[WorstAngle, ...]
+    classes: tuple[Cell, ...]
+
+
+class AngleThresholds(Value):
+    """What is asked of a model: this part of all images keeps its label at all sampled angles."""
+
+    agreement: Proportion = 0.95
+    confidence: Proportion = 0.95
+
+
+class AngleOutcome(Value):
+    """The part of a report about sampled angles, with a verdict of its own.
+
+    Attributes
+    ----------
+    claim
+        What the verdict says, and what it does not, in sentences.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    claim: tuple[str, ...]
+    sampling: AngleSampling
+    thresholds: AngleThresholds
+    figures: AngleFigures
+    self_test: AngleSelfTest | None

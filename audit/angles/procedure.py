@@ -1,0 +1,64 @@
+"""The audit at sampled angles from end to end."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.angles.answers import AnglePlan, ask_at_angles
+from audit.angles.figures import angle_figures
+from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds
+from audit.angles.selftest import self_test_angles
+from audit.angles.verdict import angle_claim, judge_angles
+from audit.audit_set import AuditSet
+from audit.orbit import Classifier, Progress
+
+
+def audit_angles(
+    classify: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    *,
+    plan: AnglePlan,
+    thresholds: AngleThresholds,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> AngleOutcome:
+    """Measure how far a classifier keeps its answers at angles between the quarter turns.
+
+    Parameters
+    ----------
+    classify
+        From uint8 [N, C, n, n] to logits float32 [N, K].
+    images : uint8 [N, C, n, n]
+    labels : int64 [N], or None
+    plan
+        The angles and the resampler.
+    thresholds
+        What is asked.
+    batch_size, progress
+        As for `run_audit`; the self-test is not in the progress.
+
+    Raises
+    ------
+    ValueError
+        If the images, the labels or the classifier's answers are not as described.
+    """
+    AuditSet(images, labels)
+    tested = self_test_angles(classify, images, plan, thresholds, batch_size=batch_size)
+    answers = ask_at_angles(classify, images, plan, batch_size=batch_size, progress=progress)
+    figures = angle_figures(answers, labels, thresholds)
+    judgement = judge_angles(figures, plan, thresholds, tested)
+    return AngleOutcome(
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        claim=angle_claim(plan),
+        sampling=AngleSampling(
+            count=plan.count,
+            seed=plan.seed,
+            method=plan.resampler.method,
+            fill=plan.resampler.fill,
+            longest_missed_arc=plan.step,
+        ),
+        thresholds=thresholds,
+        figures=figures,
+        self_test=tested,
+    )

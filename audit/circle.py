@@ -1,0 +1,293 @@
+"""Every angle, for one image: what a classifier answers on the whole circle, without sampling.
+
+A nearest-neighbour turn gives one image for each of finitely many arcs of angles, and `imaging`
+knows them all. Classifying each shows that the label is the same on the whole circle, or on which
+arcs it is not.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.audit_set import AuditSet
+from audit.orbit import Classifier, Progress, Questioner
+from audit.statistics import Interval, clopper_pearson
+from audit.values import Value
+from imaging import Arcs, GridSymmetry, nearest_arcs
+
+_CHUNK = 256
+
+
+class LabelArc(Value):
+    """Between two angles, in degrees, the label is the same; arcs are named by where they begin."""
+
+    start: float
+    stop: float
+    label: int
+
+
+class CircleImage(Value):
+    """One image on the whole circle.
+
+    Attributes
+    ----------
+    index
+        Its place in the set.
+    label
+        Of the upright image.
+    constant
+        Whether that is the label on every arc that was decided.
+    arcs
+        From 0 to 360 degrees; one arc if the label is constant.
+    kept_degrees
+        How much of the circle has the label of the upright image.
+    distinct_images
+        How many different images were classified.
+    smallest_margin, at_degrees
+        Of the label of the upright image over the best of the others, in logits, and the beginning
+        of the arc where it is smallest; negative where the label changes.
+    """
+
+    index: int
+    label: int
+    constant: bool
+    arcs: tuple[LabelArc, ...]
+    kept_degrees: float
+    distinct_images: int
+    smallest_margin: float
+    at_degrees: float
+
+
+class CircleOutcome(Value):
+    """The part of a report about every angle.
+
+    Attributes
+    ----------
+    claim
+        What is shown, and what is not, in sentences.
+    quarter_arcs
+        Arcs of a quarter turn at the images' size.
+    undecided_degrees
+        The total width, on the whole circle, of arcs too narrow for floats to tell their ends
+        apart; they were not classified.
+    by_symmetry
+        Whether a proof that quarter turns change nothing spared three quarters of the circle.
+    constant_images, constant_interval
+        Images with one label on the whole circle, and the Clopper-Pearson interval of their part.
+    """
+
+    claim: tuple[str, ...]
+    quarter_arcs: int
+    undecided_degrees: float
+    by_symmetry: bool
+    images: tuple[CircleImage, ...]
+    constant_images: int
+    constant_interval: Interval
+
+
+@dataclass(frozen=True)
+class ProvedSymmetry:
+    """A proof that quarter turns do not change the logits, but for the rounding of what runs.
+
+    Attributes
+    ----------
+    rounding
+        How far a quarter turn may move a logit of what runs; 0 where it moves no bit.
+    """
+
+    rounding: float
+
+
+def audit_circle(
+    classify: Classifier,
+    images: NDArray[np.uint8],
+    indices: Sequence[int],
+    *,
+    symmetry: ProvedSymmetry | None,
+    confidence: float = 0.95,
+    fill: int = 0,
+    progress: Progress | None = None,
+) -> CircleOutcome:
+    """Classify every image that a nearest-neighbour turn about the centre makes of some images.
+
+    Parameters
+    ----------
+    classify
+        From uint8 [N, C, n, n] to logits float32 [N, K].
+    images : uint8 [N, C, n, n]
+    indices
+        The images that are tried, each by itself; at least one.
+    symmetry
+        With one, a quarter of the circle is classified, and the rest of it only where a margin is
+        within twice the rounding.
+    confidence
+        Of the interval.
+    fill
+        Grey level, 0 to 255, outside the disc.
+    progress
+        Called with the arcs that are done and their number in all, for all images together.
+
+    Raises
+    ------
+    ValueError
+        If the images are not square or too large, there is none, or the answers are no logits.
+    """
+    AuditSet(images)
+    if images.shape[2] != images.shape[3] or not len(indices):
+        raise ValueError(
+            f"{len(indices)} images of shape {images.shape[1:]} are to be turned by every angle; "
+            "one or more square images are accepted."
+        )
+    arcs = nearest_arcs(images.shape[-1])
+    walk = _Walk(classify, arcs, symmetry, fill, progress, len(indices))
+    found = tuple(walk.image(images[n], n) for n in indices)
+    constant = sum(image.constant for image in found)
+    undecided = 4 * float(np.diff(arcs.ends)[~arcs.decided].sum())
+    return CircleOutcome(
+        claim=tuple(_claim(arcs, symmetry, undecided)),
+        quarter_arcs=arcs.count,
+        undecided_degrees=undecided,
+        by_symmetry=symmetry is not None,
+        images=found,
+        constant_images=constant,
+        constant_interval=clopper_pearson(constant, len(found), confidence),
+    )
+
+
+class _Walk:
+    """Walks images around the circle, one after the other."""
+
+    def __init__(
+        self,
+        classify: Classifier,
+        arcs: Arcs,
+        symmetry: ProvedSymmetry | None,
+        fill: int,
+        progress: Progress | None,
+        images: int,
+    ) -> None:
+        self._ask = Questioner(classify)
+        self._arcs, self._symmetry, self._fill = arcs, symmetry, fill
+        self._progress, self._done, self._total = progress, 0, images * arcs.count
+
+    def image(self, image: NDArray[np.uint8], index: int) -> CircleImage:
+        """Classify an image [C, n, n] on all arcs."""
+        labels = np.empty((4, self._arcs.count), np.int64)
+        margins = np.empty((4, self._arcs.count))
+        distinct, first, upright = 0, 0, None
+        for pictures in self._pictures(image):
+            here = slice(first, first + len(pictures))
+            new = _differs_from_the_one_before(pictures)
+            shown = np.cumsum(new) - 1
+            logits = self._ask(pictures[new])
+            distinct += len(logits)
+            upright = int(logits[0].argmax()) if upright is None else upright
+            labels[:, here] = logits.argmax(axis=1)[shown]
+            margins[:, here] = _margins(logits, upright)[shown]
+            again = self._worth_turning(logits)
+            for quarter in range(1, 4) if again.any() else ():
+                turned = GridSymmetry(False, quarter)(pictures[new][again])
+                answers = self._ask(turned)
+                distinct += len(answers)
+                known = again[shown]
+                place = (np.cumsum(again) - 1)[shown][known]
+                labels[quarter, here][known] = answers.argmax(axis=1)[place]
+                margins[quarter, here][known] = _margins(answers, upright)[place]
+            first = here.stop
+            self._report(len(pictures))
+        assert upright is not None  # noqa: S101 -- there is at least one arc
+        return self._outcome(index, upright, labels, margins, distinct)
+
+    def _pictures(self, image: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+        """The image on the arcs of a quarter in turn, uint8 [up to _CHUNK, C, n, n]."""
+        size, channels = self._arcs.size, len(image)
+        flat = np.full((channels, size * size + 1), self._fill, np.uint8)
+        flat[:, :-1] = image.reshape(channels, -1)
+        for sources in self._arcs.sources(_CHUNK):
+            shape = (channels, len(sources), size, size)
+            yield flat[:, sources].reshape(shape).swapaxes(0, 1)
+
+    def _worth_turning(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which images say something new on the other quarters, bool [N]."""
+        if self._symmetry is None:
+            return np.ones(len(logits), bool)
+        second, first = np.sort(logits.astype(np.float64), axis=1)[:, -2:].T
+        close: NDArray[np.bool_] = first - second <= 2 * self._symmetry.rounding
+        return close
+
+    def _report(self, arcs: int) -> None:
+        self._done += arcs
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def _outcome(
+        self,
+        index: int,
+        upright: int,
+        labels: NDArray[np.int64],
+        margins: NDArray[np.float64],
+        distinct: int,
+    ) -> CircleImage:
+        decided = np.tile(self._arcs.decided, 4)
+        starts = np.concatenate([self._arcs.ends[:-1] + 90 * quarter for quarter in range(4)])
+        widths = np.tile(np.diff(self._arcs.ends), 4)
+        around, distance = labels.ravel()[decided], margins.ravel()[decided]
+        kept = around == upright
+        least = int(distance.argmin())
+        return CircleImage(
+            index=index,
+            label=upright,
+            constant=bool(kept.all()),
+            arcs=tuple(_label_arcs(starts[decided], around)),
+            kept_degrees=float(widths[decided][kept].sum()),
+            distinct_images=distinct,
+            smallest_margin=float(distance[least]),
+            at_degrees=float(starts[decided][least]),
+        )
+
+
+def _differs_from_the_one_before(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Bool [N]: crossings among pixels of one grey level change nothing. The first one counts."""
+    flat = pictures.reshape(len(pictures), -1)
+    return np.concatenate([[True], (flat[1:] != flat[:-1]).any(axis=1)])
+
+
+def _margins(logits: NDArray[np.float32], label: int) -> NDArray[np.float64]:
+    exact = logits.astype(np.float64)
+    margins: NDArray[np.float64] = exact[:, label] - np.delete(exact, label, axis=1).max(axis=1)
+    return margins
+
+
+def _label_arcs(starts: NDArray[np.float64], labels: NDArray[np.int64]) -> Iterator[LabelArc]:
+    changes = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
+    stops = [*starts[changes[1:]], 360.0]
+    for change, stop in zip(changes, stops, strict=True):
+        yield LabelArc(start=float(starts[change]), stop=float(stop), label=int(labels[change]))
+
+
+def _claim(arcs: Arcs, symmetry: ProvedSymmetry | None, undecided: float) -> Iterator[str]:
+    yield (
+        f"Of each image: nearest-neighbour turns about the centre make {4 * arcs.count} images in "
+        "the disc, one an arc of angles, and the label on every arc is that of the image that was "
+        "classified there. At the end of an arc the arc that begins counts."
+    )
+    if undecided:
+        yield f"Arcs of {undecided:.2g} degrees in all are too narrow to be told apart: undecided."
+    if symmetry is not None and symmetry.rounding:
+        yield (
+            "It is proved of the file that quarter turns change no logit in real arithmetic, and "
+            f"what runs may round by {symmetry.rounding:.2g}: a quarter of the circle was "
+            "classified, and all of it where the margin is within twice that."
+        )
+    elif symmetry is not None:
+        yield (
+            "It is proved of the file that quarter turns change no bit of the logits, and what "
+            "runs was measured to keep that: a quarter of the circle was classified, and the rest "
+            "is that, turned."
+        )
+    yield (
+        "It says nothing of other ways to interpolate, of other images, of the labels being right, "
+        "or of a camera that turns instead of a resampler."
+    )

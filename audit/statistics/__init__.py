@@ -1,0 +1,19 @@
+"""What images can and cannot show. The image is the sampling unit, whatever is done to it."""
+
+from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle
+from audit.statistics.curves import agreement_band, mean_band
+from audit.statistics.labels import Cell, class_cells, holm, label_entropy
+from audit.statistics.sequence import ConfidenceSequence
+
+__all__ = [
+    "Cell",
+    "ConfidenceSequence",
+    "Interval",
+    "agreement_band",
+    "class_cells",
+    "clopper_pearson",
+    "holm",
+    "label_entropy",
+    "mean_band",
+    "trials_to_settle",
+]

@@ -1,0 +1,176 @@
+"""Every angle of one image: against a search that knows nothing of arcs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from audit import CircleOutcome, Classifier, ProvedSymmetry, audit_circle
+from audit.angles.selftest import with_compass
+from imaging import Resampler, inside_disc, keep_disc, nearest_arcs, turn
+
+SIZE = 12
+Images = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def noise() -> Images:
+    return np.random.default_rng(3).integers(0, 256, (4, 2, SIZE, SIZE), dtype=np.uint8)
+
+
+def invariant(images: Images) -> NDArray[np.float32]:
+    """How bright is it? A nearest-neighbour turn moves the sum only a little."""
+    total = images.sum(axis=(1, 2, 3)).astype(np.float32)
+    return np.stack([total, np.full_like(total, 1e4)], axis=1)
+
+
+def quarter_invariant(images: Images) -> NDArray[np.float32]:
+    """Exactly the same under quarter turns, and not between them."""
+    weights = np.random.default_rng(4).integers(-9, 10, (SIZE, SIZE))
+    symmetric = sum(np.rot90(weights, quarter) for quarter in range(4))
+    inside = inside_disc(SIZE)
+    balanced = inside.sum() * symmetric - symmetric[inside].sum()
+    total = (images.sum(axis=1, dtype=np.int64) * balanced).sum((1, 2))
+    return np.stack([total, -total], axis=1).astype(np.float32)
+
+
+def left_or_right(images: Images) -> NDArray[np.float32]:
+    light = images.sum(axis=(1, 2), dtype=np.int64)
+    halves = [light[:, : SIZE // 2].sum(1), light[:, SIZE // 2 :].sum(1)]
+    return np.stack(halves, axis=1).astype(np.float32)
+
+
+def circle(classify: Classifier, images: Images, **options: Any) -> CircleOutcome:
+    return audit_circle(classify, images, range(len(images)), **{"symmetry": None, **options})
+
+
+def searched(classify: Classifier, image: Images, degrees: NDArray[np.float64]) -> NDArray[Any]:
+    """The labels at some angles, by the resampler."""
+    turned = [keep_disc(turn(image[None], float(a), Resampler("nearest")), 0) for a in degrees]
+    return classify(np.concatenate(turned)).argmax(axis=1)
+
+
+@pytest.mark.parametrize("classify", [quarter_invariant, left_or_right])
+def test_a_search_at_many_angles_finds_what_the_arcs_say(
+    classify: Classifier, noise: Images
+) -> None:
+    degrees = np.random.default_rng(1).uniform(0, 360, 600)
+    flips = 0
+    for found in circle(classify, noise).images:
+        starts = [arc.start for arc in found.arcs]
+        labels = np.array([arc.label for arc in found.arcs])
+        stated = labels[np.searchsorted(starts, degrees, side="right") - 1]
+        assert np.array_equal(stated, searched(classify, noise[found.index], degrees))
+        flips += not found.constant
+    assert flips
+
+
+def test_arcs_cover_the_circle_and_add_up(noise: Images) -> None:
+    for found in circle(left_or_right, noise).images:
+        assert (found.arcs[0].start, found.arcs[-1].stop) == (0, 360)
+        for one, other in zip(found.arcs, found.arcs[1:], strict=False):
+            assert one.stop == other.start
+            assert one.label != other.label
+        kept = sum(arc.stop - arc.start for arc in found.arcs if arc.label == found.label)
+        assert found.kept_degrees == pytest.approx(kept)
+        assert found.constant == (len(found.arcs) == 1)
+        assert (found.smallest_margin >= 0) == found.constant
+
+
+def test_a_constant_label_is_said_to_be_constant(noise: Images) -> None:
+    outcome = circle(invariant, noise)
+    assert outcome.constant_images == 4
+    assert all(found.kept_degrees == pytest.approx(360) for found in outcome.images)
+    assert outcome.undecided_degrees == 0
+    assert outcome.quarter_arcs == nearest_arcs(SIZE).count
+
+
+def test_the_compass_is_found_out(noise: Images) -> None:
+    """Each image is heavier below on one half of the circle and above on the other."""
+    outcome = circle(with_compass(invariant), noise)
+    assert outcome.constant_images == 0
+    assert all(120 < found.kept_degrees < 240 for found in outcome.images)
+
+
+def test_a_single_arc_is_found(noise: Images) -> None:
+    """A model that answers otherwise for one image among all: no sampling would find it."""
+    arcs = nearest_arcs(SIZE)
+    narrow = int(np.diff(arcs.ends).argmin())
+    middle = float(arcs.ends[narrow] + arcs.ends[narrow + 1]) / 2
+    odd = keep_disc(turn(noise[:1], middle + 180, Resampler("nearest")), 0)
+
+    def haunted(images: Images) -> NDArray[np.float32]:
+        same = (images == odd).all(axis=(1, 2, 3))
+        return np.stack([np.where(same, 0, 1), np.where(same, 1, 0)], axis=1).astype(np.float32)
+
+    (found,) = circle(haunted, noise[:1]).images
+    assert not found.constant
+    (arc,) = [arc for arc in found.arcs if arc.label != found.label]
+    assert (arc.start, arc.stop) == pytest.approx(tuple(180 + arcs.ends[narrow : narrow + 2]))
+    assert found.smallest_margin == -1
+    assert found.at_degrees == arc.start
+
+
+# --- by symmetry ------------------------------------------------------------------------------
+
+
+def counted(classify: Classifier) -> tuple[Classifier, list[int]]:
+    asked: list[int] = []
+
+    def count(images: Images) -> NDArray[np.float32]:
+        asked.append(len(images))
+        return classify(images)
+
+    return count, asked
+
+
+def test_a_proved_symmetry_spares_three_quarters_and_changes_no_answer(noise: Images) -> None:
+    whole, all_asked = counted(quarter_invariant)
+    quarter, few_asked = counted(quarter_invariant)
+    by_force = circle(whole, noise)
+    by_proof = circle(quarter, noise, symmetry=ProvedSymmetry(rounding=0.0))
+    assert 4 * sum(few_asked) == sum(all_asked)
+    for one, other in zip(by_force.images, by_proof.images, strict=True):
+        assert one.arcs == other.arcs
+        assert one.smallest_margin == other.smallest_margin
+    assert any("proved of the file" in sentence for sentence in by_proof.claim)
+    assert not any("proved of the file" in sentence for sentence in by_force.claim)
+
+
+def test_where_rounding_could_matter_the_whole_circle_is_asked(noise: Images) -> None:
+    margins = [abs(found.smallest_margin) for found in circle(quarter_invariant, noise).images]
+    near, asked = counted(quarter_invariant)
+    outcome = circle(near, noise, symmetry=ProvedSymmetry(rounding=max(margins)))
+    assert sum(asked) > 4 * nearest_arcs(SIZE).count
+    everything, all_asked = counted(quarter_invariant)
+    circle(everything, noise, symmetry=ProvedSymmetry(rounding=1e9))
+    assert sum(all_asked) == 4 * 4 * nearest_arcs(SIZE).count
+    assert any("may round by" in sentence for sentence in outcome.claim)
+
+
+def test_equal_images_are_asked_about_once() -> None:
+    image = np.zeros((1, 1, SIZE, SIZE), np.uint8)
+    image[0, 0, 5, 9] = 255
+    classify, asked = counted(left_or_right)
+    (found,) = circle(classify, image).images
+    assert found.distinct_images == sum(asked) < nearest_arcs(SIZE).count
+    degrees = np.random.default_rng(1).uniform(0, 360, 500)
+    labels = np.array([arc.label for arc in found.arcs])
+    starts = [arc.start for arc in found.arcs]
+    stated = labels[np.searchsorted(starts, degrees, side="right") - 1]
+    assert np.array_equal(stated, searched(left_or_right, image[0], degrees))
+
+
+def test_progress_ends_where_it_says(noise: Images) -> None:
+    seen: list[tuple[int, int]] = []
+    circle(invariant, noise, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1] == 4 * nearest_arcs(SIZE).count
+
+
+@pytest.mark.parametrize("images", [np.zeros((1, 1, 4, 5), np.uint8)])
+def test_what_cannot_be_turned_is_refused(images: Images) -> None:
+    with pytest.raises(ValueError, match="square images are accepted"):
+        circle(invariant, images)
+    with pytest.raises(ValueError, match="one or more"):
+        audit_circle(invariant, images[..., :4], [], symmetry=None)
