@@ -4,12 +4,14 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import structlog
 
+from service.observability.logs import configure_logs
 from tests.service.test_overload import NPY, npy
 
 Logged = Callable[[], list[dict[str, Any]]]
@@ -43,8 +45,8 @@ def test_a_stream_that_fails_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sys.stderr, "write", full)
-    monkeypatch.setattr(sys.stderr, "flush", full)
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=full, flush=full))
+    configure_logs("json", "info")
     structlog.get_logger().error("lost")
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, get_args
 
 import httpx
 import pytest
+import structlog
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 
 from service.engine import QueueFullError
@@ -40,6 +41,13 @@ LATEST = {"model": "turning", "version": 10}
 async def fresh(open_client: Open, repository: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client(repository, proof="off", threads=1) as client:
         yield client
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Keep the log out of the output: rendering its tracebacks takes seconds."""
+    with structlog.testing.capture_logs():
+        yield
 
 
 def plane(client: Any) -> Any:
@@ -125,6 +133,7 @@ async def test_a_batch_of_two_requests_is_one_execution_and_computes_for_both(
     assert found("orbitserve_waiting_images", **LATEST) == 0
 
 
+@pytest.mark.usefixtures("quiet")
 async def test_rejections_of_the_engine_are_counted_by_reason(
     open_client: Open, repository: Path, images: Any
 ) -> None:
@@ -170,6 +179,7 @@ async def test_rejections_of_the_engine_are_counted_by_reason(
     assert found("nv_inference_count", **LATEST) == 3
 
 
+@pytest.mark.usefixtures("quiet")
 async def test_rejections_before_the_engine_are_counted_by_reason(
     open_client: Open, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
