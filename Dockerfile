@@ -48,6 +48,7 @@ ENV PATH=/opt/venv/bin:${PATH} \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     ORBITSERVE_HOST=0.0.0.0 \
     ORBITSERVE_PORT=8000 \
+    ORBITSERVE_PROOF=enforce \
     ORBITSERVE_REPOSITORY=/srv/model_repository
 COPY --from=account /etc/passwd /etc/group /etc/
 COPY --from=dependencies /opt/venv /opt/venv

@@ -133,8 +133,9 @@ def export(
     asked = read_precisions(precision)
     models = repository or Path("model_repository")
     if "fp32" in asked:
+        run = Run.open(runs / name)
         with shown_progress() as progress:
-            typer.echo(package(Run.open(runs / name), models, name, progress))
+            typer.echo(package(run, models, name, progress))
     others = [other for other in asked if other != "fp32"]
     if not others:
         return
@@ -147,8 +148,9 @@ def export(
         plan = named_plan(name, folder)
     else:
         raise ValueError(f"{name} was trained on a folder of images; --images names it.")
+    source = Source.open(version, plan.data)
     with shown_progress() as progress:
-        for path in derive(Source.open(version, plan.data), others, models, progress):
+        for path in derive(source, others, models, progress):
             typer.echo(path)
 
 
@@ -214,8 +216,13 @@ def audit(
         float, typer.Option(min=0.01, max=0.9999, help="Part of all images that must keep a label.")
     ] = 0.99,
     logit_tolerance: Annotated[
-        float, typer.Option(min=0, help="How far a logit may move, relative to the largest one.")
-    ] = 1e-4,
+        float | None,
+        typer.Option(
+            min=0,
+            help="How far a logit may move, relative to the largest one; else what its precision "
+            "allows, and 0 for integers.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
 ) -> None:
     """Measure whether turned images get the same answer.
@@ -241,7 +248,9 @@ def audit(
         images=pixels,
         source=source,
         group=group,
-        thresholds=Thresholds(agreement=agreement, logit_tolerance=logit_tolerance),
+        thresholds=Thresholds.of(
+            opened.card.precision, agreement=agreement, logit_tolerance=logit_tolerance
+        ),
     )
     typer.echo(report.model_dump_json(indent=2) if json else render_text(report))
     raise typer.Exit({"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}[report.verdict])

@@ -31,6 +31,10 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Proportion = Annotated[float, Field(gt=0, lt=1)]
+Tolerance = Annotated[float, Field(ge=0)]
+
+
 class ModelIdentity(Value):
     """Which model version was audited."""
 
@@ -62,9 +66,9 @@ class Thresholds(Value):
         How far a logit may move, relative to the largest logit; see `LOGIT_TOLERANCE`.
     """
 
-    agreement: Annotated[float, Field(gt=0, lt=1)] = 0.99
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    logit_tolerance: Annotated[float, Field(ge=0)] = LOGIT_TOLERANCE["fp32"]
+    agreement: Proportion = 0.99
+    confidence: Proportion = 0.95
+    logit_tolerance: Tolerance = LOGIT_TOLERANCE["fp32"]
 
     @classmethod
     def of(cls, precision: Precision, **asked: float | None) -> Self:

@@ -119,25 +119,24 @@ def derive(
         If the file cannot be converted, or `publish` refuses it.
     """
     converter = _Converter(source, progress)
-    reference = _logits(open_model(source.model), source.data.test.images, "fp32", progress)
     for precision in precisions:
-        candidate = converter.candidate(precision, reference)
-        yield publish(candidate, repository, progress)
+        yield publish(converter.candidate(precision), repository, progress)
 
 
 class _Converter:
-    """Makes files of several precisions; the integers are chosen once."""
+    """Makes files of several precisions, each once, and asks each about the test images once."""
 
     def __init__(self, source: Source, progress: Progress) -> None:
         self._source, self._progress = source, progress
         self._model = onnx.load_model_from_string(source.model)
-        self._files: dict[Precision, bytes] = {}
+        self._files: dict[Precision, bytes] = {"fp32": source.model}
+        self._answers: dict[Precision, NDArray[np.float32]] = {}
 
-    def candidate(self, precision: Precision, reference: NDArray[np.float32]) -> Candidate:
+    def candidate(self, precision: Precision) -> Candidate:
         source, card, test = self._source, self._source.card, self._source.data.test
         model = self._file(precision)
-        logits = _logits(open_model(model), test.images, precision, self._progress)
-        twin = self._twin(precision, logits)
+        reference, logits = self._logits("fp32"), self._logits(precision)
+        twin = self._twin(precision)
         error, source_error = _error(logits, test), _error(reference, test)
         if error > source_error + MAX_LOSS:
             raise AccuracyLossError(
@@ -208,13 +207,23 @@ class _Converter:
             "integer": to_integer(network, self._metadata("integer")).SerializeToString(),
         }
 
-    def _twin(self, precision: Precision, logits: NDArray[np.float32]) -> Twin | None:
+    def _logits(self, precision: Precision) -> NDArray[np.float32]:
+        if precision not in self._answers:
+            classify, images = open_model(self._file(precision)), self._source.data.test.images
+            answers: list[NDArray[np.float32]] = []
+            for batch in batches(images):
+                answers.append(classify(batch))
+                done = min(len(answers) * BATCH, len(images))
+                self._progress(f"testing {precision}", done, len(images))
+            self._answers[precision] = np.concatenate(answers)
+        return self._answers[precision]
+
+    def _twin(self, precision: Precision) -> Twin | None:
         if precision not in _TWINS:
             return None
         other = _TWINS[precision]
-        model, test = self._file(other), self._source.data.test
-        same = _logits(open_model(model), test.images, other, self._progress)
-        equal = np.array_equal(same.view(np.uint32), logits.view(np.uint32))
+        here, there = (self._logits(p).view(np.uint32) for p in (precision, other))
+        equal = np.array_equal(here, there)
         if not equal:
             raise ValueError(
                 f"The forms {precision} and {other} give other logits on the test images, and "
@@ -222,8 +231,8 @@ class _Converter:
             )
         return Twin(
             precision=other,
-            sha256=hashlib.sha256(model).hexdigest(),
-            images=len(test),
+            sha256=hashlib.sha256(self._file(other)).hexdigest(),
+            images=len(here),
             bits_equal=equal,
         )
 
@@ -259,15 +268,5 @@ def _rate(classify: Classifier, batch: NDArray[np.uint8]) -> float:
     return count / elapsed
 
 
-def _logits(
-    classify: Classifier, images: NDArray[np.uint8], precision: Precision, progress: Progress
-) -> NDArray[np.float32]:
-    answers = []
-    for batch in batches(images):
-        answers.append(classify(batch))
-        progress(f"testing {precision}", min(len(answers) * BATCH, len(images)), len(images))
-    return np.concatenate(answers)
-
-
 def _error(logits: NDArray[np.float32], test: Split) -> float:
-    return 100 * float((logits.argmax(1) != test.labels).mean())
+    return round(100 * float((logits.argmax(1) != test.labels).mean()), 6)

@@ -52,7 +52,7 @@ def audit_model(
     else:
         audited = AuditSet(images, labels)
     group = group or card.audit.group
-    thresholds = thresholds or Thresholds()
+    thresholds = thresholds or Thresholds.of(card.precision)
     tested = self_test(
         model.read_graph(),
         lambda graph: model.sibling(graph).logits,

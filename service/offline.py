@@ -34,7 +34,8 @@ def open_model(name: str, settings: Settings) -> ServedModel:
         )
     try:
         selection = select(settings.device)
-        return load_version(chosen[-1], selection, settings.threads or cpu_budget())
+        threads = settings.threads or cpu_budget()
+        return load_version(chosen[-1], selection, threads, settings.proof)
     except (DeviceUnavailableError, ModelRejectedError) as error:
         raise ConfigurationError(str(error)) from error
 

@@ -10,6 +10,7 @@ import structlog
 from service.engine import Selection, cpu_budget, select
 from service.errors import NotFoundError, UnavailableError
 from service.settings import ConfigurationError, Settings
+from service.verification import Mode
 from service.version import MODEL_FILE, ModelRejectedError, ServedModel, load_version
 
 _VERSION = re.compile(r"[1-9][0-9]*")
@@ -119,7 +120,10 @@ def open_repository(settings: Settings) -> Repository:
         log.warning("device", note=selection.note)
     threads = settings.threads or cpu_budget()
     models = {
-        name: {int(folder.name): _try(folder, selection, threads) for folder in versions}
+        name: {
+            int(folder.name): _try(folder, selection, threads, settings.proof)
+            for folder in versions
+        }
         for name, versions in folders.items()
     }
     return Repository(models, default)
@@ -152,10 +156,12 @@ def version_folders(model: Path) -> list[Path]:
     return sorted(versions, key=lambda folder: int(folder.name))
 
 
-def _try(folder: Path, selection: Selection, threads: int) -> ServedModel | FailedVersion:
+def _try(
+    folder: Path, selection: Selection, threads: int, mode: Mode
+) -> ServedModel | FailedVersion:
     name, version = folder.parent.name, int(folder.name)
     try:
-        model = load_version(folder, selection, threads)
+        model = load_version(folder, selection, threads, mode)
     except ModelRejectedError as error:
         log.error("model refused", model=name, version=version, reason=str(error))
         return FailedVersion(name, version, str(error))
@@ -168,4 +174,6 @@ def _try(folder: Path, selection: Selection, threads: int) -> ServedModel | Fail
         threads=session.threads,
         note=session.note,
     )
+    for difference in model.verification.differences:
+        log.warning("claim not shown", model=name, version=version, difference=difference)
     return model

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.engine import Device
+from service.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
 
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
 
     device: Device = "auto"
     """`cpu`; `cuda` or `tensorrt`, or no start; `auto`: CUDA where it starts, else the CPU."""
+
+    proof: Mode = "report"
+    """`report` proves and measures at load what a card claims, and warns of what is not so;
+    `enforce` does not serve it; `off` takes the card's word."""
 
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from audit import AuditSet, Card, load_audit_set, load_card, sha256_file
 from service.engine import GraphError, Selection, Session, Signature
 from service.protocol import ServedIdentity
+from service.verification import Mode, Verification, verify
 
 MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
 
@@ -22,6 +23,7 @@ class ServedModel:
     folder: Path
     card: Card
     session: Session
+    verification: Verification
     _siblings: dict[str, Session] = field(default_factory=dict)
 
     @property
@@ -48,13 +50,16 @@ class ServedModel:
         return self._siblings[digest]
 
 
-def load_version(folder: Path, selection: Selection, threads: int) -> ServedModel:
-    """Check one version directory against its card and open its session.
+def load_version(
+    folder: Path, selection: Selection, threads: int, mode: Mode = "report"
+) -> ServedModel:
+    """Check one version directory against its card, open its session, and verify the card's claims.
 
     Raises
     ------
     ModelRejectedError
-        If a file is missing, unreadable or not the one on the card, or the graph does not open.
+        If a file is missing, unreadable or not the one on the card, the graph does not open, or,
+        where ``mode`` is `enforce`, the card claims what is not so.
     """
     try:
         card = load_card(folder / CARD_FILE)
@@ -67,13 +72,18 @@ def load_version(folder: Path, selection: Selection, threads: int) -> ServedMode
             f"{folder.parent.name}/{folder.name}."
         )
     data = _read_graph(folder, card)
-    _read_audit_set(folder, card)
+    audit_set = _read_audit_set(folder, card)
     signature = Signature(card.input.channels, card.input.fit.size, len(card.classes))
     try:
         session = Session(data, signature, selection, threads)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
-    return ServedModel(folder, card, session)
+    runtime = ", ".join(session.placement.providers)
+    found = verify(card, data, session.logits, audit_set.images, runtime, mode)
+    if mode == "enforce" and found.differences:
+        session.close()
+        raise ModelRejectedError(" ".join(found.differences))
+    return ServedModel(folder, card, session, found)
 
 
 def _read_graph(folder: Path, card: Card) -> bytes:

@@ -4,26 +4,42 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from audit import Report, Thresholds
+from audit import Proportion, Report, Thresholds, Tolerance
 from service.api.addresses import NAMED, Plane, Resolve
 from service.api.bodies import errors_documented, images_documented, read_body
 from service.version import ServedModel
 
 
-class AuditQuery(Thresholds):
-    """What an audit can be asked for: the thresholds, and the group to try."""
+class AuditQuery(BaseModel):
+    """What an audit can be asked for: the group to try, and thresholds."""
+
+    model_config = ConfigDict(extra="forbid")
 
     group: Annotated[
         str | None,
         Field(description="`C4`, `D4` or another; by default the one the model was packaged with."),
     ] = None
+    agreement: Annotated[
+        Proportion | None,
+        Field(description="Part of all images that must keep their label; by default 0.99."),
+    ] = None
+    confidence: Annotated[
+        Proportion | None, Field(description="Of the interval of that part; by default 0.95.")
+    ] = None
+    logit_tolerance: Annotated[
+        Tolerance | None,
+        Field(
+            description="How far a logit may move, relative to the largest one; by default as "
+            "the model's precision allows: 0.0001 for fp32, 0.01 for fp16, 0 for integers."
+        ),
+    ] = None
 
-    @property
-    def thresholds(self) -> Thresholds:
-        """The thresholds alone, as a report carries them."""
-        return Thresholds(**self.model_dump(exclude={"group"}))
+    def thresholds(self, model: ServedModel) -> Thresholds:
+        """Return what is asked of a model, defaults filled in."""
+        asked = self.model_dump(exclude={"group"})
+        return Thresholds.of(model.card.precision, **asked)
 
 
 def audit_routes() -> APIRouter:
@@ -57,6 +73,6 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, Report]]:
         timings = request.state.timings
         with timings.stage("receive"):
             body = await read_body(request)
-        return await plane.audit(model, body, query.group, query.thresholds, timings)
+        return await plane.audit(model, body, query.group, query.thresholds(model), timings)
 
     return audit

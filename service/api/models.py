@@ -48,6 +48,7 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, ModelDetail
                 threads=session.threads,
                 note=session.note,
             ),
+            verification=model.verification,
             card=model.card,
         )
 

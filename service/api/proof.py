@@ -14,7 +14,7 @@ from service.version import ModelRejectedError, ServedModel
 
 
 class Proofs:
-    """The proofs of the models that were asked for, each computed once, one at a time."""
+    """The proofs of models: made when they were loaded, or else once, when first asked for."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Proof] = {}
@@ -28,6 +28,8 @@ class Proofs:
         UnavailableError
             If the file on the disk is no longer the one that was loaded.
         """
+        if model.verification.proof is not None:
+            return model.verification.proof
         question = model.card.sha256, model.card.audit.group
         if question not in self._known:
             try:

@@ -1,8 +1,9 @@
 """What `GET /models` and its like answer."""
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel
 
-from audit import Card
+from audit import Card, ProofFigures
+from service.verification import Verification
 
 
 class Runtime(BaseModel):
@@ -38,7 +39,8 @@ class ModelSummary(BaseModel):
     description: str | None
     group: str | None
     precision: str | None
-    proof: JsonValue
+    proof: ProofFigures | None
+    """What the card says; `GET /models/{name}/proof` says what the file shows."""
     device: str | None
 
 
@@ -57,4 +59,5 @@ class ModelDetail(BaseModel):
     versions: list[int]
     failed: list[Failure]
     runtime: Runtime
+    verification: Verification
     card: Card

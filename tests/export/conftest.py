@@ -44,12 +44,12 @@ def _noise(count=520):
     return Split(images, random.integers(0, 3, count))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_network():
     return _network
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def test_images():
     return _noise()
 

@@ -1,0 +1,81 @@
+"""What a card claims about its file, proved again from the bytes and measured on what runs here."""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from audit import Card, Classifier, Exactness, measure_exactness
+from audit.proof import Proof, prove
+
+Mode = Literal["enforce", "report", "off"]
+
+_IMAGES: Final = 64
+"""As many as the largest batch that exactness is tried with; they come from all over the set."""
+
+_STRENGTH: Final = {"NOT PROVED": 0, "PROVED WITHIN": 1, "PROVED": 2}
+
+
+class Verification(BaseModel):
+    """The outcome for one version."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Mode
+    """`off`: nothing was recomputed; `enforce`: a version with differences is not served."""
+    proof: Proof | None
+    """From the bytes that were loaded."""
+    exactness: Exactness | None
+    """Of the graph that the runtime made of them, with the provider and options in use."""
+    differences: tuple[str, ...]
+    """What the card claims and this does not show, a sentence each."""
+
+
+def verify(
+    card: Card,
+    graph: bytes,
+    classify: Classifier,
+    images: npt.NDArray[np.uint8],
+    runtime: str,
+    mode: Mode,
+) -> Verification:
+    """Recompute a card's claims.
+
+    Parameters
+    ----------
+    graph
+        The file model.onnx.
+    classify
+        Runs it as requests will.
+    images : uint8 [N, C, H, W]
+        The audit set; at most 64 of them are used.
+    runtime
+        Names what runs it, for the record.
+    """
+    if mode == "off":
+        return Verification(mode=mode, proof=None, exactness=None, differences=())
+    proof = prove(graph, card.audit.group)
+    some = np.ascontiguousarray(images[:: -(-len(images) // _IMAGES)])
+    exactness = measure_exactness([(runtime, classify)], some, card.group)
+    differences = tuple(_differences(card, proof, exactness))
+    return Verification(mode=mode, proof=proof, exactness=exactness, differences=differences)
+
+
+def _differences(card: Card, proof: Proof, exactness: Exactness) -> Iterator[str]:
+    claim = card.proof
+    if claim is not None:
+        if _STRENGTH[proof.outcome] < _STRENGTH[claim.outcome]:
+            yield f"The card says {claim.outcome} and its file is {proof.outcome}."
+        elif claim.exact_bits and not proof.exact_bits:
+            yield "The card says that outputs are proved the same in every bit, and they are not."
+        elif claim.residual and proof.residual:
+            here, there = proof.residual.relative, claim.residual.relative
+            if here > there:
+                yield f"The card says that parameters tie within {there:.2g}; it is {here:.2g}."
+    if card.exactness is not None and card.exactness.exact and not exactness.exact:
+        yield (
+            "The card says that logits are the same in every bit, and here they change by up to "
+            f"{exactness.max_logit_deviation:.2g} when images are turned or come in other batches."
+        )
