@@ -19,6 +19,7 @@ from audit.card import (
 )
 from audit.exactness import Exactness, measure_exactness
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
+from audit.origin import Change, Origin
 from audit.procedure import run_audit
 from audit.report import (
     LOGIT_TOLERANCE,
@@ -48,6 +49,7 @@ __all__ = [
     "AuditSet",
     "AuditSetInfo",
     "Card",
+    "Change",
     "Classifier",
     "Conversion",
     "DataIdentity",
@@ -62,6 +64,7 @@ __all__ = [
     "NetworkSize",
     "NoiseFloor",
     "Orbit",
+    "Origin",
     "Parity",
     "Precision",
     "Progress",
