@@ -126,12 +126,11 @@ def _own_copy(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> onnx.TensorPr
     readers = [node for node in graph.node if tensor.name in node.input]
     if len(readers) == 1:
         return tensor
-    copy = onnx.TensorProto()
+    copy: onnx.TensorProto = graph.initializer.add()
     copy.CopyFrom(tensor)
     copy.name = f"{tensor.name}.mutant"
     readers[0].input[:] = [copy.name if n == tensor.name else n for n in readers[0].input]
-    graph.initializer.append(copy)
-    return graph.initializer[-1]
+    return copy
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice | int, ...]:

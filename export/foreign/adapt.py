@@ -24,27 +24,12 @@ from export.foreign.graphs import (
     strip,
     tensor_names,
 )
+from export.foreign.inputs import Input, Scaling, check_scaling, read_input
 from export.foreign.outputs import find_logits
 
 CONTRACT: Final = ("image", "logits", "probabilities")
 _RESERVED: Final = ("image.", "logits.", "orbit.")
 """Begin the names of tensors that are added to a graph."""
-
-_FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What becomes of a level: ``(scale * level - mean) / std``, one number or one a channel."""
-
-    scale: float
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-    def __post_init__(self) -> None:
-        numbers = (self.scale, *self.mean, *self.std)
-        if not np.isfinite(numbers).all() or self.scale == 0 or 0 in self.std:
-            raise ForeignError("A scale or deviation is zero or no number; others are accepted.")
 
 
 @dataclass(frozen=True)
@@ -112,12 +97,13 @@ def adapt(
     if len(inputs) != 1:
         named = ", ".join(f"'{value.name}'" for value in inputs) or "none"
         raise ForeignError(f"The file takes the inputs {named}; one image is accepted.")
-    given = _read_input(inputs[0], size)
+    given = read_input(inputs[0], size)
     if _keeps_contract(model.graph, given, output):
-        _check_scaling(given, scaling)
+        check_scaling(given, scaling)
         return Adapted(model, given.channels, given.side, "logits", False, False, ())
     answer, logits, softened, notes = find_logits(model.graph, output)
-    _check_scaling(given, scaling)
+    check_scaling(given, scaling)
+    _check_classes(model.graph, answer, classes)
 
     if given.batch is not None:
         notes.append(_free_batch(model.graph, given))
@@ -135,72 +121,24 @@ def adapt(
     )
 
 
-@dataclass(frozen=True)
-class _Input:
-    """The given input; ``batch`` is the number of images that it fixes."""
-
-    name: str
-    kind: int
-    channels: Literal[1, 3]
-    side: int
-    nhwc: bool
-    batch: int | None
-
-
-def _read_input(value: onnx.ValueInfoProto, size: int | None) -> _Input:
-    kind = value.type.tensor_type
-    axes = [axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim]
-    shown = ", ".join("?" if axis is None else str(axis) for axis in axes)
-    if kind.elem_type not in (*_FLOATS, TensorProto.UINT8):
-        name = TensorProto.DataType.Name(kind.elem_type)
-        raise ForeignError(f"The input '{value.name}' is {name}; uint8 and floats are accepted.")
-    if len(axes) != 4:
-        raise ForeignError(f"The input '{value.name}' is [{shown}]; [N, C, H, W] is accepted.")
-    last = axes[3] in (1, 3) and axes[1] not in (1, 3)
-    channels, height, width = (axes[3], axes[1], axes[2]) if last else axes[1:]
-    height, width = (size if side is None else side for side in (height, width))
-    if height is None or width is None:
-        raise ForeignError(
-            f"The input '{value.name}' is [{shown}], of any size; --size names the one to use."
-        )
-    if channels not in (1, 3) or height != width or (size is not None and size != height):
-        asked = "" if size is None else f" of {size} pixels"
-        raise ForeignError(
-            f"The input '{value.name}' is [{shown}]; square images{asked} with 1 or 3 channels, "
-            "first or last, are accepted."
-        )
-    return _Input(value.name, kind.elem_type, 3 if channels == 3 else 1, height, last, axes[0])
-
-
-def _keeps_contract(graph: onnx.GraphProto, given: _Input, output: str | None) -> bool:
+def _keeps_contract(graph: onnx.GraphProto, given: Input, output: str | None) -> bool:
     """Whether a graph is left as it is."""
     ends = [given.name, *(value.name for value in graph.output)]
     is_image = given.kind == TensorProto.UINT8 and given.batch is None and not given.nhwc
     return is_image and ends == list(CONTRACT) and output in (None, "logits")
 
 
-def _check_scaling(given: _Input, scaling: Scaling | None) -> None:
-    if given.kind == TensorProto.UINT8:
-        if scaling is not None:
-            raise ForeignError(
-                "The input is uint8 and scaled by the file itself; --input-scale, --mean and --std "
-                "are for an input of floats."
-            )
-        return
-    if scaling is None:
+def _check_classes(graph: onnx.GraphProto, answer: str, classes: int) -> None:
+    kind = next(output for output in graph.output if output.name == answer).type.tensor_type
+    sides = [axis.dim_value for axis in kind.shape.dim][1:]
+    if all(sides) and sides and np.prod(sides) != classes:
         raise ForeignError(
-            f"The input '{given.name}' is of floats, and what a grey level from 0 to 255 becomes "
-            "is not in the file; --input-scale names it, 1/255 for instance."
+            f"The output '{answer}' has {np.prod(sides)} numbers an image, and {classes} classes "
+            "are named."
         )
-    for name, numbers in (("--mean", scaling.mean), ("--std", scaling.std)):
-        if len(numbers) not in (1, given.channels):
-            raise ForeignError(
-                f"{name} has {len(numbers)} numbers; one, or one for each of the "
-                f"{given.channels} channels, is accepted."
-            )
 
 
-def _free_batch(graph: onnx.GraphProto, given: _Input) -> str:
+def _free_batch(graph: onnx.GraphProto, given: Input) -> str:
     """Let N be any number: of the input, and where an image's entries are laid out anew."""
     stored = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
@@ -223,7 +161,7 @@ def _free_batch(graph: onnx.GraphProto, given: _Input) -> str:
 class _Wrapping:
     """The given graph with other ends."""
 
-    def __init__(self, model: onnx.ModelProto, given: _Input) -> None:
+    def __init__(self, model: onnx.ModelProto, given: Input) -> None:
         self.model = model
         self._given = given
         graph = model.graph

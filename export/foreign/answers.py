@@ -7,8 +7,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from audit import Classifier
-from export.foreign.adapt import Adapted, Scaling
+from export.foreign.adapt import Adapted
 from export.foreign.graphs import ForeignError
+from export.foreign.inputs import Scaling
 from export.runtime import open_model
 
 IMAGES = 32

@@ -13,9 +13,10 @@ from onnx import TensorProto
 
 from audit import AuditSet, Change, InputSpec, Metric, Origin, Precision
 from audit.proof import Proof, prove
-from export.foreign.adapt import Adapted, Scaling, adapt
+from export.foreign.adapt import Adapted, adapt
 from export.foreign.answers import check_answers
 from export.foreign.graphs import ForeignError, finished
+from export.foreign.inputs import Scaling
 from export.foreign.project import Projection, project
 from export.foreign.size import network_size
 from export.foreign.symmetrise import symmetrise

@@ -100,11 +100,21 @@ def strip(model: onnx.ModelProto) -> None:
 
 
 def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
-    """Return a checked model as a file, with this metadata and nobody else's."""
+    """Return a checked model as a file, with this metadata and nobody else's.
+
+    Raises
+    ------
+    ForeignError
+        If it is not valid, or its shapes contradict one another.
+    """
     keep_ancestors(model.graph)
     del model.metadata_props[:]
     helper.set_model_props(model, dict(metadata))
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ForeignError(f"The graph does not fit together: {reason}.") from error
     return bytes(model.SerializeToString())
 
 

@@ -3,8 +3,8 @@
 from fractions import Fraction
 from pathlib import Path
 
-from export.foreign.adapt import Scaling
 from export.foreign.graphs import ForeignError
+from export.foreign.inputs import Scaling
 
 
 def read_classes(text: str) -> tuple[str, ...]:

@@ -36,6 +36,9 @@ class Plain:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.image_channels, self.image_size = self.channels, self.size
+
     def constant(self, value: Any) -> str:
         name = f"c{len(self.constants)}"
         self.constants[name] = np.asarray(value)
@@ -115,7 +118,26 @@ class Plain:
         self.node("Flatten", self.tensor)
         arrays = self.weights(features, CLASSES), self.weights(CLASSES)
         self.node("Gemm", self.tensor, *map(self.constant, arrays))
-        self.nodes.append(helper.make_node("Identity", [self.tensor], ["logits"], name="last"))
+
+
+def finished_network(network: Plain, opset: int = 17) -> onnx.ModelProto:
+    nodes = [
+        *network.nodes,
+        helper.make_node("Identity", [network.tensor], ["logits"], name="last"),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    side = network.image_size
+    image = helper.make_tensor_value_info(
+        "image", TensorProto.UINT8, ["N", network.image_channels, side, side]
+    )
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", CLASSES])
+        for name in ("logits", "probabilities")
+    ]
+    weights = [numpy_helper.from_array(v, n) for n, v in network.constants.items()]
+    graph = helper.make_graph(nodes, "plain", [image], outputs, weights)
+    opsets = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
 def plain_network(seed: int, *, floats: bool = False) -> onnx.ModelProto:
@@ -138,17 +160,7 @@ def plain_network(seed: int, *, floats: bool = False) -> onnx.ModelProto:
     for _ in range(int(random.integers(1, 6))):
         steps[random.integers(len(steps))]()
     network.head()
-    nodes = [*network.nodes, helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)]
-    shape = ["N", channels, size, size]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, shape)
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", CLASSES])
-        for name in ("logits", "probabilities")
-    ]
-    weights = [numpy_helper.from_array(v, n) for n, v in network.constants.items()]
-    graph = helper.make_graph(nodes, "plain", [image], outputs, weights)
-    opset = helper.make_opsetid("", int(random.choice([13, 17, 19])))
-    return helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    return finished_network(network, opset=int(random.choice([13, 17, 19])))
 
 
 # --- mutants ----------------------------------------------------------------------------------
@@ -352,3 +364,82 @@ def test_an_obstacle_names_the_first_node_that_no_branch_repeats() -> None:
     assert proof.obstacle is not None
     changed = next(n for n in model.graph.node if "mutant" in n.input)
     assert proof.obstacle.node.rpartition(".")[2] == changed.name.rpartition(".")[2]
+
+
+def near(kernel: NDArray[np.float32]) -> bytes:
+    """One filter as large as the image, applied to its four turned copies, each an output."""
+    nodes, outputs, tables = [], [], []
+    for k in range(4):
+        places = np.ascontiguousarray(np.rot90(np.arange(9).reshape(3, 3), k)).reshape(-1)
+        tables.append(numpy_helper.from_array(places, f"turn{k}"))
+        nodes += [
+            helper.make_node("Gather", ["row", f"turn{k}"], [f"turned{k}"], axis=2),
+            helper.make_node("Reshape", [f"turned{k}", "plane"], [f"image{k}"]),
+            helper.make_node("Conv", [f"image{k}", "kernel"], [f"y{k}"]),
+        ]
+        outputs.append(helper.make_tensor_value_info(f"y{k}", TensorProto.FLOAT, ["N", 1, 1, 1]))
+    start = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["x", "flat"], ["row"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 1, 3, 3])
+    tables.append(numpy_helper.from_array(kernel, "kernel"))
+    for name, shape in (("flat", [0, 1, 9]), ("plane", [0, 1, 3, 3])):
+        tables.append(numpy_helper.from_array(np.array(shape), name))
+    graph = helper.make_graph([*start, *nodes], "near", [image], outputs, tables)
+    opset = helper.make_opsetid("", 17)
+    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString())
+
+
+def test_a_bound_holds_on_every_branch_of_a_network_that_ties_nearly() -> None:
+    """What one branch took for equal must not pass for equal on the next."""
+    kernel = np.ones((1, 1, 3, 3), np.float32)
+    kernel[0, 0, 0, 0] += 2**-18
+    data = near(kernel)
+    residual = prove(data, "C4").residual
+    assert residual is not None
+    white = np.zeros((1, 1, 3, 3), np.uint8)
+    white[0, 0, 0, 0] = 128
+    run = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]).run
+    names = [f"y{k}" for k in range(4)]
+    answers = np.stack(
+        [
+            np.concatenate(run(names, {"image": np.ascontiguousarray(np.rot90(white, k, (2, 3)))}))
+            for k in range(4)
+        ]
+    )
+    for name, values in zip(names, answers.reshape(4, 4).T, strict=True):
+        moved = float(values.max()) - float(values.min())
+        assert moved == 128 * 2**-18
+        assert residual.deviation[name] >= moved
+
+
+def test_branches_side_by_side_do_not_make_bits_equal_by_themselves() -> None:
+    """A convolution that is equivariant in real arithmetic rounds otherwise for a turned image."""
+    base = np.random.default_rng(0).standard_normal((1, 1, 3, 3)).astype(np.float32)
+    kernel = np.concatenate([np.rot90(base, k, (2, 3)) for k in range(4)])
+    network = Plain(np.random.default_rng(0), 1, 7, floats=True)
+    network.node("Cast", "image", to=TensorProto.FLOAT)
+    network.node("Conv", network.tensor, network.constant(kernel))
+    network.node("GlobalMaxPool", network.tensor)
+    network.node("ReduceMax", network.tensor, axes=[1, 2, 3], keepdims=0)
+    network.node("Reshape", network.tensor, network.constant(np.array([-1, 1])))
+    head = network.weights(1, CLASSES)
+    network.node("MatMul", network.tensor, network.constant(head))
+    model = symmetrise(finished_network(network), "C4")
+    assert prove(model.SerializeToString(), "C4").arithmetic == "repeated"
+    model.graph.output[1].CopyFrom(model.graph.output[0])
+    model.graph.output[1].name = "orbit.identity.logits"
+    proof = prove(model.SerializeToString(), "C4")
+    assert (proof.outcome, proof.arithmetic) == ("PROVED", "float")
+    run = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    ).run
+    images = np.random.default_rng(1).integers(0, 256, (64, 1, 7, 7), np.uint8)
+    turned = np.ascontiguousarray(np.rot90(images, 1, (2, 3)))
+    average, branch = (
+        np.array_equal(run([name], {"image": images})[0], run([name], {"image": turned})[0])
+        for name in ("logits", "orbit.identity.logits")
+    )
+    assert average
+    assert not branch
