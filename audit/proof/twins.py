@@ -31,17 +31,15 @@ class Twins:
         self._halves: dict[Hashable, list[_Half]] = {}
 
     def find(self, site: Site) -> list[tuple[Numbers, ...] | None]:
-        """Return for each of the two images what a twin of the node gave, None if there is none.
-
-        Where parameters tie only nearly, equal numbers no longer mean equal values, and nothing is
-        shared.
-        """
-        if any(value.bound.deviation for value in site.tracked):
-            return [None, None]
+        """Return for each of the two images what a twin of the node gave, None if there is none."""
         return [self._find(site, half) for half in (0, 1)]
 
     def remember(self, site: Site, outputs: Sequence[Numbers]) -> None:
-        """Keep what a node gave, if equal numbers mean equal values there."""
+        """Keep what a node gave, unless parameters tied only nearly, there or before.
+
+        Then what it gave for the turned image is near the values that its numbers stand for, and a
+        twin that took it for those values would not know how near.
+        """
         if site.mismatch is None and not any(value.bound.deviation for value in site.tracked):
             for half in (0, 1):
                 kept = _Half(_read(site, half), tuple(numbers[half] for numbers in outputs))
