@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from audit.procedure import audited_elements
-from export.foreign.graphs import dependents, opset
-
-_AXES_ARE_INPUTS = 18
-"""From this version of the operators on, `ReduceMean` takes its axes as an input."""
+from export.foreign.graphs import dependents
 
 
 def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
@@ -60,7 +57,7 @@ def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
         row = orbit.add("Gather", f"{element.name}.row", image, turn, axis=2)
         orbit.add("Reshape", f"{element.name}.image", row, plane)
         averaged.graph.node.extend(_branch(copied, orbit.name(element.name)))
-    orbit.average([element.name for element in elements], classes, opset(model))
+    orbit.average([element.name for element in elements], classes)
     return averaged
 
 
@@ -98,23 +95,27 @@ class _Orbit:
         node.attribute.extend(helper.make_attribute(key, v) for key, v in attributes.items())
         self._graph.node.append(node)
 
-    def average(self, branches: Sequence[str], classes: int, version: int) -> None:
+    def average(self, branches: Sequence[str], classes: int) -> None:
         """Sort the branches' logits, class by class, and average them."""
-        rank = self.constant("rank", np.array([0, 1, classes]))
+        vote = self.constant("vote", np.array([0, 1, classes]))
         votes = [
-            self.add("Reshape", f"{branch}.vote", self.name(f"{branch}.logits"), rank)
+            self.add("Reshape", f"{branch}.vote", self.name(f"{branch}.logits"), vote)
             for branch in branches
         ]
         together = self.add("Concat", "votes", *votes, axis=1)
         count = self.constant("count", np.array([len(branches)]))
         ranked, places = self.name("ranked"), self.name("places")
         self.append("TopK", ranked, [together, count], [ranked, places], {"axis": 1})
-        if version >= _AXES_ARE_INPUTS:
-            inputs = [ranked, self.constant("axis", np.array([1]))]
-            attributes: dict[str, int | list[int]] = {"keepdims": 0}
-        else:
-            inputs, attributes = [ranked], {"keepdims": 0, "axes": [1]}
-        self.append("ReduceMean", self.name("mean"), inputs, ["logits"], attributes)
+        terms = []
+        for rank in range(len(branches)):
+            place = self.constant(f"rank{rank}", np.array(rank))
+            terms.append(self.add("Gather", f"ranked{rank}", ranked, place, axis=1))
+        # Not by ReduceMean, which adds in another order in a batch of another size.
+        while len(terms) > 1:
+            pairs = zip(terms[::2], terms[1::2], strict=True)
+            terms = [self.add("Add", f"sum{len(terms)}.{i}", *pair) for i, pair in enumerate(pairs)]
+        part = self.constant("part", np.array(1 / len(branches), np.float32))
+        self.append("Mul", self.name("mean"), [terms[0], part], ["logits"], {})
         self.append("Softmax", "probabilities", ["logits"], ["probabilities"], {"axis": 1})
 
 

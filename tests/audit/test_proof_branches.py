@@ -223,6 +223,8 @@ def _leave_out(graph: onnx.GraphProto, branch: str, random: np.random.Generator)
     votes.input.remove(f"{branch}.vote")
     count = next(t for t in graph.initializer if t.name == "orbit.count")
     count.CopyFrom(numpy_helper.from_array(np.array([len(votes.input)]), count.name))
+    last = next(t for t in graph.initializer if t.name == f"orbit.rank{len(votes.input)}")
+    last.CopyFrom(numpy_helper.from_array(np.array(0), last.name))
 
 
 def _vote_twice(graph: onnx.GraphProto, branch: str, random: np.random.Generator) -> None:
@@ -341,8 +343,8 @@ def unsorted(model: onnx.ModelProto) -> onnx.ModelProto:
     """Average without sorting before: the same in real arithmetic, in another order."""
     mutant = onnx.ModelProto()
     mutant.CopyFrom(model)
-    mean = next(node for node in mutant.graph.node if node.name == "orbit.mean")
-    mean.input[0] = "orbit.votes"
+    for node in mutant.graph.node:
+        node.input[:] = ["orbit.votes" if n == "orbit.ranked" else n for n in node.input]
     return mutant
 
 
