@@ -343,8 +343,11 @@ def unsorted(model: onnx.ModelProto) -> onnx.ModelProto:
     """Average without sorting before: the same in real arithmetic, in another order."""
     mutant = onnx.ModelProto()
     mutant.CopyFrom(model)
-    for node in mutant.graph.node:
-        node.input[:] = ["orbit.votes" if n == "orbit.ranked" else n for n in node.input]
+    mean = next(node for node in mutant.graph.node if node.name == "orbit.mean")
+    axes = numpy_helper.from_array(np.array([1]), "axes")
+    mutant.graph.initializer.append(axes)
+    inputs, outputs = ["orbit.votes", axes.name], ["logits"]
+    mean.CopyFrom(helper.make_node("ReduceSum", inputs, outputs, name="sum", keepdims=0))
     return mutant
 
 
