@@ -34,6 +34,7 @@ from audit.circle import (
 )
 from audit.exactness import Exactness, measure_exactness
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
+from audit.origin import Change, Origin
 from audit.procedure import run_audit
 from audit.report import (
     LOGIT_TOLERANCE,
@@ -64,6 +65,7 @@ __all__ = [
     "AuditSet",
     "AuditSetInfo",
     "Card",
+    "Change",
     "CircleImage",
     "CircleOutcome",
     "Classifier",
@@ -82,6 +84,7 @@ __all__ = [
     "NetworkSize",
     "NoiseFloor",
     "Orbit",
+    "Origin",
     "Parity",
     "Precision",
     "Progress",

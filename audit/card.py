@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator
 
 from audit.exactness import Exactness
+from audit.origin import Origin
 from audit.proof import Arithmetic, Outcome, Proof, Residual
 from audit.report import ModelIdentity, Report
 from audit.statistics import Interval
@@ -179,9 +180,11 @@ class Card(Value):
     parity, training
         None for a model from elsewhere.
     metrics
-        By the part of the data: `"test"`.
+        By the part of the data: `"test"`, or `"audit"` for the labels of the audit set.
     conversion
         Of a version that was made from another one.
+    origin
+        Of a model from elsewhere.
     """
 
     schema_version: Literal[1] = 1
@@ -202,6 +205,7 @@ class Card(Value):
     audit: AuditFigures
     training: Training | None = None
     conversion: Conversion | None = None
+    origin: Origin | None = None
     data_licence: str
 
     @field_validator("group")

@@ -86,7 +86,7 @@ def mutate(model: bytes) -> bytes:
                 limits = np.iinfo(weights.dtype)
                 mirrored = np.clip(mirrored, limits.min, limits.max)
             weights[largest] = mirrored
-            _store(kernel, weights)
+            _store(_own_copy(proto.graph, kernel), weights)
             return bytes(proto.SerializeToString())
     raise ValueError(
         "The model cannot be mutated for the self-test; one with a convolution whose kernel is an "
@@ -116,6 +116,22 @@ def _stored_kernels(
             zero = initialisers.get(node.input[zero_place]) if has_zero else None
             zeros = np.zeros(()) if zero is None else numpy_helper.to_array(zero)
             yield initialisers[node.input[place]], zeros
+
+
+def _own_copy(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """Return a copy that only the first of the nodes reads that read a stored tensor.
+
+    A file that averages over a group reads its kernels once for each element, and a change that
+    all of them share would leave it invariant.
+    """
+    readers = [node for node in graph.node if tensor.name in node.input]
+    if len(readers) == 1:
+        return tensor
+    copy: onnx.TensorProto = graph.initializer.add()
+    copy.CopyFrom(tensor)
+    copy.name = f"{tensor.name}.mutant"
+    readers[0].input[:] = [copy.name if n == tensor.name else n for n in readers[0].input]
+    return copy
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice | int, ...]:

@@ -19,12 +19,17 @@ def shown_progress() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Bars(*columns, console=Console(stderr=True))
+    tasks: dict[str, TaskID] = {}
 
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks or bars.tasks[tasks[stage]].finished:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done)
+    def show(stage: str, done: int, total: int) -> None:
+        bars.start()  # not before: a refusal is one sentence, with nothing drawn above it
+        if stage not in tasks or bars.tasks[tasks[stage]].finished:
+            tasks[stage] = bars.add_task(stage, total=total)
+        bars.update(tasks[stage], completed=done)
 
+    try:
         yield show
+    finally:
+        if tasks:
+            bars.stop()

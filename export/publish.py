@@ -22,6 +22,7 @@ from audit import (
     Metric,
     ModelIdentity,
     NetworkSize,
+    Origin,
     Parity,
     Precision,
     ProofFigures,
@@ -68,6 +69,7 @@ class Candidate:
     metrics: dict[str, Metric] | None = None
     training: Training | None = None
     conversion: Conversion | None = None
+    origin: Origin | None = None
 
     @property
     def sha256(self) -> str:
@@ -192,6 +194,7 @@ def _card(
         audit=AuditFigures.from_report(report),
         training=candidate.training,
         conversion=candidate.conversion,
+        origin=candidate.origin,
         data_licence=candidate.data_licence,
     )
 

@@ -10,7 +10,10 @@ from PIL import Image
 import orbitserve
 from audit import load_audit_set
 
-COMMANDS = ["data", "train", "export", "serve", "classify", "audit", "prove", "sign"]
+COMMANDS = ["data", "train", "export", "import", "serve", "classify", "audit", "prove", "sign"]
+CNN = "model_repository/rotmnist-cnn/1"
+IMPORT = ["import", f"{CNN}/model.onnx", "--name", "x", "--classes", "0,1,2,3,4,5,6,7,8,9"]
+IMPORT += ["--audit-images", f"{CNN}/audit.npz"]
 
 
 @pytest.fixture
@@ -101,6 +104,10 @@ def test_turned_files_are_classified_alike(run, digits):
         (["train", "nobody"], "the networks are rotmnist-c4"),
         (["train", "rotmnist-c4", "--data", "no-such-folder"], "make data"),
         (["export", "nobody"], "is not the folder of a run"),
+        (["import", "nobody.onnx"], "Missing option"),
+        ([*IMPORT, "--group", "C4"], "is not proved over C4"),
+        ([*IMPORT, "--input-scale", "1/255"], "is uint8"),
+        ([*IMPORT, "--std", "0.5"], "go with --input-scale"),
         (["data", "--source", "docs"], "has no train-images-idx3-ubyte"),
     ],
 )

@@ -2,5 +2,16 @@
 
 from audit.proof.outcome import Arithmetic, Obstacle, Outcome, Proof, Residual
 from audit.proof.proof import TOLERANCE, prove
+from audit.proof.tied import Tied, find_ties
 
-__all__ = ["TOLERANCE", "Arithmetic", "Obstacle", "Outcome", "Proof", "Residual", "prove"]
+__all__ = [
+    "TOLERANCE",
+    "Arithmetic",
+    "Obstacle",
+    "Outcome",
+    "Proof",
+    "Residual",
+    "Tied",
+    "find_ties",
+    "prove",
+]

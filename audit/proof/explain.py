@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from audit.proof.graph import Graph, Node
 from audit.proof.numbering import is_closed, is_unmoved
 from audit.proof.outcome import Arithmetic, Obstacle, Residual
@@ -9,6 +11,7 @@ from audit.proof.rules.movement import MOVEMENT
 from audit.proof.rules.normalising import NORMALISING
 from audit.proof.rules.pointwise import POINTWISE
 from audit.proof.rules.reductions import REDUCTIONS
+from audit.proof.site import Tracked
 from audit.proof.walk import Walk
 
 FILE = "the file"
@@ -22,7 +25,7 @@ def find_obstacle(graph: Graph, found: Walk) -> Obstacle:
     output are exchanged.
     """
     for name, tensor in found.tensors.items():
-        if not is_closed(tensor.numbers):
+        if not is_closed(tensor.numbers) and not _is_elsewhere(tensor, found):
             node = found.producers[name]
             return _at(node, found.notes.get(node.index) or _lost(node, found))
     if found.obstacle is not None:
@@ -35,6 +38,15 @@ def find_obstacle(graph: Graph, found: Walk) -> Obstacle:
             last = found.producers.get(name)
             return _at(last, reason) if last else Obstacle(node=FILE, op="", reason=reason)
     raise AssertionError("The walk is that of an invariant file.")
+
+
+def _is_elsewhere(tensor: Tracked, found: Walk) -> bool:
+    """Whether another tensor is for the upright image what this one is for the turned image."""
+    turned = tensor.numbers[1]
+    return any(
+        other.shape == tensor.shape and np.array_equal(other.numbers[0], turned)
+        for other in found.tensors.values()
+    )
 
 
 def _at(node: Node, reason: str) -> Obstacle:
@@ -100,6 +112,11 @@ def explain_proof(
             yield (
                 f"They are the same in every bit where the runtime sums the integers between "
                 f"DequantizeLinear and QuantizeLinear, first at {where}."
+            )
+        elif arithmetic == "repeated":
+            yield (
+                "They are the same in every bit where the runtime gives equal bits to nodes that "
+                f"do the same to the same, as the branches of the file do, first at {where}."
             )
         else:
             yield (

@@ -1,6 +1,6 @@
 """An ONNX file as the proof reads it: one image in, nodes in order, constants by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -119,6 +119,11 @@ class Graph:
     constants: Mapping[str, Array]
     outputs: tuple[str, ...]
     dtypes: Mapping[str, np.dtype[Any]]
+
+    def kind(self, node: Node) -> Hashable:
+        """Return what nodes have in common that may compute the same."""
+        shapes = (self.constants[n].shape if n in self.constants else None for n in node.inputs)
+        return node.function, tuple(shapes)
 
 
 def read_graph(model: onnx.ModelProto) -> Graph:

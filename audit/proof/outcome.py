@@ -5,7 +5,7 @@ from typing import Literal
 from audit.values import Sha256, Value
 
 Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
-Arithmetic = Literal["integer", "quantised", "float"]
+Arithmetic = Literal["integer", "quantised", "repeated", "float"]
 
 
 class Obstacle(Value):
@@ -69,7 +69,10 @@ class Proof(Value):
     arithmetic
         `integer`: whatever turns with the image is computed exactly. `quantised`: what is not
         stands between DequantizeLinear and QuantizeLinear, and is exact where the runtime sums the
-        integers. `float`: it is rounded, in an order or a place that turns with the image.
+        integers. `repeated`: whatever is rounded for the turned image is computed from the same
+        entries in the same order by another node for the upright one, and is exact where the
+        runtime gives such nodes equal bits. `float`: it is rounded, in an order or a place that
+        turns with the image.
     residual
         Of an outcome `PROVED WITHIN`.
     input_range

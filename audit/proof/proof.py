@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from audit.onnx_file import read_onnx
 from audit.procedure import audited_elements
 from audit.proof.bounds import stands_quantised
 from audit.proof.explain import FILE, explain_obstacle, explain_proof, find_obstacle
-from audit.proof.graph import Graph, Stop, read_graph
+from audit.proof.graph import Graph, Node, Stop, read_graph
 from audit.proof.numbering import is_unmoved
 from audit.proof.outcome import Arithmetic, Obstacle, Proof, Residual
 from audit.proof.walk import Walk, walk
@@ -69,9 +70,9 @@ def prove(
     walks = []
     for generator in question.generators:
         found = walk(graph, generator, 0.0, input_range)
-        if tolerance > 0 and not _is_invariant(graph, found):
+        if tolerance > 0 and not is_invariant(graph, found):
             found = walk(graph, generator, tolerance, input_range)
-        if not _is_invariant(graph, found):
+        if not is_invariant(graph, found):
             return question.refuse(find_obstacle(graph, found))
         walks.append(found)
     return question.conclude(graph, walks)
@@ -138,8 +139,7 @@ class _Question:
         rounding = sorted({n.index: n for w in walks for n in w.rounding}.items())
         arithmetic: Arithmetic | None = None
         if residual is None:
-            quantised = all(stands_quantised(graph, node) for _, node in rounding)
-            arithmetic = ("quantised" if quantised else "float") if rounding else "integer"
+            arithmetic = _arithmetic(graph, self.generators, [node for _, node in rounding])
         image = walks[0].tensors[graph.image.name].bound
         first = rounding[0][1] if rounding else None
         part = subgroup(self.group)
@@ -157,12 +157,27 @@ class _Question:
         )
 
 
-def _is_invariant(graph: Graph, found: Walk) -> bool:
+def is_invariant(graph: Graph, found: Walk) -> bool:
     """Whether the walk reached every output, and none changes when the image is turned."""
     reached = [found.tensors.get(name) for name in graph.outputs]
     return found.obstacle is None and all(
         output is not None and is_unmoved(output.numbers) for output in reached
     )
+
+
+def _arithmetic(
+    graph: Graph, generators: Sequence[GridSymmetry], rounding: Sequence[Node]
+) -> Arithmetic:
+    """Say how far the bits of a proved file go, given the nodes that round."""
+    if not rounding:
+        return "integer"
+    if all(stands_quantised(graph, node) for node in rounding):
+        return "quantised"
+    kinds = Counter(map(graph.kind, graph.nodes))
+    if any(kinds[graph.kind(node)] == 1 for node in rounding):
+        return "float"  # nothing else does what this node does
+    walks = (walk(graph, turn, 0.0, (0.0, 1.0), bitwise=True) for turn in generators)
+    return "repeated" if all(is_invariant(graph, found) for found in walks) else "float"
 
 
 def _worst_mismatch(walks: Sequence[Walk]) -> tuple[int, float] | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from audit.proof.graph import Array, Node, Stop
 from audit.proof.numbering import Numbering, Numbers, is_unmoved
+from audit.proof.tying import Ties
 from imaging import GridSymmetry
 
 
@@ -95,6 +96,8 @@ class Site:
         Relative difference up to which parameters count as tied; 0 asks for equal bits.
     batch
         N, if the file fixes it.
+    ties
+        Where to note which stored numbers are taken to be equal; None if nobody asks.
     mismatch, note
         What the rule leaves behind: a residual, and why the symmetry may end here.
     """
@@ -105,6 +108,7 @@ class Site:
     generator: GridSymmetry
     tolerance: float
     batch: int | None
+    ties: Ties | None = None
     mismatch: Mismatch | None = field(default=None, init=False)
     note: str | None = field(default=None, init=False)
 

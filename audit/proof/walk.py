@@ -7,13 +7,15 @@ from typing import Final
 import numpy as np
 from onnx import TensorProto
 
-from audit.proof.bounds import bound, of_dtype, rounds
+from audit.proof.bounds import bound, inexact, of_dtype, rounds
 from audit.proof.graph import BATCH, Array, Graph, Node, Stop
 from audit.proof.numbering import Numbering, Numbers
 from audit.proof.rules import RULES
-from audit.proof.rules.movement import MOVEMENT
+from audit.proof.rules.movement import MOVEMENT, Rule
 from audit.proof.rules.pointwise import POINTWISE
 from audit.proof.site import Mismatch, Site, Tracked
+from audit.proof.twins import Twins, adopt
+from audit.proof.tying import Ties
 from imaging import GridSymmetry
 
 _FOLDED: Final = {
@@ -47,6 +49,10 @@ class Walk:
         Nodes whose last bits may depend on how the image is turned.
     obstacle
         The node at which the walk stopped, and why.
+    constants
+        Every tensor that does not depend on the image, by name.
+    ties
+        Which entries of their constants nodes need to be equal, by the node's index, if asked for.
     """
 
     tensors: dict[str, Tracked] = field(default_factory=dict)
@@ -55,14 +61,32 @@ class Walk:
     notes: dict[int, str] = field(default_factory=dict)
     rounding: list[Node] = field(default_factory=list)
     obstacle: tuple[Node, str] | None = None
+    constants: dict[str, Array] = field(default_factory=dict)
+    ties: dict[int, Ties] = field(default_factory=dict)
 
 
 def walk(
-    graph: Graph, generator: GridSymmetry, tolerance: float, input_range: tuple[float, float]
+    graph: Graph,
+    generator: GridSymmetry,
+    tolerance: float,
+    input_range: tuple[float, float],
+    *,
+    bitwise: bool = False,
+    tie: bool = False,
 ) -> Walk:
-    """Follow one symmetry through a graph, to its end or to a node that cannot be followed."""
+    """Follow one symmetry through a graph, to its end or to a node that cannot be followed.
+
+    Parameters
+    ----------
+    bitwise
+        Whether equal numbers are to mean equal bits, also where sums are rounded, if only a runtime
+        gives equal bits wherever nodes do the same to the same.
+    tie
+        Whether to note which stored numbers are taken to be equal.
+    """
     found, constants = Walk(), dict(graph.constants)
-    numbering, image = Numbering(), graph.image
+    found.constants = constants
+    numbering, twins, image = Numbering(), Twins(), graph.image
     here = numbering.fresh(int(np.prod(image.shape))) + np.arange(np.prod(image.shape))
     here = here.reshape(image.shape)
     numbers = np.stack([here, generator(here)])
@@ -73,8 +97,9 @@ def walk(
             if node.op == "Shape" and isinstance(inputs[0], Tracked):
                 constants[node.outputs[0]] = _shape(node, inputs[0], image.batch)
             elif any(isinstance(value, Tracked) for value in inputs):
-                site = Site(node, inputs, numbering, generator, tolerance, image.batch)
-                _step(site, graph, found)
+                ties = found.ties.setdefault(node.index, Ties()) if tie else None
+                site = Site(node, inputs, numbering, generator, tolerance, image.batch, ties)
+                _step(site, graph, found, twins, bitwise=bitwise)
             else:
                 constants.update(zip(node.outputs, _fold(node, inputs), strict=False))
                 found.producers.update(dict.fromkeys(node.outputs, node))
@@ -96,12 +121,12 @@ def _inputs(
         yield (tensors[name] if name in tensors else constants[name]) if name else None
 
 
-def _step(site: Site, graph: Graph, found: Walk) -> None:
+def _step(site: Site, graph: Graph, found: Walk, twins: Twins, *, bitwise: bool) -> None:
     node = site.node
     rule = RULES.get(node.op)
     if rule is None:
         raise Stop("is an operator that the proof does not know")
-    outputs = rule(site)
+    outputs = _outputs(rule, site, twins, bitwise=bitwise)
     known = bound(site)
     for name, numbers in zip(node.outputs, outputs, strict=False):
         if name:
@@ -113,6 +138,21 @@ def _step(site: Site, graph: Graph, found: Walk) -> None:
         found.notes[node.index] = site.note
     if rounds(site):
         found.rounding.append(node)
+
+
+def _outputs(rule: Rule, site: Site, twins: Twins, *, bitwise: bool) -> list[Numbers]:
+    if site.node.op in MOVEMENT:
+        return rule(site)
+    known = [None, None] if site.ties is not None else twins.find(site)
+    here, turned = known
+    if here is not None and turned is not None:
+        return [np.stack(pair) for pair in zip(here, turned, strict=True)]
+    outputs = rule(site)
+    if bitwise and inexact(site):
+        outputs = [site.lose(numbers.shape[1:], "rounds") for numbers in outputs]
+    outputs = adopt(known, outputs)
+    twins.remember(site, outputs)
+    return outputs
 
 
 def _checked(numbers: Numbers) -> Numbers:

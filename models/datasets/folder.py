@@ -60,7 +60,7 @@ def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
         If there are not two classes of ``LEAST`` images each, or files are not readable images.
     """
     classes = _classes(folder)
-    files = {name: _images(folder / name) for name in classes}
+    files = {name: image_files(folder / name) for name in classes}
     _check_counts(folder, {name: len(paths) for name, paths in files.items()})
     sizes, coloured, unreadable = [], False, []
     for path in (path for paths in files.values() for path in paths):
@@ -86,7 +86,7 @@ def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
 
 def count_images(folder: Path) -> int:
     """Return how many files ``survey`` will read."""
-    return sum(len(_images(folder / name)) for name in _classes(folder))
+    return sum(len(image_files(folder / name)) for name in _classes(folder))
 
 
 def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) -> DataSet:
@@ -129,7 +129,8 @@ def _classes(folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files below a folder, without hidden ones, in a fixed order."""
     return sorted(
         path
         for path in folder.rglob("*")

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from audit import mutate
 from audit.proof import prove
 from export.bake import bake
+from export.foreign.symmetrise import symmetrise
 from export.graph import to_onnx
 from models.design import inspection
 from models.networks import Convolution, MaxPooling, Network, NetworkSpec, RestrictTo
@@ -114,6 +115,20 @@ def test_a_restriction_is_believed_no_further_than_it_goes() -> None:
     assert (prove(data).outcome, prove(data, group).outcome) == ("NOT PROVED", "PROVED")
 
 
+@pytest.mark.parametrize(
+    ("name", "group", "lacking"), [("c4", "C4", "D4"), ("d4", "D4", None), ("c8", "C8", "D4")]
+)
+def test_networks_that_e2cnn_exports_tie_in_every_bit(
+    name: str, group: str, lacking: str | None
+) -> None:
+    """Where those of escnn tie to 1e-7: `data/e2cnn_export.py` made the files."""
+    data = (Path(__file__).parent / "data" / f"e2cnn-{name}.onnx").read_bytes()
+    assert prove(data, group, tolerance=0).outcome == "PROVED"
+    assert prove(mutate(data), group).outcome == "NOT PROVED"
+    if lacking is not None:
+        assert prove(data, lacking).outcome == "NOT PROVED"
+
+
 # --- a network of ResNet-50's size ------------------------------------------------------------
 
 
@@ -178,3 +193,22 @@ def test_a_network_of_the_size_of_resnet_50_is_proved() -> None:
     start = time.perf_counter()
     assert prove(data, "C4").outcome == "PROVED"
     print(f"proved in {time.perf_counter() - start:.1f} s")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_orbit_average_of_the_size_of_resnet_50_is_proved() -> None:
+    """Four branches of a network without a symmetry, which share its weights."""
+    model = onnx.load_model_from_string(residual_network(np.random.default_rng(0)))
+    kernel = next(t for t in model.graph.initializer if len(t.dims) == 4)
+    weights = np.random.default_rng(1).standard_normal(tuple(kernel.dims), np.float32)
+    kernel.CopyFrom(numpy_helper.from_array(weights, kernel.name))
+    model.graph.node[-2].output[0] = model.graph.node[-1].input[0] = "logits"
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 1000])
+    model.graph.output.insert(0, output)
+    data = symmetrise(model, "C4").SerializeToString()
+    assert len(data) < 100e6
+    start = time.perf_counter()
+    proof = prove(data, "C4")
+    print(f"proved in {time.perf_counter() - start:.1f} s")
+    assert (proof.outcome, proof.arithmetic) == ("PROVED", "repeated"), proof.reasons

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from audit.proof import numbering
 from audit.proof.matching import Bank, match
 from audit.proof.numbering import Numbering, number_rows
+from audit.proof.twins import adopt
 from audit.proof.windows import Window, are_symmetric
 from imaging import GridSymmetry
 
@@ -77,6 +78,19 @@ def test_a_set_forgets_how_often_and_a_multiset_does_not() -> None:
     assert names.sets(rows)[3] not in names.sets(rows)[:3]
     assert len(set(names.multisets(rows))) == 4
     assert len(set(names.multisets(np.array([[4, 7, 4], [7, 4, 4]])))) == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 1000]))
+def test_a_twin_renames_equal_numbers_alike_and_no_others(seed: int, spread: int) -> None:
+    random = np.random.default_rng(seed)
+    here, turned = random.integers(0, 8, (2, 3, 4)) * spread
+    names = random.permutation(10**6)[: here.max() // spread + 1] + 10**6
+    twin = names[here // spread]
+    first, second = adopt([(twin,), None], [np.stack([here, turned])])[0]
+    assert np.array_equal(first, twin)
+    known = np.isin(turned, here)
+    renamed = names[np.minimum(turned // spread, len(names) - 1)]
+    assert np.array_equal(second, np.where(known, renamed, turned))
 
 
 # --- windows ----------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ import numpy as np
 
 from audit.proof.bounds.entrywise import ENTRYWISE
 from audit.proof.bounds.known import UNBOUNDED
-from audit.proof.bounds.rounding import rounds, stands_quantised
+from audit.proof.bounds.rounding import inexact, rounds, stands_quantised
 from audit.proof.bounds.sums import SUMS
 from audit.proof.site import Bound, Site
 
-__all__ = ["bound", "of_dtype", "rounds", "stands_quantised"]
+__all__ = ["bound", "inexact", "of_dtype", "rounds", "stands_quantised"]
 
 _RULES: Final = {**ENTRYWISE, **SUMS}
 _LEAVING_INTEGERS: Final = ("Cast", "DequantizeLinear")

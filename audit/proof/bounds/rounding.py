@@ -7,7 +7,7 @@ import numpy as np
 
 from audit.proof.bounds.sums import linear_magnitude, reduced_count
 from audit.proof.graph import Graph, Node
-from audit.proof.rules.linear import read_weights
+from audit.proof.rules.weights import read_weights
 from audit.proof.site import Site
 
 _PRECISION: Final = {2: 11, 4: 24, 8: 53}
@@ -33,8 +33,13 @@ def rounds(site: Site) -> bool:
     may compute them otherwise at the end of a row than in its middle. What is not moved is computed
     in the same place and order.
     """
+    return not site.unmoved and inexact(site)
+
+
+def inexact(site: Site) -> bool:
+    """Whether a node's last bits depend on the order of its inputs' entries, or on their places."""
     x = site.tracked[0]
-    if site.unmoved or site.node.op not in _LINEAR | _SUMS | _INEXACT:
+    if site.node.op not in _LINEAR | _SUMS | _INEXACT:
         return False
     if site.node.op in ("Mean", "Sum") and len(site.inputs) < 3:
         return False

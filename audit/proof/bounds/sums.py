@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from audit.proof.bounds.known import UNBOUNDED, Rule, times
-from audit.proof.rules.linear import read_weights
+from audit.proof.rules.weights import read_weights
 from audit.proof.site import Bound, Site
 
 

@@ -1,55 +1,23 @@
 """Operators that are linear maps with stored weights: convolution and matrix product."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.proof.graph import Array, Stop
+from audit.proof.graph import Stop
 from audit.proof.matching import Bank, Floats, Match, match
 from audit.proof.numbering import Numbers, is_unmoved, number_rows
 from audit.proof.rules.movement import Rule
+from audit.proof.rules.weights import Weights, read_weights
 from audit.proof.site import Site
+from audit.proof.tying import FilterPlaces, Ties
 from audit.proof.windows import are_symmetric, read_windows
 from imaging import GridSymmetry
 
 _LARGEST_PRODUCT = 2**25
 _SYMMETRIES = [GridSymmetry(m, k) for m in (False, True) for k in range(4)]
-
-
-class Weights(NamedTuple):
-    """Weights of a linear node in float64, which holds every stored type exactly.
-
-    Attributes
-    ----------
-    matrix
-        ``[F, C / groups, kh, kw]`` for a convolution, ``[F, I]`` for a matrix product.
-    extras : [F, E]
-        What comes with each filter; the first is its bias.
-    exact
-        Whether the arithmetic is that of integers, so that a residual has no meaning.
-    """
-
-    matrix: Floats
-    extras: Floats
-    exact: bool
-
-
-def read_weights(site: Site) -> Weights | None:
-    """Return the weights of a convolution or product, None if that is of two tensors.
-
-    Raises
-    ------
-    Stop
-        If they are not finite, or in a form that is not followed.
-    """
-    weights = _WEIGHTS[site.node.op](site)
-    if weights is None:
-        return None
-    if not (np.isfinite(weights.matrix).all() and np.isfinite(weights.extras).all()):
-        raise Stop("has weights that are not finite")
-    return weights
 
 
 def convolve(site: Site) -> list[Numbers]:
@@ -77,10 +45,11 @@ def convolve(site: Site) -> list[Numbers]:
         note = "slides windows that are not mapped onto windows: see its stride and padding"
         return [site.lose((filters, *sides), note)]
 
+    shape = (groups, filters // groups, inputs, -1)
+
     def bank(matrix: Floats, channels: Numbers) -> Bank:
-        taps = matrix.reshape(groups, filters // groups, inputs, -1)
         extras = weights.extras.reshape(groups, filters // groups, -1)
-        return Bank(taps, channels.reshape(groups, inputs), extras)
+        return Bank(matrix.reshape(shape), channels.reshape(groups, inputs), extras)
 
     # The turned image gives filter f what filter f', turned back, is given by the upright one.
     turned = np.ascontiguousarray(turn.inverse()(weights.matrix))
@@ -90,6 +59,11 @@ def convolve(site: Site) -> list[Numbers]:
         0.0 if weights.exact else site.tolerance,
     )
     _report(site, matched)
+    if site.ties is not None:
+        places = np.arange(weights.matrix.size).reshape(weights.matrix.shape)
+        taps, moved = (p.reshape(shape) for p in (places, turn.inverse()(places)))
+        channels_at = ids.reshape(2, groups, inputs)
+        _tie(site, site.ties, FilterPlaces(taps, moved, channels_at), matched)
     pixels = sides[0] * sides[1]
     start = site.numbering.fresh(2 * filters * pixels)
     planes = start + matched.numbers[..., None] * pixels + np.arange(pixels)
@@ -109,6 +83,8 @@ def read_channels(
         the upright image's plane of the same number. None if there is no such symmetry.
     """
     here, turned = numbers
+    if turned.min(initial=0) < here.min(initial=0) or turned.max(initial=0) > here.max(initial=0):
+        return None
     square = here.shape[1] == here.shape[2]
     for symmetry in dict.fromkeys([generator, *_SYMMETRIES]):
         if symmetry.quarter_turns % 2 and not square:
@@ -139,6 +115,11 @@ def multiply(site: Site) -> list[Numbers]:
     tolerance = 0.0 if weights.exact else site.tolerance
     matched = match(bank(numbers[0]), bank(numbers[1]), tolerance)
     _report(site, matched)
+    if site.ties is not None:
+        stored = site.required(1)
+        places = np.arange(stored.size).reshape(stored.shape)
+        taps = (places if site.node["transB"] else places.T)[None, :, :, None]
+        _tie(site, site.ties, FilterPlaces(taps, taps, numbers[:, None]), matched)
     return [site.numbering.fresh(2 * count) + matched.numbers]
 
 
@@ -171,6 +152,15 @@ def _terms(site: Site, x: Numbers, constants: Numbers) -> Numbers:
     return site.numbering.apply((site.node.function, "*"), x, constants)
 
 
+def _tie(site: Site, ties: Ties, places: FilterPlaces, matched: Match) -> None:
+    """Note which taps and which biases the match takes to be equal."""
+    turned, kept, (there, here) = places.pairs(matched.numbers)
+    ties.add(1, turned, kept)
+    bias = site.given(2)
+    if isinstance(bias, np.ndarray) and bias.size == matched.numbers.shape[1]:
+        ties.add(2, there, here)
+
+
 def _report(site: Site, matched: Match) -> None:
     site.mismatch = matched.mismatch
     if matched.astray is not None:
@@ -183,110 +173,6 @@ def _report(site: Site, matched: Match) -> None:
         turn = site.generator.name
         site.note = f"has no filter equal to its filter {place} after {turn}: {nearest}"
 
-
-# --- where each operator keeps its weights ----------------------------------------------------
-
-
-def _float(array: Array) -> Floats:
-    return array.astype(np.float64)
-
-
-def _bias(site: Site, place: int, filters: int) -> Floats:
-    value = site.constant(place)
-    return np.zeros((filters, 1)) if value is None else _float(value).reshape(filters, 1)
-
-
-def _conv(site: Site) -> Weights:
-    matrix = _float(site.required(1))
-    return Weights(matrix, _bias(site, 2, len(matrix)), exact=False)
-
-
-def _columns(filters: int, values: Sequence[Array | None]) -> Floats:
-    """Stack what is one number, or one for each filter, as columns ``[F, E]``."""
-    given = [_float(np.ravel(value)) for value in values if value is not None]
-    if any(value.size not in (1, filters) for value in given):
-        raise Stop("has a scale or zero point that is neither one number nor one for each filter")
-    return np.stack([np.broadcast_to(value, filters) for value in given], axis=1)
-
-
-def _scalars(site: Site, places: Sequence[int]) -> None:
-    if any(value is not None and value.size != 1 for value in map(site.constant, places)):
-        raise Stop("has a scale or zero point for each channel of its input or output")
-
-
-def _shifted(matrix: Floats, zero: Array | None) -> Floats:
-    """Subtract the zero point, one or one for each of the filters, which come first."""
-    if zero is None:
-        return matrix
-    return matrix - _float(zero).reshape(-1, *[1] * (matrix.ndim - 1))
-
-
-def _conv_integer(site: Site) -> Weights:
-    _scalars(site, [2])
-    matrix = _shifted(_float(site.required(1)), site.constant(3))
-    return Weights(matrix, np.zeros((len(matrix), 1)), exact=True)
-
-
-def _qlinear_conv(site: Site) -> Weights:
-    _scalars(site, [1, 2, 6, 7])
-    matrix = _shifted(_float(site.required(3)), site.constant(5))
-    extras = _columns(len(matrix), [_bias(site, 8, len(matrix)), site.constant(4)])
-    return Weights(matrix, extras, exact=True)
-
-
-def _gemm(site: Site) -> Weights:
-    if site.node["transA"]:
-        raise Stop("multiplies across the images of a batch")
-    matrix = _float(site.required(1))
-    matrix = matrix if site.node["transB"] else matrix.T
-    bias = site.constant(2)
-    if bias is not None and bias.ndim == 2 and bias.shape[0] != 1:
-        raise Stop("adds another number to each image of a batch")
-    extras = _columns(len(matrix), [np.zeros(1) if bias is None else bias])
-    alpha, beta = site.node.get("alpha", 1.0), site.node.get("beta", 1.0)
-    if site.required(1).dtype == np.float64 and (alpha, beta) != (1, 1):
-        raise Stop("scales weights of float64, which could make two of them equal by rounding")
-    return Weights(matrix * alpha, extras * beta, exact=False)
-
-
-def _matmul(site: Site) -> Weights | None:
-    if len(site.tracked) == 2:
-        return None
-    matrix = _float(site.required(1))
-    if matrix.ndim != 2:
-        raise Stop("multiplies by constants that are no matrix")
-    return Weights(matrix.T, np.zeros((matrix.shape[1], 1)), exact=False)
-
-
-def _matmul_integer(site: Site) -> Weights:
-    _scalars(site, [2])
-    matrix = _shifted(_float(_matrix(site, 1)), site.constant(3))
-    return Weights(matrix, np.zeros((len(matrix), 1)), exact=True)
-
-
-def _qlinear_matmul(site: Site) -> Weights:
-    _scalars(site, [1, 2, 6, 7])
-    matrix = _shifted(_float(_matrix(site, 3)), site.constant(5))
-    extras = _columns(len(matrix), [np.zeros(1), site.required(4)])
-    return Weights(matrix, extras, exact=True)
-
-
-def _matrix(site: Site, place: int) -> Array:
-    matrix = site.required(place)
-    if matrix.ndim != 2:
-        raise Stop("multiplies by constants that are no matrix")
-    return matrix.T
-
-
-_WEIGHTS: Final = {
-    "Conv": _conv,
-    "ConvInteger": _conv_integer,
-    "Gemm": _gemm,
-    "MatMul": _matmul,
-    "MatMulInteger": _matmul_integer,
-    "QLinearConv": _qlinear_conv,
-    "QLinearMatMul": _qlinear_matmul,
-}
 
 LINEAR: Final[Mapping[str, Rule]] = {
     "Conv": convolve,

@@ -29,7 +29,7 @@ def pointwise(site: Site) -> list[Numbers]:
     ):
         raise Stop("combines tensors such that images of a batch could meet")
     if len(tracked) == 1:
-        return [_one(site, [value for _, value in constants])]
+        return [_one(site, dict(constants))]
     arrays = [value.numbers for value in tracked]
     arrays += [site.numbering.constants(value) for _, value in constants]
     arrays = list(np.broadcast_arrays(*arrays))
@@ -51,7 +51,7 @@ def affine(site: Site) -> list[Numbers]:
         raise Stop("normalises every entry apart, as only old versions of ONNX do")
     if (site.required(4) + site.node.get("epsilon", 1e-5) <= 0).any():
         raise Stop("divides by the root of a variance that is not positive")
-    return [_one(site, [along(site, site.required(place), 1) for place in range(1, 5)])]
+    return [_one(site, {place: along(site, site.required(place), 1) for place in range(1, 5)})]
 
 
 def quantise(site: Site) -> list[Numbers]:
@@ -59,8 +59,9 @@ def quantise(site: Site) -> list[Numbers]:
     if site.node.get("block_size", 0):
         raise Stop("has a scale for each block of entries, which is not followed")
     axis = site.node.get("axis", 1)
-    values = [site.constant(place) for place in (1, 2)]
-    return [_one(site, [along(site, value, axis) for value in values if value is not None])]
+    values = {place: site.constant(place) for place in (1, 2)}
+    given = {place: along(site, v, axis) for place, v in values.items() if v is not None}
+    return [_one(site, given)]
 
 
 def along(site: Site, constant: Array, axis: int) -> Array:
@@ -73,8 +74,9 @@ def along(site: Site, constant: Array, axis: int) -> Array:
     return constant.reshape(sides)
 
 
-def _one(site: Site, constants: Sequence[Array]) -> Numbers:
-    """Number a function of one entry and constants."""
+def _one(site: Site, given: Mapping[int, Array]) -> Numbers:
+    """Number a function of one entry and constants, which are given by their places."""
+    constants = list(given.values())
     x = site.tracked[0]
     # Clip with a smallest value alone is another function than Clip with a largest value alone.
     function = (site.node.function, tuple(type(value).__name__ for value in site.inputs))
@@ -84,9 +86,11 @@ def _one(site: Site, constants: Sequence[Array]) -> Numbers:
     shape = np.broadcast_shapes(x.numbers.shape, parameters.shape)
     numbers = np.broadcast_to(x.numbers, shape)
     applied = site.numbering.apply(function, numbers, parameters)
-    if site.tolerance:
-        snapped = _snap(site, numbers, applied, constants)
-        return applied if snapped is None else snapped
+    if site.tolerance and (snapped := _snap(site, numbers, applied, constants)) is not None:
+        applied = snapped
+    if site.ties is not None:
+        for place, value in given.items():
+            site.ties.add_entries(place, value.shape, applied)
     return applied
 
 

@@ -1,0 +1,80 @@
+"""Which stored numbers of a file ought to be equal, as far as its symmetry goes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from audit.onnx_file import read_onnx
+from audit.proof.explain import explain_obstacle, find_obstacle
+from audit.proof.graph import Array, Graph, Stop, read_graph
+from audit.proof.proof import TOLERANCE, generators, is_invariant
+from audit.proof.tying import Places
+from audit.proof.walk import Walk, walk
+
+
+@dataclass(frozen=True, eq=False)
+class Tied:
+    """A constant of a file, and its entries' orbits under the group.
+
+    Attributes
+    ----------
+    values
+        Of the constant.
+    orbits : int64, of the same shape
+        Entries that turn into one another, as the proof followed them, share an index.
+    """
+
+    values: Array
+    orbits: NDArray[np.int64]
+
+
+def find_ties(model: bytes, group: str, *, tolerance: float = TOLERANCE) -> dict[str, Tied]:
+    """Return the constants of which entries ought to be equal, by the name of the tensor.
+
+    Parameters
+    ----------
+    model
+        The file.
+    group
+        As for `prove`.
+    tolerance
+        Largest relative difference of parameters that are taken to be meant as equal.
+
+    Raises
+    ------
+    ValueError
+        If the file is not invariant within the tolerance, in one sentence that says where.
+    """
+    try:
+        graph = read_graph(read_onnx(model))
+    except Stop as stop:
+        raise ValueError(f"The file {stop}.") from stop
+    walks = []
+    for turn in generators(group):
+        found = walk(graph, turn, tolerance, (0.0, 1.0), tie=True)
+        if not is_invariant(graph, found):
+            raise ValueError(explain_obstacle(find_obstacle(graph, found)))
+        walks.append(found)
+    pairs: dict[str, list[Places]] = {}
+    for name, places in _pairs(graph, walks):
+        pairs.setdefault(name, []).append(places)
+    constants: Mapping[str, Array] = walks[0].constants
+    return {name: _orbits(constants[name], np.hstack(pairs[name])) for name in pairs}
+
+
+def _pairs(graph: Graph, walks: list[Walk]) -> Iterator[tuple[str, Places]]:
+    for found in walks:
+        for index, ties in found.ties.items():
+            for place, pairs in ties.pairs.items():
+                yield from ((graph.nodes[index].inputs[place], some) for some in pairs)
+
+
+def _orbits(values: Array, pairs: Places) -> Tied:
+    ends = (np.ones(pairs.shape[1], bool), (pairs[0], pairs[1]))
+    graph = coo_array(ends, shape=(values.size, values.size))
+    _, orbits = connected_components(graph, directed=False)
+    return Tied(values, orbits.astype(np.int64).reshape(values.shape))

@@ -1,0 +1,243 @@
+"""Importing: a file of another exporter becomes a version of a model, proved, measured, audited."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from audit import AuditSet, Change, InputSpec, Metric, Origin, Precision
+from audit.proof import Proof, prove
+from export.foreign.adapt import Adapted, adapt
+from export.foreign.answers import check_answers
+from export.foreign.graphs import ForeignError, finished
+from export.foreign.inputs import Scaling
+from export.foreign.project import Projection, project
+from export.foreign.size import network_size
+from export.foreign.symmetrise import symmetrise
+from export.publish import Candidate, Progress, check_name, publish
+from export.runtime import batches, open_model
+from models.datasets.pictures import Pictures, read_pictures
+
+TRIVIAL = "trivial"
+_TRIED = ("D4", "C4")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be imported, and how.
+
+    Attributes
+    ----------
+    group
+        The group to prove; by default the largest that the file is proved to be invariant under.
+    pictures
+        The folder of images, or the audit set, that the version is measured on.
+    project
+        Whether to average weights that nearly tie over ``group``.
+    symmetrise
+        A group to average the logits over.
+    """
+
+    file: Path
+    name: str
+    classes: tuple[str, ...]
+    pictures: Path
+    group: str | None = None
+    scaling: Scaling | None = None
+    size: int | None = None
+    output: str | None = None
+    fit: Literal["pad", "crop"] = "pad"
+    fill: int = 0
+    project: bool = False
+    symmetrise: str | None = None
+    licence: str = "not stated"
+
+
+def bring(request: Request, repository: Path, progress: Progress = lambda *_: None) -> Path:
+    """Import a file as the next version of a model and return the version's directory.
+
+    Raises
+    ------
+    ForeignError
+        If the file cannot be brought into the contract, or is not what the request says it is.
+    ValueError
+        If the images cannot be read, or `publish` refuses the file.
+    """
+    check_name(request.name)
+    _check(request)
+    data = _read(request.file)
+    adapted = adapt(
+        data,
+        len(request.classes),
+        scaling=request.scaling,
+        size=request.size,
+        output=request.output,
+    )
+    spec = InputSpec.model_validate(
+        {
+            "channels": adapted.channels,
+            "fit": {"size": adapted.size, "mode": request.fit, "fill": request.fill},
+        }
+    )
+    pictures = read_pictures(request.pictures, request.classes, adapted.channels, spec.fit)
+    given = finished(adapted.model, {})
+    check_answers(data, adapted, given, request.scaling, pictures.images, len(request.classes))
+
+    changed, change = _changed(request, adapted.model, given, pictures)
+    group = _group(request, finished(changed, {}))
+    precision = _precision(changed)
+    model = finished(changed, _metadata(request, group, precision, data))
+    return publish(
+        Candidate(
+            name=request.name,
+            model=model,
+            description=_description(request, change),
+            group=group,
+            precision=precision,
+            classes=request.classes,
+            input=spec,
+            audit_set=AuditSet(pictures.images, pictures.labels),
+            audit_source=f"{len(pictures.images)} images of {pictures.source}",
+            data_licence=request.licence,
+            size=network_size(changed),
+            metrics=_metrics(model, pictures),
+            origin=_origin(request, data, adapted, change),
+        ),
+        repository,
+        progress,
+    )
+
+
+def _check(request: Request) -> None:
+    if len(request.classes) < 2 or len(set(request.classes)) < len(request.classes):
+        raise ForeignError("Two or more classes with names of their own are accepted.")
+    if request.project and request.symmetrise:
+        raise ForeignError("--project or --symmetrise is accepted, not both.")
+    if request.project and not request.group:
+        raise ForeignError("--project averages over a group; --group names it.")
+    if request.symmetrise and request.group not in (None, request.symmetrise):
+        raise ForeignError("--symmetrise names the group already; --group is not accepted with it.")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ForeignError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _changed(
+    request: Request, model: onnx.ModelProto, given: bytes, pictures: Pictures
+) -> tuple[onnx.ModelProto, Change | None]:
+    """Give the model a symmetry, if one is asked for, and measure what that changed."""
+    if request.symmetrise:
+        averaged = symmetrise(model, request.symmetrise)
+        return averaged, _measure(request.symmetrise, model, averaged, given, pictures, None)
+    if request.project and request.group:
+        projection = project(model, request.group)
+        changed = projection.model
+        return changed, _measure(request.group, model, changed, given, pictures, projection)
+    return model, None
+
+
+def _measure(
+    group: str,
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    given: bytes,
+    pictures: Pictures,
+    projection: Projection | None,
+) -> Change:
+    old, new = (_logits(file, pictures.images) for file in (given, finished(after, {})))
+    return Change(
+        kind="orbit average" if projection is None else "projection",
+        group=group,
+        error_percent_before=_error(old, pictures.labels),
+        error_percent=_error(new, pictures.labels),
+        label_agreement=float((old.argmax(1) == new.argmax(1)).mean()),
+        max_abs_logits=float(np.abs(old - new).max()),
+        multiply_adds_before=network_size(before).multiply_adds,
+        moved_weights=projection.moved if projection else None,
+        relative_weight_change=projection.relative if projection else None,
+    )
+
+
+def _logits(model: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    classify = open_model(model)
+    return np.concatenate([classify(batch) for batch in batches(images)])
+
+
+def _error(logits: NDArray[np.float32], labels: NDArray[np.int64] | None) -> float | None:
+    return None if labels is None else 100 * float((logits.argmax(1) != labels).mean())
+
+
+def _group(request: Request, model: bytes) -> str:
+    """Return the group to claim, which has to be proved if it is asked for."""
+    asked = request.symmetrise or request.group
+    if asked:
+        proof = prove(model, asked)
+        if proof.outcome == "NOT PROVED":
+            raise ForeignError(_refusal(request, proof))
+        return asked
+    proved = (group for group in _TRIED if prove(model, group).outcome != "NOT PROVED")
+    return next(proved, TRIVIAL)
+
+
+def _refusal(request: Request, proof: Proof) -> str:
+    reason = " ".join(proof.reasons).rstrip(".")
+    hint = "without --group it is imported as a network of no symmetry, --symmetrise gives it one"
+    return f"{request.file.name} is not proved over {proof.group}: {reason}; {hint}."
+
+
+def _precision(model: onnx.ModelProto) -> Precision:
+    """Return how a file computes; one with integers is held to equal bits when it is published."""
+    if any(node.op_type.startswith(("QLinear", "Dequantize")) for node in model.graph.node):
+        return "int8"
+    halves = any(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
+    return "fp16" if halves else "fp32"
+
+
+def _metadata(request: Request, group: str, precision: str, data: bytes) -> dict[str, str]:
+    return {
+        "name": request.name,
+        "group": group,
+        "precision": precision,
+        "classes": json.dumps(request.classes),
+        "source_sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def _metrics(model: bytes, pictures: Pictures) -> dict[str, Metric]:
+    error = _error(_logits(model, pictures.images), pictures.labels)
+    if error is None:
+        return {}
+    count, source = len(pictures.images), pictures.source
+    return {"audit": Metric(error_percent=error, count=count, data_set=source)}
+
+
+def _description(request: Request, change: Change | None) -> str:
+    done = {
+        None: "",
+        "projection": ", its weights averaged over {}",
+        "orbit average": ", its logits averaged over {}",
+    }[change.kind if change else None]
+    return f"Imported from {request.file.name}{done.format(change.group if change else '')}."
+
+
+def _origin(request: Request, data: bytes, adapted: Adapted, change: Change | None) -> Origin:
+    producer = " ".join(
+        part for part in (adapted.model.producer_name, adapted.model.producer_version) if part
+    )
+    return Origin(
+        file=request.file.name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        producer=producer or "not stated",
+        adaptations=adapted.adaptations,
+        change=change,
+    )

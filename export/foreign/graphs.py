@@ -1,0 +1,122 @@
+"""Surgery on ONNX graphs that others have written: names, constants, what depends on what."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import onnx
+from onnx import helper
+
+from audit.proof.graph import NEWEST_OPSET, OLDEST_OPSET
+
+_OWN_DOMAINS: Final = ("", "ai.onnx")
+
+
+class ForeignError(ValueError):
+    """A file cannot be brought into the contract; the message is one sentence."""
+
+
+def check_operators(model: onnx.ModelProto) -> None:
+    """Refuse what not every runtime computes, or what no rule of this project follows.
+
+    Raises
+    ------
+    ForeignError
+        For operators that are not ONNX's own, control flow, and versions that are not followed.
+    """
+    version = opset(model)
+    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        raise ForeignError(
+            f"The file is written in version {version} of ONNX's operators; versions "
+            f"{OLDEST_OPSET} to {NEWEST_OPSET} are accepted."
+        )
+    for node in model.graph.node:
+        if node.domain not in _OWN_DOMAINS:
+            raise ForeignError(
+                f"The node '{_name(node)}' is the operator {node.op_type} of the domain "
+                f"'{node.domain}'; operators of ONNX itself are accepted."
+            )
+        if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
+            raise ForeignError(
+                f"The node '{_name(node)}' ({node.op_type}) is control flow; graphs without it "
+                "are accepted."
+            )
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators that a file is written in."""
+    return next((e.version for e in model.opset_import if e.domain in _OWN_DOMAINS), 0)
+
+
+def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Rename tensors wherever they are written, read or stored."""
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for tensor in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        tensor.name = names.get(tensor.name, tensor.name)
+
+
+def tensor_names(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all tensors."""
+    stored = [tensor.name for tensor in (*graph.initializer, *graph.input)]
+    return {*stored, *(name for node in graph.node for name in (*node.input, *node.output))}
+
+
+def dependents(nodes: Iterable[onnx.NodeProto], tensor: str) -> list[onnx.NodeProto]:
+    """Return the nodes whose outputs depend on a tensor, in the graph's order."""
+    reached, found = {tensor}, []
+    for node in nodes:
+        if reached.intersection(node.input):
+            reached.update(filter(None, node.output))
+            found.append(node)
+    return found
+
+
+def keep_ancestors(graph: onnx.GraphProto) -> None:
+    """Drop nodes and stored tensors that no output depends on."""
+    needed, kept = {output.name for output in graph.output}, []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    stored = [tensor for tensor in graph.initializer if tensor.name in needed]
+    nodes = kept[::-1]
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(stored)
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Drop an exporter's notes, which may hold paths of its machine, and give every node a name."""
+    graph = model.graph
+    model.doc_string = graph.doc_string = ""
+    for items in (graph.node, graph.input, graph.output, graph.initializer):
+        for item in items:
+            del item.metadata_props[:]
+            item.doc_string = ""
+    del graph.metadata_props[:], graph.value_info[:], graph.quantization_annotation[:]
+    for place, node in enumerate(graph.node):
+        node.name = node.name or f"{node.op_type}_{place}"
+
+
+def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
+    """Return a checked model as a file, with this metadata and nobody else's.
+
+    Raises
+    ------
+    ForeignError
+        If it is not valid, or its shapes contradict one another.
+    """
+    keep_ancestors(model.graph)
+    del model.metadata_props[:]
+    helper.set_model_props(model, dict(metadata))
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ForeignError(f"The graph does not fit together: {reason}.") from error
+    return bytes(model.SerializeToString())
+
+
+def _name(node: onnx.NodeProto) -> str:
+    return node.name or next(iter(node.output), "")

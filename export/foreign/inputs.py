@@ -1,0 +1,92 @@
+"""What image a file from elsewhere takes, and what its numbers are."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from export.foreign.graphs import ForeignError
+
+_FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What becomes of a level: ``(scale * level - mean) / std``, one number or one a channel."""
+
+    scale: float
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        numbers = (self.scale, *self.mean, *self.std)
+        if not np.isfinite(numbers).all() or self.scale == 0 or 0 in self.std:
+            raise ForeignError("A scale or deviation is zero or no number; others are accepted.")
+
+
+@dataclass(frozen=True)
+class Input:
+    """The given input; ``batch`` is the number of images that it fixes."""
+
+    name: str
+    kind: int
+    channels: Literal[1, 3]
+    side: int
+    nhwc: bool
+    batch: int | None
+
+
+def read_input(value: onnx.ValueInfoProto, size: int | None) -> Input:
+    """Read what the one input of a file is; ``size`` is its side, where that is open.
+
+    Raises
+    ------
+    ForeignError
+        If it is no square image with one or three channels.
+    """
+    kind = value.type.tensor_type
+    axes = [axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim]
+    shown = ", ".join("?" if axis is None else str(axis) for axis in axes)
+    if kind.elem_type not in (*_FLOATS, TensorProto.UINT8):
+        name = TensorProto.DataType.Name(kind.elem_type)
+        raise ForeignError(f"The input '{value.name}' is {name}; uint8 and floats are accepted.")
+    if len(axes) != 4:
+        raise ForeignError(f"The input '{value.name}' is [{shown}]; [N, C, H, W] is accepted.")
+    last = axes[3] in (1, 3) and axes[1] not in (1, 3)
+    channels, height, width = (axes[3], axes[1], axes[2]) if last else axes[1:]
+    height, width = (size if side is None else side for side in (height, width))
+    if height is None or width is None:
+        raise ForeignError(
+            f"The input '{value.name}' is [{shown}], of any size; --size names the one to use."
+        )
+    if channels not in (1, 3) or height != width or (size is not None and size != height):
+        asked = "" if size is None else f" of {size} pixels"
+        raise ForeignError(
+            f"The input '{value.name}' is [{shown}]; square images{asked} with 1 or 3 channels, "
+            "first or last, are accepted."
+        )
+    return Input(value.name, kind.elem_type, 3 if channels == 3 else 1, height, last, axes[0])
+
+
+def check_scaling(given: Input, scaling: Scaling | None) -> None:
+    """Raise a ``ForeignError`` unless a scaling is given exactly where one is needed."""
+    if given.kind == TensorProto.UINT8:
+        if scaling is not None:
+            raise ForeignError(
+                "The input is uint8 and scaled by the file itself; --input-scale, --mean and --std "
+                "are for an input of floats."
+            )
+        return
+    if scaling is None:
+        raise ForeignError(
+            f"The input '{given.name}' is of floats, and what a grey level from 0 to 255 becomes "
+            "is not in the file; --input-scale names it, 1/255 for instance."
+        )
+    for name, numbers in (("--mean", scaling.mean), ("--std", scaling.std)):
+        if len(numbers) not in (1, given.channels):
+            raise ForeignError(
+                f"{name} has {len(numbers)} numbers; one, or one for each of the "
+                f"{given.channels} channels, is accepted."
+            )

@@ -1,0 +1,56 @@
+"""What the command's options say, read from text."""
+
+from fractions import Fraction
+from pathlib import Path
+
+from export.foreign.graphs import ForeignError
+from export.foreign.inputs import Scaling
+
+
+def read_classes(text: str) -> tuple[str, ...]:
+    """Read names with commas in between, or a text file with a name a line.
+
+    Raises
+    ------
+    ForeignError
+        If a file of this name cannot be read.
+    """
+    if "," in text:
+        return tuple(name.strip() for name in text.split(","))
+    try:
+        lines = Path(text).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ForeignError(
+            f"The classes {text!r} are neither names with commas in between nor a text file with "
+            "one name a line."
+        ) from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def read_scaling(scale: str | None, mean: str, std: str) -> Scaling | None:
+    """Read what becomes of a grey level; None if nothing is said about it.
+
+    Raises
+    ------
+    ForeignError
+        If something is no number, or a mean or deviation is given without a scale.
+    """
+    if scale is None:
+        if (mean, std) != ("0", "1"):
+            raise ForeignError("--mean and --std go with --input-scale, 1/255 for instance.")
+        return None
+    numbers = [_numbers(option, text) for option, text in (("--mean", mean), ("--std", std))]
+    return Scaling(_number("--input-scale", scale), numbers[0], numbers[1])
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    return tuple(_number(option, part) for part in text.split(","))
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(Fraction(text.strip()))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ForeignError(
+            f"{option} has {text.strip()!r}; a number or a fraction as 1/255 is accepted."
+        ) from error

@@ -1,0 +1,58 @@
+"""What an import did, as lines for a person; all of it is on the card."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from audit import Card, Change, load_card
+
+
+def summarise(folder: Path) -> str:
+    """Tell of a version that was imported what was done to the file, and what was found."""
+    return "\n  ".join([str(folder), *_lines(load_card(folder / "card.json"))])
+
+
+def _lines(card: Card) -> Iterator[str]:
+    if card.origin is not None:
+        yield from card.origin.adaptations
+        if card.origin.change is not None:
+            yield from _change(card, card.origin.change)
+    if card.proof is not None:
+        exactness = card.exactness
+        bits = "" if card.proof.residual is None else f" {card.proof.residual.relative:.2g}"
+        yield f"Proof over {card.proof.subgroup}: {card.proof.outcome}{bits}."
+        if exactness is not None:
+            yield (
+                f"Turned, in other batches and with other threads, a logit of {exactness.images} "
+                f"images moves by up to {exactness.max_logit_deviation:.2g}."
+            )
+    audit = card.audit
+    yield (
+        f"Audit over {audit.group}: {audit.verdict}; {audit.label_agreement:.2%} of "
+        f"{audit.images} images keep their label, a turned one's logit moves by up to "
+        f"{audit.max_logit_deviation:.2g}."
+    )
+    yield f"Group on the card: {card.group}."
+
+
+def _change(card: Card, change: Change) -> Iterator[str]:
+    if change.relative_weight_change is not None:
+        yield (
+            f"Averaging over {change.group} moved {change.moved_weights} weights, by up to "
+            f"{change.relative_weight_change:.2g} of the largest of their tensor."
+        )
+    else:
+        factor = card.size.multiply_adds / max(change.multiply_adds_before, 1)
+        yield (
+            f"The logits are averaged over {change.group}: {card.size.multiply_adds:,} "
+            f"multiply-adds an image where there were {change.multiply_adds_before:,} "
+            f"({factor:g} times)."
+        )
+    if change.error_percent is not None:
+        yield (
+            f"Error on the audit images: {change.error_percent:.2f} % where it was "
+            f"{change.error_percent_before:.2f} %."
+        )
+    yield (
+        f"{change.label_agreement:.2%} of the labels are what they were; a logit moved by up to "
+        f"{change.max_abs_logits:.2g}."
+    )

@@ -1,0 +1,131 @@
+"""The average over an orbit, as a graph: any classifier becomes one that is invariant to the bit.
+
+Every element of the group gets a branch of its own, which reads the turned image with the same
+stored weights; the logits of all branches are sorted, class by class, and then averaged. A turned
+image hands the branches the same images in another order, and sorting forgets the order. So the sum
+adds the same numbers in the same order, and every bit of it is the same.
+
+Branches stand side by side and not in the batch: then a branch does for the turned image what
+another does for the upright one, with tensors of the same shapes, at the same place of the batch.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from audit.procedure import audited_elements
+from export.foreign.graphs import dependents
+
+
+def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
+    """Average a model that keeps this project's contract over the grid symmetries of a group.
+
+    Parameters
+    ----------
+    model
+        With the input ``image``, square, and the output ``logits``; it is left as it is.
+
+    Raises
+    ------
+    ValueError
+        If the group has no grid symmetry but the identity.
+    """
+    elements = audited_elements(group)
+    graph = model.graph
+    channels, height, width = (
+        axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim[1:]
+    )
+    classes = graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    before = [node for node in graph.node if "probabilities" not in node.output]
+    copied = dependents(before, "image")
+    averaged = onnx.ModelProto()
+    averaged.CopyFrom(model)
+    del averaged.graph.node[:], averaged.graph.value_info[:]
+    averaged.graph.node.extend(node for node in before if node not in copied)
+
+    orbit = _Orbit(averaged.graph)
+    flat = orbit.constant("flat", np.array([0, channels, height * width]))
+    plane = orbit.constant("plane", np.array([0, channels, height, width]))
+    pixels = np.arange(height * width, dtype=np.int32).reshape(height, width)
+    image = orbit.add("Reshape", "pixels", "image", flat)
+    for element in elements:
+        places = np.ascontiguousarray(element(pixels)).reshape(-1)
+        turn = orbit.constant(f"{element.name}.turn", places)
+        row = orbit.add("Gather", f"{element.name}.row", image, turn, axis=2)
+        orbit.add("Reshape", f"{element.name}.image", row, plane)
+        averaged.graph.node.extend(_branch(copied, orbit.name(element.name)))
+    orbit.average([element.name for element in elements], classes)
+    return averaged
+
+
+class _Orbit:
+    """Adds nodes and constants to a graph, with names of their own."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+
+    def name(self, name: str) -> str:
+        """Return the name of a tensor of the orbit's."""
+        return f"orbit.{name}"
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        """Store a constant and return its name."""
+        self._graph.initializer.append(numpy_helper.from_array(value, self.name(name)))
+        return self.name(name)
+
+    def add(self, op: str, name: str, *inputs: str, **attributes: int | list[int]) -> str:
+        """Append a node and return the name of its output."""
+        output = self.name(name)
+        self.append(op, output, inputs, [output], attributes)
+        return output
+
+    def append(
+        self,
+        op: str,
+        name: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        attributes: Mapping[str, int | list[int]],
+    ) -> None:
+        """Append a node with outputs of any name."""
+        node = helper.make_node(op, inputs, outputs, name=name)
+        node.attribute.extend(helper.make_attribute(key, v) for key, v in attributes.items())
+        self._graph.node.append(node)
+
+    def average(self, branches: Sequence[str], classes: int) -> None:
+        """Sort the branches' logits, class by class, and average them."""
+        vote = self.constant("vote", np.array([0, 1, classes]))
+        votes = [
+            self.add("Reshape", f"{branch}.vote", self.name(f"{branch}.logits"), vote)
+            for branch in branches
+        ]
+        together = self.add("Concat", "votes", *votes, axis=1)
+        count = self.constant("count", np.array([len(branches)]))
+        ranked, places = self.name("ranked"), self.name("places")
+        self.append("TopK", ranked, [together, count], [ranked, places], {"axis": 1})
+        terms = []
+        for rank in range(len(branches)):
+            place = self.constant(f"rank{rank}", np.array(rank))
+            terms.append(self.add("Gather", f"ranked{rank}", ranked, place, axis=1))
+        # Not by ReduceMean, which adds in another order in a batch of another size.
+        while len(terms) > 1:
+            pairs = zip(terms[::2], terms[1::2], strict=True)
+            terms = [self.add("Add", f"sum{len(terms)}.{i}", *pair) for i, pair in enumerate(pairs)]
+        part = self.constant("part", np.array(1 / len(branches), np.float32))
+        self.append("Mul", self.name("mean"), [terms[0], part], ["logits"], {})
+        self.append("Softmax", "probabilities", ["logits"], ["probabilities"], {"axis": 1})
+
+
+def _branch(nodes: Sequence[onnx.NodeProto], branch: str) -> Iterator[onnx.NodeProto]:
+    """Copy nodes; what depends on the image gets a name of its own, what is stored is shared."""
+    own = {"image", *(name for node in nodes for name in node.output if name)}
+    for node in nodes:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name = f"{branch}.{node.name}"
+        copy.input[:] = [f"{branch}.{name}" if name in own else name for name in node.input]
+        copy.output[:] = [f"{branch}.{name}" if name else "" for name in node.output]
+        yield copy

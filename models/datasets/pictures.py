@@ -1,0 +1,111 @@
+"""Images to audit a model on: a folder of image files, or the audit set of another version."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
+from models.datasets.folder import image_files
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images as a model takes them.
+
+    Attributes
+    ----------
+    images : uint8 [N, C, size, size]
+    labels : int64 [N], or None
+        Indices into the classes.
+    source
+        Where they come from, as a report names it.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    source: str
+
+
+def read_pictures(
+    place: Path, classes: Sequence[str], channels: Literal[1, 3], policy: FitPolicy
+) -> Pictures:
+    """Read a folder of images, labelled if it has one sub-folder a class, or an audit set's file.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, one of them cannot be read, or they have labels that are no class.
+    """
+    if place.is_file():
+        images, labels = _read_arrays(place, channels)
+        if labels is not None and not np.isin(labels, np.arange(len(classes))).all():
+            raise ValueError(
+                f"The labels of {place} go from {labels.min()} to {labels.max()}, and there are "
+                f"{len(classes)} classes."
+            )
+        fitted = np.stack([fit(image, policy) for image in images])
+        return Pictures(fitted, labels, place.name)
+    if not place.is_dir():
+        raise ValueError(f"There is no {place}; a folder of images or an audit set is accepted.")
+    found = list(_labelled(place, classes))
+    if not found:
+        raise ValueError(
+            f"There are no images in {place}; accepted are files ending in "
+            f"{', '.join(IMAGE_SUFFIXES)}."
+        )
+    fitted = np.stack([fit(_decode(path, channels), policy) for path, _ in found])
+    given = np.array([-1 if label is None else label for _, label in found], np.int64)
+    return Pictures(fitted, None if (given < 0).any() else given, place.resolve().name)
+
+
+def _labelled(folder: Path, classes: Sequence[str]) -> Iterator[tuple[Path, int | None]]:
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    folders = [entry for entry in entries if entry.is_dir()]
+    strange = [entry.name for entry in folders if entry.name not in classes]
+    if strange:
+        raise ValueError(
+            f"{folder} has a folder {strange[0]!r}, which is no class; the classes are "
+            f"{', '.join(classes)}."
+        )
+    loose = [path for path in image_files(folder) if path.parent == folder]
+    if folders and loose:
+        raise ValueError(
+            f"{folder} has images beside the folders of its classes, as {loose[0].name}; all with "
+            "a label or all without is accepted."
+        )
+    yield from ((path, None) for path in loose)
+    for entry in folders:
+        yield from ((path, classes.index(entry.name)) for path in image_files(entry))
+
+
+def _decode(path: Path, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+    try:
+        return decode(path.read_bytes(), channels)
+    except (ImageError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+
+
+def _read_arrays(
+    file: Path, channels: Literal[1, 3]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            images: NDArray[np.uint8] = archive["images"]
+            labels = archive["labels"].astype(np.int64) if "labels" in archive else None
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{file} is neither a folder of images nor an audit set, an npz file with 'images'."
+        ) from error
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, channels):
+        raise ValueError(
+            f"The images of {file} are {images.dtype} of shape {images.shape}; uint8 "
+            f"[N, {channels}, H, W] is accepted."
+        )
+    if images.shape[1] != channels:
+        images = images.repeat(channels, axis=1)
+    return images, labels

@@ -1,0 +1,166 @@
+"""Importing from end to end: what the card says, what is served, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from audit import AuditSet, Card, load_audit_set, load_card, save_audit_set
+from audit.proof import prove
+from export.foreign.bring import Request, bring
+from export.foreign.graphs import ForeignError
+from export.foreign.inputs import Scaling
+from export.foreign.summary import summarise
+from export.runtime import open_model as run_model
+from service.offline import open_model
+from service.settings import read_settings
+
+CNN = Path("model_repository/rotmnist-cnn/1")
+ESCNN = Path("tests/audit/data/escnn-c4.onnx")
+DIGITS = tuple("0123456789")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty digits in a folder, without labels."""
+    folder = tmp_path_factory.mktemp("digits")
+    for place, image in enumerate(load_audit_set(CNN / "audit.npz").images[:40]):
+        Image.fromarray(image[0]).save(folder / f"{place}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The audit set's digits that the plain network gets wrong, among others."""
+    found = load_audit_set(CNN / "audit.npz")
+    assert found.labels is not None
+    logits = run_model((CNN / "model.onnx").read_bytes())(found.images)
+    chosen = np.flatnonzero(logits.argmax(1) != found.labels)
+    chosen = np.union1d(chosen, np.arange(40))
+    path = tmp_path_factory.mktemp("labelled") / "some.npz"
+    save_audit_set(path, AuditSet(found.images[chosen], found.labels[chosen]))
+    return path
+
+
+def plain(pictures: Path, **options: Any) -> Request:
+    return Request(CNN / "model.onnx", "plain", DIGITS, pictures, **options)
+
+
+def escnn(digits: Path, **options: Any) -> Request:
+    given = {"scaling": Scaling(1 / 255), "group": "C4"} | options
+    return Request(ESCNN, "escnn", tuple("abcd"), digits, **given)
+
+
+def imported(request: Request, repository: Path) -> tuple[Path, Card]:
+    folder = bring(request, repository)
+    return folder, load_card(folder / "card.json")
+
+
+def test_a_plain_network_gets_a_symmetry_and_the_card_says_what_it_cost(
+    tmp_path: Path, labelled: Path
+) -> None:
+    folder, card = imported(plain(labelled, symmetrise="C4", licence="CC0"), tmp_path)
+    before = load_card(CNN / "card.json")
+    assert (card.group, card.precision, card.parity, card.training) == ("C4", "fp32", None, None)
+    assert card.proof is not None
+    assert (card.proof.outcome, card.proof.arithmetic) == ("PROVED", "repeated")
+    assert card.audit.verdict == "INCONCLUSIVE"  # of so few images
+    assert card.audit.max_logit_deviation == 0
+    assert card.size.multiply_adds == 4 * before.size.multiply_adds
+    assert card.data_licence == card.audit_set.licence == "CC0"
+
+    assert card.origin is not None
+    change = card.origin.change
+    assert change is not None
+    assert (card.origin.file, card.origin.sha256) == ("model.onnx", before.sha256)
+    assert (change.kind, change.group) == ("orbit average", "C4")
+    images = load_audit_set(labelled)
+    settings = {
+        name: read_settings(repository=path)
+        for name, path in {"plain": tmp_path, "rotmnist-cnn": CNN.parent.parent}.items()
+    }
+    after, earlier = (
+        open_model(name, settings[name]).session.run(images.images).logits
+        for name in ("plain", "rotmnist-cnn")
+    )
+    errors = [100 * float((x.argmax(1) != images.labels).mean()) for x in (earlier, after)]
+    assert [change.error_percent_before, change.error_percent] == errors
+    assert errors[1] < errors[0]
+    assert change.label_agreement == (after.argmax(1) == earlier.argmax(1)).mean()
+    assert change.max_abs_logits == pytest.approx(np.abs(after - earlier).max(), rel=1e-4)
+    assert card.metrics["audit"].error_percent == errors[1]
+    assert f"{errors[1]:.2f} % where it was {errors[0]:.2f} %" in summarise(folder)
+    assert "(4 times)" in summarise(folder)
+    # The claim is read from the metadata, as `orbitserve prove` does.
+    assert prove((folder / "model.onnx").read_bytes()).group == "C4"
+
+
+def test_a_version_is_served_as_any_other_and_its_claims_are_enforced(
+    tmp_path: Path, digits: Path
+) -> None:
+    folder, card = imported(escnn(digits, project=True), tmp_path)
+    assert card.proof is not None
+    assert (card.group, card.proof.outcome, card.proof.residual) == ("C4", "PROVED", None)
+    assert card.origin is not None
+    assert card.origin.change is not None
+    assert card.origin.change.kind == "projection"
+    assert 0 < (card.origin.change.relative_weight_change or 0) < 1e-6
+    assert card.origin.change.error_percent is None
+    assert card.metrics == {}
+    served = open_model("escnn", read_settings(repository=tmp_path, proof="enforce"))
+    images = load_audit_set(folder / "audit.npz")
+    assert images.images.shape == (40, 1, 13, 13)
+    assert images.labels is None
+    assert served.session.run(images.images).logits.shape == (40, 4)
+    metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
+    assert metadata["group"] == "C4"
+    assert json.loads(metadata["classes"]) == list("abcd")
+    assert metadata["source_sha256"] == card.origin.sha256
+
+
+def test_without_a_group_the_largest_that_is_proved_goes_on_the_card(
+    tmp_path: Path, digits: Path
+) -> None:
+    file, scaling = ESCNN.with_name("escnn-d4.onnx"), Scaling(1 / 255)
+    d4 = Request(file, "d4", tuple("abcd"), digits, scaling=scaling)
+    for request, group in (
+        (escnn(digits, group=None), "C4"),
+        (d4, "D4"),
+        (plain(digits), "trivial"),
+    ):
+        _, card = imported(request, tmp_path)
+        assert card.group == group
+        assert card.proof is not None
+        assert (card.proof.outcome == "NOT PROVED") == (group == "trivial")
+
+
+def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
+    refused = {
+        "is not proved over C4.*without --group": plain(digits, group="C4"),
+        "is not proved over D4": escnn(digits, group="D4"),
+        "cannot be projected onto C4": plain(digits, group="C4", project=True),
+        "--group names it": escnn(digits, group=None, project=True),
+        "not both": plain(digits, group="C4", project=True, symmetrise="C4"),
+        "--group is not accepted": plain(digits, group="C4", symmetrise="D4"),
+        "names of their own": Request(CNN / "model.onnx", "x", ("a", "a"), digits),
+        "4 numbers an image, and 3 classes": Request(
+            ESCNN, "x", tuple("abc"), digits, scaling=Scaling(1.0)
+        ),
+        "cannot be read": Request(Path("nobody.onnx"), "x", DIGITS, digits),
+        "This is no ONNX file|no valid ONNX file": Request(CNN / "card.json", "x", DIGITS, digits),
+        "names no model": Request(CNN / "model.onnx", "No Name", DIGITS, digits),
+        "There is no": Request(CNN / "model.onnx", "x", DIGITS, Path("nowhere")),
+    }
+    for sentence, request in refused.items():
+        with pytest.raises(ValueError, match=sentence) as refusal:
+            bring(request, tmp_path)
+        assert str(refusal.value).count("\n") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_import_is_one_of_values() -> None:
+    assert issubclass(ForeignError, ValueError)

@@ -1,0 +1,69 @@
+"""The orbit average as a graph: exact in every bit on what runs, and not |G| times the file."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from audit import load_audit_set, mutate
+from audit.proof import prove
+from export.foreign.size import network_size
+from export.foreign.symmetrise import symmetrise
+from export.runtime import open_model
+from imaging import grid_symmetries
+
+VERSION = Path("model_repository/rotmnist-cnn/1")
+PLAIN = onnx.load(VERSION / "model.onnx")
+IMAGES = load_audit_set(VERSION / "audit.npz").images[:70]
+
+
+@pytest.mark.parametrize("group", ["C4", "D4"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_bit_of_the_answer_is_that_of_the_turned_image(group: str, threads: int) -> None:
+    classify = open_model(symmetrise(PLAIN, group).SerializeToString(), threads)
+    for count in (1, 3, 64):
+        images = IMAGES[:count]
+        upright = classify(images).view(np.uint32)
+        for element in grid_symmetries(group):
+            turned = classify(np.ascontiguousarray(element(images)))
+            assert np.array_equal(turned.view(np.uint32), upright), element.name
+
+
+def test_images_of_a_batch_may_be_turned_each_in_its_own_way() -> None:
+    classify = open_model(symmetrise(PLAIN, "D4").SerializeToString())
+    elements = grid_symmetries("D4")
+    mixed = np.stack([elements[i % 8](image) for i, image in enumerate(IMAGES)])
+    assert np.array_equal(classify(mixed).view(np.uint32), classify(IMAGES).view(np.uint32))
+
+
+def test_the_answer_is_the_mean_over_the_orbit() -> None:
+    plain, averaged = (
+        open_model(model.SerializeToString()) for model in (PLAIN, symmetrise(PLAIN, "D4"))
+    )
+    votes = [plain(np.ascontiguousarray(g(IMAGES))) for g in grid_symmetries("D4")]
+    np.testing.assert_allclose(averaged(IMAGES), np.mean(votes, axis=0), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("group", "order"), [("C4", 4), ("D4", 8)])
+def test_it_is_proved_costs_the_order_of_the_group_and_stores_its_weights_once(
+    group: str, order: int
+) -> None:
+    averaged = symmetrise(PLAIN, group)
+    data = averaged.SerializeToString()
+    proof = prove(data, group)
+    assert (proof.outcome, proof.arithmetic) == ("PROVED", "repeated")
+    before, after = network_size(PLAIN), network_size(averaged)
+    assert after.multiply_adds == order * before.multiply_adds
+    assert after.baked_parameters == before.baked_parameters + 1  # which the sum is divided by
+    assert len(data) < 1.15 * PLAIN.ByteSize()
+    assert prove(mutate(data), group).outcome == "NOT PROVED"
+
+
+def test_of_a_group_that_it_was_not_averaged_over_nothing_is_proved() -> None:
+    assert prove(symmetrise(PLAIN, "C4").SerializeToString(), "D4").outcome == "NOT PROVED"
+
+
+def test_a_group_without_grid_symmetries_is_refused() -> None:
+    with pytest.raises(ValueError, match="C3"):
+        symmetrise(PLAIN, "C3")
