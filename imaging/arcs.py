@@ -147,10 +147,11 @@ class _Crossings:
 def _crossings(size: int) -> _Crossings:
     """All crossings of a vertical border by a pixel of the disc in the first quarter turn.
 
-    A position that only touches a border crosses nothing, so D > 0. None lies at 0 or 90 degrees,
-    where positions are pixel centres. So R^2 cos t = a + b sqrt(D) is never 0, nor is R^2 sin t: as
-    |a^2 - b^2 D| >= 1, it is 1e-5 or more at the sizes that are accepted, and its float, which is
-    off by 1e-11 at most, has its sign.
+    Modulo 4, R^2 is 2 and B^2 is 0 where the size is even, and 0 and 1 where it is odd. So D is 2
+    or 3, which no square is: no position only touches a border, and sqrt(D) is irrational. No
+    crossing lies at 0 or 90 degrees, where positions are pixel centres, so R^2 cos t = a + b sqrt(D)
+    is never 0, nor is R^2 sin t. As |a^2 - b^2 D| >= 1, it is 1e-5 or more at the sizes that are
+    accepted, and its float, which is off by 1e-11 at most, has its sign.
     """
     x, y = (doubled.ravel() for doubled in doubled_positions(size))
     squares = x**2 + y**2
@@ -187,11 +188,8 @@ def _simultaneous(
     crossings: _Crossings,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Number the angles in their order from 0: the number of each crossing's, and the degrees."""
-    rational, irrational = crossings.rational.copy(), crossings.irrational.copy()
-    radicand, denominator = crossings.radicand.copy(), crossings.denominator.copy()
-    whole = radicand == 1
-    rational[whole] += irrational[whole]
-    irrational[whole] = 0
+    rational, irrational = crossings.rational, crossings.irrational
+    radicand, denominator = crossings.radicand.copy(), crossings.denominator
     radicand[irrational == 0] = 1
     shared = np.gcd(np.gcd(rational, irrational), denominator)
     names = np.stack(
