@@ -31,11 +31,13 @@ def images_needed(results: Results, error: float) -> float | None:
     """Return how many training images the augmented CNN needs for ``error`` percent.
 
     Read off its curve of median errors, straight between measured sizes in logarithms; None where
-    all of them are not enough.
+    all of them are not enough, and the smallest size where that is enough.
     """
     errors = [_median(results, "test_error", AUGMENTED.name, images) for images in SIZES]
     if min(errors) > error:
         return None
+    if error >= errors[0]:
+        return min(SIZES)
     reversed_errors, sizes = np.log(errors[::-1]), np.log(SIZES[::-1])
     return float(np.exp(np.interp(np.log(error), reversed_errors, sizes)))
 
@@ -72,9 +74,12 @@ def _tables(results: Results) -> Iterator[str]:
     for images in SIZES:
         error = _median(results, "test_error", "C4", images)
         needed = images_needed(results, error)
-        said = (
-            f"{needed:,.0f}, {needed / images:.1f} times as many" if needed else "more than 12,000"
-        )
+        if needed is None:
+            said = f"more than {_FULL:,}"
+        elif needed == min(SIZES):
+            said = f"{needed:,.0f} or fewer"
+        else:
+            said = f"{needed:,.0f}, {needed / images:.1f} times as many"
         yield f"| {images:,} images | {error:.2f} % | {said} |"
 
 
