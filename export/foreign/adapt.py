@@ -14,10 +14,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, inliner, numpy_helper
 
-from audit.onnx_file import read_onnx
+from audit.onnx_file import read_onnx, redefines
 from export.foreign.graphs import (
     ForeignError,
-    check_operators,
+    check_followed,
     dependents,
     keep_ancestors,
     rename,
@@ -86,11 +86,11 @@ def adapt(
         If the bytes are no valid ONNX file.
     """
     model = read_onnx(data)
-    if any(function.domain in ("", "ai.onnx") for function in model.functions):
+    if redefines(model):
         raise ForeignError("The file gives operators of ONNX a meaning of its own.")
     if model.functions:
         model = inliner.inline_local_functions(model)
-    check_operators(model)
+    check_followed(model)
     strip(model)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]

@@ -1,50 +1,42 @@
 """Surgery on ONNX graphs that others have written: names, constants, what depends on what."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 import onnx
 from onnx import helper
 
+from audit.onnx_file import ONNX_DOMAINS, check_operators
 from audit.proof.graph import NEWEST_OPSET, OLDEST_OPSET
-
-_OWN_DOMAINS: Final = ("", "ai.onnx")
 
 
 class ForeignError(ValueError):
     """A file cannot be brought into the contract; the message is one sentence."""
 
 
-def check_operators(model: onnx.ModelProto) -> None:
+def check_followed(model: onnx.ModelProto) -> None:
     """Refuse what not every runtime computes, or what no rule of this project follows.
 
     Raises
     ------
     ForeignError
-        For operators that are not ONNX's own, control flow, and versions that are not followed.
+        For control flow, and versions of the operators that are not followed.
+    ValueError
+        For operators that are not ONNX's own.
     """
-    version = opset(model)
+    check_operators(model)
+    version = next((e.version for e in model.opset_import if e.domain in ONNX_DOMAINS), 0)
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
         raise ForeignError(
             f"The file is written in version {version} of ONNX's operators; versions "
             f"{OLDEST_OPSET} to {NEWEST_OPSET} are accepted."
         )
     for node in model.graph.node:
-        if node.domain not in _OWN_DOMAINS:
-            raise ForeignError(
-                f"The node '{_name(node)}' is the operator {node.op_type} of the domain "
-                f"'{node.domain}'; operators of ONNX itself are accepted."
-            )
         if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
+            name = node.name or next(iter(node.output), "")
             raise ForeignError(
-                f"The node '{_name(node)}' ({node.op_type}) is control flow; graphs without it "
-                "are accepted."
+                f"The node '{name}' ({node.op_type}) is control flow; graphs without it are "
+                "accepted."
             )
-
-
-def opset(model: onnx.ModelProto) -> int:
-    """Return the version of ONNX's own operators that a file is written in."""
-    return next((e.version for e in model.opset_import if e.domain in _OWN_DOMAINS), 0)
 
 
 def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
@@ -116,7 +108,3 @@ def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ForeignError(f"The graph does not fit together: {reason}.") from error
     return bytes(model.SerializeToString())
-
-
-def _name(node: onnx.NodeProto) -> str:
-    return node.name or next(iter(node.output), "")

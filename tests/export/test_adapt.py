@@ -180,7 +180,7 @@ END = BODY.replace("s = Reshape(m, SHAPE)", "s = Flatten(m)")
 REFUSED = {
     "custom operator": (
         file("f = my.Conv(x, W) y = Flatten(f)", opset='"" : 17, "my" : 1'),
-        r"operator Conv of the domain 'my'",
+        "custom operator 'my.Conv'",
     ),
     "old": (file(END, opset='"" : 8'), "version 8 of ONNX's operators"),
     "two inputs": (file(f"{END}", image="float[N, 3, 6, 6] x, float[N] z"), "inputs 'x', 'z'"),
