@@ -149,9 +149,9 @@ def _crossings(size: int) -> _Crossings:
 
     Modulo 4, R^2 is 2 and B^2 is 0 where the size is even, and 0 and 1 where it is odd. So D is 2
     or 3, which no square is: no position only touches a border, and sqrt(D) is irrational. No
-    crossing lies at 0 or 90 degrees, where positions are pixel centres, so R^2 cos t = a + b sqrt(D)
-    is never 0, nor is R^2 sin t. As |a^2 - b^2 D| >= 1, it is 1e-5 or more at the sizes that are
-    accepted, and its float, which is off by 1e-11 at most, has its sign.
+    crossing lies at 0 or 90 degrees, where positions are pixel centres, so that
+    R^2 cos t = a + b sqrt(D) is never 0, nor is R^2 sin t. As |a^2 - b^2 D| >= 1, it is 1e-5 or
+    more at the sizes that are accepted, and its float, which is off by 1e-11 at most, has its sign.
     """
     x, y = (doubled.ravel() for doubled in doubled_positions(size))
     squares = x**2 + y**2
