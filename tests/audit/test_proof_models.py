@@ -196,7 +196,7 @@ def test_a_network_of_the_size_of_resnet_50_is_proved() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # for a machine that is busy otherwise
 def test_an_orbit_average_of_the_size_of_resnet_50_is_proved() -> None:
     """Four branches of a network without a symmetry, which share its weights."""
     model = onnx.load_model_from_string(residual_network(np.random.default_rng(0)))
@@ -207,7 +207,7 @@ def test_an_orbit_average_of_the_size_of_resnet_50_is_proved() -> None:
     output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 1000])
     model.graph.output.insert(0, output)
     data = symmetrise(model, "C4").SerializeToString()
-    assert len(data) < 100e6
+    assert len(data) < 1.02 * model.ByteSize()
     start = time.perf_counter()
     proof = prove(data, "C4")
     print(f"proved in {time.perf_counter() - start:.1f} s")
