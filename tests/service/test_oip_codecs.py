@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
@@ -163,10 +163,12 @@ def test_pixels_are_those_behind_the_json_or_the_request_is_refused(
 ) -> None:
     """A wrong length, and bytes that are missing or too many, never move an image."""
     body, length = request(images)
+    # JSON may end in white space: pixels that look like it belong to it, if the length says so.
+    assume(shift <= 0 or body[length : length + shift].strip(b" \t\r\n"))
     body = body + bytes(more) if more >= 0 else body[:more]
     length = max(1, length + shift)
     error = refused(body, length)
-    # JSON ends where it ends: one byte more or less in front of the pixels cannot be read.
+    # Otherwise it ends where it ends: one byte more or less in front of the pixels is refused.
     assert (error is None) == (shift == 0 and more == 0)
 
 
