@@ -13,4 +13,3 @@ def describe_machine() -> str:
         f"{cpu_name()}, {cpus()} cores, Python {platform.python_version()}, "
         f"onnxruntime {onnxruntime.__version__}"
     )
-
