@@ -21,7 +21,7 @@ from export.quantize import (
     to_int8,
     to_integer,
 )
-from export.quantize.network import WEIGHT_LIMIT
+from export.quantize.network import WEIGHT_LIMIT, IntegerConvolution
 from export.runtime import open_model
 
 
@@ -117,11 +117,16 @@ def test_16_bits_hold_any_pair_of_products():
     assert np.iinfo(np.int16).max < 2 * 255 * (WEIGHT_LIMIT + 1)
 
 
-def test_weights_keep_to_the_limit(integers):
-    for layer in (*integers.layers, integers):
-        if hasattr(layer, "map") or hasattr(layer, "head"):
-            weight = layer.map.weight if hasattr(layer, "map") else layer.head.weight
-            assert np.abs(weight.astype(int)).reshape(len(weight), -1).max() <= WEIGHT_LIMIT
+def linear_maps(integers):
+    convolutions = [x.map for x in integers.layers if isinstance(x, IntegerConvolution)]
+    assert len(convolutions) == 3
+    return [*convolutions, integers.head]
+
+
+def test_weights_use_the_range_and_keep_to_it(integers):
+    for layer in linear_maps(integers):
+        largest = np.abs(layer.weight.astype(int)).reshape(len(layer.weight), -1).max(1)
+        assert (largest == WEIGHT_LIMIT).all()
 
 
 def test_sums_that_floats_cannot_hold_are_refused_by_name(integers, monkeypatch):
@@ -133,8 +138,7 @@ def test_sums_that_floats_cannot_hold_are_refused_by_name(integers, monkeypatch)
 def test_the_check_of_sums_is_no_looser_than_what_a_sum_reaches(integers, monkeypatch):
     """At the limit that the largest possible sum needs it passes, and below that it does not."""
     largest = 0
-    layers = [layer.map for layer in integers.layers if hasattr(layer, "map")]
-    for layer in [*layers, integers.head]:
+    for layer in linear_maps(integers):
         high = max(layer.input.zero, 255 - layer.input.zero)
         for filters, bias in zip(layer.weight.astype(int), layer.bias.astype(int), strict=True):
             largest = max(largest, int(np.abs(filters).sum()) * high + abs(int(bias)))
