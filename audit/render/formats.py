@@ -1,0 +1,48 @@
+"""The forms that a report has: what each is called, where, and who writes it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from audit.render.text import render_text
+from audit.report import Report
+
+Format = Literal["json", "text"]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A form of a report.
+
+    Attributes
+    ----------
+    media_type
+        What HTTP calls it.
+    suffix
+        What a file of it ends with.
+    render
+        Writes it, as UTF-8.
+    """
+
+    media_type: str
+    suffix: str
+    render: Callable[[Report], bytes]
+
+
+def _json(report: Report) -> bytes:
+    return report.model_dump_json(indent=2).encode()
+
+
+def _text(report: Report) -> bytes:
+    return (render_text(report) + "\n").encode()
+
+
+FORMATS: Final[Mapping[Format, Rendering]] = {
+    "json": Rendering("application/json", ".json", _json),
+    "text": Rendering("text/plain", ".txt", _text),
+}
+
+
+def render(report: Report, format: Format) -> bytes:  # noqa: A002 - what the option is called
+    """Write a report in a form."""
+    return FORMATS[format].render(report)
