@@ -2,27 +2,27 @@
 
 An idle engine runs a lone request at once; requests gather only while a batch runs. Each batch
 wakes the event loop once. Audits wait in a lane of their own and are served when no request waits,
-or when they have let enough batches of requests pass.
+or when they have let enough batches of requests pass. Work of the idle lane starts when neither
+waits.
 """
 
 import asyncio
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
+from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.waiting import (
     Compute,
     Images,
     Inference,
-    Job,
     Limits,
     Request,
     RequestQueue,
@@ -30,7 +30,6 @@ from service.engine.waiting import (
     joined,
 )
 
-_PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
@@ -69,12 +68,12 @@ class Batcher:
         self._clock, self._retry_seconds = clock, retry_seconds
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
-        self._jobs: deque[Job] = deque()
+        self._jobs = AuditLane()
+        self._spare = IdleLane()
         self._idle = self._draining = self._down = False
         self._thread: threading.Thread | None = None
         # The rest is the inference thread's own.
-        self._in_hand: Sequence[Slice] | Job = ()
-        self._passed = 0
+        self._in_hand: Sequence[Slice] | Task = ()
         self._seconds_per_row = 0.0
 
     @property
@@ -101,11 +100,15 @@ class Batcher:
     def drain(self) -> None:
         """Take nothing more, wait until all that was accepted is answered, and end the thread.
 
-        After a crash what waits gets one more probe, and is refused if that fails.
+        After a crash what waits gets one more probe, and is refused if that fails. What waits for
+        an idle moment is dropped at once.
         """
         with self._changed:
             self._draining = True
+            dropped = self._spare.clear()
             self._changed.notify()
+        for task in dropped:
+            task.drop("down")
         if self._thread is not None:
             self._thread.join()
 
@@ -180,8 +183,23 @@ class Batcher:
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return joined([self._run_audit(part, compute or self._compute) for part in parts])
 
+    def when_idle(self, work: IdleWork) -> None:
+        """Run work over the graph of the requests when nothing else waits, or tell it why not."""
+        now = self._clock()
+        task = IdleTask(work, self._compute, now)
+        with self._changed:
+            late = self._spare.expire(now)
+            up = self.ready
+            taken = up and self._spare.add(task)
+            if taken and self._idle and len(self._spare) == 1:  # else the thread knows of some
+                self._changed.notify()
+        for each in late:
+            each.drop("expired")
+        if not taken:
+            task.drop("full" if up else "down")
+
     def turn(self) -> None:
-        """Run one batch, of requests or of an audit, and recover from whatever crashes it."""
+        """Run one batch, of requests or of another lane, and recover from whatever crashes it."""
         try:
             self._step()
         except BaseException as crash:  # whatever it is, those who wait must not wait for ever
@@ -197,31 +215,29 @@ class Batcher:
             while not (self._requests or self._jobs):
                 if self._draining:
                     return False
+                pause = self._spare.pause(self._clock())
+                if pause == 0:
+                    break
                 self._idle = True
-                self._changed.wait()
+                self._changed.wait(pause)
                 self._idle = False
         return True
 
     def _step(self) -> None:
         with self._changed:
-            job = self._turn_of_audit()
-            if job is None:
-                batch, expired = self._requests.take(self.limits.largest, self._clock())
-        if job is not None:
-            self._run_job(job)
-            return
+            now = self._clock()
+            task: Task | None = self._jobs.take(bool(self._requests))
+            batch, expired = ([], []) if task else self._requests.take(self.limits.largest, now)
+            late = self._spare.expire(now)
+            if not (task or batch or self._requests or self._jobs):
+                task = self._spare.take()
+        for each in late:
+            each.drop("expired")
         self._hand_out([(request, DeadlineError()) for request in expired])
         if batch:
             self._run_batch(batch)
-
-    def _turn_of_audit(self) -> Job | None:
-        if not self._jobs:
-            return None
-        if self._requests and self._passed < _PATIENCE:
-            self._passed += 1
-            return None
-        self._passed = 0
-        return self._jobs.popleft()
+        elif task is not None:
+            self._run_task(task)
 
     def _run_batch(self, batch: Sequence[Slice]) -> None:
         self._in_hand = batch
@@ -232,6 +248,7 @@ class Batcher:
             request.spent.ran(began - request.since, seconds)
         self._hand_out(outcomes)
         self._in_hand = ()
+        self._spare.served(self._clock())
         rows = sum(len(images) for _, images in batch)
         self._seconds_per_row = seconds / rows
         waits = [began - request.since for request, _ in batch]
@@ -250,26 +267,25 @@ class Batcher:
         alone = [[slice_] for slice_ in batch if not slice_.request.future.done()]
         return [outcome for one in alone for outcome in self._attempt(one)]
 
-    def _run_job(self, job: Job) -> None:
-        self._in_hand = job
+    def _run_task(self, task: Task) -> None:
+        self._in_hand = task
         began = self._clock()
         try:
-            result = job.compute([job.images])
+            rows = task.run()
         except Exception as error:
             self._in_hand = ()
-            job.future.set_exception(failure(error))
+            task.fail(failure(error))
             self._probe()
             return
         self._in_hand = ()
-        job.future.set_result(result)
-        record = Batch("audit", len(job.images), [began - job.since], self._clock() - began)
+        record = Batch(task.lane, rows, [began - task.since], self._clock() - began)
         self._tell(lambda observer: observer.ran(record))
 
     def _run_audit(self, images: Images, compute: Compute) -> Inference:
         job = Job(compute, images, self._clock(), Future())
         with self._changed:
             self._check_up()
-            self._jobs.append(job)
+            self._jobs.add(job)
             if self._idle:
                 self._changed.notify()
         return job.future.result()
@@ -322,18 +338,17 @@ class Batcher:
 
     def _fail_in_hand(self) -> None:
         in_hand, self._in_hand = self._in_hand, ()
-        if isinstance(in_hand, Job):
-            in_hand.future.set_exception(EngineDownError(_CRASHED))
-        else:
+        if isinstance(in_hand, Sequence):
             self._hand_out([(request, EngineDownError(_CRASHED)) for request, _ in in_hand])
+        else:
+            in_hand.fail(EngineDownError(_CRASHED))
 
     def _refuse_all(self) -> None:
         with self._changed:
-            requests, jobs = self._requests.clear(), list(self._jobs)
-            self._jobs.clear()
+            requests, jobs = self._requests.clear(), self._jobs.clear()
         deliver([(request, EngineDownError(_CRASHED)) for request in requests])
         for job in jobs:
-            job.future.set_exception(EngineDownError(_CRASHED))
+            job.fail(EngineDownError(_CRASHED))
 
     def _check_up(self) -> None:
         if not self.ready:
