@@ -9,6 +9,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -124,6 +125,15 @@ class Settings(BaseSettings):
 
     api_keys: Path | None = None
     """File of API keys; without it, no call needs one."""
+
+    shadow_share: float = Field(default=0.0, ge=0, le=1)
+    """Part of the classified images that are turned and classified again when nothing waits."""
+
+    shadow_keep: Path | None = None
+    """Folder where images that such a shadow audit disagrees about are kept; else none are."""
+
+    shadow_salt: SecretStr | None = Field(default=None, min_length=16)
+    """Key of the digests that stand for those images in the log; else one a process, by chance."""
 
     @field_validator("queue_rows")
     @classmethod
