@@ -37,8 +37,8 @@ class Comparison:
 def compare(upright: Floats, turned: Floats) -> Comparison:
     """Compare logits [K] with logits [K], K at least 2."""
     a, b = upright.astype(np.float64), turned.astype(np.float64)
-    largest = float(max(np.abs(a).max(), np.abs(b).max()))
-    if not np.isfinite(largest):  # a maximum with NaN in it is NaN
+    largest = float(np.maximum(np.abs(a), np.abs(b)).max())
+    if not np.isfinite(largest):  # NumPy's maximum with NaN in it is NaN, unlike Python's
         return Comparison(int(a.argmax()), int(b.argmax()), inf, 0.0)
     change = float(np.abs(a - b).max())
     second, first = np.partition(a, -2)[-2:]
