@@ -229,7 +229,7 @@ class Batcher:
             task: Task | None = self._jobs.take(bool(self._requests))
             batch, expired = ([], []) if task else self._requests.take(self.limits.largest, now)
             late = self._spare.expire(now)
-            if not (task or batch or self._requests or self._jobs):
+            if not (task or batch or self._jobs):
                 task = self._spare.take()
         for each in late:
             each.drop("expired")

@@ -74,6 +74,24 @@ async def test_it_starts_only_when_neither_requests_nor_audits_wait() -> None:
     await asyncio.gather(*tasks)
 
 
+@pytest.mark.anyio
+async def test_it_does_not_overtake_an_audit_when_the_request_between_them_is_given_up() -> None:
+    batcher = stepped()
+    work, future = Work(), Future[Inference]()
+    batcher.when_idle(work)
+    batcher._jobs.add(Job(answer, blank(), 0.0, future))
+    task = asyncio.create_task(batcher.infer(blank()))
+    await asyncio.sleep(0)
+    task.cancel()  # the engine has not heard of it yet
+    batcher.turn()
+    assert work.ends == []
+    batcher.turn()
+    assert future.done()
+    assert work.ends == []
+    batcher.turn()
+    assert work.ends == ["ran"]
+
+
 def test_what_does_not_fit_is_dropped_at_once() -> None:
     batcher = stepped()
     works = [Work() for _ in range(CAPACITY + 2)]
