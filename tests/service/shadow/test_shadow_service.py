@@ -1,4 +1,4 @@
-"""Shadow audits of a service that answers over sockets, with the digits and the models that ship."""
+"""Shadow audits of a service that answers over sockets, with digits and the models that ship."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -193,7 +193,7 @@ def test_a_version_that_is_loaded_anew_starts_anew(serve: Any) -> None:
 def test_a_folder_that_cannot_be_written_to_is_refused_at_start(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(ConfigurationError, match="ORBITSERVE_SHADOW_KEEP: .* cannot be made"):
+    with pytest.raises(ConfigurationError, match=r"ORBITSERVE_SHADOW_KEEP: .* cannot be made"):
         open_shadow(Settings(shadow_share=0.1, shadow_keep=file))
     assert open_shadow(Settings(shadow_keep=file)) is None  # nothing is asked for
 
