@@ -69,7 +69,7 @@ class Batcher:
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
         self._jobs = AuditLane()
-        self._spare = IdleLane()
+        self._spare = IdleLane(limits.idle)
         self._idle = self._draining = self._down = False
         self._thread: threading.Thread | None = None
         # The rest is the inference thread's own.
@@ -238,6 +238,8 @@ class Batcher:
             self._run_batch(batch)
         elif task is not None:
             self._run_task(task)
+            if task.lane == "idle":
+                self._spare.ran(self._clock() - now, self._clock())
 
     def _run_batch(self, batch: Sequence[Slice]) -> None:
         self._in_hand = batch

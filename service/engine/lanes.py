@@ -138,8 +138,13 @@ class IdleTask:
 class IdleLane:
     """Tasks that run when nothing else is there to be run; few may wait, and not for long.
 
+    A task cannot be interrupted. What keeps requests from noticing is that tasks run for a small
+    part of the time: of requests that come at random no larger part finds one running.
+
     Parameters
     ----------
+    part
+        The largest part of the time for which tasks run, above 0 and at most 1.
     capacity
         How many may wait.
     patience
@@ -149,10 +154,16 @@ class IdleLane:
         processors are busy with its answers.
     """
 
-    def __init__(self, capacity: int = 64, patience: float = 10.0, lull: float = 0.001) -> None:
-        self._capacity, self._patience, self._lull = capacity, patience, lull
+    def __init__(
+        self,
+        part: float = 1.0,
+        capacity: int = 64,
+        patience: float = 10.0,
+        lull: float = 0.001,
+    ) -> None:
+        self._part, self._capacity, self._patience, self._lull = part, capacity, patience, lull
         self._tasks: deque[IdleTask] = deque()
-        self._quiet_since = 0.0
+        self._not_before = 0.0
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -166,11 +177,15 @@ class IdleLane:
 
     def served(self, now: float) -> None:
         """Note that a batch of requests has just been run."""
-        self._quiet_since = now
+        self._not_before = max(self._not_before, now + self._lull)
+
+    def ran(self, seconds: float, now: float) -> None:
+        """Note that a task has just been run, and how long that took."""
+        self._not_before = max(self._not_before, now + seconds * (1 / self._part - 1))
 
     def pause(self, now: float) -> float | None:
         """Return the seconds until a task may run, 0 if one may now, None if none waits."""
-        return max(0.0, self._quiet_since + self._lull - now) if self._tasks else None
+        return max(0.0, self._not_before - now) if self._tasks else None
 
     def expire(self, now: float) -> Sequence[IdleTask]:
         """Take out what has waited for too long."""

@@ -31,10 +31,19 @@ Compute = Callable[[Sequence[Images]], Inference]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is computed at once, and how much may wait, in images."""
+    """How much is computed at once, and how much may wait.
+
+    Attributes
+    ----------
+    largest, waiting
+        In images.
+    idle
+        The largest part of the time that work for idle moments may take.
+    """
 
     largest: int = 64
     waiting: int = 1024
+    idle: float = 0.01
 
 
 DEFAULT_LIMITS = Limits()

@@ -52,7 +52,7 @@ class Work:
 
 
 def stepped(compute: Any = answer, **options: Any) -> Batcher:
-    return Batcher(compute, lambda: None, Limits(largest=1, waiting=64), **options)
+    return Batcher(compute, lambda: None, Limits(1, 64, idle=1.0), **options)
 
 
 @pytest.mark.anyio
@@ -245,7 +245,7 @@ async def test_the_first_waits_until_answers_are_on_their_way() -> None:
     """Not before a lull after the last batch; time is measured, so only the least of it is sure."""
     started: list[float] = []
     batcher = stepped()
-    batcher._spare = IdleLane(lull=0.05)
+    batcher._spare = IdleLane(lull=0.05)  # longer than a scheduler is late
     batcher.start()
     try:
         await batcher.infer(blank())
@@ -267,6 +267,39 @@ def test_a_lull_is_counted_from_the_last_batch_and_only_if_something_waits() -> 
     lane.add(IdleTask(Work(), answer, 10.25))
     assert lane.pause(10.25) == 0.75
     assert lane.pause(12.0) == 0
+
+
+def test_after_a_task_there_is_a_rest() -> None:
+    lane = IdleLane(part=0.01)
+    lane.add(IdleTask(Work(), answer, 0.0))
+    lane.ran(0.5, 100.0)
+    assert lane.pause(100.0) == pytest.approx(49.5)
+    lane.served(120.0)
+    assert lane.pause(120.0) == pytest.approx(29.5)
+    lane.served(149.5)
+    assert lane.pause(149.5) == pytest.approx(LULL)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_tasks_run_for_no_more_than_their_part_of_the_time(fails: bool) -> None:
+    def slow(parts: Sequence[Images]) -> Inference:
+        time.sleep(0.005)
+        if fails:
+            raise ValueError
+        return answer(parts)
+
+    batcher = Batcher(slow, lambda: None, Limits(idle=0.1))
+    works = [Work() for _ in range(CAPACITY)]
+    for work in works:
+        batcher.when_idle(work)
+    began = time.monotonic()
+    batcher.start()
+    time.sleep(0.3)
+    batcher.drain()
+    seconds = time.monotonic() - began
+    done = sum(work.ends in (["ran"], ["failed"]) for work in works)
+    assert done >= 1
+    assert (done - 1) * 0.005 <= 0.1 * seconds  # the last one's rest may be under way
 
 
 class IdleMachine(RuleBasedStateMachine):

@@ -33,6 +33,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture
 def serve(listen: Listen) -> Callable[..., AbstractContextManager[Any]]:
     def serving(**options: Any) -> AbstractContextManager[Any]:
+        options = {"shadow_time": 1} | options
         return listen(MODELS, default_model=FLOAT, proof="off", log_requests=0, **options)
 
     return serving
@@ -213,7 +214,11 @@ def test_the_salt_is_the_setting_s_or_a_new_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("share", -0.1), ("share", 1.1), ("share", float("nan")), ("salt", "short")]
+    ("name", "value"),
+    [
+        *(("share", -0.1), ("share", 1.1), ("share", float("nan"))),
+        *(("time", 0), ("time", 1.1), ("salt", "short")),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"shadow_{name}"):
