@@ -9,6 +9,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.serving import wrk
 from benchmarks.serving.model import open_subject
 from benchmarks.serving.rounds import say
+from benchmarks.serving.server import ServerError
 from benchmarks.shadow.report import bars, table
 from benchmarks.shadow.rounds import prepared
 from service.settings import ConfigurationError
@@ -24,19 +25,27 @@ def main() -> None:
         subject = open_subject(options.model, options.threads)
     except ConfigurationError as error:
         sys.exit(f"--model: {error}")
-    rounds = []
+    rounds, refused = [], []
     with prepared(subject, options.shares, options.seconds, options.rate) as run:
         for number in range(options.rounds):
             say(f"round {number + 1} of {options.rounds}")
-            rounds.append(run.round(number))
+            try:
+                rounds.append(run.round(number))
+            except (wrk.LoadError, ServerError) as error:
+                refused.append(f"round {number + 1}: {error}")
+                say(refused[-1])
+    if not rounds:
+        sys.exit(f"No round was measured; {refused[0]}")
     card = subject.card
     print(
         f"{describe_machine()}, load average {before:.1f} before; {card.name} version "
         f"{card.version}, {card.precision}, sessions of {subject.threads} thread(s); single images "
         f"as OIP binary; {run.rate:,.0f} requests/s at random times.\n"
-        f"Medians of {options.rounds} round(s), smallest and largest in brackets.\n"
+        f"Medians of {len(rounds)} round(s), smallest and largest in brackets.\n"
     )
     print("\n".join(table(rounds)) + "\n")
+    for reason in refused:
+        print(f"not measured: {reason}")
     for bar in bars(rounds):
         print(f"bar: {bar}")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.serving.wrk import Load, LoadError
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds to wait for the answers that are under way at the end."""
 
 MOST = 500

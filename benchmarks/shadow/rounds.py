@@ -14,7 +14,7 @@ from benchmarks.serving.launchers import Setting
 from benchmarks.serving.model import Subject
 from benchmarks.serving.rounds import check, say
 from benchmarks.serving.server import Launch, ask, free_port, running
-from benchmarks.serving.wrk import Load
+from benchmarks.serving.wrk import Load, LoadError
 from benchmarks.shadow import open_loop
 
 CONNECTIONS = 32
@@ -67,30 +67,36 @@ class Run:
     seconds: int
 
     def round(self, number: int) -> Round:
-        """Load each server once each way; every other round goes backwards."""
+        """Load each server once each way; every other round goes backwards.
+
+        Raises
+        ------
+        LoadError, ServerError
+            Naming the server that did not answer as it should.
+        """
         names = list(self.ports)[:: -1 if number % 2 else 1]
         return {(load, name): self._load(load, name, number) for load in LOADS for name in names}
 
     def _load(self, load: str, name: str, number: int) -> Figure:
         port = self.ports[name]
         before = counted(port)
-        if load == "closed":
-            found = wrk.drive(port, self.requests, connections=CONNECTIONS, seconds=self.seconds)
-        else:
-            # The same times for all servers of a round.
-            found = open_loop.drive(
-                port,
-                self.requests,
-                rate=self.rate,
-                seconds=self.seconds,
-                random=Random(number),
-            )
+        try:
+            found = self._drive(load, port, number)
+        except LoadError as error:
+            raise LoadError(f"{load}, {name}: {error}") from error
         figure = Figure(found, counted(port).since(before))
         say(
             f"{load}, {name}: {found.rate:,.0f}/s, p50 {1000 * found.p50:.2f} ms, "
             f"p99 {1000 * found.p99:.2f} ms, {figure.counted.trials:,.0f} trials"
         )
         return figure
+
+    def _drive(self, load: str, port: int, number: int) -> Load:
+        seconds = self.seconds
+        if load == "closed":
+            return wrk.drive(port, self.requests, connections=CONNECTIONS, seconds=seconds)
+        times = Random(number)  # the same ones for all servers of a round
+        return open_loop.drive(port, self.requests, rate=self.rate, seconds=seconds, random=times)
 
 
 @contextmanager
