@@ -1,8 +1,10 @@
 """Dynamic batching: one thread runs a graph over whatever waits for it.
 
-An idle engine runs a lone request at once; requests gather only while a batch runs. Each batch
-wakes the event loop once. Audits wait in a lane of their own and are served when no request waits,
-or when they have let enough batches of requests pass.
+An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
+gather only while a batch runs. Each batch wakes the thread once and the event loop once. A lone
+request of a quick graph is computed where it came in, since going to the thread and back would take
+longer than the graph. Audits wait in a lane of their own and are served when no request waits, or
+when they have let enough batches of requests pass.
 """
 
 import asyncio
@@ -32,6 +34,7 @@ from service.engine.waiting import (
 
 _PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
+_QUICK = 0.001  # seconds that a graph may hold the event loop
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -52,6 +55,8 @@ class Batcher:
         Seconds, of which deadlines are a point: `time.monotonic` unless a test says otherwise.
     retry_seconds
         How long to wait after a probe that fails; doubled after each further one.
+    anywhere
+        Whether the graph may run on any thread, the event loop's included.
     """
 
     def __init__(
@@ -62,17 +67,20 @@ class Batcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         retry_seconds: float = 0.1,
+        anywhere: bool = False,
     ) -> None:
         self.limits = limits
         self.observers: list[Observer] = []
         self._compute, self._probe = compute, probe
         self._clock, self._retry_seconds = clock, retry_seconds
+        self._anywhere = anywhere
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
         self._jobs: deque[Job] = deque()
-        self._idle = self._draining = self._down = False
+        self._idle = self._held = False  # the thread waits; it is held off while a batch runs here
+        self._draining = self._down = self._crashed = False
         self._thread: threading.Thread | None = None
-        # The rest is the inference thread's own.
+        # The rest belongs to whoever runs a batch.
         self._in_hand: Sequence[Slice] | Job = ()
         self._passed = 0
         self._seconds_per_row = 0.0
@@ -149,7 +157,7 @@ class Batcher:
             self.check_room(request.left)
             self._requests.add(request)
             if self._idle:
-                self._changed.notify()
+                loop.call_soon(self._leave)
         if deadline is not None:
             timer = loop.call_later(deadline - now, expire, request.future)
         try:
@@ -182,10 +190,8 @@ class Batcher:
 
     def turn(self) -> None:
         """Run one batch, of requests or of an audit, and recover from whatever crashes it."""
-        try:
-            self._step()
-        except BaseException as crash:  # whatever it is, those who wait must not wait for ever
-            log.error("the engine crashed", exc_info=crash)
+        self._try_step()
+        if self._crashed:
             self._recover()
 
     def _loop(self) -> None:
@@ -194,13 +200,45 @@ class Batcher:
 
     def _await_work(self) -> bool:
         with self._changed:
-            while not (self._requests or self._jobs):
-                if self._draining:
+            while self._held or not (self._requests or self._jobs or self._crashed):
+                if self._draining and not self._held:
                     return False
-                self._idle = True
+                self._idle = not self._held
                 self._changed.wait()
                 self._idle = False
         return True
+
+    def _leave(self) -> None:
+        """Let go what has come in this turn of the event loop: to the thread, or here and now."""
+        with self._changed:
+            if not (self._idle and self._requests):
+                return
+            if not self._is_quick():
+                self._changed.notify()
+                return
+            self._held, self._idle = True, False
+        self._try_step()
+        with self._changed:
+            self._held = False
+            if self._requests or self._jobs or self._crashed or self._draining:
+                self._changed.notify()
+            else:
+                self._idle = True  # the thread has slept all the while
+
+    def _is_quick(self) -> bool:
+        """Whether what waits is one request that may be computed on the event loop."""
+        if not self._anywhere or self._jobs or len(self._requests) != 1:
+            return False
+        return 0 < self._seconds_per_row * self._requests.rows < _QUICK
+
+    def _try_step(self) -> None:
+        try:
+            self._step()
+        except BaseException as crash:  # whatever it is, those who wait must not wait for ever
+            log.error("the engine crashed", exc_info=crash)
+            with self._changed:
+                self._down = self._crashed = True
+            self._fail_in_hand()
 
     def _step(self) -> None:
         with self._changed:
@@ -293,13 +331,11 @@ class Batcher:
         self._tell(lambda observer: observer.dropped(reason, len(request.images)))
 
     def _recover(self) -> None:
-        """Fail what was in hand, and take nothing until a probe works; what waits goes on waiting.
+        """Take nothing until a probe works; what waits goes on waiting.
 
         If the engine is being drained there is one probe, and what waits is refused if it fails.
         """
-        with self._changed:
-            self._down = True
-        self._fail_in_hand()
+        self._crashed = False
         pause = self._retry_seconds
         while not self._probed():
             with self._changed:
