@@ -8,7 +8,6 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 
 from service.access import ApiKeys
 from service.api.audits import audit_routes
@@ -65,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        middleware=[Middleware(Front, routes, settings, keys, metrics, traces)],
+        front=lambda app: Front(app, routes, settings, keys, metrics, traces),
         # The framework answers these two itself, in other shapes, unless it is told not to.
         exception_handlers={
             HTTPException: answer_error,

@@ -87,8 +87,9 @@ async def _classify(exchange: Exchange, plane: DataPlane, model: ServedModel) ->
 @lru_cache(64)
 def _query(text: bytes) -> ClassifyQuery:
     """Read the part of an address behind its question mark."""
+    given = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
     try:
-        return ClassifyQuery.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
+        return ClassifyQuery.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         raise UnprocessableError(invalid_parameter("query", first["loc"][0], first)) from None

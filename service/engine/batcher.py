@@ -1,10 +1,13 @@
 """Dynamic batching: one thread runs a graph over whatever waits for it.
 
 An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
-gather only while a batch runs. Each batch wakes the thread once and the event loop once. A lone
-request of a quick graph is computed where it came in, since going to the thread and back would take
-longer than the graph. Audits wait in a lane of their own and are served when no request waits, or
-when they have let enough batches of requests pass.
+gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
+wait in a lane of their own and are served when no request waits, or when they have let enough
+batches of requests pass.
+
+On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
+back would take longer than the graph. And a batch is half of what waits, so that the event loop
+answers one half while the other is computed.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ from concurrent.futures import Future
 import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
+from service.engine.graph import QUICK
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.waiting import (
@@ -34,7 +38,7 @@ from service.engine.waiting import (
 
 _PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
-_QUICK = 0.001  # seconds that a graph may hold the event loop
+_WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -55,8 +59,8 @@ class Batcher:
         Seconds, of which deadlines are a point: `time.monotonic` unless a test says otherwise.
     retry_seconds
         How long to wait after a probe that fails; doubled after each further one.
-    anywhere
-        Whether the graph may run on any thread, the event loop's included.
+    on_cpu
+        Whether the graph runs on the cores that the event loop runs on too.
     """
 
     def __init__(
@@ -67,13 +71,13 @@ class Batcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         retry_seconds: float = 0.1,
-        anywhere: bool = False,
+        on_cpu: bool = False,
     ) -> None:
         self.limits = limits
         self.observers: list[Observer] = []
         self._compute, self._probe = compute, probe
         self._clock, self._retry_seconds = clock, retry_seconds
-        self._anywhere = anywhere
+        self._on_cpu = on_cpu
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
         self._jobs: deque[Job] = deque()
@@ -227,9 +231,9 @@ class Batcher:
 
     def _is_quick(self) -> bool:
         """Whether what waits is one request that may be computed on the event loop."""
-        if not self._anywhere or self._jobs or len(self._requests) != 1:
+        if not self._on_cpu or self._jobs or len(self._requests) != 1:
             return False
-        return 0 < self._seconds_per_row * self._requests.rows < _QUICK
+        return 0 < self._seconds_per_row * self._requests.rows < QUICK
 
     def _try_step(self) -> None:
         try:
@@ -244,13 +248,18 @@ class Batcher:
         with self._changed:
             job = self._turn_of_audit()
             if job is None:
-                batch, expired = self._requests.take(self.limits.largest, self._clock())
+                batch, expired = self._take()
         if job is not None:
             self._run_job(job)
             return
         self._hand_out([(request, DeadlineError()) for request in expired])
         if batch:
             self._run_batch(batch)
+
+    def _take(self) -> tuple[list[Slice], list[Request]]:
+        largest = self.limits.largest
+        enough = max(_WORTHWHILE, -(-self._requests.rows // 2)) if self._on_cpu else largest
+        return self._requests.take(largest, self._clock(), min(enough, largest))
 
     def _turn_of_audit(self) -> Job | None:
         if not self._jobs:

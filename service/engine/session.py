@@ -85,7 +85,7 @@ class Session(AuditedGraph):
         self.limits = limits
         graph = Graph(data, signature, selection, threads, limits.largest)
         on_cpu = graph.placement.memory is None
-        super().__init__(graph, Batcher(graph.compute, graph.probe, limits, anywhere=on_cpu))
+        super().__init__(graph, Batcher(graph.compute, graph.probe, limits, on_cpu=on_cpu))
         self._batcher.start()
 
     @property
