@@ -8,9 +8,8 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 
-from service.access import ApiKeyMiddleware, ApiKeys
+from service.access import ApiKeys
 from service.api.audits import audit_routes
 from service.api.classify import classify_routes
 from service.api.documentation import Application
@@ -19,10 +18,9 @@ from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
-from service.clients import BodyLimitMiddleware, HangUpMiddleware
 from service.data_plane import DataPlane
 from service.errors import answer_error
-from service.middleware import ErrorMiddleware, RequestContextMiddleware
+from service.front import Front
 from service.observability.metrics import Metrics
 from service.observability.traces import Traces
 from service.repository import open_repository
@@ -44,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
 
     keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
+    routes = [*infer_routes(settings.max_batch, settings.max_body_bytes), *classify_routes()]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,29 +58,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = Application(
         keys=keys,
-        routes=infer_routes(settings.max_batch, settings.max_body_bytes),
+        routes=routes,
         title="orbitserve",
         version=version("orbitserve"),
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        middleware=[
-            Middleware(
-                RequestContextMiddleware,
-                request_seconds=settings.request_seconds,
-                metrics=metrics,
-                traces=traces,
-                log_share=settings.log_requests,
-            ),
-            Middleware(ErrorMiddleware),
-            Middleware(ApiKeyMiddleware, keys=keys),
-            Middleware(
-                BodyLimitMiddleware,
-                max_bytes=settings.max_body_bytes,
-                max_seconds=settings.receive_seconds,
-            ),
-            Middleware(HangUpMiddleware),
-        ],
+        front=lambda app: Front(app, routes, settings, keys, metrics, traces),
         # The framework answers these two itself, in other shapes, unless it is told not to.
         exception_handlers={
             HTTPException: answer_error,
@@ -89,8 +72,8 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics = metrics
-    for routes in (classify_routes, audit_routes, proof_routes, model_routes):
-        app.include_router(routes())
+    for router in (audit_routes, proof_routes, model_routes):
+        app.include_router(router())
     app.include_router(health_routes())
     app.include_router(metrics_routes())
     app.include_router(oip_routes(settings.max_batch))

@@ -107,13 +107,6 @@ class SlowClientError(ServiceError):
     headers = MappingProxyType({"Connection": "close"})
 
 
-class LateError(ServiceError):
-    """The request's own time was up before it was answered."""
-
-    status = HTTPStatus.GATEWAY_TIMEOUT
-    reason = "expired"
-
-
 class ErrorAnswer(BaseModel):
     """The body of every answer that refuses."""
 
@@ -162,7 +155,8 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
         sentence, headers = str(error), _retry(error)
     elif isinstance(error, RequestValidationError):
         status, reason = HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"
-        sentence = _invalid(error.errors())
+        first = error.errors()[0]
+        sentence = invalid_parameter(first["loc"][0], first["loc"][1], first)
     elif isinstance(error, HTTPException):
         status, headers = error.status_code, error.headers
         reason = "not-found" if status == HTTPStatus.NOT_FOUND else "invalid"
@@ -187,11 +181,19 @@ def _retry(error: EngineError) -> Mapping[str, str]:
     return {"Retry-After": "1"} if isinstance(error, EngineDownError) else {}
 
 
-def _invalid(errors: Any) -> str:
-    kind, name = (str(part) for part in errors[0]["loc"][:2])
-    if errors[0]["type"] == "extra_forbidden":
+def invalid_parameter(kind: object, name: object, error: Mapping[str, Any]) -> str:
+    """Say what is wrong with a parameter of a call.
+
+    Parameters
+    ----------
+    kind, name
+        Where it stands, `query` or `path`, and what it is called.
+    error
+        One of pydantic's.
+    """
+    if error["type"] == "extra_forbidden":
         return f"The {kind} parameter '{name}' is not known; /docs lists those that are accepted."
-    message = errors[0]["msg"][0].lower() + errors[0]["msg"][1:]
+    message = error["msg"][0].lower() + error["msg"][1:]
     return f"The {kind} parameter '{name}' is wrong: {message}."
 
 

@@ -1,9 +1,13 @@
 """Dynamic batching: one thread runs a graph over whatever waits for it.
 
-An idle engine runs a lone request at once; requests gather only while a batch runs. Each batch
-wakes the event loop once. Audits wait in a lane of their own and are served when no request waits,
-or when they have let enough batches of requests pass. Work of the idle lane starts when neither
-waits.
+An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
+gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
+wait in a lane of their own and are served when no request waits, or when they have let enough
+batches of requests pass. Work of the idle lane starts, on the thread alone, when neither waits.
+
+On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
+back would take longer than the graph. And a batch is half of what waits, so that the event loop
+answers one half while the other is computed.
 """
 
 import asyncio
@@ -16,6 +20,7 @@ from concurrent.futures import Future
 import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
+from service.engine.graph import QUICK
 from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
@@ -31,6 +36,8 @@ from service.engine.waiting import (
 )
 
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
+_WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
+_SHORTEST_NAP = 0.001  # seconds, of the thread while it is held off and idle work could start
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -51,6 +58,8 @@ class Batcher:
         Seconds, of which deadlines are a point: `time.monotonic` unless a test says otherwise.
     retry_seconds
         How long to wait after a probe that fails; doubled after each further one.
+    on_cpu
+        Whether the graph runs on the cores that the event loop runs on too.
     """
 
     def __init__(
@@ -61,18 +70,21 @@ class Batcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         retry_seconds: float = 0.1,
+        on_cpu: bool = False,
     ) -> None:
         self.limits = limits
         self.observers: list[Observer] = []
         self._compute, self._probe = compute, probe
         self._clock, self._retry_seconds = clock, retry_seconds
+        self._on_cpu = on_cpu
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
         self._jobs = AuditLane()
         self._spare = IdleLane(limits.idle)
-        self._idle = self._draining = self._down = False
+        self._idle = self._held = False  # the thread waits; it is held off while a batch runs here
+        self._draining = self._down = self._crashed = False
         self._thread: threading.Thread | None = None
-        # The rest is the inference thread's own.
+        # The rest belongs to whoever runs a batch.
         self._in_hand: Sequence[Slice] | Task = ()
         self._seconds_per_row = 0.0
 
@@ -152,7 +164,7 @@ class Batcher:
             self.check_room(request.left)
             self._requests.add(request)
             if self._idle:
-                self._changed.notify()
+                loop.call_soon(self._leave)
         if deadline is not None:
             timer = loop.call_later(deadline - now, expire, request.future)
         try:
@@ -200,10 +212,8 @@ class Batcher:
 
     def turn(self) -> None:
         """Run one batch, of requests or of another lane, and recover from whatever crashes it."""
-        try:
-            self._step()
-        except BaseException as crash:  # whatever it is, those who wait must not wait for ever
-            log.error("the engine crashed", exc_info=crash)
+        self._try_step()
+        if self._crashed:
             self._recover()
 
     def _loop(self) -> None:
@@ -212,24 +222,56 @@ class Batcher:
 
     def _await_work(self) -> bool:
         with self._changed:
-            while not (self._requests or self._jobs):
-                if self._draining:
+            while self._held or not (self._requests or self._jobs or self._crashed):
+                if self._draining and not self._held:
                     return False
                 pause = self._spare.pause(self._clock())
-                if pause == 0:
+                if pause == 0 and not self._held:
                     break
-                self._idle = True
-                self._changed.wait(pause)
+                self._idle = not self._held
+                self._changed.wait(None if pause is None else max(pause, _SHORTEST_NAP))
                 self._idle = False
         return True
+
+    def _leave(self) -> None:
+        """Let go what has come in this turn of the event loop: to the thread, or here and now."""
+        with self._changed:
+            if not (self._idle and self._requests):
+                return
+            if not self._is_quick():
+                self._changed.notify()
+                return
+            self._held, self._idle = True, False
+        self._try_step()
+        with self._changed:
+            self._held = False
+            if self._requests or self._jobs or self._crashed or self._draining:
+                self._changed.notify()
+            else:
+                self._idle = True  # the thread has slept all the while
+
+    def _is_quick(self) -> bool:
+        """Whether what waits is one request that may be computed on the event loop."""
+        if not self._on_cpu or self._jobs or len(self._requests) != 1:
+            return False
+        return 0 < self._seconds_per_row * self._requests.rows < QUICK
+
+    def _try_step(self) -> None:
+        try:
+            self._step()
+        except BaseException as crash:  # whatever it is, those who wait must not wait for ever
+            log.error("the engine crashed", exc_info=crash)
+            with self._changed:
+                self._down = self._crashed = True
+            self._fail_in_hand()
 
     def _step(self) -> None:
         with self._changed:
             now = self._clock()
             task: Task | None = self._jobs.take(bool(self._requests))
-            batch, expired = ([], []) if task else self._requests.take(self.limits.largest, now)
+            batch, expired = ([], []) if task else self._take(now)
             late = self._spare.expire(now)
-            if not (task or batch or self._jobs):
+            if not (task or batch or self._jobs or self._held or self._crashed):
                 task = self._spare.take()
         for each in late:
             each.drop("expired")
@@ -240,6 +282,11 @@ class Batcher:
             self._run_task(task)
             if task.lane == "idle":
                 self._spare.ran(self._clock() - now, self._clock())
+
+    def _take(self, now: float) -> tuple[list[Slice], list[Request]]:
+        largest = self.limits.largest
+        enough = max(_WORTHWHILE, -(-self._requests.rows // 2)) if self._on_cpu else largest
+        return self._requests.take(largest, now, min(enough, largest))
 
     def _run_batch(self, batch: Sequence[Slice]) -> None:
         self._in_hand = batch
@@ -311,13 +358,11 @@ class Batcher:
         self._tell(lambda observer: observer.dropped(reason, len(request.images)))
 
     def _recover(self) -> None:
-        """Fail what was in hand, and take nothing until a probe works; what waits goes on waiting.
+        """Take nothing until a probe works; what waits goes on waiting.
 
         If the engine is being drained there is one probe, and what waits is refused if it fails.
         """
-        with self._changed:
-            self._down = True
-        self._fail_in_hand()
+        self._crashed = False
         pause = self._retry_seconds
         while not self._probed():
             with self._changed:

@@ -86,7 +86,8 @@ class Session(AuditedGraph):
         self.threads = threads
         self.limits = limits
         graph = Graph(data, signature, selection, threads, limits.largest)
-        super().__init__(graph, Batcher(graph.compute, graph.probe, limits))
+        on_cpu = graph.placement.memory is None
+        super().__init__(graph, Batcher(graph.compute, graph.probe, limits, on_cpu=on_cpu))
         self._batcher.start()
 
     @property

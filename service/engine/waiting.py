@@ -136,10 +136,13 @@ class RequestQueue:
             self.withdraw(request)
         return requests
 
-    def take(self, largest: int, now: float) -> tuple[list[Slice], list[Request]]:
+    def take(
+        self, largest: int, now: float, enough: int | None = None
+    ) -> tuple[list[Slice], list[Request]]:
         """Form the next batch of at most `largest` rows, and drop what no one waits for any more.
 
-        A request stays whole unless it is larger than a batch can be.
+        A request stays whole unless it is larger than a batch can be. Once there are `enough`
+        rows no further request is added.
 
         Returns
         -------
@@ -147,8 +150,8 @@ class RequestQueue:
         """
         batch: list[Slice] = []
         expired: list[Request] = []
-        space = largest
-        while self._waiting and space:
+        space, spare = largest, largest - (enough or largest)
+        while self._waiting and space > spare:
             request = self._waiting[0]
             if request.future.done():  # its caller has gone, and will withdraw it in a moment
                 self._forget(self._waiting.popleft())
