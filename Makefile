@@ -43,6 +43,7 @@ study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about a
 bench: $(VENV)/.dev ## Measure servers and models side by side (needs wrk)
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.models
+	$(BIN)/python -m benchmarks.shadow
 
 image: ## Build the container image with podman (VARIANT=gpu for the one with CUDA)
 	deploy/container/build-image.sh $(VARIANT)
