@@ -38,7 +38,7 @@ from service.engine.waiting import (
 
 _PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
-_WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
+import os; _WORTHWHILE = int(os.environ.get("WORTH","8"))  # rows from which on a CPU gains nothing by more of them at once
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
