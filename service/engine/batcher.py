@@ -38,7 +38,7 @@ from service.engine.waiting import (
 
 _PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
-import os; _WORTHWHILE = int(os.environ.get("WORTH","8"))  # rows from which on a CPU gains nothing by more of them at once
+_WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -137,7 +137,12 @@ class Batcher:
             raise QueueFullError(waiting, self.limits.waiting, pause)
 
     async def infer(
-        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+        self,
+        images: Images,
+        deadline: float | None = None,
+        spent: Spent | None = None,
+        *,
+        here: bool = False,
     ) -> Inference:
         """Classify images [N, C, H, W], N at least 1; a cancelled call takes its images back.
 
@@ -147,6 +152,8 @@ class Batcher:
             When the answer is too late, by the batcher's clock.
         spent
             Where to note where the time went.
+        here
+            Whether a quick graph may be run on the event loop, if nothing else waits for it.
 
         Raises
         ------
@@ -155,7 +162,7 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         now = self._clock()
-        request = Request(images, loop.create_future(), now, deadline, spent or Spent())
+        request = Request(images, loop.create_future(), now, deadline, here, spent or Spent())
         timer = None
         with self._changed:
             self.check_room(request.left)
@@ -230,8 +237,8 @@ class Batcher:
                 self._idle = True  # the thread has slept all the while
 
     def _is_quick(self) -> bool:
-        """Whether what waits is one request that may be computed on the event loop."""
-        if not self._on_cpu or self._jobs or len(self._requests) != 1:
+        """Whether what waits is one request, and may be computed on the event loop."""
+        if not self._on_cpu or self._jobs or not self._requests.lone_here:
             return False
         return 0 < self._seconds_per_row * self._requests.rows < QUICK
 

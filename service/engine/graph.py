@@ -17,7 +17,7 @@ QUICK: Final = 0.001
 """Seconds for one image: a graph that takes less is not worth several threads, nor a change of
 thread."""
 
-import os; _SHARE: Final = int(os.environ.get("SHARE","16"))  # images that are worth a thread
+_SHARE: Final = 16  # images that are worth a thread
 
 INPUT, OUTPUTS = "image", ("logits", "probabilities")
 

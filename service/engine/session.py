@@ -84,8 +84,13 @@ class Session(AuditedGraph):
         self.threads = threads
         self.limits = limits
         graph = Graph(data, signature, selection, threads, limits.largest)
-        on_cpu = graph.placement.memory is None
-        super().__init__(graph, Batcher(graph.compute, graph.probe, limits, on_cpu=on_cpu))
+        batcher = Batcher(
+            graph.compute,
+            graph.probe,
+            limits,
+            on_cpu=graph.placement.memory is None,
+        )
+        super().__init__(graph, batcher)
         self._batcher.start()
 
     @property
@@ -127,7 +132,12 @@ class Session(AuditedGraph):
         self._batcher.check_room(rows)
 
     async def infer(
-        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+        self,
+        images: Images,
+        deadline: float | None = None,
+        spent: Spent | None = None,
+        *,
+        here: bool = False,
     ) -> Inference:
         """Classify images [N, C, H, W] in a batch with those of other requests.
 
@@ -137,6 +147,8 @@ class Session(AuditedGraph):
             A point of `time.monotonic` after which no one waits for the answer.
         spent
             Where to note where the time went.
+        here
+            Whether a quick graph may be run on the event loop, if nothing else waits for it.
 
         Raises
         ------
@@ -146,7 +158,7 @@ class Session(AuditedGraph):
             If the request is refused, late, or its images make the graph fail.
         """
         self._check(images)
-        return await self._batcher.infer(images, deadline, spent)
+        return await self._batcher.infer(images, deadline, spent, here=here)
 
     def sibling(self, data: bytes) -> AuditedGraph:
         """Open another graph of the same signature beside this one, on this session's thread.
