@@ -3,7 +3,7 @@
 An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
 gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
 wait in a lane of their own and are served when no request waits, or when they have let enough
-batches of requests pass.
+batches of requests pass. Work of the idle lane starts when neither waits.
 
 On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
 back would take longer than the graph. And a batch is half of what waits, so that the event loop
@@ -14,7 +14,6 @@ import asyncio
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -22,13 +21,13 @@ import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
 from service.engine.graph import QUICK
+from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.waiting import (
     Compute,
     Images,
     Inference,
-    Job,
     Limits,
     Request,
     RequestQueue,
@@ -36,7 +35,6 @@ from service.engine.waiting import (
     joined,
 )
 
-_PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
 _WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
@@ -80,13 +78,13 @@ class Batcher:
         self._on_cpu = on_cpu
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
-        self._jobs: deque[Job] = deque()
+        self._jobs = AuditLane()
+        self._spare = IdleLane(limits.idle)
         self._idle = self._held = False  # the thread waits; it is held off while a batch runs here
         self._draining = self._down = self._crashed = False
         self._thread: threading.Thread | None = None
         # The rest belongs to whoever runs a batch.
-        self._in_hand: Sequence[Slice] | Job = ()
-        self._passed = 0
+        self._in_hand: Sequence[Slice] | Task = ()
         self._seconds_per_row = 0.0
 
     @property
@@ -113,11 +111,15 @@ class Batcher:
     def drain(self) -> None:
         """Take nothing more, wait until all that was accepted is answered, and end the thread.
 
-        After a crash what waits gets one more probe, and is refused if that fails.
+        After a crash what waits gets one more probe, and is refused if that fails. What waits for
+        an idle moment is dropped at once.
         """
         with self._changed:
             self._draining = True
+            dropped = self._spare.clear()
             self._changed.notify()
+        for task in dropped:
+            task.drop("down")
         if self._thread is not None:
             self._thread.join()
 
@@ -199,9 +201,24 @@ class Batcher:
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return joined([self._run_audit(part, compute or self._compute) for part in parts])
 
+    def when_idle(self, work: IdleWork) -> None:
+        """Run work over the graph of the requests when nothing else waits, or tell it why not."""
+        now = self._clock()
+        task = IdleTask(work, self._compute, now)
+        with self._changed:
+            late = self._spare.expire(now)
+            up = self.ready
+            taken = up and self._spare.add(task)
+            if taken and self._idle and len(self._spare) == 1:  # else the thread knows of some
+                self._changed.notify()
+        for each in late:
+            each.drop("expired")
+        if not taken:
+            task.drop("full" if up else "down")
+
     def turn(self) -> None:
-        """Run one batch, of requests or of an audit, and recover from whatever crashes it."""
-        self._try_step()
+        """Run one batch, of requests or of another lane, and recover from whatever crashes it."""
+        self._guard(self._step)
         if self._crashed:
             self._recover()
 
@@ -211,13 +228,19 @@ class Batcher:
 
     def _await_work(self) -> bool:
         with self._changed:
-            while self._held or not (self._requests or self._jobs or self._crashed):
-                if self._draining and not self._held:
-                    return False
+            while True:
+                pause = None
+                if not self._held:
+                    if self._requests or self._jobs or self._crashed:
+                        return True
+                    if self._draining:
+                        return False
+                    pause = self._spare.pause(self._clock())
+                    if pause == 0:
+                        return True
                 self._idle = not self._held
-                self._changed.wait()
+                self._changed.wait(pause)
                 self._idle = False
-        return True
 
     def _leave(self) -> None:
         """Let go what has come in this turn of the event loop: to the thread, or here and now."""
@@ -228,13 +251,13 @@ class Batcher:
                 self._changed.notify()
                 return
             self._held, self._idle = True, False
-        self._try_step()
+            batch, expired = self._take()
+        self._guard(lambda: self._answer(batch, expired))
         with self._changed:
             self._held = False
-            if self._requests or self._jobs or self._crashed or self._draining:
+            self._idle = True  # the thread has slept all the while
+            if self._requests or self._jobs or self._spare or self._crashed or self._draining:
                 self._changed.notify()
-            else:
-                self._idle = True  # the thread has slept all the while
 
     def _is_quick(self) -> bool:
         """Whether what waits is one request, and may be computed on the event loop."""
@@ -242,9 +265,9 @@ class Batcher:
             return False
         return 0 < self._seconds_per_row * self._requests.rows < QUICK
 
-    def _try_step(self) -> None:
+    def _guard(self, run: Callable[[], None]) -> None:
         try:
-            self._step()
+            run()
         except BaseException as crash:  # whatever it is, those who wait must not wait for ever
             log.error("the engine crashed", exc_info=crash)
             with self._changed:
@@ -253,29 +276,29 @@ class Batcher:
 
     def _step(self) -> None:
         with self._changed:
-            job = self._turn_of_audit()
-            if job is None:
-                batch, expired = self._take()
-        if job is not None:
-            self._run_job(job)
-            return
-        self._hand_out([(request, DeadlineError()) for request in expired])
-        if batch:
-            self._run_batch(batch)
+            now = self._clock()
+            task: Task | None = self._jobs.take(bool(self._requests))
+            batch, expired = ([], []) if task else self._take()
+            late = self._spare.expire(now)
+            if not (task or batch or self._jobs):
+                task = self._spare.take()
+        for each in late:
+            each.drop("expired")
+        self._answer(batch, expired)
+        if task is not None:
+            self._run_task(task)
+            if task.lane == "idle":
+                self._spare.ran(self._clock() - now, self._clock())
 
     def _take(self) -> tuple[list[Slice], list[Request]]:
         largest = self.limits.largest
         enough = max(_WORTHWHILE, -(-self._requests.rows // 2)) if self._on_cpu else largest
         return self._requests.take(largest, self._clock(), min(enough, largest))
 
-    def _turn_of_audit(self) -> Job | None:
-        if not self._jobs:
-            return None
-        if self._requests and self._passed < _PATIENCE:
-            self._passed += 1
-            return None
-        self._passed = 0
-        return self._jobs.popleft()
+    def _answer(self, batch: Sequence[Slice], expired: Sequence[Request]) -> None:
+        self._hand_out([(request, DeadlineError()) for request in expired])
+        if batch:
+            self._run_batch(batch)
 
     def _run_batch(self, batch: Sequence[Slice]) -> None:
         self._in_hand = batch
@@ -286,6 +309,7 @@ class Batcher:
             request.spent.ran(began - request.since, seconds)
         self._hand_out(outcomes)
         self._in_hand = ()
+        self._spare.served(self._clock())
         rows = sum(len(images) for _, images in batch)
         self._seconds_per_row = seconds / rows
         waits = [began - request.since for request, _ in batch]
@@ -304,26 +328,25 @@ class Batcher:
         alone = [[slice_] for slice_ in batch if not slice_.request.future.done()]
         return [outcome for one in alone for outcome in self._attempt(one)]
 
-    def _run_job(self, job: Job) -> None:
-        self._in_hand = job
+    def _run_task(self, task: Task) -> None:
+        self._in_hand = task
         began = self._clock()
         try:
-            result = job.compute([job.images])
+            rows = task.run()
         except Exception as error:
             self._in_hand = ()
-            job.future.set_exception(failure(error))
+            task.fail(failure(error))
             self._probe()
             return
         self._in_hand = ()
-        job.future.set_result(result)
-        record = Batch("audit", len(job.images), [began - job.since], self._clock() - began)
+        record = Batch(task.lane, rows, [began - task.since], self._clock() - began)
         self._tell(lambda observer: observer.ran(record))
 
     def _run_audit(self, images: Images, compute: Compute) -> Inference:
         job = Job(compute, images, self._clock(), Future())
         with self._changed:
             self._check_up()
-            self._jobs.append(job)
+            self._jobs.add(job)
             if self._idle:
                 self._changed.notify()
         return job.future.result()
@@ -374,18 +397,17 @@ class Batcher:
 
     def _fail_in_hand(self) -> None:
         in_hand, self._in_hand = self._in_hand, ()
-        if isinstance(in_hand, Job):
-            in_hand.future.set_exception(EngineDownError(_CRASHED))
-        else:
+        if isinstance(in_hand, Sequence):
             self._hand_out([(request, EngineDownError(_CRASHED)) for request, _ in in_hand])
+        else:
+            in_hand.fail(EngineDownError(_CRASHED))
 
     def _refuse_all(self) -> None:
         with self._changed:
-            requests, jobs = self._requests.clear(), list(self._jobs)
-            self._jobs.clear()
+            requests, jobs = self._requests.clear(), self._jobs.clear()
         deliver([(request, EngineDownError(_CRASHED)) for request in requests])
         for job in jobs:
-            job.future.set_exception(EngineDownError(_CRASHED))
+            job.fail(EngineDownError(_CRASHED))
 
     def _check_up(self) -> None:
         if not self.ready:

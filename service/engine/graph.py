@@ -135,6 +135,11 @@ class Graph:
         """Run one blank image; raise whatever that raises."""
         self.compute([self._blank(1)])
 
+    def close(self) -> None:
+        """End its threads; it is not to be run again."""
+        if self._helpers is not None:
+            self._helpers.shutdown()
+
     def _run(self, images: Images) -> Inference:
         return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
 

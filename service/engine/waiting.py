@@ -1,4 +1,4 @@
-"""What waits for a session: requests in their order, counted in rows and bounded, and audits.
+"""What waits for a session: requests in their order, counted in rows and bounded.
 
 A row is one image. Nothing here locks, computes or knows the time: the batcher does.
 """
@@ -6,7 +6,6 @@ A row is one image. Nothing here locks, computes or knows the time: the batcher 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,23 +31,22 @@ Compute = Callable[[Sequence[Images]], Inference]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is computed at once, and how much may wait, in images."""
+    """How much is computed at once, and how much may wait.
+
+    Attributes
+    ----------
+    largest, waiting
+        In images.
+    idle
+        The largest part of the time that work for idle moments may take.
+    """
 
     largest: int = 64
     waiting: int = 1024
+    idle: float = 0.01
 
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """One batch of an audit; its graph may be another than that of the requests."""
-
-    compute: Compute
-    images: Images
-    since: float
-    future: Future[Inference]
 
 
 @dataclass(slots=True, eq=False)
