@@ -1,7 +1,9 @@
 """The `orbitserve` command on the models that ship with the project."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def run(monkeypatch, capsys):
 @pytest.fixture
 def digits(tmp_path):
     """A folder with upright and turned PNGs of three digits of the bundled audit set."""
-    images = load_audit_set(orbitserve.Path("model_repository/rotmnist-c4/1/audit.npz")).images
+    images = load_audit_set(Path("model_repository/rotmnist-c4/1/audit.npz")).images
     for i in range(3):
         for turns in range(4):
             picture = Image.fromarray(np.rot90(images[i, 0], turns))
@@ -46,6 +48,17 @@ def test_every_help_shows_an_example(run, command):
     status, out, _ = run(command, "--help")
     assert status == 0
     assert f"Example: orbitserve {command}" in out
+
+
+def test_a_list_of_the_commands_imports_no_room():
+    program = (
+        "import sys; sys.argv[1:] = ['--help']; import orbitserve\n"
+        "try: orbitserve.main()\n"
+        "finally: print({'numpy', 'pydantic', 'onnxruntime', 'torch', 'rich'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "Commands:" in done.stdout
+    assert done.stdout.endswith("set()\n"), done.stdout
 
 
 @pytest.mark.parametrize(("model", "status"), [("rotmnist-c4", 0), ("rotmnist-cnn", 1)])
