@@ -24,6 +24,7 @@ def classify(
     settings = read_settings(repository=repository, device=device)
     paths = find_images(images)
     opened = open_model(model, settings)
-    probabilities = opened.session.run(read_images(paths, opened, settings)).probabilities
+    pictures = read_images(paths, opened.card.input, settings.max_pixels)
+    probabilities = opened.session.run(pictures).probabilities
     for path, row in zip(paths, probabilities, strict=True):
         typer.echo(f"{row.max():.4f}  {opened.card.classes[row.argmax()]}  {path}")

@@ -1,13 +1,18 @@
-"""What a person sees of an export: a bar for whatever takes long."""
+"""What a person sees of whatever takes long: a bar, or plain lines."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from export.publish import Progress
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+Style = Literal["auto", "plain", "none"]
 
 
 @contextmanager
@@ -33,3 +38,25 @@ def shown_progress() -> Iterator[Progress]:
     finally:
         if tasks:
             bars.stop()
+
+
+@contextmanager
+def chosen_progress(style: Style) -> Iterator[Progress]:
+    """Show bars on a terminal and nothing elsewhere; or a line for each tenth; or nothing."""
+    if style == "auto" and sys.stderr.isatty():
+        with shown_progress() as show:
+            yield show
+    else:
+        yield _tenths() if style == "plain" else lambda stage, done, total: None
+
+
+def _tenths() -> Progress:
+    reached: dict[str, int] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        tenth = 10 * done // total
+        if tenth != reached.get(stage, -1):
+            reached[stage] = tenth
+            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
+
+    return show

@@ -8,15 +8,12 @@ from audit import (
     AngleThresholds,
     AuditSet,
     Progress,
-    ProvedSymmetry,
+    Question,
     Report,
     Thresholds,
-    audit_angles,
-    audit_circle,
-    run_audit,
-    self_test,
+    audit_tiers,
 )
-from imaging import GridSymmetry, grid_symmetries
+from service.subjects.version import version_subject
 from service.version import ServedModel
 
 UPLOADED = "uploaded with the request"
@@ -73,56 +70,16 @@ def audit_model(
         audited = AuditSet(images, labels)
     group = group or card.audit.group
     thresholds = thresholds or Thresholds.of(card.precision)
-    tested = self_test(
-        model.read_graph(),
-        lambda graph: model.sibling(graph).logits,
-        audited.images,
+    question = Question(
         group=group,
         thresholds=thresholds,
+        angles=angles,
+        angle_thresholds=angle_thresholds or AngleThresholds(),
+        circle_images=circle_images,
     )
-    report = run_audit(
-        model.session.logits,
-        audited.images,
-        audited.labels,
-        group=group,
-        thresholds=thresholds,
-        model=card.identity,
-        source=source,
-        self_test=tested,
-        progress=progress,
-    )
-    at_angles, around = None, None
-    if angles is not None:
-        at_angles = audit_angles(
-            model.session.logits,
-            audited.images,
-            audited.labels,
-            plan=angles,
-            thresholds=angle_thresholds or AngleThresholds(),
-            progress=progress,
-        )
-    if circle_images:
-        count = len(audited.images)
-        around = audit_circle(
-            model.session.logits,
-            audited.images,
-            range(0, count, -(-count // min(circle_images, count))),
-            symmetry=_proved_symmetry(model, report),
-            confidence=thresholds.confidence,
-            fill=card.input.fit.fill,
-            progress=progress,
-        )
-    return report.joined(at_angles, around)
 
+    def stages(stage: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total)
 
-def _proved_symmetry(model: ServedModel, report: Report) -> ProvedSymmetry | None:
-    """What is proved of quarter turns, and how far they move a logit of what runs here."""
-    found = model.verification
-    proof = found.proof
-    if proof is None or proof.outcome != "PROVED":
-        return None
-    if GridSymmetry(False, 1) not in grid_symmetries(proof.subgroup):
-        return None
-    if proof.exact_bits and found.exactness is not None and found.exactness.exact:
-        return ProvedSymmetry(rounding=0.0)
-    return ProvedSymmetry(rounding=report.thresholds.logit_tolerance * report.figures.largest_logit)
+    return audit_tiers(version_subject(model), audited, question, source=source, stages=stages)

@@ -48,7 +48,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"accuracy       {accuracy.correct} of {accuracy.count}"
     if tested := report.self_test:
         yield (
-            f"self-test      one weight changed: {tested.mutant}; averaged over the group: "
+            f"self-test      {tested.mutation}: {tested.mutant}; averaged over the group: "
             f"{tested.twin}"
         )
 

@@ -74,6 +74,7 @@ async def test_the_audited_logits_are_those_that_are_served(
         model=over_http.model,
         source=over_http.data.source,
         self_test=over_http.self_test,
+        execution=over_http.execution,
     )
     assert directly == over_http
     assert over_http.data.sha256 == AuditSet(images[:100]).sha256()
