@@ -46,6 +46,8 @@ class Subject:
         What a report on such a subject does not claim, in sentences.
     confirm
         Called at the end; a ValueError says that this is no longer what was asked at the beginning.
+    close
+        Lets go of what was opened for the audit.
     """
 
     identity: ModelIdentity
@@ -59,6 +61,7 @@ class Subject:
     symmetry: Callable[[Report], ProvedSymmetry | None] = lambda report: None
     caveats: tuple[str, ...] = ()
     confirm: Callable[[], None] = lambda: None
+    close: Callable[[], None] = lambda: None
 
     def recorded(self, journal: Journal) -> "Subject":
         """The subject whose answers are kept in a journal, and found there.

@@ -1,6 +1,6 @@
 """The options of `orbitserve audit`, and what it does in order."""
 
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -137,6 +137,7 @@ def audit(
         circle_images=circle_images if circle else 0,
     )
     with (
+        closing(opened.subject),
         Journal(resume) if resume else nullcontext() as journal,
         chosen_progress(progress) as show,
     ):

@@ -121,6 +121,10 @@ class Connection:
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._wait = wait
 
+    def close(self) -> None:
+        """End the connection; another call would make a new one."""
+        self._connection.close()
+
     def call(
         self,
         method: str,

@@ -35,6 +35,14 @@ def open_remote(
         If the service cannot be asked, or is none of this project.
     """
     connection = Connection(address.url, api_key)
+    try:
+        return _open(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _open(connection: Connection, address: Address) -> tuple[Address, Subject, InputSpec, str]:
     if not address.model:
         address = Address(address.url, _default(connection))
     described = _described(connection, address.path)
@@ -60,6 +68,7 @@ def open_remote(
         fill=card.input.fit.fill,
         caveats=_CAVEATS,
         confirm=confirm,
+        close=connection.close,
     )
     return pinned, subject, card.input, card.audit.group
 
