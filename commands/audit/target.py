@@ -49,8 +49,8 @@ def open_target(
         address = Address.parse(target, model)
         pinned, subject, spec, group = open_remote(address, api_key)
         return Target(str(pinned), subject, spec, group)
-    if model is not None or api_key is not None:
-        raise ValueError("--model and --api-key are for the address of a service.")
+    if model is not None:
+        raise ValueError("--model is for the address of a service.")
     if target.endswith(".onnx"):
         return Target(target, *open_file(Path(target), settings))
     opened = open_model(target, settings)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import orbitserve
 from audit import load_audit_set
 from service.settings import Settings
 
@@ -17,20 +16,6 @@ COMMANDS = ["data", "train", "export", "import", "serve", "classify", "audit", "
 CNN = "model_repository/rotmnist-cnn/1"
 IMPORT = ["import", f"{CNN}/model.onnx", "--name", "x", "--classes", "0,1,2,3,4,5,6,7,8,9"]
 IMPORT += ["--audit-images", f"{CNN}/audit.npz"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs the command and returns its status and what it printed."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["orbitserve", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            orbitserve.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture
