@@ -40,11 +40,8 @@ from audit.procedure import run_audit
 from audit.report import (
     LOGIT_TOLERANCE,
     Accuracy,
-    DataIdentity,
     ElementFigures,
-    Execution,
     Figures,
-    ModelIdentity,
     NoiseFloor,
     Report,
     SelfTest,
@@ -53,6 +50,7 @@ from audit.report import (
 )
 from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, Interval, clopper_pearson, label_entropy
+from audit.subject import DataIdentity, Execution, ModelIdentity
 from audit.tiers import Question, Stages, Subject, audit_tiers, proved_quarters
 from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
 from audit.verdict import judge

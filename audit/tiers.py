@@ -11,8 +11,9 @@ from audit.journal import Journal
 from audit.orbit import Classifier, Progress
 from audit.procedure import run_audit
 from audit.proof import Proof
-from audit.report import Execution, ModelIdentity, Report, SelfTest, Thresholds
+from audit.report import Report, SelfTest, Thresholds
 from audit.selftest import self_test, self_test_unseen
+from audit.subject import Execution, ModelIdentity
 from imaging import GridSymmetry, grid_symmetries
 
 Stages = Callable[[str, int, int], None]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.orbit import Classifier, Progress, Questioner
-from imaging import Resampler, keep_disc, turn
+from imaging import Resampler, damp, keep_disc, turn
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class AngleAnswers:
     turned : float32 [A, N, K]
     back : float32 [A, N, K]
         Of the images that were turned and turned back.
+    damped : float32 [A, N, K], or None
+        Of the images that were damped as the turn damps them, and not turned.
     """
 
     degrees: NDArray[np.float64]
@@ -62,6 +64,7 @@ class AngleAnswers:
     upright: NDArray[np.float32]
     turned: NDArray[np.float32]
     back: NDArray[np.float32]
+    damped: NDArray[np.float32] | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -81,16 +84,24 @@ class AngleAnswers:
         agrees: NDArray[np.bool_] = self.back.argmax(axis=-1) == self.labels
         return agrees
 
+    @cached_property
+    def damped_agrees(self) -> NDArray[np.bool_] | None:
+        """The same of images that were damped."""
+        return None if self.damped is None else self.damped.argmax(axis=-1) == self.labels
+
 
 def ask_at_angles(
     classify: Classifier,
     images: NDArray[np.uint8],
     plan: AnglePlan,
     *,
+    damped: bool = False,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> AngleAnswers:
     """Classify images uint8 [N, C, n, n] upright, turned by each angle, and turned back.
+
+    Where `damped` is asked for and the resampler damps, so are images that are damped only.
 
     Raises
     ------
@@ -99,12 +110,13 @@ def ask_at_angles(
     """
     fill = plan.resampler.fill
     degrees = plan.degrees(len(images))
-    ask = Questioner(classify, (2 + 2 * plan.count) * len(images), progress)
+    damped = damped and plan.resampler.method != "nearest"
+    ask = Questioner(classify, (2 + (3 if damped else 2) * plan.count) * len(images), progress)
     batches = [slice(i, i + batch_size) for i in range(0, len(images), batch_size)]
     whole = np.concatenate([ask(images[batch]) for batch in batches])
     upright = np.concatenate([ask(keep_disc(images[batch], fill)) for batch in batches])
     turned = np.empty((plan.count, *upright.shape), np.float32)
-    back = np.empty_like(turned)
+    back, still = np.empty_like(turned), np.empty_like(turned)
     for a in range(plan.count):
         for batch in batches:
             angles = _shared(degrees[a, batch])
@@ -112,7 +124,9 @@ def ask_at_angles(
             there = turn(images[batch], angles, plan.resampler)
             turned[a, batch] = ask(keep_disc(there, fill))
             back[a, batch] = ask(keep_disc(turn(there, -angles, plan.resampler), fill))
-    return AngleAnswers(degrees, whole, upright, turned, back)
+            if damped:
+                still[a, batch] = ask(keep_disc(damp(images[batch], angles, plan.resampler), fill))
+    return AngleAnswers(degrees, whole, upright, turned, back, still if damped else None)
 
 
 def _shared(degrees: NDArray[np.float64]) -> float | NDArray[np.float64]:
