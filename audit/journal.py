@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ class Journal:
         self._path = path
         self._seen: Counter[bytes] = Counter()
         self.kept = self.asked = 0
+        self._lock = threading.Lock()  # An audit may ask about several batches at once.
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -77,13 +79,15 @@ class Journal:
         """
 
         def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            key = self._key(who, images)
-            if key in self._records:
-                self.kept += len(images)
-                return self._load(key)
+            with self._lock:
+                key = self._key(who, images)
+                if key in self._records:
+                    self.kept += len(images)
+                    return self._load(key)
             logits = classify(images)
-            self._append(key, logits)
-            self.asked += len(images)
+            with self._lock:
+                self._append(key, logits)
+                self.asked += len(images)
             return logits
 
         return answer
