@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures
-from audit.orbit import Classifier, evaluate_orbit, symmetrise
+from audit.orbit import Classifier, evaluate_orbit, orbit_questions, symmetrise
 from audit.procedure import audited_elements
 from audit.report import SelfTest, Thresholds
 from audit.values import Verdict
@@ -49,7 +49,7 @@ def self_test(
         If no mutant can be made of the model, or `run_audit` would refuse the images or the group.
     """
     elements = audited_elements(group)
-    few = AuditSet(images).images[:: -(-len(images) // _IMAGES)]
+    few = AuditSet(images).images[_few(len(images))]
 
     def verdict(classify: Classifier) -> Verdict:
         orbit = evaluate_orbit(classify, few, elements, batch_size=batch_size)
@@ -58,6 +58,15 @@ def self_test(
 
     twin = symmetrise(build(model), elements)
     return SelfTest(images=len(few), mutant=verdict(build(mutate(model))), twin=verdict(twin))
+
+
+def self_test_questions(count: int, elements: int, batch_size: int = 64) -> int:
+    """How many images `self_test` has classified, of so many images under so many elements.
+
+    The mutant is asked once about each, the model once an element for the twin.
+    """
+    few = len(range(count)[_few(count)])
+    return (1 + elements) * orbit_questions(few, elements, batch_size)
 
 
 def mutate(model: bytes) -> bytes:
@@ -92,6 +101,10 @@ def mutate(model: bytes) -> bytes:
         "The model cannot be mutated for the self-test; one with a convolution whose kernel is an "
         "initialiser of more than one pixel is accepted."
     )
+
+
+def _few(count: int) -> slice:
+    return slice(None, None, -(-count // _IMAGES))
 
 
 _KERNELS: Final = {"Conv": (1, None), "ConvInteger": (1, 3), "QLinearConv": (3, 5)}
