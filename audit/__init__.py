@@ -41,6 +41,7 @@ from audit.report import (
     Accuracy,
     DataIdentity,
     ElementFigures,
+    Execution,
     Figures,
     ModelIdentity,
     NoiseFloor,
@@ -53,6 +54,7 @@ from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, Interval, clopper_pearson, label_entropy
 from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
 from audit.verdict import judge
+from audit.witness import Witness
 
 __all__ = [
     "LOGIT_TOLERANCE",
@@ -74,6 +76,7 @@ __all__ = [
     "DataIdentity",
     "ElementFigures",
     "Exactness",
+    "Execution",
     "Figures",
     "InputSpec",
     "Interval",
@@ -99,6 +102,7 @@ __all__ = [
     "Training",
     "Twin",
     "Verdict",
+    "Witness",
     "WorstImage",
     "audit_angles",
     "audit_circle",

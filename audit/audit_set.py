@@ -59,6 +59,10 @@ class AuditSet:
         """The digest of `to_bytes`, and so of the file that `save_audit_set` writes."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
+    def image_sha256(self) -> tuple[str, ...]:
+        """The digest of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it."""
+        return tuple(map(_image_sha256, self.images))
+
 
 def save_audit_set(path: Path, audit_set: AuditSet) -> None:
     """Write the set as an npz file with the arrays `images` and, where known, `labels`."""
@@ -93,3 +97,9 @@ def _write(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> N
     info.create_system = 3
     with archive.open(info, "w", force_zip64=True) as member:
         np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0))
+
+
+def _image_sha256(image: NDArray[np.uint8]) -> str:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.ascontiguousarray(image), version=(1, 0))
+    return hashlib.sha256(file.getvalue()).hexdigest()

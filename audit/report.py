@@ -7,8 +7,9 @@ from pydantic import Field
 
 from audit.angles.outcome import AngleOutcome
 from audit.circle import CircleOutcome
-from audit.statistics import Interval
+from audit.statistics import Drift, Interval
 from audit.values import Precision, Proportion, Sha256, Tolerance, Value, Verdict
+from audit.witness import Witness
 
 LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
     "fp32": 1e-4,
@@ -35,11 +36,48 @@ class ModelIdentity(Value):
 
 
 class DataIdentity(Value):
-    """Which images it was audited on; `sha256` is that of the set as an audit set's file."""
+    """Which images it was audited on.
+
+    Attributes
+    ----------
+    sha256
+        Of the set as an audit set's file, labels included.
+    image_sha256
+        Of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it.
+    """
 
     source: str
     count: int
     sha256: Sha256
+    image_sha256: tuple[Sha256, ...]
+
+
+class Execution(Value):
+    """What ran the model. Sums in another order round otherwise, so figures depend on it.
+
+    Attributes
+    ----------
+    orbitserve
+        The version of this project.
+    runtime, runtime_version
+        What ran the file, `"onnxruntime"` for instance.
+    provider
+        How it ran it, `"CPUExecutionProvider"` for instance.
+    threads
+        Of one inference.
+    cpu
+        The processor's name; None where the system does not tell.
+    device
+        The accelerator's name; None where none was used.
+    """
+
+    orbitserve: str
+    runtime: str
+    runtime_version: str
+    provider: str
+    threads: Annotated[int, Field(ge=1)]
+    cpu: str | None = None
+    device: str | None = None
 
 
 class Thresholds(Value):
@@ -128,6 +166,8 @@ class Figures(Value):
         None when no labels were given.
     elements
         The figures of each element but the identity.
+    drift
+        How the images are distributed by how far each moves, to be held against the noise floor.
     """
 
     images: int
@@ -141,6 +181,7 @@ class Figures(Value):
     label_entropy: float
     accuracy: Accuracy | None
     elements: tuple[ElementFigures, ...]
+    drift: Drift
 
 
 class WorstImage(Value):
@@ -158,6 +199,8 @@ class WorstImage(Value):
         Largest change of a logit.
     margin
         Distance of the two largest logits of the upright image.
+    witness
+        Both answers, and both pictures where they are wanted.
     """
 
     index: int
@@ -166,6 +209,7 @@ class WorstImage(Value):
     turned_label: int
     logit_deviation: float
     margin: float
+    witness: Witness
 
 
 class SelfTest(Value):
@@ -208,12 +252,16 @@ class Report(Value):
         The sampled angles, where they were asked for: their verdict counts in the report's.
     circle
         Every angle of some images, where that was asked for; it has no verdict.
+    execution
+        What ran the model, where that is known.
+    replay
+        The command that makes the same report again, where there is one.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     claim: tuple[str, ...]
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     group: str
     model: ModelIdentity
     data: DataIdentity
@@ -224,6 +272,8 @@ class Report(Value):
     self_test: SelfTest | None
     angles: AngleOutcome | None = None
     circle: CircleOutcome | None = None
+    execution: Execution | None = None
+    replay: str | None = None
 
     def joined(
         self, angles: AngleOutcome | None = None, circle: CircleOutcome | None = None

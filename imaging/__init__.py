@@ -3,6 +3,7 @@
 from imaging.arcs import Arcs, nearest_arcs
 from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
 from imaging.fit import FitPolicy, fit
+from imaging.picture import png
 from imaging.resample import Method, Resampler, inside_disc, keep_disc, turn
 from imaging.rotate import GridSymmetry, grid_symmetries
 
@@ -20,5 +21,6 @@ __all__ = [
     "inside_disc",
     "keep_disc",
     "nearest_arcs",
+    "png",
     "turn",
 ]

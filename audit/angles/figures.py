@@ -4,11 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.angles.answers import AngleAnswers
-from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, WorstAngle
+from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, ClassCurve, WorstAngle
 from audit.statistics import (
     agreement_band,
     class_cells,
     clopper_pearson,
+    drift,
     label_entropy,
     mean_band,
 )
@@ -23,6 +24,8 @@ def angle_figures(
     always: NDArray[np.bool_] = np.asarray(answers.agrees.all(axis=0))
     control: NDArray[np.bool_] = np.asarray(answers.back_agrees.all(axis=0))
     whole = answers.whole.argmax(axis=-1)
+    classes = answers.labels if labels is None else labels
+    largest = float(max(np.abs(answers.upright).max(), np.abs(answers.turned).max()))
     return AngleFigures(
         images=images,
         agreeing_images=int(always.sum()),
@@ -35,9 +38,11 @@ def angle_figures(
         label_entropy=label_entropy(answers.labels),
         curve=_curve(answers, labels, confidence),
         worst=_worst(answers),
-        classes=class_cells(
-            answers.labels if labels is None else labels, always, thresholds.agreement, confidence
-        ),
+        classes=class_cells(classes, always, thresholds.agreement, confidence),
+        class_curves=_class_curves(answers.agrees, classes),
+        largest_logit=largest,
+        drift=drift(_deviation(answers.turned, answers.upright).max(axis=0), largest),
+        control_drift=drift(_deviation(answers.back, answers.upright).max(axis=0), largest),
     )
 
 
@@ -65,6 +70,17 @@ def _curve(
             accuracy=None if labels is None else float((predicted[a] == labels).mean()),
         )
         for a in range(len(bands))
+    )
+
+
+def _class_curves(agrees: NDArray[np.bool_], classes: NDArray[np.int64]) -> tuple[ClassCurve, ...]:
+    return tuple(
+        ClassCurve(
+            label=int(label),
+            images=int((classes == label).sum()),
+            agreeing=tuple(map(int, agrees[:, classes == label].sum(axis=1))),
+        )
+        for label in np.unique(classes)
     )
 
 

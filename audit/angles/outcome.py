@@ -1,7 +1,8 @@
 """The schema of what was measured at sampled angles."""
 
-from audit.statistics import Cell, Interval
+from audit.statistics import Cell, Drift, Interval
 from audit.values import Proportion, Value, Verdict
+from audit.witness import Witness
 from imaging import Method
 
 
@@ -83,6 +84,14 @@ class WorstAngle(Value):
     control_margin: float
 
 
+class ClassCurve(Value):
+    """Of one class, how many images keep their label at each angle of the curve."""
+
+    label: int
+    images: int
+    agreeing: tuple[int, ...]
+
+
 class AngleSelfTest(Value):
     """The procedure tried on what is known beforehand.
 
@@ -131,8 +140,13 @@ class AngleFigures(Value):
         By angle.
     worst
         One for each image, the smallest margin first.
-    classes
-        By the label an image should get, or gets upright where that is not known.
+    classes, class_curves
+        By the label an image should get, or gets upright where that is not known: at all angles
+        together, and by angle.
+    largest_logit
+        Largest magnitude of a logit.
+    drift, control_drift
+        How the images are distributed by how far each moves at its angles, and turned back.
     """
 
     images: int
@@ -147,6 +161,10 @@ class AngleFigures(Value):
     curve: tuple[AnglePoint, ...]
     worst: tuple[WorstAngle, ...]
     classes: tuple[Cell, ...]
+    class_curves: tuple[ClassCurve, ...]
+    largest_logit: float
+    drift: Drift
+    control_drift: Drift
 
 
 class AngleThresholds(Value):
@@ -163,6 +181,8 @@ class AngleOutcome(Value):
     ----------
     claim
         What the verdict says, and what it does not, in sentences.
+    witnesses
+        Of the first images of `figures.worst`, in their order: both answers and pictures.
     """
 
     verdict: Verdict
@@ -171,4 +191,5 @@ class AngleOutcome(Value):
     sampling: AngleSampling
     thresholds: AngleThresholds
     figures: AngleFigures
+    witnesses: tuple[Witness, ...]
     self_test: AngleSelfTest | None
