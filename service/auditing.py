@@ -7,6 +7,7 @@ from audit import (
     AnglePlan,
     AngleThresholds,
     AuditSet,
+    Classifier,
     Progress,
     ProvedSymmetry,
     Report,
@@ -16,7 +17,12 @@ from audit import (
     run_audit,
     self_test,
 )
-from imaging import GridSymmetry, grid_symmetries
+from audit.angles.selftest import angle_self_test_questions
+from audit.orbit import orbit_questions
+from audit.procedure import audited_elements
+from audit.selftest import self_test_questions
+from imaging import GridSymmetry, grid_symmetries, nearest_arcs
+from service.execution import execution_of
 from service.version import ServedModel
 
 UPLOADED = "uploaded with the request"
@@ -33,6 +39,8 @@ def audit_model(
     angles: AnglePlan | None = None,
     angle_thresholds: AngleThresholds | None = None,
     circle_images: int = 0,
+    replay: str | None = None,
+    pictures: bool = True,
     progress: Progress | None = None,
 ) -> Report:
     """Try the procedure on a mutant and a twin of the model, then audit the model.
@@ -56,8 +64,11 @@ def audit_model(
         Also audit at sampled angles, and what is asked there.
     circle_images
         So many images, from all over the set, are also tried at every angle.
+    replay, pictures
+        As for `audit.run_audit`.
     progress
-        Called with the images classified so far and in all.
+        Called after each batch of any kind with the images classified so far and, see `questions`,
+        in all. What it raises ends the audit.
 
     Raises
     ------
@@ -71,17 +82,19 @@ def audit_model(
         audited, source = model.audit_set(), card.audit_set.source
     else:
         audited = AuditSet(images, labels)
-    group = group or card.audit.group
+    count, group = len(audited.images), group or card.audit.group
     thresholds = thresholds or Thresholds.of(card.precision)
+    meter = _Meter(progress, questions(model, count, group, angles, circle_images))
+    classify = meter.watching(model.session.logits)
     tested = self_test(
         model.read_graph(),
-        lambda graph: model.sibling(graph).logits,
+        lambda graph: meter.watching(model.sibling(graph).logits),
         audited.images,
         group=group,
         thresholds=thresholds,
     )
     report = run_audit(
-        model.session.logits,
+        classify,
         audited.images,
         audited.labels,
         group=group,
@@ -89,40 +102,111 @@ def audit_model(
         model=card.identity,
         source=source,
         self_test=tested,
-        progress=progress,
+        execution=execution_of(model.session),
+        replay=replay,
+        pictures=pictures,
     )
     at_angles, around = None, None
     if angles is not None:
         at_angles = audit_angles(
-            model.session.logits,
+            classify,
             audited.images,
             audited.labels,
             plan=angles,
             thresholds=angle_thresholds or AngleThresholds(),
-            progress=progress,
+            pictures=pictures,
         )
     if circle_images:
-        count = len(audited.images)
         around = audit_circle(
-            model.session.logits,
+            classify,
             audited.images,
-            range(0, count, -(-count // min(circle_images, count))),
+            range(0, count, _step(count, circle_images)),
             symmetry=_proved_symmetry(model, report),
             confidence=thresholds.confidence,
             fill=card.input.fit.fill,
-            progress=progress,
         )
+    meter.end()
     return report.joined(at_angles, around)
+
+
+def questions(
+    model: ServedModel, count: int, group: str, angles: AnglePlan | None, circle_images: int
+) -> int:
+    """How many images an audit over so many images classifies, self-tests included.
+
+    Every angle of an image is counted, though neighbours that are equal are classified once: where
+    there is a circle, it is at most so many.
+
+    Raises
+    ------
+    ValueError
+        If the group cannot be tried, or the images are too large to be tried at every angle.
+    """
+    elements = len(audited_elements(group))
+    total = orbit_questions(count, elements) + self_test_questions(count, elements)
+    if angles is not None:
+        total += angles.questions(count) + angle_self_test_questions(count)
+    if circle_images:
+        quarters = 1 if _quarters_exact(model) else 4
+        tried = len(range(0, count, _step(count, circle_images)))
+        total += tried * quarters * nearest_arcs(model.card.input.fit.size).count
+    return total
+
+
+class _Meter:
+    """Counts what is classified by all parts of an audit together."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
+
+    def watching(self, classify: Classifier) -> Classifier:
+        """Count what a classifier is asked."""
+
+        def ask(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            logits = classify(images)
+            self._done += len(images)
+            self._tell()
+            return logits
+
+        return ask
+
+    def end(self) -> None:
+        """Take what was not classified, because it was known, as done."""
+        self._done = self._total
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _step(count: int, some: int) -> int:
+    return -(-count // min(some, count))
+
+
+def _quarters_exact(model: ServedModel) -> bool:
+    """Whether quarter turns are proved, and measured here, to change no bit."""
+    proof, exactness = model.verification.proof, model.verification.exactness
+    return (
+        _quarters_proved(model)
+        and proof is not None
+        and proof.exact_bits
+        and exactness is not None
+        and exactness.exact
+    )
+
+
+def _quarters_proved(model: ServedModel) -> bool:
+    proof = model.verification.proof
+    if proof is None or proof.outcome != "PROVED":
+        return False
+    return GridSymmetry(False, 1) in grid_symmetries(proof.subgroup)
 
 
 def _proved_symmetry(model: ServedModel, report: Report) -> ProvedSymmetry | None:
     """What is proved of quarter turns, and how far they move a logit of what runs here."""
-    found = model.verification
-    proof = found.proof
-    if proof is None or proof.outcome != "PROVED":
+    if not _quarters_proved(model):
         return None
-    if GridSymmetry(False, 1) not in grid_symmetries(proof.subgroup):
-        return None
-    if proof.exact_bits and found.exactness is not None and found.exactness.exact:
+    if _quarters_exact(model):
         return ProvedSymmetry(rounding=0.0)
     return ProvedSymmetry(rounding=report.thresholds.logit_tolerance * report.figures.largest_logit)
