@@ -39,11 +39,8 @@ from audit.procedure import run_audit
 from audit.report import (
     LOGIT_TOLERANCE,
     Accuracy,
-    DataIdentity,
     ElementFigures,
-    Execution,
     Figures,
-    ModelIdentity,
     NoiseFloor,
     Report,
     SelfTest,
@@ -52,6 +49,7 @@ from audit.report import (
 )
 from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, Interval, clopper_pearson, label_entropy
+from audit.subject import DataIdentity, Execution, ModelIdentity
 from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
 from audit.verdict import judge
 from audit.witness import Witness

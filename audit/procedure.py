@@ -8,14 +8,8 @@ from numpy.typing import NDArray
 from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Classifier, Progress, evaluate_orbit
-from audit.report import (
-    DataIdentity,
-    Execution,
-    ModelIdentity,
-    Report,
-    SelfTest,
-    Thresholds,
-)
+from audit.report import Report, SelfTest, Thresholds
+from audit.subject import DataIdentity, Execution, ModelIdentity
 from audit.verdict import judge, orbit_claim
 from audit.witness import WITNESSES
 from imaging import GridSymmetry, grid_symmetries
@@ -88,6 +82,7 @@ def run_audit(
     return Report(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
+        orbit_verdict=judgement.verdict,
         claim=orbit_claim(len(audited_elements(group))),
         group=group,
         model=model,

@@ -1,14 +1,13 @@
 """The schema of an audit's report. Equal inputs give equal JSON: nothing in it depends on time."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
-
-from pydantic import Field
+from typing import Final, Literal, Self
 
 from audit.angles.outcome import AngleOutcome
 from audit.circle import CircleOutcome
 from audit.statistics import Drift, Interval
-from audit.values import Precision, Proportion, Sha256, Tolerance, Value, Verdict
+from audit.subject import DataIdentity, Execution, ModelIdentity
+from audit.values import Judgement, Precision, Proportion, Tolerance, Value, Verdict
 from audit.witness import Witness
 
 LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
@@ -23,61 +22,6 @@ A turned image makes float32 sums run in another order, which moves them by abou
 sums by about 1e-3; integer sums do not move at all. What is not invariant moves by 1e-2 and more in
 float32. The defaults lie between.
 """
-
-
-class ModelIdentity(Value):
-    """Which model version was audited."""
-
-    name: str
-    version: Annotated[int, Field(ge=1)]
-    sha256: Sha256
-    group: str
-    precision: Precision
-
-
-class DataIdentity(Value):
-    """Which images it was audited on.
-
-    Attributes
-    ----------
-    sha256
-        Of the set as an audit set's file, labels included.
-    image_sha256
-        Of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it.
-    """
-
-    source: str
-    count: int
-    sha256: Sha256
-    image_sha256: tuple[Sha256, ...]
-
-
-class Execution(Value):
-    """What ran the model. Sums in another order round otherwise, so figures depend on it.
-
-    Attributes
-    ----------
-    orbitserve
-        The version of this project.
-    runtime, runtime_version
-        What ran the file, `"onnxruntime"` for instance.
-    provider
-        How it ran it, `"CPUExecutionProvider"` for instance.
-    threads
-        Of one inference.
-    cpu
-        The processor's name; None where the system does not tell.
-    device
-        The accelerator's name; None where none was used.
-    """
-
-    orbitserve: str
-    runtime: str
-    runtime_version: str
-    provider: str
-    threads: Annotated[int, Field(ge=1)]
-    cpu: str | None = None
-    device: str | None = None
 
 
 class Thresholds(Value):
@@ -243,9 +187,11 @@ class Report(Value):
     verdict
         PASS, FAIL, or INCONCLUSIVE when the images cannot decide.
     reasons
-        One sentence for everything that led to it.
+        One sentence for everything that led to it, those of the exact orbit first.
     claim
         What the verdict says, and what it does not, in sentences.
+    orbit_verdict
+        On the exact orbit alone.
     group
         The group whose grid symmetries were tried.
     angles
@@ -262,6 +208,7 @@ class Report(Value):
     reasons: tuple[str, ...]
     claim: tuple[str, ...]
     schema_version: Literal[3] = 3
+    orbit_verdict: Verdict
     group: str
     model: ModelIdentity
     data: DataIdentity
@@ -275,6 +222,12 @@ class Report(Value):
     execution: Execution | None = None
     replay: str | None = None
 
+    @property
+    def orbit(self) -> Judgement:
+        """What was found on the exact orbit alone."""
+        between = 0 if self.angles is None else len(self.angles.reasons)
+        return Judgement(self.orbit_verdict, self.reasons[: len(self.reasons) - between])
+
     def joined(
         self, angles: AngleOutcome | None = None, circle: CircleOutcome | None = None
     ) -> Self:
@@ -282,9 +235,9 @@ class Report(Value):
 
         The verdict is the worse of both: FAIL before INCONCLUSIVE before PASS.
         """
-        verdict, reasons = self.verdict, self.reasons
+        verdict, reasons = self.orbit.verdict, self.orbit.reasons
         if angles is not None:
-            verdict = max(self.verdict, angles.verdict, key=_SEVERITY.index)
+            verdict = max(verdict, angles.verdict, key=_SEVERITY.index)
             reasons = (*reasons, *angles.reasons)
         return self.model_copy(
             update={"verdict": verdict, "reasons": reasons, "angles": angles, "circle": circle}

@@ -219,9 +219,12 @@ def test_the_worse_verdict_counts(
     outcome = audit_angles(
         invariant, images[:8], None, plan=AnglePlan(8), thresholds=AngleThresholds()
     ).model_copy(update={"verdict": angles, "reasons": ("A reason of the angles.",)})
-    report = audited(invariant).model_copy(update={"verdict": orbit}).joined(angles=outcome)
+    report = audited(invariant).model_copy(update={"orbit_verdict": orbit}).joined(angles=outcome)
     assert report.verdict == joined
     assert report.reasons[-1] == "A reason of the angles."
+    assert report.orbit.verdict == orbit
+    assert (*report.orbit.reasons, "A reason of the angles.") == report.reasons
+    assert report.joined(angles=outcome) == report
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
