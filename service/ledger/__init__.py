@@ -2,6 +2,6 @@
 
 from service.ledger.chain import Entry, Page
 from service.ledger.ledger import Ledger, open_ledger
-from service.ledger.store import LedgerError
+from service.ledger.store import LedgerError, TamperedError
 
-__all__ = ["Entry", "Ledger", "LedgerError", "Page", "open_ledger"]
+__all__ = ["Entry", "Ledger", "LedgerError", "Page", "TamperedError", "open_ledger"]

@@ -14,7 +14,7 @@ from audit import Report
 from audit.canonical import canonical_json
 from audit.values import Sha256
 from service.ledger.chain import Entry, Page, Walk, entry_file, entry_number, sha256
-from service.ledger.store import LedgerError, Store
+from service.ledger.store import LedgerError, Store, TamperedError
 
 _REPORTS: Final = "reports"
 _ENTRIES: Final = "entries"
@@ -53,12 +53,14 @@ class Ledger:
 
         Raises
         ------
+        TamperedError
+            If it is no longer what was stored.
         LedgerError
-            If it cannot be read, or is no longer what was stored.
+            If it cannot be read.
         """
         (content,) = self._store.read([_report_file(digest)])
         if content is not None and sha256(content) != digest:
-            raise LedgerError(
+            raise TamperedError(
                 f"The report {digest} was changed after it was stored, and is not shown."
             )
         return content

@@ -17,6 +17,10 @@ class LedgerError(RuntimeError):
     """The ledger cannot be read or written, or is not whole; the message is one sentence."""
 
 
+class TamperedError(LedgerError):
+    """What is in the ledger is not what was stored there."""
+
+
 class Store:
     """A folder of files that are written once, whole or not at all.
 

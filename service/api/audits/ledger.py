@@ -18,7 +18,7 @@ from service.api.audits.forms import AskedFormat, choose_form, report_documented
 from service.api.bodies import errors_documented
 from service.audits import AuditPlane
 from service.errors import NotAcceptableError, NotFoundError, ServiceError, UnavailableError
-from service.ledger import Entry, Ledger, LedgerError
+from service.ledger import Entry, Ledger, LedgerError, TamperedError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FOREVER: Final = "private, max-age=31536000, immutable"
@@ -130,8 +130,10 @@ async def _show(
     if _DIGEST.fullmatch(digest):
         try:
             stored = await to_thread.run_sync(ledger.read, digest)
-        except LedgerError as error:
+        except TamperedError as error:
             raise CorruptError(str(error)) from error
+        except LedgerError as error:
+            raise UnavailableError(str(error)) from error
     if stored is None:
         raise NotFoundError(f"There is no audit '{digest}' in the ledger; GET /audits lists them.")
     content = stored if form == "json" else await to_thread.run_sync(_rendered, stored, form)
