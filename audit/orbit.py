@@ -1,5 +1,6 @@
 """Ask a classifier about every exact symmetry of every image, and measure how far answers move."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -193,16 +194,22 @@ class Questioner:
         return logits
 
     def each(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Yield the logits of batches in their order; the next is made while one is classified."""
-        asked: Future[NDArray[np.float32]] | None = None
+        """Yield the logits of batches in their order.
+
+        While one is classified the next one waits behind it, and the one after that is made.
+        """
+        asked: deque[Future[NDArray[np.float32]]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="audit") as asking:
-            for batch in batches:
-                answer = asked.result() if asked else None
-                asked = asking.submit(self, batch)
-                if answer is not None:
-                    yield answer
-            if asked:
-                yield asked.result()
+            try:
+                for batch in batches:
+                    asked.append(asking.submit(self, batch))
+                    if len(asked) == 2:
+                        yield asked.popleft().result()
+                while asked:
+                    yield asked.popleft().result()
+            finally:
+                for answer in asked:
+                    answer.cancel()
 
 
 def _other_batches(count: int, batch_size: int) -> list[NDArray[np.int64]]:

@@ -269,7 +269,7 @@ def test_the_next_batch_is_made_while_one_is_classified() -> None:
         for i in range(3):
             made.append(i)
             if i == 1:
-                ready.set()
+                ready.set()  # which the first batch waits for
             yield np.full((1, 1, 2, 2), i, np.uint8)
 
     def classify(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -290,7 +290,7 @@ def test_what_ends_a_batch_ends_the_questions() -> None:
 
     with pytest.raises(KeyError):
         [*Questioner(classify).each(numbered(100)[i : i + 1] for i in range(100))]
-    assert asked == [0]
+    assert asked in ([0], [0, 1])  # the next one may wait behind it already
 
 
 @given(st.integers(1, 300), st.integers(1, 80))
