@@ -33,6 +33,7 @@ from audit.circle import (
     audit_circle,
 )
 from audit.exactness import Exactness, measure_exactness
+from audit.journal import Journal
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
 from audit.origin import Change, Origin
 from audit.procedure import run_audit
@@ -50,6 +51,7 @@ from audit.report import (
 from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, Interval, clopper_pearson, label_entropy
 from audit.subject import DataIdentity, Execution, ModelIdentity
+from audit.tiers import Question, Stages, Subject, audit_tiers, proved_quarters
 from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
 from audit.verdict import judge
 from audit.witness import Witness
@@ -78,6 +80,7 @@ __all__ = [
     "Figures",
     "InputSpec",
     "Interval",
+    "Journal",
     "Judgement",
     "LabelArc",
     "Metric",
@@ -92,9 +95,12 @@ __all__ = [
     "ProofFigures",
     "Proportion",
     "ProvedSymmetry",
+    "Question",
     "Report",
     "SelfTest",
     "Speed",
+    "Stages",
+    "Subject",
     "Thresholds",
     "Tolerance",
     "Training",
@@ -104,6 +110,7 @@ __all__ = [
     "WorstImage",
     "audit_angles",
     "audit_circle",
+    "audit_tiers",
     "clopper_pearson",
     "evaluate_orbit",
     "judge",
@@ -113,6 +120,7 @@ __all__ = [
     "measure_exactness",
     "mutate",
     "parse_card",
+    "proved_quarters",
     "run_audit",
     "save_audit_set",
     "self_test",

@@ -5,9 +5,13 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_IN_MEMORY: Final = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +53,25 @@ class AuditSet:
         Nothing is compressed, since compressed bytes differ from one zlib to the next.
         """
         file = io.BytesIO()
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            _write(archive, "images", self.images)
-            if self.labels is not None:
-                _write(archive, "labels", self.labels.astype("<i8"))
+        self._write_to(file)
         return file.getvalue()
 
     def sha256(self) -> str:
         """The digest of `to_bytes`, and so of the file that `save_audit_set` writes."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        # A large set goes through a file: it may itself be mapped from one, and exceed memory.
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+            self._write_to(file)
+            file.seek(0)
+            digest = hashlib.sha256()
+            while piece := file.read(2**20):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _write_to(self, file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            _write(archive, "images", self.images)
+            if self.labels is not None:
+                _write(archive, "labels", self.labels.astype("<i8"))
 
     def image_sha256(self) -> tuple[str, ...]:
         """The digest of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it."""

@@ -1,16 +1,16 @@
-"""What this machine says of its processor."""
+"""The processor that figures were measured on."""
 
 import platform
 from pathlib import Path
 
 
-def cpu_name() -> str | None:
-    """Return the name of the processor; None where the system does not tell."""
-    return _cpu_info("model name") or platform.processor() or platform.machine() or None
+def cpu_name() -> str:
+    """Return the name of this machine's processor."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def cpu_flags() -> frozenset[str]:
-    """Return the names of the processor's extensions, where Linux lists them."""
+    """Return what the processor can do, in Linux's words; nothing where that is not told."""
     return frozenset(_cpu_info("flags").split())
 
 

@@ -24,6 +24,9 @@ float32. The defaults lie between.
 """
 
 
+Mutation = Literal["one weight changed", "told up from down"]
+
+
 class Thresholds(Value):
     """What is asked of a model.
 
@@ -163,13 +166,17 @@ class SelfTest(Value):
     ----------
     images
         Number of images it was tried on.
+    mutation
+        How the mutant was made: in the model's file or, where that is not at hand, around the
+        model, which answers with the next class where an image is heavier on one side.
     mutant
-        Verdict on the model with one weight changed; FAIL is right.
+        Verdict on the mutant; FAIL is right.
     twin
         Verdict on the model averaged over the group; FAIL is wrong.
     """
 
     images: int
+    mutation: Mutation = "one weight changed"
     mutant: Verdict
     twin: Verdict
 

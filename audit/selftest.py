@@ -8,13 +8,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from audit.angles.selftest import with_compass
 from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures
 from audit.orbit import Classifier, evaluate_orbit, orbit_questions, symmetrise
 from audit.procedure import audited_elements
-from audit.report import SelfTest, Thresholds
+from audit.report import Mutation, SelfTest, Thresholds
 from audit.values import Verdict
 from audit.verdict import judge
+from imaging import GridSymmetry
 
 # The twin asks the model once more for every element, so the self-test uses few images: about half
 # as many questions as an audit of 512 images.
@@ -48,6 +50,38 @@ def self_test(
     ValueError
         If no mutant can be made of the model, or `run_audit` would refuse the images or the group.
     """
+    mutant = build(mutate(model))
+    return _tried(build(model), mutant, "one weight changed", images, group, thresholds, batch_size)
+
+
+def self_test_unseen(
+    classify: Classifier,
+    images: NDArray[np.uint8],
+    *,
+    group: str,
+    thresholds: Thresholds,
+    batch_size: int = 64,
+) -> SelfTest:
+    """Audit a model whose file is not at hand: told up from down, and averaged over the group.
+
+    The mutant is made around the model, so this shows that the procedure sees answers that depend
+    on orientation, and nothing about a file. The arguments are those of `self_test`.
+    """
+    # A group of mirror images alone keeps up and down.
+    axis = -2 if GridSymmetry(False, 2) in audited_elements(group) else -1
+    mutant = with_compass(classify, axis)
+    return _tried(classify, mutant, "told up from down", images, group, thresholds, batch_size)
+
+
+def _tried(
+    model: Classifier,
+    mutant: Classifier,
+    mutation: Mutation,
+    images: NDArray[np.uint8],
+    group: str,
+    thresholds: Thresholds,
+    batch_size: int,
+) -> SelfTest:
     elements = audited_elements(group)
     few = AuditSet(images).images[_few(len(images))]
 
@@ -56,8 +90,12 @@ def self_test(
         figures = orbit_figures(orbit, None, thresholds.confidence)
         return judge(figures, noise_floor(orbit), thresholds, None).verdict
 
-    twin = symmetrise(build(model), elements)
-    return SelfTest(images=len(few), mutant=verdict(build(mutate(model))), twin=verdict(twin))
+    return SelfTest(
+        images=len(few),
+        mutation=mutation,
+        mutant=verdict(mutant),
+        twin=verdict(symmetrise(model, elements)),
+    )
 
 
 def self_test_questions(count: int, elements: int, batch_size: int = 64) -> int:

@@ -16,7 +16,7 @@ import io
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from typing import Any, Final
 import httpx
 import numpy as np
 
-from audit import AnglePlan
+from audit import AnglePlan, Question, Thresholds
 from benchmarks.machine import describe_machine
 from benchmarks.models import images_per_second
 from benchmarks.serving.bars import Bar
@@ -33,6 +33,7 @@ from service.auditing import audit_model
 from service.engine.providers import CPU, start
 from service.offline import open_model
 from service.settings import Settings
+from service.version import ServedModel
 
 BATCH: Final = 64
 """Images that an audit has classified at once."""
@@ -112,7 +113,7 @@ def audits(
     def measured(plan: AnglePlan | None) -> Figure:
         before = images_per_second(session, batch, seconds)
         counted, began = replace(model.statistics.audited), time.perf_counter()
-        report = audit_model(model, angles=plan)
+        report = audit_model(model, asked(model, plan))
         spent = time.perf_counter() - began
         after = images_per_second(session, batch, seconds)
         elements = len(report.figures.elements) + 1
@@ -135,6 +136,12 @@ def audits(
                 measured(plan)  # opens the mutant, and warms everything
     model.session.close()
     return orbit, angles
+
+
+def asked(model: ServedModel, plan: AnglePlan | None) -> Question:
+    """Return what the service asks where nothing is said, at angles too if there is a plan."""
+    card = model.card
+    return Question(card.audit.group, Thresholds.of(card.precision), angles=plan)
 
 
 async def latencies(settings: Settings, rate: float, requests: int) -> Waits:
@@ -251,7 +258,7 @@ def bars(orbit: Sequence[Figure], angles: Sequence[Figure], waits: Waits) -> lis
     ]
 
 
-def _median(values: Any) -> float:
+def _median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 

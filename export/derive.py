@@ -256,7 +256,7 @@ def compare_speed(model: bytes, source: bytes, images: NDArray[np.uint8]) -> Spe
         ratio=round(statistics.median(a / b for a, b in rounds), 3),
         batch=len(batch),
         threads=cpus(),
-        cpu=cpu_name() or "unknown",
+        cpu=cpu_name(),
         vnni=has_vnni(),
     )
 

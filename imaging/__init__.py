@@ -1,6 +1,7 @@
 """Ground floor: decode images, fit them to a model's input, turn them, exactly or by any angle."""
 
 from imaging.arcs import Arcs, nearest_arcs
+from imaging.damping import damp
 from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
 from imaging.fit import FitPolicy, fit
 from imaging.picture import png
@@ -15,6 +16,7 @@ __all__ = [
     "ImageError",
     "Method",
     "Resampler",
+    "damp",
     "decode",
     "fit",
     "grid_symmetries",

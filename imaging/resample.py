@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 Method = Literal["nearest", "bilinear", "bicubic"]
 
-# Positions are multiples of 1 / _UNIT pixel, and the weights along an axis sum to _UNIT. No partial
-# sum of a bicubic filter exceeds 255 * (1.25 * _UNIT)**2 < 2**42.
-_UNIT: Final = 2**16
+# Positions are multiples of 1 / UNIT pixel, and the weights along an axis sum to UNIT. No partial
+# sum of a bicubic filter exceeds 255 * (1.25 * UNIT)**2 < 2**42.
+UNIT: Final = 2**16
 
 # Where a pixel lies midway between two others, the nearest is what it is a little later:
 # so many degrees, which is more than the error of a cosine and less than anybody asks for.
@@ -136,6 +136,15 @@ def _disc(size: int) -> NDArray[np.bool_]:
     return inside
 
 
+def axis_weights(size: int, degrees: float, method: Method) -> NDArray[np.int64]:
+    """The weights that a turn interpolates with, in 1 / UNIT: int64 [2, T, P] for T taps along rows
+    and along columns, of P pixels."""
+    x, y = _positions(size, np.array([degrees]))
+    middle = (size - 1) * (UNIT // 2)
+    along = [_taps(middle + _in_units(position), method)[1][0] for position in (-y, x)]
+    return np.stack(along)
+
+
 @dataclass(frozen=True, eq=False)
 class _Table:
     """What each of P pixels is made of at A angles.
@@ -145,7 +154,7 @@ class _Table:
     sources : intp [A, T, P]
         Flat indices of T source pixels; P stands for the outside.
     weights : float64 [A, T, P], or None
-        In 1 / _UNIT**2; None where there is one source, taken as it is.
+        In 1 / UNIT**2; None where there is one source, taken as it is.
     """
 
     sources: NDArray[np.intp]
@@ -190,7 +199,7 @@ def _table(size: int, degrees: NDArray[np.float64], method: Method) -> _Table:
         columns, rows = np.floor(x + size / 2), np.floor(size / 2 - y)
         return _Table(_flat(rows.astype(np.intp), columns.astype(np.intp), size)[:, None], None)
     x, y = _positions(size, degrees)
-    middle = (size - 1) * (_UNIT // 2)
+    middle = (size - 1) * (UNIT // 2)
     columns, column_weights = _taps(middle + _in_units(x), method)
     rows, row_weights = _taps(middle - _in_units(y), method)
     pixels = size * size
@@ -222,14 +231,14 @@ def _positions(
 
 def _in_units(positions: NDArray[np.float64]) -> NDArray[np.int64]:
     # Ties go to even numbers, so that a position and its opposite round alike.
-    return np.rint(positions * _UNIT).astype(np.int64)
+    return np.rint(positions * UNIT).astype(np.int64)
 
 
 def _taps(
     positions: NDArray[np.int64], method: Method
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices and weights along one axis at positions [A, P]: int64 [A, taps, P] both."""
-    before, part = np.divmod(positions, _UNIT)
+    before, part = np.divmod(positions, UNIT)
     weights = _linear(part) if method == "bilinear" else _cubic(part)
     first = _FIRST_TAP[method]
     steps = np.arange(first, first + len(weights))
@@ -237,7 +246,7 @@ def _taps(
 
 
 def _linear(part: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.stack([_UNIT - part, part])
+    return np.stack([UNIT - part, part])
 
 
 def _cubic(part: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -246,10 +255,10 @@ def _cubic(part: NDArray[np.int64]) -> NDArray[np.int64]:
     Rounded to even numbers, what their sum lacks is even too and goes to both inner taps alike:
     weights read from the other end are those of the mirrored position.
     """
-    t = part / _UNIT
+    t = part / UNIT
     exact = np.stack([_outer(1 + t), _inner(t), _inner(1 - t), _outer(2 - t)])
-    weights = 2 * np.rint(exact * (_UNIT // 2)).astype(np.int64)
-    weights[1:3] += (_UNIT - weights.sum(axis=0)) // 2
+    weights = 2 * np.rint(exact * (UNIT // 2)).astype(np.int64)
+    weights[1:3] += (UNIT - weights.sum(axis=0)) // 2
     return weights
 
 
@@ -298,4 +307,4 @@ def _turn_each(images: NDArray[np.uint8], table: _Table, fill: int) -> NDArray[n
 
 
 def _rounded(total: NDArray[np.float64]) -> NDArray[np.uint8]:
-    return np.clip(np.floor(total / float(_UNIT**2) + 0.5), 0, 255).astype(np.uint8)
+    return np.clip(np.floor(total / float(UNIT**2) + 0.5), 0, 255).astype(np.uint8)

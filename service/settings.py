@@ -29,7 +29,9 @@ class ConfigurationError(ValueError):
 class Settings(BaseSettings):
     """What can be configured, with the values that hold where nothing is said."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` in a container."""

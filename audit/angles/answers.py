@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.orbit import Classifier, Progress, Questioner
-from imaging import Resampler, keep_disc, turn
+from imaging import Resampler, damp, keep_disc, turn
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,14 @@ class AnglePlan:
         """Degrees from one angle of an image to the next."""
         return 360 / self.count
 
-    def questions(self, images: int) -> int:
-        """How many images `ask_at_angles` classifies: two upright, two an angle, of each."""
-        return (2 + 2 * self.count) * images
+    @property
+    def damps(self) -> bool:
+        """Whether a turn damps fine detail, as all but that of whole pixels do."""
+        return self.resampler.method != "nearest"
+
+    def questions(self, images: int, *, damped: bool = False) -> int:
+        """How many images `ask_at_angles` classifies: two upright, and two or three an angle."""
+        return (2 + (3 if damped and self.damps else 2) * self.count) * images
 
     def degrees(self, images: int) -> NDArray[np.float64]:
         """The angles of each image: float64 [A, N]."""
@@ -60,6 +65,8 @@ class AngleAnswers:
     turned : float32 [A, N, K]
     back : float32 [A, N, K]
         Of the images that were turned and turned back.
+    damped : float32 [A, N, K], or None
+        Of the images that were damped as the turn damps them, and not turned.
     """
 
     degrees: NDArray[np.float64]
@@ -67,6 +74,7 @@ class AngleAnswers:
     upright: NDArray[np.float32]
     turned: NDArray[np.float32]
     back: NDArray[np.float32]
+    damped: NDArray[np.float32] | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -86,16 +94,24 @@ class AngleAnswers:
         agrees: NDArray[np.bool_] = self.back.argmax(axis=-1) == self.labels
         return agrees
 
+    @cached_property
+    def damped_agrees(self) -> NDArray[np.bool_] | None:
+        """The same of images that were damped."""
+        return None if self.damped is None else self.damped.argmax(axis=-1) == self.labels
+
 
 def ask_at_angles(
     classify: Classifier,
     images: NDArray[np.uint8],
     plan: AnglePlan,
     *,
+    damped: bool = False,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> AngleAnswers:
     """Classify images uint8 [N, C, n, n] upright, turned by each angle, and turned back.
+
+    Where `damped` is asked for and the resampler damps, so are images that are damped only.
 
     Raises
     ------
@@ -103,6 +119,7 @@ def ask_at_angles(
         If the images are not square or the classifier's answers are not as `Questioner` asks.
     """
     fill, count = plan.resampler.fill, len(images)
+    damped = damped and plan.damps
     degrees = plan.degrees(count)
     batches = [slice(i, i + batch_size) for i in range(0, count, batch_size)]
 
@@ -118,17 +135,17 @@ def ask_at_angles(
                 there = turn(images[batch], angles, plan.resampler)
                 yield keep_disc(there, fill)
                 yield keep_disc(turn(there, -angles, plan.resampler), fill)
+                if damped:
+                    yield keep_disc(damp(images[batch], angles, plan.resampler), fill)
 
-    ask = Questioner(classify, plan.questions(count), progress)
+    ask = Questioner(classify, plan.questions(count, damped=damped), progress)
     before, after = [*ask.each(upright())], [*ask.each(turned())]
-    shape = (plan.count, count, -1)
-    return AngleAnswers(
-        degrees,
-        whole=np.concatenate(before[: len(batches)]),
-        upright=np.concatenate(before[len(batches) :]),
-        turned=np.concatenate(after[::2]).reshape(shape),
-        back=np.concatenate(after[1::2]).reshape(shape),
-    )
+    kinds = [
+        np.concatenate(after[kind :: 3 if damped else 2]).reshape(plan.count, count, -1)
+        for kind in range(3 if damped else 2)
+    ]
+    whole, disc = before[: len(batches)], before[len(batches) :]
+    return AngleAnswers(degrees, np.concatenate(whole), np.concatenate(disc), *kinds)
 
 
 def _shared(degrees: NDArray[np.float64]) -> float | NDArray[np.float64]:

@@ -23,6 +23,8 @@ def angle_figures(
     images = len(answers.labels)
     always: NDArray[np.bool_] = np.asarray(answers.agrees.all(axis=0))
     control: NDArray[np.bool_] = np.asarray(answers.back_agrees.all(axis=0))
+    still = answers.damped_agrees
+    damped = None if still is None else int(still.all(axis=0).sum())
     whole = answers.whole.argmax(axis=-1)
     classes = answers.labels if labels is None else labels
     largest = float(max(np.abs(answers.upright).max(), np.abs(answers.turned).max()))
@@ -32,6 +34,8 @@ def angle_figures(
         agreement_interval=clopper_pearson(int(always.sum()), images, confidence),
         control_agreeing=int(control.sum()),
         control_interval=clopper_pearson(int(control.sum()), images, confidence),
+        damped_agreeing=damped,
+        damped_interval=None if damped is None else clopper_pearson(damped, images, confidence),
         turned_only=int((~always & control).sum()),
         disc_changed=int((whole != answers.labels).sum()),
         accuracy=None if labels is None else float((answers.labels == labels).mean()),
@@ -52,6 +56,9 @@ def _curve(
     bands = agreement_band(answers.agrees, confidence)
     deviation = _deviation(answers.turned, answers.upright)
     control = _deviation(answers.back, answers.upright).mean(axis=1)
+    still, damped = answers.damped_agrees, None
+    if answers.damped is not None:
+        damped = _deviation(answers.damped, answers.upright).mean(axis=1)
     low, high = mean_band(deviation, confidence)
     margins = np.median(_margins(answers.turned, answers.labels), axis=1)
     predicted = answers.turned.argmax(axis=-1)
@@ -65,6 +72,8 @@ def _curve(
             deviation_low=float(low[a]),
             deviation_high=float(high[a]),
             control_deviation=float(control[a]),
+            damped_agreement=None if still is None else float(still[a].mean()),
+            damped_deviation=None if damped is None else float(damped[a]),
             median_margin=float(margins[a]),
             label_entropy=label_entropy(predicted[a]),
             accuracy=None if labels is None else float((predicted[a] == labels).mean()),

@@ -44,6 +44,9 @@ class AnglePoint(Value):
         Mean over the images of the largest change of a logit, and its band over all angles.
     control_deviation
         The same mean of images that were turned and turned back.
+    damped_agreement, damped_deviation
+        The same of images that were not turned but given the power spectrum of turned ones; None
+        for the nearest pixel, which damps nothing.
     median_margin
         Of the upright image's label over the best of the others, in logits.
     label_entropy
@@ -60,6 +63,8 @@ class AnglePoint(Value):
     deviation_low: float
     deviation_high: float
     control_deviation: float
+    damped_agreement: float | None
+    damped_deviation: float | None
     median_margin: float
     label_entropy: float
     accuracy: float | None
@@ -129,6 +134,9 @@ class AngleFigures(Value):
     control_agreeing, control_interval
         Images that keep it at all angles when turned and turned back: what the resampler, applied
         twice, does by itself.
+    damped_agreeing, damped_interval
+        Images that keep it at all angles when damped as by the turns, and not turned: what the loss
+        of fine detail, once, does by itself. None for the nearest pixel, which damps nothing.
     turned_only
         Images that lose it at some angle when turned, and at none when turned and turned back: the
         model's doing.
@@ -154,6 +162,8 @@ class AngleFigures(Value):
     agreement_interval: Interval
     control_agreeing: int
     control_interval: Interval
+    damped_agreeing: int | None
+    damped_interval: Interval | None
     turned_only: int
     disc_changed: int
     accuracy: float | None

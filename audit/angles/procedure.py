@@ -47,7 +47,9 @@ def audit_angles(
     """
     AuditSet(images, labels)
     tested = self_test_angles(classify, images, plan, thresholds, batch_size=batch_size)
-    answers = ask_at_angles(classify, images, plan, batch_size=batch_size, progress=progress)
+    answers = ask_at_angles(
+        classify, images, plan, damped=True, batch_size=batch_size, progress=progress
+    )
     figures = angle_figures(answers, labels, thresholds)
     judgement = judge_angles(figures, plan, thresholds, tested)
     return AngleOutcome(

@@ -54,13 +54,17 @@ def angle_self_test_questions(count: int) -> int:
     return (1 + _TURNS) * AnglePlan(_ANGLES).questions(few)
 
 
-def with_compass(classify: Classifier) -> Classifier:
-    """The model that answers with the next class where an image is heavier below than above."""
+def with_compass(classify: Classifier, axis: int = -2) -> Classifier:
+    """The model that answers with the next class where an image is heavier below than above.
+
+    With the last axis: heavier on the right than on the left.
+    """
 
     def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits = classify(images)
-        heights = np.arange(images.shape[-2], dtype=np.int64) * 2 - (images.shape[-2] - 1)
-        moment = (images.sum(axis=(1, 3), dtype=np.int64) * heights).sum(axis=1)
+        side = images.shape[axis]
+        places = np.arange(side, dtype=np.int64) * 2 - (side - 1)
+        moment = (images.sum(axis=(1, -3 - axis), dtype=np.int64) * places).sum(axis=1)
         return np.where(moment[:, None] > 0, np.roll(logits, 1, axis=1), logits)
 
     return answer

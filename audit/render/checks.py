@@ -42,7 +42,7 @@ def _checks(report: Report) -> Iterator[Check]:
             "self-test",
             "The procedure tells a broken symmetry from a sound one",
             tested.passed,
-            f"One weight changed: {tested.mutant}, where FAIL is right; averaged over the group: "
+            f"{tested.mutation.capitalize()}: {tested.mutant}, where FAIL is right; averaged over the group: "
             f"{tested.twin}, where FAIL is wrong.",
         )
     found = report.orbit

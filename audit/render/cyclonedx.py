@@ -111,6 +111,13 @@ def _angle_metrics(angles: AngleOutcome) -> Iterator[dict[str, Any]]:
         f"{turned}, turned and turned back",
         figures.control_interval,
     )
+    if figures.damped_agreeing is not None:
+        yield _metric(
+            agreement,
+            figures.damped_agreeing / figures.images,
+            f"{turned}, damped as by the turns and not turned",
+            figures.damped_interval,
+        )
     for point in figures.curve:
         yield _metric(agreement, point.agreement, f"{point.degrees:.6g} degrees", point.band)
 

@@ -14,7 +14,7 @@ import imaging.resample as resample_module
 from audit import AngleOutcome, AnglePlan, AngleThresholds, Classifier, audit_angles
 from audit.angles.answers import ask_at_angles
 from audit.angles.selftest import self_test_angles, with_compass
-from imaging import Resampler, inside_disc, png, turn
+from imaging import Resampler, damp, inside_disc, png, turn
 
 SIZE = 16
 Images = NDArray[np.uint8]
@@ -97,7 +97,29 @@ def test_the_resampler_is_told_from_the_model() -> None:
     outcome = run(sharp, images)
     assert outcome.figures.agreement_interval.high < 0.95
     assert outcome.figures.control_agreeing < 64
+    assert outcome.figures.damped_agreeing == 0
     assert outcome.verdict == "INCONCLUSIVE"
+
+
+def test_the_turn_is_told_from_the_loss_of_detail(blobs: Images) -> None:
+    """What minds the turn alone keeps its answers when images are damped and not turned."""
+    figures = run(right_half, blobs).figures
+    assert figures.damped_agreeing is not None
+    assert figures.damped_agreeing > 120
+    assert figures.damped_interval is not None
+    assert figures.damped_interval.low <= figures.damped_agreeing / 128
+    for point in figures.curve:
+        damped = damp(blobs, point.degrees, Resampler())
+        logits = right_half(np.where(inside_disc(SIZE), damped, 0).astype(np.uint8))
+        upright = right_half(np.where(inside_disc(SIZE), blobs, 0).astype(np.uint8))
+        assert point.damped_agreement == (logits.argmax(1) == upright.argmax(1)).mean()
+        assert point.damped_deviation == pytest.approx(np.abs(logits - upright).max(1).mean(), 1e-6)
+
+
+def test_the_nearest_pixel_has_no_such_control(blobs: Images) -> None:
+    figures = run(right_half, blobs, plan=AnglePlan(12, Resampler("nearest"))).figures
+    assert figures.damped_agreeing is None
+    assert all(point.damped_agreement is None for point in figures.curve)
 
 
 def test_a_class_constant_model_is_not_praised(blobs: Images) -> None:

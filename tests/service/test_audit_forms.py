@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from audit import AnglePlan, AngleThresholds, Report
+from audit import AnglePlan, AngleThresholds, Question, Report, Thresholds
 from audit.render import FORMATS, render
 from imaging import Resampler
 from service.auditing import audit_model, questions
@@ -46,12 +46,14 @@ async def test_the_report_is_the_one_that_the_same_options_give_without_http(
     directly = await asyncio.to_thread(
         audit_model,
         model,
+        Question(
+            group="C2",
+            thresholds=Thresholds(confidence=0.9),
+            angles=AnglePlan(8, Resampler("bicubic"), 5),
+            angle_thresholds=AngleThresholds(agreement=0.6, confidence=0.9),
+            circle_images=2,
+        ),
         images=images[:20],
-        group="C2",
-        thresholds=Report.model_validate_json(answer.content).thresholds,
-        angles=AnglePlan(8, Resampler("bicubic"), 5),
-        angle_thresholds=AngleThresholds(agreement=0.6, confidence=0.9),
-        circle_images=2,
     )
     assert answer.content == render(directly, "json")
     assert directly.circle is not None
@@ -122,7 +124,9 @@ async def test_one_request_cannot_ask_for_days(
 ) -> None:
     async with open_client(repository, max_audit_questions=2000, threads=1) as client:
         model = client._transport.app.state.data_plane.repository.find("turning")
-        allowed = max(n for n in range(1, 500) if questions(model, n, "C4", None, 0) <= 2000)
+        allowed = max(
+            n for n in range(1, 500) if questions(model, n, Question("C4", Thresholds())) <= 2000
+        )
         for count, status in ((allowed, 200), (allowed + 1, 422)):
             answer = await ask(client, npy(images[:count]))
             assert answer.status_code == status, answer.text
@@ -139,18 +143,17 @@ async def test_an_audit_classifies_as_many_images_as_was_said(
 ) -> None:
     model = client._transport.app.state.data_plane.repository.find("turning")  # type: ignore[attr-defined]
     plan = None if angles is None else AnglePlan(angles)
+    question = Question(group, Thresholds(), angles=plan, circle_images=circle)
     told: list[tuple[int, int]] = []
     before = model.statistics.audited.count
     await asyncio.to_thread(
         audit_model,
         model,
+        question,
         images=images[:70],
-        group=group,
-        angles=plan,
-        circle_images=circle,
         progress=lambda done, total: told.append((done, total)),
     )
-    said = questions(model, 70, group, plan, circle)
+    said = questions(model, 70, question)
     classified = model.statistics.audited.count - before
     assert classified == said if not circle else 0 < classified <= said
     assert told == sorted(told)

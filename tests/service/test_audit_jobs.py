@@ -137,7 +137,7 @@ def test_an_audit_that_fails_says_why(
     def broken(*arguments: Any, **options: Any) -> Any:
         raise KeyError("a mistake, with a secret")
 
-    monkeypatch.setattr("service.auditing.run_audit", broken)
+    monkeypatch.setattr("service.auditing.audit_tiers", broken)
     status = ended(client, begin(client))
     assert status["state"] == "failed"
     assert "its log says why" in status["error"]

@@ -92,7 +92,7 @@ async def test_the_report_says_what_ran_the_model(open_client: Any, repository: 
         runtime_version=onnxruntime.__version__,
         provider="CPUExecutionProvider",
         threads=1,
-        cpu=cpu_name(),
+        cpu=cpu_name() or None,
         device=None,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from audit import AnglePlan, AngleThresholds, Proportion, Thresholds, Tolerance
+from audit import AnglePlan, AngleThresholds, Proportion, Question, Thresholds, Tolerance
 from imaging import Method, Resampler
 from service.api.audits.forms import AskedFormat
 from service.auditing import audit_model, questions
@@ -87,11 +87,10 @@ class AuditQuery(BaseModel):
         UnprocessableError
             If the group cannot be tried, the labels are not those of the images, or it is too much.
         """
-        group = self.group or model.card.audit.group
-        angles, circle = self._plan(model), self.circle_images if self.circle else 0
+        question = self._question(model)
         count = model.card.audit_set.count if images is None else len(images)
         try:
-            total = questions(model, count, group, angles, circle)
+            total = questions(model, count, question)
         except ValueError as error:
             raise UnprocessableError(str(error)) from error
         if total > most:
@@ -102,27 +101,28 @@ class AuditQuery(BaseModel):
         asked = partial(
             audit_model,
             model,
+            question,
             images=images,
             labels=_read_labels(self.labels, model.card.classes, None if images is None else count),
-            group=group,
-            thresholds=self._thresholds(model),
-            angles=angles,
-            angle_thresholds=self._angle_thresholds(),
-            circle_images=circle,
         )
         return lambda progress: asked(progress=progress), total
 
-    def _thresholds(self, model: ServedModel) -> Thresholds:
-        return Thresholds.of(
-            model.card.precision,
-            agreement=self.agreement,
-            confidence=self.confidence,
-            logit_tolerance=self.logit_tolerance,
+    def _question(self, model: ServedModel) -> Question:
+        at_angles = {"agreement": self.angle_agreement, "confidence": self.confidence}
+        return Question(
+            group=self.group or model.card.audit.group,
+            thresholds=Thresholds.of(
+                model.card.precision,
+                agreement=self.agreement,
+                confidence=self.confidence,
+                logit_tolerance=self.logit_tolerance,
+            ),
+            angles=self._plan(model),
+            angle_thresholds=AngleThresholds(
+                **{name: value for name, value in at_angles.items() if value is not None}
+            ),
+            circle_images=self.circle_images if self.circle else 0,
         )
-
-    def _angle_thresholds(self) -> AngleThresholds:
-        asked = {"agreement": self.angle_agreement, "confidence": self.confidence}
-        return AngleThresholds(**{name: value for name, value in asked.items() if value})
 
     def _plan(self, model: ServedModel) -> AnglePlan | None:
         if self.angles is None:
