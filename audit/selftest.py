@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from audit.angles.selftest import with_compass
 from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures
-from audit.orbit import Classifier, evaluate_orbit, symmetrise
+from audit.orbit import Classifier, evaluate_orbit, orbit_questions, symmetrise
 from audit.procedure import audited_elements
 from audit.report import Mutation, SelfTest, Thresholds
 from audit.values import Verdict
@@ -83,7 +83,7 @@ def _tried(
     batch_size: int,
 ) -> SelfTest:
     elements = audited_elements(group)
-    few = AuditSet(images).images[:: -(-len(images) // _IMAGES)]
+    few = AuditSet(images).images[_few(len(images))]
 
     def verdict(classify: Classifier) -> Verdict:
         orbit = evaluate_orbit(classify, few, elements, batch_size=batch_size)
@@ -96,6 +96,15 @@ def _tried(
         mutant=verdict(mutant),
         twin=verdict(symmetrise(model, elements)),
     )
+
+
+def self_test_questions(count: int, elements: int, batch_size: int = 64) -> int:
+    """How many images `self_test` has classified, of so many images under so many elements.
+
+    The mutant is asked once about each, the model once an element for the twin.
+    """
+    few = len(range(count)[_few(count)])
+    return (1 + elements) * orbit_questions(few, elements, batch_size)
 
 
 def mutate(model: bytes) -> bytes:
@@ -130,6 +139,10 @@ def mutate(model: bytes) -> bytes:
         "The model cannot be mutated for the self-test; one with a convolution whose kernel is an "
         "initialiser of more than one pixel is accepted."
     )
+
+
+def _few(count: int) -> slice:
+    return slice(None, None, -(-count // _IMAGES))
 
 
 _KERNELS: Final = {"Conv": (1, None), "ConvInteger": (1, 3), "QLinearConv": (3, 5)}

@@ -6,6 +6,8 @@ is exact, with one rounding at the end. So a turn by an angle and a quarter more
 for bit, as a turn by the angle with a quarter turn on the grid before or after it.
 """
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, get_args
@@ -22,6 +24,10 @@ UNIT: Final = 2**16
 # Where a pixel lies midway between two others, the nearest is what it is a little later:
 # so many degrees, which is more than the error of a cosine and less than anybody asks for.
 _LATER: Final = 1e-9
+
+# Bytes of the tables that are kept: 72 of 28 x 28 pixels, bilinear, take less than 4 MB; one of
+# 256 x 256, bicubic, takes 17.
+_KEPT: Final = 2**26
 
 # The first tap along an axis, counted from the pixel at or before the position, and their number.
 _FIRST_TAP: Final = {"bilinear": 0, "bicubic": -1}
@@ -95,7 +101,7 @@ def turn(
                 "each is accepted."
             )
         return _turn_each(images, _table(size, degrees, resampler.method), resampler.fill)
-    table = _shared_table(size, float(degrees), resampler.method)
+    table = _tables.get(size, float(degrees), resampler.method)
     return _turn_all(images, table, resampler.fill)
 
 
@@ -104,14 +110,12 @@ def inside_disc(size: int) -> NDArray[np.bool_]:
 
     The disc is what a square keeps of itself at every angle: a nearest pixel is never outside.
     """
-    x, y = doubled_positions(size)
-    inside: NDArray[np.bool_] = x**2 + y**2 < size**2
-    return inside
+    return _disc(size).copy()
 
 
 def keep_disc(images: NDArray[np.uint8], fill: int) -> NDArray[np.uint8]:
     """Give the pixels of images [..., n, n] outside the disc the grey level `fill`."""
-    return np.where(inside_disc(images.shape[-1]), images, np.uint8(fill))
+    return np.where(_disc(images.shape[-1]), images, np.uint8(fill))
 
 
 def doubled_positions(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -123,6 +127,13 @@ def doubled_positions(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     places = 2 * np.arange(size, dtype=np.int64) - (size - 1)
     x, y = np.meshgrid(places, -places)
     return x, y
+
+
+@lru_cache(maxsize=8)
+def _disc(size: int) -> NDArray[np.bool_]:
+    x, y = doubled_positions(size)
+    inside: NDArray[np.bool_] = x**2 + y**2 < size**2
+    return inside
 
 
 def axis_weights(size: int, degrees: float, method: Method) -> NDArray[np.int64]:
@@ -149,10 +160,37 @@ class _Table:
     sources: NDArray[np.intp]
     weights: NDArray[np.float64] | None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.sources.nbytes + (0 if self.weights is None else self.weights.nbytes)
 
-@lru_cache(maxsize=512)
-def _shared_table(size: int, degrees: float, method: Method) -> _Table:
-    return _table(size, np.array([degrees]), method)
+
+class _Tables:
+    """Tables of angles that many images share, the last used ones, up to so many bytes in all."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._kept: OrderedDict[tuple[int, float, Method], _Table] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, size: int, degrees: float, method: Method) -> _Table:
+        """Return the table of one angle: the one that is kept, or a new one."""
+        key = size, degrees, method
+        with self._lock:
+            if (known := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                return known
+            table = self._kept[key] = _table(size, np.array([degrees]), method)
+            self._bytes += table.nbytes
+            # The newest stays, however large: it is what is turned by now.
+            while self._bytes > self._budget and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            return table
+
+
+_tables: Final = _Tables(_KEPT)
 
 
 def _table(size: int, degrees: NDArray[np.float64], method: Method) -> _Table:

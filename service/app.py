@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from service.access import ApiKeyMiddleware, ApiKeys
-from service.api.audits import audit_routes
+from service.api.audits import audit_routes, job_routes, ledger_routes
 from service.api.classify import classify_routes
 from service.api.documentation import Application
 from service.api.health import health_routes
@@ -19,14 +19,16 @@ from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
+from service.audits import AuditPlane
 from service.clients import BodyLimitMiddleware, HangUpMiddleware
 from service.data_plane import DataPlane
 from service.errors import answer_error
+from service.ledger import Ledger, LedgerError, open_ledger
 from service.middleware import ErrorMiddleware, RequestContextMiddleware
 from service.observability.metrics import Metrics
 from service.observability.traces import Traces
 from service.repository import open_repository
-from service.settings import Settings
+from service.settings import ConfigurationError, Settings
 
 _DESCRIPTION = """
 Image classifiers that are invariant by construction, and audits that measure it.
@@ -54,6 +56,9 @@ def create_app(settings: Settings) -> FastAPI:
             repository = metrics.repository = open_repository(settings)
             stack.callback(repository.close)
             app.state.data_plane = DataPlane(repository, settings)
+            ledger = await to_thread.run_sync(_open_ledger, settings)
+            app.state.audit_plane = AuditPlane(ledger, settings.max_audits)
+            stack.push_async_callback(app.state.audit_plane.close)
             await stack.enter_async_context(repository.watched(settings.poll_seconds))
             yield
 
@@ -89,9 +94,19 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics = metrics
-    for routes in (classify_routes, audit_routes, proof_routes, model_routes):
+    for routes in (classify_routes, proof_routes, model_routes, job_routes, ledger_routes):
         app.include_router(routes())
+    app.include_router(audit_routes(settings.max_audit_questions))
     app.include_router(health_routes())
     app.include_router(metrics_routes())
     app.include_router(oip_routes(settings.max_batch))
     return app
+
+
+def _open_ledger(settings: Settings) -> Ledger | None:
+    if settings.ledger is None:
+        return None
+    try:
+        return open_ledger(settings.ledger)
+    except LedgerError as error:
+        raise ConfigurationError(str(error)) from error

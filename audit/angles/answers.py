@@ -1,5 +1,6 @@
 """Ask a classifier about every image at many angles, and about the same images turned back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -32,6 +33,15 @@ class AnglePlan:
     def step(self) -> float:
         """Degrees from one angle of an image to the next."""
         return 360 / self.count
+
+    @property
+    def damps(self) -> bool:
+        """Whether a turn damps fine detail, as all but that of whole pixels do."""
+        return self.resampler.method != "nearest"
+
+    def questions(self, images: int, *, damped: bool = False) -> int:
+        """How many images `ask_at_angles` classifies: two upright, and two or three an angle."""
+        return (2 + (3 if damped and self.damps else 2) * self.count) * images
 
     def degrees(self, images: int) -> NDArray[np.float64]:
         """The angles of each image: float64 [A, N]."""
@@ -108,25 +118,34 @@ def ask_at_angles(
     ValueError
         If the images are not square or the classifier's answers are not as `Questioner` asks.
     """
-    fill = plan.resampler.fill
-    degrees = plan.degrees(len(images))
-    damped = damped and plan.resampler.method != "nearest"
-    ask = Questioner(classify, (2 + (3 if damped else 2) * plan.count) * len(images), progress)
-    batches = [slice(i, i + batch_size) for i in range(0, len(images), batch_size)]
-    whole = np.concatenate([ask(images[batch]) for batch in batches])
-    upright = np.concatenate([ask(keep_disc(images[batch], fill)) for batch in batches])
-    turned = np.empty((plan.count, *upright.shape), np.float32)
-    back, still = np.empty_like(turned), np.empty_like(turned)
-    for a in range(plan.count):
-        for batch in batches:
-            angles = _shared(degrees[a, batch])
-            # Whole images are turned, so that the rim of the disc does not mix with the fill.
-            there = turn(images[batch], angles, plan.resampler)
-            turned[a, batch] = ask(keep_disc(there, fill))
-            back[a, batch] = ask(keep_disc(turn(there, -angles, plan.resampler), fill))
-            if damped:
-                still[a, batch] = ask(keep_disc(damp(images[batch], angles, plan.resampler), fill))
-    return AngleAnswers(degrees, whole, upright, turned, back, still if damped else None)
+    fill, count = plan.resampler.fill, len(images)
+    damped = damped and plan.damps
+    degrees = plan.degrees(count)
+    batches = [slice(i, i + batch_size) for i in range(0, count, batch_size)]
+
+    def upright() -> Iterator[NDArray[np.uint8]]:
+        yield from (images[batch] for batch in batches)
+        yield from (keep_disc(images[batch], fill) for batch in batches)
+
+    def turned() -> Iterator[NDArray[np.uint8]]:
+        for a in range(plan.count):
+            for batch in batches:
+                angles = _shared(degrees[a, batch])
+                # Whole images are turned, so that the rim of the disc does not mix with the fill.
+                there = turn(images[batch], angles, plan.resampler)
+                yield keep_disc(there, fill)
+                yield keep_disc(turn(there, -angles, plan.resampler), fill)
+                if damped:
+                    yield keep_disc(damp(images[batch], angles, plan.resampler), fill)
+
+    ask = Questioner(classify, plan.questions(count, damped=damped), progress)
+    before, after = [*ask.each(upright())], [*ask.each(turned())]
+    kinds = [
+        np.concatenate(after[kind :: 3 if damped else 2]).reshape(plan.count, count, -1)
+        for kind in range(3 if damped else 2)
+    ]
+    whole, disc = before[: len(batches)], before[len(batches) :]
+    return AngleAnswers(degrees, np.concatenate(whole), np.concatenate(disc), *kinds)
 
 
 def _shared(degrees: NDArray[np.float64]) -> float | NDArray[np.float64]:

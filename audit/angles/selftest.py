@@ -31,7 +31,7 @@ def self_test_angles(
 
     At most 16 images from all over the set are used, at 8 angles of the plan's kind.
     """
-    few = images[:: -(-len(images) // _IMAGES)]
+    few = images[_few(len(images))]
     tried = AnglePlan(_ANGLES, plan.resampler, plan.seed)
 
     def verdict(subject: Classifier) -> Verdict:
@@ -46,6 +46,12 @@ def self_test_angles(
         twin=verdict(averaged_over_turns(classify, plan.resampler)),
         quarters_exact=_quarters_exact(few, plan),
     )
+
+
+def angle_self_test_questions(count: int) -> int:
+    """How many images `self_test_angles` classifies, of so many: the twin asks for every turn."""
+    few = len(range(count)[_few(count)])
+    return (1 + _TURNS) * AnglePlan(_ANGLES).questions(few)
 
 
 def with_compass(classify: Classifier, axis: int = -2) -> Classifier:
@@ -75,6 +81,10 @@ def averaged_over_turns(classify: Classifier, resampler: Resampler) -> Classifie
         return (total / _TURNS).astype(np.float32)
 
     return average
+
+
+def _few(count: int) -> slice:
+    return slice(None, None, -(-count // _IMAGES))
 
 
 def _quarters_exact(images: NDArray[np.uint8], plan: AnglePlan) -> bool:
