@@ -102,7 +102,7 @@ class Graph:
         self.signature = signature
         self._bindings: dict[int, Binding] = {}
         self._helpers: ThreadPoolExecutor | None = None
-        self._runtime, self.placement, self.note = _start_first(data, selection, threads)
+        self._runtime, self.placement, self.note = start_first(data, selection, threads)
         difference = signature.mismatch(self._runtime.get_inputs(), self._runtime.get_outputs())
         if difference is not None:
             raise GraphError(difference)
@@ -188,9 +188,16 @@ def buckets(largest: int) -> list[int]:
     return [*(2**power for power in range((largest - 1).bit_length())), largest]
 
 
-def _start_first(
+def start_first(
     data: bytes, selection: Selection, threads: int
 ) -> tuple[Any, Placement, str | None]:
+    """Open a graph where it may run: the session, its placement, and why not on a better device.
+
+    Raises
+    ------
+    GraphError
+        If no placement takes it, with the reason of each.
+    """
     notes = [] if selection.note is None else [selection.note]
     for placement in selection.placements:
         try:

@@ -76,8 +76,8 @@ def test_the_verdict_table(measured: dict[str, Any], verdict: str, words: list[s
 @pytest.mark.parametrize(
     ("mutant", "twin", "word"),
     [
-        ("PASS", "PASS", "one weight changed was judged PASS"),
-        ("INCONCLUSIVE", "INCONCLUSIVE", "one weight changed was judged INCONCLUSIVE"),
+        ("PASS", "PASS", "one weight changed, was judged PASS"),
+        ("INCONCLUSIVE", "INCONCLUSIVE", "one weight changed, was judged INCONCLUSIVE"),
         ("FAIL", "FAIL", "averaged over the group"),
     ],
 )
