@@ -137,8 +137,10 @@ def _disc(size: int) -> NDArray[np.bool_]:
 
 
 def axis_weights(size: int, degrees: float, method: Method) -> NDArray[np.int64]:
-    """The weights that a turn interpolates with, in 1 / UNIT: int64 [2, T, P] for T taps along rows
-    and along columns, of P pixels."""
+    """What a turn interpolates with, in 1 / UNIT: int64 [2, T, P], T taps of each of P pixels.
+
+    Those of its rows come first, then those of its columns.
+    """
     x, y = _positions(size, np.array([degrees]))
     middle = (size - 1) * (UNIT // 2)
     along = [_taps(middle + _in_units(position), method)[1][0] for position in (-y, x)]

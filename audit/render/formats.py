@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from audit.render.cyclonedx import render_cyclonedx
+from audit.render.html import render_html
 from audit.render.in_toto import render_in_toto
 from audit.render.junit import render_junit
 from audit.render.sarif import render_sarif
 from audit.render.text import render_text
 from audit.report import Report
 
-Format = Literal["json", "text", "junit", "sarif", "in-toto", "cyclonedx"]
+Format = Literal["json", "text", "html", "junit", "sarif", "in-toto", "cyclonedx"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def _text(report: Report) -> bytes:
 FORMATS: Final[Mapping[Format, Rendering]] = {
     "json": Rendering("application/json", ".json", _json),
     "text": Rendering("text/plain", ".txt", _text),
+    "html": Rendering("text/html", ".html", render_html),
     "junit": Rendering("application/xml", ".xml", render_junit),
     "sarif": Rendering("application/sarif+json", ".sarif", render_sarif),
     "in-toto": Rendering("application/vnd.in-toto+json", ".intoto.json", render_in_toto),

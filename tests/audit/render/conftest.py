@@ -1,6 +1,8 @@
 """One report for each verdict, with angles and without, and one whose names are hard to write."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,3 +76,61 @@ def report(request: pytest.FixtureRequest, reports: Reports) -> Report:
     found = reports[request.param]
     assert found.verdict == VERDICTS[request.param]
     return found
+
+
+# Without these it asks hosts of its own at every start.
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@dataclass
+class Shown:
+    """A page as a phone's browser shows it."""
+
+    page: Any
+    requests: list[str]
+    complaints: list[str]
+
+    def ask(self, script: str) -> Any:
+        return self.page.evaluate(script)
+
+    @property
+    def width(self) -> int:
+        return int(self.ask("document.documentElement.scrollWidth"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """While it is open its event loop runs, which tests in other modules could not bear."""
+    if (program := shutil.which("chromium")) is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium: Any) -> Iterator[Callable[[str], Shown]]:
+    """Show a page, 390 pixels wide, as a file that was opened; note what it asks for and logs."""
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+
+    def show(html: str) -> Shown:
+        shown = Shown(context.new_page(), [], [])
+        address = "http://report.invalid/"
+        shown.page.route(address, lambda route: route.fulfill(body=html, content_type="text/html"))
+        shown.page.on("console", lambda message: shown.complaints.append(message.text))
+        shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+        shown.page.on("request", lambda request: shown.requests.append(request.url))
+        shown.page.goto(address)
+        shown.requests = [
+            url for url in shown.requests if url != address and not url.startswith("data:")
+        ]
+        return shown
+
+    yield show
+    context.close()
