@@ -226,13 +226,15 @@ def test_the_worst_image_is_one_whose_label_changed() -> None:
             [[5, 0], [1, 0], [9, 0], [2, 0]],
         ]
     )
-    worst = worst_images(orbit, limit=10)
+    images = numbered(4)
+    worst = worst_images(orbit, images, limit=10, pictures=False)
     assert [w.index for w in worst] == [1, 2]
     assert (worst[0].element, worst[0].label, worst[0].turned_label) == ("r90", 0, 1)
     assert (worst[0].logit_deviation, worst[0].margin) == (1, 1)
     assert (worst[1].element, worst[1].label, worst[1].turned_label) == ("r180", 0, 0)
     assert (worst[1].logit_deviation, worst[1].margin) == (6, 9)
-    assert worst_images(orbit, limit=1) == worst[:1]
+    assert worst[1].witness.turned_logits == (3, 0)
+    assert worst_images(orbit, images, limit=1, pictures=False) == worst[:1]
 
 
 # --- symmetrising -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from audit import Report
 from audit.canonical import report_digest
 from audit.render import render
+from service.errors import BusyError
 from service.ledger import open_ledger
 from tests.service.processes import GREY, NPY, npy, serving
 
@@ -246,6 +248,29 @@ def test_more_audits_than_may_wait_are_refused(client: httpx.Client) -> None:
     for job in jobs:
         client.delete(job)
     assert client.post(AUDIT).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_the_room_is_looked_at_again_when_an_audit_begins(
+    open_client: Any, repository: Path
+) -> None:
+    """The first look comes before images are decoded, and others may begin meanwhile."""
+    async with open_client(repository, max_audits=1, proof="off", threads=1) as opened:
+        state = opened._transport.app.state
+        model, go = state.data_plane.repository.find(), threading.Event()
+
+        def audit(progress: Any) -> Any:
+            go.wait(SECONDS)
+            progress(1, 2)
+            raise ValueError("enough")
+
+        job = state.audit_plane.begin(model, audit, 2)
+        with pytest.raises(BusyError):
+            state.audit_plane.begin(model, audit, 2)
+        go.set()
+        assert await job.wait(SECONDS)
+        assert job.state == "failed"
+        state.audit_plane.check_room()
 
 
 # --- events -----------------------------------------------------------------------------------
