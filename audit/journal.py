@@ -73,7 +73,7 @@ class Journal:
         """Return the classifier that looks its answers up, and asks for those that are not there.
 
         `who` says what answers: the digest of a file and what runs it. Where that is another one,
-        nothing that was kept is used.
+        nothing that was kept is used. One batch is asked about after the other, as audits do.
         """
 
         def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:

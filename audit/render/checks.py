@@ -42,8 +42,8 @@ def _checks(report: Report) -> Iterator[Check]:
             "self-test",
             "The procedure tells a broken symmetry from a sound one",
             tested.passed,
-            f"{tested.mutation.capitalize()}: {tested.mutant}, where FAIL is right; averaged over the group: "
-            f"{tested.twin}, where FAIL is wrong.",
+            f"{tested.mutation.capitalize()}: {tested.mutant}, where FAIL is right; averaged over "
+            f"the group: {tested.twin}, where FAIL is wrong.",
         )
     found = report.orbit
     yield Check(

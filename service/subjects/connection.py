@@ -140,7 +140,7 @@ class Connection:
             If the service is not there, or refuses; with what it says.
         """
         for patience in reversed(range(_WAITS + 1)):
-            status, answer = self._sent(method, path, body, {**self._headers, **(headers or {})})
+            status, answer = self._sent(method, path, body, self._headers | dict(headers or {}))
             after = answer.headers.get("retry-after", "")
             if status != 503 or not after.isdecimal() or not patience:
                 break

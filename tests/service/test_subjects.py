@@ -112,16 +112,22 @@ class TestService:
         assert KEY not in report.model_dump_json()
 
     def test_kept_answers_are_those_of_one_service_and_one_version(
-        self, open_at, server, images, tmp_path
+        self, server, listen, repository, open_at, images, tmp_path
     ):
         asked = []
-        for model in ("turning/10", "turning/2", "turning/10"):
-            subject = open_at(server.url, model)
-            with Journal(tmp_path / "answers") as journal:
-                got = subject.recorded(journal).classify(images[:7])
-                asked.append(journal.asked)
-            assert np.array_equal(got, subject.classify(images[:7]))
-        assert asked == [7, 7, 0]
+        with listen(repository) as other:
+            for url, model in [
+                (server.url, "turning/10"),
+                (server.url, "turning/2"),
+                (other.url, "turning/10"),
+                (server.url, "turning/10"),
+            ]:
+                subject = open_at(url, model)
+                with Journal(tmp_path / "answers") as journal:
+                    got = subject.recorded(journal).classify(images[:7])
+                    asked.append(journal.asked)
+                assert np.array_equal(got, subject.classify(images[:7]))
+        assert asked == [7, 7, 7, 0]
 
     @pytest.mark.parametrize(
         ("model", "sentence"),
