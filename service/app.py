@@ -8,9 +8,8 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 
-from service.access import ApiKeyMiddleware, ApiKeys
+from service.access import ApiKeys
 from service.api.audits import audit_routes, job_routes, ledger_routes
 from service.api.classify import classify_routes
 from service.api.documentation import Application
@@ -20,11 +19,10 @@ from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
 from service.audits import AuditPlane
-from service.clients import BodyLimitMiddleware, HangUpMiddleware
 from service.data_plane import DataPlane
 from service.errors import answer_error
+from service.front import Front
 from service.ledger import Ledger, LedgerError, open_ledger
-from service.middleware import ErrorMiddleware, RequestContextMiddleware
 from service.observability.metrics import Metrics
 from service.observability.traces import Traces
 from service.repository import open_repository
@@ -46,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
 
     keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
+    routes = [*infer_routes(settings.max_batch, settings.max_body_bytes), *classify_routes()]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,29 +63,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = Application(
         keys=keys,
-        routes=infer_routes(settings.max_batch, settings.max_body_bytes),
+        routes=routes,
         title="orbitserve",
         version=version("orbitserve"),
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        middleware=[
-            Middleware(
-                RequestContextMiddleware,
-                request_seconds=settings.request_seconds,
-                metrics=metrics,
-                traces=traces,
-                log_share=settings.log_requests,
-            ),
-            Middleware(ErrorMiddleware),
-            Middleware(ApiKeyMiddleware, keys=keys),
-            Middleware(
-                BodyLimitMiddleware,
-                max_bytes=settings.max_body_bytes,
-                max_seconds=settings.receive_seconds,
-            ),
-            Middleware(HangUpMiddleware),
-        ],
+        front=lambda app: Front(app, routes, settings, keys, metrics, traces),
         # The framework answers these two itself, in other shapes, unless it is told not to.
         exception_handlers={
             HTTPException: answer_error,
@@ -94,8 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics = metrics
-    for routes in (classify_routes, proof_routes, model_routes, job_routes, ledger_routes):
-        app.include_router(routes())
+    for router in (proof_routes, model_routes, job_routes, ledger_routes):
+        app.include_router(router())
     app.include_router(audit_routes(settings.max_audit_questions))
     app.include_router(health_routes())
     app.include_router(metrics_routes())

@@ -1,25 +1,66 @@
-"""HTTP/1.1 as uvicorn speaks it, for clients that speak it badly or not at all."""
+"""HTTP/1.1 as uvicorn speaks it, for clients that speak it badly or not at all, and quickly."""
 
 import asyncio
+from typing import Any, Final
 
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.errors import ErrorAnswer
 
+_HEAD: Final = b"HTTP/1.1 "
+
+
+class _Joining:
+    """A transport that sends the head of an answer together with what is written right after it.
+
+    uvicorn writes them one after the other, and each write of uvloop is a call of the system: the
+    first would wake a client that can do nothing yet.
+    """
+
+    __slots__ = ("_flush_later", "_head", "_transport", "_write")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self._flush_later = loop.call_soon
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._write(head + data)
+        elif data.startswith(_HEAD):
+            self._head = data
+            self._flush_later(self._flush)  # an answer may have no body, or a body that comes later
+        else:
+            self._write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            self.write(b"")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
 
 def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
-    """Return uvicorn's protocol, changed in two ways.
+    """Return uvicorn's protocol, changed in three ways.
 
     A connection that is opened, or has begun a request, and does not send the whole head in time
-    is closed: uvicorn alone would hold it for ever. And what is no HTTP is refused in JSON.
+    is closed: uvicorn alone would hold it for ever. What is no HTTP is refused in JSON. And the
+    head of an answer is sent together with its body.
     """
 
     class Protocol(HttpToolsProtocol):
         _head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
+            super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]
             self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -125,13 +125,6 @@ class SlowClientError(ServiceError):
     headers = MappingProxyType({"Connection": "close"})
 
 
-class LateError(ServiceError):
-    """The request's own time was up before it was answered."""
-
-    status = HTTPStatus.GATEWAY_TIMEOUT
-    reason = "expired"
-
-
 class ErrorAnswer(BaseModel):
     """The body of every answer that refuses."""
 
@@ -190,7 +183,8 @@ def describe_error(error: BaseException) -> Refusal:
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
     """Turn anything that was raised while a request was handled into its answer."""
     if isinstance(error, RequestValidationError):
-        sentence = _invalid(error.errors())
+        first = error.errors()[0]
+        sentence = invalid_parameter(first["loc"][0], first["loc"][1], first)
         refusal = Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", sentence)
     elif isinstance(error, HTTPException):
         missing = error.status_code == HTTPStatus.NOT_FOUND
@@ -216,11 +210,19 @@ def _retry(error: EngineError) -> Mapping[str, str]:
     return {"Retry-After": "1"} if isinstance(error, EngineDownError) else {}
 
 
-def _invalid(errors: Any) -> str:
-    kind, name = (str(part) for part in errors[0]["loc"][:2])
-    if errors[0]["type"] == "extra_forbidden":
+def invalid_parameter(kind: object, name: object, error: Mapping[str, Any]) -> str:
+    """Say what is wrong with a parameter of a call.
+
+    Parameters
+    ----------
+    kind, name
+        Where it stands, `query` or `path`, and what it is called.
+    error
+        One of pydantic's.
+    """
+    if error["type"] == "extra_forbidden":
         return f"The {kind} parameter '{name}' is not known; /docs lists those that are accepted."
-    message = errors[0]["msg"][0].lower() + errors[0]["msg"][1:]
+    message = error["msg"][0].lower() + error["msg"][1:]
     return f"The {kind} parameter '{name}' is wrong: {message}."
 
 

@@ -21,6 +21,7 @@ from service.errors import NotFoundError, UnavailableError, UnprocessableError
 from service.folder import MODEL_FILE, ModelRejectedError
 from service.observability.statistics import Loads
 from service.settings import ConfigurationError, Settings
+from service.shadow import open_shadow
 from service.signatures import open_verifier
 from service.version import ServedModel, load_version
 
@@ -338,9 +339,10 @@ def open_repository(settings: Settings) -> Repository:
     if selection.note is not None:
         log.warning("device", note=selection.note)
     threads, verifier = settings.threads or cpu_budget(), open_verifier(settings)
+    limits, proof, shadows = settings.limits, settings.proof, open_shadow(settings)
 
     def load(folder: Path) -> ServedModel:
-        return load_version(folder, selection, threads, settings.limits, settings.proof, verifier)
+        return load_version(folder, selection, threads, limits, proof, verifier, shadows)
 
     repository = Repository(root, default, load)
     repository.load_all(folders)

@@ -9,6 +9,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -136,6 +137,18 @@ class Settings(BaseSettings):
     api_keys: Path | None = None
     """File of API keys; without it, no call needs one."""
 
+    shadow_share: float = Field(default=0.0, ge=0, le=1)
+    """Part of the classified images that are turned and classified again when nothing waits."""
+
+    shadow_time: float = Field(default=0.01, gt=0, le=1)
+    """Largest part of the time that a model spends on that; what does not fit in is dropped."""
+
+    shadow_keep: Path | None = None
+    """Folder where images that such a shadow audit disagrees about are kept; else none are."""
+
+    shadow_salt: SecretStr | None = Field(default=None, min_length=16)
+    """Key of the digests that stand for those images in the log; else one a process, by chance."""
+
     @field_validator("queue_rows")
     @classmethod
     def _hold_one_request(cls, rows: int, info: ValidationInfo) -> int:
@@ -147,7 +160,7 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """How much a model computes at once, and how much may wait for it."""
-        return Limits(self.largest_batch, self.queue_rows)
+        return Limits(self.largest_batch, self.queue_rows, self.shadow_time)
 
     @property
     def gpu(self) -> GpuOptions:

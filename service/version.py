@@ -35,6 +35,7 @@ from service.observability.call import Call
 from service.observability.statistics import Statistics
 from service.observability.timings import Stage
 from service.protocol import ServedIdentity
+from service.shadow import Shadow, ShadowAudits
 from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
 from service.verification import Mode, Verification, verify
 
@@ -63,6 +64,7 @@ class ServedModel:
     load_seconds: float
     signature: SignatureStatus = NOT_ASKED
     statistics: Statistics = field(default_factory=Statistics)
+    shadow: Shadow | None = None
     _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
     _users: _Users = field(default_factory=_Users)
 
@@ -105,7 +107,9 @@ class ServedModel:
         self.statistics.handed_over()
         spent, began = Spent(), time.perf_counter()
         try:
-            return await self.session.infer(images, call.deadline, spent)
+            # While it is the only request there is, the event loop has nothing better to do.
+            lone = self._users.count == 1
+            result = await self.session.infer(images, call.deadline, spent, here=lone)
         finally:
             stages = call.timings.stages
             if spent.compute_seconds:
@@ -114,12 +118,15 @@ class ServedModel:
                 stages.append(Stage("inference", computed, spent.compute_seconds))
             else:
                 stages.append(Stage("queue", began, time.perf_counter() - began))
+        if self.shadow is not None:
+            self.shadow.offer(images, result)
+        return result
 
     @cached_property
     def identity(self) -> ServedIdentity:
         """Name, version and digest, as answers carry them."""
         digest = f"sha256:{self.card.sha256}"
-        return ServedIdentity(name=self.card.name, version=self.card.version, digest=digest)
+        return {"name": self.card.name, "version": self.card.version, "digest": digest}
 
     @cached_property
     def ends(self) -> Signature:
@@ -170,6 +177,7 @@ def load_version(
     limits: Limits = DEFAULT_LIMITS,
     mode: Mode = "report",
     verifier: Verifier | None = None,
+    shadows: ShadowAudits | None = None,
 ) -> ServedModel:
     """Check one version directory against its card, open its session, and verify the card's claims.
 
@@ -199,7 +207,8 @@ def load_version(
         session.close()
         raise ModelRejectedError(" ".join(found.differences))
     seconds = time.perf_counter() - began
-    model = ServedModel(folder, card, session, found, seconds, signature)
+    shadow = shadows.of(card, session) if shadows else None
+    model = ServedModel(folder, card, session, found, seconds, signature, shadow=shadow)
     session.observe(model.statistics)
     return model
 

@@ -1,7 +1,7 @@
 """Who may call what: API keys with names and scopes."""
 
+from service.access.check import HEADER, authorise
 from service.access.keys import ApiKeys, Key
-from service.access.middleware import HEADER, ApiKeyMiddleware
 from service.access.rules import PROBES, Need, need
 
-__all__ = ["HEADER", "PROBES", "ApiKeyMiddleware", "ApiKeys", "Key", "Need", "need"]
+__all__ = ["HEADER", "PROBES", "ApiKeys", "Key", "Need", "authorise", "need"]

@@ -1,15 +1,19 @@
 """Classification: the one call that most clients ever make."""
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Final
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.api.addresses import NAMED, Plane, Resolve, default_model
-from service.api.bodies import errors_documented, images_documented, read_body
-from service.observability.call import Call
-from service.protocol import Classification
+from service.api.addresses import Name, Version
+from service.api.bare import BareRoute
+from service.api.bodies import errors_documented, images_documented
+from service.data_plane import DataPlane
+from service.errors import UnprocessableError, invalid_parameter
+from service.exchange import Exchange
+from service.protocol import Body, Classification, write_classification
 from service.version import ServedModel
 
 
@@ -23,37 +27,69 @@ class ClassifyQuery(BaseModel):
     ] = 5
 
 
-def classify_routes() -> APIRouter:
-    """Build the routes of `/classify` under every address of a model."""
-    router = APIRouter(tags=["classification"])
-    for prefix, resolve in {"": default_model, **NAMED}.items():
-        router.add_api_route(
+Asked = Annotated[ClassifyQuery, Query()]
+
+
+def classify_routes() -> list[BareRoute]:
+    """Build the routes of `/classify` under every address of a model, to stand before others."""
+    return [
+        BareRoute(
             f"{prefix}/classify",
-            _endpoint(resolve),
-            methods=["POST"],
-            operation_id=f"classify_{resolve.__name__}",
+            documented,
+            _classify,
+            tags=["classification"],
+            operation_id=f"classify_{documented.__name__}",
             summary="Classify one image or several",
+            description=_DESCRIPTION,
+            response_model=Classification,
             responses=errors_documented(400, 404, 408, 413, 415, 422, 503, 504),
             openapi_extra=images_documented(required=True),
         )
-    return router
+        for prefix, documented in (
+            ("", default_model),
+            ("/models/{name}", latest_version),
+            ("/models/{name}/versions/{version}", exact_version),
+        )
+    ]
 
 
-def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, Classification]]:
-    async def classify(
-        request: Request,
-        plane: Plane,
-        model: Annotated[ServedModel, Depends(resolve)],
-        query: Annotated[ClassifyQuery, Query()],
-    ) -> Classification:
-        """Answer one prediction an image, in the order of the images.
+_DESCRIPTION: Final = """
+Answer one prediction an image, in the order of the images.
 
-        Equal requests get equal bodies: what varies, the request's id and its timings, is in the
-        headers `X-Request-ID` and `Server-Timing`.
-        """
-        call = Call.of(request.scope)
-        with call.timings.stage("receive"):
-            body = await read_body(request)
-        return await plane.classify(model, body, query.top_k, call)
+Equal requests get equal bodies: what varies, the request's id and its timings, is in the headers
+`X-Request-ID` and `Server-Timing`.
+"""
 
-    return classify
+
+def default_model(query: Asked) -> None:
+    """Classify by the latest version of the default model."""
+
+
+def latest_version(name: Name, query: Asked) -> None:
+    """Classify by the latest version of the model."""
+
+
+def exact_version(name: Name, version: Version, query: Asked) -> None:
+    """Classify by one version of the model."""
+
+
+async def _classify(exchange: Exchange, plane: DataPlane, model: ServedModel) -> None:
+    query = _query(exchange.scope["query_string"])
+    with exchange.call.timings.stage("receive"):
+        content_type = exchange.headers.get(b"content-type", b"").decode("latin-1")
+        body = Body(content_type, await exchange.body())
+    found = await plane.classify(model, body, query.top_k, exchange.call)
+    with exchange.call.timings.stage("encode"):
+        answer = write_classification(found)
+    await exchange.answer([(b"content-type", b"application/json")], answer)
+
+
+@lru_cache(64)
+def _query(text: bytes) -> ClassifyQuery:
+    """Read the part of an address behind its question mark."""
+    given = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
+    try:
+        return ClassifyQuery.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UnprocessableError(invalid_parameter("query", first["loc"][0], first)) from None

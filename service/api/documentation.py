@@ -1,8 +1,12 @@
-"""The OpenAPI document, with how API keys are sent where calls need one."""
+"""FastAPI as this service uses it: what stands in front of it, and how it describes API keys."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import HEADER, ApiKeys, need
 
@@ -13,11 +17,36 @@ _SCHEMES: Final = {
 
 
 class Application(FastAPI):
-    """FastAPI, whose document says which calls need a key of which scope."""
+    """FastAPI behind a front, with a document that says which calls need a key of which scope.
 
-    def __init__(self, *, keys: ApiKeys, **options: Any) -> None:
-        self._keys = keys
+    Parameters
+    ----------
+    front
+        Puts itself in front of the ASGI application that it is given.
+    """
+
+    def __init__(
+        self, *, keys: ApiKeys, front: Callable[[ASGIApp], ASGIApp], **options: Any
+    ) -> None:
+        self._keys, self._front = keys, front
         super().__init__(**options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection, without FastAPI's own telemetry: the front has another."""
+        if scope["type"] == "http":
+            await Starlette.__call__(self, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the front before all that FastAPI puts before its routes.
+
+        Starlette's catch-all, the outermost layer, is left out: it would answer in its own form.
+        """
+        stack = super().build_middleware_stack()
+        if not isinstance(stack, ServerErrorMiddleware):
+            raise TypeError(f"The outermost layer is {type(stack).__name__}.")
+        return self._front(stack.app)
 
     def openapi(self) -> dict[str, Any]:
         """Return the document; it is made once."""

@@ -8,6 +8,7 @@ from service.engine.errors import (
     QueueFullError,
 )
 from service.engine.graph import GraphError, Signature
+from service.engine.lanes import IdleDrop, IdleWork
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.providers import (
     Device,
@@ -33,6 +34,8 @@ __all__ = [
     "EngineError",
     "GpuOptions",
     "GraphError",
+    "IdleDrop",
+    "IdleWork",
     "Inference",
     "Limits",
     "Observer",

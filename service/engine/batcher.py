@@ -1,28 +1,33 @@
 """Dynamic batching: one thread runs a graph over whatever waits for it.
 
-An idle engine runs a lone request at once; requests gather only while a batch runs. Each batch
-wakes the event loop once. Audits wait in a lane of their own and are served when no request waits,
-or when they have let enough batches of requests pass.
+An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
+gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
+wait in a lane of their own and are served when no request waits, or when they have let enough
+batches of requests pass. Work of the idle lane starts when neither waits.
+
+On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
+back would take longer than the graph. And a batch is half of what waits, so that the event loop
+answers one half while the other is computed.
 """
 
 import asyncio
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
+from service.engine.graph import QUICK
+from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.waiting import (
     Compute,
     Images,
     Inference,
-    Job,
     Limits,
     Request,
     RequestQueue,
@@ -30,8 +35,8 @@ from service.engine.waiting import (
     joined,
 )
 
-_PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
+_WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -52,6 +57,8 @@ class Batcher:
         Seconds, of which deadlines are a point: `time.monotonic` unless a test says otherwise.
     retry_seconds
         How long to wait after a probe that fails; doubled after each further one.
+    on_cpu
+        Whether the graph runs on the cores that the event loop runs on too.
     """
 
     def __init__(
@@ -62,19 +69,22 @@ class Batcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         retry_seconds: float = 0.1,
+        on_cpu: bool = False,
     ) -> None:
         self.limits = limits
         self.observers: list[Observer] = []
         self._compute, self._probe = compute, probe
         self._clock, self._retry_seconds = clock, retry_seconds
+        self._on_cpu = on_cpu
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
-        self._jobs: deque[Job] = deque()
-        self._idle = self._draining = self._down = False
+        self._jobs = AuditLane()
+        self._spare = IdleLane(limits.idle)
+        self._idle = self._held = False  # the thread waits; it is held off while a batch runs here
+        self._draining = self._down = self._crashed = False
         self._thread: threading.Thread | None = None
-        # The rest is the inference thread's own.
-        self._in_hand: Sequence[Slice] | Job = ()
-        self._passed = 0
+        # The rest belongs to whoever runs a batch.
+        self._in_hand: Sequence[Slice] | Task = ()
         self._seconds_per_row = 0.0
 
     @property
@@ -101,11 +111,15 @@ class Batcher:
     def drain(self) -> None:
         """Take nothing more, wait until all that was accepted is answered, and end the thread.
 
-        After a crash what waits gets one more probe, and is refused if that fails.
+        After a crash what waits gets one more probe, and is refused if that fails. What waits for
+        an idle moment is dropped at once.
         """
         with self._changed:
             self._draining = True
+            dropped = self._spare.clear()
             self._changed.notify()
+        for task in dropped:
+            task.drop("down")
         if self._thread is not None:
             self._thread.join()
 
@@ -125,7 +139,12 @@ class Batcher:
             raise QueueFullError(waiting, self.limits.waiting, pause)
 
     async def infer(
-        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+        self,
+        images: Images,
+        deadline: float | None = None,
+        spent: Spent | None = None,
+        *,
+        here: bool = False,
     ) -> Inference:
         """Classify images [N, C, H, W], N at least 1; a cancelled call takes its images back.
 
@@ -135,6 +154,8 @@ class Batcher:
             When the answer is too late, by the batcher's clock.
         spent
             Where to note where the time went.
+        here
+            Whether a quick graph may be run on the event loop, if nothing else waits for it.
 
         Raises
         ------
@@ -143,13 +164,13 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         now = self._clock()
-        request = Request(images, loop.create_future(), now, deadline, spent or Spent())
+        request = Request(images, loop.create_future(), now, deadline, here, spent or Spent())
         timer = None
         with self._changed:
             self.check_room(request.left)
             self._requests.add(request)
             if self._idle:
-                self._changed.notify()
+                loop.call_soon(self._leave)
         if deadline is not None:
             timer = loop.call_later(deadline - now, expire, request.future)
         try:
@@ -180,12 +201,25 @@ class Batcher:
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return joined([self._run_audit(part, compute or self._compute) for part in parts])
 
+    def when_idle(self, work: IdleWork) -> None:
+        """Run work over the graph of the requests when nothing else waits, or tell it why not."""
+        now = self._clock()
+        task = IdleTask(work, self._compute, now)
+        with self._changed:
+            late = self._spare.expire(now)
+            up = self.ready
+            taken = up and self._spare.add(task)
+            if taken and self._idle and len(self._spare) == 1:  # else the thread knows of some
+                self._changed.notify()
+        for each in late:
+            each.drop("expired")
+        if not taken:
+            task.drop("full" if up else "down")
+
     def turn(self) -> None:
-        """Run one batch, of requests or of an audit, and recover from whatever crashes it."""
-        try:
-            self._step()
-        except BaseException as crash:  # whatever it is, those who wait must not wait for ever
-            log.error("the engine crashed", exc_info=crash)
+        """Run one batch, of requests or of another lane, and recover from whatever crashes it."""
+        self._guard(self._step)
+        if self._crashed:
             self._recover()
 
     def _loop(self) -> None:
@@ -194,34 +228,77 @@ class Batcher:
 
     def _await_work(self) -> bool:
         with self._changed:
-            while not (self._requests or self._jobs):
-                if self._draining:
-                    return False
-                self._idle = True
-                self._changed.wait()
+            while True:
+                pause = None
+                if not self._held:
+                    if self._requests or self._jobs or self._crashed:
+                        return True
+                    if self._draining:
+                        return False
+                    pause = self._spare.pause(self._clock())
+                    if pause == 0:
+                        return True
+                self._idle = not self._held
+                self._changed.wait(pause)
                 self._idle = False
-        return True
+
+    def _leave(self) -> None:
+        """Let go what has come in this turn of the event loop: to the thread, or here and now."""
+        with self._changed:
+            if not (self._idle and self._requests):
+                return
+            if not self._is_quick():
+                self._changed.notify()
+                return
+            self._held, self._idle = True, False
+            batch, expired = self._take()
+        self._guard(lambda: self._answer(batch, expired))
+        with self._changed:
+            self._held = False
+            self._idle = True  # the thread has slept all the while
+            if self._requests or self._jobs or self._spare or self._crashed or self._draining:
+                self._changed.notify()
+
+    def _is_quick(self) -> bool:
+        """Whether what waits is one request, and may be computed on the event loop."""
+        if not self._on_cpu or self._jobs or not self._requests.lone_here:
+            return False
+        return 0 < self._seconds_per_row * self._requests.rows < QUICK
+
+    def _guard(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BaseException as crash:  # whatever it is, those who wait must not wait for ever
+            log.error("the engine crashed", exc_info=crash)
+            with self._changed:
+                self._down = self._crashed = True
+            self._fail_in_hand()
 
     def _step(self) -> None:
         with self._changed:
-            job = self._turn_of_audit()
-            if job is None:
-                batch, expired = self._requests.take(self.limits.largest, self._clock())
-        if job is not None:
-            self._run_job(job)
-            return
+            now = self._clock()
+            task: Task | None = self._jobs.take(bool(self._requests))
+            batch, expired = ([], []) if task else self._take()
+            late = self._spare.expire(now)
+            if not (task or batch or self._jobs):
+                task = self._spare.take()
+        for each in late:
+            each.drop("expired")
+        self._answer(batch, expired)
+        if task is not None:
+            self._run_task(task)
+            if task.lane == "idle":
+                self._spare.ran(self._clock() - now, self._clock())
+
+    def _take(self) -> tuple[list[Slice], list[Request]]:
+        largest = self.limits.largest
+        enough = max(_WORTHWHILE, -(-self._requests.rows // 2)) if self._on_cpu else largest
+        return self._requests.take(largest, self._clock(), min(enough, largest))
+
+    def _answer(self, batch: Sequence[Slice], expired: Sequence[Request]) -> None:
         self._hand_out([(request, DeadlineError()) for request in expired])
         if batch:
             self._run_batch(batch)
-
-    def _turn_of_audit(self) -> Job | None:
-        if not self._jobs:
-            return None
-        if self._requests and self._passed < _PATIENCE:
-            self._passed += 1
-            return None
-        self._passed = 0
-        return self._jobs.popleft()
 
     def _run_batch(self, batch: Sequence[Slice]) -> None:
         self._in_hand = batch
@@ -232,6 +309,7 @@ class Batcher:
             request.spent.ran(began - request.since, seconds)
         self._hand_out(outcomes)
         self._in_hand = ()
+        self._spare.served(self._clock())
         rows = sum(len(images) for _, images in batch)
         self._seconds_per_row = seconds / rows
         waits = [began - request.since for request, _ in batch]
@@ -250,26 +328,25 @@ class Batcher:
         alone = [[slice_] for slice_ in batch if not slice_.request.future.done()]
         return [outcome for one in alone for outcome in self._attempt(one)]
 
-    def _run_job(self, job: Job) -> None:
-        self._in_hand = job
+    def _run_task(self, task: Task) -> None:
+        self._in_hand = task
         began = self._clock()
         try:
-            result = job.compute([job.images])
+            rows = task.run()
         except Exception as error:
             self._in_hand = ()
-            job.future.set_exception(failure(error))
+            task.fail(failure(error))
             self._probe()
             return
         self._in_hand = ()
-        job.future.set_result(result)
-        record = Batch("audit", len(job.images), [began - job.since], self._clock() - began)
+        record = Batch(task.lane, rows, [began - task.since], self._clock() - began)
         self._tell(lambda observer: observer.ran(record))
 
     def _run_audit(self, images: Images, compute: Compute) -> Inference:
         job = Job(compute, images, self._clock(), Future())
         with self._changed:
             self._check_up()
-            self._jobs.append(job)
+            self._jobs.add(job)
             if self._idle:
                 self._changed.notify()
         return job.future.result()
@@ -293,13 +370,11 @@ class Batcher:
         self._tell(lambda observer: observer.dropped(reason, len(request.images)))
 
     def _recover(self) -> None:
-        """Fail what was in hand, and take nothing until a probe works; what waits goes on waiting.
+        """Take nothing until a probe works; what waits goes on waiting.
 
         If the engine is being drained there is one probe, and what waits is refused if it fails.
         """
-        with self._changed:
-            self._down = True
-        self._fail_in_hand()
+        self._crashed = False
         pause = self._retry_seconds
         while not self._probed():
             with self._changed:
@@ -322,18 +397,17 @@ class Batcher:
 
     def _fail_in_hand(self) -> None:
         in_hand, self._in_hand = self._in_hand, ()
-        if isinstance(in_hand, Job):
-            in_hand.future.set_exception(EngineDownError(_CRASHED))
-        else:
+        if isinstance(in_hand, Sequence):
             self._hand_out([(request, EngineDownError(_CRASHED)) for request, _ in in_hand])
+        else:
+            in_hand.fail(EngineDownError(_CRASHED))
 
     def _refuse_all(self) -> None:
         with self._changed:
-            requests, jobs = self._requests.clear(), list(self._jobs)
-            self._jobs.clear()
+            requests, jobs = self._requests.clear(), self._jobs.clear()
         deliver([(request, EngineDownError(_CRASHED)) for request in requests])
         for job in jobs:
-            job.future.set_exception(EngineDownError(_CRASHED))
+            job.fail(EngineDownError(_CRASHED))
 
     def _check_up(self) -> None:
         if not self.ready:

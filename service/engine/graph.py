@@ -1,14 +1,23 @@
 """One graph, opened where it may run, compared with its card, and warmed."""
 
+import math
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from service.engine.binding import Binding
 from service.engine.providers import Placement, Selection, placed_nodes, start
-from service.engine.waiting import Images, Inference
+from service.engine.waiting import Images, Inference, joined
+
+QUICK: Final = 0.001
+"""Seconds for one image: a graph that takes less is not worth several threads, nor a change of
+thread."""
+
+_SHARE: Final = 16  # images that are worth a thread
 
 INPUT, OUTPUTS = "image", ("logits", "probabilities")
 
@@ -51,7 +60,11 @@ class Signature:
 class Graph:
     """A graph that runs.
 
-    On a CPU a batch runs as large as it is. On a GPU it is padded to the next of a few sizes, each
+    On a CPU a batch runs as large as it is. A quick graph runs on one thread, since several would
+    wait for one another longer than they compute, and a large batch is shared out, a part a thread.
+    Every run of another graph takes all threads.
+
+    On a GPU it is padded to the next of a few sizes, each
     with buffers of its own on the device and warmed before anyone asks: a size that comes for the
     first time would make libraries search, TensorRT build, and a CUDA graph be captured.
 
@@ -79,22 +92,31 @@ class Graph:
         Where it runs, and why not on a better device, if one was tried.
     nodes
         By execution provider, the nodes that it was given, `<name> (<operator>)`.
+    quick
+        Whether it runs on a CPU and takes less than `QUICK` for an image.
     """
 
     def __init__(
         self, data: bytes, signature: Signature, selection: Selection, threads: int, largest: int
     ) -> None:
         self.signature = signature
+        self._bindings: dict[int, Binding] = {}
+        self._helpers: ThreadPoolExecutor | None = None
         self._runtime, self.placement, self.note = start_first(data, selection, threads)
         difference = signature.mismatch(self._runtime.get_inputs(), self._runtime.get_outputs())
         if difference is not None:
             raise GraphError(difference)
         self.nodes = placed_nodes(self._runtime)
-        self._bindings: dict[int, Binding] = {}
         if (memory := self.placement.memory) is not None:
             self._bindings = {size: self._bind(size, memory) for size in buckets(largest)}
         for size in self._bindings or (1,):
             self._warm(size)
+        self.quick = memory is None and self._seconds() < QUICK
+        if self.quick and threads > 1:
+            self._runtime = start(data, self.placement, 1)
+            self._warm(1)
+            self._helpers = ThreadPoolExecutor(threads - 1, thread_name_prefix="inference")
+        self._shares = threads
 
     def compute(self, parts: Sequence[Images]) -> Inference:
         """Classify images [N, C, H, W] of one caller or several, laid behind one another."""
@@ -102,11 +124,35 @@ class Graph:
             rows = sum(map(len, parts))
             return self._bindings[min(size for size in self._bindings if size >= rows)].run(parts)
         images = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
+        if self._helpers is None or len(images) < 2 * _SHARE:
+            return self._run(images)
+        shares = min(self._shares, len(images) // _SHARE)
+        mine, *others = np.array_split(images, shares)
+        running = [self._helpers.submit(self._run, share) for share in others]
+        return joined([self._run(mine), *(other.result() for other in running)])
 
     def probe(self) -> None:
         """Run one blank image; raise whatever that raises."""
         self.compute([self._blank(1)])
+
+    def close(self) -> None:
+        """End its threads; it is not to be run again."""
+        if self._helpers is not None:
+            self._helpers.shutdown()
+
+    def _run(self, images: Images) -> Inference:
+        return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
+
+    def _seconds(self) -> float:
+        """Measure how long an image takes; the shortest of a few runs, unless they are long."""
+        shortest = math.inf
+        for _ in range(5):
+            began = time.perf_counter()
+            self.probe()
+            shortest = min(shortest, time.perf_counter() - began)
+            if shortest > 10 * QUICK:
+                break
+        return shortest
 
     def _bind(self, size: int, memory: tuple[str, int]) -> Binding:
         return Binding(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Lane = Literal["requests", "audit"]
+Lane = Literal["requests", "audit", "idle"]
 Drop = Literal["full", "expired", "cancelled", "failed"]
 
 
@@ -15,7 +15,7 @@ class Batch:
     Attributes
     ----------
     lane
-        Whether it served requests, or one batch of an audit.
+        Whether it served requests, one batch of an audit, or work that waits for idle moments.
     rows
         Images in it, without padding.
     queue_seconds

@@ -34,10 +34,14 @@ def deal(batch: Sequence[Slice], result: Inference) -> list[Outcome]:
 
 def deliver(outcomes: Sequence[Outcome]) -> None:
     """Put outcomes into their futures, from any thread, waking each event loop once."""
+    here = _running_loop()
     by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
     for outcome in outcomes:
         by_loop.setdefault(outcome[0].future.get_loop(), []).append(outcome)
     for loop, group in by_loop.items():
+        if loop is here:
+            _settle(group)
+            continue
         with suppress(RuntimeError):  # the loop is closed, and whoever waited is gone with it
             loop.call_soon_threadsafe(_settle, group)
 
@@ -53,6 +57,13 @@ def failure(cause: Exception) -> ComputeError:
     error = ComputeError("The model failed on these images; the log says why.")
     error.__cause__ = cause
     return error
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _settle(outcomes: Sequence[Outcome]) -> None:

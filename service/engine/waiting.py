@@ -1,4 +1,4 @@
-"""What waits for a session: requests in their order, counted in rows and bounded, and audits.
+"""What waits for a session: requests in their order, counted in rows and bounded.
 
 A row is one image. Nothing here locks, computes or knows the time: the batcher does.
 """
@@ -6,7 +6,6 @@ A row is one image. Nothing here locks, computes or knows the time: the batcher 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,23 +31,22 @@ Compute = Callable[[Sequence[Images]], Inference]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is computed at once, and how much may wait, in images."""
+    """How much is computed at once, and how much may wait.
+
+    Attributes
+    ----------
+    largest, waiting
+        In images.
+    idle
+        The largest part of the time that work for idle moments may take.
+    """
 
     largest: int = 64
     waiting: int = 1024
+    idle: float = 0.01
 
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """One batch of an audit; its graph may be another than that of the requests."""
-
-    compute: Compute
-    images: Images
-    since: float
-    future: Future[Inference]
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +57,8 @@ class Request:
     ----------
     since, deadline
         When it came in, and when it is too late, in seconds of the batcher's clock.
+    here
+        Whether it may be computed where it came in.
     spent
         Where its time goes.
     left
@@ -71,6 +71,7 @@ class Request:
     future: asyncio.Future[Inference]
     since: float
     deadline: float | None
+    here: bool = False
     spent: Spent = field(default_factory=Spent)
     left: int = field(init=False)
     parts: list[Inference] = field(default_factory=list)
@@ -114,6 +115,11 @@ class RequestQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def lone_here(self) -> bool:
+        """Whether one request waits, and may be computed where it came in."""
+        return len(self._waiting) == 1 and self._waiting[0].here
+
     def fits(self, rows: int) -> bool:
         """Whether so many more rows may wait."""
         return self.rows + rows <= self.capacity
@@ -138,10 +144,13 @@ class RequestQueue:
             self.withdraw(request)
         return requests
 
-    def take(self, largest: int, now: float) -> tuple[list[Slice], list[Request]]:
+    def take(
+        self, largest: int, now: float, enough: int | None = None
+    ) -> tuple[list[Slice], list[Request]]:
         """Form the next batch of at most `largest` rows, and drop what no one waits for any more.
 
-        A request stays whole unless it is larger than a batch can be.
+        A request stays whole unless it is larger than a batch can be. Once there are `enough`
+        rows no further request is added.
 
         Returns
         -------
@@ -149,8 +158,8 @@ class RequestQueue:
         """
         batch: list[Slice] = []
         expired: list[Request] = []
-        space = largest
-        while self._waiting and space:
+        space, spare = largest, largest - (enough or largest)
+        while self._waiting and space > spare:
             request = self._waiting[0]
             if request.future.done():  # its caller has gone, and will withdraw it in a moment
                 self._forget(self._waiting.popleft())

@@ -39,7 +39,7 @@ class Call:
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
-        """Return the call that `RequestContextMiddleware` has begun."""
+        """Return the call that `service.front.Front` has begun."""
         call: Self = scope["state"]["call"]
         return call
 

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from service.observability import own_metrics, triton_metrics
+from service.observability import own_metrics, shadow_metrics, triton_metrics
 from service.observability.statistics import Reason
 from service.repository import Repository
 from service.version import ServedModel
@@ -71,6 +71,7 @@ class _Service(Collector):
             yield from own_metrics.of_repository(repository)
         yield own_metrics.rejections(models, self._metrics.refusals)
         yield from own_metrics.of_models(models)
+        yield from shadow_metrics.of_models(models)
         yield from triton_metrics.of_models(models)
 
     def _calls(self) -> CounterMetricFamily:

@@ -76,6 +76,8 @@ class Statistics:
         The runs, by their size, and their seconds.
     audited
         Images of audits, with the time that the graph ran over them.
+    shadowed
+        Images of shadow audits, with the time that the engine's thread spent on them.
     """
 
     success: Duration = field(default_factory=Duration)
@@ -89,6 +91,7 @@ class Statistics:
     batches: dict[int, Duration] = field(default_factory=dict)
     runs: Histogram = field(default_factory=_durations)
     audited: Duration = field(default_factory=Duration)
+    shadowed: Duration = field(default_factory=Duration)
 
     @property
     def fail(self) -> Duration:
@@ -115,6 +118,9 @@ class Statistics:
         seconds, waits = batch.compute_seconds, batch.queue_seconds
         if batch.lane == "audit":
             self.audited.add(seconds, batch.rows)
+            return
+        if batch.lane == "idle":
+            self.shadowed.add(seconds, batch.rows)
             return
         self.queue.add(sum(waits), len(waits))
         for wait in waits:

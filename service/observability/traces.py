@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.datastructures import Headers
-
 from service.observability.call import Call
 from service.settings import ConfigurationError
 
@@ -66,7 +64,7 @@ class Traces:
             self._provider.shutdown()
         self._provider = self._tracer = None
 
-    def begin(self, headers: Headers, call: Call) -> "Trace | None":
+    def begin(self, headers: Mapping[bytes, bytes], call: Call) -> "Trace | None":
         """Begin the trace of a request, or go on with the one that its `traceparent` names."""
         if self._tracer is None:
             return None
@@ -82,14 +80,15 @@ class Trace:
         Of the trace, 32 hexadecimal digits, as log lines and other services have it.
     """
 
-    def __init__(self, tracer: "Tracer", headers: Headers, call: Call) -> None:
+    def __init__(self, tracer: "Tracer", headers: Mapping[bytes, bytes], call: Call) -> None:
         from opentelemetry.trace import SpanKind, format_trace_id
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         self._tracer, self._call = tracer, call
         # Timings are on a clock that never jumps; spans want the time of day.
         self._offset = time.time_ns() - round(1e9 * time.perf_counter())
-        parent = TraceContextTextMapPropagator().extract(dict(headers))
+        carrier = {name.decode("latin-1"): text.decode("latin-1") for name, text in headers.items()}
+        parent = TraceContextTextMapPropagator().extract(carrier)
         self._span: Span = tracer.start_span(
             "request", parent, SpanKind.SERVER, start_time=self._ns(call.timings.began)
         )

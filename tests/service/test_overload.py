@@ -11,10 +11,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from starlette.requests import ClientDisconnect
 
-from service.clients import LOOK_AFTER, HangUpMiddleware
+from service.access import ApiKeys
 from service.engine import Inference
+from service.exchange import LOOK_AFTER
+from service.front import Front
+from service.observability.metrics import Metrics
+from service.observability.traces import Traces
+from service.settings import Settings
 
 pytestmark = pytest.mark.anyio
 NPY = {"Content-Type": "application/x-npy"}
@@ -165,10 +169,8 @@ async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
     async def send(message: Any) -> None:
         pass
 
-    call = HangUpMiddleware(app)({"type": "http"}, receive, send)
-    if answering:
-        await call
-    else:
-        with pytest.raises(ClientDisconnect):
-            await call
+    scope = {"type": "http", "method": "POST", "path": "/work", "headers": []}
+    metrics = Metrics()
+    await Front(app, [], Settings(), ApiKeys(None), metrics, Traces())(scope, receive, send)
+    assert metrics.refusals == ({} if answering else {"cancelled": 1})
     assert ended == ["done" if answering else "cancelled"]

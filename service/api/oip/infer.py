@@ -1,26 +1,18 @@
-"""Inference: the hot path, from the socket's bytes to the session and back.
+"""Inference: from the socket's bytes to the session and back."""
 
-The routes are documented like every other and answered without FastAPI in between: at one small
-image a request its solving of dependencies would cost as much as the network.
-"""
-
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar, TypeVarTuple
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, to_thread
-from fastapi.routing import APIRoute
-from starlette.requests import Request
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.addresses import Name, Version
+from service.api.bare import BareRoute
 from service.api.bodies import errors_documented
 from service.api.oip.documents import INFER
 from service.data_plane import DataPlane
-from service.engine import Inference, cpu_budget
-from service.errors import LateError, NotFoundError
-from service.observability.call import Call
+from service.engine import cpu_budget
+from service.exchange import Exchange
 from service.protocol.oip import (
     Answer,
     InferRequest,
@@ -44,12 +36,24 @@ _WORTH_PACKING: Final = 2**10
 """Smaller answers are sent as they are, whatever coding is accepted."""
 
 
-def infer_routes(max_images: int, max_bytes: int) -> list[BaseRoute]:
+def infer_routes(max_images: int, max_bytes: int) -> list[BareRoute]:
     """Build the two routes of inference, to stand in front of all others."""
     infer = _Infer(max_images, max_bytes)
     return [
-        _BareRoute(infer, "/v2/models/{name}/infer", _latest),
-        _BareRoute(infer, "/v2/models/{name}/versions/{version}/infer", _exact),
+        BareRoute(
+            path,
+            documented,
+            infer,
+            tags=["Open Inference Protocol"],
+            operation_id=f"infer{documented.__name__}",
+            summary="Infer",
+            responses=errors_documented(400, 404, 413, 415, 422, 503, 504),
+            openapi_extra=INFER,
+        )
+        for path, documented in (
+            ("/v2/models/{name}/infer", _latest),
+            ("/v2/models/{name}/versions/{version}/infer", _exact),
+        )
     ]
 
 
@@ -65,44 +69,26 @@ async def _exact(name: Name, version: Version) -> None:
     """Classify images, by one version of the model."""
 
 
-class _BareRoute(APIRoute):
-    """A route that FastAPI documents, by a function that is never called, and does not run."""
-
-    def __init__(self, app: ASGIApp, path: str, documented: Callable[..., Awaitable[None]]) -> None:
-        super().__init__(
-            path,
-            documented,
-            methods=["POST"],
-            tags=["Open Inference Protocol"],
-            operation_id=f"infer{documented.__name__}",
-            summary="Infer",
-            responses=errors_documented(400, 404, 413, 415, 422, 503, 504),
-            openapi_extra=INFER,
-        )
-        self.app = app
-
-
 class _Infer:
-    """The ASGI application behind both routes."""
+    """What answers both routes."""
 
     def __init__(self, max_images: int, max_bytes: int) -> None:
         self._max_images = max_images
         self._max_bytes = max_bytes
         self._threads = CapacityLimiter(cpu_budget())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; what it raises is answered by the middleware."""
-        plane: DataPlane = scope["app"].state.data_plane
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        call = Call.of(scope)
+    async def __call__(self, exchange: Exchange, plane: DataPlane, model: ServedModel) -> None:
+        """Answer one request."""
+        call, headers = exchange.call, exchange.headers
         timings = call.timings
         with timings.stage("receive"):
-            body = await Request(scope, receive).body()
-        with _find(plane, scope["path_params"]) as model:
-            model.asked_to_infer(call)
-            with timings.stage("decode"):
-                asked = await self._read(body, headers, model)
-            result = await _infer(model, asked, call)
+            body = await exchange.body()
+        model.asked_to_infer(call)
+        with timings.stage("decode"):
+            asked = await self._read(body, headers, model)
+        if asked.timeout is not None:
+            call.deadline = min(call.deadline, time.monotonic() + asked.timeout)
+        result = await model.infer(asked.images, call)
         with timings.stage("encode"):
             served = Served(model.card.name, str(model.card.version), model.card.classes)
             heavy = result.logits.nbytes > _QUICK_BYTES
@@ -113,8 +99,7 @@ class _Infer:
                 packed = await self._run(len(packed) > _QUICK_BYTES, pack, packed, coding)
             else:
                 coding = None
-        await send(_start(answer, len(packed), coding))
-        await send({"type": "http.response.body", "body": packed})
+        await exchange.answer(_headers(answer, coding), packed)
 
     async def _read(
         self, body: bytes, headers: dict[bytes, bytes], model: ServedModel
@@ -137,36 +122,15 @@ class _Infer:
         return function(*arguments)
 
 
-def _find(plane: DataPlane, address: dict[str, str]) -> ServedModel:
-    version = address.get("version")
-    if version is None:
-        return plane.repository.find(address["name"])
-    if not (version.isascii() and version.isdigit() and len(version) < 16):
-        raise NotFoundError(f"'{version[:32]}' is no version; a positive number is accepted.")
-    return plane.repository.find(address["name"], int(version))
-
-
-async def _infer(model: ServedModel, asked: InferRequest, call: Call) -> Inference:
-    if asked.timeout is None:
-        return await model.infer(asked.images, call)
-    try:
-        async with asyncio.timeout(asked.timeout):
-            return await model.infer(asked.images, call)
-    except TimeoutError:
-        raise LateError(
-            f"The request was not answered within its 'timeout' of {asked.timeout} s; it is "
-            "dropped, and may be sent again with a longer one."
-        ) from None
-
-
-def _start(answer: Answer, length: int, coding: str | None) -> dict[str, Any]:
-    headers = [(b"content-length", str(length).encode())]
+def _headers(answer: Answer, coding: str | None) -> list[tuple[bytes, bytes]]:
     if answer.header_length is None:
-        headers.append((b"content-type", b"application/json"))
+        headers = [(b"content-type", b"application/json")]
     else:
-        headers.append((b"content-type", b"application/octet-stream"))
-        json_length = str(answer.header_length).encode()
-        headers.append((b"inference-header-content-length", json_length))
+        json_length = b"%d" % answer.header_length
+        headers = [
+            (b"content-type", b"application/octet-stream"),
+            (b"inference-header-content-length", json_length),
+        ]
     if coding is not None:
         headers.append((b"content-encoding", coding.encode()))
-    return {"type": "http.response.start", "status": 200, "headers": headers}
+    return headers

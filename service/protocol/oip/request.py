@@ -4,6 +4,7 @@ What is refused is refused here, before anything is queued: a request that is re
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -15,15 +16,18 @@ from service.protocol.oip.tensor import Images, binary_pixels, json_pixels, raw_
 INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "probabilities")
 
+_SHORT: Final = 2**10
+"""Bytes of a header that may be remembered with what it says."""
+
 _Dimension = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
-class _InputParameters(msgspec.Struct):
+class _InputParameters(msgspec.Struct, frozen=True):
     binary_data_size: Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None = None
     shared_memory_region: str | None = None
 
 
-class _Input(msgspec.Struct):
+class _Input(msgspec.Struct, frozen=True):
     name: str
     shape: list[_Dimension]
     datatype: str
@@ -31,24 +35,24 @@ class _Input(msgspec.Struct):
     data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
-class _OutputParameters(msgspec.Struct):
+class _OutputParameters(msgspec.Struct, frozen=True):
     binary_data: bool | None = None
     classification: int = 0
     shared_memory_region: str | None = None
 
 
-class _Output(msgspec.Struct):
+class _Output(msgspec.Struct, frozen=True):
     name: str
     parameters: _OutputParameters = msgspec.field(default_factory=_OutputParameters)
 
 
-class _Parameters(msgspec.Struct):
+class _Parameters(msgspec.Struct, frozen=True):
     binary_data_output: bool = False
     timeout: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
     sequence_id: int | str = 0
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, frozen=True):
     inputs: list[_Input]
     id: str = ""
     outputs: list[_Output] = []
@@ -145,7 +149,10 @@ def read_request(
         _check_count(len(images), max_images)
         return InferRequest(images, _ALL_BINARY)
     end = len(body) if length is None else length
-    asked = _decode(body if length is None else memoryview(body)[:end])
+    if length is not None and end <= _SHORT:
+        asked = _decode_short(body[:end])
+    else:
+        asked = _decode(body if length is None else memoryview(body)[:end])
     if asked.parameters.sequence_id:
         raise UnprocessableError(
             "The parameter 'sequence_id' is set, and images are not classified in sequences; "
@@ -166,6 +173,10 @@ def _decode(header: bytes | memoryview) -> _Request:
             f"The request's JSON cannot be read ({error}); an inference request of the Open "
             "Inference Protocol is accepted."
         ) from None
+
+
+_decode_short = lru_cache(256)(_decode)
+"""Clients that send their pixels as bytes send the same few headers again and again."""
 
 
 def _images(

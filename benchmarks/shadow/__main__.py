@@ -1,0 +1,74 @@
+"""Measure the latency of requests with and without shadow audits, then print a table and bars."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+from benchmarks.serving import wrk
+from benchmarks.serving.model import open_subject
+from benchmarks.serving.rounds import say
+from benchmarks.serving.server import ServerError
+from benchmarks.shadow.report import bars, table
+from benchmarks.shadow.rounds import prepared
+from service.settings import ConfigurationError
+
+
+def main() -> None:
+    """Run all rounds."""
+    options = _options()
+    if not wrk.available():
+        sys.exit("The load generator wrk is not installed; it is Debian's package wrk.")
+    before = os.getloadavg()[0]
+    try:
+        subject = open_subject(options.model, options.threads)
+    except ConfigurationError as error:
+        sys.exit(f"--model: {error}")
+    rounds, refused = [], []
+    with prepared(subject, options.shares, options.seconds, options.rate) as run:
+        for number in range(options.rounds):
+            say(f"round {number + 1} of {options.rounds}")
+            try:
+                rounds.append(run.round(number))
+            except (wrk.LoadError, ServerError) as error:
+                refused.append(f"round {number + 1}: {error}")
+                say(refused[-1])
+    if not rounds:
+        sys.exit(f"No round was measured; {refused[0]}")
+    card = subject.card
+    print(
+        f"{describe_machine()}, load average {before:.1f} before; {card.name} version "
+        f"{card.version}, {card.precision}, sessions of {subject.threads} thread(s); single images "
+        f"as OIP binary; {run.rate:,.0f} requests/s at random times.\n"
+        f"Medians of {len(rounds)} round(s), smallest and largest in brackets.\n"
+    )
+    print("\n".join(table(rounds)) + "\n")
+    for reason in refused:
+        print(f"not measured: {reason}")
+    for bar in bars(rounds):
+        print(f"bar: {bar}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shadow", description=__doc__)
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=Path("model_repository/rotmnist-c4-int8/1/model.onnx"),
+        help="<repository>/<name>/<version>/model.onnx",
+    )
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0])
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--seconds", type=int, default=5, help="of each load in each round")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="requests/s at random times; else half of what one connection gets",
+    )
+    parser.add_argument("--threads", type=int, help="of every session; else all of the machine's")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

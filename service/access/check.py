@@ -1,0 +1,53 @@
+"""API keys on every call that needs one."""
+
+from typing import Final
+
+from service.access.keys import ApiKeys
+from service.access.rules import need
+from service.errors import ForbiddenError, UnauthenticatedError
+from service.exchange import Exchange
+
+HEADER: Final = "X-API-Key"
+
+_HEADER: Final = HEADER.lower().encode()
+_BEARER: Final = "bearer "
+
+
+def authorise(keys: ApiKeys, exchange: Exchange) -> None:
+    """Check that a call came with a key that allows it, and note whose key it is.
+
+    Raises
+    ------
+    UnauthenticatedError, ForbiddenError
+        If it did not, or the key allows other calls alone.
+    """
+    needed = need(exchange.scope["method"], exchange.scope["path"])
+    if needed == "nothing":
+        return
+    presented = _presented(exchange.headers)
+    if presented is None:
+        raise UnauthenticatedError(
+            "This call needs an API key; `Authorization: Bearer <key>` or "
+            f"`{HEADER}: <key>` is accepted."
+        )
+    key = keys.find(presented)
+    if key is None:
+        raise UnauthenticatedError("The API key is not one of those accepted.", "invalid_token")
+    exchange.call.key = key.name
+    if needed != "key" and needed not in key.scopes:
+        raise ForbiddenError(
+            f"The API key '{key.name}' may not do this; a key with the scope '{needed}' is "
+            "accepted.",
+            needed,
+        )
+
+
+def _presented(headers: dict[bytes, bytes]) -> str | None:
+    """Return the key that a call came with, and None for another scheme of authorization."""
+    own = headers.get(_HEADER)
+    if own is not None:
+        return own.decode("latin-1")
+    authorization = headers.get(b"authorization", b"").decode("latin-1")
+    if authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    return None

@@ -1,0 +1,196 @@
+"""One request and its answer on the wire: received within limits, answered under its own id."""
+
+import asyncio
+import math
+import random
+import re
+import time
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from service.errors import ServiceError, SlowClientError, TooLargeError
+from service.observability.call import Call
+
+REQUEST_ID: Final = "X-Request-ID"
+LOOK_AFTER: Final = 0.05
+"""Seconds of work on one request before its client is looked after."""
+
+_ID_HEADER: Final = REQUEST_ID.lower().encode()
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+
+
+class Exchange:
+    """What one call of the application reads and writes, and what is known of its client.
+
+    A client's own `X-Request-ID` is kept if it is safe to write into a log. Its `Prefer: wait`
+    (RFC 7240, 4.3) in seconds brings the deadline forward, and never puts it off.
+
+    Parameters
+    ----------
+    scope, receive, send
+        Of the call, by ASGI.
+    request_seconds
+        How long it may take to be answered.
+    receive_seconds, max_bytes
+        How long its body may take to arrive, and how large it may be.
+
+    Attributes
+    ----------
+    id
+        The request's, printable ASCII.
+    headers
+        The request's, by their names in small letters.
+    call
+        What becomes known of the request.
+    status
+        Of the answer, once it has begun; 0 before.
+    fault
+        Why the work on it was given up from outside.
+    """
+
+    __slots__ = (
+        *("call", "fault", "headers", "id", "scope", "status"),
+        *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
+        *("_until", "_watcher", "_seconds"),
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_seconds: float,
+        receive_seconds: float,
+        max_bytes: int,
+    ) -> None:
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        now = time.monotonic()
+        self.call = Call(now + min(request_seconds, _preferred_wait(self.headers)))
+        self.id = _request_id(self.headers)
+        self.status = 0
+        self.fault: ServiceError | ClientDisconnect | None = None
+        self._receive, self._send = receive, send
+        self._bytes, self._max_bytes = 0, max_bytes
+        self._received = False
+        self._since, self._seconds = now, receive_seconds
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+
+    def check_length(self) -> None:
+        """Refuse a body that is announced to be too large.
+
+        Raises
+        ------
+        TooLargeError
+            Before any of it is read.
+        """
+        announced = self.headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Receive a message of the request, counting its bytes.
+
+        Raises
+        ------
+        TooLargeError
+            As soon as the body has grown too large.
+        """
+        message = await self._receive()
+        if not self._received:
+            self._received = not message.get("more_body", False)
+            self._bytes += len(message.get("body", b""))
+            if self._bytes > self._max_bytes:
+                raise self._too_large()
+        return message
+
+    async def body(self) -> bytes:
+        """Receive the whole body.
+
+        Raises
+        ------
+        TooLargeError
+            As soon as it has grown too large.
+        ClientDisconnect
+            If the client hangs up before it is complete.
+        """
+        blocks = []
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            blocks.append(message.get("body", b""))
+            if self._received:
+                return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the answer, whose head gets the request's id and its timings."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [
+                *message.get("headers", ()),
+                (_ID_HEADER, self.id.encode()),
+                (b"server-timing", self.call.timings.header().encode()),
+            ]
+        await self._send(message)
+
+    async def answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer of status 200."""
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def look(self, now: float) -> None:
+        """Give the work up if the client is too slow, and see whether it has hung up."""
+        if self.status or self._watcher is not None:
+            return
+        if not self._received:
+            # Before all of the body is there, whoever reads it is told of a client that hangs up.
+            if now - self._since > self._seconds:
+                self._give_up(self._too_slow())
+        elif now - self._since > LOOK_AFTER:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    def end(self) -> None:
+        """Look no longer."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def _watch(self) -> None:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.status:
+            self._give_up(ClientDisconnect())
+
+    def _give_up(self, fault: ServiceError | ClientDisconnect) -> None:
+        if self.fault is None and self._task is not None:
+            self.fault = fault
+            self._task.cancel()
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(
+            f"The body is too large; at most {self._max_bytes} bytes are accepted."
+        )
+
+    def _too_slow(self) -> SlowClientError:
+        return SlowClientError(
+            f"The body did not arrive in time; all of it within {self._seconds:g} s is accepted."
+        )
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    own = headers.get(_ID_HEADER)
+    if own is not None and _SAFE_ID.fullmatch(own):
+        return own.decode("ascii")
+    # Unique, and no secret: asking the system for random bytes would be a call of it a request.
+    return f"{random.getrandbits(128):032x}"
+
+
+def _preferred_wait(headers: dict[bytes, bytes]) -> float:
+    """Read `Prefer: wait=<seconds>`; one that cannot be read counts as none, as the RFC has it."""
+    preference: Any = headers.get(b"prefer")
+    found = _WAIT.search(preference) if preference else None
+    return float(found[1]) if found else math.inf

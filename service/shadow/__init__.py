@@ -1,0 +1,7 @@
+"""Shadow audits: some of the images that are served are turned and classified again, unnoticed."""
+
+from service.shadow.opening import ShadowAudits, open_shadow
+from service.shadow.shadow import Shadow
+from service.shadow.tally import Tally
+
+__all__ = ["Shadow", "ShadowAudits", "Tally", "open_shadow"]

@@ -1,0 +1,86 @@
+"""What shadow audits have found of one version since it was loaded."""
+
+import time
+from threading import Lock
+from typing import Final, get_args
+
+from audit import ConfidenceSequence, Interval
+from service.engine import IdleDrop
+from service.shadow.comparison import Comparison
+
+REASONS: Final[tuple[IdleDrop, ...]] = get_args(IdleDrop)
+
+
+class Tally:
+    """Counts trials, on whichever thread; others read without a lock.
+
+    Parameters
+    ----------
+    tolerance
+        How far a logit may move, relative to the largest one.
+    confidence
+        Of the interval around the part of all trials that agree.
+
+    Attributes
+    ----------
+    trials
+        Images that were turned and classified again.
+    disagreements
+        Those that got another label.
+    deviations
+        Those of which a logit moved by more than the tolerance.
+    largest_deviation
+        The largest change of a logit, relative to the largest logit.
+    last_trial
+        When the last trial was, in seconds since 1970; 0 if there was none.
+    dropped
+        Images that were chosen and not tried, by reason.
+    unrecorded
+        Findings that could not be logged or kept.
+    """
+
+    def __init__(self, tolerance: float, confidence: float) -> None:
+        self.trials = self.disagreements = self.deviations = self.unrecorded = 0
+        self.largest_deviation = self.last_trial = 0.0
+        self.dropped: dict[IdleDrop, int] = dict.fromkeys(REASONS, 0)
+        self._tolerance = tolerance
+        self._sequence = ConfidenceSequence(confidence)
+        self._counting, self._looking = Lock(), Lock()
+
+    def tried(self, found: Comparison) -> bool:
+        """Count a trial; return whether a logit moved too far.
+
+        On a tie the label changes with logits that move by less than the tolerance.
+        """
+        moved = found.deviation > self._tolerance
+        with self._counting:
+            self.trials += 1
+            self.disagreements += not found.agrees
+            self.deviations += moved
+            self.largest_deviation = max(self.largest_deviation, found.deviation)
+            self.last_trial = time.time()
+        return moved
+
+    def drop(self, reason: IdleDrop) -> None:
+        """Count an image that was chosen and is not tried."""
+        with self._counting:
+            self.dropped[reason] += 1
+
+    def lose(self) -> None:
+        """Count a finding that is not recorded."""
+        with self._counting:
+            self.unrecorded += 1
+
+    def agreement(self) -> Interval:
+        """Where the part of all trials that agree is, after those so far.
+
+        The confidence sequence goes on when somebody looks: it holds whenever that is, and a trial
+        costs no more than additions. `low` is above `high` once that part has changed.
+        """
+        with self._looking:
+            with self._counting:
+                trials, agreeing = self.trials, self.trials - self.disagreements
+            known = self._sequence
+            if trials > known.trials:
+                self._sequence = known.update(agreeing - known.successes, trials - known.trials)
+            return self._sequence.interval
