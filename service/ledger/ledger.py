@@ -29,6 +29,7 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
         store.make_folders(_REPORTS, _ENTRIES)
+        self._newest()
 
     def append(self, report: Report) -> Entry:
         """Store a report, and that it was stored now.

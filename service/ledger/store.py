@@ -4,11 +4,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import structlog
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
+
+_BUCKETS: Final = frozenset({"s3", "gs", "abfs", "oss", "oci"})
+"""Protocols of object stores, where making a folder would make a bucket."""
 
 log = structlog.get_logger()
 
@@ -46,7 +51,9 @@ class Store:
         self._local = isinstance(self._system, LocalFileSystem)
 
     def make_folders(self, *names: str) -> None:
-        """Make folders that are not there."""
+        """Make folders that are not there; object stores have none, and no bucket is made."""
+        if _BUCKETS & set(_protocols(self._system)):
+            return
         with self._reported("written"):
             for name in names:
                 self._system.makedirs(self._path(name), exist_ok=True)
@@ -75,7 +82,12 @@ class Store:
         path = self._path(folder)
         with self._reported("read"):
             self._system.invalidate_cache(path)
-            found = self._system.ls(path, detail=False)
+            try:
+                found = self._system.ls(path, detail=False)
+            except FileNotFoundError:
+                if self._local:
+                    raise
+                found = []  # an object store has no folder before it has a file in it
         names = (str(each).rstrip("/").rpartition("/")[2] for each in found)
         return [name for name in names if not name.startswith(".")]
 
@@ -99,6 +111,11 @@ class Store:
             log.error("the ledger failed", reason=str(error))
             kind = type(error).__name__
             raise LedgerError(f"The ledger cannot be {what} ({kind}); the log says why.") from error
+
+
+def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:
+    names = system.protocol
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _create(path: Path, content: bytes) -> bool:

@@ -208,7 +208,11 @@ def test_a_job_that_is_done_stays_so(client: httpx.Client) -> None:
     assert client.get(before["report"]).status_code == 200
 
 
-@pytest.mark.parametrize("headers", [{}, EVENTS], ids=["an answer", "events"])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, EVENTS, {"Prefer": "respond-async, wait=60"}],
+    ids=["an answer", "events", "one that waits for a while"],
+)
 def test_a_client_that_hangs_up_ends_its_audit(
     client: httpx.Client, server: Any, headers: dict[str, str]
 ) -> None:

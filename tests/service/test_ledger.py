@@ -73,6 +73,26 @@ def test_what_is_stored_is_the_canonical_json_under_its_digest(url: str) -> None
     assert page.faults == ()
 
 
+def test_a_file_system_without_empty_folders_will_do() -> None:
+    """As S3 has none: a folder is there as soon as a file is."""
+    ledger = open_ledger("memory://bucket")
+    MemoryFileSystem().rm("/bucket", recursive=True)
+    try:
+        assert ledger.page(10).entries == ()
+        assert ledger.append(report()).number == 1
+        assert open_ledger("memory://bucket").append(report()).number == 2
+    finally:
+        MemoryFileSystem.store.clear()
+
+
+def test_a_folder_that_vanished_is_no_empty_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "entries").rmdir()
+    with pytest.raises(LedgerError, match="cannot be read"):
+        ledger.page(10)
+    with pytest.raises(LedgerError):
+        ledger.append(report())
+
+
 def test_in_a_folder_the_files_are_where_the_guide_says(ledger: Ledger, tmp_path: Path) -> None:
     ledger.append(report())
     digest = report_digest(report())

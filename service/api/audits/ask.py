@@ -1,6 +1,7 @@
 """Audits on demand: does the model that is served keep its answers when images are turned?"""
 
-import re
+import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
@@ -24,10 +25,8 @@ from service.audits import AuditPlane, Job
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.observability.call import Call
+from service.preferences import preferred_wait, prefers_async
 from service.version import ServedModel
-
-_ASYNC = re.compile(r"(?:^|[,;])\s*respond-async\s*(?=[,;]|$)", re.IGNORECASE)
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 
 _ACCEPTED: Final[dict[str, Any]] = {
     "model": JobStatus,
@@ -76,7 +75,7 @@ def _endpoint(resolve: Resolve, max_questions: int) -> Callable[..., Coroutine[A
         events = wants_events(request)
         # What cannot be answered is refused before it is computed.
         form = query.format or "json" if events else choose_form(request, query.format)
-        wait = None if events else _preferred_wait(request)
+        wait = None if events else _wait_before_later(request)
         if wait is not None and plane.ending:
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")
         job = await _begin(request, plane, audits, model, query, max_questions)
@@ -115,15 +114,24 @@ async def _begin(
 
 
 async def _done_within(job: Job, audits: AuditPlane, seconds: float) -> bool:
-    """Let a job go on without its client, and say whether it has ended so soon."""
-    audits.keep(job)
-    return await job.wait(seconds)
+    """Wait so long, then let a job go on without its client, and say whether it had ended.
+
+    A client that hangs up while it waits has not been told of the job: it ends.
+    """
+    try:
+        ended = await job.wait(seconds)
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    if not ended:
+        audits.keep(job)
+    return ended
 
 
-def _preferred_wait(request: Request) -> float | None:
-    """Read `Prefer: respond-async, wait=<seconds>` (RFC 7240, 4.1 and 4.3); None without it."""
-    preferences = ",".join(request.headers.getlist("prefer"))
-    if not _ASYNC.search(preferences):
+def _wait_before_later(request: Request) -> float | None:
+    """Return how long to wait before the answer is that it comes later; None where it is not."""
+    preferences = ",".join(request.headers.getlist("prefer")).encode("latin-1")
+    if not prefers_async(preferences):
         return None
-    wait = _WAIT.search(preferences)
-    return float(wait[1]) if wait else 0.0
+    wait = preferred_wait(preferences)
+    return 0.0 if math.isinf(wait) else wait
