@@ -1,4 +1,4 @@
-# The image that serves: imaging, audit, service, the command and the models that ship. No torch.
+# The image that serves: imaging, audit, service, the commands and the models that ship. No torch.
 #   docker build --tag orbitserve:cpu .
 #   docker build --tag orbitserve:gpu --build-arg GPU=1 .
 # CUDA and cuDNN come as Python packages, so both are built on the same base.
@@ -30,6 +30,7 @@ COPY pyproject.toml README.md LICENSE orbitserve.py ./
 COPY imaging imaging
 COPY audit audit
 COPY service service
+COPY commands commands
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-warn-script-location --root /package /wheels/*.whl
 

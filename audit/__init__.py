@@ -33,16 +33,15 @@ from audit.circle import (
     audit_circle,
 )
 from audit.exactness import Exactness, measure_exactness
+from audit.journal import Journal
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
 from audit.origin import Change, Origin
 from audit.procedure import run_audit
 from audit.report import (
     LOGIT_TOLERANCE,
     Accuracy,
-    DataIdentity,
     ElementFigures,
     Figures,
-    ModelIdentity,
     NoiseFloor,
     Report,
     SelfTest,
@@ -51,8 +50,11 @@ from audit.report import (
 )
 from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, Interval, clopper_pearson, label_entropy
+from audit.subject import DataIdentity, Execution, ModelIdentity
+from audit.tiers import Question, Stages, Subject, audit_tiers, proved_quarters
 from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
 from audit.verdict import judge
+from audit.witness import Witness
 
 __all__ = [
     "LOGIT_TOLERANCE",
@@ -74,9 +76,11 @@ __all__ = [
     "DataIdentity",
     "ElementFigures",
     "Exactness",
+    "Execution",
     "Figures",
     "InputSpec",
     "Interval",
+    "Journal",
     "Judgement",
     "LabelArc",
     "Metric",
@@ -91,17 +95,22 @@ __all__ = [
     "ProofFigures",
     "Proportion",
     "ProvedSymmetry",
+    "Question",
     "Report",
     "SelfTest",
     "Speed",
+    "Stages",
+    "Subject",
     "Thresholds",
     "Tolerance",
     "Training",
     "Twin",
     "Verdict",
+    "Witness",
     "WorstImage",
     "audit_angles",
     "audit_circle",
+    "audit_tiers",
     "clopper_pearson",
     "evaluate_orbit",
     "judge",
@@ -111,6 +120,7 @@ __all__ = [
     "measure_exactness",
     "mutate",
     "parse_card",
+    "proved_quarters",
     "run_audit",
     "save_audit_set",
     "self_test",

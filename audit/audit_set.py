@@ -5,9 +5,13 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_IN_MEMORY: Final = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +53,29 @@ class AuditSet:
         Nothing is compressed, since compressed bytes differ from one zlib to the next.
         """
         file = io.BytesIO()
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            _write(archive, "images", self.images)
-            if self.labels is not None:
-                _write(archive, "labels", self.labels.astype("<i8"))
+        self._write_to(file)
         return file.getvalue()
 
     def sha256(self) -> str:
         """The digest of `to_bytes`, and so of the file that `save_audit_set` writes."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        # A large set goes through a file: it may itself be mapped from one, and exceed memory.
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+            self._write_to(file)
+            file.seek(0)
+            digest = hashlib.sha256()
+            while piece := file.read(2**20):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _write_to(self, file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            _write(archive, "images", self.images)
+            if self.labels is not None:
+                _write(archive, "labels", self.labels.astype("<i8"))
+
+    def image_sha256(self) -> tuple[str, ...]:
+        """The digest of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it."""
+        return tuple(map(_image_sha256, self.images))
 
 
 def save_audit_set(path: Path, audit_set: AuditSet) -> None:
@@ -93,3 +111,9 @@ def _write(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> N
     info.create_system = 3
     with archive.open(info, "w", force_zip64=True) as member:
         np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0))
+
+
+def _image_sha256(image: NDArray[np.uint8]) -> str:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.ascontiguousarray(image), version=(1, 0))
+    return hashlib.sha256(file.getvalue()).hexdigest()

@@ -9,8 +9,9 @@ from pydantic import Field, ValidationError, field_validator
 from audit.exactness import Exactness
 from audit.origin import Origin
 from audit.proof import Arithmetic, Outcome, Proof, Residual
-from audit.report import ModelIdentity, Report
+from audit.report import Report
 from audit.statistics import Interval
+from audit.subject import ModelIdentity
 from audit.values import Precision, Sha256, Value, Verdict
 from imaging import FitPolicy, grid_symmetries
 

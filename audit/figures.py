@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from audit.orbit import Orbit
 from audit.report import Accuracy, ElementFigures, Figures, NoiseFloor, WorstImage
-from audit.statistics import clopper_pearson, label_entropy
+from audit.statistics import clopper_pearson, drift, label_entropy
+from audit.witness import witness
 
 
 def orbit_figures(orbit: Orbit, labels: NDArray[np.int64] | None, confidence: float) -> Figures:
@@ -25,6 +26,7 @@ def orbit_figures(orbit: Orbit, labels: NDArray[np.int64] | None, confidence: fl
         label_entropy=label_entropy(upright),
         accuracy=None if labels is None else _accuracy(upright, labels, confidence),
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
+        drift=drift(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
     )
 
 
@@ -36,7 +38,9 @@ def noise_floor(orbit: Orbit) -> NoiseFloor:
     return NoiseFloor(repeat=repeat, regrouped=regrouped, elsewhere=elsewhere, relative=relative)
 
 
-def worst_images(orbit: Orbit, limit: int) -> tuple[WorstImage, ...]:
+def worst_images(
+    orbit: Orbit, images: NDArray[np.uint8], limit: int, *, pictures: bool
+) -> tuple[WorstImage, ...]:
     """The images that moved farthest, changed labels first, without those that did not move."""
     deviation = orbit.logit_deviation
     badness = deviation + orbit.label_changed * (1 + deviation.max())
@@ -51,6 +55,13 @@ def worst_images(orbit: Orbit, limit: int) -> tuple[WorstImage, ...]:
             turned_label=int(orbit.labels[element[n], n]),
             logit_deviation=float(deviation[element[n], n]),
             margin=float(first[n] - second[n]),
+            witness=witness(
+                images[n],
+                orbit.elements[element[n]](images[n : n + 1])[0],
+                orbit.logits[0, n],
+                orbit.logits[element[n], n],
+                pictures=pictures,
+            ),
         )
         for n in ranking
         if badness[element[n], n] > 0

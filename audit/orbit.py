@@ -1,6 +1,8 @@
 """Ask a classifier about every exact symmetry of every image, and measure how far answers move."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -113,22 +115,30 @@ def evaluate_orbit(
         )
     count = len(images)
     batches = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
-    regrouped = _other_batches(count, batch_size)
-    total = (len(elements) + 1) * count + sum(map(len, regrouped))
-    ask = Questioner(classify, total, progress)
-
-    logits = np.stack(
-        [np.concatenate([ask(g(images[batch])) for batch in batches]) for g in elements]
-    )
+    ask = Questioner(classify, orbit_questions(count, len(elements), batch_size), progress)
+    turned = [*ask.each(g(images[batch]) for g in elements for batch in batches)]
+    logits = np.concatenate(turned).reshape(len(elements), count, -1)
     upright = logits[0]
-    repeat = max(_distance(ask(images[b]), upright[b]).max() for b in batches)
-    other = max(_distance(ask(images[b]), upright[b]).max() for b in regrouped)
-    elsewhere = [
-        float(_distance(Questioner(opened)(images[b]), upright[b]).max())
-        for opened in others
-        for b in batches
-    ]
-    return Orbit(tuple(elements), logits, float(repeat), float(other), max(elsewhere, default=None))
+
+    def moved(asked: Questioner, places: Sequence[slice | NDArray[np.int64]]) -> float:
+        answers = asked.each(images[place] for place in places)
+        return max(
+            float(_distance(answer, upright[place]).max())
+            for place, answer in zip(places, answers, strict=True)
+        )
+
+    return Orbit(
+        tuple(elements),
+        logits,
+        repeat_deviation=moved(ask, batches),
+        regrouped_deviation=moved(ask, _other_batches(count, batch_size)),
+        elsewhere_deviation=max((moved(Questioner(o), batches) for o in others), default=None),
+    )
+
+
+def orbit_questions(count: int, elements: int, batch_size: int = 64) -> int:
+    """How many images `evaluate_orbit` classifies, of so many images under so many elements."""
+    return (elements + 1) * count + sum(map(len, _other_batches(count, batch_size)))
 
 
 def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classifier:
@@ -182,6 +192,24 @@ class Questioner:
         if self._progress is not None:
             self._progress(self._done, self._total)
         return logits
+
+    def each(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the logits of batches in their order.
+
+        While one is classified the next one waits behind it, and the one after that is made.
+        """
+        asked: deque[Future[NDArray[np.float32]]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="audit") as asking:
+            try:
+                for batch in batches:
+                    asked.append(asking.submit(self, batch))
+                    if len(asked) == 2:
+                        yield asked.popleft().result()
+                while asked:
+                    yield asked.popleft().result()
+            finally:
+                for answer in asked:
+                    answer.cancel()
 
 
 def _other_batches(count: int, batch_size: int) -> list[NDArray[np.int64]]:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Classifier, Progress, evaluate_orbit
-from audit.report import DataIdentity, ModelIdentity, Report, SelfTest, Thresholds
+from audit.report import Report, SelfTest, Thresholds
+from audit.subject import DataIdentity, Execution, ModelIdentity
 from audit.verdict import judge, orbit_claim
+from audit.witness import WITNESSES
 from imaging import GridSymmetry, grid_symmetries
-
-_WORST = 10
 
 
 def run_audit(
@@ -26,6 +26,9 @@ def run_audit(
     source: str,
     self_test: SelfTest | None = None,
     others: Sequence[Classifier] = (),
+    execution: Execution | None = None,
+    replay: str | None = None,
+    pictures: bool = True,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Report:
@@ -50,6 +53,10 @@ def run_audit(
     others
         The same model opened otherwise, with other thread counts for instance: how far its answers
         to upright images differ is part of the noise floor.
+    execution, replay
+        What runs the model, and the command that makes the same report again; only reported.
+    pictures
+        Whether the report holds the pictures of its worst images.
     batch_size
         The most images that are classified at once.
     progress
@@ -75,15 +82,23 @@ def run_audit(
     return Report(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
+        orbit_verdict=judgement.verdict,
         claim=orbit_claim(len(audited_elements(group))),
         group=group,
         model=model,
-        data=DataIdentity(source=source, count=len(images), sha256=audit_set.sha256()),
+        data=DataIdentity(
+            source=source,
+            count=len(images),
+            sha256=audit_set.sha256(),
+            image_sha256=audit_set.image_sha256(),
+        ),
         thresholds=thresholds,
         noise_floor=floor,
         figures=figures,
-        worst=worst_images(orbit, _WORST),
+        worst=worst_images(orbit, images, WITNESSES, pictures=pictures),
         self_test=self_test,
+        execution=execution,
+        replay=replay,
     )
 
 

@@ -1,14 +1,14 @@
 """The schema of an audit's report. Equal inputs give equal JSON: nothing in it depends on time."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
-
-from pydantic import Field
+from typing import Final, Literal, Self
 
 from audit.angles.outcome import AngleOutcome
 from audit.circle import CircleOutcome
-from audit.statistics import Interval
-from audit.values import Precision, Proportion, Sha256, Tolerance, Value, Verdict
+from audit.statistics import Drift, Interval
+from audit.subject import DataIdentity, Execution, ModelIdentity
+from audit.values import Judgement, Precision, Proportion, Tolerance, Value, Verdict
+from audit.witness import Witness
 
 LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
     "fp32": 1e-4,
@@ -24,22 +24,7 @@ float32. The defaults lie between.
 """
 
 
-class ModelIdentity(Value):
-    """Which model version was audited."""
-
-    name: str
-    version: Annotated[int, Field(ge=1)]
-    sha256: Sha256
-    group: str
-    precision: Precision
-
-
-class DataIdentity(Value):
-    """Which images it was audited on; `sha256` is that of the set as an audit set's file."""
-
-    source: str
-    count: int
-    sha256: Sha256
+Mutation = Literal["one weight changed", "told up from down"]
 
 
 class Thresholds(Value):
@@ -128,6 +113,8 @@ class Figures(Value):
         None when no labels were given.
     elements
         The figures of each element but the identity.
+    drift
+        How the images are distributed by how far each moves, to be held against the noise floor.
     """
 
     images: int
@@ -141,6 +128,7 @@ class Figures(Value):
     label_entropy: float
     accuracy: Accuracy | None
     elements: tuple[ElementFigures, ...]
+    drift: Drift
 
 
 class WorstImage(Value):
@@ -158,6 +146,8 @@ class WorstImage(Value):
         Largest change of a logit.
     margin
         Distance of the two largest logits of the upright image.
+    witness
+        Both answers, and both pictures where they are wanted.
     """
 
     index: int
@@ -166,6 +156,7 @@ class WorstImage(Value):
     turned_label: int
     logit_deviation: float
     margin: float
+    witness: Witness
 
 
 class SelfTest(Value):
@@ -175,13 +166,17 @@ class SelfTest(Value):
     ----------
     images
         Number of images it was tried on.
+    mutation
+        How the mutant was made: in the model's file or, where that is not at hand, around the
+        model, which answers with the next class where an image is heavier on one side.
     mutant
-        Verdict on the model with one weight changed; FAIL is right.
+        Verdict on the mutant; FAIL is right.
     twin
         Verdict on the model averaged over the group; FAIL is wrong.
     """
 
     images: int
+    mutation: Mutation = "one weight changed"
     mutant: Verdict
     twin: Verdict
 
@@ -199,21 +194,28 @@ class Report(Value):
     verdict
         PASS, FAIL, or INCONCLUSIVE when the images cannot decide.
     reasons
-        One sentence for everything that led to it.
+        One sentence for everything that led to it, those of the exact orbit first.
     claim
         What the verdict says, and what it does not, in sentences.
+    orbit_verdict
+        On the exact orbit alone.
     group
         The group whose grid symmetries were tried.
     angles
         The sampled angles, where they were asked for: their verdict counts in the report's.
     circle
         Every angle of some images, where that was asked for; it has no verdict.
+    execution
+        What ran the model, where that is known.
+    replay
+        The command that makes the same report again, where there is one.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     claim: tuple[str, ...]
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
+    orbit_verdict: Verdict
     group: str
     model: ModelIdentity
     data: DataIdentity
@@ -224,6 +226,14 @@ class Report(Value):
     self_test: SelfTest | None
     angles: AngleOutcome | None = None
     circle: CircleOutcome | None = None
+    execution: Execution | None = None
+    replay: str | None = None
+
+    @property
+    def orbit(self) -> Judgement:
+        """What was found on the exact orbit alone."""
+        between = 0 if self.angles is None else len(self.angles.reasons)
+        return Judgement(self.orbit_verdict, self.reasons[: len(self.reasons) - between])
 
     def joined(
         self, angles: AngleOutcome | None = None, circle: CircleOutcome | None = None
@@ -232,9 +242,9 @@ class Report(Value):
 
         The verdict is the worse of both: FAIL before INCONCLUSIVE before PASS.
         """
-        verdict, reasons = self.verdict, self.reasons
+        verdict, reasons = self.orbit.verdict, self.orbit.reasons
         if angles is not None:
-            verdict = max(self.verdict, angles.verdict, key=_SEVERITY.index)
+            verdict = max(verdict, angles.verdict, key=_SEVERITY.index)
             reasons = (*reasons, *angles.reasons)
         return self.model_copy(
             update={"verdict": verdict, "reasons": reasons, "angles": angles, "circle": circle}

@@ -8,13 +8,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from audit.angles.selftest import with_compass
 from audit.audit_set import AuditSet
 from audit.figures import noise_floor, orbit_figures
-from audit.orbit import Classifier, evaluate_orbit, symmetrise
+from audit.orbit import Classifier, evaluate_orbit, orbit_questions, symmetrise
 from audit.procedure import audited_elements
-from audit.report import SelfTest, Thresholds
+from audit.report import Mutation, SelfTest, Thresholds
 from audit.values import Verdict
 from audit.verdict import judge
+from imaging import GridSymmetry
 
 # The twin asks the model once more for every element, so the self-test uses few images: about half
 # as many questions as an audit of 512 images.
@@ -48,16 +50,61 @@ def self_test(
     ValueError
         If no mutant can be made of the model, or `run_audit` would refuse the images or the group.
     """
+    mutant = build(mutate(model))
+    return _tried(build(model), mutant, "one weight changed", images, group, thresholds, batch_size)
+
+
+def self_test_unseen(
+    classify: Classifier,
+    images: NDArray[np.uint8],
+    *,
+    group: str,
+    thresholds: Thresholds,
+    batch_size: int = 64,
+) -> SelfTest:
+    """Audit a model whose file is not at hand: told up from down, and averaged over the group.
+
+    The mutant is made around the model, so this shows that the procedure sees answers that depend
+    on orientation, and nothing about a file. The arguments are those of `self_test`.
+    """
+    # A group of mirror images alone keeps up and down.
+    axis = -2 if GridSymmetry(False, 2) in audited_elements(group) else -1
+    mutant = with_compass(classify, axis)
+    return _tried(classify, mutant, "told up from down", images, group, thresholds, batch_size)
+
+
+def _tried(
+    model: Classifier,
+    mutant: Classifier,
+    mutation: Mutation,
+    images: NDArray[np.uint8],
+    group: str,
+    thresholds: Thresholds,
+    batch_size: int,
+) -> SelfTest:
     elements = audited_elements(group)
-    few = AuditSet(images).images[:: -(-len(images) // _IMAGES)]
+    few = AuditSet(images).images[_few(len(images))]
 
     def verdict(classify: Classifier) -> Verdict:
         orbit = evaluate_orbit(classify, few, elements, batch_size=batch_size)
         figures = orbit_figures(orbit, None, thresholds.confidence)
         return judge(figures, noise_floor(orbit), thresholds, None).verdict
 
-    twin = symmetrise(build(model), elements)
-    return SelfTest(images=len(few), mutant=verdict(build(mutate(model))), twin=verdict(twin))
+    return SelfTest(
+        images=len(few),
+        mutation=mutation,
+        mutant=verdict(mutant),
+        twin=verdict(symmetrise(model, elements)),
+    )
+
+
+def self_test_questions(count: int, elements: int, batch_size: int = 64) -> int:
+    """How many images `self_test` has classified, of so many images under so many elements.
+
+    The mutant is asked once about each, the model once an element for the twin.
+    """
+    few = len(range(count)[_few(count)])
+    return (1 + elements) * orbit_questions(few, elements, batch_size)
 
 
 def mutate(model: bytes) -> bytes:
@@ -92,6 +139,10 @@ def mutate(model: bytes) -> bytes:
         "The model cannot be mutated for the self-test; one with a convolution whose kernel is an "
         "initialiser of more than one pixel is accepted."
     )
+
+
+def _few(count: int) -> slice:
+    return slice(None, None, -(-count // _IMAGES))
 
 
 _KERNELS: Final = {"Conv": (1, None), "ConvInteger": (1, 3), "QLinearConv": (3, 5)}

@@ -79,7 +79,7 @@ def _assurances(figures: Figures, thresholds: Thresholds) -> tuple[str, str]:
 def _broken_procedure(self_test: SelfTest) -> str:
     if self_test.mutant != "FAIL":
         return (
-            "The self-test failed: the model with one weight changed was judged "
+            f"The self-test failed: the model, {self_test.mutation}, was judged "
             f"{self_test.mutant} instead of FAIL, so that these images would not show a broken "
             "symmetry."
         )

@@ -1,7 +1,8 @@
 """How often the audit's intervals hold what they should, where that is known: simulated audits.
 
 Run ``python -m benchmarks.coverage``. A 95 % interval has to cover at least 95 % of the time, but
-for the chance of the simulation, which is printed beside it.
+for the chance of the simulation, which is printed beside it. Behind that come the self-tests of the
+shipped models, see `benchmarks.selftests`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from audit.statistics import (
     clopper_pearson,
     mean_band,
 )
+from benchmarks import selftests
 
 CONFIDENCE = 0.95
 IMAGES = 256
@@ -29,7 +31,7 @@ Simulation = Callable[[np.random.Generator], bool]
 
 
 def main() -> None:
-    """Simulate, then print a Markdown table."""
+    """Simulate and print a Markdown table, then that of the self-tests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--audits", type=int, default=1000, help="simulated of each kind")
     options = parser.parse_args()
@@ -39,6 +41,8 @@ def main() -> None:
     for statement, truth, simulation in simulations():
         held, error = coverage(simulation, options.audits)
         print(f"| {statement} | {truth} | {held:.2%} | {2 * error:.2%} |", flush=True)
+    print()
+    selftests.main()
 
 
 def coverage(simulation: Simulation, audits: int, seed: int = 0) -> tuple[float, float]:

@@ -4,7 +4,8 @@ import platform
 
 import onnxruntime
 
-from export.runtime import cpu_name, cpus
+from audit.machine import cpu_name
+from export.runtime import cpus
 
 
 def describe_machine() -> str:

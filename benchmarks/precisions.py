@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 from audit import Card, Precision, load_card
 from benchmarks.machine import describe_machine
+from commands.display import shown_progress
 from export.derive import Source, derive, latest_float
-from export.display import shown_progress
 from models.plan import named_plan
 
 _PRECISIONS: tuple[Precision, ...] = ("fp16", "int8", "integer")

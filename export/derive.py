@@ -24,9 +24,10 @@ from audit import (
     load_card,
     sha256_file,
 )
+from audit.machine import cpu_name
 from export.publish import Candidate, Progress, publish
 from export.quantize import measure_ranges, quantize, read_chain, to_half, to_int8, to_integer
-from export.runtime import BATCH, batches, cpu_name, cpus, has_vnni, open_model
+from export.runtime import BATCH, batches, cpus, has_vnni, open_model
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
 

@@ -1,15 +1,14 @@
 """Files as onnxruntime runs them on this machine's CPU, for everything that an export measures."""
 
 import os
-import platform
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from audit import Classifier
+from audit.machine import cpu_flags
 
 BATCH = 64
 
@@ -43,20 +42,6 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cpu_name() -> str:
-    """Return the name of this machine's processor."""
-    return _cpu_info("model name") or platform.processor() or platform.machine()
-
-
 def has_vnni() -> bool:
     """Whether this CPU multiplies pairs of 8-bit integers into 32 bits in one instruction."""
-    return bool({"avx512_vnni", "avx_vnni", "asimddp"} & set(_cpu_info("flags").split()))
-
-
-def _cpu_info(field: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    values = (line.partition(":")[2].strip() for line in lines if line.startswith(field))
-    return next(values, "")
+    return bool({"avx512_vnni", "avx_vnni", "asimddp"} & cpu_flags())

@@ -1,8 +1,10 @@
 """Ground floor: decode images, fit them to a model's input, turn them, exactly or by any angle."""
 
 from imaging.arcs import Arcs, nearest_arcs
+from imaging.damping import damp
 from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
 from imaging.fit import FitPolicy, fit
+from imaging.picture import png
 from imaging.resample import Method, Resampler, inside_disc, keep_disc, turn
 from imaging.rotate import GridSymmetry, grid_symmetries
 
@@ -14,11 +16,13 @@ __all__ = [
     "ImageError",
     "Method",
     "Resampler",
+    "damp",
     "decode",
     "fit",
     "grid_symmetries",
     "inside_disc",
     "keep_disc",
     "nearest_arcs",
+    "png",
     "turn",
 ]

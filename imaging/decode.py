@@ -57,7 +57,10 @@ def decode(data: bytes, channels: Literal[1, 3], *, max_pixels: int = 2**26) -> 
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_header(image, max_pixels)
-            ImageOps.exif_transpose(image, in_place=True)
+            image.load()
+            # A PNG without metadata says nothing of its orientation, and to ask would cost more.
+            if image.info or image.format != "PNG":
+                ImageOps.exif_transpose(image, in_place=True)
             return _pixels(image, channels)
     except (ImageError, MemoryError):
         raise
@@ -97,8 +100,11 @@ def _pixels(image: Image.Image, channels: Literal[1, 3]) -> NDArray[np.uint8]:
         return np.repeat(_eight_bits(image)[None], channels, axis=0)
     if image.has_transparency_data:
         image = _on_black(image.convert("RGBA"))
-    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return np.ascontiguousarray(np.moveaxis(np.atleast_3d(pixels), -1, 0))
+    mode = "L" if channels == 1 else "RGB"
+    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    if channels == 1:
+        return pixels[None]
+    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
 
 
 def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:

@@ -6,6 +6,8 @@ is exact, with one rounding at the end. So a turn by an angle and a quarter more
 for bit, as a turn by the angle with a quarter turn on the grid before or after it.
 """
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, get_args
@@ -15,13 +17,17 @@ from numpy.typing import NDArray
 
 Method = Literal["nearest", "bilinear", "bicubic"]
 
-# Positions are multiples of 1 / _UNIT pixel, and the weights along an axis sum to _UNIT. No partial
-# sum of a bicubic filter exceeds 255 * (1.25 * _UNIT)**2 < 2**42.
-_UNIT: Final = 2**16
+# Positions are multiples of 1 / UNIT pixel, and the weights along an axis sum to UNIT. No partial
+# sum of a bicubic filter exceeds 255 * (1.25 * UNIT)**2 < 2**42.
+UNIT: Final = 2**16
 
 # Where a pixel lies midway between two others, the nearest is what it is a little later:
 # so many degrees, which is more than the error of a cosine and less than anybody asks for.
 _LATER: Final = 1e-9
+
+# Bytes of the tables that are kept: 72 of 28 x 28 pixels, bilinear, take less than 4 MB; one of
+# 256 x 256, bicubic, takes 17.
+_KEPT: Final = 2**26
 
 # The first tap along an axis, counted from the pixel at or before the position, and their number.
 _FIRST_TAP: Final = {"bilinear": 0, "bicubic": -1}
@@ -95,7 +101,7 @@ def turn(
                 "each is accepted."
             )
         return _turn_each(images, _table(size, degrees, resampler.method), resampler.fill)
-    table = _shared_table(size, float(degrees), resampler.method)
+    table = _tables.get(size, float(degrees), resampler.method)
     return _turn_all(images, table, resampler.fill)
 
 
@@ -104,14 +110,12 @@ def inside_disc(size: int) -> NDArray[np.bool_]:
 
     The disc is what a square keeps of itself at every angle: a nearest pixel is never outside.
     """
-    x, y = doubled_positions(size)
-    inside: NDArray[np.bool_] = x**2 + y**2 < size**2
-    return inside
+    return _disc(size).copy()
 
 
 def keep_disc(images: NDArray[np.uint8], fill: int) -> NDArray[np.uint8]:
     """Give the pixels of images [..., n, n] outside the disc the grey level `fill`."""
-    return np.where(inside_disc(images.shape[-1]), images, np.uint8(fill))
+    return np.where(_disc(images.shape[-1]), images, np.uint8(fill))
 
 
 def doubled_positions(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -125,6 +129,24 @@ def doubled_positions(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return x, y
 
 
+@lru_cache(maxsize=8)
+def _disc(size: int) -> NDArray[np.bool_]:
+    x, y = doubled_positions(size)
+    inside: NDArray[np.bool_] = x**2 + y**2 < size**2
+    return inside
+
+
+def axis_weights(size: int, degrees: float, method: Method) -> NDArray[np.int64]:
+    """What a turn interpolates with, in 1 / UNIT: int64 [2, T, P], T taps of each of P pixels.
+
+    Those of its rows come first, then those of its columns.
+    """
+    x, y = _positions(size, np.array([degrees]))
+    middle = (size - 1) * (UNIT // 2)
+    along = [_taps(middle + _in_units(position), method)[1][0] for position in (-y, x)]
+    return np.stack(along)
+
+
 @dataclass(frozen=True, eq=False)
 class _Table:
     """What each of P pixels is made of at A angles.
@@ -134,16 +156,43 @@ class _Table:
     sources : intp [A, T, P]
         Flat indices of T source pixels; P stands for the outside.
     weights : float64 [A, T, P], or None
-        In 1 / _UNIT**2; None where there is one source, taken as it is.
+        In 1 / UNIT**2; None where there is one source, taken as it is.
     """
 
     sources: NDArray[np.intp]
     weights: NDArray[np.float64] | None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.sources.nbytes + (0 if self.weights is None else self.weights.nbytes)
 
-@lru_cache(maxsize=512)
-def _shared_table(size: int, degrees: float, method: Method) -> _Table:
-    return _table(size, np.array([degrees]), method)
+
+class _Tables:
+    """Tables of angles that many images share, the last used ones, up to so many bytes in all."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._kept: OrderedDict[tuple[int, float, Method], _Table] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, size: int, degrees: float, method: Method) -> _Table:
+        """Return the table of one angle: the one that is kept, or a new one."""
+        key = size, degrees, method
+        with self._lock:
+            if (known := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                return known
+            table = self._kept[key] = _table(size, np.array([degrees]), method)
+            self._bytes += table.nbytes
+            # The newest stays, however large: it is what is turned by now.
+            while self._bytes > self._budget and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            return table
+
+
+_tables: Final = _Tables(_KEPT)
 
 
 def _table(size: int, degrees: NDArray[np.float64], method: Method) -> _Table:
@@ -152,7 +201,7 @@ def _table(size: int, degrees: NDArray[np.float64], method: Method) -> _Table:
         columns, rows = np.floor(x + size / 2), np.floor(size / 2 - y)
         return _Table(_flat(rows.astype(np.intp), columns.astype(np.intp), size)[:, None], None)
     x, y = _positions(size, degrees)
-    middle = (size - 1) * (_UNIT // 2)
+    middle = (size - 1) * (UNIT // 2)
     columns, column_weights = _taps(middle + _in_units(x), method)
     rows, row_weights = _taps(middle - _in_units(y), method)
     pixels = size * size
@@ -184,14 +233,14 @@ def _positions(
 
 def _in_units(positions: NDArray[np.float64]) -> NDArray[np.int64]:
     # Ties go to even numbers, so that a position and its opposite round alike.
-    return np.rint(positions * _UNIT).astype(np.int64)
+    return np.rint(positions * UNIT).astype(np.int64)
 
 
 def _taps(
     positions: NDArray[np.int64], method: Method
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices and weights along one axis at positions [A, P]: int64 [A, taps, P] both."""
-    before, part = np.divmod(positions, _UNIT)
+    before, part = np.divmod(positions, UNIT)
     weights = _linear(part) if method == "bilinear" else _cubic(part)
     first = _FIRST_TAP[method]
     steps = np.arange(first, first + len(weights))
@@ -199,7 +248,7 @@ def _taps(
 
 
 def _linear(part: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.stack([_UNIT - part, part])
+    return np.stack([UNIT - part, part])
 
 
 def _cubic(part: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -208,10 +257,10 @@ def _cubic(part: NDArray[np.int64]) -> NDArray[np.int64]:
     Rounded to even numbers, what their sum lacks is even too and goes to both inner taps alike:
     weights read from the other end are those of the mirrored position.
     """
-    t = part / _UNIT
+    t = part / UNIT
     exact = np.stack([_outer(1 + t), _inner(t), _inner(1 - t), _outer(2 - t)])
-    weights = 2 * np.rint(exact * (_UNIT // 2)).astype(np.int64)
-    weights[1:3] += (_UNIT - weights.sum(axis=0)) // 2
+    weights = 2 * np.rint(exact * (UNIT // 2)).astype(np.int64)
+    weights[1:3] += (UNIT - weights.sum(axis=0)) // 2
     return weights
 
 
@@ -260,4 +309,4 @@ def _turn_each(images: NDArray[np.uint8], table: _Table, fill: int) -> NDArray[n
 
 
 def _rounded(total: NDArray[np.float64]) -> NDArray[np.uint8]:
-    return np.clip(np.floor(total / float(_UNIT**2) + 0.5), 0, 255).astype(np.uint8)
+    return np.clip(np.floor(total / float(UNIT**2) + 0.5), 0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from service.access import ApiKeys
-from service.api.audits import audit_routes
+from service.api.audits import audit_routes, job_routes, ledger_routes
 from service.api.classify import classify_routes
 from service.api.documentation import Application
 from service.api.health import health_routes
@@ -18,13 +18,15 @@ from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
+from service.audits import AuditPlane
 from service.data_plane import DataPlane
 from service.errors import answer_error
 from service.front import Front
+from service.ledger import Ledger, LedgerError, open_ledger
 from service.observability.metrics import Metrics
 from service.observability.traces import Traces
 from service.repository import open_repository
-from service.settings import Settings
+from service.settings import ConfigurationError, Settings
 
 _DESCRIPTION = """
 Image classifiers that are invariant by construction, and audits that measure it.
@@ -53,6 +55,9 @@ def create_app(settings: Settings) -> FastAPI:
             repository = metrics.repository = open_repository(settings)
             stack.callback(repository.close)
             app.state.data_plane = DataPlane(repository, settings)
+            ledger = await to_thread.run_sync(_open_ledger, settings)
+            app.state.audit_plane = AuditPlane(ledger, settings.max_audits)
+            stack.push_async_callback(app.state.audit_plane.close)
             await stack.enter_async_context(repository.watched(settings.poll_seconds))
             yield
 
@@ -72,9 +77,19 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics = metrics
-    for router in (audit_routes, proof_routes, model_routes):
+    for router in (proof_routes, model_routes, job_routes, ledger_routes):
         app.include_router(router())
+    app.include_router(audit_routes(settings.max_audit_questions))
     app.include_router(health_routes())
     app.include_router(metrics_routes())
     app.include_router(oip_routes(settings.max_batch))
     return app
+
+
+def _open_ledger(settings: Settings) -> Ledger | None:
+    if settings.ledger is None:
+        return None
+    try:
+        return open_ledger(settings.ledger)
+    except LedgerError as error:
+        raise ConfigurationError(str(error)) from error

@@ -1,22 +1,17 @@
 """The audit of a model as it is loaded: its file, its session, its bundled images."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
-from audit import (
-    AnglePlan,
-    AngleThresholds,
-    AuditSet,
-    Progress,
-    ProvedSymmetry,
-    Report,
-    Thresholds,
-    audit_angles,
-    audit_circle,
-    run_audit,
-    self_test,
-)
-from imaging import GridSymmetry, grid_symmetries
+from audit import AuditSet, Classifier, Progress, Question, Report, Subject, audit_tiers
+from audit.angles.selftest import angle_self_test_questions
+from audit.orbit import orbit_questions
+from audit.procedure import audited_elements
+from audit.selftest import self_test_questions
+from imaging import GridSymmetry, grid_symmetries, nearest_arcs
+from service.subjects.version import version_subject
 from service.version import ServedModel
 
 UPLOADED = "uploaded with the request"
@@ -24,40 +19,28 @@ UPLOADED = "uploaded with the request"
 
 def audit_model(
     model: ServedModel,
+    question: Question,
     *,
     images: npt.NDArray[np.uint8] | None = None,
     labels: npt.NDArray[np.int64] | None = None,
     source: str = UPLOADED,
-    group: str | None = None,
-    thresholds: Thresholds | None = None,
-    angles: AnglePlan | None = None,
-    angle_thresholds: AngleThresholds | None = None,
-    circle_images: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """Try the procedure on a mutant and a twin of the model, then audit the model.
-
-    Each batch is one entry in the queue of the model's session, so that requests are answered in
-    between. The mutant is opened once for a model.
+    """Audit a version as it runs: see `audit_tiers` and `version_subject`.
 
     Parameters
     ----------
+    question
+        What is asked.
     images : uint8 [N, C, size, size], or None
         Images of the model's input size; the bundled audit set if None.
     labels : int64 [N], or None
         What the images show.
     source
         Where the images come from, for the report; that of the bundled set is on its card.
-    group
-        The group to try; by default the one that the model was packaged with.
-    thresholds
-        What is asked; by default what `audit.Thresholds` asks.
-    angles, angle_thresholds
-        Also audit at sampled angles, and what is asked there.
-    circle_images
-        So many images, from all over the set, are also tried at every angle.
     progress
-        Called with the images classified so far and in all.
+        Called after each batch of any kind with the images classified so far and, see `questions`,
+        in all. What it raises ends the audit.
 
     Raises
     ------
@@ -66,63 +49,76 @@ def audit_model(
     ModelRejectedError
         If a file of the version is no longer the one that was loaded.
     """
-    card = model.card
     if images is None:
-        audited, source = model.audit_set(), card.audit_set.source
+        audited, source = model.audit_set(), model.card.audit_set.source
     else:
         audited = AuditSet(images, labels)
-    group = group or card.audit.group
-    thresholds = thresholds or Thresholds.of(card.precision)
-    tested = self_test(
-        model.read_graph(),
-        lambda graph: model.sibling(graph).logits,
-        audited.images,
-        group=group,
-        thresholds=thresholds,
-    )
-    report = run_audit(
-        model.session.logits,
-        audited.images,
-        audited.labels,
-        group=group,
-        thresholds=thresholds,
-        model=card.identity,
-        source=source,
-        self_test=tested,
-        progress=progress,
-    )
-    at_angles, around = None, None
-    if angles is not None:
-        at_angles = audit_angles(
-            model.session.logits,
-            audited.images,
-            audited.labels,
-            plan=angles,
-            thresholds=angle_thresholds or AngleThresholds(),
-            progress=progress,
-        )
-    if circle_images:
-        count = len(audited.images)
-        around = audit_circle(
-            model.session.logits,
-            audited.images,
-            range(0, count, -(-count // min(circle_images, count))),
-            symmetry=_proved_symmetry(model, report),
-            confidence=thresholds.confidence,
-            fill=card.input.fit.fill,
-            progress=progress,
-        )
-    return report.joined(at_angles, around)
+    meter = _Meter(progress, questions(model, len(audited.images), question))
+    subject = meter.watching(version_subject(model))
+    report = audit_tiers(subject, audited, question, source=source)
+    meter.end()
+    return report
 
 
-def _proved_symmetry(model: ServedModel, report: Report) -> ProvedSymmetry | None:
-    """What is proved of quarter turns, and how far they move a logit of what runs here."""
-    found = model.verification
-    proof = found.proof
-    if proof is None or proof.outcome != "PROVED":
-        return None
-    if GridSymmetry(False, 1) not in grid_symmetries(proof.subgroup):
-        return None
-    if proof.exact_bits and found.exactness is not None and found.exactness.exact:
-        return ProvedSymmetry(rounding=0.0)
-    return ProvedSymmetry(rounding=report.thresholds.logit_tolerance * report.figures.largest_logit)
+def questions(model: ServedModel, count: int, question: Question) -> int:
+    """How many images an audit over so many images classifies, self-tests included.
+
+    Every angle of an image is counted, though neighbours that are equal are classified once: where
+    there is a circle, it is at most so many.
+
+    Raises
+    ------
+    ValueError
+        If the group cannot be tried, or the images are too large to be tried at every angle.
+    """
+    elements = len(audited_elements(question.group))
+    total = orbit_questions(count, elements) + self_test_questions(count, elements)
+    if question.angles is not None:
+        total += question.angles.questions(count, damped=True) + angle_self_test_questions(count)
+    if question.circle_images:
+        tried = len(range(0, count, -(-count // min(question.circle_images, count))))
+        quarters = 1 if _quarters_exact(model) else 4
+        total += tried * quarters * nearest_arcs(model.card.input.fit.size).count
+    return total
+
+
+class _Meter:
+    """Counts what is classified by all parts of an audit together."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
+
+    def watching(self, subject: Subject) -> Subject:
+        """Count what a subject is asked, and the models that are built for its self-test."""
+        build = subject.build
+        return replace(
+            subject,
+            classify=self._counted(subject.classify),
+            build=None if build is None else lambda graph: self._counted(build(graph)),
+        )
+
+    def end(self) -> None:
+        """Take what was not classified, because it was known, as done."""
+        self._done = self._total
+        self._tell()
+
+    def _counted(self, classify: Classifier) -> Classifier:
+        def ask(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            logits = classify(images)
+            self._done += len(images)
+            self._tell()
+            return logits
+
+        return ask
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _quarters_exact(model: ServedModel) -> bool:
+    """Whether quarter turns are proved, and measured here, to change no bit."""
+    proof, exactness = model.verification.proof, model.verification.exactness
+    if proof is None or exactness is None or proof.outcome != "PROVED" or not proof.exact_bits:
+        return False
+    return exactness.exact and GridSymmetry(False, 1) in grid_symmetries(proof.subgroup)

@@ -1,20 +1,15 @@
 """What the service does with a request, whatever protocol it came in by."""
 
-import asyncio
 import math
 import time
-from functools import partial
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from anyio import CapacityLimiter, to_thread
 
-from audit import Report, Thresholds
-from service.auditing import audit_model
 from service.engine import DeadlineError, QueueFullError, cpu_budget
-from service.errors import TooLargeError, UnavailableError, UnprocessableError
-from service.folder import ModelRejectedError
+from service.errors import TooLargeError, UnavailableError
 from service.observability.call import Call
 from service.protocol import Body, Classification, classification, prepare, read_parts
 from service.protocol.media import NPY
@@ -35,11 +30,10 @@ SMALL_IMAGE: Final = 2**14
 
 
 class DataPlane:
-    """Classifies and audits with the models of a repository.
+    """Classifies with the models of a repository.
 
     Small images are decoded on the event loop, since that takes less time than going to a thread
-    and back; others on as many threads as there are CPUs. Audits run one at a time, and ask the
-    model's session batch by batch, behind the classifications.
+    and back; others on as many threads as there are CPUs.
 
     Attributes
     ----------
@@ -52,7 +46,6 @@ class DataPlane:
         self.ending = False
         self._settings = settings
         self._decoders = CapacityLimiter(cpu_budget())
-        self._auditors = CapacityLimiter(1)
         self._undecoded = 0
 
     def check_ready(self) -> None:
@@ -87,36 +80,20 @@ class DataPlane:
         result = await model.infer(images, call)
         return classification(model.identity, model.card.classes, result, top_k)
 
-    async def audit(
-        self,
-        model: ServedModel,
-        body: Body,
-        group: str | None,
-        thresholds: Thresholds,
-        call: Call,
-    ) -> Report:
-        """Audit a model over the images of a body, or over its bundled set if the body is empty.
+    async def audit_images(self, model: ServedModel, body: Body, call: Call) -> Images | None:
+        """Read the images of a body that an audit is asked for with; None if the body is empty.
 
         Raises
         ------
         ServiceError
-            If the body does not hold images that are accepted, or the group cannot be tried.
+            If the body does not hold images that are accepted.
         """
-        model.asked(call)
-        images = None
-        if body.content:
-            with call.timings.stage("decode"):
-                images = await self._images(model, body, self._settings.max_audit_images)
-            call.rows = len(images)
-        audit = partial(audit_model, model, images=images, group=group, thresholds=thresholds)
-        with call.timings.stage("audit"):
-            try:
-                # A client that hangs up ends the wait, not the thread, which keeps its turn.
-                return await asyncio.shield(to_thread.run_sync(audit, limiter=self._auditors))
-            except ModelRejectedError as error:
-                raise UnavailableError(str(error)) from error
-            except ValueError as error:
-                raise UnprocessableError(str(error)) from error
+        if not body.content:
+            return None
+        with call.timings.stage("decode"):
+            images = await self._images(model, body, self._settings.max_audit_images)
+        call.rows = len(images)
+        return images
 
     async def _images(
         self, model: ServedModel, body: Body, max_images: int, deadline: float = math.inf

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -71,6 +71,13 @@ class NotFoundError(ServiceError):
     reason = "not-found"
 
 
+class NotAcceptableError(ServiceError):
+    """What is asked for does not come in any of the forms that are accepted."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+    reason = "invalid"
+
+
 class TooLargeError(ServiceError):
     """The body, an image or the batch exceeds its limit."""
 
@@ -97,6 +104,17 @@ class UnavailableError(ServiceError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     reason = "unavailable"
+
+
+class BusyError(ServiceError):
+    """As much is under way as may be; seconds after which to try again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason = "full"
+
+    def __init__(self, sentence: str, retry_after: int) -> None:
+        super().__init__(sentence)
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 class SlowClientError(ServiceError):
@@ -142,30 +160,41 @@ def refuse_image(error: ImageError, where: str) -> ServiceError:
     return _BY_REASON[error.reason](f"{where}: {sentence}" if where else sentence)
 
 
-async def answer_error(request: Request, error: Exception) -> JSONResponse:
-    """Turn anything that was raised while a request was handled into its answer."""
-    headers: Mapping[str, str] | None = None
+class Refusal(NamedTuple):
+    """How anything that was raised is told to a client."""
+
     status: int
     reason: Reason
+    sentence: str
+    headers: Mapping[str, str] | None = None
+
+
+def describe_error(error: BaseException) -> Refusal:
+    """Say what a client is told of an error that was raised while it was served."""
     if isinstance(error, ServiceError):
-        status, reason, headers = error.status, error.reason, error.headers
-        sentence = error.sentence
-    elif isinstance(error, EngineError):
+        return Refusal(error.status, error.reason, error.sentence, error.headers)
+    if isinstance(error, EngineError):
         status, reason = _BY_ENGINE[type(error)]
-        sentence, headers = str(error), _retry(error)
-    elif isinstance(error, RequestValidationError):
-        status, reason = HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"
+        return Refusal(status, reason, str(error), _retry(error))
+    sentence = "The service failed on this request; its log says why, under the request's id."
+    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "error", sentence)
+
+
+async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """Turn anything that was raised while a request was handled into its answer."""
+    if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         sentence = invalid_parameter(first["loc"][0], first["loc"][1], first)
+        refusal = Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", sentence)
     elif isinstance(error, HTTPException):
-        status, headers = error.status_code, error.headers
-        reason = "not-found" if status == HTTPStatus.NOT_FOUND else "invalid"
-        sentence = _routing(request, error)
+        missing = error.status_code == HTTPStatus.NOT_FOUND
+        reason: Reason = "not-found" if missing else "invalid"
+        refusal = Refusal(error.status_code, reason, _routing(request, error), error.headers)
     else:
-        status, reason = HTTPStatus.INTERNAL_SERVER_ERROR, "error"
-        sentence = "The service failed on this request; its log says why, under the request's id."
-    Call.of(request.scope).refusal = reason
-    return JSONResponse(ErrorAnswer(error=sentence).model_dump(), int(status), headers)
+        refusal = describe_error(error)
+    Call.of(request.scope).refusal = refusal.reason
+    content = ErrorAnswer(error=refusal.sentence).model_dump()
+    return JSONResponse(content, int(refusal.status), refusal.headers)
 
 
 def _challenge(error: str | None, scope: str | None = None) -> Mapping[str, str]:

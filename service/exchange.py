@@ -1,17 +1,17 @@
 """One request and its answer on the wire: received within limits, answered under its own id."""
 
 import asyncio
-import math
 import random
 import re
 import time
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import ServiceError, SlowClientError, TooLargeError
 from service.observability.call import Call
+from service.preferences import preferred_wait
 
 REQUEST_ID: Final = "X-Request-ID"
 LOOK_AFTER: Final = 0.05
@@ -19,7 +19,6 @@ LOOK_AFTER: Final = 0.05
 
 _ID_HEADER: Final = REQUEST_ID.lower().encode()
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 
 
 class Exchange:
@@ -69,7 +68,7 @@ class Exchange:
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
-        self.call = Call(now + min(request_seconds, _preferred_wait(self.headers)))
+        self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))
         self.id = _request_id(self.headers)
         self.status = 0
         self.fault: ServiceError | ClientDisconnect | None = None
@@ -187,10 +186,3 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
         return own.decode("ascii")
     # Unique, and no secret: asking the system for random bytes would be a call of it a request.
     return f"{random.getrandbits(128):032x}"
-
-
-def _preferred_wait(headers: dict[bytes, bytes]) -> float:
-    """Read `Prefer: wait=<seconds>`; one that cannot be read counts as none, as the RFC has it."""
-    preference: Any = headers.get(b"prefer")
-    found = _WAIT.search(preference) if preference else None
-    return float(found[1]) if found else math.inf

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 
+from audit import InputSpec, Progress
 from imaging import IMAGE_SUFFIXES
 from service.discovery import version_folders
 from service.engine import DeviceUnavailableError, cpu_budget, select
@@ -107,18 +109,46 @@ def find_images(places: Sequence[Path]) -> list[Path]:
 
 
 def read_images(
-    paths: Sequence[Path], model: ServedModel, settings: Settings
+    paths: Sequence[Path],
+    spec: InputSpec,
+    max_pixels: int,
+    progress: Progress = lambda done, total: None,
 ) -> npt.NDArray[np.uint8]:
-    """Return the files' images as the model takes them: uint8 ``[N, C, size, size]``.
+    """Return the files' images as a model takes them: uint8 ``[N, C, size, size]``.
+
+    One is decoded at a time and written to a temporary file without a name, which the array is
+    mapped from: memory holds what is looked at, however many there are.
 
     Raises
     ------
     ConfigurationError
-        If a request with these images would be refused; the message names the file.
+        If a request with these images would be refused, with the file's name; or if the temporary
+        file does not fit on its disk.
     """
-    parts = [Part(path.read_bytes(), where=str(path)) for path in paths]
-    spec, limit = model.card.input, settings.max_pixels
+    shape = (len(paths), spec.channels, spec.fit.size, spec.fit.size)
+    with TemporaryFile() as file:
+        for done, path in enumerate(paths, start=1):
+            (image,) = _read_image(path, spec, max_pixels)
+            try:
+                file.write(image.tobytes())
+            except OSError as error:
+                raise ConfigurationError(
+                    f"The images do not fit into a temporary file: {error.strerror}; TMPDIR names "
+                    "another folder for it."
+                ) from error
+            progress(done, len(paths))
+        file.flush()
+        # A copy on write, of which nothing is ever written.
+        mapped = np.memmap(file, np.uint8, "c", shape=shape)
+    return np.asarray(mapped)
+
+
+def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
     try:
-        return prepare(parts, spec, max_images=len(parts), max_pixels=limit)
+        part = Part(path.read_bytes(), where=str(path))
+    except OSError as error:
+        raise ConfigurationError(f"The file {path} cannot be read: {error.strerror}.") from error
+    try:
+        return prepare([part], spec, max_images=1, max_pixels=max_pixels)
     except ServiceError as error:
         raise ConfigurationError(error.sentence) from error

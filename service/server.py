@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.audits import AuditPlane
 from service.connection import protocol
 from service.data_plane import DataPlane
 from service.engine import DeviceUnavailableError
@@ -61,7 +62,7 @@ async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
         server = _Server(config)
-        _Ending(server, app.state.data_plane, delay)
+        _Ending(server, app, delay)
         try:
             await server.serve()
         except SystemExit:  # raised where uvicorn cannot bind
@@ -86,8 +87,10 @@ class _Ending:
     finish what it has accepted. The second ends the process there and then.
     """
 
-    def __init__(self, server: _Server, plane: DataPlane, delay: float) -> None:
-        self._server, self._plane, self._delay = server, plane, delay
+    def __init__(self, server: _Server, app: FastAPI, delay: float) -> None:
+        self._server, self._delay = server, delay
+        self._plane: DataPlane = app.state.data_plane
+        self._audits: AuditPlane = app.state.audit_plane
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._asked, number)
@@ -101,6 +104,7 @@ class _Ending:
         self._loop.call_later(self._delay, self._stop)
 
     def _stop(self) -> None:
+        self._audits.end_within(self._server.config.timeout_graceful_shutdown or 0)
         self._server.should_exit = True
 
 

@@ -30,7 +30,9 @@ class ConfigurationError(ValueError):
 class Settings(BaseSettings):
     """What can be configured, with the values that hold where nothing is said."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` in a container."""
@@ -98,6 +100,15 @@ class Settings(BaseSettings):
 
     max_audit_images: PositiveInt = 4096
     """Most images in one audit."""
+
+    max_audits: PositiveInt = 16
+    """Most audits that run or wait; one runs at a time."""
+
+    max_audit_questions: PositiveInt = 1_000_000
+    """Most images that one audit may have classified, turned ones and self-tests included."""
+
+    ledger: str | None = None
+    """Folder, or URL of fsspec's, where every audit is stored; without it, none is."""
 
     queue_rows: int = Field(default=1024, validate_default=True)
     """Most images that may wait for a model; at least as many as one classification may hold."""

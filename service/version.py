@@ -107,7 +107,9 @@ class ServedModel:
         self.statistics.handed_over()
         spent, began = Spent(), time.perf_counter()
         try:
-            result = await self.session.infer(images, call.deadline, spent)
+            # While it is the only request there is, the event loop has nothing better to do.
+            lone = self._users.count == 1
+            result = await self.session.infer(images, call.deadline, spent, here=lone)
         finally:
             stages = call.timings.stages
             if spent.compute_seconds:
@@ -124,7 +126,7 @@ class ServedModel:
     def identity(self) -> ServedIdentity:
         """Name, version and digest, as answers carry them."""
         digest = f"sha256:{self.card.sha256}"
-        return ServedIdentity(name=self.card.name, version=self.card.version, digest=digest)
+        return {"name": self.card.name, "version": self.card.version, "digest": digest}
 
     @cached_property
     def ends(self) -> Signature:

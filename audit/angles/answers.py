@@ -1,5 +1,6 @@
 """Ask a classifier about every image at many angles, and about the same images turned back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.orbit import Classifier, Progress, Questioner
-from imaging import Resampler, keep_disc, turn
+from imaging import Resampler, damp, keep_disc, turn
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class AnglePlan:
         """Degrees from one angle of an image to the next."""
         return 360 / self.count
 
+    @property
+    def damps(self) -> bool:
+        """Whether a turn damps fine detail, as all but that of whole pixels do."""
+        return self.resampler.method != "nearest"
+
+    def questions(self, images: int, *, damped: bool = False) -> int:
+        """How many images `ask_at_angles` classifies: two upright, and two or three an angle."""
+        return (2 + (3 if damped and self.damps else 2) * self.count) * images
+
     def degrees(self, images: int) -> NDArray[np.float64]:
         """The angles of each image: float64 [A, N]."""
         starts = np.zeros(images)
@@ -55,6 +65,8 @@ class AngleAnswers:
     turned : float32 [A, N, K]
     back : float32 [A, N, K]
         Of the images that were turned and turned back.
+    damped : float32 [A, N, K], or None
+        Of the images that were damped as the turn damps them, and not turned.
     """
 
     degrees: NDArray[np.float64]
@@ -62,6 +74,7 @@ class AngleAnswers:
     upright: NDArray[np.float32]
     turned: NDArray[np.float32]
     back: NDArray[np.float32]
+    damped: NDArray[np.float32] | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -81,38 +94,58 @@ class AngleAnswers:
         agrees: NDArray[np.bool_] = self.back.argmax(axis=-1) == self.labels
         return agrees
 
+    @cached_property
+    def damped_agrees(self) -> NDArray[np.bool_] | None:
+        """The same of images that were damped."""
+        return None if self.damped is None else self.damped.argmax(axis=-1) == self.labels
+
 
 def ask_at_angles(
     classify: Classifier,
     images: NDArray[np.uint8],
     plan: AnglePlan,
     *,
+    damped: bool = False,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> AngleAnswers:
     """Classify images uint8 [N, C, n, n] upright, turned by each angle, and turned back.
+
+    Where `damped` is asked for and the resampler damps, so are images that are damped only.
 
     Raises
     ------
     ValueError
         If the images are not square or the classifier's answers are not as `Questioner` asks.
     """
-    fill = plan.resampler.fill
-    degrees = plan.degrees(len(images))
-    ask = Questioner(classify, (2 + 2 * plan.count) * len(images), progress)
-    batches = [slice(i, i + batch_size) for i in range(0, len(images), batch_size)]
-    whole = np.concatenate([ask(images[batch]) for batch in batches])
-    upright = np.concatenate([ask(keep_disc(images[batch], fill)) for batch in batches])
-    turned = np.empty((plan.count, *upright.shape), np.float32)
-    back = np.empty_like(turned)
-    for a in range(plan.count):
-        for batch in batches:
-            angles = _shared(degrees[a, batch])
-            # Whole images are turned, so that the rim of the disc does not mix with the fill.
-            there = turn(images[batch], angles, plan.resampler)
-            turned[a, batch] = ask(keep_disc(there, fill))
-            back[a, batch] = ask(keep_disc(turn(there, -angles, plan.resampler), fill))
-    return AngleAnswers(degrees, whole, upright, turned, back)
+    fill, count = plan.resampler.fill, len(images)
+    damped = damped and plan.damps
+    degrees = plan.degrees(count)
+    batches = [slice(i, i + batch_size) for i in range(0, count, batch_size)]
+
+    def upright() -> Iterator[NDArray[np.uint8]]:
+        yield from (images[batch] for batch in batches)
+        yield from (keep_disc(images[batch], fill) for batch in batches)
+
+    def turned() -> Iterator[NDArray[np.uint8]]:
+        for a in range(plan.count):
+            for batch in batches:
+                angles = _shared(degrees[a, batch])
+                # Whole images are turned, so that the rim of the disc does not mix with the fill.
+                there = turn(images[batch], angles, plan.resampler)
+                yield keep_disc(there, fill)
+                yield keep_disc(turn(there, -angles, plan.resampler), fill)
+                if damped:
+                    yield keep_disc(damp(images[batch], angles, plan.resampler), fill)
+
+    ask = Questioner(classify, plan.questions(count, damped=damped), progress)
+    before, after = [*ask.each(upright())], [*ask.each(turned())]
+    kinds = [
+        np.concatenate(after[kind :: 3 if damped else 2]).reshape(plan.count, count, -1)
+        for kind in range(3 if damped else 2)
+    ]
+    whole, disc = before[: len(batches)], before[len(batches) :]
+    return AngleAnswers(degrees, np.concatenate(whole), np.concatenate(disc), *kinds)
 
 
 def _shared(degrees: NDArray[np.float64]) -> float | NDArray[np.float64]:

@@ -4,11 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.angles.answers import AngleAnswers
-from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, WorstAngle
+from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, ClassCurve, WorstAngle
 from audit.statistics import (
     agreement_band,
     class_cells,
     clopper_pearson,
+    drift,
     label_entropy,
     mean_band,
 )
@@ -22,22 +23,30 @@ def angle_figures(
     images = len(answers.labels)
     always: NDArray[np.bool_] = np.asarray(answers.agrees.all(axis=0))
     control: NDArray[np.bool_] = np.asarray(answers.back_agrees.all(axis=0))
+    still = answers.damped_agrees
+    damped = None if still is None else int(still.all(axis=0).sum())
     whole = answers.whole.argmax(axis=-1)
+    classes = answers.labels if labels is None else labels
+    largest = float(max(np.abs(answers.upright).max(), np.abs(answers.turned).max()))
     return AngleFigures(
         images=images,
         agreeing_images=int(always.sum()),
         agreement_interval=clopper_pearson(int(always.sum()), images, confidence),
         control_agreeing=int(control.sum()),
         control_interval=clopper_pearson(int(control.sum()), images, confidence),
+        damped_agreeing=damped,
+        damped_interval=None if damped is None else clopper_pearson(damped, images, confidence),
         turned_only=int((~always & control).sum()),
         disc_changed=int((whole != answers.labels).sum()),
         accuracy=None if labels is None else float((answers.labels == labels).mean()),
         label_entropy=label_entropy(answers.labels),
         curve=_curve(answers, labels, confidence),
         worst=_worst(answers),
-        classes=class_cells(
-            answers.labels if labels is None else labels, always, thresholds.agreement, confidence
-        ),
+        classes=class_cells(classes, always, thresholds.agreement, confidence),
+        class_curves=_class_curves(answers.agrees, classes),
+        largest_logit=largest,
+        drift=drift(_deviation(answers.turned, answers.upright).max(axis=0), largest),
+        control_drift=drift(_deviation(answers.back, answers.upright).max(axis=0), largest),
     )
 
 
@@ -47,6 +56,9 @@ def _curve(
     bands = agreement_band(answers.agrees, confidence)
     deviation = _deviation(answers.turned, answers.upright)
     control = _deviation(answers.back, answers.upright).mean(axis=1)
+    still, damped = answers.damped_agrees, None
+    if answers.damped is not None:
+        damped = _deviation(answers.damped, answers.upright).mean(axis=1)
     low, high = mean_band(deviation, confidence)
     margins = np.median(_margins(answers.turned, answers.labels), axis=1)
     predicted = answers.turned.argmax(axis=-1)
@@ -60,11 +72,24 @@ def _curve(
             deviation_low=float(low[a]),
             deviation_high=float(high[a]),
             control_deviation=float(control[a]),
+            damped_agreement=None if still is None else float(still[a].mean()),
+            damped_deviation=None if damped is None else float(damped[a]),
             median_margin=float(margins[a]),
             label_entropy=label_entropy(predicted[a]),
             accuracy=None if labels is None else float((predicted[a] == labels).mean()),
         )
         for a in range(len(bands))
+    )
+
+
+def _class_curves(agrees: NDArray[np.bool_], classes: NDArray[np.int64]) -> tuple[ClassCurve, ...]:
+    return tuple(
+        ClassCurve(
+            label=int(label),
+            images=int((classes == label).sum()),
+            agreeing=tuple(map(int, agrees[:, classes == label].sum(axis=1))),
+        )
+        for label in np.unique(classes)
     )
 
 

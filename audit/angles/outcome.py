@@ -1,7 +1,8 @@
 """The schema of what was measured at sampled angles."""
 
-from audit.statistics import Cell, Interval
+from audit.statistics import Cell, Drift, Interval
 from audit.values import Proportion, Value, Verdict
+from audit.witness import Witness
 from imaging import Method
 
 
@@ -43,6 +44,9 @@ class AnglePoint(Value):
         Mean over the images of the largest change of a logit, and its band over all angles.
     control_deviation
         The same mean of images that were turned and turned back.
+    damped_agreement, damped_deviation
+        The same of images that were not turned but given the power spectrum of turned ones; None
+        for the nearest pixel, which damps nothing.
     median_margin
         Of the upright image's label over the best of the others, in logits.
     label_entropy
@@ -59,6 +63,8 @@ class AnglePoint(Value):
     deviation_low: float
     deviation_high: float
     control_deviation: float
+    damped_agreement: float | None
+    damped_deviation: float | None
     median_margin: float
     label_entropy: float
     accuracy: float | None
@@ -81,6 +87,14 @@ class WorstAngle(Value):
     turned_label: int
     margin: float
     control_margin: float
+
+
+class ClassCurve(Value):
+    """Of one class, how many images keep their label at each angle of the curve."""
+
+    label: int
+    images: int
+    agreeing: tuple[int, ...]
 
 
 class AngleSelfTest(Value):
@@ -120,6 +134,9 @@ class AngleFigures(Value):
     control_agreeing, control_interval
         Images that keep it at all angles when turned and turned back: what the resampler, applied
         twice, does by itself.
+    damped_agreeing, damped_interval
+        Images that keep it at all angles when damped as by the turns, and not turned: what the loss
+        of fine detail, once, does by itself. None for the nearest pixel, which damps nothing.
     turned_only
         Images that lose it at some angle when turned, and at none when turned and turned back: the
         model's doing.
@@ -131,8 +148,13 @@ class AngleFigures(Value):
         By angle.
     worst
         One for each image, the smallest margin first.
-    classes
-        By the label an image should get, or gets upright where that is not known.
+    classes, class_curves
+        By the label an image should get, or gets upright where that is not known: at all angles
+        together, and by angle.
+    largest_logit
+        Largest magnitude of a logit.
+    drift, control_drift
+        How the images are distributed by how far each moves at its angles, and turned back.
     """
 
     images: int
@@ -140,6 +162,8 @@ class AngleFigures(Value):
     agreement_interval: Interval
     control_agreeing: int
     control_interval: Interval
+    damped_agreeing: int | None
+    damped_interval: Interval | None
     turned_only: int
     disc_changed: int
     accuracy: float | None
@@ -147,6 +171,10 @@ class AngleFigures(Value):
     curve: tuple[AnglePoint, ...]
     worst: tuple[WorstAngle, ...]
     classes: tuple[Cell, ...]
+    class_curves: tuple[ClassCurve, ...]
+    largest_logit: float
+    drift: Drift
+    control_drift: Drift
 
 
 class AngleThresholds(Value):
@@ -163,6 +191,8 @@ class AngleOutcome(Value):
     ----------
     claim
         What the verdict says, and what it does not, in sentences.
+    witnesses
+        Of the first images of `figures.worst`, in their order: both answers and pictures.
     """
 
     verdict: Verdict
@@ -171,4 +201,5 @@ class AngleOutcome(Value):
     sampling: AngleSampling
     thresholds: AngleThresholds
     figures: AngleFigures
+    witnesses: tuple[Witness, ...]
     self_test: AngleSelfTest | None

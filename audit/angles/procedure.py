@@ -3,13 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.angles.answers import AnglePlan, ask_at_angles
+from audit.angles.answers import AngleAnswers, AnglePlan, ask_at_angles
 from audit.angles.figures import angle_figures
-from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds
+from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds, WorstAngle
 from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
 from audit.audit_set import AuditSet
 from audit.orbit import Classifier, Progress
+from audit.witness import WITNESSES, Witness, witness
+from imaging import keep_disc, turn
 
 
 def audit_angles(
@@ -19,6 +21,7 @@ def audit_angles(
     *,
     plan: AnglePlan,
     thresholds: AngleThresholds,
+    pictures: bool = True,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> AngleOutcome:
@@ -34,7 +37,7 @@ def audit_angles(
         The angles and the resampler.
     thresholds
         What is asked.
-    batch_size, progress
+    pictures, batch_size, progress
         As for `run_audit`; the self-test is not in the progress.
 
     Raises
@@ -44,7 +47,9 @@ def audit_angles(
     """
     AuditSet(images, labels)
     tested = self_test_angles(classify, images, plan, thresholds, batch_size=batch_size)
-    answers = ask_at_angles(classify, images, plan, batch_size=batch_size, progress=progress)
+    answers = ask_at_angles(
+        classify, images, plan, damped=True, batch_size=batch_size, progress=progress
+    )
     figures = angle_figures(answers, labels, thresholds)
     judgement = judge_angles(figures, plan, thresholds, tested)
     return AngleOutcome(
@@ -60,5 +65,30 @@ def audit_angles(
         ),
         thresholds=thresholds,
         figures=figures,
+        witnesses=tuple(
+            _witness(images, answers, worst, plan, pictures=pictures)
+            for worst in figures.worst[:WITNESSES]
+        ),
         self_test=tested,
+    )
+
+
+def _witness(
+    images: NDArray[np.uint8],
+    answers: AngleAnswers,
+    worst: WorstAngle,
+    plan: AnglePlan,
+    *,
+    pictures: bool,
+) -> Witness:
+    n, resampler = worst.index, plan.resampler
+    (a,) = np.flatnonzero(answers.degrees[:, n] == worst.degrees)[:1]
+    image = images[n : n + 1]
+    turned = turn(image, worst.degrees, resampler)
+    return witness(
+        keep_disc(image, resampler.fill)[0],
+        keep_disc(turned, resampler.fill)[0],
+        answers.upright[n],
+        answers.turned[a, n],
+        pictures=pictures,
     )

@@ -31,7 +31,7 @@ def self_test_angles(
 
     At most 16 images from all over the set are used, at 8 angles of the plan's kind.
     """
-    few = images[:: -(-len(images) // _IMAGES)]
+    few = images[_few(len(images))]
     tried = AnglePlan(_ANGLES, plan.resampler, plan.seed)
 
     def verdict(subject: Classifier) -> Verdict:
@@ -48,13 +48,23 @@ def self_test_angles(
     )
 
 
-def with_compass(classify: Classifier) -> Classifier:
-    """The model that answers with the next class where an image is heavier below than above."""
+def angle_self_test_questions(count: int) -> int:
+    """How many images `self_test_angles` classifies, of so many: the twin asks for every turn."""
+    few = len(range(count)[_few(count)])
+    return (1 + _TURNS) * AnglePlan(_ANGLES).questions(few)
+
+
+def with_compass(classify: Classifier, axis: int = -2) -> Classifier:
+    """The model that answers with the next class where an image is heavier below than above.
+
+    With the last axis: heavier on the right than on the left.
+    """
 
     def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits = classify(images)
-        heights = np.arange(images.shape[-2], dtype=np.int64) * 2 - (images.shape[-2] - 1)
-        moment = (images.sum(axis=(1, 3), dtype=np.int64) * heights).sum(axis=1)
+        side = images.shape[axis]
+        places = np.arange(side, dtype=np.int64) * 2 - (side - 1)
+        moment = (images.sum(axis=(1, -3 - axis), dtype=np.int64) * places).sum(axis=1)
         return np.where(moment[:, None] > 0, np.roll(logits, 1, axis=1), logits)
 
     return answer
@@ -71,6 +81,10 @@ def averaged_over_turns(classify: Classifier, resampler: Resampler) -> Classifie
         return (total / _TURNS).astype(np.float32)
 
     return average
+
+
+def _few(count: int) -> slice:
+    return slice(None, None, -(-count // _IMAGES))
 
 
 def _quarters_exact(images: NDArray[np.uint8], plan: AnglePlan) -> bool:

@@ -4,10 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from audit.render.cyclonedx import render_cyclonedx
+from audit.render.html import render_html
+from audit.render.in_toto import render_in_toto
+from audit.render.junit import render_junit
+from audit.render.sarif import render_sarif
 from audit.render.text import render_text
 from audit.report import Report
 
-Format = Literal["json", "text"]
+Format = Literal["json", "text", "html", "junit", "sarif", "in-toto", "cyclonedx"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Rendering:
 
 
 def _json(report: Report) -> bytes:
-    return report.model_dump_json(indent=2).encode()
+    return (report.model_dump_json(indent=2) + "\n").encode()
 
 
 def _text(report: Report) -> bytes:
@@ -40,6 +45,11 @@ def _text(report: Report) -> bytes:
 FORMATS: Final[Mapping[Format, Rendering]] = {
     "json": Rendering("application/json", ".json", _json),
     "text": Rendering("text/plain", ".txt", _text),
+    "html": Rendering("text/html", ".html", render_html),
+    "junit": Rendering("application/xml", ".xml", render_junit),
+    "sarif": Rendering("application/sarif+json", ".sarif", render_sarif),
+    "in-toto": Rendering("application/vnd.in-toto+json", ".intoto.json", render_in_toto),
+    "cyclonedx": Rendering("application/vnd.cyclonedx+json", ".cdx.json", render_cyclonedx),
 }
 
 

@@ -48,7 +48,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"accuracy       {accuracy.correct} of {accuracy.count}"
     if tested := report.self_test:
         yield (
-            f"self-test      one weight changed: {tested.mutant}; averaged over the group: "
+            f"self-test      {tested.mutation}: {tested.mutant}; averaged over the group: "
             f"{tested.twin}"
         )
 
@@ -78,6 +78,8 @@ def _angle_lines(outcome: AngleOutcome) -> Iterator[str]:
         f"and back       {figures.control_agreeing} of {figures.images} keep it; "
         f"{figures.turned_only} lose it only when turned"
     )
+    if figures.damped_agreeing is not None:
+        yield f"damped only    {figures.damped_agreeing} of {figures.images} keep it, not turned"
     yield f"disc           {figures.disc_changed} labels change by filling what is outside it"
     yield f"label entropy  {figures.label_entropy:.2f} bits"
     if figures.accuracy is not None:

@@ -2,16 +2,20 @@
 
 from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle
 from audit.statistics.curves import agreement_band, mean_band
+from audit.statistics.drift import Drift, DriftBin, drift
 from audit.statistics.labels import Cell, class_cells, holm, label_entropy
 from audit.statistics.sequence import ConfidenceSequence
 
 __all__ = [
     "Cell",
     "ConfidenceSequence",
+    "Drift",
+    "DriftBin",
     "Interval",
     "agreement_band",
     "class_cells",
     "clopper_pearson",
+    "drift",
     "holm",
     "label_entropy",
     "mean_band",

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Path, Request
 
+from service.audits import AuditPlane
 from service.data_plane import DataPlane
 from service.version import ServedModel
 
@@ -22,7 +23,14 @@ async def data_plane(request: Request) -> DataPlane:
     return plane
 
 
+async def audit_plane(request: Request) -> AuditPlane:
+    """Return the audit plane that the application opened when it started."""
+    plane: AuditPlane = request.app.state.audit_plane
+    return plane
+
+
 Plane = Annotated[DataPlane, Depends(data_plane)]
+Audits = Annotated[AuditPlane, Depends(audit_plane)]
 
 
 async def default_model(plane: Plane) -> AsyncIterator[ServedModel]:

@@ -13,7 +13,7 @@ from service.api.bodies import errors_documented, images_documented
 from service.data_plane import DataPlane
 from service.errors import UnprocessableError, invalid_parameter
 from service.exchange import Exchange
-from service.protocol import Body, Classification
+from service.protocol import Body, Classification, write_classification
 from service.version import ServedModel
 
 
@@ -80,7 +80,7 @@ async def _classify(exchange: Exchange, plane: DataPlane, model: ServedModel) ->
         body = Body(content_type, await exchange.body())
     found = await plane.classify(model, body, query.top_k, exchange.call)
     with exchange.call.timings.stage("encode"):
-        answer = found.model_dump_json().encode()
+        answer = write_classification(found)
     await exchange.answer([(b"content-type", b"application/json")], answer)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import HEADER, ApiKeys, need
 
@@ -29,6 +30,13 @@ class Application(FastAPI):
     ) -> None:
         self._keys, self._front = keys, front
         super().__init__(**options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection, without FastAPI's own telemetry: the front has another."""
+        if scope["type"] == "http":
+            await Starlette.__call__(self, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the front before all that FastAPI puts before its routes.

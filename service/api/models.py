@@ -39,7 +39,7 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, ModelDetail
         """Answer the card that was packaged with the model, and where the model runs here."""
         repository, session = plane.repository, model.session
         return ModelDetail(
-            **model.identity.model_dump(),
+            **model.identity,
             versions=repository.served(model.card.name),
             failed=_failures(repository, model.card.name),
             runtime=Runtime(
@@ -67,7 +67,7 @@ def _summary(repository: Repository, name: str) -> ModelSummary:
         versions=served,
         failed=_failures(repository, name),
         version=card.version if card else None,
-        digest=latest.identity.digest if latest else None,
+        digest=latest.identity["digest"] if latest else None,
         description=card.description if card else None,
         group=card.group if card else None,
         precision=card.precision if card else None,

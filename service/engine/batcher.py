@@ -3,7 +3,7 @@
 An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
 gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
 wait in a lane of their own and are served when no request waits, or when they have let enough
-batches of requests pass. Work of the idle lane starts, on the thread alone, when neither waits.
+batches of requests pass. Work of the idle lane starts when neither waits.
 
 On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
 back would take longer than the graph. And a batch is half of what waits, so that the event loop
@@ -140,7 +140,12 @@ class Batcher:
             raise QueueFullError(waiting, self.limits.waiting, pause)
 
     async def infer(
-        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+        self,
+        images: Images,
+        deadline: float | None = None,
+        spent: Spent | None = None,
+        *,
+        here: bool = False,
     ) -> Inference:
         """Classify images [N, C, H, W], N at least 1; a cancelled call takes its images back.
 
@@ -150,6 +155,8 @@ class Batcher:
             When the answer is too late, by the batcher's clock.
         spent
             Where to note where the time went.
+        here
+            Whether a quick graph may be run on the event loop, if nothing else waits for it.
 
         Raises
         ------
@@ -158,7 +165,7 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         now = self._clock()
-        request = Request(images, loop.create_future(), now, deadline, spent or Spent())
+        request = Request(images, loop.create_future(), now, deadline, here, spent or Spent())
         timer = None
         with self._changed:
             self.check_room(request.left)
@@ -212,7 +219,7 @@ class Batcher:
 
     def turn(self) -> None:
         """Run one batch, of requests or of another lane, and recover from whatever crashes it."""
-        self._try_step()
+        self._guard(self._step)
         if self._crashed:
             self._recover()
 
@@ -222,16 +229,18 @@ class Batcher:
 
     def _await_work(self) -> bool:
         with self._changed:
-            while self._held or not (self._requests or self._jobs or self._crashed):
-                if self._draining and not self._held:
-                    return False
+            while True:
                 pause = self._spare.pause(self._clock())
-                if pause == 0 and not self._held:
-                    break
+                if not self._held:
+                    if self._requests or self._jobs or self._crashed:
+                        return True
+                    if self._draining:
+                        return False
+                    if pause == 0:
+                        return True
                 self._idle = not self._held
                 self._changed.wait(None if pause is None else max(pause, _SHORTEST_NAP))
                 self._idle = False
-        return True
 
     def _leave(self) -> None:
         """Let go what has come in this turn of the event loop: to the thread, or here and now."""
@@ -242,23 +251,23 @@ class Batcher:
                 self._changed.notify()
                 return
             self._held, self._idle = True, False
-        self._try_step()
+            batch, expired = self._take()
+        self._guard(lambda: self._answer(batch, expired))
         with self._changed:
             self._held = False
+            self._idle = True  # the thread sleeps; it wakes by itself for work of the idle lane
             if self._requests or self._jobs or self._crashed or self._draining:
                 self._changed.notify()
-            else:
-                self._idle = True  # the thread has slept all the while
 
     def _is_quick(self) -> bool:
-        """Whether what waits is one request that may be computed on the event loop."""
-        if not self._on_cpu or self._jobs or len(self._requests) != 1:
+        """Whether what waits is one request, and may be computed on the event loop."""
+        if not self._on_cpu or self._jobs or not self._requests.lone_here:
             return False
         return 0 < self._seconds_per_row * self._requests.rows < QUICK
 
-    def _try_step(self) -> None:
+    def _guard(self, run: Callable[[], None]) -> None:
         try:
-            self._step()
+            run()
         except BaseException as crash:  # whatever it is, those who wait must not wait for ever
             log.error("the engine crashed", exc_info=crash)
             with self._changed:
@@ -269,24 +278,27 @@ class Batcher:
         with self._changed:
             now = self._clock()
             task: Task | None = self._jobs.take(bool(self._requests))
-            batch, expired = ([], []) if task else self._take(now)
+            batch, expired = ([], []) if task else self._take()
             late = self._spare.expire(now)
-            if not (task or batch or self._jobs or self._held or self._crashed):
+            if not (task or batch or self._jobs or self._crashed):
                 task = self._spare.take()
         for each in late:
             each.drop("expired")
-        self._hand_out([(request, DeadlineError()) for request in expired])
-        if batch:
-            self._run_batch(batch)
-        elif task is not None:
+        self._answer(batch, expired)
+        if task is not None:
             self._run_task(task)
             if task.lane == "idle":
                 self._spare.ran(self._clock() - now, self._clock())
 
-    def _take(self, now: float) -> tuple[list[Slice], list[Request]]:
+    def _take(self) -> tuple[list[Slice], list[Request]]:
         largest = self.limits.largest
         enough = max(_WORTHWHILE, -(-self._requests.rows // 2)) if self._on_cpu else largest
-        return self._requests.take(largest, now, min(enough, largest))
+        return self._requests.take(largest, self._clock(), min(enough, largest))
+
+    def _answer(self, batch: Sequence[Slice], expired: Sequence[Request]) -> None:
+        self._hand_out([(request, DeadlineError()) for request in expired])
+        if batch:
+            self._run_batch(batch)
 
     def _run_batch(self, batch: Sequence[Slice]) -> None:
         self._in_hand = batch

@@ -102,7 +102,7 @@ class Graph:
         self.signature = signature
         self._bindings: dict[int, Binding] = {}
         self._helpers: ThreadPoolExecutor | None = None
-        self._runtime, self.placement, self.note = _start_first(data, selection, threads)
+        self._runtime, self.placement, self.note = start_first(data, selection, threads)
         difference = signature.mismatch(self._runtime.get_inputs(), self._runtime.get_outputs())
         if difference is not None:
             raise GraphError(difference)
@@ -134,6 +134,11 @@ class Graph:
     def probe(self) -> None:
         """Run one blank image; raise whatever that raises."""
         self.compute([self._blank(1)])
+
+    def close(self) -> None:
+        """End its threads; it is not to be run again."""
+        if self._helpers is not None:
+            self._helpers.shutdown()
 
     def _run(self, images: Images) -> Inference:
         return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
@@ -183,9 +188,16 @@ def buckets(largest: int) -> list[int]:
     return [*(2**power for power in range((largest - 1).bit_length())), largest]
 
 
-def _start_first(
+def start_first(
     data: bytes, selection: Selection, threads: int
 ) -> tuple[Any, Placement, str | None]:
+    """Open a graph where it may run: the session, its placement, and why not on a better device.
+
+    Raises
+    ------
+    GraphError
+        If no placement takes it, with the reason of each.
+    """
     notes = [] if selection.note is None else [selection.note]
     for placement in selection.placements:
         try:

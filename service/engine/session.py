@@ -86,8 +86,14 @@ class Session(AuditedGraph):
         self.threads = threads
         self.limits = limits
         graph = Graph(data, signature, selection, threads, limits.largest)
-        on_cpu = graph.placement.memory is None
-        super().__init__(graph, Batcher(graph.compute, graph.probe, limits, on_cpu=on_cpu))
+        batcher = Batcher(
+            graph.compute,
+            graph.probe,
+            limits,
+            on_cpu=graph.placement.memory is None,
+        )
+        super().__init__(graph, batcher)
+        self._siblings: list[Graph] = []
         self._batcher.start()
 
     @property
@@ -129,7 +135,12 @@ class Session(AuditedGraph):
         self._batcher.check_room(rows)
 
     async def infer(
-        self, images: Images, deadline: float | None = None, spent: Spent | None = None
+        self,
+        images: Images,
+        deadline: float | None = None,
+        spent: Spent | None = None,
+        *,
+        here: bool = False,
     ) -> Inference:
         """Classify images [N, C, H, W] in a batch with those of other requests.
 
@@ -139,6 +150,8 @@ class Session(AuditedGraph):
             A point of `time.monotonic` after which no one waits for the answer.
         spent
             Where to note where the time went.
+        here
+            Whether a quick graph may be run on the event loop, if nothing else waits for it.
 
         Raises
         ------
@@ -148,7 +161,7 @@ class Session(AuditedGraph):
             If the request is refused, late, or its images make the graph fail.
         """
         self._check(images)
-        return await self._batcher.infer(images, deadline, spent)
+        return await self._batcher.infer(images, deadline, spent, here=here)
 
     def when_idle(self, work: IdleWork) -> None:
         """Run work over this graph when nothing else waits; it is told if it is dropped instead."""
@@ -161,8 +174,11 @@ class Session(AuditedGraph):
         """
         here = Selection((self.placement,))
         graph = Graph(data, self.graph.signature, here, self.threads, self.limits.largest)
+        self._siblings.append(graph)
         return AuditedGraph(graph, self._batcher)
 
     def close(self) -> None:
         """Take nothing more, finish what was accepted and end the thread."""
         self._batcher.drain()
+        for graph in (self.graph, *self._siblings):
+            graph.close()

@@ -142,7 +142,7 @@ def _info(models: Sequence[ServedModel]) -> Metric:
         family.add_metric(
             labels_of(model),
             {
-                "digest": model.identity.digest,
+                "digest": model.identity["digest"],
                 "group": model.card.group,
                 "precision": model.card.precision,
                 "device": model.session.placement.device,

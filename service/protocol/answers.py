@@ -1,23 +1,42 @@
-"""What a classification answers."""
+"""What a classification answers: plain dictionaries, whose types OpenAPI is told of."""
 
 from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
+import msgspec
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from service.engine import Inference
 
+_EXAMPLE: Final[dict[str, Any]] = {
+    "model": {"name": "rotmnist-c4", "version": 1, "digest": "sha256:9f86d081..."},
+    "predictions": [
+        {
+            "label": "7",
+            "index": 7,
+            "probability": 0.998,
+            "top": [
+                {"label": "7", "index": 7, "probability": 0.998},
+                {"label": "1", "index": 1, "probability": 0.001},
+            ],
+        }
+    ],
+}
 
-class ServedIdentity(BaseModel):
+
+class ServedIdentity(TypedDict):
     """Which file answered."""
 
     name: str
     version: int
-    digest: str
-    """`sha256:` and the digest of `model.onnx` in hexadecimal."""
+    digest: Annotated[
+        str, Field(description="`sha256:` and the digest of `model.onnx` in hexadecimal.")
+    ]
 
 
-class Ranked(BaseModel):
+class Ranked(TypedDict):
     """A class and its probability."""
 
     label: str
@@ -31,30 +50,16 @@ class Prediction(Ranked):
     top: list[Ranked]
 
 
-class Classification(BaseModel):
+@with_config(ConfigDict(json_schema_extra={"example": _EXAMPLE}))
+class Classification(TypedDict):
     """The answers to the images of one request, in their order."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "model": {"name": "rotmnist-c4", "version": 1, "digest": "sha256:9f86d081..."},
-                "predictions": [
-                    {
-                        "label": "7",
-                        "index": 7,
-                        "probability": 0.998,
-                        "top": [
-                            {"label": "7", "index": 7, "probability": 0.998},
-                            {"label": "1", "index": 1, "probability": 0.001},
-                        ],
-                    }
-                ],
-            }
-        }
-    )
 
     model: ServedIdentity
     predictions: list[Prediction]
+
+
+write_classification = msgspec.json.Encoder().encode
+"""Write a `Classification` as JSON."""
 
 
 def classification(
@@ -66,19 +71,20 @@ def classification(
     where its logits do not.
     """
     order = np.argsort(-result.logits, axis=1, kind="stable")[:, :top_k]
-    probabilities = np.take_along_axis(result.probabilities, order, axis=1)
     predictions = [
-        _prediction(classes, indices, values)
-        for indices, values in zip(order.tolist(), probabilities.tolist(), strict=True)
+        _prediction(classes, indices, probabilities)
+        for indices, probabilities in zip(
+            order.tolist(), result.probabilities.tolist(), strict=True
+        )
     ]
-    return Classification(model=model, predictions=predictions)
+    return {"model": model, "predictions": predictions}
 
 
 def _prediction(
     classes: Sequence[str], indices: Sequence[int], probabilities: Sequence[float]
 ) -> Prediction:
-    top = [
-        Ranked(label=classes[index], index=index, probability=probability)
-        for index, probability in zip(indices, probabilities, strict=True)
+    top: list[Ranked] = [
+        {"label": classes[index], "index": index, "probability": probabilities[index]}
+        for index in indices
     ]
-    return Prediction(**top[0].model_dump(), top=top)
+    return {**top[0], "top": top}

@@ -1,5 +1,6 @@
 """The audit at sampled angles, and the traps that it must not fall into."""
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import imaging.resample as resample_module
 from audit import AngleOutcome, AnglePlan, AngleThresholds, Classifier, audit_angles
 from audit.angles.answers import ask_at_angles
 from audit.angles.selftest import self_test_angles, with_compass
-from imaging import Resampler, inside_disc, turn
+from imaging import Resampler, damp, inside_disc, png, turn
 
 SIZE = 16
 Images = NDArray[np.uint8]
@@ -96,7 +97,29 @@ def test_the_resampler_is_told_from_the_model() -> None:
     outcome = run(sharp, images)
     assert outcome.figures.agreement_interval.high < 0.95
     assert outcome.figures.control_agreeing < 64
+    assert outcome.figures.damped_agreeing == 0
     assert outcome.verdict == "INCONCLUSIVE"
+
+
+def test_the_turn_is_told_from_the_loss_of_detail(blobs: Images) -> None:
+    """What minds the turn alone keeps its answers when images are damped and not turned."""
+    figures = run(right_half, blobs).figures
+    assert figures.damped_agreeing is not None
+    assert figures.damped_agreeing > 120
+    assert figures.damped_interval is not None
+    assert figures.damped_interval.low <= figures.damped_agreeing / 128
+    for point in figures.curve:
+        damped = damp(blobs, point.degrees, Resampler())
+        logits = right_half(np.where(inside_disc(SIZE), damped, 0).astype(np.uint8))
+        upright = right_half(np.where(inside_disc(SIZE), blobs, 0).astype(np.uint8))
+        assert point.damped_agreement == (logits.argmax(1) == upright.argmax(1)).mean()
+        assert point.damped_deviation == pytest.approx(np.abs(logits - upright).max(1).mean(), 1e-6)
+
+
+def test_the_nearest_pixel_has_no_such_control(blobs: Images) -> None:
+    figures = run(right_half, blobs, plan=AnglePlan(12, Resampler("nearest"))).figures
+    assert figures.damped_agreeing is None
+    assert all(point.damped_agreement is None for point in figures.curve)
 
 
 def test_a_class_constant_model_is_not_praised(blobs: Images) -> None:
@@ -133,12 +156,23 @@ def test_the_figures_are_those_of_the_answers(blobs: Images) -> None:
         logits = right_half(turned.astype(np.uint8))
         assert point.agreement == (logits.argmax(1) == upright.argmax(1)).mean()
         assert point.accuracy == (logits.argmax(1) == labels).mean()
+        kept = logits.argmax(1) == upright.argmax(1)
+        for curve in figures.class_curves:
+            at = figures.curve.index(point)
+            assert curve.agreeing[at] == kept[labels == curve.label].sum()
         assert point.mean_deviation == pytest.approx(np.abs(logits - upright).max(1).mean(), 1e-6)
         assert point.band.low <= point.agreement <= point.band.high
         assert point.deviation_low <= point.mean_deviation <= point.deviation_high
     assert [cell.label for cell in figures.classes] == [0, 1]
     assert sum(cell.images for cell in figures.classes) == 128
     assert all(cell.below for cell in figures.classes)
+    for curve, cell in zip(figures.class_curves, figures.classes, strict=True):
+        assert (curve.label, curve.images) == (cell.label, cell.images)
+        assert len(curve.agreeing) == 12
+    moved = figures.drift.bins[-1]
+    farthest = max(point.mean_deviation for point in figures.curve) / figures.largest_logit
+    assert farthest <= moved.high
+    assert figures.control_drift.median < figures.drift.median
 
 
 def test_the_worst_angle_of_each_image_is_one_that_can_be_seen(blobs: Images) -> None:
@@ -146,9 +180,16 @@ def test_the_worst_angle_of_each_image_is_one_that_can_be_seen(blobs: Images) ->
     worst = outcome.figures.worst
     assert sorted(w.index for w in worst) == list(range(128))
     assert [w.margin for w in worst] == sorted(w.margin for w in worst)
-    for w in worst[:10]:
+    assert len(outcome.witnesses) == 10
+    for w, seen in zip(worst[:10], outcome.witnesses, strict=True):
+        upright = np.where(inside_disc(SIZE), blobs[w.index : w.index + 1], 0).astype(np.uint8)
         turned = turn(blobs[w.index : w.index + 1], w.degrees, Resampler())
-        logits = right_half(np.where(inside_disc(SIZE), turned, 0).astype(np.uint8))[0]
+        turned = np.where(inside_disc(SIZE), turned, 0).astype(np.uint8)
+        logits = right_half(turned)[0]
+        assert np.array_equal(logits, np.float32(seen.turned_logits))
+        assert np.array_equal(right_half(upright)[0], np.float32(seen.upright_logits))
+        assert seen.upright_png == base64.b64encode(png(upright[0])).decode()
+        assert seen.turned_png == base64.b64encode(png(turned[0])).decode()
         assert logits.argmax() == w.turned_label
         assert logits[w.label] - logits[1 - w.label] == pytest.approx(w.margin)
 
@@ -289,11 +330,10 @@ def test_trap_a_centre_that_is_off_by_half_a_pixel(
 
     mutated(monkeypatch, resample_module, "doubled_positions", off)
     mutated(monkeypatch, resample_module, "_positions", back)
-    resample_module._shared_table.cache_clear()
+    monkeypatch.setattr(resample_module, "_tables", resample_module._Tables(2**20))
     assert not np.array_equal(turn(blobs, 90.0, Resampler(method)), np.rot90(blobs, 1, (2, 3)))
     assert np.array_equal(turn(blobs, 0.0, Resampler(method)), blobs)
     outcome = run(rings, blobs, plan=AnglePlan(12, Resampler(method)))
-    resample_module._shared_table.cache_clear()
     assert outcome.verdict == "INCONCLUSIVE"
     assert outcome.self_test is not None
     assert not outcome.self_test.quarters_exact

@@ -96,3 +96,12 @@ def test_a_single_array_is_not_a_set(tmp_path: Path) -> None:
     np.save(tmp_path / "set.npy", IMAGES)
     with pytest.raises(ValueError, match="is not an audit set"):
         load_audit_set(tmp_path / "set.npy")
+
+
+def test_each_image_has_the_digest_of_the_file_that_numpy_saves(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 6), dtype=np.uint8)
+    digests = AuditSet(images).image_sha256()
+    for image, digest in zip(images, digests, strict=True):
+        np.save(tmp_path / "image.npy", image)
+        assert sha256_file(tmp_path / "image.npy") == digest
+    assert AuditSet(images.reshape(5, 3, 6, 4)).image_sha256()[0] != digests[0]

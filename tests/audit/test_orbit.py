@@ -1,14 +1,16 @@
 import itertools
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from audit import Classifier, Orbit, clopper_pearson, evaluate_orbit, symmetrise
+from audit import Classifier, Orbit, Witness, clopper_pearson, evaluate_orbit, symmetrise
 from audit.figures import noise_floor, orbit_figures, worst_images
-from audit.orbit import softmax
+from audit.orbit import Questioner, orbit_questions, softmax
 from imaging import grid_symmetries
 
 C4 = grid_symmetries("C4")
@@ -25,6 +27,7 @@ def test_the_logits_are_those_of_the_turned_images(
         assert np.array_equal(logits, plain(g(images[:50])))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_every_image_is_asked_often_enough_in_batches_of_the_size(
     count: int, batch_size: int
@@ -101,6 +104,7 @@ def mean_grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([grey, -grey], axis=1)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 100), st.integers(1, 100))
 def test_the_floor_shows_a_classifier_that_minds_its_neighbours(
     count: int, batch_size: int
@@ -114,6 +118,7 @@ def test_the_floor_shows_a_classifier_that_minds_its_neighbours(
     assert orbit.regrouped_deviation > 0.1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_the_floor_shows_a_classifier_that_minds_the_batch_size(
     count: int, batch_size: int
@@ -135,6 +140,7 @@ def test_the_floor_shows_a_classifier_that_does_not_repeat_itself() -> None:
     assert evaluate_orbit(drifting, numbered(10), C4).repeat_deviation > 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_the_floor_of_a_steady_classifier_is_zero(count: int, batch_size: int) -> None:
     orbit = evaluate_orbit(mean_grey, numbered(count), C4, batch_size=batch_size)
@@ -220,13 +226,16 @@ def test_the_worst_image_is_one_whose_label_changed() -> None:
             [[5, 0], [1, 0], [9, 0], [2, 0]],
         ]
     )
-    worst = worst_images(orbit, limit=10)
+    images = numbered(4)
+    worst = worst_images(orbit, images, limit=10, pictures=False)
     assert [w.index for w in worst] == [1, 2]
     assert (worst[0].element, worst[0].label, worst[0].turned_label) == ("r90", 0, 1)
     assert (worst[0].logit_deviation, worst[0].margin) == (1, 1)
     assert (worst[1].element, worst[1].label, worst[1].turned_label) == ("r180", 0, 0)
     assert (worst[1].logit_deviation, worst[1].margin) == (6, 9)
-    assert worst_images(orbit, limit=1) == worst[:1]
+    assert worst[1].witness.turned_logits == (3, 0)
+    assert worst[0].witness == Witness(upright_logits=(1, 0), turned_logits=(0, 1))
+    assert worst_images(orbit, images, limit=1, pictures=False) == worst[:1]
 
 
 # --- symmetrising -----------------------------------------------------------------------------
@@ -254,3 +263,51 @@ def test_an_average_in_the_order_of_the_elements_would_not_be(images: NDArray[np
         return np.mean([corner(g(batch)) for g in C4], axis=0, dtype=np.float64)
 
     assert not np.array_equal(average(images), average(C4[1](images)))
+
+
+# --- one batch ahead --------------------------------------------------------------------------
+
+
+def test_the_next_batch_is_made_while_one_is_classified() -> None:
+    made: list[int] = []
+    ready = threading.Event()
+
+    def batches() -> Iterator[NDArray[np.uint8]]:
+        for i in range(3):
+            made.append(i)
+            if i == 1:
+                ready.set()  # which the first batch waits for
+            yield np.full((1, 1, 2, 2), i, np.uint8)
+
+    def classify(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        assert ready.wait(5), "the second batch is not made before the first is answered"
+        return batch.reshape(1, 4)[:, :2].astype(np.float32)
+
+    answers = [*Questioner(classify).each(batches())]
+    assert [answer[0, 0] for answer in answers] == [0, 1, 2]
+    assert made == [0, 1, 2]
+
+
+def test_what_ends_a_batch_ends_the_questions() -> None:
+    asked: list[int] = []
+
+    def classify(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        asked.append(int(batch[0, 0, 0, 0]))
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError):
+        [*Questioner(classify).each(numbered(100)[i : i + 1] for i in range(100))]
+    assert asked in ([0], [0, 1])  # the next one may wait behind it already
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(1, 80))
+def test_the_questions_of_an_orbit_are_as_many_as_is_said(count: int, batch_size: int) -> None:
+    asked: list[int] = []
+
+    def classify(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        asked.append(len(batch))
+        return np.zeros((len(batch), 2), np.float32)
+
+    evaluate_orbit(classify, np.zeros((count, 1, 2, 2), np.uint8), C4, batch_size=batch_size)
+    assert sum(asked) == orbit_questions(count, len(C4), batch_size)

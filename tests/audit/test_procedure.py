@@ -1,15 +1,19 @@
+import base64
+import io
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from audit import (
     AnglePlan,
     AngleThresholds,
     AuditSet,
     Classifier,
+    Execution,
     ModelIdentity,
     Report,
     SelfTest,
@@ -35,10 +39,17 @@ def audited(images: NDArray[np.uint8], model: ModelIdentity, thresholds: Thresho
     return audit
 
 
+def pixels(png: str | None) -> NDArray[np.uint8]:
+    assert png is not None
+    with Image.open(io.BytesIO(base64.b64decode(png, validate=True))) as picture:
+        return np.asarray(picture)
+
+
 def test_an_invariant_classifier_passes(audited: Any, invariant: Classifier) -> None:
     report = audited(invariant, group="D4")
     assert report.verdict == "PASS"
     assert report.figures.max_logit_deviation == 0
+    assert report.figures.drift.unmoved == 400
     assert report.worst == ()
 
 
@@ -55,6 +66,11 @@ def test_a_plain_classifier_fails_and_shows_its_worst_images(
         assert plain(image).argmax() == worst.label
         assert plain(turned).argmax() == worst.turned_label
         assert np.abs(plain(turned) - plain(image)).max() == worst.logit_deviation
+        seen = worst.witness
+        assert np.array_equal(plain(image)[0], np.float32(seen.upright_logits))
+        assert np.array_equal(plain(turned)[0], np.float32(seen.turned_logits))
+        assert np.array_equal(pixels(seen.upright_png), image[0, 0])
+        assert np.array_equal(pixels(seen.turned_png), turned[0, 0])
 
 
 def test_the_group_that_is_tried_matters(audited: Any, weights: NDArray[np.int64]) -> None:
@@ -126,6 +142,37 @@ def test_the_report_names_the_very_data(
     data = audited(plain, labels=labels).data
     assert (data.source, data.count) == ("noise", 400)
     assert data.sha256 == AuditSet(images, labels).sha256()
+    assert data.image_sha256 == AuditSet(images).image_sha256()
+
+
+def test_the_report_names_what_ran_and_how_to_run_it_again(audited: Any, plain: Classifier) -> None:
+    ran = Execution(
+        orbitserve="0.1.0",
+        runtime="onnxruntime",
+        runtime_version="1.31.0",
+        provider="CPUExecutionProvider",
+        threads=2,
+    )
+    report = audited(plain, execution=ran, replay="orbitserve audit m/1")
+    assert report.execution == ran
+    assert report.replay == "orbitserve audit m/1"
+    assert audited(plain) == report.model_copy(update={"execution": None, "replay": None})
+
+
+def test_pictures_can_be_left_out(audited: Any, plain: Classifier) -> None:
+    """Whoever may not pass images on keeps the figures, and the answers."""
+    shown, kept = audited(plain), audited(plain, pictures=False)
+    assert "png" not in kept.model_dump_json(exclude_none=True)
+    assert [w.witness.turned_logits for w in kept.worst] == [
+        w.witness.turned_logits for w in shown.worst
+    ]
+
+
+def test_the_drift_is_that_of_each_image(audited: Any, plain: Classifier) -> None:
+    figures = audited(plain).figures
+    assert figures.drift.unmoved + sum(each.images for each in figures.drift.bins) == 400
+    last = figures.drift.bins[-1]
+    assert last.low < figures.relative_logit_deviation <= last.high
 
 
 @pytest.mark.parametrize("group", ["trivial", "C1", "C3"])
@@ -172,9 +219,12 @@ def test_the_worse_verdict_counts(
     outcome = audit_angles(
         invariant, images[:8], None, plan=AnglePlan(8), thresholds=AngleThresholds()
     ).model_copy(update={"verdict": angles, "reasons": ("A reason of the angles.",)})
-    report = audited(invariant).model_copy(update={"verdict": orbit}).joined(angles=outcome)
+    report = audited(invariant).model_copy(update={"orbit_verdict": orbit}).joined(angles=outcome)
     assert report.verdict == joined
     assert report.reasons[-1] == "A reason of the angles."
+    assert report.orbit.verdict == orbit
+    assert (*report.orbit.reasons, "A reason of the angles.") == report.reasons
+    assert report.joined(angles=outcome) == report
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 

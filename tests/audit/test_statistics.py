@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from scipy.stats import binom, binomtest
 
 from audit import ConfidenceSequence, Interval, clopper_pearson, label_entropy
 from audit.statistics import (
+    Drift,
     agreement_band,
     class_cells,
+    drift,
     holm,
     mean_band,
     trials_to_settle,
@@ -219,3 +222,30 @@ def test_classes_are_counted_and_only_what_is_clearly_below_is_called_so() -> No
         (7, 100, 93, False),
     ]
     assert cells[1].interval == clopper_pearson(70, 100, 0.95)
+
+
+# --- how far images move ----------------------------------------------------------------------
+
+
+def test_every_image_that_moved_is_in_the_bin_that_holds_it() -> None:
+    moved = np.concatenate([np.zeros(7), 10.0 ** np.random.default_rng(1).uniform(-9, 1, 500)])
+    found = drift(moved, 4.0)
+    relative = moved / 4
+    assert found.unmoved == 7
+    assert sum(each.images for each in found.bins) == 500
+    for each in found.bins:
+        assert each.images == ((relative > each.low) & (relative <= each.high)).sum()
+    assert found.bins[0].images
+    assert found.bins[-1].images
+    assert all(a.high == b.low for a, b in pairwise(found.bins))
+    assert (relative <= found.median).mean() >= 0.5 > (relative < found.median).mean()
+    assert (relative <= found.ninety_five).mean() >= 0.95 > (relative < found.ninety_five).mean()
+
+
+def test_what_moved_exactly_to_an_edge_is_below_it() -> None:
+    (only,) = drift(np.array([2e-7]), 1.0).bins
+    assert (only.low, only.high, only.images) == (1e-7, 2e-7, 1)
+
+
+def test_nothing_that_moved_has_no_bins() -> None:
+    assert drift(np.zeros(3), 0.0) == Drift(unmoved=3, median=0.0, ninety_five=0.0, bins=())

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
+import imaging.resample as resample_module
 from imaging import Resampler, inside_disc, keep_disc, turn
 
 METHODS = ["nearest", "bilinear", "bicubic"]
@@ -121,3 +122,32 @@ def test_the_disc_turns_onto_itself_and_keeps_what_is_inside() -> None:
 def test_what_cannot_be_turned_is_refused(call, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_the_tables_of_an_angle_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[float] = []
+
+    def counted(size: int, degrees: NDArray[np.float64], method: str) -> object:
+        made.extend(degrees)
+        return table(size, degrees, method)
+
+    table = resample_module._table
+    monkeypatch.setattr(resample_module, "_tables", resample_module._Tables(2**26))
+    monkeypatch.setattr(resample_module, "_table", counted)
+    for _ in range(3):
+        for degrees in (10.0, 20.0):
+            turn(noise(28), degrees, Resampler())
+    assert made == [10.0, 20.0]
+
+
+def test_tables_that_are_kept_have_a_bound() -> None:
+    one = resample_module._table(28, np.array([1.0]), "bicubic").nbytes
+    tables = resample_module._Tables(budget=3 * one)
+    for degrees in range(10):
+        tables.get(28, float(degrees), "bicubic")
+        assert len(tables._kept) <= 3
+    assert [degrees for _, degrees, _ in tables._kept] == [7.0, 8.0, 9.0]
+    assert tables._bytes == 3 * one
+    large = tables.get(100, 5.0, "bicubic")
+    assert list(tables._kept.values()) == [large]
+    assert tables.get(100, 5.0, "bicubic") is large

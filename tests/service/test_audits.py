@@ -3,13 +3,16 @@
 import asyncio
 import io
 import time
+from importlib import metadata
 from typing import Any
 
 import httpx
 import numpy as np
+import onnxruntime
 import pytest
 
-from audit import AuditSet, Report, run_audit
+from audit import AuditSet, Execution, Report, run_audit
+from audit.machine import cpu_name
 
 pytestmark = pytest.mark.anyio
 NPY = {"Content-Type": "application/x-npy"}
@@ -74,9 +77,24 @@ async def test_the_audited_logits_are_those_that_are_served(
         model=over_http.model,
         source=over_http.data.source,
         self_test=over_http.self_test,
+        execution=over_http.execution,
     )
     assert directly == over_http
     assert over_http.data.sha256 == AuditSet(images[:100]).sha256()
+
+
+async def test_the_report_says_what_ran_the_model(open_client: Any, repository: Any) -> None:
+    async with open_client(repository, threads=1) as client:
+        report = await audit(client, "/models/turning/audit")
+    assert report.execution == Execution(
+        orbitserve=metadata.version("orbitserve"),
+        runtime="onnxruntime",
+        runtime_version=onnxruntime.__version__,
+        provider="CPUExecutionProvider",
+        threads=1,
+        cpu=cpu_name() or None,
+        device=None,
+    )
 
 
 async def test_equal_audits_get_equal_bodies(client: httpx.AsyncClient) -> None:

@@ -59,6 +59,11 @@ CALLS = [
     ("POST", "/v2/models/{name}/versions/{version}/infer", "infer"),
     ("POST", "/models/{name}/audit", "admin"),
     ("POST", "/models/{name}/versions/{version}/audit", "admin"),
+    ("GET", "/audits", "admin"),
+    ("GET", "/audits/{digest}", "admin"),
+    ("GET", "/audits/jobs/{job}", "admin"),
+    ("DELETE", "/audits/jobs/{job}", "admin"),
+    ("GET", "/audits/jobs/{job}/report", "admin"),
     ("POST", "/v2/repository/models/{name}/load", "admin"),
     ("POST", "/v2/repository/models/{name}/unload", "admin"),
     ("POST", "/v2/repository/index", "key"),
@@ -81,6 +86,8 @@ CALLS = [
     ("GET", "/v2/health/ready", "nothing"),
 ]
 
+PLACES = {"name": "turning", "version": 10, "job": "none", "digest": "none"}
+
 
 async def test_every_call_has_a_need_that_was_decided(locked: httpx.AsyncClient) -> None:
     document = (await locked.get("/openapi.json")).json()
@@ -90,14 +97,14 @@ async def test_every_call_has_a_need_that_was_decided(locked: httpx.AsyncClient)
 
 @pytest.mark.parametrize(("method", "path", "needed"), CALLS)
 def test_a_call_needs_what_was_decided(method: str, path: str, needed: str) -> None:
-    assert need(method, path.format(name="turning", version=10)) == needed
+    assert need(method, path.format(**PLACES)) == needed
 
 
 async def test_without_the_right_key_nothing_is_answered(locked: httpx.AsyncClient) -> None:
     keys = {None: set(), INFER: {"key", "infer"}, ADMIN: {"key", "admin"}, "x" * 20: set()}
     for method, template, needed in CALLS:
         # A model that is not there: who may call is told so, and nothing is changed.
-        path = template.format(name="none", version=1)
+        path = template.format(**PLACES | {"name": "none"})
         for key, allowed in keys.items():
             answer = await locked.request(method, path, headers=bearer(key) if key else {})
             if needed == "nothing" or needed in allowed:

@@ -105,7 +105,7 @@ async def test_it_never_runs_on_the_event_loop() -> None:
     batcher._idle = True  # as if the thread slept
     work = Work()
     batcher.when_idle(work)
-    task = asyncio.create_task(batcher.infer(blank()))
+    task = asyncio.create_task(batcher.infer(blank(), here=True))
     await asyncio.sleep(0)
     task.cancel()  # when its turn comes, here, there is nothing to be computed
     await asyncio.sleep(0.01)
@@ -122,14 +122,14 @@ async def test_it_runs_between_requests_that_are_computed_on_the_event_loop() ->
         await asyncio.sleep(0.02)
         for work in works:
             batcher.when_idle(work)
-            await batcher.infer(blank())
+            await batcher.infer(blank(), here=True)
             await asyncio.sleep(0.0015)
         for _ in range(1000):
             if all(work.ends for work in works):
                 break
             await asyncio.sleep(0.005)
             if batcher._idle:
-                await batcher.infer(blank())
+                await batcher.infer(blank(), here=True)
     finally:
         batcher.drain()
     assert [work.ends for work in works] == [["ran"]] * 50
@@ -153,12 +153,12 @@ async def test_the_thread_does_not_forget_it_while_it_is_held_off() -> None:
     work = Work()
     batcher.start()
     try:
-        await batcher.infer(blank())
+        await batcher.infer(blank(), here=True)
         await asyncio.sleep(0.02)  # the thread has gone to sleep
         batcher._seconds_per_row = 1e-6
         batcher.when_idle(work)  # it wakes, and goes to sleep for what is left of the lull
         await asyncio.sleep(0.02)
-        await batcher.infer(blank())  # it wakes while this is computed
+        await batcher.infer(blank(), here=True)  # it wakes while this is computed
         for _ in range(1000):
             if work.ends:
                 break

@@ -1,14 +1,16 @@
 """The `orbitserve` command on the models that ship with the project."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import orbitserve
 from audit import load_audit_set
+from service.settings import Settings
 
 COMMANDS = ["data", "train", "export", "import", "serve", "classify", "audit", "prove", "sign"]
 CNN = "model_repository/rotmnist-cnn/1"
@@ -17,23 +19,9 @@ IMPORT += ["--audit-images", f"{CNN}/audit.npz"]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs the command and returns its status and what it printed."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["orbitserve", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            orbitserve.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture
 def digits(tmp_path):
     """A folder with upright and turned PNGs of three digits of the bundled audit set."""
-    images = load_audit_set(orbitserve.Path("model_repository/rotmnist-c4/1/audit.npz")).images
+    images = load_audit_set(Path("model_repository/rotmnist-c4/1/audit.npz")).images
     for i in range(3):
         for turns in range(4):
             picture = Image.fromarray(np.rot90(images[i, 0], turns))
@@ -46,6 +34,43 @@ def test_every_help_shows_an_example(run, command):
     status, out, _ = run(command, "--help")
     assert status == 0
     assert f"Example: orbitserve {command}" in out
+
+
+def test_a_list_of_the_commands_imports_no_room():
+    program = (
+        "import sys; sys.argv[1:] = ['--help']; import orbitserve\n"
+        "try: orbitserve.main()\n"
+        "finally: print({'numpy', 'pydantic', 'onnxruntime', 'torch', 'rich'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "Commands:" in done.stdout
+    assert done.stdout.endswith("set()\n"), done.stdout
+
+
+def test_every_setting_of_the_service_is_an_option_of_serve(run, monkeypatch):
+    asked, expected = ["serve"], {}
+    for name, field in Settings.model_fields.items():
+        option = f"--{name.replace('_', '-')}"
+        if field.annotation is bool:
+            asked.append(option)
+            expected[name] = True
+        else:
+            asked += [option, name]
+            expected[name] = name
+    seen = {}
+    monkeypatch.setattr("service.settings.read_settings", seen.update)
+    monkeypatch.setattr("service.server.serve", lambda settings: None)
+    status, _, err = run(*asked)
+    assert (status, err) == (0, "")
+    assert seen == expected
+
+
+def test_the_help_of_serve_says_of_each_option_what_it_is(run):
+    _, out, _ = run("serve", "--help")
+    helped = " ".join(out.split())
+    for field in Settings.model_fields.values():
+        assert field.description
+        assert field.description.split(";")[0].split(",")[0] in helped
 
 
 @pytest.mark.parametrize(("model", "status"), [("rotmnist-c4", 0), ("rotmnist-cnn", 1)])
@@ -101,6 +126,9 @@ def test_turned_files_are_classified_alike(run, digits):
         (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
         (["audit", "--images", "docs"], "There are no images in docs"),
         (["classify", "pyproject.toml"], "pyproject.toml"),
+        (["serve", "--port", "http"], "The setting ORBITSERVE_PORT is 'http'"),
+        (["serve", "--log-level", "loud"], "The setting ORBITSERVE_LOG_LEVEL is 'loud'"),
+        (["serve", "--prot", "8000"], "No such option"),
         (["train", "nobody"], "the networks are rotmnist-c4"),
         (["train", "rotmnist-c4", "--data", "no-such-folder"], "make data"),
         (["export", "nobody"], "is not the folder of a run"),

@@ -1,0 +1,49 @@
+"""Every angle of an image as a strip from 0 to 360 degrees."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from markupsafe import Markup
+
+from audit.circle import CircleImage
+from audit.render.html.svg import line, picture, tag, text
+
+_WIDTH: Final = 620.0
+_LEFT: Final = 8.0
+_END: Final = _WIDTH - 12
+_HEIGHT: Final = 22.0
+# An arc that is narrower than a line is drawn as wide as one, so that it can be seen.
+_NARROWEST: Final = 1.5
+
+
+def draw_arcs(image: CircleImage) -> Markup:
+    """Draw where on the circle the label is that of the upright image, and where it is not."""
+    title = f"Image {image.index}: where its label is not {image.label}."
+    return picture(
+        _WIDTH,
+        _HEIGHT + 22,
+        title,
+        tag("rect", x=_LEFT, y=2, width=_END - _LEFT, height=_HEIGHT, class_="kept"),
+        *_others(image),
+        *_ticks(),
+    )
+
+
+def _others(image: CircleImage) -> Iterator[Markup]:
+    for arc in image.arcs:
+        if arc.label != image.label:
+            start, stop = _at(arc.start), _at(arc.stop)
+            width = max(stop - start, _NARROWEST)
+            yield tag("rect", x=start, y=2, width=width, height=_HEIGHT, class_="other")
+
+
+def _ticks() -> Iterator[Markup]:
+    for degrees in range(0, 361, 45):
+        x = _at(degrees)
+        yield line((x, _HEIGHT + 2), (x, _HEIGHT + 6), class_="axis")
+        anchor = "start" if degrees == 0 else "end" if degrees == 360 else "middle"
+        yield text(x, _HEIGHT + 18, f"{degrees}°", text_anchor=anchor, class_="tick")
+
+
+def _at(degrees: float) -> float:
+    return _LEFT + (_END - _LEFT) * degrees / 360

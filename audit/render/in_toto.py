@@ -1,0 +1,71 @@
+"""A report as an in-toto statement about the model's file, for policies and supply chains."""
+
+from typing import Any, Final
+
+from audit.canonical import report_digest
+from audit.render.checks import checks
+from audit.render.document import write_document
+from audit.report import Report
+from audit.values import Verdict
+
+_TYPE: Final = "https://in-toto.io/Statement/v1"
+_PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+
+# The predicate has no word for "nothing was shown"; whoever asks for PASSED is not misled.
+_RESULTS: Final[dict[Verdict, str]] = {
+    "PASS": "PASSED",
+    "FAIL": "FAILED",
+    "INCONCLUSIVE": "WARNED",
+}
+
+
+def render_in_toto(report: Report) -> bytes:
+    """Write a statement, not signed, with the predicate `test-result` in version 0.1.
+
+    Its subject is the model's file. Its configuration is the report, by the digest of its
+    canonical JSON, and the audit set.
+    """
+    model, data = report.model, report.data
+    predicate: dict[str, Any] = {
+        "result": _RESULTS[report.verdict],
+        "configuration": [
+            {
+                "name": "report.json",
+                "mediaType": "application/json",
+                "digest": {"sha256": report_digest(report)},
+                "annotations": _asked(report),
+            },
+            {"name": data.source, "digest": {"sha256": data.sha256}},
+        ],
+    }
+    for verdict, result in _RESULTS.items():
+        names = [check.id for check in checks(report) if check.verdict == verdict]
+        predicate[f"{result.lower()}Tests"] = names
+    return write_document(
+        {
+            "_type": _TYPE,
+            "subject": [
+                {
+                    "name": f"{model.name}/{model.version}/model.onnx",
+                    "digest": {"sha256": model.sha256},
+                }
+            ],
+            "predicateType": _PREDICATE_TYPE,
+            "predicate": predicate,
+        }
+    )
+
+
+def _asked(report: Report) -> dict[str, Any]:
+    """What was asked, for policies that compare it; the whole of it is in the report."""
+    asked: dict[str, Any] = {
+        "schemaVersion": report.schema_version,
+        "group": report.group,
+        "thresholds": report.thresholds.model_dump(mode="json"),
+    }
+    if report.angles is not None:
+        asked["angles"] = report.angles.sampling.model_dump(mode="json")
+        asked["angleThresholds"] = report.angles.thresholds.model_dump(mode="json")
+    if report.replay is not None:
+        asked["replay"] = report.replay
+    return asked

@@ -1,0 +1,149 @@
+"""A report as SARIF 2.1.0, for the places that show findings."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from audit.canonical import report_digest
+from audit.render.checks import Check, checks
+from audit.render.document import write_document
+from audit.report import Report
+from audit.values import Verdict
+
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+
+# `open`: there was not enough information to decide (SARIF 2.1.0, section 3.27.9).
+_KINDS: Final[dict[Verdict, str]] = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
+
+# Each with what to do about it.
+_RULES: Final = {
+    "self-test": (
+        "The audit tells a broken symmetry from a sound one.",
+        "Audit with images that the model tells apart, and more of them.",
+    ),
+    "exact-orbit": (
+        "The answer does not change under the turns and mirror images of the pixel grid.",
+        "Serve a network with the symmetry built in, or average this one over the group with "
+        "`orbitserve import --symmetrise`.",
+    ),
+    "angles-self-test": (
+        "The audit at angles tells what turns with an image from what does not.",
+        "Audit with images that have a top and a bottom, and more of them.",
+    ),
+    "sampled-angles": (
+        "The label does not change at angles between the quarter turns.",
+        "Look at the images that lose their label, and train with a finer group or on turned "
+        "images.",
+    ),
+}
+_RULE_INDEX: Final = {rule: index for index, rule in enumerate(_RULES)}
+
+
+def render_sarif(report: Report) -> bytes:
+    """Write a result for each check, and one for each of the worst images whose label changed.
+
+    Such an image counts as a finding where its check is a FAIL; else it is informational.
+    """
+    run: dict[str, Any] = {
+        "tool": {"driver": _driver(report)},
+        "automationDetails": {"id": f"orbitserve/audit/{_version(report)}"},
+        "invocations": [_invocation(report)],
+        "artifacts": [
+            {
+                "location": _model_location(report),
+                "hashes": {"sha-256": report.model.sha256},
+                "roles": ["analysisTarget"],
+            }
+        ],
+        "results": [*_results(report)],
+        "columnKind": "unicodeCodePoints",
+        "properties": {
+            "verdict": report.verdict,
+            "reportSha256": report_digest(report),
+            "dataSha256": report.data.sha256,
+        },
+    }
+    return write_document({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
+
+
+def _driver(report: Report) -> dict[str, Any]:
+    driver: dict[str, Any] = {
+        "name": "orbitserve audit",
+        "rules": [
+            {
+                "id": rule,
+                "shortDescription": {"text": asked},
+                "fullDescription": {"text": asked},
+                "help": {"text": remedy},
+            }
+            for rule, (asked, remedy) in _RULES.items()
+        ],
+    }
+    if report.execution is not None:
+        driver["version"] = report.execution.orbitserve
+    return driver
+
+
+def _invocation(report: Report) -> dict[str, Any]:
+    replayed = {} if report.replay is None else {"commandLine": report.replay}
+    return {"executionSuccessful": True, **replayed}
+
+
+def _results(report: Report) -> Iterator[dict[str, Any]]:
+    found = {check.id: check for check in checks(report)}
+    for check in found.values():
+        level = "error" if check.verdict == "FAIL" else "none"
+        yield _result(report, check, _KINDS[check.verdict], level, " ".join(check.reasons))
+    for worst in report.worst:
+        if worst.label != worst.turned_label:
+            yield _witness(
+                report,
+                found["exact-orbit"],
+                worst.index,
+                f"turned by {worst.element}",
+                (worst.label, worst.turned_label),
+            )
+    if report.angles is None:
+        return
+    for turned, _ in zip(report.angles.figures.worst, report.angles.witnesses, strict=False):
+        if turned.label != turned.turned_label:
+            yield _witness(
+                report,
+                found["sampled-angles"],
+                turned.index,
+                f"turned by {turned.degrees:.6g} degrees",
+                (turned.label, turned.turned_label),
+            )
+
+
+def _witness(
+    report: Report, check: Check, index: int, turn: str, labels: tuple[int, int]
+) -> dict[str, Any]:
+    failed = check.verdict == "FAIL"
+    kind, level = ("fail", "warning") if failed else ("informational", "none")
+    text = f"Image {index} has label {labels[0]} upright and label {labels[1]} {turn}."
+    digest = report.data.image_sha256[index]
+    return _result(report, check, kind, level, text) | {
+        "partialFingerprints": {"imageSha256/v1": digest, "turn/v1": turn},
+        "properties": {"image": index, "imageSha256": digest, "labels": labels},
+    }
+
+
+def _result(report: Report, check: Check, kind: str, level: str, text: str) -> dict[str, Any]:
+    return {
+        "ruleId": check.id,
+        "ruleIndex": _RULE_INDEX[check.id],
+        "kind": kind,
+        "level": level,
+        "message": {"text": text},
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {**_model_location(report), "index": 0}}}
+        ],
+    }
+
+
+def _model_location(report: Report) -> dict[str, Any]:
+    return {"uri": f"{_version(report)}/model.onnx", "uriBaseId": "REPOSITORY"}
+
+
+def _version(report: Report) -> str:
+    return f"{report.model.name}/{report.model.version}"

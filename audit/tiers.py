@@ -1,0 +1,214 @@
+"""All tiers of an audit that are asked for, over one subject, in one report."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from audit.angles import AnglePlan, AngleThresholds, audit_angles
+from audit.audit_set import AuditSet
+from audit.circle import ProvedSymmetry, audit_circle
+from audit.journal import Journal
+from audit.orbit import Classifier, Progress
+from audit.procedure import run_audit
+from audit.proof import Proof
+from audit.report import Report, SelfTest, Thresholds
+from audit.selftest import self_test, self_test_unseen
+from audit.subject import Execution, ModelIdentity
+from imaging import GridSymmetry, grid_symmetries
+
+Stages = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is audited: how it is asked, and what is known of it.
+
+    Attributes
+    ----------
+    identity
+        For the report.
+    classify
+        From uint8 [N, C, H, W] to logits float32 [N, K].
+    graph, build
+        The ONNX file, and what opens one, for a self-test on a mutant of the file. Without them the
+        mutant is made around the classifier.
+    execution
+        What runs it, for the report, where that is known.
+    asked_at
+        Where it is asked, if elsewhere.
+    batch_size
+        The most images that are asked about at once.
+    fill
+        Grey level outside the disc.
+    symmetry
+        What is proved of quarter turns, given what was measured.
+    caveats
+        What a report on such a subject does not claim, in sentences.
+    confirm
+        Called at the end; a ValueError says that this is no longer what was asked at the beginning.
+    close
+        Lets go of what was opened for the audit.
+    """
+
+    identity: ModelIdentity
+    classify: Classifier
+    graph: bytes | None = None
+    build: Callable[[bytes], Classifier] | None = None
+    execution: Execution | None = None
+    asked_at: str = ""
+    batch_size: int = 64
+    fill: int = 0
+    symmetry: Callable[[Report], ProvedSymmetry | None] = lambda report: None
+    caveats: tuple[str, ...] = ()
+    confirm: Callable[[], None] = lambda: None
+    close: Callable[[], None] = lambda: None
+
+    def recorded(self, journal: Journal) -> "Subject":
+        """The subject whose answers are kept in a journal, and found there.
+
+        An answer is that of a file, of what runs it and of where it is asked: where one of these is
+        another, it is asked anew.
+        """
+        runs = self.execution.model_dump_json() if self.execution else ""
+        place = f"{self.asked_at} {runs}"
+        build = self.build
+
+        def rebuild(graph: bytes) -> Classifier:
+            assert build is not None  # noqa: S101 -- it is handed over only where there is one
+            return journal.remember(f"{hashlib.sha256(graph).hexdigest()} {place}", build(graph))
+
+        return replace(
+            self,
+            classify=journal.remember(f"{self.identity.sha256} {place}", self.classify),
+            build=rebuild if build else None,
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a subject.
+
+    Attributes
+    ----------
+    group
+        Its exact grid symmetries are tried.
+    thresholds
+        What is asked there.
+    angles, angle_thresholds
+        Also audit at sampled angles, and what is asked there.
+    circle_images
+        So many images, from all over the set, are also tried at every angle.
+    """
+
+    group: str
+    thresholds: Thresholds
+    angles: AnglePlan | None = None
+    angle_thresholds: AngleThresholds = field(default_factory=AngleThresholds)
+    circle_images: int = 0
+
+
+def audit_tiers(
+    subject: Subject,
+    audit_set: AuditSet,
+    question: Question,
+    *,
+    source: str,
+    replay: str | None = None,
+    stages: Stages = lambda stage, done, total: None,
+) -> Report:
+    """Try the procedure on a mutant and a twin of the subject, then audit it.
+
+    Parameters
+    ----------
+    source
+        Where the images come from, for the report.
+    replay
+        The command that makes the same report again, for the report.
+    stages
+        Told of the progress.
+
+    Raises
+    ------
+    ValueError
+        If the images, the labels or the group cannot be audited, the answers are no logits, no
+        mutant can be made of the file, or the subject changed meanwhile.
+    """
+    images, labels, batch_size = audit_set.images, audit_set.labels, subject.batch_size
+    report = run_audit(
+        subject.classify,
+        images,
+        labels,
+        group=question.group,
+        thresholds=question.thresholds,
+        model=subject.identity,
+        source=source,
+        self_test=_self_test(subject, audit_set, question),
+        execution=subject.execution,
+        replay=replay,
+        batch_size=batch_size,
+        progress=_stage(stages, "quarter turns"),
+    )
+    at_angles, around = None, None
+    if question.angles is not None:
+        at_angles = audit_angles(
+            subject.classify,
+            images,
+            labels,
+            plan=question.angles,
+            thresholds=question.angle_thresholds,
+            batch_size=batch_size,
+            progress=_stage(stages, "angles"),
+        )
+    if question.circle_images:
+        count = len(images)
+        around = audit_circle(
+            subject.classify,
+            images,
+            range(0, count, -(-count // min(question.circle_images, count))),
+            symmetry=subject.symmetry(report),
+            confidence=question.thresholds.confidence,
+            fill=subject.fill,
+            progress=_stage(stages, "every angle"),
+        )
+    subject.confirm()
+    claim = (*report.claim, *subject.caveats)
+    return report.model_copy(update={"claim": claim}).joined(at_angles, around)
+
+
+def proved_quarters(proof: Proof | None, report: Report, *, exact: bool) -> ProvedSymmetry | None:
+    """What is proved of quarter turns, and how far they move a logit of what runs.
+
+    `exact` says whether what runs was measured to keep every bit where the file does.
+    """
+    if proof is None or proof.outcome != "PROVED":
+        return None
+    if GridSymmetry(False, 1) not in grid_symmetries(proof.subgroup):
+        return None
+    if proof.exact_bits and exact:
+        return ProvedSymmetry(rounding=0.0)
+    return ProvedSymmetry(rounding=report.thresholds.logit_tolerance * report.figures.largest_logit)
+
+
+def _self_test(subject: Subject, audit_set: AuditSet, question: Question) -> SelfTest:
+    images, group, thresholds = audit_set.images, question.group, question.thresholds
+    if subject.graph is None or subject.build is None:
+        return self_test_unseen(
+            subject.classify,
+            images,
+            group=group,
+            thresholds=thresholds,
+            batch_size=subject.batch_size,
+        )
+    return self_test(
+        subject.graph,
+        subject.build,
+        images,
+        group=group,
+        thresholds=thresholds,
+        batch_size=subject.batch_size,
+    )
+
+
+def _stage(stages: Stages, name: str) -> Progress:
+    return lambda done, total: stages(name, done, total)

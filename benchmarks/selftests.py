@@ -1,0 +1,68 @@
+"""The audit's self-tests on every model that ships: what they say of a mutant and of a twin.
+
+Run ``python -m benchmarks.selftests``; ``python -m benchmarks.coverage`` prints them too.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from audit import AnglePlan, AngleThresholds, Card, Thresholds, load_audit_set, load_card, self_test
+from audit.angles.selftest import self_test_angles
+from audit.selftest import self_test_unseen
+from export.runtime import open_model
+from imaging import Resampler
+
+REPOSITORY: Final = Path("model_repository")
+HEADINGS: Final = (
+    "model",
+    "one weight changed",
+    "told up from down",
+    "averaged over the group",
+    "at angles: told up from down",
+    "averaged over turns",
+    "quarter turns",
+)
+
+
+def main() -> None:
+    """Print a Markdown table, a line a model."""
+    for line in lines(REPOSITORY):
+        print(line, flush=True)
+
+
+def lines(repository: Path) -> Iterator[str]:
+    """Yield the lines of the table: a FAIL of a mutant is right, that of a twin would be wrong."""
+    yield _row(HEADINGS)
+    yield _row(["---"] * len(HEADINGS))
+    for path in sorted(repository.glob("*/*/card.json")):
+        yield _row(tested(path.parent, load_card(path)))
+
+
+def tested(folder: Path, card: Card) -> tuple[str, ...]:
+    """Try the procedures on the model of a version's folder with its own audit set."""
+    graph = (folder / "model.onnx").read_bytes()
+    images = load_audit_set(folder / "audit.npz").images
+    thresholds, group = Thresholds.of(card.precision), card.audit.group
+    classify = open_model(graph)
+    of_file = self_test(graph, open_model, images, group=group, thresholds=thresholds)
+    unseen = self_test_unseen(classify, images, group=group, thresholds=thresholds)
+    plan = AnglePlan(resampler=Resampler("bilinear", card.input.fit.fill))
+    turned = self_test_angles(classify, images, plan, AngleThresholds())
+    return (
+        f"`{card.name}`, {group}",
+        of_file.mutant,
+        unseen.mutant,
+        of_file.twin,
+        turned.mutant,
+        turned.twin,
+        "exact" if turned.quarters_exact else "NOT exact",
+    )
+
+
+def _row(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()

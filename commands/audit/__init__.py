@@ -1,0 +1,5 @@
+"""`orbitserve audit`: whether turned images get the same answer."""
+
+from commands.audit.command import audit
+
+__all__ = ["audit"]

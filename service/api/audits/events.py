@@ -1,0 +1,73 @@
+"""An audit as server-sent events: its progress, and its report as the last one."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+
+from anyio import to_thread
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from audit.render import Format, render
+from service.api.audits.forms import EVENTS
+from service.audits import Job
+from service.errors import describe_error
+
+_LOOK_AFTER: Final = 0.2
+"""Seconds between two looks at an audit."""
+
+_QUIET: Final = 15.0
+"""Seconds after which a comment keeps proxies from taking silence for an end."""
+
+
+class EventResponse(StreamingResponse):
+    """`progress` with `done` and `total`, then `report` in a form, or `error`.
+
+    An audit whose listener hangs up is cancelled: nobody would get its report.
+    """
+
+    media_type = EVENTS
+
+    def __init__(self, job: Job, form: Format) -> None:
+        super().__init__(
+            _events(job, form),
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"},
+        )
+        self._job = job
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._job.cancel()
+
+
+async def _events(job: Job, form: Format) -> AsyncIterator[bytes]:
+    told, quiet = None, 0.0
+    while True:
+        progress = {"state": job.state, "done": job.done, "total": job.total}
+        if progress != told:
+            told, quiet = progress, 0.0
+            yield _event("progress", json.dumps(progress))
+        if job.ended:
+            break
+        quiet += _LOOK_AFTER
+        if quiet >= _QUIET:
+            quiet = 0.0
+            yield b": the audit goes on\n\n"
+        await job.wait(_LOOK_AFTER)
+    try:
+        finished = await job.result()
+    except Exception as error:
+        refusal = describe_error(error)
+        sentence = {"error": refusal.sentence, "status": int(refusal.status)}
+        yield _event("error", json.dumps(sentence, ensure_ascii=False))
+    else:
+        content = await to_thread.run_sync(render, finished.report, form)
+        yield _event("report", content.decode())
+
+
+def _event(name: str, data: str) -> bytes:
+    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    return f"event: {name}\n{lines}\n".encode()

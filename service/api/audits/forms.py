@@ -1,0 +1,97 @@
+"""In which form a report is answered: by `?format=`, else by `Accept` (RFC 9110, 12.5.1)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from anyio import to_thread
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from audit import Report
+from audit.render import FORMATS, Format, render
+from service.errors import NotAcceptableError
+
+EVENTS: Final = "text/event-stream"
+
+AskedFormat = Annotated[
+    Format | None,
+    Field(description="Form of the report; by default as `Accept` asks."),
+]
+
+_BY_TYPE: Final[Mapping[str, Format]] = {
+    rendering.media_type: name for name, rendering in reversed(list(FORMATS.items()))
+}
+
+
+def choose_form(request: Request, asked: Format | None) -> Format:
+    """Return the form that is asked for, or accepted most, JSON first; NotAcceptableError."""
+    return asked or _BY_TYPE[_preferred(request, _offers())]
+
+
+def wants_events(request: Request) -> bool:
+    """Whether a stream of events is accepted rather than any form of a report."""
+    accepted = _read_accept(request)
+    events = accepted.get(EVENTS, 0.0)  # by its name, not by a wildcard
+    return events > 0 and events >= max(accepted.get(offer, 0.0) for offer in _offers())
+
+
+async def answer_report(report: Report, form: Format, headers: Mapping[str, str]) -> Response:
+    """Answer a report in a form; it is written on a thread, since some have pictures."""
+    content = await to_thread.run_sync(render, report, form)
+    return Response(
+        content,
+        media_type=FORMATS[form].media_type,
+        headers={"Vary": "Accept", **headers},
+    )
+
+
+def report_documented(*, events: bool = False) -> dict[str, Any]:
+    """Describe the answer to OpenAPI, in every form."""
+    text = {"schema": {"type": "string"}}
+    content = {type_: text for type_ in _offers() if type_ != "application/json"}
+    if events:
+        content[EVENTS] = text
+    return {"description": "The report.", "content": content}
+
+
+def _preferred(request: Request, offers: Sequence[str]) -> str:
+    accepted = _read_accept(request)
+    best = max(offers, key=lambda offer: _quality(accepted, offer))
+    if _quality(accepted, best) <= 0:
+        raise NotAcceptableError(
+            f"None of the types in Accept is one that a report has; {', '.join(offers)} are "
+            "accepted."
+        )
+    return best
+
+
+def _read_accept(request: Request) -> dict[str, float]:
+    """Read the media ranges of `Accept`, each with its quality; all of them without the header."""
+    ranges: dict[str, float] = {}
+    for element in ",".join(request.headers.getlist("accept")).split(","):
+        name, *parameters = (part.strip().lower() for part in element.split(";"))
+        if name:
+            ranges[name] = _weight(parameters)
+    return ranges or {"*/*": 1.0}
+
+
+def _quality(accepted: Mapping[str, float], offer: str) -> float:
+    """The quality of the most specific range that an offer is in; 0 if it is in none."""
+    main = offer.partition("/")[0]
+    return next((accepted[r] for r in (offer, f"{main}/*", "*/*") if r in accepted), 0.0)
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(1.0, max(0.0, float(value)))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _offers() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rendering.media_type for rendering in FORMATS.values()))

@@ -1,0 +1,126 @@
+"""Audits that go on after their request was answered: where they are, their reports, their end."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from audit import Report
+from audit.values import Sha256
+from service.api.addresses import Audits
+from service.api.audits.forms import AskedFormat, answer_report, choose_form, report_documented
+from service.api.audits.ledger import report_path
+from service.api.bodies import errors_documented
+from service.audits import AuditPlane, Job, State
+from service.errors import NotFoundError, describe_error
+
+JobId = Annotated[str, Path(description="The id of the job, as its `Location` has it.")]
+
+
+class JobStatus(BaseModel):
+    """Where an audit is.
+
+    Attributes
+    ----------
+    done, total
+        Images that were classified, and that will have been, turned ones and self-tests included.
+    report
+        Where the report is, once there is one.
+    digest
+        SHA-256 of its canonical JSON.
+    error
+        Why there is none, after a failure.
+    """
+
+    id: str
+    state: State
+    model: str
+    version: int
+    done: int
+    total: int
+    report: str | None = None
+    digest: Sha256 | None = None
+    verdict: Literal["PASS", "FAIL", "INCONCLUSIVE"] | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, job: Job, audits: AuditPlane) -> "JobStatus":
+        """Describe a job; its report is named where it stays longest."""
+        finished, failure = job.finished, job.failure
+        status = cls(
+            id=job.id,
+            state=job.state,
+            model=job.model.card.name,
+            version=job.model.card.version,
+            done=job.done,
+            total=job.total,
+        )
+        if finished is not None:
+            status.digest, status.verdict = finished.digest, finished.report.verdict
+            kept = f"{job_path(job)}/report"
+            status.report = report_path(finished.digest) if audits.ledger else kept
+        if isinstance(failure, Exception):
+            status.error = describe_error(failure).sentence
+        return status
+
+
+def job_path(job: Job) -> str:
+    """Return where a job is watched."""
+    return f"/audits/jobs/{job.id}"
+
+
+def job_routes() -> APIRouter:
+    """Build the routes of `/audits/jobs`."""
+    router = APIRouter(tags=["audits"])
+    address = "/audits/jobs/{job}"
+    for method, endpoint, summary in (
+        ("GET", _status, "Say where an audit is"),
+        ("DELETE", _cancel, "Cancel an audit"),
+    ):
+        router.add_api_route(
+            address,
+            endpoint,
+            methods=[method],
+            summary=summary,
+            response_model=JobStatus,
+            responses=errors_documented(404, 422),
+        )
+    router.add_api_route(
+        f"{address}/report",
+        _report,
+        summary="Answer the report of an audit that is done",
+        response_model=Report,
+        responses={200: report_documented(), **errors_documented(404, 406, 422)},
+    )
+    return router
+
+
+async def _status(audits: Audits, job: JobId) -> JobStatus:
+    """Say whether the audit waits, runs or has ended, and how far it is."""
+    return JobStatus.of(audits.find(job), audits)
+
+
+async def _cancel(audits: Audits, job: JobId) -> JobStatus:
+    """End an audit after the batch that runs; one that has ended already stays as it is."""
+    found = audits.find(job)
+    found.cancel()
+    await found.wait()
+    return JobStatus.of(found, audits)
+
+
+async def _report(
+    request: Request,
+    audits: Audits,
+    job: JobId,
+    format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
+) -> Response:
+    """Answer the report, in the form that `format` or `Accept` names."""
+    form = choose_form(request, format)
+    found = audits.find(job)
+    finished = found.finished
+    if finished is None:
+        raise NotFoundError(
+            f"The audit has no report: it is {found.state}; {job_path(found)} says more."
+        )
+    return await answer_report(finished.report, form, {})

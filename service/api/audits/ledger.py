@@ -1,0 +1,170 @@
+"""The ledger over HTTP: which audits were made, and each report by its digest."""
+
+import hashlib
+import re
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+
+from audit import Report, Verdict
+from audit.render import FORMATS, Format, render
+from audit.values import Sha256
+from service.api.addresses import Audits
+from service.api.audits.forms import AskedFormat, choose_form, report_documented
+from service.api.bodies import errors_documented
+from service.audits import AuditPlane
+from service.errors import NotAcceptableError, NotFoundError, ServiceError, UnavailableError
+from service.ledger import Entry, Ledger, LedgerError, TamperedError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FOREVER: Final = "private, max-age=31536000, immutable"
+
+
+class LedgerQuery(BaseModel):
+    """Which audits are listed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str | None, Field(description="Of this model alone.")] = None
+    version: Annotated[int | None, Field(ge=1, description="Of this version alone.")] = None
+    verdict: Annotated[Verdict | None, Field(description="With this verdict alone.")] = None
+    limit: Annotated[int, Field(ge=1, le=500, description="Most audits of one answer.")] = 50
+    before: Annotated[
+        int | None, Field(ge=1, description="Those that were stored before the one of this number.")
+    ] = None
+
+    def wants(self, entry: Entry) -> bool:
+        """Whether an entry is one of those that are asked for."""
+        asked = self.model_dump(include={"model", "version", "verdict"}, exclude_none=True)
+        return all(getattr(entry, name) == value for name, value in asked.items())
+
+    def following(self, before: int | None) -> str | None:
+        """Return the path of the page with what is older than an entry, if anything is."""
+        if before is None:
+            return None
+        asked = self.model_dump(exclude_none=True) | {"before": before}
+        return f"/audits?{urlencode(asked)}"
+
+
+class AuditList(BaseModel):
+    """Audits of the ledger, newest first.
+
+    Attributes
+    ----------
+    head
+        SHA-256 of the newest entry: who remembers it notices if entries are cut off later.
+    next
+        Where older audits are listed.
+    faults
+        What is missing among the entries that were looked at, or no longer what it was.
+    """
+
+    audits: list[Entry]
+    head: Sha256 | None
+    next: str | None
+    faults: list[str]
+
+
+class CorruptError(ServiceError):
+    """What is stored is not what was stored."""
+
+
+def ledger_routes() -> APIRouter:
+    """Build the routes of `/audits`."""
+    router = APIRouter(tags=["audits"])
+    router.add_api_route(
+        "/audits",
+        _list,
+        summary="List the audits of the ledger",
+        response_model=AuditList,
+        responses=errors_documented(404, 422, 503),
+    )
+    router.add_api_route(
+        "/audits/{digest}",
+        _show,
+        summary="Answer a report of the ledger",
+        response_model=Report,
+        responses={
+            200: report_documented(),
+            304: {"description": "It is the one that the client has."},
+            **errors_documented(404, 406, 422, 500, 503),
+        },
+    )
+    return router
+
+
+def report_path(digest: Sha256) -> str:
+    """Return where the ledger's report of a digest is answered."""
+    return f"/audits/{digest}"
+
+
+async def _list(audits: Audits, query: Annotated[LedgerQuery, Query()]) -> AuditList:
+    """List audits, newest first; a page can be shorter than `limit` and have a `next` one."""
+    ledger = _ledger(audits)
+    try:
+        page = await to_thread.run_sync(ledger.page, query.limit, query.before, query.wants)
+    except LedgerError as error:
+        raise UnavailableError(str(error)) from error
+    return AuditList(
+        audits=list(page.entries),
+        head=page.head,
+        next=query.following(page.before),
+        faults=list(page.faults),
+    )
+
+
+async def _show(
+    request: Request,
+    audits: Audits,
+    digest: Annotated[str, Path(description="SHA-256 of the report's canonical JSON.")],
+    format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
+) -> Response:
+    """Answer a report in a form; its JSON is the one whose SHA-256 it is found by."""
+    form = choose_form(request, format)
+    ledger = _ledger(audits)
+    stored = None
+    if _DIGEST.fullmatch(digest):
+        try:
+            stored = await to_thread.run_sync(ledger.read, digest)
+        except TamperedError as error:
+            raise CorruptError(str(error)) from error
+        except LedgerError as error:
+            raise UnavailableError(str(error)) from error
+    if stored is None:
+        raise NotFoundError(f"There is no audit '{digest}' in the ledger; GET /audits lists them.")
+    content = stored if form == "json" else await to_thread.run_sync(_rendered, stored, form)
+    # Another version of the service may write another page of the same report, but no other JSON.
+    return _cached(request, content, form, _FOREVER if form == "json" else "private, no-cache")
+
+
+def _rendered(stored: bytes, form: Format) -> bytes:
+    try:
+        report = Report.model_validate_json(stored)
+    except ValidationError:
+        raise NotAcceptableError(
+            "The report was stored by another version of the service, which wrote another schema; "
+            "format=json is accepted."
+        ) from None
+    return render(report, form)
+
+
+def _cached(request: Request, content: bytes, form: Format, control: str) -> Response:
+    tag = f'"{hashlib.sha256(content).hexdigest()}"'
+    headers: dict[str, Any] = {"ETag": tag, "Cache-Control": control, "Vary": "Accept"}
+    known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
+    if "*" in known or tag in {each.removeprefix("W/") for each in known}:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=FORMATS[form].media_type, headers=headers)
+
+
+def _ledger(audits: AuditPlane) -> Ledger:
+    if audits.ledger is None:
+        raise NotFoundError(
+            "This service keeps no ledger of its audits; one whose ORBITSERVE_LEDGER names a "
+            "folder or a URL does."
+        )
+    return audits.ledger

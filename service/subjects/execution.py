@@ -1,0 +1,33 @@
+"""What runs a graph here, for a report."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import onnxruntime
+
+from audit import Execution
+from audit.machine import cpu_name
+from service.engine.providers import Placement
+
+
+def execution(placement: Placement, threads: int) -> Execution:
+    """Describe a graph's placement on this machine."""
+    return Execution(
+        orbitserve=version("orbitserve"),
+        runtime="onnxruntime",
+        runtime_version=onnxruntime.__version__,
+        provider=", ".join(placement.providers),
+        threads=threads,
+        cpu=cpu_name() or None,
+        device=None if placement.memory is None else _gpu(*placement.memory),
+    )
+
+
+def _gpu(kind: str, number: int) -> str:
+    """The GPU's name where the driver tells it and there is only one, else its kind and number."""
+    told = [*Path("/proc/driver/nvidia/gpus").glob("*/information")]
+    if len(told) == 1:
+        for line in told[0].read_text().splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return f"{kind} {number}"

@@ -1,0 +1,136 @@
+"""One report for each verdict, with angles and without, and one whose names are hard to write."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from audit import (
+    AnglePlan,
+    AngleThresholds,
+    Classifier,
+    Execution,
+    ModelIdentity,
+    Report,
+    SelfTest,
+    Thresholds,
+    audit_angles,
+    audit_circle,
+    run_audit,
+)
+
+NASTY = "</script><b>&\"'\x01\x0b\ufffe ]]> ü {{ 7 * 7 }} -->"
+VERDICTS = {"kept": "PASS", "broken": "FAIL", "few": "INCONCLUSIVE", "nasty": "FAIL"}
+
+Reports = dict[str, Report]
+
+
+@pytest.fixture(scope="session")
+def make(images: NDArray[np.uint8]) -> Callable[..., Report]:
+    labels = np.arange(400) % 5
+
+    def made(classify: Classifier, count: int = 400, source: str = "noise") -> Report:
+        shown, known = images[:count], labels[:count]
+        options: dict[str, Any] = {
+            "thresholds": Thresholds(),
+            "model": ModelIdentity(
+                name="m", version=3, sha256="ab" * 32, group="D4", precision="fp32"
+            ),
+            "source": source,
+            "self_test": SelfTest(images=32, mutant="FAIL", twin="PASS"),
+            "execution": Execution(
+                orbitserve="0.1.0",
+                runtime="onnxruntime",
+                runtime_version="1.31.0",
+                provider="CPUExecutionProvider",
+                threads=2,
+                cpu="A processor",
+            ),
+            "replay": "orbitserve audit m/3 --angles 12",
+        }
+        report = run_audit(classify, shown, known, group="C4", **options)
+        angles = audit_angles(
+            classify, shown[:60], known[:60], plan=AnglePlan(12), thresholds=AngleThresholds()
+        )
+        return report.joined(angles, audit_circle(classify, images, [0], symmetry=None))
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def reports(make: Callable[..., Report], plain: Classifier, invariant: Classifier) -> Reports:
+    return {
+        "kept": make(invariant).joined(),
+        "broken": make(plain),
+        "few": make(invariant, count=40),
+        "nasty": make(plain, source=NASTY),
+    }
+
+
+@pytest.fixture(params=VERDICTS)
+def report(request: pytest.FixtureRequest, reports: Reports) -> Report:
+    found = reports[request.param]
+    assert found.verdict == VERDICTS[request.param]
+    return found
+
+
+# Without these it asks hosts of its own at every start.
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@dataclass
+class Shown:
+    """A page as a phone's browser shows it."""
+
+    page: Any
+    requests: list[str]
+    complaints: list[str]
+
+    def ask(self, script: str) -> Any:
+        return self.page.evaluate(script)
+
+    @property
+    def width(self) -> int:
+        return int(self.ask("document.documentElement.scrollWidth"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """While it is open its event loop runs, which tests in other modules could not bear."""
+    if (program := shutil.which("chromium")) is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium: Any) -> Iterator[Callable[[str], Shown]]:
+    """Show a page, 390 pixels wide, as a file that was opened; note what it asks for and logs."""
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+
+    def show(html: str) -> Shown:
+        shown = Shown(context.new_page(), [], [])
+        address = "http://report.invalid/"
+        shown.page.route(address, lambda route: route.fulfill(body=html, content_type="text/html"))
+        shown.page.on("console", lambda message: shown.complaints.append(message.text))
+        shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+        shown.page.on("request", lambda request: shown.requests.append(request.url))
+        shown.page.goto(address)
+        shown.requests = [
+            url for url in shown.requests if url != address and not url.startswith("data:")
+        ]
+        return shown
+
+    yield show
+    context.close()

@@ -1,0 +1,67 @@
+"""A model whose file is not at hand, and what a report on it says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from audit import AuditSet, Question, Subject, Thresholds, audit_tiers
+from audit.render import render_text
+from audit.selftest import self_test_unseen
+
+
+@pytest.fixture
+def audit(images):
+    def run(subject, group="C4"):
+        question = Question(group, Thresholds())
+        return audit_tiers(subject, AuditSet(images), question, source="here")
+
+    return run
+
+
+@pytest.mark.parametrize("group", ["C2", "C4", "D1", "D2", "D4"])
+def test_a_model_without_its_file_is_told_apart_and_its_mutant_named(
+    audit, model, invariant, plain, group
+):
+    for classify, verdict in ((invariant, "PASS"), (plain, "FAIL")):
+        report = audit(Subject(model, classify), group)
+        assert report.verdict == verdict
+        assert report.self_test.mutation == "told up from down"
+        assert report.self_test.passed
+        assert "self-test      told up from down: FAIL" in render_text(report)
+
+
+def test_images_that_show_no_direction_give_no_verdict(model, invariant):
+    grey = np.full((400, 1, 8, 8), 99, np.uint8)
+    report = audit_tiers(
+        Subject(model, invariant), AuditSet(grey), Question("C4", Thresholds()), source="here"
+    )
+    assert report.verdict == "INCONCLUSIVE"
+    assert "told up from down, was judged" in report.reasons[0]
+
+
+def test_a_procedure_that_turns_nothing_fails_its_self_test(monkeypatch, invariant, images):
+    """The mutant of the procedure: every element is the identity."""
+    monkeypatch.setattr("imaging.rotate.GridSymmetry.__call__", lambda self, array: array)
+    tested = self_test_unseen(invariant, images, group="C4", thresholds=Thresholds())
+    assert tested.mutant != "FAIL"
+    assert not tested.passed
+
+
+def test_caveats_are_part_of_the_claim(audit, model, invariant):
+    report = audit(Subject(model, invariant, caveats=("It was asked from outside.",)))
+    assert report.claim[-1] == "It was asked from outside."
+
+
+def test_a_subject_that_changed_meanwhile_gives_no_report(audit, model, invariant):
+    def confirm():
+        raise ValueError("it is another")
+
+    with pytest.raises(ValueError, match="it is another"):
+        audit(replace(Subject(model, invariant), confirm=confirm))
+
+
+def test_the_digest_of_a_large_set_is_that_of_its_file(monkeypatch, images):
+    expected = AuditSet(images).sha256()
+    monkeypatch.setattr("audit.audit_set._IN_MEMORY", 100)
+    assert AuditSet(images).sha256() == expected

@@ -1,0 +1,275 @@
+"""`orbitserve audit`: what it audits, where its report goes, what its exit status says."""
+
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from audit import AuditSet, Report, load_audit_set, save_audit_set
+from audit.render import FORMATS
+from commands.audit.outputs import exit_status, read_fail_on
+from service.offline import find_images, read_images
+
+PROGRAM = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]
+KEY = "a-key-of-an-auditor"
+MODEL = "model_repository/rotmnist-c4-int8/1"
+ORBIT = ["--images", f"{MODEL}/audit.npz"]
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """An audit set of forty digits, with their labels."""
+    whole = load_audit_set(Path(MODEL) / "audit.npz")
+    path = tmp_path_factory.mktemp("few") / "few.npz"
+    save_audit_set(path, AuditSet(whole.images[:40], whole.labels[:40]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The same digits as files."""
+    folder = tmp_path_factory.mktemp("digits")
+    for i, image in enumerate(load_audit_set(Path(MODEL) / "audit.npz").images[:40]):
+        Image.fromarray(image[0]).save(folder / f"{i:02}.png")
+    return folder
+
+
+class TestTarget:
+    def test_a_bare_file_gets_the_verdict_of_its_version(self, run):
+        code, out, _ = run("audit", f"{MODEL}/model.onnx", *ORBIT, "--json")
+        report, whole = json.loads(out), json.loads(run("audit", "rotmnist-c4-int8", "--json")[1])
+        assert code == 0
+        for part in ("verdict", "figures", "self_test", "noise_floor"):
+            assert report[part] == whole[part]
+        assert report["model"]["sha256"] == whole["model"]["sha256"]
+
+    def test_files_and_an_audit_set_of_the_same_images_are_the_same(self, run, few, folder):
+        of_set = json.loads(run("audit", "rotmnist-c4-int8", "--images", few, "--json")[1])
+        of_files = json.loads(run("audit", "rotmnist-c4-int8", "--images", folder, "--json")[1])
+        assert of_set["figures"]["accuracy"]["count"] == 40
+        assert of_files["figures"]["accuracy"] is None
+        for figures in (of_set["figures"], of_files["figures"]):
+            del figures["accuracy"]
+        assert of_set["figures"] == of_files["figures"]
+
+    def test_images_are_mapped_from_a_file(self, folder):
+        from audit import load_card
+
+        spec = load_card(Path(MODEL) / "card.json").input
+        seen = []
+        paths = find_images([folder])
+        images = read_images(paths, spec, 2**20, lambda *done: seen.append(done))
+        assert seen[-1] == (40, 40)
+        assert isinstance(images.base, np.memmap)
+        expected = load_audit_set(Path(MODEL) / "audit.npz").images[:40]
+        assert np.array_equal(images, expected)
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ([f"{MODEL}/model.onnx"], "has no images of its own"),
+            (["nobody.onnx"], "nobody.onnx cannot be read: No such file"),
+            (["pyproject.onnx", *ORBIT], "cannot be read"),
+            (["rotmnist-c4", "--model", "x"], "is for the address of a service"),
+            (["rotmnist-c4", "--images", "nobody.npz"], "is not an audit set"),
+            (["http://127.0.0.1:9/models/x", *ORBIT], "cannot be asked: Connection refused"),
+            (["http://me:secret@a/models/x", *ORBIT], "holds a user or a password"),
+            (["--format", "pdf"], "There is no format 'pdf'; json, text"),
+            (["--output", "report.pdf"], "tells no form"),
+            (["--output", "no-such-folder/report.json"], "cannot be written"),
+            (["--output", "docs", "--format", "json"], "cannot be written"),
+            (["--format", "text", "--output", "a.json", "--output", "b.json"], "several --output"),
+            (["--json", "--format", "text"], "--json and --format"),
+            (["--fail-on", "pass"], "--fail-on is 'pass'; fail, inconclusive"),
+            (["--resume", "README.md"], "holds no answers of an audit"),
+            (["--progress", "loud"], "loud"),
+        ],
+    )
+    def test_what_is_refused_is_one_sentence_and_status_3(self, run, arguments, sentence):
+        code, out, err = run("audit", *arguments)
+        assert (code, out) == (3, "")
+        assert err.startswith("orbitserve: ")
+        assert sentence in err
+        assert err.count("\n") == 1
+        assert "secret" not in err
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The address of a service with keys, started by the command; it holds one model."""
+    root = tmp_path_factory.mktemp("served")
+    shutil.copytree(Path(MODEL).parent, root / "models" / "rotmnist-c4-int8")
+    (root / "keys").write_text(f"auditor infer {KEY}\n")
+    options = ["--port", "0", "--device", "cpu", "--threads", "1", "--proof", "off"]
+    options += ["--repository", root / "models", "--api-keys", root / "keys"]
+    process = subprocess.Popen([*PROGRAM, "serve", *options], stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    try:
+        for line in process.stderr:
+            if found := re.search(r"running on (http://[\d.:]+)", line):
+                yield found[1]
+                break
+        else:
+            pytest.fail("the service did not start")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class TestService:
+    def test_a_running_service_is_audited_from_outside(self, run, served, tmp_path, monkeypatch):
+        monkeypatch.setenv("ORBITSERVE_API_KEY", KEY)
+        address = f"{served}/models/rotmnist-c4-int8"
+        path = tmp_path / "report.json"
+        code, out, err = run("audit", address, *ORBIT, "--output", path)
+        assert (code, err) == (0, "")
+        assert "self-test      told up from down: FAIL" in out
+        report = json.loads(path.read_text())
+        inside = json.loads(run("audit", "rotmnist-c4-int8", *ORBIT, "--json")[1])
+        for part in ("verdict", "model", "data", "figures"):
+            assert report[part] == inside[part]
+        pinned = f"{address}/versions/1"
+        assert report["replay"] == shlex.join(["orbitserve", "audit", pinned, *ORBIT])
+        assert KEY not in out + path.read_text()
+
+    def test_without_its_key_it_is_not(self, run, served):
+        code, out, err = run("audit", served, "--model", "rotmnist-c4-int8", *ORBIT)
+        assert (code, out) == (3, "")
+        assert "/models/rotmnist-c4-int8 answers 401: " in err
+        assert err.count("\n") == 1
+
+
+class TestOutputs:
+    def test_a_report_is_written_in_every_form(self, run, few, tmp_path):
+        names = {name: tmp_path / f"report{form.suffix}" for name, form in FORMATS.items()}
+        options = [word for path in names.values() for word in ("--output", path)]
+        code, out, _ = run("audit", "rotmnist-c4-int8", "--images", few, *options)
+        assert code == 2
+        report = Report.model_validate_json(names["json"].read_bytes())
+        assert out.encode() == FORMATS["text"].render(report)
+        for name, path in names.items():
+            assert path.read_bytes() == FORMATS[name].render(report)
+        assert {path.name for path in tmp_path.iterdir()} == {path.name for path in names.values()}
+
+    def test_one_form_may_be_named(self, run, few, tmp_path):
+        path = tmp_path / "anything"
+        options = ["--images", few, "--format", "json", "--output", path]
+        _, out, _ = run("audit", "rotmnist-c4-int8", *options)
+        assert out.startswith("INCONCLUSIVE")
+        assert json.loads(path.read_text())["verdict"] == "INCONCLUSIVE"
+        _, out, _ = run("audit", "rotmnist-c4-int8", "--images", few, "--format", "json")
+        assert out == path.read_text()
+
+    def test_a_report_that_cannot_be_rendered_leaves_the_old_one(
+        self, run, few, tmp_path, monkeypatch
+    ):
+        def fail(report, form):
+            raise ValueError("no")
+
+        path = tmp_path / "report.json"
+        path.write_text("the old one")
+        monkeypatch.setattr("commands.audit.outputs.render", fail)
+        code, _, _ = run("audit", "rotmnist-c4-int8", "--images", few, "--output", path)
+        assert code == 3
+        assert [*tmp_path.iterdir()] == [path]
+        assert path.read_text() == "the old one"
+
+    @pytest.mark.parametrize(
+        ("asked", "statuses"),
+        [
+            (None, {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}),
+            ("fail,inconclusive", {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}),
+            ("fail", {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 0}),
+            (" Inconclusive", {"PASS": 0, "FAIL": 0, "INCONCLUSIVE": 2}),
+            ("never", {"PASS": 0, "FAIL": 0, "INCONCLUSIVE": 0}),
+        ],
+    )
+    def test_the_status_says_what_is_a_failure(self, asked, statuses):
+        failures = read_fail_on(asked)
+        assert {verdict: exit_status(verdict, failures) for verdict in statuses} == statuses
+
+    def test_a_verdict_that_is_no_failure_ends_well(self, run, few):
+        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--fail-on"]
+        assert run(*asked, "fail")[0] == 0
+        assert run(*asked, "fail,inconclusive")[0] == 2
+
+
+class TestReplay:
+    def test_the_command_in_a_report_makes_the_same_report(self, run, few, tmp_path, monkeypatch):
+        place = tmp_path / "a folder; with a name" / "few.npz"
+        place.parent.mkdir()
+        place.write_bytes(few.read_bytes())
+        monkeypatch.setenv("ORBITSERVE_THREADS", "1")
+        monkeypatch.setenv("ORBITSERVE_LOG_LEVEL", "error")
+        options = ["--images", place, "--group", "C2", "--agreement", 0.9, "--angles", 8]
+        options += ["--resampler", "nearest", "--seed", 3, "--circle", "--circle-images", 1]
+        kept = ["--json", "--progress", "none", "--resume", tmp_path / "answers"]
+        _, out, _ = run("audit", "rotmnist-c4-int8", *options, *kept, "--fail-on", "never")
+        command = json.loads(out)["replay"]
+        environment, *words = shlex.split(command)
+        assert environment == "env"
+        assert words[:4] == ["ORBITSERVE_THREADS=1", "orbitserve", "audit", "rotmnist-c4-int8/1"]
+        assert not {"--json", "--resume", "--fail-on", "--progress"} & {*words}
+        assert run(*words[2:], "--json")[1] == out
+
+    def test_a_default_is_not_repeated_and_a_key_never(self, run, few, monkeypatch):
+        monkeypatch.setenv("ORBITSERVE_API_KEY", "a-secret-of-somebody")
+        _, out, _ = run("audit", "rotmnist-c4-int8", "--images", few, "--json")
+        assert json.loads(out)["replay"] == f"orbitserve audit rotmnist-c4-int8/1 --images {few}"
+        assert "secret" not in out
+
+
+LONG = ["audit", "rotmnist-c4-int8", "--angles", "16", "--json", "--progress", "plain"]
+
+
+class TestResume:
+    def test_an_audit_that_was_killed_goes_on_and_reports_the_same(self, run, tmp_path):
+        digits = load_audit_set(Path(MODEL) / "audit.npz")
+        save_audit_set(tmp_path / "digits.npz", AuditSet(digits.images[:192]))
+        asked = [*LONG, "--images", tmp_path / "digits.npz"]
+        _, whole, _ = run(*asked)
+        kept = tmp_path / "answers"
+        killed = subprocess.Popen(
+            [*PROGRAM, *asked, "--resume", kept],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert killed.stderr
+        for line in killed.stderr:
+            if line.startswith("angles: "):
+                killed.send_signal(signal.SIGKILL)
+                break
+        assert killed.communicate()[0] == ""
+        assert killed.returncode == -signal.SIGKILL
+        _, resumed, err = run(*asked, "--resume", kept)
+        assert resumed == whole
+        before, after = (int(word) for word in err.split(": ")[-1].split() if word.isdecimal())
+        assert before > 1000
+        assert after > 0
+        _, again, err = run(*asked, "--resume", kept)
+        assert again == whole
+        assert err.endswith(f"{kept}: {before + after} answers kept, 0 asked\n")
+
+
+class TestProgress:
+    def test_plain_lines_are_on_standard_error(self, run, folder):
+        options = ["--images", folder, "--progress", "plain"]
+        _, out, err = run("audit", "rotmnist-c4-int8", *options)
+        assert out.startswith("INCONCLUSIVE")
+        lines = err.splitlines()
+        assert lines[0] == "images: 1 of 40"
+        assert "images: 40 of 40" in lines
+        assert lines[-1].startswith("quarter turns: ")
+        assert len(lines) < 25
+
+    def test_without_a_terminal_there_is_nothing(self, run, few):
+        assert run("audit", "rotmnist-c4-int8", "--images", few)[2] == ""
