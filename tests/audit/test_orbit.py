@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from audit import Classifier, Orbit, clopper_pearson, evaluate_orbit, symmetrise
+from audit import Classifier, Orbit, Witness, clopper_pearson, evaluate_orbit, symmetrise
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Questioner, orbit_questions, softmax
 from imaging import grid_symmetries
@@ -234,6 +234,7 @@ def test_the_worst_image_is_one_whose_label_changed() -> None:
     assert (worst[1].element, worst[1].label, worst[1].turned_label) == ("r180", 0, 0)
     assert (worst[1].logit_deviation, worst[1].margin) == (6, 9)
     assert worst[1].witness.turned_logits == (3, 0)
+    assert worst[0].witness == Witness(upright_logits=(1, 0), turned_logits=(0, 1))
     assert worst_images(orbit, images, limit=1, pictures=False) == worst[:1]
 
 
