@@ -1,5 +1,6 @@
 """A report as the model card of a CycloneDX 1.6 bill of materials: figures with their intervals."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -7,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from audit.angles import AngleOutcome
 from audit.canonical import report_digest
 from audit.render.document import write_document
+from audit.render.html import render_polar
 from audit.report import Report
 from audit.statistics import Interval
 
@@ -44,7 +46,10 @@ def _component(report: Report, digest: str) -> dict[str, Any]:
                 "task": "image classification",
                 "datasets": [_data_set(report)],
             },
-            "quantitativeAnalysis": {"performanceMetrics": [*_metrics(report)]},
+            "quantitativeAnalysis": {
+                "performanceMetrics": [*_metrics(report)],
+                **_graphics(report.angles),
+            },
             "considerations": {"technicalLimitations": [*_claims(report)]},
         },
         "properties": [
@@ -120,6 +125,19 @@ def _angle_metrics(angles: AngleOutcome) -> Iterator[dict[str, Any]]:
         )
     for point in figures.curve:
         yield _metric(agreement, point.agreement, f"{point.degrees:.6g} degrees", point.band)
+
+
+def _graphics(angles: AngleOutcome | None) -> dict[str, Any]:
+    if angles is None:
+        return {}
+    picture = {
+        "contentType": "image/svg+xml",
+        "encoding": "base64",
+        "content": b64encode(render_polar(angles)).decode(),
+    }
+    return {
+        "graphics": {"collection": [{"name": "images that keep their label", "image": picture}]}
+    }
 
 
 def _metric(what: str, value: float, of: str, interval: Interval | None = None) -> dict[str, Any]:

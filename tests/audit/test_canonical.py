@@ -1,6 +1,10 @@
 """Equal reports have one digest, whatever road they came by."""
 
+import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from numpy.typing import NDArray
 
 from audit import Classifier, ModelIdentity, Report, Thresholds, run_audit
 from audit.canonical import canonical_json, report_digest
+from audit.render import render
 
 
 @pytest.fixture
@@ -36,3 +41,15 @@ def test_the_form_is_sorted_and_without_white_space(report: Report) -> None:
     written = canonical_json(report).decode()
     plain = json.loads(written)
     assert written == json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_anybody_gets_the_digest_from_the_json_form(report: Report, tmp_path: Path) -> None:
+    """By the command of docs/reports.md."""
+    named = report.data.model_copy(update={"source": "Röntgen \N{MICRO SIGN} \x7f"})
+    other = report.model_copy(update={"data": named})
+    file = tmp_path / "report.json"
+    file.write_bytes(render(other, "json"))
+    options = ["--sort-keys", "--compact", "--no-ensure-ascii"]
+    command = [sys.executable, "-X", "utf8", "-m", "json.tool", *options, str(file)]
+    written = subprocess.run(command, check=True, capture_output=True).stdout
+    assert hashlib.sha256(written.replace(b"\n", b"")).hexdigest() == report_digest(other)

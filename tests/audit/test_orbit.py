@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from audit import Classifier, Orbit, clopper_pearson, evaluate_orbit, symmetrise
+from audit import Classifier, Orbit, Witness, clopper_pearson, evaluate_orbit, symmetrise
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Questioner, orbit_questions, softmax
 from imaging import grid_symmetries
@@ -226,13 +226,15 @@ def test_the_worst_image_is_one_whose_label_changed() -> None:
             [[5, 0], [1, 0], [9, 0], [2, 0]],
         ]
     )
-    worst = worst_images(orbit, limit=10)
+    images = np.zeros((4, 1, 3, 3), np.uint8)
+    worst = worst_images(orbit, images, limit=10, pictures=False)
     assert [w.index for w in worst] == [1, 2]
     assert (worst[0].element, worst[0].label, worst[0].turned_label) == ("r90", 0, 1)
     assert (worst[0].logit_deviation, worst[0].margin) == (1, 1)
     assert (worst[1].element, worst[1].label, worst[1].turned_label) == ("r180", 0, 0)
     assert (worst[1].logit_deviation, worst[1].margin) == (6, 9)
-    assert worst_images(orbit, limit=1) == worst[:1]
+    assert worst[0].witness == Witness(upright_logits=(1, 0), turned_logits=(0, 1))
+    assert worst_images(orbit, images, limit=1, pictures=False) == worst[:1]
 
 
 # --- symmetrising -----------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audit import Figures, Judgement, NoiseFloor, SelfTest, Thresholds, clopper_pearson, judge
+from audit.statistics import drift
 
 SOUND = SelfTest(images=32, mutant="FAIL", twin="INCONCLUSIVE")
 
@@ -30,6 +32,7 @@ def judged(
         label_entropy=entropy,
         accuracy=None,
         elements=(),
+        drift=drift(np.full(images, deviation), 1.0),
     )
     noise = NoiseFloor(repeat=0, regrouped=10 * floor, relative=floor)
     return judge(figures, noise, asked, self_test)

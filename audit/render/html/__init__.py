@@ -1,5 +1,6 @@
 """A report as one page of HTML that holds all it shows."""
 
-from audit.render.html.page import render_html
+from audit.render.html.page import render_html, render_polar
+from audit.render.html.polar import centre_of
 
-__all__ = ["render_html"]
+__all__ = ["centre_of", "render_html", "render_polar"]

@@ -77,7 +77,7 @@ def _axis(scale: _Scale, above: float, below: float) -> Iterator[Markup]:
 
 def _histogram(name: str, drift: Drift, scale: _Scale, base: float, row: int) -> Iterator[Markup]:
     most = max([drift.unmoved, *(b.images for b in drift.bins)])
-    yield text(_END, base - _BAR - 24, name, text_anchor="end", class_="label halo")
+    yield text(_START + 8, base - _BAR - 24, name, class_="label halo")
     yield line((_LEFT, base), (_LEFT + _UNMOVED, base), class_="axis")
     yield line((_START, base), (_END, base), class_="axis")
     bars = [(scale.at(b.low), scale.at(b.high), b.images) for b in drift.bins]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from audit.angles import AngleOutcome
 from audit.canonical import report_digest
 from audit.render.checks import checks
 from audit.render.html.arcs import draw_arcs
@@ -68,8 +69,19 @@ def _around(report: Report) -> Mapping[str, Any]:
     return {"circle_charts": [(image, draw_arcs(image)) for image in report.circle.images]}
 
 
-@lru_cache(maxsize=1)
+def render_polar(angles: AngleOutcome, low: float | None = None) -> bytes:
+    """Write agreement by angle, as `draw_polar` draws it, as an SVG file of its own on white."""
+    style = _environment().get_template("charts.css").render()
+    head, tail = draw_polar(angles.figures, low).split("</title>", 1)
+    return f"{head}</title><style>{style}svg{{background:#fff}}</style>{tail}\n".encode()
+
+
 def _template() -> Template:
+    return _environment().get_template("page.html")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("audit.render.html", "templates"),
         autoescape=True,
@@ -80,4 +92,4 @@ def _template() -> Template:
     environment.filters["percent"] = lambda part: f"{part:.2%}"
     environment.filters["asked"] = lambda part: f"{100 * part:.6g}%"
     environment.filters["brief"] = lambda value: f"{value:.3g}"
-    return environment.get_template("page.html")
+    return environment

@@ -18,12 +18,13 @@ _CENTRES: Final = (0.98, 0.95, 0.9, 0.8, 0.5, 0.0)
 _RINGS: Final = 4
 
 
-def draw_polar(figures: AngleFigures) -> Markup:
+def draw_polar(figures: AngleFigures, low: float | None = None) -> Markup:
     """Draw the part of images that keep their label at each angle, its band, and the controls.
 
-    The radius does not start at 0: the inner ring is the value written on it.
+    The radius does not start at 0: the inner ring stands for `low`, which is written on it; by
+    default it is chosen so that all of the drawing lies outside.
     """
-    low = centre_of(figures.curve)
+    low = centre_of(figures.curve) if low is None else low
     return picture(
         _SIZE,
         _SIZE,

@@ -1,7 +1,9 @@
 """The CycloneDX form, held against the standard's own schema, strictly."""
 
+import base64
 import json
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -61,6 +63,14 @@ def test_the_figures_carry_their_intervals(report: Report) -> None:
     if report.angles is not None:
         (at_zero,) = [metric for metric in others if metric["slice"] == "0 degrees"]
         assert float(at_zero["value"]) == report.angles.figures.curve[0].agreement
+
+
+def test_the_graphic_is_a_picture(reports: dict[str, Report]) -> None:
+    analysis = component(reports["broken"])["modelCard"]["quantitativeAnalysis"]
+    (graphic,) = analysis["graphics"]["collection"]
+    svg = ElementTree.fromstring(base64.b64decode(graphic["image"]["content"], validate=True))
+    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "graphics" not in component(reports["kept"])["modelCard"]["quantitativeAnalysis"]
 
 
 def test_what_is_not_claimed_is_a_limitation(report: Report) -> None:
