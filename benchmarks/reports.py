@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from audit import AnglePlan, CircleOutcome, Report
+from audit import AnglePlan, CircleOutcome, Question, Report, Thresholds
 from audit.angles import AngleOutcome
 from audit.render.html import centre_of, render_polar
 from benchmarks.machine import describe_machine
@@ -62,7 +62,13 @@ def table(reports: Sequence[Report]) -> Iterator[str]:
 def _audit(name: str) -> Report:
     model = open_model(name, read_settings())
     plan = AnglePlan(ANGLES, Resampler("bilinear", model.card.input.fit.fill))
-    return audit_model(model, angles=plan, circle_images=CIRCLE_IMAGES)
+    question = Question(
+        group=model.card.audit.group,
+        thresholds=Thresholds.of(model.card.precision),
+        angles=plan,
+        circle_images=CIRCLE_IMAGES,
+    )
+    return audit_model(model, question)
 
 
 def _kept(report: Report, angles: AngleOutcome, circle: CircleOutcome) -> str:
