@@ -40,9 +40,10 @@ export: $(VENV)/.dev ## Package a trained network (NAME=rotmnist-c4) as its next
 study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
 	$(BIN)/python -m benchmarks.study
 
-bench: $(VENV)/.dev ## Measure servers and models side by side (needs wrk)
+bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wrk)
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.models
+	$(BIN)/python -m benchmarks.audits
 	$(BIN)/python -m benchmarks.shadow
 
 image: ## Build the container image with podman (VARIANT=gpu for the one with CUDA)

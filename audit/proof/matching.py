@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from audit.proof.numbering import Numbers, number_rows
 from audit.proof.site import Mismatch
@@ -129,6 +128,8 @@ def _nearest(rows: Floats, queries: Floats) -> tuple[NDArray[np.intp], Floats]:
     Looked for in a projection to few dimensions, where rows that are near stay near; what is
     reported is the distance in all dimensions.
     """
+    from scipy.spatial import KDTree  # a tenth of a second, and exact ties do without it
+
     directions = np.random.default_rng(0).standard_normal((rows.shape[1], 8))
     count = min(len(rows), 4)
     _, nearby = KDTree(rows @ directions).query(queries @ directions, k=[*range(1, count + 1)])

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from audit.onnx_file import read_onnx
 from audit.proof.explain import explain_obstacle, find_obstacle
@@ -74,6 +72,10 @@ def _pairs(graph: Graph, walks: list[Walk]) -> Iterator[tuple[str, Places]]:
 
 
 def _orbits(values: Array, pairs: Places) -> Tied:
+    # Of use to those who import foreign files, and a tenth of a second to those who serve.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     ends = (np.ones(pairs.shape[1], bool), (pairs[0], pairs[1]))
     graph = coo_array(ends, shape=(values.size, values.size))
     _, orbits = connected_components(graph, directed=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from audit.statistics.binomial import Interval, clopper_pearson
 
@@ -47,7 +47,7 @@ def class_cells(
     labels = np.unique(classes)
     images = np.array([(classes == label).sum() for label in labels])
     agreeing = np.array([agrees[classes == label].sum() for label in labels])
-    adjusted = holm(np.asarray(binom.cdf(agreeing, images, asked)))
+    adjusted = holm(np.asarray(bdtr(agreeing, images, asked), np.float64))
     return tuple(
         Cell(
             label=int(label),

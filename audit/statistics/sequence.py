@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Self
 
-from scipy.optimize import brentq
 from scipy.special import betaln, xlog1py, xlogy
 
 from audit.statistics.binomial import Interval
@@ -76,6 +75,8 @@ def _low_end(s: int, f: int, confidence: float) -> float:
 
     def excess(p: float) -> float:
         return evidence - float(xlogy(s, p) + xlog1py(f, -p))
+
+    from scipy.optimize import brentq  # a tenth of a second of a service's start, for later
 
     # At the observed rate M_t is below 1; towards 0 it grows without bound.
     return float(brentq(excess, 1e-300, s / (s + f), xtol=1e-15))

@@ -3,7 +3,7 @@
 An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
 gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
 wait in a lane of their own and are served when no request waits, or when they have let enough
-batches of requests pass. Work of the idle lane starts when neither waits.
+batches of requests pass. Work of the idle lane starts, on the thread alone, when neither waits.
 
 On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
 back would take longer than the graph. And a batch is half of what waits, so that the event loop

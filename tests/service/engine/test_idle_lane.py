@@ -201,7 +201,7 @@ async def test_a_request_that_comes_while_it_runs_is_next() -> None:
     loop = asyncio.get_running_loop()
 
     def arrive() -> None:
-        request = batcher.infer(blank())
+        request = batcher.infer(blank(), here=True)
         tasks.append(loop.create_task(request))
 
     batcher.when_idle(Work(arrive))
@@ -260,7 +260,7 @@ async def test_work_that_cannot_even_be_dropped_hurts_nobody() -> None:
         batcher.when_idle(Stubborn(fail))
     batcher.turn()
     assert batcher.ready
-    task = asyncio.create_task(batcher.infer(blank()))
+    task = asyncio.create_task(batcher.infer(blank(), here=True))
     await asyncio.sleep(0)
     batcher.turn()
     await task
@@ -325,7 +325,7 @@ async def test_the_first_waits_until_answers_are_on_their_way() -> None:
     batcher._spare = IdleLane(lull=0.05)  # longer than a scheduler is late
     batcher.start()
     try:
-        await batcher.infer(blank())
+        await batcher.infer(blank(), here=True)
         answered = time.monotonic()
         batcher.when_idle(Work(lambda: started.append(time.monotonic())))
         for _ in range(500):
