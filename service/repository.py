@@ -141,9 +141,18 @@ class Repository:
         return self._replaced.get(model.folder)
 
     def load_all(self, folders: Mapping[str, Sequence[Path]]) -> None:
-        """Load every version, before anybody is served."""
-        for name, versions in folders.items():
-            self._publish(name, self._survey(name, versions, True))
+        """Load every version before anybody is served, as many models at once as there are CPUs."""
+        with ThreadPoolExecutor(cpu_budget(), thread_name_prefix="loading") as loaders:
+            surveys = {
+                name: loaders.submit(self._survey, name, versions, True)
+                for name, versions in folders.items()
+            }
+            try:
+                for name, survey in surveys.items():
+                    self._publish(name, survey.result())
+            except BaseException:  # SIGTERM's too: what has not begun need not
+                loaders.shutdown(wait=False, cancel_futures=True)
+                raise
 
     async def load(self, name: str) -> None:
         """Load what is not served of a model, also what failed before or was unloaded.
