@@ -75,7 +75,8 @@ class AuditSet:
 
     def image_sha256(self) -> tuple[str, ...]:
         """The digest of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it."""
-        return tuple(map(_image_sha256, self.images))
+        head = _head_of_file(self.images[0])
+        return tuple(hashlib.sha256(head + each.tobytes()).hexdigest() for each in self.images)
 
 
 def save_audit_set(path: Path, audit_set: AuditSet) -> None:
@@ -113,7 +114,9 @@ def _write(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> N
         np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0))
 
 
-def _image_sha256(image: NDArray[np.uint8]) -> str:
+def _head_of_file(image: NDArray[np.uint8]) -> bytes:
+    """What `numpy.save` writes before the pixels of images of this shape."""
     file = io.BytesIO()
-    np.lib.format.write_array(file, np.ascontiguousarray(image), version=(1, 0))
-    return hashlib.sha256(file.getvalue()).hexdigest()
+    written = np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(image))
+    np.lib.format.write_array_header_1_0(file, written)
+    return file.getvalue()
