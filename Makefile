@@ -44,6 +44,7 @@ bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wr
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.models
 	$(BIN)/python -m benchmarks.audits
+	$(BIN)/python -m benchmarks.shadow
 
 image: ## Build the container image with podman (VARIANT=gpu for the one with CUDA)
 	deploy/container/build-image.sh $(VARIANT)

@@ -75,8 +75,12 @@ class AuditSet:
 
     def image_sha256(self) -> tuple[str, ...]:
         """The digest of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it."""
-        head = _head_of_file(self.images[0])
-        return tuple(hashlib.sha256(head + each.tobytes()).hexdigest() for each in self.images)
+        file = io.BytesIO()
+        images = np.ascontiguousarray(self.images)
+        np.lib.format.write_array(file, images[0], version=(1, 0))
+        # The same for all images: what stands before the pixels.
+        header = file.getvalue()[: -images[0].nbytes]
+        return tuple(hashlib.sha256(header + image.tobytes()).hexdigest() for image in images)
 
 
 def save_audit_set(path: Path, audit_set: AuditSet) -> None:
@@ -112,11 +116,3 @@ def _write(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> N
     info.create_system = 3
     with archive.open(info, "w", force_zip64=True) as member:
         np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0))
-
-
-def _head_of_file(image: NDArray[np.uint8]) -> bytes:
-    """What `numpy.save` writes before the pixels of images of this shape."""
-    file = io.BytesIO()
-    written = np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(image))
-    np.lib.format.write_array_header_1_0(file, written)
-    return file.getvalue()

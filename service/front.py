@@ -57,6 +57,7 @@ class Front:
         self._routes = routes
         self._limits = settings.request_seconds, settings.receive_seconds, settings.max_body_bytes
         self._log_share = settings.log_requests
+        self._logged = settings.log_level in ("debug", "info")  # what is not is not even gathered
         self._keys, self._metrics, self._traces = keys, metrics, traces
         self._watch = Watch()
         self._find = lru_cache(_PATHS)(self._find_route)
@@ -139,11 +140,12 @@ class Front:
     def _end(self, scope: Scope, call: Call, status: int) -> None:
         call.end()
         self._metrics.called(scope["method"], _template(scope), status)
-        if call.refusal is None:
-            if random.random() >= self._log_share:  # noqa: S311 - nobody gains by guessing it
-                return
-        elif call.statistics is None:
+        if call.refusal is not None and call.statistics is None:
             self._metrics.refused(call.refusal)
+        if not self._logged:
+            return
+        if call.refusal is None and random.random() >= self._log_share:  # noqa: S311 - no secret
+            return
         write = log.debug if scope["path"] in _UNREMARKABLE else log.info
         write("request", method=scope["method"], path=scope["path"], status=status, **_known(call))
 

@@ -3,7 +3,7 @@
 An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
 gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
 wait in a lane of their own and are served when no request waits, or when they have let enough
-batches of requests pass. Work of the idle lane starts when neither waits.
+batches of requests pass. Work of the idle lane starts, on the thread alone, when neither waits.
 
 On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
 back would take longer than the graph. And a batch is half of what waits, so that the event loop
@@ -37,6 +37,7 @@ from service.engine.waiting import (
 
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
 _WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
+_SHORTEST_NAP = 0.001  # seconds, of the thread while it is held off and idle work could start
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -229,17 +230,16 @@ class Batcher:
     def _await_work(self) -> bool:
         with self._changed:
             while True:
-                pause = None
+                pause = self._spare.pause(self._clock())
                 if not self._held:
                     if self._requests or self._jobs or self._crashed:
                         return True
                     if self._draining:
                         return False
-                    pause = self._spare.pause(self._clock())
                     if pause == 0:
                         return True
                 self._idle = not self._held
-                self._changed.wait(pause)
+                self._changed.wait(None if pause is None else max(pause, _SHORTEST_NAP))
                 self._idle = False
 
     def _leave(self) -> None:
@@ -255,8 +255,8 @@ class Batcher:
         self._guard(lambda: self._answer(batch, expired))
         with self._changed:
             self._held = False
-            self._idle = True  # the thread has slept all the while
-            if self._requests or self._jobs or self._spare or self._crashed or self._draining:
+            self._idle = True  # the thread sleeps; it wakes by itself for work of the idle lane
+            if self._requests or self._jobs or self._crashed or self._draining:
                 self._changed.notify()
 
     def _is_quick(self) -> bool:
@@ -280,7 +280,7 @@ class Batcher:
             task: Task | None = self._jobs.take(bool(self._requests))
             batch, expired = ([], []) if task else self._take()
             late = self._spare.expire(now)
-            if not (task or batch or self._jobs):
+            if not (task or batch or self._jobs or self._crashed):
                 task = self._spare.take()
         for each in late:
             each.drop("expired")

@@ -310,6 +310,7 @@ def force(seeds: range, mutants: int) -> Tally:
     return tally
 
 
+@pytest.mark.slow
 def test_an_average_over_the_orbit_is_proved_and_no_mutant_that_deviates_is() -> None:
     tally = force(range(24), mutants=4)
     assert tally.deviating > 36

@@ -56,6 +56,7 @@ def test_a_planted_copy_is_found_and_random_filters_are_none(networks):
     assert redundancy(network) == pytest.approx(100 * 2 / len(weight))
 
 
+@pytest.mark.slow
 def test_the_guarantee_is_seen_where_it_is_and_not_elsewhere(networks, digits):
     with torch.no_grad():  # labels that depend on the image as much as they can
         for name in ("C4", "plain CNN"):

@@ -47,6 +47,7 @@ def test_a_network_without_symmetry_says_so_on_its_card(finished_run, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_file_that_answers_otherwise_is_refused_and_leaves_nothing(
     finished_run, tmp_path, monkeypatch
 ):

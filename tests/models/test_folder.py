@@ -48,6 +48,7 @@ def make_folder(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_a_version_that_is_audited(make_folder, tmp_path):
     folder = make_folder({"stripes": 60, "rings": 40, "chequers": 30}, coloured=True)
     plan = folder_plan(folder, "D4", None, "crop").with_recipe({"epochs": 15})

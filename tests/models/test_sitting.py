@@ -65,6 +65,7 @@ def test_a_run_for_choosing_never_sees_the_test_images(folder):
     assert not (folder / "confusion.svg").exists()
 
 
+@pytest.mark.slow
 def test_an_interruption_loses_no_finished_epoch(folder, monkeypatch):
     class StoppedError(Exception):
         pass

@@ -64,6 +64,7 @@ def test_training_learns():
     assert last.validation_error < 10 < before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [RECIPE, PATIENT], ids=["all epochs", "early stopping"])
 def test_an_interrupted_run_resumes_with_identical_results(recipe, tmp_path):
     data = stripes_and_rings()
@@ -86,6 +87,7 @@ def test_an_interrupted_run_resumes_with_identical_results(recipe, tmp_path):
     assert training.kept_epoch == straight.kept_epoch
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_network():
     data = stripes_and_rings()
     trainings = [Training(SPEC, RECIPE.model_copy(update={"seed": seed})) for seed in (0, 1)]
@@ -136,6 +138,7 @@ def test_early_stopping_needs_held_out_images():
         Recipe(epochs=3, patience=1)
 
 
+@pytest.mark.slow
 def test_class_weights_make_up_for_a_rare_class():
     """Where images tell nothing, the loss alone decides: the frequent class, or neither."""
     images = np.random.default_rng(0).integers(0, 256, (640, 1, 8, 8), np.uint8)
@@ -168,6 +171,7 @@ def test_labels_do_not_depend_on_how_many_images_are_evaluated_at_once(monkeypat
     assert set(sizes) == {7, 160 % 7}
 
 
+@pytest.mark.slow
 def test_held_out_images_are_never_trained_on():
     data = stripes_and_rings()
     altered = Split(data.images.copy(), data.labels.copy())

@@ -92,6 +92,83 @@ async def test_it_does_not_overtake_an_audit_when_the_request_between_them_is_gi
     assert work.ends == ["ran"]
 
 
+def on_the_event_loop() -> Batcher:
+    """A batcher that computes lone requests where they came in."""
+    batcher = Batcher(answer, lambda: None, Limits(idle=1.0), on_cpu=True)
+    batcher._seconds_per_row = 1e-6
+    return batcher
+
+
+@pytest.mark.anyio
+async def test_it_never_runs_on_the_event_loop() -> None:
+    batcher = on_the_event_loop()
+    batcher._idle = True  # as if the thread slept
+    work = Work()
+    batcher.when_idle(work)
+    task = asyncio.create_task(batcher.infer(blank(), here=True))
+    await asyncio.sleep(0)
+    task.cancel()  # when its turn comes, here, there is nothing to be computed
+    await asyncio.sleep(0.01)
+    assert task.cancelled()
+    assert work.ends == []
+
+
+@pytest.mark.anyio
+async def test_it_runs_between_requests_that_are_computed_on_the_event_loop() -> None:
+    batcher, threads = on_the_event_loop(), set[str]()
+    works = [Work(lambda: threads.add(threading.current_thread().name)) for _ in range(50)]
+    batcher.start()
+    try:
+        await asyncio.sleep(0.02)
+        for work in works:
+            batcher.when_idle(work)
+            await batcher.infer(blank(), here=True)
+            await asyncio.sleep(0.0015)
+        for _ in range(1000):
+            if all(work.ends for work in works):
+                break
+            await asyncio.sleep(0.005)
+            if batcher._idle:
+                await batcher.infer(blank(), here=True)
+    finally:
+        batcher.drain()
+    assert [work.ends for work in works] == [["ran"]] * 50
+    assert threads == {"inference"}
+
+
+@pytest.mark.anyio
+async def test_the_thread_does_not_forget_it_while_it_is_held_off() -> None:
+    """It wakes for work while a request is computed here, and has to wake again."""
+    held = threading.Event()
+
+    def slow(parts: Sequence[Images]) -> Inference:
+        if threading.current_thread().name != "inference":
+            held.wait(0.2)  # the event loop stands still, as a graph makes it
+        return answer(parts)
+
+    batcher = Batcher(slow, lambda: None, Limits(idle=1.0), on_cpu=True)
+    batcher._spare = IdleLane(lull=0.1)
+    turns, turn = list[bool](), batcher.turn
+    batcher.turn = lambda: (turns.append(batcher._held), turn())  # type: ignore[assignment,func-returns-value]
+    work = Work()
+    batcher.start()
+    try:
+        await batcher.infer(blank(), here=True)
+        await asyncio.sleep(0.02)  # the thread has gone to sleep
+        batcher._seconds_per_row = 1e-6
+        batcher.when_idle(work)  # it wakes, and goes to sleep for what is left of the lull
+        await asyncio.sleep(0.02)
+        await batcher.infer(blank(), here=True)  # it wakes while this is computed
+        for _ in range(1000):
+            if work.ends:
+                break
+            await asyncio.sleep(0.005)
+    finally:
+        batcher.drain()
+    assert work.ends == ["ran"]
+    assert turns == [False, False]
+
+
 def test_what_does_not_fit_is_dropped_at_once() -> None:
     batcher = stepped()
     works = [Work() for _ in range(CAPACITY + 2)]
@@ -124,7 +201,7 @@ async def test_a_request_that_comes_while_it_runs_is_next() -> None:
     loop = asyncio.get_running_loop()
 
     def arrive() -> None:
-        request = batcher.infer(blank())
+        request = batcher.infer(blank(), here=True)
         tasks.append(loop.create_task(request))
 
     batcher.when_idle(Work(arrive))
@@ -183,7 +260,7 @@ async def test_work_that_cannot_even_be_dropped_hurts_nobody() -> None:
         batcher.when_idle(Stubborn(fail))
     batcher.turn()
     assert batcher.ready
-    task = asyncio.create_task(batcher.infer(blank()))
+    task = asyncio.create_task(batcher.infer(blank(), here=True))
     await asyncio.sleep(0)
     batcher.turn()
     await task
@@ -248,7 +325,7 @@ async def test_the_first_waits_until_answers_are_on_their_way() -> None:
     batcher._spare = IdleLane(lull=0.05)  # longer than a scheduler is late
     batcher.start()
     try:
-        await batcher.infer(blank())
+        await batcher.infer(blank(), here=True)
         answered = time.monotonic()
         batcher.when_idle(Work(lambda: started.append(time.monotonic())))
         for _ in range(500):

@@ -1,0 +1,128 @@
+"""`python -m benchmarks.layers`: what each layer of the service takes of a request of one image.
+
+Each layer is a server of its own and does all that the one before it does. Processor time is read
+from Linux's counters of each thread, so that it holds however busy the machine is otherwise.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+from benchmarks.serving import launchers, wrk
+from benchmarks.serving.forms import oip_binary, png
+from benchmarks.serving.model import Subject, open_subject
+from benchmarks.serving.server import Launch, free_port, running
+
+CONNECTIONS = 32
+MODEL = Path("model_repository/rotmnist-c4-int8/1/model.onnx")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A server, and the request that it is asked again and again."""
+
+    name: str
+    launch: Callable[[Subject, int], Launch]
+    request: Callable[[Subject], list[bytes]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Of one load: answers a second, and microseconds of processor time an answer by thread."""
+
+    rate: float
+    loop: float
+    others: float
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a line a layer: medians over rounds in which the layers take turns."""
+    parser = argparse.ArgumentParser(prog="benchmarks.layers", description=__doc__)
+    parser.add_argument("--model", type=Path, default=MODEL, help="a model.onnx in a repository")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2, help="of each load")
+    options = parser.parse_args(arguments)
+    if not wrk.available():
+        sys.exit("benchmarks.layers: wrk is not installed; Debian's package of that name is.")
+    subject = open_subject(options.model, None)
+    rounds: list[list[Figure]] = []
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+        rounds.append([_measure(layer, subject, options.seconds) for layer in LAYERS])
+    print(f"{describe_machine()}; {subject.card.name}, {CONNECTIONS} connections.")
+    print(f"Medians of {options.rounds} rounds of {options.seconds} s.\n")
+    print("\n".join(table([list(column) for column in zip(*rounds, strict=True)])))
+
+
+def table(columns: Sequence[Sequence[Figure]]) -> Iterator[str]:
+    """Lay the figures of each layer, over all rounds, in a row each."""
+    yield "| a server of | requests/s | microseconds of the event loop | of other threads |"
+    yield "| --- | --- | --- | --- |"
+    for layer, figures in zip(LAYERS, columns, strict=True):
+        rate = statistics.median(figure.rate for figure in figures)
+        loop = statistics.median(figure.loop for figure in figures)
+        others = statistics.median(figure.others for figure in figures)
+        yield f"| {layer.name} | {rate:,.0f} | {loop:.0f} | {others:.0f} |"
+
+
+def _measure(layer: Layer, subject: Subject, seconds: int) -> Figure:
+    port = free_port()
+    with running(layer.launch(subject, port), port) as server:
+        requests = layer.request(subject)
+        wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
+        before = _ticks(server.process)
+        load = wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
+        after = _ticks(server.process)
+    spent = {thread: after[thread] - before.get(thread, 0) for thread in after}
+    unit = 1e6 / os.sysconf("SC_CLK_TCK") / load.requests
+    loop = spent.pop(server.process)
+    return Figure(load.rate, unit * loop, unit * sum(spent.values()))
+
+
+def _ticks(process: int) -> dict[int, int]:
+    """Return the processor time of each thread, in clock ticks; the event loop is the first."""
+    found = {}
+    for task in Path(f"/proc/{process}/task").iterdir():
+        fields = (task / "stat").read_text().rpartition(")")[2].split()
+        found[int(task.name)] = int(fields[11]) + int(fields[12])
+    return found
+
+
+def _part(layer: str) -> Callable[[Subject, int], Launch]:
+    def launch(subject: Subject, port: int) -> Launch:
+        module = [sys.executable, "-m", "benchmarks.layers.app", layer]
+        command = [*module, str(subject.file), str(subject.threads), str(port)]
+        return Launch(command, os.environ, "/", launchers.ROOT)
+
+    return launch
+
+
+def _service(subject: Subject, port: int) -> Launch:
+    return launchers.orbitserve(launchers.Setting(subject, Path(), port))
+
+
+def _oip(subject: Subject) -> list[bytes]:
+    form = oip_binary(subject.card.name)
+    return [form.encode(image[None]) for image in subject.images]
+
+
+def _png(subject: Subject) -> list[bytes]:
+    form = png("/classify")
+    return [form.encode(image[None]) for image in subject.images]
+
+
+LAYERS = (
+    Layer("uvicorn, and an answer that is always the same", _part("http"), _oip),
+    Layer("and the protocol: a request read", _part("protocol"), _oip),
+    Layer("and the engine: an image classified, an answer written", _part("engine"), _oip),
+    Layer("the service: ids, limits, keys, counters, timings, errors", _service, _oip),
+    Layer("the service, asked with PNG files", _service, _png),
+)
+
+if __name__ == "__main__":
+    main()

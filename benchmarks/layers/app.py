@@ -1,0 +1,70 @@
+"""A server of the service's own parts, as many of them as `LAYER` names, behind uvicorn alone.
+
+Run by `python -m benchmarks.layers`; each layer does all that the one before it does.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from benchmarks.serving.model import open_subject
+from service.connection import protocol
+from service.engine import Session, Signature, select
+from service.protocol.oip import Served, header_length, read_request, write_answer
+
+_CANNED = b"x" * 200
+
+
+class Server:
+    """An ASGI application that answers inference requests, and 200 to everything else."""
+
+    def __init__(self, layer: str, model: Path, threads: int) -> None:
+        card = open_subject(model, threads).card
+        self.layer = layer
+        self.ends = Signature(card.input.channels, card.input.fit.size, len(card.classes))
+        self.session = Session(model.read_bytes(), self.ends, select("cpu"), threads)
+        self.served = Served(card.name, str(card.version), card.classes)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        answer = _CANNED
+        if scope["method"] == "POST" and self.layer != "http":
+            length = header_length(
+                dict(scope["headers"]).get(b"inference-header-content-length"), body
+            )
+            asked = read_request(body, length, self.ends, max_images=64)
+            if self.layer == "engine":
+                result = await self.session.infer(asked.images)
+                answer = write_answer(asked, result, self.served).body
+        headers = [(b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+def main() -> None:
+    """Serve the layer, model, threads and port that the command names."""
+    layer, model, threads, port = sys.argv[1:]
+    config = uvicorn.Config(
+        Server(layer, Path(model), int(threads)),
+        port=int(port),
+        http=protocol(30.0),
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(uvicorn.Server(config).serve())
+
+
+if __name__ == "__main__":
+    main()
