@@ -50,27 +50,19 @@ def damp(
     weights = np.stack([_even_weights(size, float(a), resampler.method) for a in angles])
     # Above the fill, which is what lies outside. All sums are integers below 2**43, so exact.
     total = images.astype(np.float64) - resampler.fill
-    for axis in (2, 3):
-        total = _filtered(total, weights, axis)
+    bands = _bands(weights, size)[:, None]
+    total = bands @ total @ bands
     grey = np.floor(total / float(UNIT**2) + 0.5) + resampler.fill
     damped: NDArray[np.uint8] = np.clip(grey, 0, 255).astype(np.uint8)
     return damped
 
 
-def _filtered(
-    images: NDArray[np.float64], weights: NDArray[np.float64], axis: int
-) -> NDArray[np.float64]:
-    """Sum images [N, C, n, n] along an axis with weights [1 or N, _REACH + 1], both ways alike."""
-    size = images.shape[axis]
-    margin = [(0, 0)] * 4
-    margin[axis] = (_REACH, _REACH)
-    padded = np.moveaxis(np.pad(images, margin), axis, -1)
-    middle, *pairs = np.moveaxis(weights, 1, 0)[:, :, None, None, None]
-    total = middle * padded[..., _REACH : _REACH + size]
-    for distance, weight in enumerate(pairs, start=1):
-        before, after = _REACH - distance, _REACH + distance
-        total += weight * (padded[..., before : before + size] + padded[..., after : after + size])
-    return np.moveaxis(total, -1, axis)
+def _bands(weights: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Weights [A, _REACH + 1] as symmetric matrices [A, n, n] that filter rows or columns of n."""
+    places = np.arange(size)
+    distances = np.abs(places[:, None] - places)
+    beyond = np.pad(weights, [(0, 0), (0, 1)])
+    return beyond[:, np.minimum(distances, _REACH + 1)]
 
 
 @lru_cache(maxsize=512)
