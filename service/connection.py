@@ -58,6 +58,7 @@ def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
 
     class Protocol(HttpToolsProtocol):
         _head_timer: asyncio.TimerHandle | None = None
+        _awaits_head = True
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]
@@ -67,11 +68,17 @@ def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
             self._end_wait()
             super().connection_lost(exc)
 
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._awaits_head:  # most heads come whole, and need no timer
+                self._await_head()
+
         def on_message_begin(self) -> None:
-            self._await_head()
+            self._awaits_head = True
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
+            self._awaits_head = False
             self._end_wait()
             super().on_headers_complete()
 
@@ -84,7 +91,7 @@ def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
             self.transport.close()
 
         def _await_head(self) -> None:
-            if self._head_timer is None:
+            if self._head_timer is None and not self.transport.is_closing():
                 close = self.transport.close
                 self._head_timer = self.loop.call_later(head_seconds, close)
 

@@ -1,6 +1,7 @@
 """The process: it starts whole or refuses in one sentence, and ends when it is asked to."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -61,6 +62,9 @@ def serve(settings: Settings) -> None:
 async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
+        # What has been loaded stays: the collector of cycles need not look at it ever again.
+        gc.collect()
+        gc.freeze()
         server = _Server(config)
         _Ending(server, app, delay)
         try:

@@ -39,11 +39,13 @@ class Timings:
 
     def header(self) -> str:
         """Write the stages and the total, in milliseconds."""
-        durations: dict[str, float] = {}
-        for name, _, seconds in self.stages:
-            durations[name] = durations.get(name, 0.0) + seconds
+        durations = {name: seconds for name, _, seconds in self.stages}
+        if len(durations) < len(self.stages):
+            durations = dict.fromkeys(durations, 0.0)
+            for name, _, seconds in self.stages:
+                durations[name] += seconds
         durations["total"] = self.total
-        return ", ".join([f"{name};dur={1000 * value:.2f}" for name, value in durations.items()])
+        return ", ".join([f"{name};dur={1000 * s:.2f}" for name, s in durations.items()])
 
 
 class _Timed:
