@@ -1,6 +1,7 @@
 """Which content types carry images, and the codec of each."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from service.errors import MalformedError, UnsupportedError
@@ -39,7 +40,7 @@ class Body:
     content_type: str
     content: bytes
 
-    @property
+    @cached_property
     def media_type(self) -> str:
         """The content type without its parameters, in small letters."""
         return self.content_type.partition(";")[0].strip().lower()

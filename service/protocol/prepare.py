@@ -30,7 +30,8 @@ def prepare(
         raise TooLargeError(
             f"The request holds {len(parts)} images; at most {max_images} are accepted."
         )
-    return np.stack([fit(_pixels(part, spec, max_pixels), spec.fit) for part in parts])
+    images = [fit(_pixels(part, spec, max_pixels), spec.fit) for part in parts]
+    return images[0][None] if len(images) == 1 else np.stack(images)
 
 
 def _pixels(part: Part, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
