@@ -143,10 +143,11 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
-    def look(self, now: float) -> None:
+    def look(self) -> None:
         """Give the work up if the client is too slow, and see whether it has hung up."""
         if self.status or self._watcher is not None:
             return
+        now = time.monotonic()
         if not self._received:
             # Before all of the body is there, whoever reads it is told of a client that hangs up.
             if now - self._since > self._seconds:

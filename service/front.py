@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import PROBES, ApiKeys, authorise
 from service.api.bare import BareRoute
-from service.clients import Watch
 from service.engine import ComputeError, EngineError
+from service.engine.sweep import Sweep
 from service.errors import ServiceError, UnavailableError, answer_error
-from service.exchange import Exchange
+from service.exchange import LOOK_AFTER, Exchange
 from service.observability.call import Call
 from service.observability.metrics import Metrics
 from service.observability.traces import Traces
@@ -59,7 +59,8 @@ class Front:
         self._log_share = settings.log_requests
         self._logged = settings.log_level in ("debug", "info")  # what is not is not even gathered
         self._keys, self._metrics, self._traces = keys, metrics, traces
-        self._watch = Watch()
+        # Clients that send too slowly or hang up are looked after from here.
+        self._open = Sweep(Exchange.look, LOOK_AFTER)
         self._find = lru_cache(_PATHS)(self._find_route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,14 +76,15 @@ class Front:
         trace = self._traces.begin(exchange.headers, call)
         if trace is not None:
             structlog.contextvars.bind_contextvars(trace_id=trace.id)
-        self._watch.add(exchange)
+        self._open.add(exchange)
         try:
             await self._handle(exchange)
         except BaseException:
             call.refusal = call.refusal or "error"
             raise
         finally:
-            self._watch.discard(exchange)
+            self._open.discard(exchange)
+            exchange.end()
             self._end(scope, call, exchange.status)
             if trace is not None:
                 trace.end(scope["method"], scope["path"], _template(scope), exchange.status)

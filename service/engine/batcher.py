@@ -24,6 +24,7 @@ from service.engine.graph import QUICK
 from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
+from service.engine.sweep import Sweep
 from service.engine.waiting import (
     Compute,
     Images,
@@ -37,6 +38,7 @@ from service.engine.waiting import (
 
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
 _WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
+_DEADLINE_SECONDS = 0.01  # that a wait may go on past its deadline
 _SHORTEST_NAP = 0.001  # seconds, of the thread while it is held off and idle work could start
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
@@ -77,6 +79,7 @@ class Batcher:
         self._compute, self._probe = compute, probe
         self._clock, self._retry_seconds = clock, retry_seconds
         self._on_cpu = on_cpu
+        self._deadlines = Sweep(self._expire, _DEADLINE_SECONDS)
         self._changed = threading.Condition(threading.Lock())  # guards what follows
         self._requests = RequestQueue(limits.waiting)
         self._jobs = AuditLane()
@@ -166,22 +169,20 @@ class Batcher:
         loop = asyncio.get_running_loop()
         now = self._clock()
         request = Request(images, loop.create_future(), now, deadline, here, spent or Spent())
-        timer = None
         with self._changed:
             self.check_room(request.left)
             self._requests.add(request)
             if self._idle:
                 loop.call_soon(self._leave)
         if deadline is not None:
-            timer = loop.call_later(deadline - now, expire, request.future)
+            self._deadlines.add(request)
         try:
             return await request.future
         except BaseException as error:
             self._withdraw(request, error)
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._deadlines.discard(request)
 
     def run(self, images: Images, compute: Compute | None = None) -> Inference:
         """Classify images behind all requests, waiting for the result: the way of audits.
@@ -350,6 +351,10 @@ class Batcher:
             if self._idle:
                 self._changed.notify()
         return job.future.result()
+
+    def _expire(self, request: Request) -> None:
+        if request.deadline is not None and request.deadline <= self._clock():
+            expire(request.future)
 
     def _hand_out(self, outcomes: Sequence[Outcome]) -> None:
         """Deliver outcomes, and take what is left of failed requests out of the queue."""

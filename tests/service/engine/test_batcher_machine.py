@@ -108,6 +108,7 @@ class BatcherMachine(RuleBasedStateMachine):
             clock=lambda: self.now,
             retry_seconds=0,
         )
+        self.batcher._deadlines._seconds = HOUR  # what is late is found when its turn comes
         self.tally = Tally()
         self.batcher.observers.append(Watch(self.tally))
 
