@@ -45,6 +45,8 @@ async def test_a_lone_request_of_a_quick_graph_is_computed_where_it_came_in(make
     batcher = make(compute, on_cpu=True)
     for number in range(6):  # by the first it is not known yet how long the graph takes
         await idle(batcher)
+        if number:
+            batcher._seconds_per_row = QUICK / 9  # however busy the machine
         answer = await batcher.infer(numbered(number), here=number < 4)
         assert answer.logits.item() == number
     here = threading.current_thread().name
@@ -138,6 +140,7 @@ async def test_what_crashes_on_the_event_loop_is_mended_by_the_thread(
     batcher: Batcher = make(compute, probe=probe, retry_seconds=0.001, on_cpu=True)
     await batcher.infer(numbered(0))
     await idle(batcher)
+    batcher._seconds_per_row = QUICK / 9
     due = ComputeError if error is ValueError else EngineDownError
     with pytest.raises(due):
         await batcher.infer(numbered(13), here=True)
