@@ -1,7 +1,8 @@
 """`python -m benchmarks.layers`: what each layer of the service takes of a request of one image.
 
 Each layer is a server of its own and does all that the one before it does. Processor time is read
-from Linux's counters of each thread, so that it holds however busy the machine is otherwise.
+from Linux's counters of each thread. It leaves out what others do meanwhile, but not that a core is
+slower, and its caches colder, while they do it.
 """
 
 import argparse
