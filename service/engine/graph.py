@@ -2,9 +2,11 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +19,7 @@ QUICK: Final = 0.001
 """Seconds for one image: a graph that takes less is not worth several threads, nor a change of
 thread."""
 
-_SHARE: Final = 16  # images that are worth a thread
+_SHARE: Final = 16  # images that are worth a run of their own on another thread
 
 INPUT, OUTPUTS = "image", ("logits", "probabilities")
 
@@ -61,7 +63,7 @@ class Graph:
     """A graph that runs.
 
     On a CPU a batch runs as large as it is. A quick graph runs on one thread, since several would
-    wait for one another longer than they compute, and a large batch is shared out, a part a thread.
+    wait for one another longer than they compute, and a large batch is shared out in parts.
     Every run of another graph takes all threads.
 
     On a GPU it is padded to the next of a few sizes, each
@@ -100,6 +102,7 @@ class Graph:
         self, data: bytes, signature: Signature, selection: Selection, threads: int, largest: int
     ) -> None:
         self.signature = signature
+        self._threads = threads
         self._bindings: dict[int, Binding] = {}
         self._helpers: ThreadPoolExecutor | None = None
         self._runtime, self.placement, self.note = start_first(data, selection, threads)
@@ -116,7 +119,6 @@ class Graph:
             self._runtime = start(data, self.placement, 1)
             self._warm(1)
             self._helpers = ThreadPoolExecutor(threads - 1, thread_name_prefix="inference")
-        self._shares = threads
 
     def compute(self, parts: Sequence[Images]) -> Inference:
         """Classify images [N, C, H, W] of one caller or several, laid behind one another."""
@@ -126,10 +128,7 @@ class Graph:
         images = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self._helpers is None or len(images) < 2 * _SHARE:
             return self._run(images)
-        shares = min(self._shares, len(images) // _SHARE)
-        mine, *others = np.array_split(images, shares)
-        running = [self._helpers.submit(self._run, share) for share in others]
-        return joined([self._run(mine), *(other.result() for other in running)])
+        return self._run_shared(np.array_split(images, len(images) // _SHARE), self._helpers)
 
     def probe(self) -> None:
         """Run one blank image; raise whatever that raises."""
@@ -142,6 +141,25 @@ class Graph:
 
     def _run(self, images: Images) -> Inference:
         return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
+
+    def _run_shared(self, parts: Sequence[Images], helpers: ThreadPoolExecutor) -> Inference:
+        """Run parts on all threads: each takes the next when it is done, since some are held up."""
+        waiting = deque(enumerate(parts))
+        results: list[tuple[int, Inference]] = []
+
+        def run_next() -> None:
+            while True:
+                try:
+                    number, part = waiting.popleft()
+                except IndexError:
+                    return
+                results.append((number, self._run(part)))
+
+        running = [helpers.submit(run_next) for _ in range(self._threads - 1)]
+        run_next()
+        for each in running:
+            each.result()
+        return joined([result for _, result in sorted(results, key=itemgetter(0))])
 
     def _seconds(self) -> float:
         """Measure how long an image takes; the shortest of a few runs, unless they are long."""
