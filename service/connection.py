@@ -8,6 +8,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.errors import ErrorAnswer
 
+UNDER_WAY: Final = "orbitserve.under_way"
+"""Extension of the ASGI scope: all requests that have begun, on any connection, and not ended."""
+
 _HEAD: Final = b"HTTP/1.1 "
 
 
@@ -49,11 +52,12 @@ class _Joining:
 
 
 def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
-    """Return uvicorn's protocol, changed in three ways.
+    """Return uvicorn's protocol, changed in four ways.
 
     A connection that is opened, or has begun a request, and does not send the whole head in time
-    is closed: uvicorn alone would hold it for ever. What is no HTTP is refused in JSON. And the
-    head of an answer is sent together with its body.
+    is closed: uvicorn alone would hold it for ever. What is no HTTP is refused in JSON. The head of
+    an answer is sent together with its body. And each request can see which others there are
+    (`UNDER_WAY`): a socket is read before any request that was read in the same turn is handled.
     """
 
     class Protocol(HttpToolsProtocol):
@@ -76,6 +80,7 @@ def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
         def on_message_begin(self) -> None:
             self._awaits_head = True
             super().on_message_begin()
+            self.scope["extensions"] = {UNDER_WAY: self.tasks}
 
         def on_headers_complete(self) -> None:
             self._awaits_head = False

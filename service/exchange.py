@@ -4,11 +4,13 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from service.connection import UNDER_WAY
 from service.errors import ServiceError, SlowClientError, TooLargeError
 from service.observability.call import Call
 from service.preferences import preferred_wait
@@ -69,6 +71,7 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
         self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))
+        self.call.under_way = scope.get("extensions", {}).get(UNDER_WAY)
         self.id = _request_id(self.headers)
         self.status = 0
         self.fault: ServiceError | ClientDisconnect | None = None
@@ -129,19 +132,22 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Send a message of the answer, whose head gets the request's id and its timings."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message["headers"] = [
-                *message.get("headers", ()),
-                (_ID_HEADER, self.id.encode()),
-                (b"server-timing", self.call.timings.header().encode()),
-            ]
+            message = self._begun(message["status"], message.get("headers", ()))
         await self._send(message)
 
     async def answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole answer of status 200."""
-        headers.append((b"content-length", b"%d" % len(body)))
-        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+        length = (b"content-length", b"%d" % len(body))
+        await self._send(self._begun(200, (*headers, length)))
         await self._send({"type": "http.response.body", "body": body})
+
+    def _begun(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
+        self.status = status
+        own = (
+            (_ID_HEADER, self.id.encode()),
+            (b"server-timing", self.call.timings.header().encode()),
+        )
+        return {"type": "http.response.start", "status": status, "headers": [*headers, *own]}
 
     def look(self) -> None:
         """Give the work up if the client is too slow, and see whether it has hung up."""

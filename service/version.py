@@ -108,8 +108,7 @@ class ServedModel:
         spent, began = Spent(), time.perf_counter()
         try:
             # While it is the only request there is, the event loop has nothing better to do.
-            lone = self._users.count == 1
-            result = await self.session.infer(images, call.deadline, spent, here=lone)
+            result = await self.session.infer(images, call.deadline, spent, here=call.alone)
         finally:
             stages = call.timings.stages
             if spent.compute_seconds:

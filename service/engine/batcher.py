@@ -159,7 +159,8 @@ class Batcher:
         spent
             Where to note where the time went.
         here
-            Whether a quick graph may be run on the event loop, if nothing else waits for it.
+            Whether a quick graph may be run here and now, on the event loop, if nothing else is in
+            hand: for a caller who knows that no other request is on its way through this loop.
 
         Raises
         ------
@@ -168,15 +169,21 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         now = self._clock()
-        request = Request(images, loop.create_future(), now, deadline, here, spent or Spent())
+        request = Request(images, loop.create_future(), now, deadline, spent or Spent())
         with self._changed:
             self.check_room(request.left)
-            self._requests.add(request)
-            if self._idle:
-                loop.call_soon(self._leave)
-        if deadline is not None:
-            self._deadlines.add(request)
+            here = here and self._may_run_here(request.left)
+            if here:
+                self._held, self._idle = True, False
+            else:
+                self._requests.add(request)
+                if self._idle:
+                    loop.call_soon(self._leave)
         try:
+            if here:
+                self._run_here(request)
+            elif deadline is not None:
+                self._deadlines.add(request)
             return await request.future
         except BaseException as error:
             self._withdraw(request, error)
@@ -244,27 +251,27 @@ class Batcher:
                 self._idle = False
 
     def _leave(self) -> None:
-        """Let go what has come in this turn of the event loop: to the thread, or here and now."""
+        """Let the thread know of what has come in this turn of the event loop."""
         with self._changed:
-            if not (self._idle and self._requests):
-                return
-            if not self._is_quick():
+            if self._idle and self._requests:
                 self._changed.notify()
-                return
-            self._held, self._idle = True, False
-            batch, expired = self._take()
-        self._guard(lambda: self._answer(batch, expired))
+
+    def _may_run_here(self, rows: int) -> bool:
+        if not self._on_cpu or not self._idle or self._requests or self._jobs:
+            return False
+        return rows <= self.limits.largest and 0 < self._seconds_per_row * rows < QUICK
+
+    def _run_here(self, request: Request) -> None:
+        """Run a request that has not been queued, while the thread is held off."""
+        request.left = 0
+        late = request.deadline is not None and request.deadline <= request.since
+        whole = Slice(request, request.images)
+        self._guard(lambda: self._answer([] if late else [whole], [request] if late else []))
         with self._changed:
             self._held = False
             self._idle = True  # the thread sleeps; it wakes by itself for work of the idle lane
             if self._requests or self._jobs or self._crashed or self._draining:
                 self._changed.notify()
-
-    def _is_quick(self) -> bool:
-        """Whether what waits is one request, and may be computed on the event loop."""
-        if not self._on_cpu or self._jobs or not self._requests.lone_here:
-            return False
-        return 0 < self._seconds_per_row * self._requests.rows < QUICK
 
     def _guard(self, run: Callable[[], None]) -> None:
         try:

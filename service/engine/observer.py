@@ -8,7 +8,7 @@ Lane = Literal["requests", "audit", "idle"]
 Drop = Literal["full", "expired", "cancelled", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
     """One run of a graph.
 

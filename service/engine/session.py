@@ -151,7 +151,8 @@ class Session(AuditedGraph):
         spent
             Where to note where the time went.
         here
-            Whether a quick graph may be run on the event loop, if nothing else waits for it.
+            Whether a quick graph may be run here and now, on the event loop, if nothing else is in
+            hand: for a caller who knows that no other request is on its way through this loop.
 
         Raises
         ------

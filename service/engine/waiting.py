@@ -57,8 +57,6 @@ class Request:
     ----------
     since, deadline
         When it came in, and when it is too late, in seconds of the batcher's clock.
-    here
-        Whether it may be computed where it came in.
     spent
         Where its time goes.
     left
@@ -71,7 +69,6 @@ class Request:
     future: asyncio.Future[Inference]
     since: float
     deadline: float | None
-    here: bool = False
     spent: Spent = field(default_factory=Spent)
     left: int = field(init=False)
     parts: list[Inference] = field(default_factory=list)
@@ -114,11 +111,6 @@ class RequestQueue:
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    @property
-    def lone_here(self) -> bool:
-        """Whether one request waits, and may be computed where it came in."""
-        return len(self._waiting) == 1 and self._waiting[0].here
 
     def fits(self, rows: int) -> bool:
         """Whether so many more rows may wait."""

@@ -1,6 +1,7 @@
 """What becomes known of one request while it is handled: for its log line, counters and trace."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -26,6 +27,9 @@ class Call:
         Name of the API key that it came with.
     refusal
         Why it got no answer to what it asked.
+    under_way
+        All requests that the server has begun to read and not ended, this one among them; None
+        where that is not known.
     """
 
     deadline: float = math.inf
@@ -36,12 +40,18 @@ class Call:
     statistics: Statistics | None = None
     key: str | None = None
     refusal: Reason | None = None
+    under_way: Collection[object] | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
         """Return the call that `service.front.Front` has begun."""
         call: Self = scope["state"]["call"]
         return call
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is known to be the only request there is."""
+        return self.under_way is not None and len(self.under_way) == 1
 
     @property
     def queue_seconds(self) -> float | None:

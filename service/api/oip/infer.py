@@ -93,12 +93,11 @@ class _Infer:
             served = Served(model.card.name, str(model.card.version), model.card.classes)
             heavy = result.logits.nbytes > _QUICK_BYTES
             answer = await self._run(heavy, write_answer, asked, result, served)
-            coding = accepted_coding(headers.get(b"accept-encoding", b"").decode("latin-1"))
-            packed = answer.body
-            if coding is not None and len(packed) >= _WORTH_PACKING:
+            packed, coding = answer.body, None
+            if len(packed) >= _WORTH_PACKING:
+                coding = accepted_coding(headers.get(b"accept-encoding", b"").decode("latin-1"))
+            if coding is not None:
                 packed = await self._run(len(packed) > _QUICK_BYTES, pack, packed, coding)
-            else:
-                coding = None
         await exchange.answer(_headers(answer, coding), packed)
 
     async def _read(

@@ -1,6 +1,8 @@
 """An inference answer: a JSON header, and the outputs that were asked for as bytes behind it."""
 
+import math
 import struct
+from functools import lru_cache
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -50,6 +52,8 @@ class _Header(msgspec.Struct, omit_defaults=True):
 
 def write_answer(request: InferRequest, result: Inference, served: Served) -> Answer:
     """Write the outputs that a request asked for, in its order; FP32, or BYTES where ranked."""
+    if all(asked.binary and not asked.classes for asked in request.outputs):
+        return _write_binary(request, result, served)
     outputs, buffers = [], []
     for asked in request.outputs:
         values = result.logits if asked.name == "logits" else result.probabilities
@@ -69,12 +73,33 @@ def write_answer(request: InferRequest, result: Inference, served: Served) -> An
     return Answer(b"".join((header, *buffers)), len(header))
 
 
+def _write_binary(request: InferRequest, result: Inference, served: Served) -> Answer:
+    """Write bytes alone, behind a header that says nothing about their values."""
+    names = tuple([asked.name for asked in request.outputs])
+    header = _binary_header(served.name, served.version, names, result.logits.shape, request.id)
+    buffers = [_bytes(getattr(result, name)) for name in names]
+    return Answer(b"".join((header, *buffers)), len(header))
+
+
+@lru_cache(256)
+def _binary_header(
+    name: str, version: str, outputs: tuple[str, ...], shape: tuple[int, ...], id: str
+) -> bytes:
+    size = _Size(4 * math.prod(shape))
+    written = [_Output(output, "FP32", shape, size) for output in outputs]
+    return _encoder.encode(_Header(name, version, written, id))
+
+
+def _bytes(values: npt.NDArray[np.float32]) -> bytes:
+    return values.astype("<f4", copy=False).tobytes()
+
+
 _Written = tuple[str, tuple[int, ...], bytes | None, list[Any] | None]
 
 
 def _tensor(asked: RequestedOutput, values: npt.NDArray[np.float32]) -> _Written:
     if asked.binary:
-        return "FP32", values.shape, values.astype("<f4", copy=False).tobytes(), None
+        return "FP32", values.shape, _bytes(values), None
     return "FP32", values.shape, None, values.ravel().tolist()
 
 

@@ -3,9 +3,10 @@
 What is refused is refused here, before anything is queued: a request that is returned can be run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -62,8 +63,7 @@ class _Request(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Request)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedOutput:
+class RequestedOutput(NamedTuple):
     """One output to answer.
 
     Attributes
@@ -81,7 +81,7 @@ class RequestedOutput:
     classes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferRequest:
     """What one request asks.
 
@@ -150,17 +150,38 @@ def read_request(
         return InferRequest(images, _ALL_BINARY)
     end = len(body) if length is None else length
     if length is not None and end <= _SHORT:
-        asked = _decode_short(body[:end])
+        asked = _read_short(body[:end], signature, max_images)
     else:
-        asked = _decode(body if length is None else memoryview(body)[:end])
+        header = body if length is None else memoryview(body)[:end]
+        asked = _read_header(header, signature, max_images)
+    return InferRequest(_pixels(asked, body, end), asked.outputs, asked.id, asked.timeout)
+
+
+class _Asked(NamedTuple):
+    """What a header says, as far as it can be checked without what follows it."""
+
+    shape: Sequence[int]
+    size: int | None
+    data: msgspec.Raw
+    outputs: tuple[RequestedOutput, ...]
+    id: str
+    timeout: float | None
+
+
+def _read_header(header: bytes | memoryview, signature: Signature, max_images: int) -> _Asked:
+    asked = _decode(header)
     if asked.parameters.sequence_id:
         raise UnprocessableError(
             "The parameter 'sequence_id' is set, and images are not classified in sequences; "
             "requests without it are accepted."
         )
-    images = _images(asked.inputs, body, end, signature, max_images)
-    timeout = asked.parameters.timeout / 1e6 or None
-    return InferRequest(images, _outputs(asked), asked.id, timeout)
+    sent = _input(asked.inputs, signature, max_images)
+    size, timeout = sent.parameters.binary_data_size, asked.parameters.timeout / 1e6 or None
+    return _Asked(sent.shape, size, sent.data, _outputs(asked), asked.id, timeout)
+
+
+_read_short = lru_cache(256)(_read_header)
+"""Clients that send their pixels as bytes send the same few headers again and again."""
 
 
 def _decode(header: bytes | memoryview) -> _Request:
@@ -175,13 +196,7 @@ def _decode(header: bytes | memoryview) -> _Request:
         ) from None
 
 
-_decode_short = lru_cache(256)(_decode)
-"""Clients that send their pixels as bytes send the same few headers again and again."""
-
-
-def _images(
-    inputs: list[_Input], body: bytes, end: int, signature: Signature, max_images: int
-) -> Images:
+def _input(inputs: list[_Input], signature: Signature, max_images: int) -> _Input:
     if len(inputs) != 1 or inputs[0].name != INPUT:
         names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
         raise UnprocessableError(f"The inputs are {names}; one, '{INPUT}', is accepted.")
@@ -190,18 +205,21 @@ def _images(
         raise _no_shared_memory(INPUT)
     _check_type(sent, signature)
     _check_count(sent.shape[0], max_images)
-    size = sent.parameters.binary_data_size
-    if size is not None:
-        if sent.data:
-            raise UnprocessableError(
-                f"The input '{INPUT}' has both 'data' and 'binary_data_size'; one is accepted."
-            )
-        return binary_pixels(body, end, size, sent.shape)
+    if sent.parameters.binary_data_size is not None and sent.data:
+        raise UnprocessableError(
+            f"The input '{INPUT}' has both 'data' and 'binary_data_size'; one is accepted."
+        )
+    return sent
+
+
+def _pixels(asked: _Asked, body: bytes, end: int) -> Images:
+    if asked.size is not None:
+        return binary_pixels(body, end, asked.size, asked.shape)
     if end != len(body):
         raise MalformedError(
             f"{len(body) - end} bytes follow the JSON and no input has a 'binary_data_size'."
         )
-    return json_pixels(memoryview(sent.data), sent.shape)
+    return json_pixels(memoryview(asked.data), asked.shape)
 
 
 def _check_type(sent: _Input, signature: Signature) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.engine import ComputeError, EngineDownError, Inference, Limits
+from service.engine import ComputeError, DeadlineError, EngineDownError, Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.graph import QUICK
 from service.engine.waiting import Images
@@ -24,11 +24,13 @@ class Watched:
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.threads: dict[int, str] = {}
+        self.sizes: list[int] = []
         self.overlapped = False
         self._running = threading.Lock()
 
     def __call__(self, parts: Sequence[Images]) -> Inference:
         self.overlapped |= not self._running.acquire(blocking=False)
+        self.sizes.append(sum(map(len, parts)))
         time.sleep(self.seconds)
         for number in numbers_of(parts):
             self.threads[number] = threading.current_thread().name
@@ -69,8 +71,46 @@ async def test_requests_of_one_turn_of_the_loop_go_to_the_thread_together(make: 
     batcher = make(compute, on_cpu=True)
     await batcher.infer(numbered(0))
     await idle(batcher)
-    await asyncio.gather(*(batcher.infer(numbered(n), here=True) for n in (1, 2, 3)))
+    await asyncio.gather(*(batcher.infer(numbered(n)) for n in (1, 2, 3)))
     assert {compute.threads[n] for n in (1, 2, 3)} == {"inference"}
+    assert compute.sizes == [1, 3]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4])
+async def test_only_what_is_quick_as_a_whole_is_computed_where_it_came_in(
+    make: Make, rows: int
+) -> None:
+    compute = Watched()
+    batcher = make(compute, largest=8, on_cpu=True)
+    await batcher.infer(numbered(0))
+    await idle(batcher)
+    batcher._seconds_per_row = QUICK / 3.5
+    await batcher.infer(numbered(*range(1, rows + 1)), here=True)
+    here = threading.current_thread().name
+    assert {compute.threads[n] for n in range(1, rows + 1)} == {here if rows < 4 else "inference"}
+
+
+async def test_a_request_larger_than_a_batch_is_not_computed_where_it_came_in(make: Make) -> None:
+    compute = Watched()
+    batcher = make(compute, largest=2, on_cpu=True)
+    await batcher.infer(numbered(0))
+    await idle(batcher)
+    batcher._seconds_per_row = QUICK / 100
+    answer = await batcher.infer(numbered(1, 2, 3), here=True)
+    assert answer.logits.ravel().tolist() == [1, 2, 3]
+    assert compute.sizes == [1, 2, 1]
+
+
+async def test_what_is_late_when_it_comes_is_not_computed_where_it_came_in(make: Make) -> None:
+    compute = Watched()
+    batcher = make(compute, on_cpu=True)
+    await batcher.infer(numbered(0))
+    await idle(batcher)
+    batcher._seconds_per_row = QUICK / 9
+    with pytest.raises(DeadlineError):
+        await batcher.infer(numbered(1), batcher._clock() - 1, here=True)
+    assert compute.sizes == [1]
+    await idle(batcher)
 
 
 async def test_half_of_what_waits_is_a_batch_where_that_is_worthwhile(make: Make) -> None:

@@ -105,11 +105,8 @@ async def test_it_never_runs_on_the_event_loop() -> None:
     batcher._idle = True  # as if the thread slept
     work = Work()
     batcher.when_idle(work)
-    task = asyncio.create_task(batcher.infer(blank(), here=True))
-    await asyncio.sleep(0)
-    task.cancel()  # when its turn comes, here, there is nothing to be computed
+    await batcher.infer(blank(), here=True)
     await asyncio.sleep(0.01)
-    assert task.cancelled()
     assert work.ends == []
 
 
