@@ -10,7 +10,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.connection import UNDER_WAY
+from service.connection import Wire
 from service.errors import ServiceError, SlowClientError, TooLargeError
 from service.observability.call import Call
 from service.preferences import preferred_wait
@@ -55,7 +55,7 @@ class Exchange:
     __slots__ = (
         *("call", "fault", "headers", "id", "scope", "status"),
         *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
-        *("_until", "_watcher", "_seconds"),
+        *("_until", "_watcher", "_wire", "_seconds"),
     )
 
     def __init__(
@@ -71,7 +71,9 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
         self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))
-        self.call.under_way = scope.get("extensions", {}).get(UNDER_WAY)
+        self._wire = Wire.of(scope)
+        if self._wire is not None:
+            self.call.under_way = self._wire.under_way
         self.id = _request_id(self.headers)
         self.status = 0
         self.fault: ServiceError | ClientDisconnect | None = None
@@ -138,8 +140,10 @@ class Exchange:
     async def answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole answer of status 200."""
         length = (b"content-length", b"%d" % len(body))
-        await self._send(self._begun(200, (*headers, length)))
-        await self._send({"type": "http.response.body", "body": body})
+        head = self._begun(200, (*headers, length))
+        if self._wire is None or not self._wire.answer(head["headers"], body):
+            await self._send(head)
+            await self._send({"type": "http.response.body", "body": body})
 
     def _begun(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
         self.status = status

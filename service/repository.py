@@ -77,6 +77,7 @@ class Repository:
 
     def __init__(self, root: Path, default: str, load: Callable[[Path], ServedModel]) -> None:
         self.models: Mapping[str, Versions] = {}
+        self._latest: dict[str, int] = {}
         self.default = default
         self._root = root
         self._load = load
@@ -106,7 +107,7 @@ class Repository:
                 raise UnavailableError(f"The default model '{name}' is no longer there.")
         versions = self.versions(name)
         if version is None:
-            version = max(self.served(name), default=max(versions))
+            version = self._latest[name]
         if version not in versions:
             there = ", ".join(map(str, versions))
             raise NotFoundError(
@@ -245,6 +246,9 @@ class Repository:
     def _publish(self, name: str, versions: Versions) -> None:
         models = {**self.models, name: dict(sorted(versions.items()))}
         self.models = {name: models[name] for name in sorted(models) if models[name]}
+        self._latest = {
+            name: max(self.served(name), default=max(found)) for name, found in self.models.items()
+        }
 
     def _survey(self, name: str, folders: Sequence[Path], again: bool) -> Versions:
         """Look at a model's folders: keep what is served, load what is new.

@@ -23,7 +23,7 @@ from service.engine.errors import DeadlineError, EngineDownError, EngineError, Q
 from service.engine.graph import QUICK
 from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
 from service.engine.observer import Batch, Drop, Observer, Spent
-from service.engine.outcomes import Outcome, deal, deliver, expire, failure
+from service.engine.outcomes import Outcome, deal, deliver, expire, failure, settle
 from service.engine.sweep import Sweep
 from service.engine.waiting import (
     Compute,
@@ -369,7 +369,10 @@ class Batcher:
             if isinstance(outcome, EngineError):
                 with self._changed:  # no further rows of it are worth computing
                     self._requests.withdraw(request)
-        deliver(outcomes)
+        if self._held:  # the event loop is here
+            settle(outcomes)
+        else:
+            deliver(outcomes)
 
     def _withdraw(self, request: Request, error: BaseException) -> None:
         with self._changed:

@@ -29,10 +29,9 @@ class Sweep(Generic[T]):
     def add(self, thing: T) -> None:
         """Look at a thing from now on."""
         self._things.add(thing)
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop = loop
-            loop.call_later(self._seconds, self._turn)
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_later(self._seconds, self._turn)
 
     def discard(self, thing: T) -> None:
         """Look at a thing no longer."""

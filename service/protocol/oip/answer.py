@@ -2,8 +2,8 @@
 
 import math
 import struct
-from functools import lru_cache
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -83,11 +83,11 @@ def _write_binary(request: InferRequest, result: Inference, served: Served) -> A
 
 @lru_cache(256)
 def _binary_header(
-    name: str, version: str, outputs: tuple[str, ...], shape: tuple[int, ...], id: str
+    name: str, version: str, outputs: tuple[str, ...], shape: tuple[int, ...], request: str
 ) -> bytes:
     size = _Size(4 * math.prod(shape))
     written = [_Output(output, "FP32", shape, size) for output in outputs]
-    return _encoder.encode(_Header(name, version, written, id))
+    return _encoder.encode(_Header(name, version, written, request))
 
 
 def _bytes(values: npt.NDArray[np.float32]) -> bytes:
