@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 import structlog
 
@@ -23,7 +24,7 @@ from service.engine.errors import DeadlineError, EngineDownError, EngineError, Q
 from service.engine.graph import QUICK
 from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
 from service.engine.observer import Batch, Drop, Observer, Spent
-from service.engine.outcomes import Outcome, deal, deliver, expire, failure, settle
+from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.sweep import Sweep
 from service.engine.waiting import (
     Compute,
@@ -167,23 +168,21 @@ class Batcher:
         EngineError
             If the request is refused, late, or its images make the graph fail.
         """
+        now, spent = self._clock(), spent or Spent()
+        if here and self._on_cpu and (deadline is None or deadline > now):
+            result = self._try_here(images, spent)
+            if result is not None:
+                return result
         loop = asyncio.get_running_loop()
-        now = self._clock()
-        request = Request(images, loop.create_future(), now, deadline, spent or Spent())
+        request = Request(images, loop.create_future(), now, deadline, spent)
         with self._changed:
             self.check_room(request.left)
-            here = here and self._may_run_here(request.left)
-            if here:
-                self._held, self._idle = True, False
-            else:
-                self._requests.add(request)
-                if self._idle:
-                    loop.call_soon(self._leave)
+            self._requests.add(request)
+            if self._idle:
+                loop.call_soon(self._leave)
+        if deadline is not None:
+            self._deadlines.add(request)
         try:
-            if here:
-                self._run_here(request)
-            elif deadline is not None:
-                self._deadlines.add(request)
             return await request.future
         except BaseException as error:
             self._withdraw(request, error)
@@ -256,22 +255,36 @@ class Batcher:
             if self._idle and self._requests:
                 self._changed.notify()
 
-    def _may_run_here(self, rows: int) -> bool:
-        if not self._on_cpu or not self._idle or self._requests or self._jobs:
-            return False
-        return rows <= self.limits.largest and 0 < self._seconds_per_row * rows < QUICK
+    def _try_here(self, images: Images, spent: Spent) -> Inference | None:
+        """Run a quick graph where the caller is, if nothing else is in hand; None if it is not run.
 
-    def _run_here(self, request: Request) -> None:
-        """Run a request that has not been queued, while the thread is held off."""
-        request.left = 0
-        late = request.deadline is not None and request.deadline <= request.since
-        whole = Slice(request, request.images)
-        self._guard(lambda: self._answer([] if late else [whole], [request] if late else []))
+        Nor if it fails: then it goes the way of all others, to the thread, which finds out why.
+        """
+        rows = len(images)
+        with self._changed:
+            if not self._idle or self._requests or self._jobs or not self.ready:
+                return None
+            if rows > self.limits.largest or not 0 < self._seconds_per_row * rows < QUICK:
+                return None
+            self._held, self._idle = True, False
+        began = self._clock()
+        result: Inference | None = None
+        with suppress(BaseException):  # whatever it is, it must not end the event loop
+            result = self._compute([images])
+        ended = self._clock()
         with self._changed:
             self._held = False
             self._idle = True  # the thread sleeps; it wakes by itself for work of the idle lane
-            if self._requests or self._jobs or self._crashed or self._draining:
+            self._spare.served(ended)
+            if self._requests or self._jobs or self._draining:
                 self._changed.notify()
+        if result is None or not len(result.logits) == len(result.probabilities) == rows:
+            return None
+        seconds = ended - began
+        spent.ran(0.0, seconds)
+        self._seconds_per_row = seconds / rows
+        self._tell(lambda observer: observer.ran(Batch("requests", rows, [0.0], seconds)))
+        return result
 
     def _guard(self, run: Callable[[], None]) -> None:
         try:
@@ -369,10 +382,7 @@ class Batcher:
             if isinstance(outcome, EngineError):
                 with self._changed:  # no further rows of it are worth computing
                     self._requests.withdraw(request)
-        if self._held:  # the event loop is here
-            settle(outcomes)
-        else:
-            deliver(outcomes)
+        deliver(outcomes)
 
     def _withdraw(self, request: Request, error: BaseException) -> None:
         with self._changed:

@@ -33,13 +33,13 @@ def deal(batch: Sequence[Slice], result: Inference) -> list[Outcome]:
 
 
 def deliver(outcomes: Sequence[Outcome]) -> None:
-    """Have outcomes put into their futures, from any thread, waking each event loop once."""
+    """Put outcomes into their futures, from any thread, waking each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
     for outcome in outcomes:
         by_loop.setdefault(outcome[0].future.get_loop(), []).append(outcome)
     for loop, group in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed, and whoever waited is gone with it
-            loop.call_soon_threadsafe(settle, group)
+            loop.call_soon_threadsafe(_settle, group)
 
 
 def expire(future: asyncio.Future[Inference]) -> None:
@@ -55,8 +55,7 @@ def failure(cause: Exception) -> ComputeError:
     return error
 
 
-def settle(outcomes: Sequence[Outcome]) -> None:
-    """Put outcomes into their futures, on their event loop."""
+def _settle(outcomes: Sequence[Outcome]) -> None:
     for request, outcome in outcomes:
         if request.future.done():  # cancelled or expired while its batch ran
             continue

@@ -184,7 +184,7 @@ async def test_what_crashes_on_the_event_loop_is_mended_by_the_thread(
     due = ComputeError if error is ValueError else EngineDownError
     with pytest.raises(due):
         await batcher.infer(numbered(13), here=True)
-    assert not batcher.ready
+    await until(lambda: not batcher.ready)
     with pytest.raises(EngineDownError):
         await batcher.infer(numbered(14), here=True)
     await until(lambda: "inference" in probed)
