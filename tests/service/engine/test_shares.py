@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit import load_audit_set
 from service.engine import Session, Signature, select
-from service.engine.graph import Graph
+from service.engine.graph import Graph, _guided
 
 _FOLDER = Path(__file__).parents[3] / "model_repository" / "rotmnist-c4-int8" / "1"
 _SIGNATURE = Signature(1, 28, 10)
@@ -34,7 +36,7 @@ def test_shared_out_or_not_the_answers_are_the_same_bits(
         shared.compute([images[: count // 2], images[count // 2 :]]),
     )
     assert sum(sizes) == count
-    assert len(sizes) == max(1, count // 16)
+    assert (len(sizes) > 1) is (count >= 32)
     for one, other in zip(due, found, strict=True):
         assert np.array_equal(one, other)
     shared.close()
@@ -48,3 +50,14 @@ def test_a_slow_graph_takes_all_threads_for_each_run(monkeypatch: pytest.MonkeyP
     assert session.graph._helpers is None
     assert session.graph._runtime.get_session_options().intra_op_num_threads == 3
     session.close()
+
+
+@given(st.integers(32, 512), st.integers(2, 64))
+def test_parts_get_smaller_and_none_is_too_small_for_a_run(count: int, threads: int) -> None:
+    images = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    parts = _guided(images, threads)
+    sizes = list(map(len, parts))
+    assert np.array_equal(np.concatenate(parts), images)
+    assert sizes == sorted(sizes, reverse=True)
+    assert min(sizes[:-1]) >= 4
+    assert sizes[0] <= max(4, count / threads)  # however long it takes, others are not kept waiting
