@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: Counter[bytes] = Counter()
+        self._lock = threading.Lock()
         self.kept = self.asked = 0
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -73,17 +75,19 @@ class Journal:
         """Return the classifier that looks its answers up, and asks for those that are not there.
 
         `who` says what answers: the digest of a file and what runs it. Where that is another one,
-        nothing that was kept is used. One batch is asked about after the other, as audits do.
+        nothing that was kept is used. It may be asked on several threads.
         """
 
         def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            key = self._key(who, images)
-            if key in self._records:
-                self.kept += len(images)
-                return self._load(key)
+            with self._lock:
+                key = self._key(who, images)
+                if key in self._records:
+                    self.kept += len(images)
+                    return self._load(key)
             logits = classify(images)
-            self._append(key, logits)
-            self.asked += len(images)
+            with self._lock:
+                self._append(key, logits)
+                self.asked += len(images)
             return logits
 
         return answer

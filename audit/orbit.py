@@ -1,10 +1,12 @@
 """Ask a classifier about every exact symmetry of every image, and measure how far answers move."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,10 @@ from numpy.typing import NDArray
 from imaging import GridSymmetry
 
 Classifier = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From images uint8 [N, C, H, W] to logits float32 [N, K]."""
+"""From images uint8 [N, C, H, W] to logits float32 [N, K]; it is asked on two threads at a time."""
+
+_AT_ONCE: Final = 2
+"""Batches that are asked about at once: what answers need not wait for the next question."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of images classified so far and the number in all."""
@@ -175,6 +180,7 @@ class Questioner:
         self._total = total
         self._progress = progress
         self._done = 0
+        self._lock = threading.Lock()
 
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits of a batch; ValueError if they are not finite, [N, K] with K >= 2."""
@@ -188,22 +194,23 @@ class Questioner:
             raise ValueError(
                 "The classifier answers with NaN or infinity; finite logits are accepted."
             )
-        self._done += len(batch)
-        if self._progress is not None:
-            self._progress(self._done, self._total)
+        with self._lock:
+            self._done += len(batch)
+            if self._progress is not None:
+                self._progress(self._done, self._total)
         return logits
 
     def each(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the logits of batches in their order.
 
-        While one is classified the next one waits behind it, and the one after that is made.
+        While one is classified the next one has been asked about, and the one after that is made.
         """
         asked: deque[Future[NDArray[np.float32]]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="audit") as asking:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit") as asking:
             try:
                 for batch in batches:
                     asked.append(asking.submit(self, batch))
-                    if len(asked) == 2:
+                    if len(asked) == _AT_ONCE:
                         yield asked.popleft().result()
                 while asked:
                     yield asked.popleft().result()

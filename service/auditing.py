@@ -1,5 +1,6 @@
 """The audit of a model as it is loaded: its file, its session, its bundled images."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +88,7 @@ class _Meter:
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress, self._done, self._total = progress, 0, total
+        self._lock = threading.Lock()
 
     def watching(self, subject: Subject) -> Subject:
         """Count what a subject is asked, and the models that are built for its self-test."""
@@ -105,8 +107,9 @@ class _Meter:
     def _counted(self, classify: Classifier) -> Classifier:
         def ask(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
             logits = classify(images)
-            self._done += len(images)
-            self._tell()
+            with self._lock:
+                self._done += len(images)
+                self._tell()
             return logits
 
         return ask

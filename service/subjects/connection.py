@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Answer:
 
 
 class Connection:
-    """Asks a service, one call after the other.
+    """Asks a service, one call after the other, from whatever threads.
 
     A call that is answered with 503 and `Retry-After` is repeated after that time, twenty times at
     most. One whose connection breaks is repeated once: every call here may be made twice.
@@ -120,6 +121,7 @@ class Connection:
         self._before = parts.path
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._wait = wait
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """End the connection; another call would make a new one."""
@@ -140,7 +142,8 @@ class Connection:
             If the service is not there, or refuses; with what it says.
         """
         for patience in reversed(range(_WAITS + 1)):
-            status, answer = self._sent(method, path, body, self._headers | dict(headers or {}))
+            with self._lock:
+                status, answer = self._sent(method, path, body, self._headers | dict(headers or {}))
             after = answer.headers.get("retry-after", "")
             if status != 503 or not after.isdecimal() or not patience:
                 break

@@ -1,5 +1,7 @@
 """An audit that was interrupted goes on where it was, and its report does not show it."""
 
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +30,26 @@ class Asked:
 
     def __init__(self, classify: Any, stop: int | None = None) -> None:
         self.classify, self.stop, self.batches = classify, stop, 0
+        self.lock = threading.Lock()
 
     def __call__(self, images: Any) -> Any:
-        if self.batches == self.stop:
-            raise StoppedError
-        self.batches += 1
+        with self.lock:
+            if self.batches == self.stop:
+                raise StoppedError
+            self.batches += 1
         return self.classify(images)
 
 
 class Drifting:
-    """Never answers twice alike."""
+    """Never answers a batch twice alike."""
 
     def __init__(self, classify: Any) -> None:
-        self.classify, self.times = classify, 0
+        self.classify, self.times = classify, Counter[bytes]()
 
     def __call__(self, images: Any) -> Any:
-        self.times += 1
-        return self.classify(images) + np.float32(self.times)
+        batch = images.tobytes()
+        self.times[batch] += 1
+        return self.classify(images) + np.float32(self.times[batch])
 
 
 @pytest.fixture

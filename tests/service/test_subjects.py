@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -216,6 +218,20 @@ class TestConnection:
             pytest.raises(RemoteError, match="cannot be asked"),
         ):
             connect(url).call("GET", "/x")
+
+    def test_calls_of_several_threads_go_one_after_the_other(self, connect):
+        under_way = threading.Lock()
+
+        def handle(path: str) -> Any:
+            assert under_way.acquire(blocking=False)
+            time.sleep(0.002)
+            under_way.release()
+            return 200, {}, json.dumps(path).encode()
+
+        with answering(handle) as url, ThreadPoolExecutor(8) as threads:
+            call = connect(url).call
+            answers = threads.map(lambda i: call("GET", f"/{i}").json(), range(40))
+            assert list(answers) == [f"/{i}" for i in range(40)]
 
     def test_nobody_there_is_said(self, connect):
         with answering(lambda path: None) as url:
