@@ -12,8 +12,8 @@ serve: $(VENV)/.runtime ## Serve the shipped models on port 8000
 	$(BIN)/orbitserve serve
 
 test: $(VENV)/.dev ## Check style, types and layers, and run all tests
-	$(MAKE) lint
-	$(BIN)/python -m pytest
+	$(MAKE) lint quick
+	$(BIN)/python -m pytest -m slow
 
 quick: $(VENV)/.dev ## Run all tests but the slow ones, on all cores: about two minutes on two
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile

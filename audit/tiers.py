@@ -99,6 +99,8 @@ class Question:
         Also audit at sampled angles, and what is asked there.
     circle_images
         So many images, from all over the set, are also tried at every angle.
+    pictures
+        Whether the report holds pictures of the worst images.
     """
 
     group: str
@@ -106,6 +108,7 @@ class Question:
     angles: AnglePlan | None = None
     angle_thresholds: AngleThresholds = field(default_factory=AngleThresholds)
     circle_images: int = 0
+    pictures: bool = True
 
 
 def audit_tiers(
@@ -146,6 +149,7 @@ def audit_tiers(
         self_test=_self_test(subject, audit_set, question),
         execution=subject.execution,
         replay=replay,
+        pictures=question.pictures,
         batch_size=batch_size,
         progress=_stage(stages, "quarter turns"),
     )
@@ -157,6 +161,7 @@ def audit_tiers(
             labels,
             plan=question.angles,
             thresholds=question.angle_thresholds,
+            pictures=question.pictures,
             batch_size=batch_size,
             progress=_stage(stages, "angles"),
         )

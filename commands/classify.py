@@ -18,10 +18,10 @@ def classify(
 
     Example: orbitserve classify examples/digit.png
     """
+    from commands.reading import settings_of_a_command
     from service.offline import find_images, open_model, read_images
-    from service.settings import read_settings
 
-    settings = read_settings(repository=repository, device=device)
+    settings = settings_of_a_command(repository, device)
     paths = find_images(images)
     opened = open_model(model, settings)
     pictures = read_images(paths, opened.card.input, settings.max_pixels)

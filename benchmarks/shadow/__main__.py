@@ -11,7 +11,7 @@ from benchmarks.serving.model import open_subject
 from benchmarks.serving.rounds import say
 from benchmarks.serving.server import ServerError
 from benchmarks.shadow.report import bars, table
-from benchmarks.shadow.rounds import prepared
+from benchmarks.shadow.rounds import Run
 from service.settings import ConfigurationError
 
 
@@ -26,14 +26,14 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(f"--model: {error}")
     rounds, refused = [], []
-    with prepared(subject, options.shares, options.seconds, options.rate) as run:
-        for number in range(options.rounds):
-            say(f"round {number + 1} of {options.rounds}")
-            try:
-                rounds.append(run.round(number))
-            except (wrk.LoadError, ServerError) as error:
-                refused.append(f"round {number + 1}: {error}")
-                say(refused[-1])
+    run = Run(subject, options.shares, options.seconds, options.rate)
+    for number in range(options.rounds):
+        say(f"round {number + 1} of {options.rounds}")
+        try:
+            rounds.append(run.round(number))
+        except (wrk.LoadError, ServerError) as error:
+            refused.append(f"round {number + 1}: {error}")
+            say(refused[-1])
     if not rounds:
         sys.exit(f"No round was measured; {refused[0]}")
     card = subject.card

@@ -48,40 +48,64 @@ Round = Mapping[tuple[str, str], Figure]
 """By load and server."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
-    """Servers that are up together; one of them is under load at a time.
+    """What is asked of every round.
 
     Attributes
     ----------
-    ports
-        By the server's name: `WITHOUT`, `CONTROL`, or its share.
     rate
-        Requests a second, of those at random times.
+        Requests a second, of those at random times. If None, half as many as one connection gets in
+        the first round: one in two finds another one under way.
     """
 
     subject: Subject
-    ports: Mapping[str, int]
-    requests: Sequence[bytes]
-    rate: float
+    shares: Sequence[float]
     seconds: int
+    rate: float | None
 
     def round(self, number: int) -> Round:
-        """Load each server once each way; every other round goes backwards.
+        """Start the servers, and load each of them once each way, one after the other.
+
+        No two processes of one program are equally fast, nor is a place in a round like another:
+        the servers are started anew for each, and who is first changes from one to the next.
 
         Raises
         ------
-        LoadError, ServerError
-            Naming the server that did not answer as it should.
+        ServerError, WrongAnswerError, LoadError
+            Naming the server that did not start, or did not answer as it should.
         """
-        names = list(self.ports)[:: -1 if number % 2 else 1]
-        return {(load, name): self._load(load, name, number) for load in LOADS for name in names}
+        with self._started() as (ports, requests):
+            if self.rate is None:
+                lone = wrk.drive(ports[WITHOUT], requests, connections=1, seconds=self.seconds)
+                self.rate = lone.rate / 2
+            names = in_turn([*ports], number)
+            return {
+                (load, name): self._load(load, name, ports[name], requests, number)
+                for load in LOADS
+                for name in names
+            }
 
-    def _load(self, load: str, name: str, number: int) -> Figure:
-        port = self.ports[name]
+    @contextmanager
+    def _started(self) -> Iterator[tuple[Mapping[str, int], Sequence[bytes]]]:
+        """Start the servers, check their answers and warm them: their ports, and what they get."""
+        asked = {WITHOUT: 0.0, CONTROL: 0.0} | {f"{share:g}": share for share in self.shares}
+        form = oip_binary(self.subject.card.name)
+        with ExitStack() as stack:
+            ports = {name: free_port() for name in asked}
+            for name, share in asked.items():
+                launch = _launch(self.subject, ports[name], share)
+                stack.enter_context(running(launch, ports[name]))
+                requests = check(form, ports[name], self.subject, 1)
+                wrk.drive(ports[name], requests, connections=CONNECTIONS, seconds=1)
+            yield ports, requests
+
+    def _load(
+        self, load: str, name: str, port: int, requests: Sequence[bytes], number: int
+    ) -> Figure:
         before = counted(port)
         try:
-            found = self._drive(load, port, number)
+            found = self._drive(load, port, requests, number)
         except LoadError as error:
             raise LoadError(f"{load}, {name}: {error}") from error
         figure = Figure(found, counted(port).since(before))
@@ -91,40 +115,19 @@ class Run:
         )
         return figure
 
-    def _drive(self, load: str, port: int, number: int) -> Load:
+    def _drive(self, load: str, port: int, requests: Sequence[bytes], number: int) -> Load:
         seconds = self.seconds
-        if load == "closed":
-            return wrk.drive(port, self.requests, connections=CONNECTIONS, seconds=seconds)
+        if load == "closed" or self.rate is None:
+            return wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
         times = Random(number)  # the same ones for all servers of a round
-        return open_loop.drive(port, self.requests, rate=self.rate, seconds=seconds, random=times)
+        return open_loop.drive(port, requests, rate=self.rate, seconds=seconds, random=times)
 
 
-@contextmanager
-def prepared(
-    subject: Subject, shares: Sequence[float], seconds: int, rate: float | None
-) -> Iterator[Run]:
-    """Start the servers, check their answers and warm them.
-
-    Requests at random times come half as often as one connection gets answers, if no rate is given:
-    one in two finds another one under way.
-
-    Raises
-    ------
-    ServerError, WrongAnswerError, LoadError
-        If one does not start, or does not answer as it should.
-    """
-    asked = {WITHOUT: 0.0, CONTROL: 0.0} | {f"{share:g}": share for share in shares}
-    form = oip_binary(subject.card.name)
-    with ExitStack() as stack:
-        ports = {name: free_port() for name in asked}
-        for name, share in asked.items():
-            say(f"starting: {name}")
-            stack.enter_context(running(_launch(subject, ports[name], share), ports[name]))
-            requests = check(form, ports[name], subject, 1)
-            wrk.drive(ports[name], requests, connections=CONNECTIONS, seconds=1)
-        if rate is None:
-            rate = wrk.drive(ports[WITHOUT], requests, connections=1, seconds=seconds).rate / 2
-        yield Run(subject, ports, requests, rate, seconds)
+def in_turn(names: Sequence[str], number: int) -> Sequence[str]:
+    """Return the order of a round: over as many rounds as names each has each place once."""
+    start = number % len(names)
+    order = [*names[start:], *names[:start]]
+    return order[::-1] if number // len(names) % 2 else order
 
 
 def counted(port: int) -> Counted:

@@ -40,6 +40,9 @@ def audit(
     agreement: Annotated[
         float, typer.Option(min=0.01, max=0.9999, help="Part of all images that must keep a label.")
     ] = 0.99,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.9999, help="Of every interval.")
+    ] = 0.95,
     logit_tolerance: Annotated[
         float | None,
         typer.Option(
@@ -69,6 +72,9 @@ def audit(
         bool, typer.Option("--circle", help="Also try some images at every angle there is.")
     ] = False,
     circle_images: Annotated[int, typer.Option(min=1, help="How many, for --circle.")] = 8,
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Keep images out of the report.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
     form: Annotated[
         str | None,
@@ -78,6 +84,12 @@ def audit(
         list[Path] | None,
         typer.Option(
             help="File for the report, in the form that its ending names; may be repeated."
+        ),
+    ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            help="Ledger that the report is appended to: a folder, or a URL that fsspec opens."
         ),
     ] = None,
     fail_on: Annotated[
@@ -107,6 +119,7 @@ def audit(
     """
     from audit import AnglePlan, AngleThresholds, Journal, Question, Thresholds, audit_tiers
     from audit.render import render
+    from commands.audit.book import open_book
     from commands.audit.outputs import (
         exit_status,
         printed_form,
@@ -117,24 +130,29 @@ def audit(
     from commands.audit.replay import replay
     from commands.audit.target import open_target, read_audit_images
     from commands.display import chosen_progress
+    from commands.reading import settings_of_a_command
     from imaging import Resampler
-    from service.settings import read_settings
 
     asked, failures = read_form(form), read_fail_on(fail_on)
     outputs = read_outputs(output or [], asked)
     printed = printed_form(asked, outputs, json=json)
-    settings = read_settings(repository=repository, device=device)
+    settings = settings_of_a_command(repository, device)
+    append = open_book(ledger) if ledger else None
     opened = open_target(target, settings, model, api_key)
     question = Question(
         group=group or opened.group,
         thresholds=Thresholds.of(
-            opened.subject.identity.precision, agreement=agreement, logit_tolerance=logit_tolerance
+            opened.subject.identity.precision,
+            agreement=agreement,
+            confidence=confidence,
+            logit_tolerance=logit_tolerance,
         ),
         angles=None
         if angles is None
         else AnglePlan(angles, Resampler(resampler, opened.spec.fit.fill), seed),
-        angle_thresholds=AngleThresholds(agreement=angle_agreement),
+        angle_thresholds=AngleThresholds(agreement=angle_agreement, confidence=confidence),
         circle_images=circle_images if circle else 0,
+        pictures=not no_pictures,
     )
     with (
         closing(opened.subject),
@@ -157,4 +175,8 @@ def audit(
     typer.echo(render(report, printed), nl=False)
     for each in outputs:
         each.write(report)
+    if append:  # last, since what fails here must not cost the report
+        appended = append(report)
+        if progress != "none":
+            typer.echo(appended, err=True)
     raise typer.Exit(exit_status(report.verdict, failures))

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 # They say where a report goes or how it is waited for, or are secret: no report depends on them.
-_LEFT_OUT: Final = {"target", "form", "json", "output", "fail_on", "progress", "resume", "api_key"}
+_LEFT_OUT: Final = {
+    *("target", "form", "json", "output", "ledger", "fail_on", "progress", "resume", "api_key")
+}
 
 _MATTER: Final = ("repository", "device", "threads", "max_pixels")
 """Settings that a report depends on, besides those of a GPU."""

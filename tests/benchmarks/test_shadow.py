@@ -12,7 +12,7 @@ import pytest
 from benchmarks.serving.wrk import Load, LoadError
 from benchmarks.shadow.open_loop import content_length, drive
 from benchmarks.shadow.report import bars, table
-from benchmarks.shadow.rounds import CONTROL, LOADS, WITHOUT, Counted, Figure
+from benchmarks.shadow.rounds import CONTROL, LOADS, WITHOUT, Counted, Figure, in_turn
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
@@ -114,3 +114,11 @@ def test_the_table_has_a_row_for_each_load_and_server() -> None:
         "| 0.1 | 1,000 | 1.00 | 2.00 | 1.000 (1.00 to 1.00) | 1.000 (1.00 to 1.00) | 60 | 0 |"
         in (lines[4])
     )
+
+
+def test_each_service_has_each_place_in_a_round_equally_often() -> None:
+    names = ["a", "b", "c"]
+    orders = [tuple(in_turn(names, number)) for number in range(6)]
+    for place in range(3):
+        assert sorted(order[place] for order in orders) == sorted(2 * names)
+    assert len(set(orders)) == 6  # and before and behind each other one

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from audit import AuditSet, Report, load_audit_set, save_audit_set
+from audit.canonical import canonical_json, report_digest
 from audit.render import FORMATS
 from commands.audit.outputs import exit_status, read_fail_on
+from service.ledger import LedgerError, open_ledger
 from service.offline import find_images, read_images
 
 PROGRAM = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]
@@ -196,10 +198,74 @@ class TestOutputs:
         failures = read_fail_on(asked)
         assert {verdict: exit_status(verdict, failures) for verdict in statuses} == statuses
 
+    def test_images_may_be_kept_out(self, run, few):
+        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--angles", 8, "--json"]
+        shown, kept_out = (
+            Report.model_validate_json(run(*asked, *more)[1]) for more in ([], ["--no-pictures"])
+        )
+        for report, there in ((shown, True), (kept_out, False)):
+            worst = [*report.worst, *report.angles.witnesses]
+            witnesses = [getattr(each, "witness", each) for each in worst]
+            assert len(witnesses) >= 10
+            assert {each.upright_png is not None for each in witnesses} == {there}
+        assert kept_out.figures == shown.figures
+        assert kept_out.replay == f"{shown.replay} --no-pictures"
+
+    def test_the_confidence_is_that_of_all_intervals(self, run, few):
+        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--angles", 8, "--json"]
+        usual, surer = (
+            Report.model_validate_json(run(*asked, *more)[1])
+            for more in ([], ["--confidence", 0.999])
+        )
+        assert surer.thresholds.confidence == surer.angles.thresholds.confidence == 0.999
+        assert surer.figures.agreement_interval.low < usual.figures.agreement_interval.low
+
     def test_a_verdict_that_is_no_failure_ends_well(self, run, few):
         asked = ["audit", "rotmnist-c4-int8", "--images", few, "--fail-on"]
         assert run(*asked, "fail")[0] == 0
         assert run(*asked, "fail,inconclusive")[0] == 2
+
+
+class TestLedger:
+    def test_every_report_is_appended_and_listed(self, run, few, tmp_path):
+        place = tmp_path / "audits"
+        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--json", "--ledger", place]
+        for number in (1, 2):
+            code, out, err = run(*asked)
+            report = Report.model_validate_json(out)
+            assert code == 2
+            assert f"{place}: entry {number}, report {report_digest(report)}\n" in err
+        page = open_ledger(str(place)).page(10)
+        assert [entry.number for entry in page.entries] == [2, 1]
+        assert not page.faults
+        kept = open_ledger(str(place)).read(page.entries[0].report)
+        assert kept == canonical_json(report)
+        assert "--ledger" not in report.replay
+
+    def test_one_that_cannot_be_opened_is_refused_before_the_audit(self, run, few, tmp_path):
+        (tmp_path / "file").write_text("")
+        asked = ["--images", few, "--ledger", tmp_path / "file" / "audits"]
+        code, out, err = run("audit", "rotmnist-c4-int8", *asked)
+        assert (code, out) == (3, "")
+        *log, sentence = err.splitlines()
+        assert sentence == (
+            "orbitserve: The ledger cannot be written (NotADirectoryError); the log says why."
+        )
+        assert len(log) == 1
+        assert "Not a directory" in log[0]
+
+    def test_one_that_cannot_be_written_costs_no_report(self, run, few, tmp_path, monkeypatch):
+        def refuse(*_):
+            raise LedgerError("The disk is full.")
+
+        monkeypatch.setattr("service.ledger.Ledger.append", refuse)
+        path = tmp_path / "report.json"
+        asked = ["--images", few, "--output", path, "--ledger", tmp_path / "audits"]
+        code, out, err = run("audit", "rotmnist-c4-int8", *asked)
+        assert code == 3
+        assert out.startswith("INCONCLUSIVE")
+        assert Report.model_validate_json(path.read_bytes()).verdict == "INCONCLUSIVE"
+        assert err.endswith("orbitserve: The disk is full.\n")
 
 
 class TestReplay:

@@ -54,6 +54,20 @@ async def test_an_audit_is_stored_before_it_is_answered(
     assert file.read_bytes() == stored.content
 
 
+@pytest.mark.parametrize("asked", ["", "&pictures=true", "&pictures=false"])
+async def test_pictures_of_what_was_uploaded_are_kept_unless_they_are_not_wanted(
+    kept: httpx.AsyncClient, few: bytes, asked: str
+) -> None:
+    answer = await audit(kept, few, "angles=8" + asked)
+    stored = Report.model_validate_json(
+        (await kept.get(answer.headers["Content-Location"])).content
+    )
+    assert stored.angles is not None
+    witnesses = [*(each.witness for each in stored.worst), *stored.angles.witnesses]
+    shown = {each.turned_png is not None for each in witnesses}
+    assert shown == {asked != "&pictures=false"}
+
+
 @pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}, {"Accept": "*/*"}])
 async def test_no_report_that_cannot_be_stored_is_answered(
     kept: httpx.AsyncClient, few: bytes, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch

@@ -66,6 +66,9 @@ class AuditQuery(BaseModel):
         False
     )
     circle_images: Annotated[int, Field(ge=1, description="How many, for `circle`.")] = 8
+    pictures: Annotated[
+        bool, Field(description="Whether the report holds pictures of the worst images.")
+    ] = True
     labels: Annotated[
         list[str] | None,
         Field(description="What the uploaded images show: one class name for each, in order."),
@@ -122,6 +125,7 @@ class AuditQuery(BaseModel):
                 **{name: value for name, value in at_angles.items() if value is not None}
             ),
             circle_images=self.circle_images if self.circle else 0,
+            pictures=self.pictures,
         )
 
     def _plan(self, model: ServedModel) -> AnglePlan | None:

@@ -1,0 +1,33 @@
+"""The ledger that a report is appended to."""
+
+from collections.abc import Callable
+
+from audit import Report
+from service.ledger import LedgerError, open_ledger
+
+
+def open_book(url: str) -> Callable[[Report], str]:
+    """Open a ledger, in a folder or at a URL of fsspec's, before there is a report for it.
+
+    Returns
+    -------
+    What appends a report, and says in a line where it is.
+
+    Raises
+    ------
+    ValueError
+        Now or then, if the ledger cannot be opened or written.
+    """
+    try:
+        ledger = open_ledger(url)
+    except LedgerError as error:
+        raise ValueError(str(error)) from error
+
+    def append(report: Report) -> str:
+        try:
+            entry = ledger.append(report)
+        except LedgerError as error:
+            raise ValueError(str(error)) from error
+        return f"{url}: entry {entry.number}, report {entry.report}"
+
+    return append

@@ -1,0 +1,18 @@
+"""The settings of a command that is no service, and where its log goes."""
+
+from pathlib import Path
+
+from service.observability.logs import configure_logs
+from service.settings import Settings, read_settings
+
+_LEVEL = "warning"
+
+
+def settings_of_a_command(repository: Path | None, device: str | None) -> Settings:
+    """Read the settings as `read_settings` does, and send warnings to standard error.
+
+    What a command prints on standard output is its result, and may be read by another program.
+    """
+    settings = read_settings(repository=repository, device=device)
+    configure_logs(settings.log_format, _LEVEL)
+    return settings
