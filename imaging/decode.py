@@ -1,11 +1,13 @@
 """From the bytes of an image file to pixels; whatever is not one plain still image is refused."""
 
 import io
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from imaging.fit import MAX_SIDE
 
@@ -18,6 +20,8 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 # Modes whose samples have a range that is known, so that a conversion to 8 bits has a meaning.
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
+_KNOWN = _EIGHT_BIT | _SIXTEEN_BIT
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class ImageError(ValueError):
@@ -45,7 +49,7 @@ def decode(data: bytes, channels: Literal[1, 3], *, max_pixels: int = 2**26) -> 
 
     Returns
     -------
-    uint8 [channels, H, W]
+    uint8 [channels, H, W], which may be read only
 
     Raises
     ------
@@ -55,7 +59,7 @@ def decode(data: bytes, channels: Literal[1, 3], *, max_pixels: int = 2**26) -> 
     if not data:
         raise ImageError("empty", f"The image is empty; {_accepted()} is accepted.")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with _open(data) as image:
             _check_header(image, max_pixels)
             image.load()
             # A PNG without metadata says nothing of its orientation, and to ask would cost more.
@@ -74,6 +78,14 @@ def decode(data: bytes, channels: Literal[1, 3], *, max_pixels: int = 2**26) -> 
         raise ImageError("broken", message) from error
 
 
+def _open(data: bytes) -> Image.Image:
+    if data.startswith(_PNG):
+        # What finds out a file's format takes as long as reading the head of a small PNG.
+        with suppress(Exception):
+            return PngImageFile(io.BytesIO(data))
+    return Image.open(io.BytesIO(data), formats=_FORMATS)
+
+
 def _accepted() -> str:
     return "one still image as PNG, JPEG, WebP, TIFF or BMP"
 
@@ -90,7 +102,7 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
     if getattr(image, "is_animated", False) and image.format != "MPO":
         message = f"The file holds several frames; {_accepted()} is accepted."
         raise ImageError("animated", message)
-    if image.mode not in _EIGHT_BIT | _SIXTEEN_BIT:
+    if image.mode not in _KNOWN:
         message = f"Samples of kind {image.mode!r} have no fixed range; 8 and 16 bits are accepted."
         raise ImageError("unknown-format", message)
 
@@ -101,9 +113,12 @@ def _pixels(image: Image.Image, channels: Literal[1, 3]) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         image = _on_black(image.convert("RGBA"))
     mode = "L" if channels == 1 else "RGB"
-    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    if image.mode != mode:
+        image = image.convert(mode)
+    # Not `np.asarray(image)`, which copies twice.
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, channels)
     if channels == 1:
-        return pixels[None]
+        return pixels.reshape(1, image.height, image.width)
     return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
 
 

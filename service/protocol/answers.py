@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-import numpy as np
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
@@ -70,7 +69,7 @@ def classification(
     The order is that of the logits, ties by index: float32 probabilities of a confident model tie
     where its logits do not.
     """
-    order = np.argsort(-result.logits, axis=1, kind="stable")[:, :top_k]
+    order = (-result.logits).argsort(axis=1, kind="stable")[:, :top_k]
     predictions = [
         _prediction(classes, indices, probabilities)
         for indices, probabilities in zip(
