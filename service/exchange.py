@@ -55,7 +55,7 @@ class Exchange:
     __slots__ = (
         *("call", "fault", "headers", "id", "scope", "status"),
         *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
-        *("_until", "_watcher", "_wire", "_seconds"),
+        *("_watcher", "_wire", "_seconds"),
     )
 
     def __init__(

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 
 import structlog
 
@@ -269,8 +268,10 @@ class Batcher:
             self._held, self._idle = True, False
         began = self._clock()
         result: Inference | None = None
-        with suppress(BaseException):  # whatever it is, it must not end the event loop
+        try:
             result = self._compute([images])
+        except BaseException as error:  # whatever it is, it must not end the event loop
+            log.warning("a lone request failed and goes to the thread", exc_info=error)
         ended = self._clock()
         with self._changed:
             self._held = False

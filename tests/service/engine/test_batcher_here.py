@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.engine import ComputeError, DeadlineError, EngineDownError, Inference, Limits
 from service.engine.batcher import Batcher
@@ -201,3 +202,23 @@ async def test_a_drain_ends_although_batches_were_computed_on_the_event_loop() -
     await asyncio.wait_for(asyncio.to_thread(batcher.drain), 5)
     assert batcher._thread is not None
     assert not batcher._thread.is_alive()
+
+
+async def test_what_fails_where_it_came_in_alone_is_answered_by_the_thread_and_said(
+    make: Make,
+) -> None:
+    here = threading.current_thread().name
+
+    def compute(parts: Sequence[Images]) -> Inference:
+        if threading.current_thread().name == here:
+            raise ValueError("not on this thread")
+        return echo(parts)
+
+    batcher = make(compute, on_cpu=True)
+    await batcher.infer(numbered(0))
+    await idle(batcher)
+    batcher._seconds_per_row = QUICK / 9
+    with capture_logs() as logs:
+        assert (await batcher.infer(numbered(1), here=True)).logits.item() == 1
+    assert [line["log_level"] for line in logs] == ["warning"]
+    assert batcher.ready
