@@ -208,6 +208,11 @@ class Batcher:
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return joined([self._run_audit(part, compute or self._compute) for part in parts])
 
+    def has_idle_room(self) -> bool:
+        """Return whether `when_idle` would take work now: for callers with work to do before."""
+        with self._changed:
+            return self._spare.has_room(self._clock())
+
     def when_idle(self, work: IdleWork) -> None:
         """Run work over the graph of the requests when nothing else waits, or tell it why not."""
         now = self._clock()

@@ -168,6 +168,10 @@ class IdleLane:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    def has_room(self, now: float) -> bool:
+        """Return whether one more may wait, once what has waited for too long is taken out."""
+        return len(self._tasks) < self._capacity or self._late(now)
+
     def add(self, task: IdleTask) -> bool:
         """Put a task behind the others, if one more may wait; return whether it may."""
         if len(self._tasks) >= self._capacity:
@@ -190,7 +194,7 @@ class IdleLane:
     def expire(self, now: float) -> Sequence[IdleTask]:
         """Take out what has waited for too long."""
         late = []
-        while self._tasks and self._tasks[0].since + self._patience < now:
+        while self._tasks and self._late(now):
             late.append(self._tasks.popleft())
         return late
 
@@ -203,3 +207,6 @@ class IdleLane:
         tasks = list(self._tasks)
         self._tasks.clear()
         return tasks
+
+    def _late(self, now: float) -> bool:
+        return self._tasks[0].since + self._patience < now

@@ -164,6 +164,10 @@ class Session(AuditedGraph):
         self._check(images)
         return await self._batcher.infer(images, deadline, spent, here=here)
 
+    def has_idle_room(self) -> bool:
+        """Return whether work may wait for an idle moment now, or is too much waiting."""
+        return self._batcher.has_idle_room()
+
     def when_idle(self, work: IdleWork) -> None:
         """Run work over this graph when nothing else waits; it is told if it is dropped instead."""
         self._batcher.when_idle(work)

@@ -27,7 +27,7 @@ class ShadowAudits:
         if not elements(card):
             log.info("no shadow audits of a model without a group", model=card.name)
             return None
-        return Shadow(card, self.share, session.when_idle, self.recorder)
+        return Shadow(card, self.share, session, self.recorder)
 
 
 def open_shadow(settings: Settings) -> ShadowAudits | None:

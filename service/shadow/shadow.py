@@ -1,9 +1,9 @@
 """The shadow of one version: images it has answered, turned, classified again and compared."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 import numpy as np
 import structlog
@@ -23,6 +23,16 @@ _PAUSE = 10.0
 log = structlog.get_logger()
 
 
+class Spare(Protocol):
+    """Does work when it has nothing else to do."""
+
+    def has_idle_room(self) -> bool:
+        """Return whether more work may wait now."""
+
+    def when_idle(self, work: IdleWork) -> None:
+        """Do work, or tell it that it is dropped."""
+
+
 class Shadow:
     """Chooses images that were answered, and has them classified again when the engine is idle.
 
@@ -35,8 +45,8 @@ class Shadow:
         Of the version; its group has more than one grid symmetry.
     share
         The probability with which an image is chosen, above 0.
-    when_idle
-        Takes work for idle moments: `Session.when_idle`.
+    spare
+        Has idle moments: the version's `Session`.
     recorder
         Takes images of which the label changed or, of a model that has a group by construction, a
         logit by more than the tolerance.
@@ -55,7 +65,7 @@ class Shadow:
         self,
         card: Card,
         share: float,
-        when_idle: Callable[[IdleWork], None],
+        spare: Spare,
         recorder: Recorder,
         random: Random | None = None,
     ) -> None:
@@ -63,7 +73,7 @@ class Shadow:
         self.share = share
         self.tally = Tally(asked.logit_tolerance, asked.confidence)
         self._card, self._recorder = card, recorder
-        self._when_idle = when_idle
+        self._spare = spare
         self._random = random or Random()  # noqa: S311 - nobody gains by guessing it
         self._sampler = Sampler(share, self._random)
         self._elements = elements(card)
@@ -73,6 +83,9 @@ class Shadow:
         """Choose among images [N, C, H, W] that have just been answered; it raises nothing."""
         try:
             for i in self._sampler.draw(len(images)):
+                if not self._spare.has_idle_room():
+                    self.tally.drop("full")
+                    continue
                 # Copies: the whole batch would be kept for one image of it.
                 trial = _Trial(
                     self,
@@ -80,7 +93,7 @@ class Shadow:
                     answer.logits[i].copy(),
                     self._random.choice(self._elements),
                 )
-                self._when_idle(trial)
+                self._spare.when_idle(trial)
         except Exception as error:
             self.dropped("failed", error)
 

@@ -169,8 +169,11 @@ async def test_the_thread_does_not_forget_it_while_it_is_held_off() -> None:
 def test_what_does_not_fit_is_dropped_at_once() -> None:
     batcher = stepped()
     works = [Work() for _ in range(CAPACITY + 2)]
+    rooms = []
     for work in works:
+        rooms.append(batcher.has_idle_room())
         batcher.when_idle(work)
+    assert rooms == [True] * CAPACITY + [False] * 2
     assert [work.ends for work in works] == [[]] * CAPACITY + [["full"]] * 2
 
 
@@ -181,7 +184,9 @@ def test_what_has_waited_too_long_is_dropped_and_makes_room(how: str) -> None:
     old = [Work() for _ in range(CAPACITY)]
     for work in old:
         batcher.when_idle(work)
+    assert not batcher.has_idle_room()
     now = PATIENCE + 0.1
+    assert batcher.has_idle_room()
     new = Work()
     if how == "offer":
         batcher.when_idle(new)

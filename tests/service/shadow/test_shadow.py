@@ -45,6 +45,13 @@ class Engine:
 
     def __init__(self, graph: Callable[[Any], Any]) -> None:
         self.graph, self.work, self.seen = graph, list[IdleWork](), list[Any]()
+        self.room = True
+
+    def has_idle_room(self) -> bool:
+        return self.room
+
+    def when_idle(self, work: IdleWork) -> None:
+        self.work.append(work)
 
     def run(self) -> None:
         while self.work:
@@ -57,7 +64,7 @@ class Engine:
 
 def shadow_of(card: Any, engine: Engine, folder: Path | None = None, **options: Any) -> Shadow:
     options = {"share": 1.0, "random": Random(5)} | options
-    return Shadow(card, when_idle=engine.work.append, recorder=Recorder(SALT, folder), **options)
+    return Shadow(card, spare=engine, recorder=Recorder(SALT, folder), **options)
 
 
 def offer(shadow: Shadow, engine: Engine, images: Any) -> None:
@@ -211,15 +218,27 @@ def test_only_the_share_is_turned(card: Any) -> None:
 
 
 def test_an_offer_raises_nothing_and_what_fails_is_counted(card: Any, lines: list[Any]) -> None:
-    def refuse(work: Any) -> None:
-        raise RuntimeError("no engine")
+    class Broken(Engine):
+        def when_idle(self, work: IdleWork) -> None:
+            raise RuntimeError("no engine")
 
-    shadow = Shadow(card, 1.0, refuse, Recorder(SALT, None))
+    shadow = shadow_of(card, Broken(brightness))
     images = asymmetric(2)
     for _ in range(3):
         shadow.offer(images, Inference(brightness(images), brightness(images)))
     assert shadow.tally.dropped["failed"] == 3
     assert [line["event"] for line in lines] == ["shadow audit failed"]  # one line in ten seconds
+
+
+def test_what_has_no_room_is_counted_without_more_ado(card: Any) -> None:
+    engine = Engine(brightness)
+    shadow = shadow_of(card, engine)
+    engine.room = False
+    offer(shadow, engine, asymmetric(6))
+    assert (engine.work, shadow.tally.dropped["full"]) == ([], 6)
+    engine.room = True
+    offer(shadow, engine, asymmetric(1))
+    assert len(engine.work) == 1
 
 
 def test_drops_are_counted_by_reason(card: Any) -> None:
