@@ -74,6 +74,26 @@ def running(launch: Launch, port: int) -> Iterator[Server]:
             _end(process, mark)
 
 
+@contextmanager
+def asleep(server: Server) -> Iterator[None]:
+    """Stop the process of a server, which must have no others, and let it go on at the end."""
+    os.kill(server.process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process, signal.SIGCONT)
+
+
+@contextmanager
+def awake(server: Server) -> Iterator[None]:
+    """Let a server that is asleep go on meanwhile."""
+    os.kill(server.process, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(server.process, signal.SIGSTOP)
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

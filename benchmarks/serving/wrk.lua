@@ -16,10 +16,13 @@ function request()
 end
 
 function done(summary, latency)
-   local errors = summary.errors
+   local errors, counts = summary.errors, {}
+   for i = 1, #latency do
+      counts[i] = string.format("[%d, %d]", latency(i))
+   end
    io.write(string.format(
-      '{"requests": %d, "microseconds": %d, "p50": %.1f, "p99": %.1f, "connect": %d, "read": %d,'
+      '{"requests": %d, "microseconds": %d, "latencies": [%s], "connect": %d, "read": %d,'
          .. ' "write": %d, "timeout": %d, "status": %d}\n',
-      summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+      summary.requests, summary.duration, table.concat(counts, ", "),
       errors.connect, errors.read, errors.write, errors.timeout, errors.status))
 end

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 SCRIPT = Path(__file__).with_name("wrk.lua")
 ERRORS = ("connect", "read", "write", "timeout", "status")
 
@@ -16,19 +19,31 @@ class LoadError(RuntimeError):
     """The load was not answered as it should be; the message is one sentence."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Load:
-    """What wrk counted: answers, the seconds they took, and latencies in seconds."""
+    """What a load generator counted: answers, the seconds they took, and latencies in seconds.
+
+    wrk adds to its latencies those of requests that a late answer kept from being sent.
+    """
 
     requests: int
     seconds: float
-    p50: float
-    p99: float
+    latencies: NDArray[np.float64]
 
     @property
     def rate(self) -> float:
         """Answers a second."""
         return self.requests / self.seconds
+
+    @property
+    def p50(self) -> float:
+        """The median of the latencies."""
+        return float(np.quantile(self.latencies, 0.5))
+
+    @property
+    def p99(self) -> float:
+        """What one in a hundred of the latencies exceeds."""
+        return float(np.quantile(self.latencies, 0.99))
 
 
 def available() -> bool:
@@ -75,9 +90,7 @@ def parse(output: str) -> Load:
         raise LoadError(f"{counted['requests']} requests, with errors: {', '.join(found)}")
     if not counted["requests"]:
         raise LoadError("no request was answered within the time")
+    microseconds, times = np.array(counted["latencies"]).T
     return Load(
-        counted["requests"],
-        counted["microseconds"] / 1e6,
-        counted["p50"] / 1e6,
-        counted["p99"] / 1e6,
+        counted["requests"], counted["microseconds"] / 1e6, np.repeat(microseconds / 1e6, times)
     )

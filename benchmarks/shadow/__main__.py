@@ -10,8 +10,8 @@ from benchmarks.serving import wrk
 from benchmarks.serving.model import open_subject
 from benchmarks.serving.rounds import say
 from benchmarks.serving.server import ServerError
-from benchmarks.shadow.report import bars, table
-from benchmarks.shadow.rounds import Run
+from benchmarks.shadow.report import CONFIDENCE, RESAMPLES, bars, rows, table
+from benchmarks.shadow.rounds import SECONDS, Run
 from service.settings import ConfigurationError
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(f"--model: {error}")
     rounds, refused = [], []
-    run = Run(subject, options.shares, options.seconds, options.rate)
+    run = Run(subject, options.shares, options.turns, options.rate)
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
         try:
@@ -36,17 +36,20 @@ def main() -> None:
             say(refused[-1])
     if not rounds:
         sys.exit(f"No round was measured; {refused[0]}")
+    say(f"comparing, {RESAMPLES} times")
+    found = rows(rounds)
     card = subject.card
     print(
         f"{describe_machine()}, load average {before:.1f} before; {card.name} version "
         f"{card.version}, {card.precision}, sessions of {subject.threads} thread(s); single images "
         f"as OIP binary; {run.rate:,.0f} requests/s at random times.\n"
-        f"Medians of {len(rounds)} round(s), smallest and largest in brackets.\n"
+        f"Latencies of {len(rounds)} round(s) of {options.turns} turn(s) of {SECONDS} s; of ratios "
+        f"a {CONFIDENCE:.0%} interval in brackets.\n"
     )
-    print("\n".join(table(rounds)) + "\n")
+    print("\n".join(table(found)) + "\n")
     for reason in refused:
         print(f"not measured: {reason}")
-    for bar in bars(rounds):
+    for bar in bars(found):
         print(f"bar: {bar}")
 
 
@@ -59,8 +62,8 @@ def _options() -> argparse.Namespace:
         help="<repository>/<name>/<version>/model.onnx",
     )
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0])
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--seconds", type=int, default=5, help="of each load in each round")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--turns", type=int, default=24, help="of each load in each round")
     parser.add_argument(
         "--rate",
         type=float,

@@ -1,5 +1,6 @@
 """Rounds in which a service without shadow audits and services with them take turns under load."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from benchmarks.serving.forms import oip_binary
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.model import Subject
 from benchmarks.serving.rounds import check, say
-from benchmarks.serving.server import Launch, ask, free_port, running
+from benchmarks.serving.server import Launch, Server, ask, asleep, awake, free_port, running
 from benchmarks.serving.wrk import Load, LoadError
 from benchmarks.shadow import open_loop
 
@@ -22,6 +23,13 @@ LOADS = ("open", "closed")
 """Requests at random times, and 32 connections that send one request after another."""
 
 WITHOUT, CONTROL = "without", "without, again"
+
+SECONDS = 1
+"""Of a turn. A machine that others use is fast in one minute and slow in the next, so turns are as
+short as wrk makes them."""
+
+STRETCH = 0.02
+"""Seconds for a server to come to itself before its turn begins."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +45,15 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Turn:
     """One load on one server, and what its shadow did meanwhile."""
 
     load: Load
     counted: Counted
 
 
-Round = Mapping[tuple[str, str], Figure]
-"""By load and server."""
+Round = Mapping[tuple[str, str], Sequence[Turn]]
+"""By load and server: equally many turns of each, the n-th of one beside the n-th of another."""
 
 
 @dataclass
@@ -54,6 +62,8 @@ class Run:
 
     Attributes
     ----------
+    turns
+        How often in a round each server gets each load.
     rate
         Requests a second, of those at random times. If None, half as many as one connection gets in
         the first round: one in two finds another one under way.
@@ -61,70 +71,79 @@ class Run:
 
     subject: Subject
     shares: Sequence[float]
-    seconds: int
+    turns: int
     rate: float | None
 
     def round(self, number: int) -> Round:
-        """Start the servers, and load each of them once each way, one after the other.
+        """Start the servers, and load each of them each way, in turn.
 
-        No two processes of one program are equally fast, nor is a place in a round like another:
-        the servers are started anew for each, and who is first changes from one to the next.
+        No two processes of one program are equally fast: they are started anew for each round. All
+        but the one whose turn it is are stopped, since a shadow goes on when its turn is over.
 
         Raises
         ------
         ServerError, WrongAnswerError, LoadError
             Naming the server that did not start, or did not answer as it should.
         """
-        with self._started() as (ports, requests):
+        with self._started() as (servers, requests):
             if self.rate is None:
-                lone = wrk.drive(ports[WITHOUT], requests, connections=1, seconds=self.seconds)
-                self.rate = lone.rate / 2
-            names = in_turn([*ports], number)
-            return {
-                (load, name): self._load(load, name, ports[name], requests, number)
-                for load in LOADS
-                for name in names
+                with awake(servers[WITHOUT]):
+                    self.rate = (
+                        wrk.drive(
+                            servers[WITHOUT].port, requests, connections=1, seconds=3 * SECONDS
+                        ).rate
+                        / 2
+                    )
+            found: dict[tuple[str, str], list[Turn]] = {
+                (load, name): [] for load in LOADS for name in servers
             }
+            for turn in range(number * self.turns, (number + 1) * self.turns):
+                say(f"turn {turn % self.turns + 1} of {self.turns}")
+                for load in LOADS:
+                    for name in in_turn([*servers], turn):
+                        found[load, name].append(
+                            self._turn(load, name, servers[name], requests, turn)
+                        )
+            return found
 
     @contextmanager
-    def _started(self) -> Iterator[tuple[Mapping[str, int], Sequence[bytes]]]:
-        """Start the servers, check their answers and warm them: their ports, and what they get."""
+    def _started(self) -> Iterator[tuple[Mapping[str, Server], Sequence[bytes]]]:
+        """Start the servers, check their answers, warm and stop them; also what they get."""
         asked = {WITHOUT: 0.0, CONTROL: 0.0} | {f"{share:g}": share for share in self.shares}
         form = oip_binary(self.subject.card.name)
         with ExitStack() as stack:
-            ports = {name: free_port() for name in asked}
+            servers = {}
             for name, share in asked.items():
-                launch = _launch(self.subject, ports[name], share)
-                stack.enter_context(running(launch, ports[name]))
-                requests = check(form, ports[name], self.subject, 1)
-                wrk.drive(ports[name], requests, connections=CONNECTIONS, seconds=1)
-            yield ports, requests
+                port = free_port()
+                servers[name] = stack.enter_context(
+                    running(_launch(self.subject, port, share), port)
+                )
+                requests = check(form, port, self.subject, 1)
+                wrk.drive(port, requests, connections=CONNECTIONS, seconds=SECONDS)
+                stack.enter_context(asleep(servers[name]))
+            yield servers, requests
 
-    def _load(
-        self, load: str, name: str, port: int, requests: Sequence[bytes], number: int
-    ) -> Figure:
-        before = counted(port)
-        try:
-            found = self._drive(load, port, requests, number)
-        except LoadError as error:
-            raise LoadError(f"{load}, {name}: {error}") from error
-        figure = Figure(found, counted(port).since(before))
-        say(
-            f"{load}, {name}: {found.rate:,.0f}/s, p50 {1000 * found.p50:.2f} ms, "
-            f"p99 {1000 * found.p99:.2f} ms, {figure.counted.trials:,.0f} trials"
-        )
-        return figure
+    def _turn(
+        self, load: str, name: str, server: Server, requests: Sequence[bytes], turn: int
+    ) -> Turn:
+        with awake(server):
+            time.sleep(STRETCH)
+            before = counted(server.port)
+            try:
+                found = self._drive(load, server.port, requests, turn)
+            except LoadError as error:
+                raise LoadError(f"{load}, {name}: {error}") from error
+            return Turn(found, counted(server.port).since(before))
 
-    def _drive(self, load: str, port: int, requests: Sequence[bytes], number: int) -> Load:
-        seconds = self.seconds
+    def _drive(self, load: str, port: int, requests: Sequence[bytes], turn: int) -> Load:
         if load == "closed" or self.rate is None:
-            return wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
-        times = Random(number)  # the same ones for all servers of a round
-        return open_loop.drive(port, requests, rate=self.rate, seconds=seconds, random=times)
+            return wrk.drive(port, requests, connections=CONNECTIONS, seconds=SECONDS)
+        times = Random(turn)  # the same ones for all servers
+        return open_loop.drive(port, requests, rate=self.rate, seconds=SECONDS, random=times)
 
 
 def in_turn(names: Sequence[str], number: int) -> Sequence[str]:
-    """Return the order of a round: over as many rounds as names each has each place once."""
+    """Return who comes when: in as many turns as there are names each has each place once."""
     start = number % len(names)
     order = [*names[start:], *names[:start]]
     return order[::-1] if number // len(names) % 2 else order

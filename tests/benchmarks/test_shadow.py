@@ -3,16 +3,17 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from random import Random
 
+import numpy as np
 import pytest
 
 from benchmarks.serving.wrk import Load, LoadError
 from benchmarks.shadow.open_loop import content_length, drive
-from benchmarks.shadow.report import bars, table
-from benchmarks.shadow.rounds import CONTROL, LOADS, WITHOUT, Counted, Figure, in_turn
+from benchmarks.shadow.report import Row, bars, rows, table
+from benchmarks.shadow.rounds import CONTROL, LOADS, WITHOUT, Counted, Turn, in_turn
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
@@ -80,40 +81,86 @@ def test_a_length_is_read_whatever_its_case() -> None:
     assert content_length(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\nA: b") == 17
 
 
-def round_of(**p99: float) -> dict[tuple[str, str], Figure]:
+def turn_of(*latencies: float, trials: float = 0.0) -> Turn:
+    """A turn of one second."""
+    return Turn(Load(len(latencies), 1.0, np.array(latencies)), Counted(trials, 0.0))
+
+
+def round_of(turns: int = 4, **p99: float) -> dict[tuple[str, str], list[Turn]]:
     p99 = {WITHOUT: 0.002, CONTROL: 0.002, "0.1": 0.002} | p99
     return {
-        (load, name): Figure(Load(1000, 1.0, 0.001, each), Counted(30.0 * (name == "0.1"), 0.0))
+        (load, name): turns * [turn_of(*[0.001] * 90, *[each] * 10, trials=30.0 * (name == "0.1"))]
         for load in LOADS
         for name, each in p99.items()
     }
 
 
-def test_a_bar_is_the_median_of_ratios_within_rounds() -> None:
+def row_of(found: Sequence[Row], load: str, name: str) -> Row:
+    (row,) = [row for row in found if (row.load, row.name) == (load, name)]
+    return row
+
+
+def test_a_bar_is_the_ratio_of_what_all_turns_together_took() -> None:
     slow = round_of(**{WITHOUT: 0.02, "0.1": 0.0209})  # a slow round, for both alike
-    lines = [str(bar) for bar in bars([round_of(), slow, round_of(**{"0.1": 0.0022})])]
+    lines = [str(bar) for bar in bars(rows([round_of(), slow]))]
     assert len(lines) == len(LOADS)
     assert all(line.endswith("1.045, at most 1.05 required, met") for line in lines)
     assert all(line.startswith("p99 with shadow audits, of that without") for line in lines)
-    (late, _) = bars([round_of(**{"0.1": 0.00212})])
+    (late, _) = bars(rows([round_of(**{"0.1": 0.00212})]))
     assert str(late).endswith("1.060, at most 1.05 required, NOT met")
+
+
+def test_turns_without_a_slow_request_count_as_much_as_those_with_one() -> None:
+    """A median over turns would say that nothing is ever late."""
+    calm, late = [turn_of(*[0.001] * 100)] * 3, [turn_of(*[0.001] * 90, *[0.004] * 10)]
+    found = rows([dict.fromkeys(round_of(), calm + late)])
+    assert row_of(found, "open", "0.1").quantiles.tolist() == [0.001, 0.004]
+
+
+def test_an_interval_holds_what_other_turns_would_have_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.shadow.report.RESAMPLES", 100)
+    random, within = np.random.default_rng(5), 0
+    names = (WITHOUT, CONTROL, "0.1")
+    for _ in range(30):
+        same = [
+            {
+                (load, name): [
+                    turn_of(*(random.exponential(size=50) * random.uniform(1, 2))) for _ in range(8)
+                ]
+                for load in LOADS
+                for name in names
+            }
+            for _ in range(6)
+        ]
+        row = row_of(rows(same), "open", "0.1")
+        assert (row.low <= row.ratios).all()
+        assert (row.ratios <= row.high).all()
+        within += row.low[0] <= 1 <= row.high[0]
+    assert within >= 24  # of 30 intervals of 95 %, from six rounds each
+
+
+def test_an_interval_knows_that_no_two_processes_are_equally_fast() -> None:
+    rounds = [round_of(**{"0.1": 0.002 * ratio}) for ratio in (0.9, 1.0, 1.1)]
+    row = row_of(rows(2 * rounds), "closed", "0.1")
+    assert row.low[1] == pytest.approx(1.0)  # what no turns of the slowest processes would say
+    assert row.high[1] == pytest.approx(1.1)
 
 
 def test_a_share_of_which_nothing_was_tried_meets_nothing() -> None:
     figures = round_of()
-    untried = figures["open", "0.1"].load
-    opened, _ = bars([figures | {("open", "0.1"): Figure(untried, Counted(0.0, 50.0))}])
+    untried = [Turn(turn.load, Counted(0.0, 50.0)) for turn in figures["open", "0.1"]]
+    opened, _ = bars(rows([figures | {("open", "0.1"): untried}]))
     assert str(opened).endswith("not measured, at most 1.05 required, NOT met")
 
 
-def test_the_table_has_a_row_for_each_load_and_server() -> None:
-    lines = list(table([round_of(), round_of()]))
+def test_the_table_has_a_line_for_each_load_and_server() -> None:
+    lines = list(table(rows([round_of(), round_of()])))
     assert len(lines) == 2 + len(LOADS) * 3
     assert len({line.count("|") for line in lines}) == 1
-    assert (
-        "| 0.1 | 1,000 | 1.00 | 2.00 | 1.000 (1.00 to 1.00) | 1.000 (1.00 to 1.00) | 60 | 0 |"
-        in (lines[4])
-    )
+    same = "1.000 (1.000 to 1.000)"
+    assert f"| 0.1 | 100 | 1.00 | 2.00 | {same} | {same} | 240 | 0 |" in lines[4]
 
 
 def test_each_service_has_each_place_in_a_round_equally_often() -> None:

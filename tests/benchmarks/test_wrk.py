@@ -6,7 +6,11 @@ import pytest
 
 from benchmarks.serving.wrk import ERRORS, LoadError, parse
 
-COUNTED = {"requests": 6000, "microseconds": 2_000_000, "p50": 1500.0, "p99": 4000.0}
+COUNTED = {
+    "requests": 6000,
+    "microseconds": 2_000_000,
+    "latencies": [[1000, 3000], [2000, 2900], [4000, 100]],
+}
 BEFORE = "Running 2s test @ http://127.0.0.1:1\n  1 threads and 32 connections\n"
 
 
