@@ -163,7 +163,7 @@ class IdleLane:
     ) -> None:
         self._part, self._capacity, self._patience, self._lull = part, capacity, patience, lull
         self._tasks: deque[IdleTask] = deque()
-        self._not_before = 0.0
+        self._rested_at = self._quiet_at = 0.0
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -181,15 +181,19 @@ class IdleLane:
 
     def served(self, now: float) -> None:
         """Note that a batch of requests has just been run."""
-        self._not_before = max(self._not_before, now + self._lull)
+        self._quiet_at = now + self._lull
 
     def ran(self, seconds: float, now: float) -> None:
         """Note that a task has just been run, and how long that took."""
-        self._not_before = max(self._not_before, now + seconds * (1 / self._part - 1))
+        self._rested_at = now + seconds * (1 / self._part - 1)
+
+    def rest(self, now: float) -> float | None:
+        """Return the seconds until tasks have rested from the last one, None if none waits."""
+        return max(0.0, self._rested_at - now) if self._tasks else None
 
     def pause(self, now: float) -> float | None:
         """Return the seconds until a task may run, 0 if one may now, None if none waits."""
-        return max(0.0, self._not_before - now) if self._tasks else None
+        return max(0.0, self._rested_at - now, self._quiet_at - now) if self._tasks else None
 
     def expire(self, now: float) -> Sequence[IdleTask]:
         """Take out what has waited for too long."""
