@@ -38,13 +38,13 @@ def main() -> None:
         sys.exit(f"No round was measured; {refused[0]}")
     say(f"comparing, {RESAMPLES} times")
     found = rows(rounds)
-    card = subject.card
+    card, between = subject.card, " and ".join(map(str, SECONDS.values()))
     print(
         f"{describe_machine()}, load average {before:.1f} before; {card.name} version "
         f"{card.version}, {card.precision}, sessions of {subject.threads} thread(s); single images "
         f"as OIP binary; {run.rate:,.0f} requests/s at random times.\n"
-        f"Latencies of {len(rounds)} round(s) of {options.turns} turn(s) of {SECONDS} s; of ratios "
-        f"a {CONFIDENCE:.0%} interval in brackets.\n"
+        f"Latencies of {len(rounds)} round(s) of {options.turns} turn(s) of {between} s; "
+        f"of ratios a {CONFIDENCE:.0%} interval in brackets.\n"
     )
     print("\n".join(table(found)) + "\n")
     for reason in refused:

@@ -24,9 +24,13 @@ LOADS = ("open", "closed")
 
 WITHOUT, CONTROL = "without", "without, again"
 
-SECONDS = 1
-"""Of a turn. A machine that others use is fast in one minute and slow in the next, so turns are as
-short as wrk makes them."""
+SECONDS: Mapping[str, int] = {"open": 1, "closed": 3}
+"""Of a turn, by its load. A machine that others use is fast in one minute and slow in the next, so
+turns are short; but 32 connections that open at once are late with their first requests, all of
+them, and these must be far fewer than one in a hundred."""
+
+RATE_SECONDS = 3
+"""For which one connection is measured."""
 
 STRETCH = 0.02
 """Seconds for a server to come to itself before its turn begins."""
@@ -77,20 +81,21 @@ class Run:
     def round(self, number: int) -> Round:
         """Start the servers, and load each of them each way, in turn.
 
-        No two processes of one program are equally fast: they are started anew for each round. All
-        but the one whose turn it is are stopped, since a shadow goes on when its turn is over.
+        No two processes of one program are equally fast, and the first one may be so for that: they
+        are started anew for each round, in another order. All but the one whose turn it is are
+        stopped, since a shadow goes on when its turn is over.
 
         Raises
         ------
         ServerError, WrongAnswerError, LoadError
             Naming the server that did not start, or did not answer as it should.
         """
-        with self._started() as (servers, requests):
+        with self._started(number) as (servers, requests):
             if self.rate is None:
                 with awake(servers[WITHOUT]):
                     self.rate = (
                         wrk.drive(
-                            servers[WITHOUT].port, requests, connections=1, seconds=3 * SECONDS
+                            servers[WITHOUT].port, requests, connections=1, seconds=RATE_SECONDS
                         ).rate
                         / 2
                     )
@@ -107,19 +112,19 @@ class Run:
             return found
 
     @contextmanager
-    def _started(self) -> Iterator[tuple[Mapping[str, Server], Sequence[bytes]]]:
+    def _started(self, number: int) -> Iterator[tuple[Mapping[str, Server], Sequence[bytes]]]:
         """Start the servers, check their answers, warm and stop them; also what they get."""
         asked = {WITHOUT: 0.0, CONTROL: 0.0} | {f"{share:g}": share for share in self.shares}
         form = oip_binary(self.subject.card.name)
         with ExitStack() as stack:
             servers = {}
-            for name, share in asked.items():
+            for name in in_turn([*asked], number):
                 port = free_port()
                 servers[name] = stack.enter_context(
-                    running(_launch(self.subject, port, share), port)
+                    running(_launch(self.subject, port, asked[name]), port)
                 )
                 requests = check(form, port, self.subject, 1)
-                wrk.drive(port, requests, connections=CONNECTIONS, seconds=SECONDS)
+                wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
                 stack.enter_context(asleep(servers[name]))
             yield servers, requests
 
@@ -136,10 +141,11 @@ class Run:
             return Turn(found, counted(server.port).since(before))
 
     def _drive(self, load: str, port: int, requests: Sequence[bytes], turn: int) -> Load:
+        seconds = SECONDS[load]
         if load == "closed" or self.rate is None:
-            return wrk.drive(port, requests, connections=CONNECTIONS, seconds=SECONDS)
+            return wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
         times = Random(turn)  # the same ones for all servers
-        return open_loop.drive(port, requests, rate=self.rate, seconds=SECONDS, random=times)
+        return open_loop.drive(port, requests, rate=self.rate, seconds=seconds, random=times)
 
 
 def in_turn(names: Sequence[str], number: int) -> Sequence[str]:
