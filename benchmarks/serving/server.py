@@ -77,7 +77,7 @@ def running(launch: Launch, port: int) -> Iterator[Server]:
 @contextmanager
 def asleep(server: Server) -> Iterator[None]:
     """Stop the process of a server, which must have no others, and let it go on at the end."""
-    os.kill(server.process, signal.SIGSTOP)
+    _stop(server.process)
     try:
         yield
     finally:
@@ -91,7 +91,13 @@ def awake(server: Server) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(server.process, signal.SIGSTOP)
+        _stop(server.process)
+
+
+def _stop(process: int) -> None:
+    """Stop a child, and wait until it stands still or has ended."""
+    os.kill(process, signal.SIGSTOP)
+    os.waitid(os.P_PID, process, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
 def free_port() -> int:
