@@ -74,32 +74,6 @@ def running(launch: Launch, port: int) -> Iterator[Server]:
             _end(process, mark)
 
 
-@contextmanager
-def asleep(server: Server) -> Iterator[None]:
-    """Stop the process of a server, which must have no others, and let it go on at the end."""
-    _stop(server.process)
-    try:
-        yield
-    finally:
-        os.kill(server.process, signal.SIGCONT)
-
-
-@contextmanager
-def awake(server: Server) -> Iterator[None]:
-    """Let a server that is asleep go on meanwhile."""
-    os.kill(server.process, signal.SIGCONT)
-    try:
-        yield
-    finally:
-        _stop(server.process)
-
-
-def _stop(process: int) -> None:
-    """Stop a child, and wait until it stands still or has ended."""
-    os.kill(process, signal.SIGSTOP)
-    os.waitid(os.P_PID, process, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-
-
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

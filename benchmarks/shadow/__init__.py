@@ -1,4 +1,4 @@
-"""What shadow audits cost live requests: the same service with and without them, in turn.
+"""What shadow audits cost live requests: one service, in which they are switched.
 
 Run ``python -m benchmarks.shadow``; ``--help`` lists the options.
 """

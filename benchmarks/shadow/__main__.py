@@ -1,4 +1,4 @@
-"""Measure the latency of requests with and without shadow audits, then print a table and bars."""
+"""Measure the latency of requests with and without shadow audits; print a table and bars."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from benchmarks.serving.model import open_subject
 from benchmarks.serving.rounds import say
 from benchmarks.serving.server import ServerError
 from benchmarks.shadow.report import CONFIDENCE, RESAMPLES, bars, rows, table
-from benchmarks.shadow.rounds import SECONDS, Run
+from benchmarks.shadow.rounds import CLOSED_SECONDS, CYCLES, PHASE, Run
 from service.settings import ConfigurationError
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(f"--model: {error}")
     rounds, refused = [], []
-    run = Run(subject, options.shares, options.turns, options.rate)
+    run = Run(subject, options.shares, options.turns, options.rate, options.burden / 1e6)
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
         try:
@@ -38,12 +38,14 @@ def main() -> None:
         sys.exit(f"No round was measured; {refused[0]}")
     say(f"comparing, {RESAMPLES} times")
     found = rows(rounds)
-    card, between = subject.card, " and ".join(map(str, SECONDS.values()))
+    card = subject.card
     print(
         f"{describe_machine()}, load average {before:.1f} before; {card.name} version "
         f"{card.version}, {card.precision}, sessions of {subject.threads} thread(s); single images "
-        f"as OIP binary; {run.rate:,.0f} requests/s at random times.\n"
-        f"Latencies of {len(rounds)} round(s) of {options.turns} turn(s) of {between} s; "
+        f"as OIP binary; {run.rate:,.0f} requests/s at random times; a burden of "
+        f"{options.burden:g} microseconds.\n"
+        f"Latencies of {len(rounds)} round(s) of {options.turns} turn(s), in each state "
+        f"{CYCLES} times {PHASE} s at random times and {CLOSED_SECONDS} s under 32 connections; "
         f"of ratios a {CONFIDENCE:.0%} interval in brackets.\n"
     )
     print("\n".join(table(found)) + "\n")
@@ -62,12 +64,19 @@ def _options() -> argparse.Namespace:
         help="<repository>/<name>/<version>/model.onnx",
     )
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0])
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--turns", type=int, default=24, help="of each load in each round")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=9, help="of each share and load in each round")
     parser.add_argument(
         "--rate",
         type=float,
         help="requests/s at random times; else half of what one connection gets",
+    )
+    parser.add_argument(
+        "--burden",
+        type=float,
+        default=0,
+        help="microseconds for which a request keeps the service busy while audits are on, "
+        "to see that it is noticed",
     )
     parser.add_argument("--threads", type=int, help="of every session; else all of the machine's")
     return parser.parse_args()

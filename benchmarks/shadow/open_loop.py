@@ -1,4 +1,4 @@
-"""A load that does not wait for answers: requests come at random times, at a rate that is given.
+"""A load that does not wait for answers: requests come at times that are given.
 
 wrk sends the next request when the last one is answered: a server that slows down is asked less.
 """
@@ -6,13 +6,14 @@ wrk sends the next request when the last one is answered: a server that slows do
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.serving.wrk import Load, LoadError
+from benchmarks.serving.wrk import LoadError
 
 PATIENCE = 30.0
 """Seconds to wait for the answers that are under way at the end."""
@@ -22,6 +23,22 @@ MOST = 500
 
 FRESH = 2.0
 """Seconds for which a connection may lie idle and be used again: servers close old ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """Requests in the order of their answers, one number each, in seconds.
+
+    Attributes
+    ----------
+    due
+        When a request was due, since the load began.
+    latencies
+        How long after that its answer was whole.
+    """
+
+    due: NDArray[np.float64]
+    latencies: NDArray[np.float64]
 
 
 @dataclass(eq=False)
@@ -54,47 +71,63 @@ class _Connection:
         return len(body) >= content_length(head)
 
 
+def poisson(rate: float, seconds: float, random: Random) -> Sequence[float]:
+    """Draw the times of a Poisson process of ``rate`` events a second, up to ``seconds``."""
+    times, at = [], random.expovariate(rate)
+    while at < seconds:
+        times.append(at)
+        at += random.expovariate(rate)
+    return times
+
+
 def drive(
-    port: int, requests: Sequence[bytes], *, rate: float, seconds: float, random: Random
-) -> Load:
-    """Send ``rate`` requests a second, at the times of a Poisson process, for ``seconds``.
+    port: int,
+    requests: Sequence[bytes],
+    times: Sequence[float],
+    announce: Callable[[float], object] = float,
+) -> Answered:
+    """Send a request at each of the ascending ``times``, in seconds since the load began.
 
     A request's latency counts from when it was due; it goes over a connection on which none waits.
+
+    Parameters
+    ----------
+    announce
+        Called before a request is sent, with the time at which it was due.
 
     Raises
     ------
     LoadError
-        If any request failed or was answered with another status than 200, or too many are under
-        way.
+        If any request failed or was answered with another status than 200, too many are under way,
+        or there are none.
     """
     idle: list[_Connection] = []
     busy: list[_Connection] = []
-    latencies: list[float] = []
-    sent = 0
-    begun = time.perf_counter()
-    due = begun + random.expovariate(rate)
-    last = begun + seconds
+    answered: list[tuple[float, float]] = []
+    if not times:
+        raise LoadError("no request was due within the time")
+    sent, begun = 0, time.perf_counter()
     try:
-        while due < last or busy:
-            now = time.perf_counter()
-            if now >= due and due < last:
+        while sent < len(times) or busy:
+            now = time.perf_counter() - begun
+            if sent < len(times) and now >= times[sent]:
                 if len(busy) >= MOST:
-                    raise LoadError(f"{MOST} requests are under way: {rate:.0f}/s are too many")
+                    raise LoadError(f"{MOST} requests are under way: they come too fast")
                 while idle and idle[-1].idle_since < now - FRESH:
                     idle.pop().socket.close()
                 connection = idle.pop() if idle else _Connection(_connect(port))
                 busy.append(connection)
-                connection.send(requests[sent % len(requests)], due)
+                announce(times[sent])
+                connection.send(requests[sent % len(requests)], times[sent])
                 sent += 1
-                due += random.expovariate(rate)
                 continue
-            if now > last + PATIENCE:
+            if now > times[-1] + PATIENCE:
                 raise LoadError(f"{len(busy)} requests were not answered in {PATIENCE:.0f} s")
-            wait = due - now if due < last else PATIENCE
+            wait = times[sent] - now if sent < len(times) else PATIENCE
             for connection in select.select(busy, (), (), wait)[0]:
                 if connection.answered():
-                    connection.idle_since = time.perf_counter()
-                    latencies.append(connection.idle_since - connection.due)
+                    connection.idle_since = time.perf_counter() - begun
+                    answered.append((connection.due, connection.idle_since - connection.due))
                     busy.remove(connection)
                     idle.append(connection)
     except OSError as error:
@@ -102,9 +135,7 @@ def drive(
     finally:
         for connection in (*idle, *busy):
             connection.socket.close()
-    if not latencies:
-        raise LoadError("no request was due within the time")
-    return Load(len(latencies), seconds, np.array(latencies))
+    return Answered(*np.array(answered).T)
 
 
 def content_length(head: bytes) -> int:

@@ -1,12 +1,15 @@
-"""Rounds in which a service without shadow audits and services with them take turns under load."""
+"""Rounds in which a service whose shadow audits are switched on and off is loaded meanwhile."""
 
-import time
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.serving import launchers, wrk
@@ -14,26 +17,40 @@ from benchmarks.serving.forms import oip_binary
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.model import Subject
 from benchmarks.serving.rounds import check, say
-from benchmarks.serving.server import Launch, Server, ask, asleep, awake, free_port, running
-from benchmarks.serving.wrk import Load, LoadError
-from benchmarks.shadow import open_loop
+from benchmarks.serving.server import Launch, ask, free_port, running
+from benchmarks.serving.wrk import LoadError
+from benchmarks.shadow import switched
+from benchmarks.shadow.open_loop import Answered, drive, poisson
+from benchmarks.shadow.switched import Switch, switch
 
 CONNECTIONS = 32
-LOADS = ("open", "closed")
+OPEN, CLOSED = "random times", "32 connections"
+LOADS = (OPEN, CLOSED)
 """Requests at random times, and 32 connections that send one request after another."""
 
-WITHOUT, CONTROL = "without", "without, again"
+WITHOUT, CONTROL, WITH = "without", "without, again", "with"
+STATES = (WITHOUT, CONTROL, WITH)
 
-SECONDS: Mapping[str, int] = {"open": 1, "closed": 3}
-"""Of a turn, by its load. A machine that others use is fast in one minute and slow in the next, so
-turns are short; but 32 connections that open at once are late with their first requests, all of
-them, and these must be far fewer than one in a hundred."""
+PHASE = 0.25
+"""Seconds at random times from one state to the next. A machine that others use is fast in one
+second and slow in the next."""
+
+GUARD = 0.01
+"""Seconds after a switch of which nothing is counted: what went before may still be under way."""
+
+CYCLES = 24
+"""How often all three states come in a turn at random times, in each of their six orders equally
+often."""
+
+CLOSED_SECONDS = 3
+"""Of one state under 32 connections, which are opened anew for each: all open at once, so that
+their first requests are late, and these must be far fewer than one in a hundred."""
 
 RATE_SECONDS = 3
 """For which one connection is measured."""
 
-STRETCH = 0.02
-"""Seconds for a server to come to itself before its turn begins."""
+Latencies = NDArray[np.float64]
+"""Of requests, in seconds, in no order."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +67,25 @@ class Counted:
 
 @dataclass(frozen=True)
 class Turn:
-    """One load on one server, and what its shadow did meanwhile."""
+    """One load, in all states one after the other.
 
-    load: Load
+    Attributes
+    ----------
+    latencies
+        By state.
+    seconds
+        For which each state was looked at.
+    counted
+        What the shadow did meanwhile.
+    """
+
+    latencies: Mapping[str, Latencies]
+    seconds: float
     counted: Counted
 
 
 Round = Mapping[tuple[str, str], Sequence[Turn]]
-"""By load and server: equally many turns of each, the n-th of one beside the n-th of another."""
+"""By load and share; equally many turns of each."""
 
 
 @dataclass
@@ -67,89 +95,133 @@ class Run:
     Attributes
     ----------
     turns
-        How often in a round each server gets each load.
+        How many turns each load has in a round.
     rate
         Requests a second, of those at random times. If None, half as many as one connection gets in
         the first round: one in two finds another one under way.
+    burden
+        Seconds for which every request keeps the service busy besides while audits are on: to see
+        that it is noticed.
     """
 
     subject: Subject
     shares: Sequence[float]
     turns: int
     rate: float | None
+    burden: float = 0.0
 
     def round(self, number: int) -> Round:
-        """Start the servers, and load each of them each way, in turn.
-
-        No two processes of one program are equally fast, and the first one may be so for that: they
-        are started anew for each round, in another order. All but the one whose turn it is are
-        stopped, since a shadow goes on when its turn is over.
+        """Start a service for each share anew, and load it each way.
 
         Raises
         ------
         ServerError, WrongAnswerError, LoadError
-            Naming the server that did not start, or did not answer as it should.
+            Naming the share whose service did not start, or did not answer as it should.
         """
-        with self._started(number) as (servers, requests):
+        found: dict[tuple[str, str], Sequence[Turn]] = {}
+        for share in self.shares:
+            try:
+                for load, turns in self._share(share, number).items():
+                    found[load, f"{share:g}"] = turns
+            except LoadError as error:
+                raise LoadError(f"share {share:g}: {error}") from error
+        return found
+
+    def _share(self, share: float, number: int) -> Mapping[str, Sequence[Turn]]:
+        with self.started(share) as (port, shadow, requests):
             if self.rate is None:
-                with awake(servers[WITHOUT]):
-                    self.rate = (
-                        wrk.drive(
-                            servers[WITHOUT].port, requests, connections=1, seconds=RATE_SECONDS
-                        ).rate
-                        / 2
-                    )
-            found: dict[tuple[str, str], list[Turn]] = {
-                (load, name): [] for load in LOADS for name in servers
-            }
+                alone = wrk.drive(port, requests, connections=1, seconds=RATE_SECONDS)
+                self.rate = alone.rate / 2
+            found: dict[str, list[Turn]] = {load: [] for load in LOADS}
             for turn in range(number * self.turns, (number + 1) * self.turns):
-                say(f"turn {turn % self.turns + 1} of {self.turns}")
-                for load in LOADS:
-                    for name in in_turn([*servers], turn):
-                        found[load, name].append(
-                            self._turn(load, name, servers[name], requests, turn)
-                        )
+                say(f"share {share:g}, turn {turn % self.turns + 1} of {self.turns}")
+                before = counted(port)
+                states = at_random_times(port, requests, self.rate, shadow, Random(turn))
+                between = counted(port)
+                seconds = CYCLES * (PHASE - GUARD)
+                found[OPEN].append(Turn(states, seconds, between.since(before)))
+                states = under_connections(port, requests, shadow, turn)
+                after = counted(port).since(between)
+                found[CLOSED].append(Turn(states, CLOSED_SECONDS, after))
             return found
 
     @contextmanager
-    def _started(self, number: int) -> Iterator[tuple[Mapping[str, Server], Sequence[bytes]]]:
-        """Start the servers, check their answers, warm and stop them; also what they get."""
-        asked = {WITHOUT: 0.0, CONTROL: 0.0} | {f"{share:g}": share for share in self.shares}
+    def started(self, share: float) -> Iterator[tuple[int, Switch, Sequence[bytes]]]:
+        """Start a service, check its answers and warm it; also yield its switch and requests."""
+        port = free_port()
         form = oip_binary(self.subject.card.name)
-        with ExitStack() as stack:
-            servers = {}
-            for name in in_turn([*asked], number):
-                port = free_port()
-                servers[name] = stack.enter_context(
-                    running(_launch(self.subject, port, asked[name]), port)
-                )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "switch")
+            with switch(file) as shadow, running(self._launch(share, port, file), port):
                 requests = check(form, port, self.subject, 1)
                 wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
-                stack.enter_context(asleep(servers[name]))
-            yield servers, requests
+                yield port, shadow, requests
 
-    def _turn(
-        self, load: str, name: str, server: Server, requests: Sequence[bytes], turn: int
-    ) -> Turn:
-        with awake(server):
-            time.sleep(STRETCH)
-            before = counted(server.port)
-            try:
-                found = self._drive(load, server.port, requests, turn)
-            except LoadError as error:
-                raise LoadError(f"{load}, {name}: {error}") from error
-            return Turn(found, counted(server.port).since(before))
+    def _launch(self, share: float, port: int, file: Path) -> Launch:
+        launch = launchers.orbitserve(Setting(self.subject, Path(), port))
+        more = {
+            "ORBITSERVE_SHADOW_SHARE": str(share),
+            "ORBITSERVE_POLL_SECONDS": "0",
+            switched.VARIABLE: str(file),
+            switched.BURDEN: str(self.burden),
+        }
+        command = [sys.executable, "-m", switched.__name__]
+        return Launch(command, {**launch.environment, **more}, launch.ready, launch.folder)
 
-    def _drive(self, load: str, port: int, requests: Sequence[bytes], turn: int) -> Load:
-        seconds = SECONDS[load]
-        if load == "closed" or self.rate is None:
-            return wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
-        times = Random(turn)  # the same ones for all servers
-        return open_loop.drive(port, requests, rate=self.rate, seconds=seconds, random=times)
+
+def at_random_times(
+    port: int, requests: Sequence[bytes], rate: float, shadow: Switch, random: Random
+) -> Mapping[str, Latencies]:
+    """Send requests at random times, and switch meanwhile.
+
+    In a cycle the times of all states are the same.
+    """
+    phases = [state for cycle in range(CYCLES) for state in in_turn(STATES, cycle)]
+    times: list[float] = []
+    for cycle in range(CYCLES):
+        within = poisson(rate, PHASE, random)
+        for phase in range(cycle * len(STATES), (cycle + 1) * len(STATES)):
+            times += [PHASE * phase + at for at in within]
+
+    def announce(seconds: float) -> None:
+        shadow.turn(phases[phase_at(seconds)] == WITH)
+
+    try:
+        answered = drive(port, requests, times, announce)
+    finally:
+        shadow.turn(False)
+    return by_state(answered, phases)
+
+
+def under_connections(
+    port: int, requests: Sequence[bytes], shadow: Switch, turn: int
+) -> Mapping[str, Latencies]:
+    """Load the service by `CONNECTIONS` that never rest, once in each state."""
+    found = {}
+    for state in in_turn(STATES, turn):
+        shadow.turn(state == WITH)
+        try:
+            load = wrk.drive(port, requests, connections=CONNECTIONS, seconds=CLOSED_SECONDS)
+        finally:
+            shadow.turn(False)
+        found[state] = load.latencies
+    return found
+
+
+def by_state(answered: Answered, phases: Sequence[str]) -> Mapping[str, Latencies]:
+    """Sort latencies by the state in which they were due, without those just after a switch."""
+    after = answered.due % PHASE
+    states = np.array([phases[phase_at(due)] for due in answered.due])
+    return {state: answered.latencies[(states == state) & (after >= GUARD)] for state in STATES}
+
+
+def phase_at(seconds: float) -> int:
+    """Return the index of the phase at so many seconds after the first one's beginning."""
+    return int(seconds // PHASE)
 
 
 def in_turn(names: Sequence[str], number: int) -> Sequence[str]:
-    """Return who comes when: in as many turns as there are names each has each place once."""
+    """Return who comes when: in twice as many turns as names each has each place twice."""
     start = number % len(names)
     order = [*names[start:], *names[:start]]
     return order[::-1] if number // len(names) % 2 else order
@@ -170,9 +242,3 @@ def counted(port: int) -> Counted:
     return Counted(
         total("orbitserve_shadow_trials_total"), total("orbitserve_shadow_dropped_total")
     )
-
-
-def _launch(subject: Subject, port: int, share: float) -> Launch:
-    launch = launchers.orbitserve(Setting(subject, Path(), port))
-    more = {"ORBITSERVE_SHADOW_SHARE": str(share), "ORBITSERVE_POLL_SECONDS": "0"}
-    return Launch(launch.command, {**launch.environment, **more}, launch.ready, launch.folder)

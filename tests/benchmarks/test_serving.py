@@ -19,12 +19,8 @@ from benchmarks.serving.model import open_subject
 from benchmarks.serving.report import Results, markdown, to_json
 from benchmarks.serving.rounds import Case
 from benchmarks.serving.server import (
-    STOP_SECONDS,
     Launch,
     ServerError,
-    ask,
-    asleep,
-    awake,
     free_port,
     running,
 )
@@ -117,23 +113,6 @@ def test_a_server_is_ended_with_the_daemons_it_left_behind(tmp_path):
         assert server.resident_bytes() > 10 * 2**20
     assert gone(daemon)
     assert gone(server.process)
-
-
-def test_a_server_that_sleeps_answers_when_it_is_awake_and_ends_all_the_same(tmp_path):
-    port = free_port()
-    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-    launch = Launch(
-        [sys.executable, "-c", SERVE, str(port), str(tmp_path / "pid")], os.environ, "/", tmp_path
-    )
-    with running(launch, port) as server, asleep(server):
-        state = Path(f"/proc/{server.process}/stat")
-        assert state.read_text().rpartition(")")[2].split()[0] == "T"
-        with awake(server):
-            assert ask(port, request).body == b""
-        assert state.read_text().rpartition(")")[2].split()[0] == "T"
-        began = time.monotonic()
-    assert gone(server.process)
-    assert time.monotonic() - began < STOP_SECONDS
 
 
 def gone(process):
