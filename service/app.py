@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     for router in (proof_routes, model_routes, job_routes, ledger_routes):
         app.include_router(router())
-    app.include_router(audit_routes(settings.max_audit_questions))
+    app.include_router(audit_routes(settings))
     app.include_router(health_routes())
     app.include_router(metrics_routes())
     app.include_router(oip_routes(settings.max_batch))

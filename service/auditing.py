@@ -25,6 +25,7 @@ def audit_model(
     images: npt.NDArray[np.uint8] | None = None,
     labels: npt.NDArray[np.int64] | None = None,
     source: str = UPLOADED,
+    replay: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Audit a version as it runs: see `audit_tiers` and `version_subject`.
@@ -39,6 +40,8 @@ def audit_model(
         What the images show.
     source
         Where the images come from, for the report; that of the bundled set is on its card.
+    replay
+        The command that makes the same report again; only reported.
     progress
         Called after each batch of any kind with the images classified so far and, see `questions`,
         in all. What it raises ends the audit.
@@ -56,7 +59,7 @@ def audit_model(
         audited = AuditSet(images, labels)
     meter = _Meter(progress, questions(model, len(audited.images), question))
     subject = meter.watching(version_subject(model))
-    report = audit_tiers(subject, audited, question, source=source)
+    report = audit_tiers(subject, audited, question, source=source, replay=replay)
     meter.end()
     return report
 

@@ -127,11 +127,12 @@ def audit(
         read_form,
         read_outputs,
     )
-    from commands.audit.replay import replay
+    from commands.audit.replay import given_options
     from commands.audit.target import open_target, read_audit_images
     from commands.display import chosen_progress
     from commands.reading import settings_of_a_command
     from imaging import Resampler
+    from service.replay import replay
 
     asked, failures = read_form(form), read_fail_on(fail_on)
     outputs = read_outputs(output or [], asked)
@@ -167,7 +168,12 @@ def audit(
             audited,
             question,
             source=source,
-            replay=replay(opened.name, context, settings),
+            replay=replay(
+                opened.name,
+                given_options(context),
+                settings,
+                [name for name, value in context.params.items() if value is not None],
+            ),
             stages=show,
         )
     if journal and progress != "none":

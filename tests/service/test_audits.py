@@ -2,6 +2,9 @@
 
 import asyncio
 import io
+import shlex
+import subprocess
+import sys
 import time
 from importlib import metadata
 from typing import Any
@@ -59,8 +62,30 @@ async def test_uploaded_images_are_audited_as_the_bundled_ones_are(
     bundled = await audit(client, "/models/turning/audit")
     uploaded = await audit(client, "/models/turning/versions/10/audit", npy(images))
     assert uploaded.data.source != bundled.data.source
-    data = {"data": bundled.data}
+    data = {"data": bundled.data, "replay": bundled.replay}
     assert uploaded.model_copy(update=data) == bundled
+
+
+async def test_the_command_in_a_report_of_the_bundled_images_makes_the_same_report(
+    client: httpx.AsyncClient, images: Any
+) -> None:
+    asked = "group=C2&agreement=0.9&logit_tolerance=0.001&angles=8&resampler=nearest&seed=3"
+    path = f"/models/turning/audit?{asked}&circle=true&circle_images=1&pictures=false&format=json"
+    response = await client.post(path)
+    command = response.json()["replay"]
+    assert command is not None
+    assert "format" not in command
+    words = shlex.split(command.replace(" orbitserve ", f" {sys.executable} -m orbitserve ", 1))
+    printed = await asyncio.to_thread(
+        subprocess.run,
+        [*words, "--json", "--progress", "none"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert printed.stdout == response.text, printed.stderr
+    uploaded = await audit(client, "/models/turning/audit", npy(images[:64]))
+    assert uploaded.replay is None  # their files are not known
 
 
 async def test_the_audited_logits_are_those_that_are_served(

@@ -26,6 +26,7 @@ from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.observability.call import Call
 from service.preferences import preferred_wait, prefers_async
+from service.settings import Settings
 from service.version import ServedModel
 
 _ACCEPTED: Final[dict[str, Any]] = {
@@ -35,13 +36,13 @@ _ACCEPTED: Final[dict[str, Any]] = {
 }
 
 
-def audit_routes(max_questions: int) -> APIRouter:
+def audit_routes(settings: Settings) -> APIRouter:
     """Build the routes of `/audit` under every address that names a model."""
     router = APIRouter(tags=["audits"])
     for prefix, resolve in NAMED.items():
         router.add_api_route(
             f"{prefix}/audit",
-            _endpoint(resolve, max_questions),
+            _endpoint(resolve, settings),
             methods=["POST"],
             operation_id=f"audit_{resolve.__name__}",
             summary="Audit a model's invariance",
@@ -56,7 +57,7 @@ def audit_routes(max_questions: int) -> APIRouter:
     return router
 
 
-def _endpoint(resolve: Resolve, max_questions: int) -> Callable[..., Coroutine[Any, Any, Response]]:
+def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[Any, Any, Response]]:
     async def audit(
         request: Request,
         plane: Plane,
@@ -78,7 +79,7 @@ def _endpoint(resolve: Resolve, max_questions: int) -> Callable[..., Coroutine[A
         wait = None if events else _wait_before_later(request)
         if wait is not None and plane.ending:
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")
-        job = await _begin(request, plane, audits, model, query, max_questions)
+        job = await _begin(request, plane, audits, model, query, settings)
         if events:
             return EventResponse(job, form)
         if wait is not None and not await _done_within(job, audits, wait):
@@ -101,7 +102,7 @@ async def _begin(
     audits: AuditPlane,
     model: ServedModel,
     query: AuditQuery,
-    max_questions: int,
+    settings: Settings,
 ) -> Job:
     call = Call.of(request.scope)
     model.asked(call)
@@ -109,7 +110,7 @@ async def _begin(
         body = await read_body(request)
     audits.check_room()
     images = await plane.audit_images(model, body, call)
-    audit, total = query.audit(model, images, max_questions)
+    audit, total = query.audit(model, images, settings)
     return audits.begin(model, audit, total)
 
 

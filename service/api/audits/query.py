@@ -1,6 +1,6 @@
 """What an audit over HTTP can be asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -14,6 +14,8 @@ from service.api.audits.forms import AskedFormat
 from service.auditing import audit_model, questions
 from service.audits.job import Audit
 from service.errors import UnprocessableError
+from service.replay import replay
+from service.settings import Settings
 from service.version import ServedModel
 
 Images = npt.NDArray[np.uint8]
@@ -75,22 +77,24 @@ class AuditQuery(BaseModel):
     ] = None
     format: AskedFormat = None
 
-    def audit(self, model: ServedModel, images: Images | None, most: int) -> tuple[Audit, int]:
+    def audit(
+        self, model: ServedModel, images: Images | None, settings: Settings
+    ) -> tuple[Audit, int]:
         """Return the audit of a model that is asked for, and how many images it classifies.
 
         Parameters
         ----------
         images : uint8 [N, C, size, size], or None
             None for the bundled audit set.
-        most
-            How many images it may classify.
+        settings
+            How many images it may classify, and what its report depends on.
 
         Raises
         ------
         UnprocessableError
             If the group cannot be tried, the labels are not those of the images, or it is too much.
         """
-        question = self._question(model)
+        question, most = self._question(model), settings.max_audit_questions
         count = model.card.audit_set.count if images is None else len(images)
         try:
             total = questions(model, count, question)
@@ -107,6 +111,7 @@ class AuditQuery(BaseModel):
             question,
             images=images,
             labels=_read_labels(self.labels, model.card.classes, None if images is None else count),
+            replay=self._replay(model, settings) if images is None else None,
         )
         return lambda progress: asked(progress=progress), total
 
@@ -127,6 +132,24 @@ class AuditQuery(BaseModel):
             circle_images=self.circle_images if self.circle else 0,
             pictures=self.pictures,
         )
+
+    def _replay(self, model: ServedModel, settings: Settings) -> str:
+        """Return the command that audits the bundled set in the same way."""
+        card = model.card
+        return replay(f"{card.name}/{card.version}", self._options(), settings)
+
+    def _options(self) -> Iterator[str]:
+        """Yield the options of the command, which has those of a query under the same names."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value == field.default or name == "format":
+                continue
+            if name == "pictures":
+                yield "--no-pictures"
+                continue
+            yield f"--{name.replace('_', '-')}"
+            if value is not True:
+                yield str(value)
 
     def _plan(self, model: ServedModel) -> AnglePlan | None:
         if self.angles is None:
