@@ -23,6 +23,7 @@ import structlog
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
 from service.engine.graph import QUICK
 from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
+from service.engine.moments import Moments
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.sweep import Sweep
@@ -40,9 +41,7 @@ from service.engine.waiting import (
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
 _WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
 _DEADLINE_SECONDS = 0.01  # that a wait may go on past its deadline
-_TURNS = 3  # of the event loop, until what it has read when the first begins has got to the queue
 _SHORTEST_NAP = 0.001  # seconds, of the thread when it sleeps until work of the idle lane may run
-_ASK_AGAIN = 0.01  # seconds, after the event loop was found busy
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -88,8 +87,7 @@ class Batcher:
         self._jobs = AuditLane()
         self._spare = IdleLane(limits.idle)
         self._idle = self._held = False  # the thread waits; it is held off while a batch runs here
-        self._asked = self._granted = False  # the event loop, for a moment for the idle lane
-        self._event_loop: asyncio.AbstractEventLoop | None = None  # of the last request
+        self._moments = Moments(self._changed, self._pause, self._busy)
         self._draining = self._down = self._crashed = False
         self._thread: threading.Thread | None = None
         # The rest belongs to whoever runs a batch.
@@ -174,8 +172,8 @@ class Batcher:
         """
         now, spent = self._clock(), spent or Spent()
         loop = asyncio.get_running_loop()
-        if self._event_loop is not loop:  # what another one was asked it may never answer
-            self._event_loop, self._asked = loop, False
+        if self._moments.loop is not loop:
+            self._moments.ask_by(loop)
         if here and self._on_cpu and (deadline is None or deadline > now):
             result = self._try_here(images, spent)
             if result is not None:
@@ -249,48 +247,26 @@ class Batcher:
         with self._changed:
             while True:
                 rest = self._spare.rest(self._clock())
-                if rest == 0 and not self._asked and not self._granted:
-                    self._ask()
-                granted, self._granted = self._granted, False
+                if rest == 0:
+                    self._moments.ask()
+                granted = self._moments.take()
                 if not self._held:
                     if self._requests or self._jobs or self._crashed:
                         return True
                     if self._draining:
                         return False
-                    if granted and self._spare.pause(self._clock()) == 0:
+                    if granted and self._pause() == 0:
                         return True
                 self._idle = not self._held
-                # While the event loop is asked it is the one that looks at the clock.
-                untimed = self._asked or rest is None
+                untimed = self._moments.asked or rest is None
                 self._changed.wait(None if untimed else max(rest or 0, _SHORTEST_NAP))
                 self._idle = False
 
-    def _ask(self) -> None:
-        """Ask the event loop for a moment in which the idle lane is in nobody's way."""
-        try:
-            if self._event_loop is not None:
-                self._event_loop.call_soon_threadsafe(self._look, _TURNS)
-                self._asked = True
-                return
-        except RuntimeError:  # it is closed
-            self._event_loop = None
-        self._granted = True
+    def _pause(self) -> float | None:
+        return self._spare.pause(self._clock())
 
-    def _look(self, turns: int) -> None:
-        """On the event loop: grant the moment if nothing comes within so many of its turns."""
-        loop = asyncio.get_running_loop()
-        if turns:
-            loop.call_soon(self._look, turns - 1)
-            return
-        with self._changed:
-            pause = self._spare.pause(self._clock())
-            busy = not self._idle or self._requests or self._jobs
-            self._granted = pause == 0 and not busy
-            self._asked = pause is not None and not self._granted
-            if self._granted:
-                self._changed.notify()
-        if self._asked:
-            loop.call_later(max(pause or 0, _ASK_AGAIN), self._look, _TURNS)
+    def _busy(self) -> bool:
+        return not self._idle or bool(self._requests or self._jobs)
 
     def _leave(self) -> None:
         """Let the thread know of what has come in this turn of the event loop."""

@@ -3,56 +3,18 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from service.engine import Batch, Drop, IdleDrop, Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.lanes import IdleLane, IdleTask, Job
 from service.engine.waiting import Images
+from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
 
 CAPACITY, PATIENCE, LULL = 64, 10.0, 0.001  # what IdleLane has by default
-
-
-def blank(rows: int = 1) -> Images:
-    return np.zeros((rows, 1, 1, 1), np.uint8)
-
-
-def answer(parts: Sequence[Images]) -> Inference:
-    rows = sum(map(len, parts))
-    return Inference(np.zeros((rows, 2), np.float32), np.zeros((rows, 2), np.float32))
-
-
-class Work:
-    """Notes what becomes of it; `check` is called when it starts."""
-
-    def __init__(self, check: Callable[[], object] = lambda: None) -> None:
-        self.check = check
-        self.ends: list[str] = []
-        self.errors: list[Exception | None] = []
-
-    def images(self) -> Images:
-        self.check()
-        return blank()
-
-    def ran(self, result: Inference) -> None:
-        assert len(result.logits) == 1
-        self.ends.append("ran")
-
-    def dropped(self, reason: IdleDrop, error: Exception | None = None) -> None:
-        self.ends.append(reason)
-        self.errors.append(error)
-
-
-def stepped(compute: Any = answer, **options: Any) -> Batcher:
-    return Batcher(compute, lambda: None, Limits(1, 64, idle=1.0), **options)
 
 
 @pytest.mark.anyio
@@ -90,13 +52,6 @@ async def test_it_does_not_overtake_an_audit_when_the_request_between_them_is_gi
     assert work.ends == []
     batcher.turn()
     assert work.ends == ["ran"]
-
-
-def on_the_event_loop() -> Batcher:
-    """A batcher that computes lone requests where they came in."""
-    batcher = Batcher(answer, lambda: None, Limits(idle=1.0), on_cpu=True)
-    batcher._seconds_per_row = 1e-6
-    return batcher
 
 
 @pytest.mark.anyio
@@ -164,98 +119,6 @@ async def test_the_thread_does_not_forget_it_while_it_is_held_off() -> None:
         batcher.drain()
     assert work.ends == ["ran"]
     assert turns == [False, False]
-
-
-async def until(holds: Callable[[], object]) -> None:
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError
-
-
-@pytest.mark.anyio
-async def test_it_does_not_start_while_the_event_loop_is_busy() -> None:
-    """No request waits: the event loop is about to read them."""
-    started: list[float] = []
-    batcher = stepped()
-    batcher.start()
-    try:
-        await batcher.infer(blank())
-        await asyncio.sleep(0.02)  # the lull is over, and the thread sleeps
-        batcher.when_idle(Work(lambda: started.append(time.monotonic())))
-        time.sleep(0.1)  # noqa: ASYNC251 - it is to be busy
-        busy_until = time.monotonic()
-        await until(lambda: started)
-    finally:
-        batcher.drain()
-    assert started[0] >= busy_until
-
-
-@pytest.mark.anyio
-async def test_what_the_event_loop_has_read_goes_first() -> None:
-    """A request takes some turns of the event loop from its socket to the queue."""
-    order: list[str] = []
-    tasks: list[asyncio.Task[Inference]] = []
-    batcher = stepped(lambda parts: (order.append("graph"), answer(parts))[1])
-    loop = asyncio.get_running_loop()
-
-    async def ask() -> Inference:
-        time.sleep(0.02)  # noqa: ASYNC251 - it takes long to read
-        await asyncio.sleep(0)
-        return await batcher.infer(blank())
-
-    batcher.start()
-    try:
-        await batcher.infer(blank())
-        await asyncio.sleep(0.02)
-        batcher.when_idle(Work(lambda: order.append("idle")))
-        loop.call_soon(lambda: tasks.append(loop.create_task(ask())))
-        time.sleep(0.05)  # noqa: ASYNC251 - meanwhile the thread asks for a moment
-        await until(lambda: "idle" in order)
-    finally:
-        batcher.drain()
-    await tasks[0]
-    assert order[:3] == ["graph", "graph", "idle"]
-
-
-@pytest.mark.anyio
-async def test_the_thread_sleeps_while_requests_come_and_go() -> None:
-    """It would take the interpreter from the event loop each time that it wakes to look."""
-    batcher, looks = on_the_event_loop(), list[str]()
-    batcher._spare = lane = IdleLane(lull=0.05)
-    rest = lane.rest
-    lane.rest = lambda now: (looks.append(""), rest(now))[1]  # type: ignore[method-assign]
-    batcher.start()
-    try:
-        await batcher.infer(blank())
-        await asyncio.sleep(0.02)
-        batcher._seconds_per_row = 1e-6
-        work = Work()
-        batcher.when_idle(work)
-        began = time.monotonic()
-        while time.monotonic() < began + 0.3:
-            await batcher.infer(blank(), here=True)
-            await asyncio.sleep(0)
-        assert len(looks) < 10
-        await until(lambda: work.ends)
-    finally:
-        batcher.drain()
-    assert work.ends == ["ran"]
-
-
-@pytest.mark.anyio
-async def test_it_runs_though_the_event_loop_of_the_last_request_is_gone() -> None:
-    batcher = stepped()
-    batcher.start()
-    try:
-        await asyncio.to_thread(asyncio.run, batcher.infer(blank()))
-        work = Work()
-        batcher.when_idle(work)
-        await until(lambda: work.ends)
-    finally:
-        batcher.drain()
-    assert work.ends == ["ran"]
 
 
 def test_what_does_not_fit_is_dropped_at_once() -> None:
@@ -472,103 +335,3 @@ def test_tasks_run_for_no_more_than_their_part_of_the_time(fails: bool) -> None:
     done = sum(work.ends in (["ran"], ["failed"]) for work in works)
     assert done >= 1
     assert (done - 1) * 0.005 <= 0.1 * seconds  # the last one's rest may be under way
-
-
-class IdleMachine(RuleBasedStateMachine):
-    """Requests, audits and work for idle moments come in any order and at any time."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.now = 0.0
-        self.draining = False
-        self.offered: list[tuple[Work, float]] = []
-        self.running: list[str] = []
-        self.wrong: list[str] = []
-        self.tasks: list[asyncio.Task[Inference]] = []
-        self.jobs: list[Future[Inference]] = []
-        self.batcher = Batcher(
-            self.compute, lambda: None, Limits(largest=2, waiting=12), clock=lambda: self.now
-        )
-
-    def compute(self, parts: Sequence[Images]) -> Inference:
-        return answer(parts)
-
-    @precondition(lambda self: not self.draining)
-    @rule(rows=st.integers(1, 3))
-    def ask(self, rows: int) -> None:
-        if self.batcher.waiting + rows <= 12:
-            self.tasks.append(self.loop.create_task(self.batcher.infer(blank(rows))))
-            self.spin()
-
-    @precondition(lambda self: not self.draining)
-    @rule()
-    def audit(self) -> None:
-        future: Future[Inference] = Future()
-        self.jobs.append(future)
-        self.batcher._jobs.add(Job(answer, blank(), self.now, future))
-
-    @rule(failing=st.integers(0, 3).map(lambda n: n == 0), arrivals=st.integers(0, 2))
-    def offer(self, failing: bool, arrivals: int) -> None:
-        offered = self.now
-
-        def check() -> None:
-            if self.batcher.waiting or len(self.batcher._jobs):
-                self.wrong.append("it started while something waited")
-            if self.now - offered > PATIENCE:
-                self.wrong.append("it started after it had waited for too long")
-            if self.draining:
-                self.wrong.append("it started while the engine ended")
-            for _ in range(arrivals):
-                self.offer(False, 0)
-            if failing:
-                raise ZeroDivisionError
-
-        work = Work(check)
-        self.offered.append((work, self.now))
-        self.batcher.when_idle(work)
-
-    @rule(seconds=st.sampled_from([1.0, 4.0, PATIENCE + 1]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-
-    @rule(times=st.integers(1, 6))
-    def turn(self, times: int) -> None:
-        for _ in range(times):
-            self.batcher.turn()
-            self.spin()
-
-    @rule(chance=st.integers(0, 9))
-    def drain(self, chance: int) -> None:
-        if chance == 9:
-            self.batcher.drain()
-            self.draining = True
-
-    @invariant()
-    def none_is_forgotten_or_ends_twice(self) -> None:
-        assert not self.wrong
-        waiting = [work for work, _ in self.offered if not work.ends]
-        assert len(waiting) == len(self.batcher._spare) <= CAPACITY
-        assert all(len(work.ends) <= 1 for work, _ in self.offered)
-        assert not (self.draining and waiting)
-        assert self.batcher.ready is not self.draining
-
-    def teardown(self) -> None:
-        if not hasattr(self, "loop"):
-            return
-        self.batcher.drain()
-        for _ in range(50):
-            self.batcher.turn()
-            self.spin()
-        assert all(task.done() and task.exception() is None for task in self.tasks)
-        assert all(job.done() for job in self.jobs)
-        assert all(len(work.ends) == 1 for work, _ in self.offered)
-        self.loop.close()
-
-    def spin(self) -> None:
-        for _ in range(3):
-            self.loop.run_until_complete(asyncio.sleep(0))
-
-
-IdleMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-TestIdleLane: Any = IdleMachine.TestCase

@@ -1,0 +1,103 @@
+"""Work for idle moments does not start while the event loop is reading: it is asked before."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from service.engine import Inference
+from service.engine.lanes import IdleLane
+from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
+
+
+async def until(holds: Callable[[], object]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError
+
+
+@pytest.mark.anyio
+async def test_it_does_not_start_while_the_event_loop_is_busy() -> None:
+    """No request waits: the event loop is about to read them."""
+    started: list[float] = []
+    batcher = stepped()
+    batcher.start()
+    try:
+        await batcher.infer(blank())
+        await asyncio.sleep(0.02)  # the lull is over, and the thread sleeps
+        batcher.when_idle(Work(lambda: started.append(time.monotonic())))
+        time.sleep(0.1)  # noqa: ASYNC251 - it is to be busy
+        busy_until = time.monotonic()
+        await until(lambda: started)
+    finally:
+        batcher.drain()
+    assert started[0] >= busy_until
+
+
+@pytest.mark.anyio
+async def test_what_the_event_loop_has_read_goes_first() -> None:
+    """A request takes some turns of the event loop from its socket to the queue."""
+    order: list[str] = []
+    tasks: list[asyncio.Task[Inference]] = []
+    batcher = stepped(lambda parts: (order.append("graph"), answer(parts))[1])
+    loop = asyncio.get_running_loop()
+
+    async def ask() -> Inference:
+        time.sleep(0.02)  # noqa: ASYNC251 - it takes long to read
+        await asyncio.sleep(0)
+        return await batcher.infer(blank())
+
+    batcher.start()
+    try:
+        await batcher.infer(blank())
+        await asyncio.sleep(0.02)
+        batcher.when_idle(Work(lambda: order.append("idle")))
+        loop.call_soon(lambda: tasks.append(loop.create_task(ask())))
+        time.sleep(0.05)  # noqa: ASYNC251 - meanwhile the thread asks for a moment
+        await until(lambda: "idle" in order)
+    finally:
+        batcher.drain()
+    await tasks[0]
+    assert order[:3] == ["graph", "graph", "idle"]
+
+
+@pytest.mark.anyio
+async def test_the_thread_sleeps_while_requests_come_and_go() -> None:
+    """It would take the interpreter from the event loop each time that it wakes to look."""
+    batcher, looks = on_the_event_loop(), list[str]()
+    batcher._spare = lane = IdleLane(lull=0.05)
+    rest = lane.rest
+    lane.rest = lambda now: (looks.append(""), rest(now))[1]  # type: ignore[method-assign]
+    batcher.start()
+    try:
+        await batcher.infer(blank())
+        await asyncio.sleep(0.02)
+        batcher._seconds_per_row = 1e-6
+        work = Work()
+        batcher.when_idle(work)
+        began = time.monotonic()
+        while time.monotonic() < began + 0.3:
+            await batcher.infer(blank(), here=True)
+            await asyncio.sleep(0)
+        assert len(looks) < 10
+        await until(lambda: work.ends)
+    finally:
+        batcher.drain()
+    assert work.ends == ["ran"]
+
+
+@pytest.mark.anyio
+async def test_it_runs_though_the_event_loop_of_the_last_request_is_gone() -> None:
+    batcher = stepped()
+    batcher.start()
+    try:
+        await asyncio.to_thread(asyncio.run, batcher.infer(blank()))
+        work = Work()
+        batcher.when_idle(work)
+        await until(lambda: work.ends)
+    finally:
+        batcher.drain()
+    assert work.ends == ["ran"]
