@@ -153,22 +153,9 @@ class Batcher:
         *,
         here: bool = False,
     ) -> Inference:
-        """Classify images [N, C, H, W], N at least 1; a cancelled call takes its images back.
+        """Classify images as `Session.infer` does; a cancelled call takes its images back.
 
-        Parameters
-        ----------
-        deadline
-            When the answer is too late, by the batcher's clock.
-        spent
-            Where to note where the time went.
-        here
-            Whether a quick graph may be run here and now, on the event loop, if nothing else is in
-            hand: for a caller who knows that no other request is on its way through this loop.
-
-        Raises
-        ------
-        EngineError
-            If the request is refused, late, or its images make the graph fail.
+        The deadline is a point of the batcher's clock.
         """
         now, spent = self._clock(), spent or Spent()
         loop = asyncio.get_running_loop()

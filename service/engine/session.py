@@ -142,7 +142,7 @@ class Session(AuditedGraph):
         *,
         here: bool = False,
     ) -> Inference:
-        """Classify images [N, C, H, W] in a batch with those of other requests.
+        """Classify images [N, C, H, W], N at least 1, in a batch with those of other requests.
 
         Parameters
         ----------
