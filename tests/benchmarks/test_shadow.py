@@ -230,10 +230,9 @@ def test_a_latency_counts_for_the_state_in_which_its_request_was_due() -> None:
 
 
 @pytest.mark.slow
-def test_no_image_is_tried_while_audits_are_switched_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ORBITSERVE_SHADOW_TIME", "1")
+def test_no_image_is_tried_while_audits_are_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that is sent then, nor one that was chosen before and waits."""
+    monkeypatch.setenv("ORBITSERVE_SHADOW_TIME", "0.01")  # more are chosen than can be tried
     subject = open_subject(Path("model_repository/rotmnist-c4-int8/1/model.onnx"), 1)
     run = Run(subject, [1.0], turns=1, rate=100.0)
     with run.started(1.0) as (port, shadow, requests):
@@ -241,11 +240,11 @@ def test_no_image_is_tried_while_audits_are_switched_off(
         def tried(on: bool) -> Counted:
             shadow.turn(on)
             before = counted(port)
-            drive(port, requests, poisson(100, 0.5, Random(1)))
+            drive(port, requests, poisson(200, 0.5, Random(1)))
             return counted(port).since(before)
 
         assert tried(False) == Counted(0, 0)
-        assert tried(True).trials > 10
+        assert tried(True).trials > 0
         shadow.turn(False)
         time.sleep(0.1)  # for the one that is under way
         assert tried(False) == Counted(0, 0)
