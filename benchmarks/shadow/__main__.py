@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.machine import describe_machine
 from benchmarks.serving import wrk
 from benchmarks.serving.model import open_subject
-from benchmarks.serving.rounds import say
+from benchmarks.serving.rounds import WrongAnswerError, say
 from benchmarks.serving.server import ServerError
 from benchmarks.shadow.report import CONFIDENCE, RESAMPLES, bars, rows, table
 from benchmarks.shadow.rounds import CLOSED_SECONDS, CYCLES, PHASE, Run
@@ -31,7 +31,7 @@ def main() -> None:
         say(f"round {number + 1} of {options.rounds}")
         try:
             rounds.append(run.round(number))
-        except (wrk.LoadError, ServerError) as error:
+        except (wrk.LoadError, ServerError, WrongAnswerError) as error:
             refused.append(f"round {number + 1}: {error}")
             say(refused[-1])
     if not rounds:
@@ -39,11 +39,11 @@ def main() -> None:
     say(f"comparing, {RESAMPLES} times")
     found = rows(rounds)
     card = subject.card
+    burden = f"; a burden of {options.burden:g} microseconds" if options.burden else ""
     print(
         f"{describe_machine()}, load average {before:.1f} before; {card.name} version "
         f"{card.version}, {card.precision}, sessions of {subject.threads} thread(s); single images "
-        f"as OIP binary; {run.rate:,.0f} requests/s at random times; a burden of "
-        f"{options.burden:g} microseconds.\n"
+        f"as OIP binary; {run.rate:,.0f} requests/s at random times{burden}.\n"
         f"Latencies of {len(rounds)} round(s) of {options.turns} turn(s), in each state "
         f"{CYCLES} times {PHASE} s at random times and {CLOSED_SECONDS} s under 32 connections; "
         f"of ratios a {CONFIDENCE:.0%} interval in brackets.\n"

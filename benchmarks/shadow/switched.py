@@ -1,7 +1,7 @@
 """The service, with shadow audits that a byte of a file switches on and off while it runs.
 
-No two processes of one program are equally fast: p99s of the same service, started twice, were up to
-7 % apart. So what shadow audits cost is what changes in one process when they are switched.
+No two processes of one program are equally fast: p99s of the same service, started twice, were up
+to 7 % apart. So what shadow audits cost is what changes in one process when they are switched.
 
 A burden can be added to them, to see that a comparison notices one.
 """
