@@ -1,16 +1,23 @@
 """The static proof: a file's invariance under turns of the image, read from its bytes."""
 
-from audit.proof.outcome import Arithmetic, Obstacle, Outcome, Proof, Residual
+from audit.proof.folding import Runtime
+from audit.proof.limits import MEBIBYTE, Limits, ProofLimitError
+from audit.proof.outcome import Arithmetic, Obstacle, Outcome, Proof, Residual, Sensitive
 from audit.proof.proof import TOLERANCE, prove
 from audit.proof.tied import Tied, find_ties
 
 __all__ = [
+    "MEBIBYTE",
     "TOLERANCE",
     "Arithmetic",
+    "Limits",
     "Obstacle",
     "Outcome",
     "Proof",
+    "ProofLimitError",
     "Residual",
+    "Runtime",
+    "Sensitive",
     "Tied",
     "find_ties",
     "prove",

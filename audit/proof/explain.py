@@ -1,70 +1,108 @@
 """Saying why: the first node at which a symmetry ends, and what an outcome means."""
 
+import hashlib
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
-from audit.proof.graph import Graph, Node
-from audit.proof.numbering import is_closed, is_unmoved
-from audit.proof.outcome import Arithmetic, Obstacle, Residual
-from audit.proof.rules.movement import MOVEMENT
-from audit.proof.rules.normalising import NORMALISING
-from audit.proof.rules.pointwise import POINTWISE
-from audit.proof.rules.reductions import REDUCTIONS
-from audit.proof.site import Tracked
-from audit.proof.walk import Walk
+from audit.proof.batches import Batches, Followed
+from audit.proof.context import Tracked
+from audit.proof.graph import Graph
+from audit.proof.node import Node
+from audit.proof.numbering import Numbers, is_closed, is_unmoved
+from audit.proof.operators import (
+    MOVES,
+    activations,
+    arithmetic,
+    normalising,
+    quantisation,
+    reductions,
+)
+from audit.proof.operators.exactness import SAYING
+from audit.proof.outcome import Obstacle, Proof
+from audit.proof.propagation import Propagation
 
-FILE = "the file"
+FILE: Final = "the file"
+_POINTWISE: Final = {
+    operator.name
+    for family in (activations, arithmetic, quantisation)
+    for operator in family.OPERATORS
+}
+_REDUCTIONS: Final = {operator.name for operator in reductions.OPERATORS}
+_NORMALISING: Final = {operator.name for operator in normalising.OPERATORS}
 _WINDOWS = "slides windows that are not mapped onto windows: see its stride and padding"
 
 
-def find_obstacle(graph: Graph, found: Walk) -> Obstacle:
+def find_obstacle(graph: Graph, found: Propagation) -> Obstacle:
     """Return the first node whose output takes values that the upright image's does not take.
 
-    If there is none, the walk has stopped at a node that it cannot follow, or the entries of an
-    output are exchanged.
+    If there is none, the propagation has stopped at a node that it cannot follow, or the entries of
+    an output are exchanged.
+
+    Parameters
+    ----------
+    found
+        With every tensor kept.
     """
-    for name, tensor in found.tensors.items():
-        if not is_closed(tensor.numbers) and not _is_elsewhere(tensor, found):
-            node = found.producers[name]
-            return _at(node, found.notes.get(node.index) or _lost(node, found))
+    # Another tensor may be for the upright image what one is for the turned image.
+    elsewhere = {_digest(t.numbers[0]) for value in found.tensors.values() for t in _parts(value)}
+    for name, value in found.tensors.items():
+        for tensor in _parts(value):
+            if not is_closed(tensor.numbers) and _digest(tensor.numbers[1]) not in elsewhere:
+                node = found.producers[name]
+                return obstacle_at(node, found.notes.get(node.index) or _lost(node, found))
     if found.obstacle is not None:
-        return _at(*found.obstacle)
+        return obstacle_at(*found.obstacle)
     for name in graph.outputs:
-        if name not in found.tensors:
-            return Obstacle(node=FILE, op="", reason=f"has the output '{name}', not followed")
-        if not is_unmoved(found.tensors[name].numbers):
-            reason = f"gives the entries of '{name}' in another order when the image is turned"
+        reason = _fault(name, found.tensors.get(name))
+        if reason is not None:
             last = found.producers.get(name)
-            return _at(last, reason) if last else Obstacle(node=FILE, op="", reason=reason)
-    raise AssertionError("The walk is that of an invariant file.")
+            named = last is not None and name in found.tensors
+            return (
+                obstacle_at(last, reason)
+                if named and last is not None
+                else Obstacle(node=FILE, op="", reason=reason)
+            )
+    raise AssertionError("The propagation is that of an invariant file.")
 
 
-def _is_elsewhere(tensor: Tracked, found: Walk) -> bool:
-    """Whether another tensor is for the upright image what this one is for the turned image."""
-    turned = tensor.numbers[1]
-    return any(
-        other.shape == tensor.shape and np.array_equal(other.numbers[0], turned)
-        for other in found.tensors.values()
-    )
+def _fault(name: str, value: Followed | None) -> str | None:
+    if value is None:
+        return f"has the output '{name}', not followed"
+    if isinstance(value, Batches) or value.batch_axis:
+        return f"gives in '{name}' more or other than an answer for each image of the batch"
+    if not is_unmoved(value.numbers):
+        return f"gives the entries of '{name}' in another order when the image is turned"
+    return None
 
 
-def _at(node: Node, reason: str) -> Obstacle:
+def _parts(value: Followed) -> tuple[Tracked, ...]:
+    return value.parts if isinstance(value, Batches) else (value,)
+
+
+def _digest(numbers: Numbers) -> tuple[tuple[int, ...], bytes]:
+    content = np.ascontiguousarray(numbers).tobytes()
+    return numbers.shape, hashlib.blake2b(content, digest_size=32).digest()
+
+
+def obstacle_at(node: Node, reason: str) -> Obstacle:
+    """Return where a proof ended."""
     return Obstacle(node=node.name, op=node.op, reason=reason)
 
 
-def _lost(node: Node, found: Walk) -> str:
-    if node.op in POINTWISE:
+def _lost(node: Node, found: Propagation) -> str:
+    if node.op in _POINTWISE:
         if sum(name in found.tensors for name in node.inputs) > 1:
             return "combines entries that turn in different ways"
         return "has constants that differ among entries which a turn exchanges"
-    if node.op in REDUCTIONS:
+    if node.op in _REDUCTIONS:
         if node["kernel_shape"]:
             return _WINDOWS
         return "takes blocks of entries that are not mapped onto blocks"
-    if node.op in MOVEMENT:
+    if node.op in MOVES:
         return "keeps a part of the entries that a turn exchanges"
-    if node.op in NORMALISING:
+    if node.op in _NORMALISING:
         return "depends on the order of entries that a turn exchanges"
     return "computes something else for a turned image"
 
@@ -76,51 +114,78 @@ def explain_obstacle(obstacle: Obstacle) -> str:
     return f"The node '{obstacle.node}' ({obstacle.op}) {obstacle.reason}."
 
 
-def explain_proof(
-    group: str,
-    subgroup: str,
-    residual: Residual | None,
-    arithmetic: Arithmetic | None,
-    rounding: Node | None,
-) -> Iterator[str]:
-    """Say in sentences what was proved, and what was not."""
-    if residual is None:
+def explain_proof(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:
+    """Say in sentences what was proved, and what was not.
+
+    Parameters
+    ----------
+    rounding
+        The first node that rounds.
+    floats
+        Whether the image is one of floats.
+    """
+    if proof.residual is None:
         yield (
             f"All outputs are the same, in real arithmetic, for an image turned by any element of "
-            f"{subgroup}: parameters tie in every bit."
+            f"{proof.subgroup}: parameters tie in every bit."
         )
     else:
-        bounds = ", ".join(f"'{n}' by at most {d:.2g}" for n, d in residual.deviation.items())
+        deviation = proof.residual.deviation
+        bounds = ", ".join(f"'{n}' by at most {d:.2g}" for n, d in deviation.items())
         yield (
-            f"For an image in range turned by any element of {subgroup}, real arithmetic changes "
-            f"{bounds}."
+            f"For an image in range turned by any element of {proof.subgroup}, real arithmetic "
+            f"changes {bounds}."
         )
         yield (
-            f"Parameters tie to {residual.relative:.2g} of the largest one of their node, least so "
-            f"in '{residual.node}' ({residual.op})."
+            f"Parameters tie to {proof.residual.relative:.2g} of the largest one of their node, "
+            f"least so in '{proof.residual.node}' ({proof.residual.op})."
         )
-    if subgroup != group:
+    if proof.subgroup != proof.group:
         yield (
-            f"{subgroup} is the part of {group} that moves the pixel grid onto itself; of the "
-            "other elements nothing is said."
+            f"{proof.subgroup} is the part of {proof.group} that moves the pixel grid onto itself; "
+            "of the other elements nothing is said."
         )
-    if arithmetic == "integer":
+    yield from _bits(proof, rounding, floats)
+    yield from _more_than_bits(proof)
+    where = " and in that of computers" if proof.exact_bits else ""
+    yield (
+        "In the terms of ISO/IEC 24029-2 the method is sound and incomplete, and the property is "
+        f"shown in real arithmetic{where}."
+    )
+    yield "This speaks of the file; what a runtime makes of it is measured by an audit."
+
+
+def _bits(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:
+    if proof.exact_bits:
         yield "They are the same in every bit: nothing is rounded in a turned order."
-    elif rounding is not None and residual is None:
+        if floats and proof.input_range is not None:
+            low, high = proof.input_range
+            yield f"That holds for images whose entries are numbers from {low:g} to {high:g}."
+    elif rounding is not None and proof.residual is None:
         where = f"'{rounding.name}' ({rounding.op})"
-        if arithmetic == "quantised":
+        if proof.arithmetic == "quantised":
             yield (
                 f"They are the same in every bit where the runtime sums the integers between "
                 f"DequantizeLinear and QuantizeLinear, first at {where}."
             )
-        elif arithmetic == "repeated":
+        elif proof.arithmetic == "repeated":
             yield (
                 "They are the same in every bit where the runtime gives equal bits to nodes that "
                 f"do the same to the same, as the branches of the file do, first at {where}."
             )
-        else:
+        elif proof.disordered is None or proof.disordered.node != rounding.name:
             yield (
                 f"Last bits may differ: {where} is the first to round in an order, or in a place, "
                 "that turns with the image."
             )
-    yield "This speaks of the file; what a runtime makes of it is measured by an audit."
+
+
+def _more_than_bits(proof: Proof) -> Iterator[str]:
+    if proof.disordered is not None and proof.arithmetic != "quantised":
+        yield (
+            f"What '{proof.disordered.node}' ({proof.disordered.op}) gives "
+            f"{proof.disordered.reason}, which are not excluded here."
+        )
+    for step in proof.steps[:1]:
+        more = f", and at {len(proof.steps) - 1} more" if len(proof.steps) > 1 else ""
+        yield f"A last bit {SAYING[step.effect]} at '{step.node}' ({step.op}){more}."

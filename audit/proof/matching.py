@@ -8,12 +8,13 @@ bits, so that any choice that duplicates leave is settled without a search.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.proof.context import Mismatch
 from audit.proof.numbering import Numbers, number_rows
-from audit.proof.site import Mismatch
 
 Floats = NDArray[np.float64]
 
@@ -60,16 +61,17 @@ class Match:
     ----------
     mismatch
         The residual, if not all equal numbers mean equal filters.
-    astray
-        A turned filter that is not in the bank, and its relative distance from the nearest.
+    unmatched
+        A turned filter that is not in the bank, and its relative distance from the nearest, if that
+        was asked for.
     """
 
     numbers: Numbers
     mismatch: Mismatch | None = None
-    astray: tuple[int, float] | None = None
+    unmatched: tuple[int, float] | None = None
 
 
-def match(here: Bank, turned: Bank, tolerance: float) -> Match:
+def match(here: Bank, turned: Bank, tolerance: float, *, explaining: bool) -> Match:
     """Number the filters of a bank and the turned filters, the same number for the same filter.
 
     Parameters
@@ -77,69 +79,101 @@ def match(here: Bank, turned: Bank, tolerance: float) -> Match:
     tolerance
         A turned filter that is none of the bank takes the number of the nearest, if no parameter
         differs by more than this, relative to the largest one.
+    explaining
+        Whether to find out how far the nearest is.
     """
     here, turned = here.canonical(), turned.canonical()
     sources = number_rows(np.concatenate([here.channels, turned.channels]))
     groups, filters = here.taps.shape[:2]
     sources = sources.reshape(2, groups).repeat(filters, axis=1)
     here_rows, turned_rows = here.rows(), turned.rows()
-    both = np.concatenate([here_rows, turned_rows]) + 0.0  # makes -0.0 the zero that it equals
+    taps = here.taps[0, 0].size
+    both = np.concatenate([here_rows, turned_rows])
+    both[:, :taps] += 0.0  # makes -0.0 the zero that it equals: a sum tells neither from the other
     bits = np.concatenate([sources.reshape(-1, 1), both.view(np.int64)], axis=1)
     numbers = number_rows(bits).reshape(2, -1)
 
     lost = np.flatnonzero(~np.isin(numbers[1], numbers[0]))
-    if not lost.size:
+    if not lost.size or not (tolerance or explaining):
         return Match(numbers)
-    taps = here.taps[0, 0].size
     scales = np.ones(here_rows.shape[1])
     scales[:taps] = _largest(here_rows[:, :taps])
     scales[taps:] = _largest(here_rows[:, taps:])
-    nearest, distances = np.full(len(lost), -1), np.full(len(lost), np.inf)
+    here_rows, turned_rows = here_rows / scales, turned_rows / scales
+    nearest, distances = np.zeros(len(lost), np.intp), np.full(len(lost), np.inf)
     for source in np.unique(sources[1, lost]):
         candidates = np.flatnonzero(sources[0] == source)
         if candidates.size:
             asked = np.flatnonzero(sources[1, lost] == source)
-            found, distances[asked] = _nearest(
-                here_rows[candidates] / scales, turned_rows[lost[asked]] / scales
-            )
-            nearest[asked] = candidates[found]
+            rows, queries = here_rows[candidates], turned_rows[lost[asked]]
+            if tolerance:
+                found, distances[asked] = _close(rows, queries, tolerance)
+                nearest[asked] = candidates[found]
+            apart = distances[asked] > tolerance
+            if explaining and apart.any():
+                _, distances[asked[apart]] = _nearest(rows, queries[apart])
     close = (distances <= tolerance) & (tolerance > 0)
-    astray = None
-    if not close.all():
-        worst = int(np.argmax(distances))
-        astray = int(lost[worst]), float(distances[worst])
+    unmatched = None
+    if explaining and not close.all():
+        seen = np.where(close | ~np.isfinite(distances), -1.0, distances)
+        worst = int(seen.argmax()) if (seen >= 0).any() else int((~close).argmax())
+        unmatched = int(lost[worst]), float(distances[worst])
     numbers[1, lost[close]] = numbers[0, nearest[close]]
-    differences = np.abs(here_rows[nearest[close]] - turned_rows[lost[close]])
+    differences = np.abs(here_rows[nearest[close]] - turned_rows[lost[close]]) * scales
     mismatch = Mismatch(
         relative=float(distances[close].max(initial=0)),
         factor=float(differences[:, :taps].sum(axis=1).max(initial=0)),
         offset=float(differences[:, taps:].sum(axis=1).max(initial=0)),
     )
-    return Match(numbers, mismatch if close.any() else None, astray)
+    return Match(numbers, mismatch if close.any() else None, unmatched)
 
 
 def _largest(values: Floats) -> float:
     return float(np.abs(values).max(initial=0)) or 1.0
 
 
-def _nearest(rows: Floats, queries: Floats) -> tuple[NDArray[np.intp], Floats]:
-    """Return the row that is nearest to each query, and the largest difference from it.
+def _close(rows: Floats, queries: Floats, tolerance: float) -> tuple[NDArray[np.intp], Floats]:
+    """Return for each query a row within the tolerance and its distance, infinity if none is.
 
-    Looked for in a projection to few dimensions, where rows that are near stay near; what is
-    reported is the distance in all dimensions.
+    Two rows that are near have sums, with whatever signs, that are near: rows are sorted by one
+    such sum, and of those in reach the one that is nearest by a few more is compared whole.
     """
-    from scipy.spatial import KDTree  # a tenth of a second, and exact ties do without it
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(rows.shape[1], 8))
+    there, asked = rows @ signs, queries @ signs
+    order = np.argsort(there[:, 0])
+    reach = 2 * tolerance * rows.shape[1] + 1e-9
+    low = np.searchsorted(there[order, 0], asked[:, 0] - reach)
+    high = np.searchsorted(there[order, 0], asked[:, 0] + reach)
+    best, least = np.zeros(len(queries), np.intp), np.full(len(queries), np.inf)
+    for step in range(min(int((high - low).max(initial=0)), _MOST_CANDIDATES)):
+        inside = low + step < high
+        found = order[np.where(inside, low + step, 0)]
+        apart = np.where(inside, np.square(there[found] - asked).sum(axis=1), np.inf)
+        best, least = np.where(apart < least, found, best), np.minimum(apart, least)
+    distances = np.full(len(queries), np.inf)
+    for part in _parts(len(queries), rows.shape[1]):
+        distances[part] = np.abs(rows[best[part]] - queries[part]).max(axis=1)
+    distances[~np.isfinite(least)] = np.inf
+    return best, distances
 
-    directions = np.random.default_rng(0).standard_normal((rows.shape[1], 8))
-    count = min(len(rows), 4)
-    _, nearby = KDTree(rows @ directions).query(queries @ directions, k=[*range(1, count + 1)])
-    found = np.asarray(nearby)
-    distances = np.stack(list(_distances(rows, queries, found)), axis=1)
-    best = distances.argmin(axis=1)
-    chosen = np.arange(len(queries))
-    return found[chosen, best], distances[chosen, best]
+
+def _nearest(rows: Floats, queries: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """Return the row that is nearest to each query, and the distance; of many queries the first."""
+    best, distances = np.zeros(len(queries), np.intp), np.full(len(queries), np.inf)
+    for place in range(min(len(queries), max(1, _MOST_COMPARED // max(rows.size, 1)))):
+        nearest = np.full(len(rows), np.inf)
+        for part in _parts(len(rows), rows.shape[1]):
+            nearest[part] = np.abs(rows[part] - queries[place]).max(axis=1)
+        best[place], distances[place] = nearest.argmin(), nearest.min()
+    return best, distances
 
 
-def _distances(rows: Floats, queries: Floats, found: NDArray[np.intp]) -> Iterator[Floats]:
-    for candidate in found.T:
-        yield np.abs(rows[candidate] - queries).max(axis=1)
+def _parts(count: int, width: int) -> Iterator[slice]:
+    """Cut rows into parts of a few million numbers."""
+    step = max(1, _PART // max(width, 1))
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+_MOST_CANDIDATES: Final = 64
+_MOST_COMPARED: Final = 2**26
+_PART: Final = 2**21

@@ -69,7 +69,8 @@ class Numbering:
     """
 
     def __init__(self) -> None:
-        self._starts = [0]
+        self._starts = np.zeros(64, np.int64)
+        self._blocks = 1
         self._next = _CONSTANTS
         self._constants: dict[tuple[str, bytes], int] = {}
         self._images: dict[Hashable, int] = {}
@@ -77,7 +78,10 @@ class Numbering:
     def fresh(self, count: int) -> int:
         """Reserve a block of ``count`` numbers and return the first."""
         start, self._next = self._next, self._next + count
-        self._starts.append(start)
+        if self._blocks == len(self._starts):
+            self._starts = np.concatenate([self._starts, np.zeros_like(self._starts)])
+        self._starts[self._blocks] = start
+        self._blocks += 1
         return start
 
     def constants(self, array: NDArray[np.generic]) -> Numbers:
@@ -85,7 +89,7 @@ class Numbering:
         array = np.ascontiguousarray(array)
         raw = array.reshape(-1).view(f"V{array.dtype.itemsize}")
         distinct, ids = np.unique(raw, return_inverse=True)
-        kind = array.dtype.str
+        kind = array.dtype.name
         numbers = [
             self._constants.setdefault((kind, value.tobytes()), len(self._constants))
             for value in distinct
@@ -151,7 +155,8 @@ class Numbering:
         first, last = self._block(low), self._block(high)
         blocks, present = np.zeros((), np.int64), [first]
         if first != last:
-            blocks = np.searchsorted(self._starts, numbers, side="right") - 1
+            starts = self._starts[: self._blocks]
+            blocks = np.searchsorted(starts, numbers, side="right") - 1
             present = np.flatnonzero(np.bincount(blocks.reshape(-1))).tolist()
             blocks = np.searchsorted(present, blocks)
         sizes = np.array([self._size(block) for block in present])
@@ -169,11 +174,11 @@ class Numbering:
         return self._images[key]
 
     def _block(self, number: int) -> int:
-        return int(np.searchsorted(self._starts, number, side="right")) - 1
+        return int(np.searchsorted(self._starts[: self._blocks], number, side="right")) - 1
 
     def _size(self, block: int) -> int:
-        ends = self._starts[block + 1] if block + 1 < len(self._starts) else self._next
-        return ends - self._starts[block]
+        end = self._starts[block + 1] if block + 1 < self._blocks else self._next
+        return int(end - self._starts[block])
 
     def _compact(self, numbers: Numbers) -> Numbers:
         distinct, ids = np.unique(numbers, return_inverse=True)

@@ -6,6 +6,8 @@ from audit.values import Sha256, Value
 
 Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
 Arithmetic = Literal["integer", "quantised", "repeated", "float"]
+Effect = Literal["step", "steep"]
+Kind = Literal["real arithmetic", "computer arithmetic"]
 
 
 class Obstacle(Value):
@@ -46,6 +48,23 @@ class Residual(Value):
     deviation: dict[str, float]
 
 
+class Sensitive(Value):
+    """An operator after rounded sums that makes more of a last bit than a last bit.
+
+    Attributes
+    ----------
+    node, op
+        Its name and operator.
+    effect
+        `step`: a last bit may become a whole step, as where numbers are rounded to integers or
+        compared. `steep`: it may be magnified without a bound, as by a division by nearly nothing.
+    """
+
+    node: str
+    op: str
+    effect: Effect
+
+
 class Proof(Value):
     """What is known about the invariance of an ONNX file.
 
@@ -73,23 +92,38 @@ class Proof(Value):
         entries in the same order by another node for the upright one, and is exact where the
         runtime gives such nodes equal bits. `float`: it is rounded, in an order or a place that
         turns with the image.
+    disordered
+        The first operator whose bits depend on the order of infinities, NaN, or zeros of both
+        signs, where `exact_bits` is lost to such.
+    steps
+        Where more than last bits may differ, if last bits may: the first of such operators, eight
+        at most.
     residual
         Of an outcome `PROVED WITHIN`.
     input_range
-        Of the entries of the input: those of an integer type, or those that were asked for.
+        Of the entries of the input: those of an integer type, or those that were asked for. Of
+        images with other entries, infinities or NaN, no bits are claimed.
+    method
+        In the terms of ISO/IEC 24029-2: a file may have the property and not be proved.
+    holds_in
+        Whether the property holds in real arithmetic, and in that of computers too.
     obstacle
         Of an outcome `NOT PROVED`.
     """
 
     outcome: Outcome
     reasons: tuple[str, ...]
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     sha256: Sha256
     group: str
     subgroup: str
     generators: tuple[str, ...]
     exact_bits: bool = False
     arithmetic: Arithmetic | None = None
+    disordered: Obstacle | None = None
+    steps: tuple[Sensitive, ...] = ()
     residual: Residual | None = None
     input_range: tuple[float, float] | None = None
+    method: Literal["incomplete"] = "incomplete"
+    holds_in: tuple[Kind, ...] = ()
     obstacle: Obstacle | None = None

@@ -4,22 +4,36 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx
 
 from audit.onnx_file import read_onnx
 from audit.procedure import audited_elements
-from audit.proof.bounds import stands_quantised
-from audit.proof.explain import FILE, explain_obstacle, explain_proof, find_obstacle
-from audit.proof.graph import Graph, Node, Stop, read_graph
+from audit.proof.batches import Batches
+from audit.proof.context import Tracked
+from audit.proof.explain import (
+    FILE,
+    explain_obstacle,
+    explain_proof,
+    find_obstacle,
+    obstacle_at,
+)
+from audit.proof.folding import Runtime
+from audit.proof.graph import Graph, read_graph
+from audit.proof.limits import DEFAULT_LIMITS, Budget, Limits, ProofLimitError
+from audit.proof.node import Node, Unsupported
 from audit.proof.numbering import is_unmoved
-from audit.proof.outcome import Arithmetic, Obstacle, Proof, Residual
-from audit.proof.walk import Walk, walk
+from audit.proof.outcome import Arithmetic, Obstacle, Proof, Residual, Sensitive
+from audit.proof.propagation import Propagation, Question, propagate
+from audit.proof.quantised import QuantisedGroups
 from imaging import GridSymmetry, grid_symmetries
 
 TOLERANCE = 1e-5
 """Largest relative difference of parameters that are taken to be meant as equal."""
+
+_MOST_STEPS = 8
 
 
 def prove(
@@ -28,6 +42,8 @@ def prove(
     *,
     tolerance: float = TOLERANCE,
     input_range: tuple[float, float] = (0.0, 1.0),
+    runtime: Runtime | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Proof:
     """Prove from an ONNX file that turned images get the same answer.
 
@@ -42,14 +58,22 @@ def prove(
         Largest relative difference of parameters at which `PROVED WITHIN` is tried; 0 asks for
         `PROVED` or nothing.
     input_range
-        In which the entries of an input of floats lie, for the bound of `PROVED WITHIN`. Integers
-        have the range of their type.
+        In which the entries of an input of floats lie, for bounds. Integers have the range of their
+        type.
+    runtime
+        Computes what the graph computes from constants a second time, next to ONNX's reference;
+        where the two differ, the proof stops. Without it, constants are followed only where the
+        standard leaves no doubt.
+    limits
+        Of time and memory.
 
     Raises
     ------
     ValueError
         If the bytes are no valid ONNX file with all its weights, or the group turns no image
         exactly.
+    ProofLimitError
+        A ValueError: if the proof would take more than its limits.
 
     Examples
     --------
@@ -57,25 +81,45 @@ def prove(
     >>> prove(Path("model_repository/rotmnist-c4/1/model.onnx").read_bytes()).outcome
     'PROVED'
     """
+    budget = limits.begin()
+    budget.held = 3 * len(model)  # the bytes, the parsed file, its weights as arrays
+    budget.reserve(0)
     parsed = read_onnx(model)
     group = group or _claimed(parsed)
-    question = _Question(group, hashlib.sha256(model).hexdigest(), generators(group))
+    asked = _Asked(group, hashlib.sha256(model).hexdigest(), generators(group))
     try:
         graph = read_graph(parsed)
         _, height, width = graph.image.shape
-        if height != width and any(turn.quarter_turns % 2 for turn in question.generators):
-            raise Stop(f"takes images of {height} x {width} pixels, and square ones can be turned")
-    except Stop as stop:
-        return question.refuse(Obstacle(node=FILE, op="", reason=str(stop)))
-    walks = []
-    for generator in question.generators:
-        found = walk(graph, generator, 0.0, input_range)
-        if tolerance > 0 and not is_invariant(graph, found):
-            found = walk(graph, generator, tolerance, input_range)
-        if not is_invariant(graph, found):
-            return question.refuse(find_obstacle(graph, found))
-        walks.append(found)
-    return question.conclude(graph, walks)
+        if height != width and any(turn.quarter_turns % 2 for turn in asked.generators):
+            raise Unsupported(
+                f"takes images of {height} x {width} pixels, and square ones can be turned"
+            )
+    except Unsupported as reason:
+        return asked.refuse(Obstacle(node=FILE, op="", reason=str(reason)))
+    del parsed
+    found = []
+    for generator in asked.generators:
+        question = Question(generator, 0.0, input_range, runtime)
+        one = propagate(graph, question, budget)
+        if tolerance > 0 and not is_invariant(graph, one):
+            question = replace(question, tolerance=tolerance)
+            one = propagate(graph, question, budget)
+        if not is_invariant(graph, one):
+            return asked.refuse(_explained(graph, question, one, budget))
+        found.append((question, one))
+    return asked.conclude(graph, found, budget)
+
+
+def _explained(graph: Graph, question: Question, found: Propagation, budget: Budget) -> Obstacle:
+    """Say where a proof ended, by following the graph once more with everything kept."""
+    try:
+        found = propagate(graph, replace(question, explaining=True), budget)
+    except ProofLimitError:
+        if found.obstacle is not None:
+            return obstacle_at(*found.obstacle)
+        reason = "gives another answer for a turned image, as far as can be followed"
+        return Obstacle(node=FILE, op="", reason=reason)
+    return find_obstacle(graph, found)
 
 
 def _claimed(model: onnx.ModelProto) -> str:
@@ -107,7 +151,7 @@ def subgroup(group: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Asked:
     group: str
     sha256: str
     generators: tuple[GridSymmetry, ...]
@@ -123,8 +167,11 @@ class _Question:
             obstacle=obstacle,
         )
 
-    def conclude(self, graph: Graph, walks: Sequence[Walk]) -> Proof:
+    def conclude(
+        self, graph: Graph, found: Sequence[tuple[Question, Propagation]], budget: Budget
+    ) -> Proof:
         residual = None
+        walks = [one for _, one in found]
         worst = _worst_mismatch(walks)
         if worst is not None:
             node, relative = graph.nodes[worst[0]], worst[1]
@@ -136,68 +183,109 @@ class _Question:
                 )
                 return self.refuse(Obstacle(node=node.name, op=node.op, reason=reason))
             residual = Residual(relative=relative, node=node.name, op=node.op, deviation=deviation)
-        rounding = sorted({n.index: n for w in walks for n in w.rounding}.items())
         arithmetic: Arithmetic | None = None
         if residual is None:
-            arithmetic = _arithmetic(graph, self.generators, [node for _, node in rounding])
-        image = walks[0].tensors[graph.image.name].bound
-        first = rounding[0][1] if rounding else None
+            arithmetic = _arithmetic(graph, found, budget)
+        rounding = sorted({n.index: n for one in walks for n in one.rounding}.items())
+        disordered = sorted({n.index: n for one in walks for n in one.disordered}.items())
+        image = found[0][0].input_range
         part = subgroup(self.group)
-        return Proof(
+        draft = Proof(
             outcome="PROVED" if residual is None else "PROVED WITHIN",
-            reasons=tuple(explain_proof(self.group, part, residual, arithmetic, first)),
+            reasons=(),
             sha256=self.sha256,
             group=self.group,
             subgroup=part,
             generators=tuple(generator.name for generator in self.generators),
             exact_bits=arithmetic == "integer",
             arithmetic=arithmetic,
+            disordered=_disordered(disordered[0][1]) if disordered else None,
+            steps=_steps(walks) if arithmetic in (None, "float") else (),
             residual=residual,
-            input_range=(image.low, image.high),
+            input_range=_input_range(graph, image),
+            holds_in=(
+                ("real arithmetic", "computer arithmetic")
+                if arithmetic == "integer"
+                else ("real arithmetic",)
+            ),
         )
+        first = rounding[0][1] if rounding else None
+        floats = graph.image.dtype.kind == "f"
+        return draft.model_copy(update={"reasons": tuple(explain_proof(draft, first, floats))})
 
 
-def is_invariant(graph: Graph, found: Walk) -> bool:
-    """Whether the walk reached every output, and none changes when the image is turned."""
-    reached = [found.tensors.get(name) for name in graph.outputs]
-    return found.obstacle is None and all(
-        output is not None and is_unmoved(output.numbers) for output in reached
+def _input_range(graph: Graph, asked: tuple[float, float]) -> tuple[float, float]:
+    if graph.image.dtype.kind == "f":
+        return asked
+    limits = np.iinfo(graph.image.dtype)
+    return float(limits.min), float(limits.max)
+
+
+def _disordered(node: Node) -> Obstacle:
+    reason = "depends on the order of infinities, NaN, or zeros of both signs"
+    return obstacle_at(node, reason)
+
+
+def _steps(found: Sequence[Propagation]) -> tuple[Sensitive, ...]:
+    named = {node.index: (node, effect) for one in found for node, effect in one.sensitive}
+    return tuple(
+        Sensitive(node=node.name, op=node.op, effect=effect)
+        for _, (node, effect) in sorted(named.items())[:_MOST_STEPS]
+        if effect != "smooth"
     )
 
 
+def is_invariant(graph: Graph, found: Propagation) -> bool:
+    """Whether every output was reached, and none changes when the image is turned."""
+    reached = [found.tensors.get(name) for name in graph.outputs]
+    return found.obstacle is None and bool(reached) and all(map(_is_answer, reached))
+
+
+def _is_answer(output: Tracked | Batches | None) -> bool:
+    """Whether an output has an answer for each image of the batch, the same for turned ones."""
+    return isinstance(output, Tracked) and output.batch_axis == 0 and is_unmoved(output.numbers)
+
+
 def _arithmetic(
-    graph: Graph, generators: Sequence[GridSymmetry], rounding: Sequence[Node]
+    graph: Graph, found: Sequence[tuple[Question, Propagation]], budget: Budget
 ) -> Arithmetic:
-    """Say how far the bits of a proved file go, given the nodes that round."""
+    """Say how far the bits of a proved file go."""
+    rounding = [node for _, one in found for node in one.rounding]
     if not rounding:
         return "integer"
-    if all(stands_quantised(graph, node) for node in rounding):
+    constants = {n: v for n, v in found[0][1].constants.items() if isinstance(v, np.ndarray)}
+    groups = QuantisedGroups(graph, constants)
+    if all(map(groups.contain, rounding)):
         return "quantised"
+    if any(one.disordered for _, one in found):
+        return "float"
     kinds = Counter(map(graph.kind, graph.nodes))
-    if any(kinds[graph.kind(node)] == 1 for node in rounding):
+    joined = any(node.op == "Concat" for node in graph.nodes)
+    if not joined and any(kinds[graph.kind(node)] == 1 for node in rounding):
         return "float"  # nothing else does what this node does
-    walks = (walk(graph, turn, 0.0, (0.0, 1.0), bitwise=True) for turn in generators)
-    return "repeated" if all(is_invariant(graph, found) for found in walks) else "float"
+    bits = (propagate(graph, replace(q, tolerance=0.0, bitwise=True), budget) for q, _ in found)
+    return "repeated" if all(is_invariant(graph, one) for one in bits) else "float"
 
 
-def _worst_mismatch(walks: Sequence[Walk]) -> tuple[int, float] | None:
-    """Return the node with the largest residual of all walks, by index, and the residual."""
-    found = [pair for walk in walks for pair in walk.mismatches.items()]
-    if not found:
+def _worst_mismatch(found: Sequence[Propagation]) -> tuple[int, float] | None:
+    """Return the node with the largest residual of all, by index, and the residual."""
+    pairs = [pair for one in found for pair in one.mismatches.items()]
+    if not pairs:
         return None
-    index, mismatch = max(found, key=lambda pair: pair[1].relative)
+    index, mismatch = max(pairs, key=lambda pair: pair[1].relative)
     return index, mismatch.relative
 
 
 def _deviation(
-    graph: Graph, generators: Sequence[GridSymmetry], walks: Sequence[Walk]
+    graph: Graph, generators: Sequence[GridSymmetry], found: Sequence[Propagation]
 ) -> dict[str, float]:
     """Return by output how much the group can change it, from what its generators can."""
     # At most two quarter turns, one way or the other, and one mirror image make every element.
     steps = [2 if generator.quarter_turns == 1 else 1 for generator in generators]
     deviation = {}
     for name in graph.outputs:
-        bounds = [walk.tensors[name].bound for walk in walks]
+        outputs = [one.tensors[name] for one in found]
+        bounds = [output.bound for output in outputs if isinstance(output, Tracked)]
         total = sum(step * bound.deviation for step, bound in zip(steps, bounds, strict=True))
         deviation[name] = min(total, bounds[0].high - bounds[0].low)
     return deviation

@@ -1,17 +1,20 @@
 """Which stored numbers of a file ought to be equal, as far as its symmetry goes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.onnx_file import read_onnx
 from audit.proof.explain import explain_obstacle, find_obstacle
-from audit.proof.graph import Array, Graph, Stop, read_graph
+from audit.proof.folding import Runtime
+from audit.proof.graph import Graph, read_graph
+from audit.proof.limits import DEFAULT_LIMITS, Limits
+from audit.proof.node import Array, Unsupported
 from audit.proof.proof import TOLERANCE, generators, is_invariant
+from audit.proof.propagation import Propagation, Question, propagate
 from audit.proof.tying import Places
-from audit.proof.walk import Walk, walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,14 @@ class Tied:
     orbits: NDArray[np.int64]
 
 
-def find_ties(model: bytes, group: str, *, tolerance: float = TOLERANCE) -> dict[str, Tied]:
+def find_ties(
+    model: bytes,
+    group: str,
+    *,
+    tolerance: float = TOLERANCE,
+    runtime: Runtime | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> dict[str, Tied]:
     """Return the constants of which entries ought to be equal, by the name of the tensor.
 
     Parameters
@@ -41,6 +51,8 @@ def find_ties(model: bytes, group: str, *, tolerance: float = TOLERANCE) -> dict
         As for `prove`.
     tolerance
         Largest relative difference of parameters that are taken to be meant as equal.
+    runtime, limits
+        As for `prove`.
 
     Raises
     ------
@@ -49,22 +61,26 @@ def find_ties(model: bytes, group: str, *, tolerance: float = TOLERANCE) -> dict
     """
     try:
         graph = read_graph(read_onnx(model))
-    except Stop as stop:
-        raise ValueError(f"The file {stop}.") from stop
-    walks = []
+    except Unsupported as reason:
+        raise ValueError(f"The file {reason}.") from reason
+    budget, walks = limits.begin(), []
     for turn in generators(group):
-        found = walk(graph, turn, tolerance, (0.0, 1.0), tie=True)
+        question = Question(turn, tolerance, (0.0, 1.0), runtime, tie=True)
+        found = propagate(graph, question, budget)
         if not is_invariant(graph, found):
+            found = propagate(graph, replace(question, explaining=True), budget)
             raise ValueError(explain_obstacle(find_obstacle(graph, found)))
         walks.append(found)
     pairs: dict[str, list[Places]] = {}
     for name, places in _pairs(graph, walks):
         pairs.setdefault(name, []).append(places)
-    constants: Mapping[str, Array] = walks[0].constants
+    constants: Mapping[str, Array] = {
+        name: value for name, value in walks[0].constants.items() if isinstance(value, np.ndarray)
+    }
     return {name: _orbits(constants[name], np.hstack(pairs[name])) for name in pairs}
 
 
-def _pairs(graph: Graph, walks: list[Walk]) -> Iterator[tuple[str, Places]]:
+def _pairs(graph: Graph, walks: list[Propagation]) -> Iterator[tuple[str, Places]]:
     for found in walks:
         for index, ties in found.ties.items():
             for place, pairs in ties.pairs.items():

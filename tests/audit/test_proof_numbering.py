@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from audit.proof import numbering
+from audit.proof.congruence import Half, adopt
 from audit.proof.matching import Bank, match
 from audit.proof.numbering import Numbering, number_rows
-from audit.proof.twins import adopt
 from audit.proof.windows import Window, are_symmetric
 from imaging import GridSymmetry
 
@@ -86,7 +86,7 @@ def test_a_twin_renames_equal_numbers_alike_and_no_others(seed: int, spread: int
     here, turned = random.integers(0, 8, (2, 3, 4)) * spread
     names = random.permutation(10**6)[: here.max() // spread + 1] + 10**6
     twin = names[here // spread]
-    first, second = adopt([(twin,), None], [np.stack([here, turned])])[0]
+    first, second = adopt([Half((twin,), 0, reordered=False), None], [np.stack([here, turned])])[0]
     assert np.array_equal(first, twin)
     known = np.isin(turned, here)
     renamed = names[np.minimum(turned // spread, len(names) - 1)]
@@ -155,10 +155,10 @@ def test_filters_match_whatever_the_order_of_channels_that_hold_the_same(seed: i
             moved[..., places, tap] = moved[..., random.permutation(places), tap]
     shuffle = random.permutation(5)
     turned = Bank(moved[:, :, shuffle], numbers[:, shuffle], extras[:, order])
-    found = match(Bank(taps, channels, extras), turned, 0.0)
+    found = match(Bank(taps, channels, extras), turned, 0.0, explaining=True)
     assert np.array_equal(found.numbers[1], found.numbers[0, order])
     assert found.mismatch is None
-    assert found.astray is None
+    assert found.unmatched is None
     values = random.integers(1, 1000, 3)[channels[0]]
     sums = (taps[0] * values[:, None]).sum(axis=1)
     for i, j in np.argwhere(found.numbers[0][:, None] == found.numbers[0]):
@@ -172,7 +172,9 @@ def test_a_filter_that_is_off_is_found_by_its_distance(seed: int, off: float) ->
     channels = np.arange(4)[None]
     turned = taps[:, ::-1].copy()
     turned[0, 3, 1, 2] += off * np.abs(taps).max()
-    found = match(Bank(taps, channels, extras), Bank(turned, channels, extras[:, ::-1]), 1e-5)
+    found = match(
+        Bank(taps, channels, extras), Bank(turned, channels, extras[:, ::-1]), 1e-5, explaining=True
+    )
     if off <= 1e-5:
         assert np.array_equal(found.numbers[1], found.numbers[0, ::-1])
         assert (found.mismatch is None) == (off == 0)
@@ -181,5 +183,5 @@ def test_a_filter_that_is_off_is_found_by_its_distance(seed: int, off: float) ->
         assert found.mismatch.relative == pytest.approx(off, rel=1e-3)
         assert found.mismatch.factor == pytest.approx(off * np.abs(taps).max(), rel=1e-3)
     if off > 1e-5:
-        assert found.astray == (3, pytest.approx(off, rel=1e-3))
+        assert found.unmatched == (3, pytest.approx(off, rel=1e-3))
         assert found.numbers[1, 3] not in found.numbers[0]

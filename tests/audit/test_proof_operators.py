@@ -210,7 +210,9 @@ BYTES = {
     "S": np.float32(0.03),
     "SF": np.repeat(np.array([0.02, 0.05], np.float32), 4),
     "ONES": np.float32(1),
+    "SB": np.repeat(np.array([0.03 * 0.02, 0.03 * 0.05], np.float32), 4),
     "ZU": np.uint8(3),
+    "Z0": np.uint8(0),
     "Z8": np.int8(0),
     "ZF": np.zeros(CHANNELS, np.int8),
     "B32": TIED.astype(np.int32),
@@ -218,8 +220,9 @@ BYTES = {
 }
 QDQ = (
     "x = DequantizeLinear(image, S, ZU) w = DequantizeLinear<axis = 0>(W8, SF, ZF)"
-    " c = Conv<pads = [1, 1, 1, 1]>(x, w, TIED) r = Relu(c) q = QuantizeLinear(r, S, ZU)"
-    " d = DequantizeLinear(q, S, ZU) v = DequantizeLinear<axis = 0>(G8, SF, ZF)"
+    " b = DequantizeLinear<axis = 0>(B32, SB)"
+    " c = Conv<pads = [1, 1, 1, 1]>(x, w, b) r = Relu(c) q = QuantizeLinear(r, S, Z0)"
+    " d = DequantizeLinear(q, S, Z0) v = DequantizeLinear<axis = 0>(G8, SF, ZF)"
     " e = Conv(d, v) t = QuantizeLinear(e, S, ZU) y = DequantizeLinear(t, S, ZU) "
 )
 QLINEAR = (

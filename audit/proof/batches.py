@@ -1,0 +1,194 @@
+"""Several batches in one: images, and turned copies of them, one after the other.
+
+``concat([x, turned(x)], 0)`` makes a batch of 2 N images. Every operator does to each of the copies
+what it would do to it alone, so that the copies are followed one by one, until the graph parts them
+again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.proof.context import Bound, Tracked
+from audit.proof.node import Array, Node, Unsupported
+from audit.proof.operators.ranges import hull
+from audit.proof.sizes import Batch, Side, Sizes, as_sides
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """A tensor whose first axis holds the images of several batches, one batch after the other."""
+
+    parts: tuple[Tracked, ...]
+
+    @property
+    def sides(self) -> list[Side]:
+        """The shape as the graph sees it."""
+        return [
+            Batch(len(self.parts)) if isinstance(side, Batch) else side
+            for side in self.parts[0].sides
+        ]
+
+
+Followed = Tracked | Batches
+Value = Followed | Array | Sizes | None
+
+
+def joins_batches(node: Node, inputs: Sequence[Value]) -> bool:
+    """Whether a node puts batches one after the other."""
+    if node.op != "Concat" or not all(isinstance(v, (Tracked, Batches)) for v in inputs):
+        return False
+    for value in inputs:
+        if isinstance(value, Tracked):
+            axis = node["axis"]
+            if not -value.rank <= axis < value.rank or axis % value.rank != value.batch_axis:
+                return False
+        elif isinstance(value, Batches):
+            first = value.parts[0]
+            if first.batch_axis or node["axis"] not in (0, -first.rank):
+                return False
+    return True
+
+
+def join(inputs: Sequence[Value]) -> Batches:
+    """Put batches one after the other."""
+    parts: list[Tracked] = []
+    for value in inputs:
+        if isinstance(value, Batches):
+            parts += value.parts
+        elif isinstance(value, Tracked):
+            if value.batch_axis:
+                raise Unsupported("joins images along another axis than the first")
+            parts.append(value)
+    if len({part.shape for part in parts}) > 1:
+        raise Unsupported("joins batches of images of different shapes")
+    return Batches(tuple(parts))
+
+
+def part(node: Node, inputs: Sequence[Value], batch: int | None) -> list[Tracked] | None:
+    """Return what a node gives that parts batches again; None if it does not.
+
+    Parameters
+    ----------
+    batch
+        N, if the file fixes it.
+    """
+    value = inputs[0]
+    if not isinstance(value, Batches) or node.op not in ("Reshape", "Slice", "Split"):
+        return None
+    if value.parts[0].batch_axis:
+        raise Unsupported("has the images of batches along another axis than the first")
+    if node.op == "Split" and node.get("axis", 0) in (0, -value.parts[0].rank):
+        return _split(node, inputs, value, batch)
+    if node.op == "Slice":
+        return _slice(node, inputs, value, batch)
+    return _reshape(inputs, value, batch) if node.op == "Reshape" else None
+
+
+def _copies(side: Side, batch: int | None) -> int | None:
+    """Return how many times N a side is, if it is that."""
+    if isinstance(side, Batch):
+        return side.copies
+    return side // batch if batch and side % batch == 0 else None
+
+
+def _split(node: Node, inputs: Sequence[Value], value: Batches, batch: int | None) -> list[Tracked]:
+    given = node["split"]
+    if given is None and len(inputs) > 1 and inputs[1] is not None:
+        given = as_sides(_constant(inputs[1]))
+    count = len(node.outputs)
+    equal = given is None and count == len(value.parts)
+    ones = given is not None and [_copies(side, batch) for side in given] == [1] * count
+    if count != len(value.parts) or not (equal or ones):
+        raise Unsupported("splits batches otherwise than into themselves")
+    return list(value.parts)
+
+
+def _slice(
+    node: Node, inputs: Sequence[Value], value: Batches, batch: int | None
+) -> list[Tracked] | None:
+    if node["starts"] is not None:
+        starts, ends, axes = node["starts"], node["ends"], node.get("axes", [0])
+        steps: Sequence[Side] = [1]
+    else:
+        starts, ends = (as_sides(_constant(given)) for given in inputs[1:3])
+        rest = [*inputs[3:], None, None]
+        axes = [0] if rest[0] is None else as_sides(_constant(rest[0]))
+        steps = [1] if rest[1] is None else as_sides(_constant(rest[1]))
+    if 0 not in [axis % value.parts[0].rank for axis in axes if isinstance(axis, int)]:
+        return None
+    if len(axes) != 1 or list(steps) != [1]:
+        raise Unsupported("slices batches otherwise than into themselves")
+    first = 0 if starts[0] == 0 else _copies(starts[0], batch)
+    last = _copies(ends[0], batch)
+    beyond = isinstance(ends[0], int) and ends[0] >= 2**31 - 1
+    last = len(value.parts) if beyond else last
+    if first is None or first < 0 or last != first + 1 or last > len(value.parts):
+        raise Unsupported("slices batches otherwise than into themselves")
+    return [value.parts[first]]
+
+
+def _reshape(inputs: Sequence[Value], value: Batches, batch: int | None) -> list[Tracked] | None:
+    """``[M N, *S] -> [M, N, *S]``: the batch becomes the second axis."""
+    target = as_sides(_constant(inputs[1]))
+    count, shape = len(value.parts), value.parts[0].shape
+    if len(target) != len(shape) + 2 or target[2:] != list(shape):
+        return None
+    lead = target[0] == count or (target[0] == -1 and _copies(target[1], batch) == 1)
+    second = target[1] == -1 or _copies(target[1], batch) == 1
+    if not (lead and second):
+        return None
+    numbers = np.stack([part.numbers for part in value.parts], axis=1)
+    return [Tracked(numbers, value.parts[0].dtype, joined_bound(value), batch_axis=1)]
+
+
+def joined_bound(value: Batches) -> Bound:
+    """Bound the entries of all the batches."""
+    found = hull([part.bound for part in value.parts])
+    return Bound(
+        found.low,
+        found.high,
+        found.whole,
+        found.deviation,
+        unbounded=any(part.bound.unbounded for part in value.parts),
+        signed_zero=found.signed_zero,
+        rounded=any(part.bound.rounded for part in value.parts),
+        either_zero=any(part.bound.either_zero for part in value.parts),
+    )
+
+
+def alone(inputs: Sequence[Value]) -> list[list[Tracked | Array | Sizes | None]]:
+    """Return the inputs of a node for each of the batches."""
+    counts = {len(value.parts) for value in inputs if isinstance(value, Batches)}
+    if len(counts) != 1 or any(isinstance(value, Tracked) for value in inputs):
+        raise Unsupported("combines batches of different numbers of images")
+    count = next(iter(counts))
+    return [
+        [
+            value.parts[place] if isinstance(value, Batches) else _single(value, count)
+            for value in inputs
+        ]
+        for place in range(count)
+    ]
+
+
+def _single(value: Value, count: int) -> Array | Sizes | None:
+    """Return sizes as one of the batches sees them: N where the whole says M times N."""
+    if isinstance(value, Sizes):
+        sides = value.sides.copy()
+        for place, side in np.ndenumerate(sides):
+            if isinstance(side, Batch):
+                if side.copies != count:
+                    raise Unsupported("computes with the number of images in a batch")
+                sides[place] = Batch()
+        return Sizes(sides)
+    if isinstance(value, (Tracked, Batches)):
+        raise Unsupported("combines batches of different numbers of images")
+    return value
+
+
+def _constant(value: Value) -> Array | Sizes:
+    if not isinstance(value, (np.ndarray, Sizes)):
+        raise Unsupported("computes a shape from the image")
+    return value

@@ -1,0 +1,197 @@
+"""Constants that a graph computes from constants.
+
+ONNX's reference implementation computes them, and, where one is handed in, a runtime as well: if
+the two differ in a bit, nobody knows which of them is served.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import onnx
+
+from audit.proof.limits import Budget
+from audit.proof.node import Array, Node, Unsupported
+from audit.proof.operators import OPERATORS
+from audit.proof.operators.movement import refuse_backward_start
+from audit.proof.types import extremes, is_float, is_integer
+
+Runtime = Callable[[onnx.ModelProto, Mapping[str, Array]], Sequence[Array]]
+"""Runs a model of one node on arrays by name, and returns its outputs."""
+
+_TRIVIAL: Final = {"Constant", "Identity", "Shape", "Size"}
+_ON_INTEGERS: Final = {
+    *("Div", "Max", "Min", "Mod", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Sum")
+}
+"""Of which no doubt is possible where small integers, none of them negative, are computed with."""
+_ROUNDED_ONCE: Final = {"Ceil", "Clip", "Div", "Floor", "Relu", "Round", "Sqrt"}
+"""Of which IEEE 754 says the bits, where all is finite."""
+
+
+def fold(
+    node: Node, arrays: Sequence[Array | None], runtime: Runtime | None, budget: Budget
+) -> list[Array]:
+    """Compute a node's outputs from constants.
+
+    Raises
+    ------
+    Unsupported
+        If this is not known to be the same everywhere, or is seen not to be.
+    ProofLimitError
+        If the outputs are too large.
+    """
+    operator = OPERATORS.get(node.op)
+    if operator is None or operator.folding == "never" or node.version not in operator.versions:
+        raise Unsupported("computes constants in a way that is not followed")
+    budget.reserve(16 * _size(node, arrays))
+    if node.op == "DequantizeLinear":
+        return [_dequantise(node, arrays)]
+    _refuse_doubtful(node, arrays)
+    with np.errstate(all="ignore"):
+        values = node.evaluate(arrays)
+    if node.op in _TRIVIAL:
+        return values
+    if runtime is not None:
+        model, feeds = node.alone(arrays)
+        theirs = _run(runtime, model, feeds)
+        if theirs is not None and not all(map(_same, values, theirs)):
+            raise Unsupported("computes constants of which the runtime makes something else")
+        if theirs is not None:
+            return values
+    if operator.folding == "confirmed" and not _is_plain(node, arrays, values):
+        raise Unsupported("computes constants in a way that no runtime has confirmed")
+    return values
+
+
+def _run(
+    runtime: Runtime, model: onnx.ModelProto, feeds: Mapping[str, Array]
+) -> Sequence[Array] | None:
+    try:
+        return list(runtime(model, feeds))
+    except Exception:  # runtimes have exceptions of their own for what they lack
+        return None
+
+
+def _same(a: Array, b: Array) -> bool:
+    """Whether two arrays are equal in type, shape and every bit, but for the kind of NaN."""
+    b = np.asarray(b)
+    if a.dtype.name != b.dtype.name or a.shape != b.shape:
+        return False
+    if a.dtype.kind == "f":
+        missing = np.isnan(a)
+        if not np.array_equal(missing, np.isnan(b)):
+            return False
+        a, b = np.where(missing, 0, a), np.where(missing, 0, b)
+    return np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+
+
+def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
+    """Refuse values of which the standard leaves open what becomes of them."""
+    first = arrays[0] if arrays else None
+    if node.op == "Slice" and first is not None:
+        for axis, start, step in _slices(node, arrays):
+            refuse_backward_start(start, step, first.shape[axis])
+    if node.op == "Cast" and first is not None and is_float(first.dtype):
+        target = onnx.helper.tensor_dtype_to_np_dtype(node["to"])
+        if is_integer(target) and target.name != "bool":
+            low, high = extremes(target)
+            inside = np.isfinite(first) & (first >= low) & (first <= high)
+            if not inside.all():
+                raise Unsupported(f"casts constants out of the range of {target.name}")
+    if node.op in ("Div", "Mod") and len(arrays) > 1:
+        divisor = arrays[1]
+        if divisor is not None and is_integer(divisor.dtype) and (divisor == 0).any():
+            raise Unsupported("divides an integer by 0")
+
+
+def _slices(node: Node, arrays: Sequence[Array | None]) -> list[tuple[int, int, int]]:
+    if node["starts"] is not None:
+        starts, axes, steps = node["starts"], node["axes"], None
+    else:
+        given = [None if a is None else np.ravel(a).tolist() for a in [*arrays, None, None]]
+        starts, axes, steps = given[1] or [], given[3], given[4]
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    return list(zip(axes, starts, steps, strict=True))
+
+
+def _is_plain(node: Node, arrays: Sequence[Array | None], values: Sequence[Array]) -> bool:
+    """Whether every implementation that keeps to the standard gives these bits."""
+    given = [value for value in arrays if value is not None]
+    everything = [*given, *values]
+    if node.op in _ON_INTEGERS and all(is_integer(value.dtype) for value in everything):
+        return all(not v.size or 0 <= v.min() <= v.max() < 2**31 for v in everything)
+    if node.op in _ROUNDED_ONCE:
+        return all(v.dtype.kind == "f" and bool(np.isfinite(v).all()) for v in everything)
+    return False
+
+
+def _dequantise(node: Node, arrays: Sequence[Array | None]) -> Array:
+    """Dequantise a constant, also one axis of many numbers with a scale of one."""
+    x, scale, zero = (*arrays, None)[:3]
+    if x is None or scale is None or node.get("block_size", 0):
+        raise Unsupported("has a scale for each block of entries, which is not followed")
+    if not is_integer(x.dtype) or scale.dtype.kind != "f":
+        raise Unsupported("dequantises constants that are no integers")
+    integers = x.astype(np.int64)
+
+    def laid(values: Array) -> Array:
+        if values.size == 1:
+            return values.reshape(())
+        axis = node.get("axis", 1)
+        sides = [1] * x.ndim
+        if values.ndim != 1 or not -x.ndim <= axis < x.ndim or x.shape[axis] != values.size:
+            raise Unsupported("has a scale for neither one axis nor the whole")
+        sides[axis] = values.size
+        return values.reshape(sides)
+
+    if zero is not None:
+        integers = integers - laid(zero.astype(np.int64))
+    if np.abs(integers).max(initial=0) >= 2**24 and scale.dtype.itemsize < 8:
+        # Such a number is rounded to a float before it is scaled, or after.
+        raise Unsupported("dequantises integers beyond 2^24")
+    with np.errstate(over="ignore"):
+        return np.asarray(integers.astype(scale.dtype) * laid(scale), scale.dtype)
+
+
+def _size(node: Node, arrays: Sequence[Array | None]) -> int:
+    """Return at least how many entries the outputs have, before they are made."""
+    given = [value for value in arrays if value is not None]
+    total = sum(value.size for value in given)
+
+    def sides(place: int) -> list[int]:
+        return [int(side) for side in np.ravel(given[place])]
+
+    match node.op:
+        case "Constant":
+            value = next(iter(node.attributes.values()), None)
+            return int(np.size(value)) if value is not None else 0
+        case "ConstantOfShape":
+            return _product(sides(0))
+        case "Range":
+            start, limit, delta = (_number(value) for value in given[:3])
+            return max(math.ceil((limit - start) / delta), 0) if delta else 0
+        case "Expand":
+            return _product(sides(1)) * max(given[0].size, 1)
+        case "Tile":
+            return _product(sides(1)) * given[0].size
+        case "Pad":
+            widths = node["pads"] if len(given) < 2 else np.ravel(given[1]).tolist()
+            return _product([side + sum(map(abs, widths)) for side in given[0].shape])
+        case "Gather":
+            side = max(given[0].shape[node.get("axis", 0)], 1)
+            return int(given[0].size // side * given[1].size)
+    try:
+        broadcast = math.prod(np.broadcast_shapes(*(value.shape for value in given)))
+    except ValueError:
+        return total
+    return max(total, broadcast)
+
+
+def _number(value: Any) -> float:
+    return float(np.ravel(value)[0])
+
+
+def _product(sides: Sequence[int]) -> int:
+    return math.prod(max(side, 1) for side in sides)

@@ -1,0 +1,148 @@
+"""Operators between types: casts, and quantisation."""
+
+import math
+from typing import Final
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from audit.proof.context import Bound, Context
+from audit.proof.node import Unsupported
+from audit.proof.numbering import Numbers
+from audit.proof.operators.pointwise import along, one, pointwise
+from audit.proof.operators.ranges import UNKNOWN, stepped, times
+from audit.proof.operators.record import Operator, Response
+from audit.proof.types import DType, extremes, is_float, is_integer
+
+
+def cast(context: Context) -> list[Numbers]:
+    """Convert entries.
+
+    What becomes of a float that is out of an integer's range, the standard leaves open, and
+    runtimes make one thing of it at the end of a row and another in its middle.
+    """
+    x, target = context.image(), _target(context)
+    if x.dtype is None or not (is_integer(x.dtype) or is_float(x.dtype)):
+        raise Unsupported("casts a tensor of unknown type")
+    whole = is_integer(target) and target.name != "bool"
+    if is_float(x.dtype) and whole and not _fits(x.bound, target):
+        note = f"casts floats that may be out of the range of {target.name}, or not numbers"
+        return [context.opaque(x.shape, note)]
+    return pointwise(context)
+
+
+def _target(context: Context) -> DType:
+    kind = context.node["to"]
+    if kind not in TensorProto.DataType.values() or kind in (0, TensorProto.STRING):
+        raise Unsupported("casts to a type that is not followed")
+    target: DType = helper.tensor_dtype_to_np_dtype(kind)
+    if not (is_integer(target) or is_float(target)):
+        raise Unsupported("casts to a type that is not followed")
+    return target
+
+
+def _fits(bound: Bound, target: DType) -> bool:
+    """Whether values in these bounds are in range however floats round them on their way."""
+    if bound.unbounded:
+        return False
+    low, high = extremes(target)
+    if target.itemsize > 2 and not (bound.whole and bound.magnitude < 2**24):
+        low, high = low * 0.99, high * 0.99
+    return low <= bound.low and bound.high <= high
+
+
+def _cast_bound(context: Context) -> Bound:
+    inner, target = context.image().bound, _target(context)
+    if target.name == "bool":
+        return Bound(0.0, 1.0, True, 1.0, signed_zero=False)
+    if is_float(target):  # the same in real arithmetic
+        return Bound(
+            inner.low, inner.high, inner.whole, inner.deviation, signed_zero=inner.signed_zero
+        )
+    kind = context.image().dtype
+    fits = kind is not None and (is_integer(kind) or _fits(inner, target))
+    if not fits or not math.isfinite(inner.magnitude):
+        return UNKNOWN
+    low, high = float(math.floor(inner.low)), float(math.ceil(inner.high))
+    return Bound(low, high, True, inner.deviation if inner.whole else stepped(inner.deviation))
+
+
+def _response(context: Context) -> Response:
+    inner = context.image()
+    floats = inner.dtype is None or is_float(inner.dtype)
+    return "step" if floats and not is_float(_target(context)) else "smooth"
+
+
+def quantise(context: Context) -> list[Numbers]:
+    """Quantise or dequantise, with one scale or one for each channel."""
+    if context.node.get("block_size", 0):
+        raise Unsupported("has a scale for each block of entries, which is not followed")
+    values = {place: context.constant(place) for place in (1, 2)}
+    scale = values[1]
+    if scale is None or not (np.isfinite(scale.astype(np.float64)) & (scale > 0)).all():
+        raise Unsupported("has a scale that is not positive")
+    axis = context.node.get("axis", 1)
+    given = {place: along(context, v, axis) for place, v in values.items() if v is not None}
+    return [one(context, given)]
+
+
+def _quantised(context: Context) -> Bound:
+    inner, scale = context.image().bound, context.required(1)
+    if context.dtype is None or not is_integer(context.dtype):
+        return UNKNOWN
+    steps = stepped(inner.deviation / float(scale.astype(np.float64).min()))
+    return Bound(*extremes(context.dtype), True, steps, signed_zero=False)
+
+
+def _dequantised(context: Context) -> Bound:
+    inner, scale, zero = context.image().bound, context.required(1), context.constant(2)
+    zeros = [0.0] if zero is None else np.unique(zero.astype(np.float64)).tolist()
+    factors = np.unique(scale.astype(np.float64)).tolist()
+    ends = [
+        times(factor, edge - shift)
+        for factor in factors
+        for shift in zeros
+        for edge in (inner.low, inner.high)
+    ]
+    largest = max(map(abs, factors))
+    return Bound(min(ends), max(ends), False, times(largest, inner.deviation), signed_zero=False)
+
+
+OPERATORS: Final = (
+    Operator(
+        "Cast",
+        (9, 13, 19, 21, 23, 24, 25),
+        cast,
+        bound=_cast_bound,
+        integers="always",
+        floats="always",
+        response=_response,
+        folding="agreed",
+        any_axis=True,
+        blind_to_zeros=True,
+    ),
+    Operator(
+        "QuantizeLinear",
+        (10, 13, 19, 21, 23, 24, 25),
+        quantise,
+        bound=_quantised,
+        integers="never",
+        floats="bounded",
+        response="step",
+        folding="confirmed",
+        any_axis=True,
+        blind_to_zeros=True,
+    ),
+    Operator(
+        "DequantizeLinear",
+        (10, 13, 19, 21, 23, 24, 25),
+        quantise,
+        bound=_dequantised,
+        integers="always",
+        floats="always",
+        response="smooth",
+        folding="agreed",
+        any_axis=True,
+        blind_to_zeros=True,
+    ),
+)

@@ -1,0 +1,378 @@
+"""The propagation: what every node does to the image and to the turned image, in order."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
+
+import numpy as np
+
+from audit.proof.batches import Batches, Followed, Value, alone, join, joins_batches, part
+from audit.proof.congruence import Congruence, Half, adopt
+from audit.proof.context import Context, Input, Mismatch, Tracked
+from audit.proof.folding import Runtime, fold
+from audit.proof.graph import Graph
+from audit.proof.limits import Budget, ProofLimitError
+from audit.proof.memory import Memory
+from audit.proof.node import Array, Node, Unsupported
+from audit.proof.numbering import Numbering, Numbers
+from audit.proof.operators import MOVES, OPERATORS
+from audit.proof.operators.exactness import (
+    is_inexact,
+    mixes_zeros,
+    reads_zeros,
+    response,
+    rounds,
+)
+from audit.proof.operators.ranges import bound, of_constant, of_image
+from audit.proof.operators.record import Operator, Response
+from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape
+from audit.proof.tying import Ties
+from imaging import GridSymmetry
+
+_LARGEST: Final = 2**28
+_READ_SIZES: Final = ("ConstantOfShape", "Expand", "Reshape", "Resize", "Slice", "Split")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be followed.
+
+    Attributes
+    ----------
+    generator
+        The symmetry.
+    tolerance
+        Relative difference up to which parameters count as tied; 0 asks for equal bits.
+    input_range
+        Of the entries of an input of floats.
+    runtime
+        Computes constants a second time; None if there is none.
+    bitwise
+        Whether equal numbers are to mean equal bits, also where sums are rounded, if only a runtime
+        gives equal bits wherever nodes do the same to the same.
+    tie
+        Whether to note which stored numbers are taken to be equal.
+    explaining
+        Whether to keep every tensor, and to find out how far a filter is from the nearest.
+    """
+
+    generator: GridSymmetry
+    tolerance: float
+    input_range: tuple[float, float]
+    runtime: Runtime | None = None
+    bitwise: bool = False
+    tie: bool = False
+    explaining: bool = False
+
+
+@dataclass
+class Propagation:
+    """What was found on the way.
+
+    Attributes
+    ----------
+    tensors
+        Tensors that depend on the image, by name, in the order of the graph: the outputs and what
+        was still needed, or all of them for an explanation.
+    producers
+        The node that computes a tensor.
+    mismatches
+        Of nodes whose parameters tie only nearly.
+    notes
+        Of nodes at which the symmetry may end.
+    rounding
+        Nodes whose last bits may depend on how the image is turned.
+    sensitive
+        Nodes that may make more of a last bit that depends on it.
+    disordered
+        Nodes of which bits depend on the order of infinities, NaN, or zeros of both signs.
+    obstacle
+        The node that could not be followed, and why.
+    constants
+        Every tensor that does not depend on the image, by name.
+    ties
+        Which entries of their constants nodes need to be equal, by the node's index, if asked for.
+    """
+
+    tensors: dict[str, Followed] = field(default_factory=dict)
+    producers: dict[str, Node] = field(default_factory=dict)
+    mismatches: dict[int, Mismatch] = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)
+    rounding: list[Node] = field(default_factory=list)
+    sensitive: list[tuple[Node, Response]] = field(default_factory=list)
+    disordered: list[Node] = field(default_factory=list)
+    obstacle: tuple[Node, str] | None = None
+    constants: dict[str, Array | Sizes] = field(default_factory=dict)
+    ties: dict[int, Ties] = field(default_factory=dict)
+
+
+def propagate(graph: Graph, question: Question, budget: Budget) -> Propagation:
+    """Follow one symmetry through a graph, to its end or to a node that cannot be followed.
+
+    Raises
+    ------
+    ProofLimitError
+        If that takes more than it may.
+    """
+    return _Propagator(graph, question, budget).run()
+
+
+class _Propagator:
+    def __init__(self, graph: Graph, question: Question, budget: Budget) -> None:
+        self.graph, self.question, self.budget = graph, question, budget
+        self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
+        self.congruence = Congruence(graph, budget)
+        self.memory = Memory(budget)
+        self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
+        self.last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
+
+    def run(self) -> Propagation:
+        before = self.budget.held
+        try:
+            self._start()
+            for node in self.graph.nodes:
+                self.budget.check()
+                try:
+                    self._follow(node)
+                except ProofLimitError:
+                    raise
+                except MemoryError as error:
+                    raise ProofLimitError(
+                        "The proof needs more memory than the machine has; a smaller file is "
+                        "accepted."
+                    ) from error
+                except Unsupported as reason:
+                    self.found.obstacle = node, str(reason)
+                    break
+                except Exception:  # whatever a malformed node provokes, in numpy or the reference
+                    self.found.obstacle = node, "has inputs or attributes that do not fit together"
+                    break
+                self._forget(node)
+        finally:
+            self.budget.held = before
+        return self.found
+
+    def _start(self) -> None:
+        image, question = self.graph.image, self.question
+        pixels = math.prod(image.shape)
+        self.budget.reserve(64 * pixels)
+        here = self.numbering.fresh(pixels) + np.arange(pixels).reshape(image.shape)
+        numbers = np.stack([here, question.generator(here)])
+        known = of_image(image.dtype, *question.input_range)
+        self._keep(image.name, Tracked(numbers, image.dtype, known), None)
+
+    def _follow(self, node: Node) -> None:
+        inputs = [self._read(name) for name in node.inputs]
+        followed = [value for value in inputs if isinstance(value, (Tracked, Batches))]
+        sized = any(isinstance(value, Sizes) for value in inputs)
+        if node.op == "Shape" and followed:
+            self._constant(node, [_shape(node, followed[0], self.graph.image.batch)])
+        elif followed:
+            if sized and node.op not in _READ_SIZES:
+                raise Unsupported("computes with the number of images in a batch")
+            self._operator(node)
+            for name, value in zip(node.outputs, self._outputs(node, inputs), strict=False):
+                if name:
+                    self._keep(name, value, node)
+        elif sized and node.op in ("ConstantOfShape", "Expand"):
+            self._operator(node)
+            self._keep(node.outputs[0], self._repeated(node, inputs), node)
+        elif sized:
+            self._operator(node)
+            self._constant(node, compute(node, [_constant(value) for value in inputs]))
+        else:
+            arrays = [value if isinstance(value, np.ndarray) else None for value in inputs]
+            self._constant(node, fold(node, arrays, self.question.runtime, self.budget))
+
+    def _read(self, name: str) -> Value:
+        if not name:
+            return None
+        if name in self.found.tensors:
+            return self.found.tensors[name]
+        if name not in self.found.constants:
+            raise Unsupported(f"reads '{name}', which is not followed")
+        return self.found.constants[name]
+
+    def _operator(self, node: Node) -> Operator:
+        operator = OPERATORS.get(node.op)
+        if operator is None:
+            raise Unsupported("is an operator that the proof does not know")
+        version = node.version
+        if version not in operator.versions:
+            raise Unsupported(
+                f"is version {version} of its operator, of which the proof has read "
+                f"{', '.join(map(str, operator.versions))}"
+            )
+        return operator
+
+    def _outputs(self, node: Node, inputs: Sequence[Value]) -> Sequence[Followed]:
+        """Return what a node gives that reads the image's data."""
+        if joins_batches(node, inputs):
+            return [join(inputs)]
+        if not any(isinstance(value, Batches) for value in inputs):
+            return self._step(node, [_single(value) for value in inputs], 1)
+        parted = part(node, inputs, self.graph.image.batch)
+        if parted is not None:
+            return parted
+        copies = [self._step(node, given, len(alone(inputs))) for given in alone(inputs)]
+        return [Batches(tuple(outputs)) for outputs in zip(*copies, strict=True)]
+
+    def _step(self, node: Node, inputs: Sequence[Input], copies: int) -> list[Tracked]:
+        operator, question = self._operator(node), self.question
+        context = Context(
+            node,
+            inputs,
+            self.graph.dtypes.get(node.outputs[0]),
+            self.numbering,
+            self.budget,
+            question.generator,
+            question.tolerance,
+            self.graph.image.batch,
+            self.found.ties.setdefault(node.index, Ties()) if question.tie else None,
+            question.explaining,
+            copies,
+        )
+        if not operator.any_axis:
+            context.batch_first()
+        outputs = self._numbers(operator, context)
+        known = bound(operator, context)
+        tainted = any(value.bound.rounded for value in context.tracked)
+        floats = operator.floats if isinstance(operator.floats, str) else ""
+        reads = reads_zeros(operator, context)
+        if reads or rounds(operator, context):
+            tainted = True
+            self.found.rounding.append(node)
+            if reads or floats in ("bounded", "ordered"):
+                self.found.disordered.append(node)
+        either = mixes_zeros(operator, context)
+        either |= any(value.bound.either_zero for value in context.tracked)
+        either &= known.signed_zero
+        if either and any(name in self.graph.outputs for name in node.outputs):
+            self.found.rounding.append(node)
+            self.found.disordered.append(node)
+        if any(value.bound.rounded for value in context.tracked):
+            answer = response(operator, context)
+            if answer != "smooth":
+                self.found.sensitive.append((node, answer))
+        if context.mismatch is not None:
+            self.found.mismatches[node.index] = context.mismatch
+        if context.note is not None:
+            self.found.notes[node.index] = context.note
+        return [
+            Tracked(
+                _checked(numbers),
+                self.graph.dtypes.get(name),
+                replace(known, rounded=tainted, either_zero=either),
+                context.batch_axis,
+                context.terms,
+            )
+            for name, numbers in zip(node.outputs, outputs, strict=False)
+        ]
+
+    def _numbers(self, operator: Operator, context: Context) -> list[Numbers]:
+        if operator.rule is None:
+            raise Unsupported("computes with the image what is followed for constants alone")
+        if operator.name in MOVES:
+            return operator.rule(context)
+        known: list[Half | None] = [None, None]
+        if context.ties is None:
+            known = self.congruence.find(context)
+        here, turned = known
+        if here is not None and turned is not None:
+            context.batch_axis = here.batch_axis
+            context.reordered = here.reordered or turned.reordered
+            pairs = zip(here.outputs, turned.outputs, strict=True)
+            return [np.stack(pair) for pair in pairs]
+        outputs = operator.rule(context)
+        if self.question.bitwise and is_inexact(operator, context):
+            outputs = [context.opaque(numbers.shape[1:], "rounds") for numbers in outputs]
+            context.terms = None
+        outputs = adopt(known, outputs)
+        context.reordered |= any(half is not None and half.reordered for half in known)
+        self.congruence.remember(context, outputs)
+        return outputs
+
+    def _repeated(self, node: Node, inputs: Sequence[Value]) -> Tracked:
+        """Give every image of a batch the same constants."""
+        if node.op == "ConstantOfShape":
+            value = node.get("value", np.zeros(1, np.float32))
+            array, sides = np.asarray(value).reshape(()), as_sides(_sized(inputs[0]))
+        else:
+            given = inputs[0]
+            if not isinstance(given, np.ndarray):
+                raise Unsupported("repeats sizes, which are not followed")
+            array, sides = given, as_sides(_sized(inputs[1]))
+        places = [place for place, side in enumerate(sides) if isinstance(side, Batch)]
+        if len(places) != 1 or sides[places[0]] != Batch():
+            raise Unsupported("computes with the number of images in a batch")
+        place = places[0]
+        array = array.reshape([1] * (len(sides) - array.ndim) + list(array.shape))
+        if array.ndim != len(sides) or array.shape[place] != 1:
+            raise Unsupported("gives each image of a batch constants of its own")
+        lengths = [1 if isinstance(side, Batch) else side for side in sides]
+        shape = np.broadcast_shapes(array.shape, tuple(lengths))
+        self.budget.reserve(32 * math.prod(shape))
+        numbers = np.moveaxis(self.numbering.constants(array), place, 0)
+        there = [2, *(side for axis, side in enumerate(shape) if axis != place)]
+        return Tracked(np.broadcast_to(numbers, there), array.dtype, of_constant(array), place)
+
+    def _constant(self, node: Node, values: Sequence[Array | Sizes]) -> None:
+        for name, value in zip(node.outputs, values, strict=False):
+            if name:
+                self.found.constants[name] = value
+                self.found.producers[name] = node
+                if isinstance(value, np.ndarray) and node.op != "Constant":
+                    self.memory.add(value)
+
+    def _keep(self, name: str, value: Followed, node: Node | None) -> None:
+        self.found.tensors[name] = value
+        if node is not None:
+            self.found.producers[name] = node
+        for tensor in _tensors(value):
+            self.memory.add(tensor.numbers)
+        self.budget.reserve(0)
+
+    def _forget(self, node: Node) -> None:
+        """Let go of what no further node reads."""
+        self.congruence.leave(node)
+        if self.question.explaining or self.question.tie:
+            return
+        for name in {*node.inputs, *node.outputs}:
+            if name in self.found.tensors and self.last_use.get(name, -1) <= node.index:
+                for tensor in _tensors(self.found.tensors.pop(name)):
+                    self.memory.remove(tensor.numbers)
+
+
+def _tensors(value: Followed) -> Sequence[Tracked]:
+    return value.parts if isinstance(value, Batches) else (value,)
+
+
+def _single(value: Value) -> Input:
+    return cast(Input, value)
+
+
+def _constant(value: Value) -> Array | Sizes | None:
+    return cast(Array | Sizes | None, value)
+
+
+def _sized(value: Value) -> Array | Sizes:
+    if not isinstance(value, (np.ndarray, Sizes)):
+        raise Unsupported("has a shape that is not known")
+    return value
+
+
+def _checked(numbers: Numbers) -> Numbers:
+    if numbers.shape[0] != 2:
+        raise Unsupported("changes the number of images in a batch")
+    if numbers.size > _LARGEST:
+        raise Unsupported("gives a tensor that is too large to follow")
+    return numbers
+
+
+def _shape(node: Node, value: Followed, batch: int | None) -> Array | Sizes:
+    sides: list[Side] = [
+        side.copies * batch if isinstance(side, Batch) and batch is not None else side
+        for side in value.sides
+    ]
+    return of_shape(sides[slice(node.get("start", 0), node.get("end", len(sides)))])

@@ -1,0 +1,41 @@
+"""Types of elements, told apart by name: numpy's codes are the same for several small types."""
+
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+
+DType = np.dtype[Any]
+
+_SIGNIFICANDS: Final = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+
+
+def is_integer(dtype: DType) -> bool:
+    """Whether the elements are integers, of any width, or truth values."""
+    return dtype.name == "bool" or dtype.name.startswith(("int", "uint"))
+
+
+def is_float(dtype: DType) -> bool:
+    """Whether the elements are floats, of any width."""
+    return dtype.name.startswith(("float", "bfloat"))
+
+
+def significand(dtype: DType) -> int:
+    """Return how many bits a float holds, 0 if that is not known.
+
+    Integers up to ``2^bits`` are summed exactly.
+    """
+    return _SIGNIFICANDS.get(dtype.name, 0)
+
+
+def extremes(dtype: DType) -> tuple[float, float]:
+    """Return the smallest and the largest finite value of a type of numbers."""
+    if dtype.name == "bool":
+        return 0.0, 1.0
+    if is_integer(dtype):
+        limits: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+        low, high = float(limits.min), float(limits.max)
+        # A double cannot hold the largest integer of 64 bits, and rounds it up.
+        return low, np.nextafter(high, 0.0).item() if high > limits.max else high
+    found: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+    return float(found.min), float(found.max)
