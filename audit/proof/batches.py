@@ -89,7 +89,7 @@ def part(node: Node, inputs: Sequence[Value], batch: int | None) -> list[Tracked
 def _copies(side: Side, batch: int | None) -> int | None:
     """Return how many times N a side is, if it is that."""
     if isinstance(side, Batch):
-        return side.copies
+        return None if side.more else side.copies
     return side // batch if batch and side % batch == 0 else None
 
 
@@ -179,7 +179,7 @@ def _single(value: Value, count: int) -> Array | Sizes | None:
         sides = value.sides.copy()
         for place, side in np.ndenumerate(sides):
             if isinstance(side, Batch):
-                if side.copies != count:
+                if side != Batch(count):
                     raise Unsupported("computes with the number of images in a batch")
                 sides[place] = Batch()
         return Sizes(sides)

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -20,7 +21,8 @@ from audit.proof.node import Array, Node
 from audit.proof.numbering import Numbers
 from imaging import GridSymmetry
 
-_SYMMETRIES = [GridSymmetry(m, k) for m in (False, True) for k in range(4)]
+_WORTH_PACKING: Final = 4096
+_SYMMETRIES: Final = [GridSymmetry(m, k) for m in (False, True) for k in range(4)]
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,9 @@ class Congruence:
                 name = ("image", half, id(value))
                 if name not in context.cache:
                     context.cache[name] = _digest(value.numbers[half])
-                kind = value.dtype.name if value.dtype is not None else None
-                parts.append((kind, value.shape, value.batch_axis, context.cache[name]))
+                parts.append((value.dtype, value.shape, value.batch_axis, context.cache[name]))
             elif isinstance(value, np.ndarray):
-                parts.append((value.dtype.name, value.shape, self._constant(value)))
+                parts.append((value.dtype, value.shape, self._constant(value)))
             else:
                 parts.append(None if value is None else ("sizes", str(value.sides.tolist())))
         return context.node.function, tuple(map(bool, context.node.outputs)), tuple(parts)
@@ -181,7 +182,7 @@ def _digest(array: Array) -> bytes:
 
 
 def _pack(numbers: Numbers) -> _Packed:
-    if numbers.ndim != 3 or not numbers.size:
+    if numbers.ndim != 3 or numbers.size < _WORTH_PACKING:
         return numbers.copy()
     for turn in _SYMMETRIES:
         back = turn.inverse()(numbers)

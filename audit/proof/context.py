@@ -67,11 +67,14 @@ class Terms:
     op
         `Add`, `Mul`, `Max` or `Min`.
     numbers
-        Of the terms, each int64 ``[2, *S]``.
+        Of the terms that depend on the image, each int64 ``[2, *S]`` or broadcast to it.
+    constants
+        The other terms, laid out as numbers are.
     """
 
     op: str
     numbers: tuple[Numbers, ...]
+    constants: tuple[Array, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +265,7 @@ class Context:
     def is_batch(self, side: Side) -> bool:
         """Whether a side is the length of the batch axis."""
         if isinstance(side, Batch):
-            return side.copies == 1
+            return side == Batch()
         return self.batch is not None and side == self.copies * self.batch
 
     def reserve(self, entries: int, *, copies: int = 2) -> None:

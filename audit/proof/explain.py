@@ -170,8 +170,9 @@ def _bits(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:
             )
         elif proof.arithmetic == "repeated":
             yield (
-                "They are the same in every bit where the runtime gives equal bits to nodes that "
-                f"do the same to the same, as the branches of the file do, first at {where}."
+                "They are the same in every bit where the runtime gives equal bits to nodes, and "
+                "to images of a batch, that do the same to the same, as the branches of the file do, "
+                f"first at {where}."
             )
         elif proof.disordered is None or proof.disordered.node != rounding.name:
             yield (

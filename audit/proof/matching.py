@@ -43,6 +43,8 @@ class Bank:
         if (channels[:, 1:] == channels[:, :-1]).any():
             numbers = np.broadcast_to(self.channels[:, None, :, None], self.taps.shape)
             order = np.lexsort((self.taps, numbers), axis=2)
+        elif np.array_equal(channels, self.channels):
+            return self
         else:
             order = np.argsort(self.channels, axis=1)[:, None, :, None]
         return Bank(np.take_along_axis(self.taps, order, axis=2), channels, self.extras)
@@ -90,8 +92,11 @@ def match(here: Bank, turned: Bank, tolerance: float, *, explaining: bool) -> Ma
     taps = here.taps[0, 0].size
     both = np.concatenate([here_rows, turned_rows])
     both[:, :taps] += 0.0  # makes -0.0 the zero that it equals: a sum tells neither from the other
-    bits = np.concatenate([sources.reshape(-1, 1), both.view(np.int64)], axis=1)
+    bits = both.view(np.int64)
+    if sources.max(initial=0) > 0:
+        bits = np.concatenate([sources.reshape(-1, 1), bits], axis=1)
     numbers = number_rows(bits).reshape(2, -1)
+    del both, bits
 
     lost = np.flatnonzero(~np.isin(numbers[1], numbers[0]))
     if not lost.size or not (tolerance or explaining):

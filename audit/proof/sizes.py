@@ -19,9 +19,10 @@ _MIXES: Final = "computes with the number of images in a batch"
 
 @dataclass(frozen=True)
 class Batch:
-    """So many times the number of images in a batch."""
+    """So many times the number of images in a batch, which is one or more, and so many more."""
 
     copies: int = 1
+    more: int = 0
 
 
 Side = int | Batch
@@ -99,6 +100,12 @@ def _axes(node: Node, values: Sequence[Any]) -> list[int]:
     return [int(axis) for axis in np.ravel(found)]
 
 
+def _squeezed(node: Node, values: Sequence[Any]) -> tuple[int, ...] | None:
+    """Return the axes to leave out; None for all those of length 1."""
+    given = node["axes"] is not None or (len(values) > 1 and values[1] is not None)
+    return tuple(_axes(node, values)) if given else None
+
+
 def _gather(node: Node, values: Sequence[Any]) -> Any:
     if values[1].dtype == object:
         raise Unsupported(_MIXES)
@@ -154,7 +161,7 @@ def _product(a: Side, b: Side) -> Side:
     if isinstance(a, Batch):
         if isinstance(b, Batch) or b < 1:
             raise Unsupported(_MIXES)
-        return Batch(a.copies * b)
+        return Batch(a.copies * int(b), a.more * int(b))
     return int(a) * int(b)  # type: ignore[arg-type]
 
 
@@ -162,9 +169,9 @@ def _quotient(a: Side, b: Side) -> Side:
     if isinstance(b, Batch) or b < 1:
         raise Unsupported(_MIXES)
     if isinstance(a, Batch):
-        if a.copies % b:
+        if a.copies % b or a.more < 0:
             raise Unsupported(_MIXES)
-        return Batch(a.copies // b)
+        return Batch(a.copies // int(b), a.more // int(b))
     if a < 0:
         raise Unsupported(_MIXES)
     return int(a) // int(b)
@@ -172,12 +179,11 @@ def _quotient(a: Side, b: Side) -> Side:
 
 def _sum(a: Side, b: Side) -> Side:
     if isinstance(a, Batch) and isinstance(b, Batch):
-        return Batch(a.copies + b.copies)
-    for one, other in ((a, b), (b, a)):
-        if isinstance(one, Batch):
-            if other != 0:
-                raise Unsupported(_MIXES)
-            return one
+        return Batch(a.copies + b.copies, a.more + b.more)
+    if isinstance(b, Batch):
+        a, b = b, a
+    if isinstance(a, Batch):
+        return Batch(a.copies, a.more + int(b))  # type: ignore[arg-type]
     return int(a) + int(b)  # type: ignore[arg-type]
 
 
@@ -185,7 +191,7 @@ def _equal(node: Node, values: Sequence[Any]) -> Any:
     def same(a: Side, b: Side) -> bool:
         for one, other in ((a, b), (b, a)):
             if isinstance(one, Batch) and not isinstance(other, Batch):
-                if other > 0:  # a batch has one image or more, and how many nobody knows
+                if other >= one.copies + one.more:  # how many images there are nobody knows
                     raise Unsupported(_MIXES)
                 return False
         return a == b
@@ -209,8 +215,9 @@ _RULES: Final[Mapping[str, Callable[[Node, Sequence[Any]], Any]]] = {
     "Identity": lambda node, values: values[0],
     "Mul": _entrywise(_product),
     "Reshape": _reshape,
+    "Shape": lambda node, values: np.array(values[0].shape, np.int64),
     "Slice": _slice,
-    "Squeeze": lambda node, values: np.squeeze(values[0], tuple(_axes(node, values))),
+    "Squeeze": lambda node, values: np.squeeze(values[0], _squeezed(node, values)),
     "Unsqueeze": lambda node, values: np.expand_dims(values[0], tuple(_axes(node, values))),
     "Where": _where,
 }

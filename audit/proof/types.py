@@ -1,5 +1,6 @@
 """Types of elements, told apart by name: numpy's codes are the same for several small types."""
 
+from functools import lru_cache
 from typing import Any, Final
 
 import ml_dtypes
@@ -10,16 +11,19 @@ DType = np.dtype[Any]
 _SIGNIFICANDS: Final = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
 
+@lru_cache(maxsize=64)
 def is_integer(dtype: DType) -> bool:
     """Whether the elements are integers, of any width, or truth values."""
     return dtype.name == "bool" or dtype.name.startswith(("int", "uint"))
 
 
+@lru_cache(maxsize=64)
 def is_float(dtype: DType) -> bool:
     """Whether the elements are floats, of any width."""
     return dtype.name.startswith(("float", "bfloat"))
 
 
+@lru_cache(maxsize=64)
 def significand(dtype: DType) -> int:
     """Return how many bits a float holds, 0 if that is not known.
 
@@ -28,6 +32,7 @@ def significand(dtype: DType) -> int:
     return _SIGNIFICANDS.get(dtype.name, 0)
 
 
+@lru_cache(maxsize=64)
 def extremes(dtype: DType) -> tuple[float, float]:
     """Return the smallest and the largest finite value of a type of numbers."""
     if dtype.name == "bool":

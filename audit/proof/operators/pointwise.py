@@ -12,7 +12,7 @@ import numpy as np
 
 from audit.proof.context import Context, Mismatch, Terms
 from audit.proof.node import Array, Unsupported
-from audit.proof.numbering import Numbers, is_closed, is_unmoved
+from audit.proof.numbering import Numbers, is_closed
 from audit.proof.types import is_float
 
 SYMMETRIC: Final = frozenset(
@@ -26,7 +26,7 @@ SYMMETRIC: Final = frozenset(
 _CHAINS: Final = {"Add": "Add", "Sum": "Add", "Mul": "Mul", "Max": "Max", "Min": "Min"}
 """Those of which a chain is one function of all that goes into it, in whatever order."""
 
-_MOST_TERMS: Final = 64
+_MOST_TERMS: Final = 32
 
 
 def pointwise(context: Context) -> list[Numbers]:
@@ -44,18 +44,21 @@ def pointwise(context: Context) -> list[Numbers]:
     chain = _CHAINS.get(context.node.op)
     if chain is None or len(context.inputs) < 2:
         return [found]
-    terms = _terms(context, chain, shape, constants)
-    if terms is None:
-        return [found]
-    context.terms = terms
-    if len(terms.numbers) > 2 and not is_closed(found):
-        context.reserve(math.prod(shape[1:]), copies=2 * len(terms.numbers))
-        rows = np.stack(terms.numbers, axis=-1)
-        gathered = context.numbering.multisets(rows)
-        if is_unmoved(gathered) or is_closed(gathered):
+    terms = context.terms = _terms(context, chain, shape, constants)
+    if terms is not None and len(terms.numbers) > 1 and not is_closed(found):
+        gathered = _gathered(context, terms, shape)
+        if is_closed(gathered):
             context.reordered = True
             return [gathered]
     return [found]
+
+
+def _gathered(context: Context, terms: Terms, shape: tuple[int, ...]) -> Numbers:
+    """Number what a chain makes of its terms, in whatever order."""
+    arrays = [*terms.numbers, *map(context.numbering.constants, terms.constants)]
+    context.reserve(math.prod(shape[1:]), copies=2 * len(arrays))
+    rows = np.stack([np.broadcast_to(array, shape) for array in arrays], axis=-1)
+    return context.numbering.multisets(rows)
 
 
 def aligned(context: Context, value: Array) -> Array:
@@ -106,15 +109,16 @@ def _terms(
     context: Context, op: str, shape: tuple[int, ...], constants: Mapping[int, Array]
 ) -> Terms | None:
     """Return what a chain of sums, products or maxima consists of; None if that is too much."""
-    found: list[Numbers] = []
+    numbers: list[Numbers] = []
+    others = list(constants.values())
     for value in context.tracked:
-        if value.numbers.shape == shape and value.terms is not None and value.terms.op == op:
-            found += value.terms.numbers
+        if value.terms is not None and value.terms.op == op and value.numbers.shape == shape:
+            numbers += value.terms.numbers
+            others += value.terms.constants
         else:
-            found.append(np.broadcast_to(value.numbers, shape))
-    for constant in constants.values():
-        found.append(np.broadcast_to(context.numbering.constants(constant), shape))
-    return Terms(op, tuple(found)) if len(found) <= _MOST_TERMS else None
+            numbers.append(value.numbers)
+    few = len(numbers) + len(others) <= _MOST_TERMS
+    return Terms(op, tuple(numbers), tuple(others)) if few else None
 
 
 def one(context: Context, given: Mapping[int, Array]) -> Numbers:
