@@ -171,7 +171,7 @@ def _bits(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:
         elif proof.arithmetic == "repeated":
             yield (
                 "They are the same in every bit where the runtime gives equal bits to nodes, and "
-                "to images of a batch, that do the same to the same, as the branches of the file do, "
+                "to images of a batch, that do the same to the same, as the file's branches do, "
                 f"first at {where}."
             )
         elif proof.disordered is None or proof.disordered.node != rounding.name:
