@@ -114,7 +114,7 @@ class Congruence:
         for half in (0, 1):
             key = self._key(context, half)
             if key not in known:
-                packed = tuple(_pack(numbers[half]) for numbers in outputs)
+                packed = tuple(_kept(_pack(numbers[half])) for numbers in outputs)
                 kept = known[key] = _Kept(packed, context.batch_axis, context.reordered)
                 self._budget.held += kept.size
 
@@ -131,7 +131,7 @@ class Congruence:
             if isinstance(value, Tracked):
                 name = ("image", half, id(value))
                 if name not in context.cache:
-                    context.cache[name] = _digest(value.numbers[half])
+                    context.cache[name] = _name(value.numbers[half])
                 parts.append((value.dtype, value.shape, value.batch_axis, context.cache[name]))
             elif isinstance(value, np.ndarray):
                 parts.append((value.dtype, value.shape, self._constant(value)))
@@ -177,13 +177,21 @@ def _renamed(names: Numbers, others: Numbers, numbers: Numbers) -> Numbers:
     return np.where(distinct[place] == numbers, others.reshape(-1)[first][place], numbers)
 
 
+def _name(numbers: Numbers) -> Hashable:
+    """Return what equal numbers have in common, and others have not."""
+    packed = _pack(numbers)
+    if isinstance(packed, _Planes):
+        return packed.turn, packed.shape, _digest(packed.starts)
+    return _digest(packed)
+
+
 def _digest(array: Array) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=32).digest()
 
 
 def _pack(numbers: Numbers) -> _Packed:
     if numbers.ndim != 3 or numbers.size < _WORTH_PACKING:
-        return numbers.copy()
+        return numbers
     for turn in _SYMMETRIES:
         back = turn.inverse()(numbers)
         row = np.arange(back[0].size).reshape(back.shape[1:])
@@ -191,7 +199,12 @@ def _pack(numbers: Numbers) -> _Packed:
             starts = back[:, 0, 0].copy()
             if np.array_equal(back, starts[:, None, None] + row):
                 return _Planes(starts, numbers.shape, turn)
-    return numbers.copy()
+    return numbers
+
+
+def _kept(packed: _Packed) -> _Packed:
+    """Return what does not hold on to the other image's numbers."""
+    return packed if isinstance(packed, _Planes) else packed.copy()
 
 
 def _unpack(packed: _Packed) -> Numbers:

@@ -51,6 +51,17 @@ def _hash(rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     return hashes
 
 
+def _places(names: Numbers, numbers: Numbers) -> Numbers | None:
+    """Return where each number stands among ``names``, -1 if it does not; None if that is slow."""
+    low, high = int(names.min()), int(names.max())
+    if high - low > 4 * names.size:
+        return None
+    table = np.full(high - low + 2, -1)
+    table[names.reshape(-1) - low] = np.arange(names.size)
+    inside = (numbers >= low) & (numbers <= high)
+    return table[np.where(inside, numbers - low, high - low + 1)]
+
+
 def is_unmoved(numbers: Numbers) -> bool:
     """Whether the turned image gives every entry the value that the upright one gives it."""
     return bool(np.array_equal(numbers[0], numbers[1]))
@@ -107,16 +118,29 @@ class Numbering:
         It works if the turn pairs the same numbers as the upright image does, as it should; None if
         it does not.
         """
-        here_a, here_b = a[0].reshape(-1), b[0].reshape(-1)
-        low, high = (int(a.min()), int(a.max())) if a.size else (0, 0)
-        if high - low > 4 * here_a.size:
+        if not a.size:
+            return self.rows(np.stack([a, b], axis=-1))
+        here_b = b[0].reshape(-1)
+        places = _places(a[0], a)
+        if places is None:
             return None
-        table = np.full(high - low + 1, -1)
-        table[here_a - low] = np.arange(here_a.size)
-        places = table[a - low]
+        if (places[1] < 0).all():
+            return self._pairs_apart(places[0], a, b)
         if (places < 0).any() or not np.array_equal(here_b[places], b):
             return None
-        return self.fresh(here_a.size) + places
+        return self.fresh(here_b.size) + places
+
+    def _pairs_apart(self, here: Numbers, a: Numbers, b: Numbers) -> Numbers | None:
+        """Number pairs where the turned image has no entry that the upright one has."""
+        turned = _places(a[1], a[1])
+        if turned is None:
+            return None
+        places = np.stack([here, turned])
+        seconds = (b[half].reshape(-1)[places[half]] for half in (0, 1))
+        if not all(np.array_equal(second, b[half]) for half, second in enumerate(seconds)):
+            return None
+        places[1] += turned.size
+        return self.fresh(2 * turned.size) + places
 
     def multisets(self, rows: Numbers) -> Numbers:
         """Number what one node computes from each row of ``[..., K]``, in whatever order."""

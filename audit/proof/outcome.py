@@ -94,7 +94,7 @@ class Proof(Value):
         turns with the image.
     disordered
         The first operator whose bits depend on the order of infinities, NaN, or zeros of both
-        signs, where `exact_bits` is lost to such.
+        signs, where such are not excluded: whatever `arithmetic` says, it says of other images.
     steps
         Where more than last bits may differ, if last bits may: the first of such operators, eight
         at most.

@@ -257,8 +257,6 @@ def _arithmetic(
     groups = QuantisedGroups(graph, constants)
     if all(map(groups.contain, rounding)):
         return "quantised"
-    if any(one.disordered for _, one in found):
-        return "float"
     kinds = Counter(map(graph.kind, graph.nodes))
     joined = any(node.op == "Concat" for node in graph.nodes)
     if not joined and any(kinds[graph.kind(node)] == 1 for node in rounding):

@@ -285,7 +285,7 @@ class _Propagator:
             pairs = zip(here.outputs, turned.outputs, strict=True)
             return [np.stack(pair) for pair in pairs]
         outputs = operator.rule(context)
-        if self.question.bitwise and is_inexact(operator, context):
+        if self.question.bitwise and is_inexact(operator, context, finite=True):
             outputs = [context.opaque(numbers.shape[1:], "rounds") for numbers in outputs]
             context.terms = None
         outputs = adopt(known, outputs)

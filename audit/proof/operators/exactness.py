@@ -19,8 +19,14 @@ def rounds(operator: Operator, context: Context) -> bool:
     return not context.unmoved and is_inexact(operator, context)
 
 
-def is_inexact(operator: Operator, context: Context) -> bool:
-    """Whether a node's last bits depend on the order of its inputs' entries, or on their places."""
+def is_inexact(operator: Operator, context: Context, *, finite: bool = False) -> bool:
+    """Whether a node's last bits depend on the order of its inputs' entries, or on their places.
+
+    Parameters
+    ----------
+    finite
+        Whether it is taken for granted that no entry is infinite or NaN.
+    """
     dtypes = [value.dtype for value in context.tracked]
     if any(dtype is None for dtype in dtypes):
         return True
@@ -31,6 +37,8 @@ def is_inexact(operator: Operator, context: Context) -> bool:
         return True
     match exact:
         case "always":
+            return False
+        case "bounded" | "ordered" if finite:
             return False
         case "bounded":
             return any(value.bound.unbounded for value in context.tracked)

@@ -45,12 +45,20 @@ def pointwise(context: Context) -> list[Numbers]:
     if chain is None or len(context.inputs) < 2:
         return [found]
     terms = context.terms = _terms(context, chain, shape, constants)
-    if terms is not None and len(terms.numbers) > 1 and not is_closed(found):
+    if terms is not None and _may_close(terms) and not is_closed(found):
         gathered = _gathered(context, terms, shape)
         if is_closed(gathered):
             context.reordered = True
             return [gathered]
     return [found]
+
+
+def _may_close(terms: Terms) -> bool:
+    """Whether the first of the turned image's terms are among the upright image's at all."""
+    if len(terms.numbers) < 2 or not all(term.size for term in terms.numbers):
+        return False
+    firsts = [term[1].reshape(-1)[0] for term in terms.numbers]
+    return all(any((term[0] == first).any() for term in terms.numbers) for first in firsts)
 
 
 def _gathered(context: Context, terms: Terms, shape: tuple[int, ...]) -> Numbers:

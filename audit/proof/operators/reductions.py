@@ -22,8 +22,10 @@ from audit.proof.windows import Window, are_symmetric, read_windows
 from imaging import GridSymmetry
 
 _IDEMPOTENT: Final = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"})
+_MANY_ENTRIES: Final = 2**20
 _MOST_ENTRIES: Final = 2**23
-"""In windows, for the image and the turned one together, that are written out."""
+"""In windows, for the image and the turned one together: beyond the first number planes are tried
+before windows, beyond the second nothing but planes."""
 
 
 def reduce(context: Context) -> list[Numbers]:
@@ -68,27 +70,27 @@ def pool(context: Context) -> list[Numbers]:
         raise Unsupported("has a window in which there is nothing but padding")
     channels, sides = numbers.shape[1], [window.count for window in windows]
     entries = 2 * channels * math.prod(sides) * math.prod(window.kernel for window in windows)
-    if entries > _MOST_ENTRIES:
-        return [_of_planes(context, numbers, windows, sides)]
+    if entries > _MANY_ENTRIES:
+        found = _of_planes(context, numbers, windows, sides)
+        apart = numbers[0].max() < numbers[1].min() or numbers[1].max() < numbers[0].min()
+        if found is not None or apart or entries > _MOST_ENTRIES:
+            note = "slides windows that are not mapped onto windows: see its stride and padding"
+            return [context.opaque((channels, *sides), note) if found is None else found]
     context.reserve(entries)
     return [_number(context, slide(numbers, windows))]
 
 
 def _of_planes(
     context: Context, numbers: Numbers, windows: Sequence[Window], sides: Sequence[int]
-) -> Numbers:
-    """Number planes as functions of planes, which turn as these do."""
+) -> Numbers | None:
+    """Number planes as functions of planes, which turn as these do; None if they do not."""
     channels = numbers.shape[1]
     turn, ids = GridSymmetry(False, 0), np.tile(np.arange(channels), (2, 1))
     if not is_unmoved(numbers):
         seen = read_channels(numbers, context.generator) if len(windows) == 2 else None
-        if seen is None:
-            note = "reads an input that does not turn as an image does"
-            return context.opaque((channels, *sides), note)
+        if seen is None or not are_symmetric(windows, seen[0]):
+            return None
         turn, ids = seen
-        if not are_symmetric(windows, turn):
-            note = "slides windows that are not mapped onto windows: see its stride and padding"
-            return context.opaque((channels, *sides), note)
     return turned_planes(context, ids, sides, turn)
 
 
