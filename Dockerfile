@@ -1,4 +1,4 @@
-# The image that serves: imaging, audit, service, the commands and the models that ship. No torch.
+# The image that serves: imaging, artifact, audit, service, the commands and the models that ship. No torch.
 #   docker build --tag orbitserve:cpu .
 #   docker build --tag orbitserve:gpu --build-arg GPU=1 .
 # CUDA and cuDNN come as Python packages, so both are built on the same base.
@@ -28,6 +28,7 @@ RUN /opt/build/bin/pip install --requirement build.txt
 FROM dependencies AS package
 COPY pyproject.toml README.md LICENSE orbitserve.py ./
 COPY imaging imaging
+COPY artifact artifact
 COPY audit audit
 COPY service service
 COPY commands commands

@@ -16,22 +16,50 @@ def prove(
         float,
         typer.Option(min=0, max=0.01, help="Largest relative residual that counts as a tie."),
     ] = 1e-5,
+    timeout: Annotated[float, typer.Option(help="Seconds that the proof may take.")] = 60,
+    memory: Annotated[int, typer.Option(min=1, help="MiB that the proof may hold.")] = 2048,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Prove from an ONNX file that turned images get the same answer.
 
     The exit status is 0 for PROVED and for PROVED WITHIN a bound, 1 for NOT PROVED and 3 for an
-    error. With --tolerance 0 only exact ties are proved.
+    error, such as a proof that takes more than it may. With --tolerance 0 only exact ties are
+    proved.
 
     Example: orbitserve prove model_repository/rotmnist-c4/1/model.onnx --group C4
     """
-    from audit.proof import prove as run
+    from artifact.session import run_as_written
+    from audit.proof import MEBIBYTE, Limits
+    from audit.proving import prove_file
 
-    if not file.is_file():
-        raise ValueError(f"{file} is not a file; an ONNX file is accepted.")
-    proof = run(file.read_bytes(), group, tolerance=tolerance)
+    if not timeout > 0:
+        raise ValueError(f"--timeout is {timeout:g}; more than 0 seconds are accepted.")
+    limits = Limits(seconds=timeout, memory=memory * MEBIBYTE)
+    proof = prove_file(
+        _read(file, limits.memory),
+        group,
+        tolerance=tolerance,
+        runtime=run_as_written,
+        limits=limits,
+    )
     if json:
         typer.echo(proof.model_dump_json(indent=2))
     else:
         typer.echo("\n  ".join([f"{proof.outcome}  {file}, over {proof.group}", *proof.reasons]))
     raise typer.Exit(1 if proof.outcome == "NOT PROVED" else 0)
+
+
+def _read(file: Path, most: int) -> bytes:
+    """Read a file that fits into so many bytes; of one that does not, nothing is read."""
+    try:
+        if not file.is_file():
+            raise ValueError(f"{file} is not a file; an ONNX file is accepted.")
+        size = file.stat().st_size
+        if size > most:
+            raise ValueError(
+                f"{file} has {size} bytes and the proof may hold {most}; a smaller file, or a "
+                "larger --memory, is accepted."
+            )
+        return file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from error

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from artifact.session import run_as_written
 from audit import (
     AuditFigures,
     AuditSet,
@@ -34,7 +35,7 @@ from audit import (
     save_audit_set,
     self_test,
 )
-from audit.proof import prove
+from audit.proving import prove_file
 from export.runtime import RUNTIME, cpus, open_model
 
 Progress = Callable[[str, int, int], None]
@@ -90,10 +91,11 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     InexactError
         If the precision promises equal bits, and turned images or other batches get others.
     ValueError
-        If the name is no name for a model, or no audit can be made.
+        If the name is no name for a model, the proof takes more than it may, or no audit can be
+        made.
     """
     check_name(candidate.name)
-    proof = ProofFigures.from_proof(prove(candidate.model, candidate.audited_group))
+    proof = prove_file(candidate.model, candidate.audited_group, runtime=run_as_written)
     exactness = _measure(candidate)
     folder = repository / candidate.name
     identity = ModelIdentity(
@@ -104,7 +106,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         precision=candidate.precision,
     )
     report = _audit(candidate, identity, progress)
-    card = _card(candidate, identity, proof, exactness, report)
+    card = _card(candidate, identity, ProofFigures.from_proof(proof), exactness, report)
 
     # A folder whose name is no number is not a version: it becomes one by being renamed, whole.
     folder.mkdir(parents=True, exist_ok=True)

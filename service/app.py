@@ -77,7 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics = metrics
-    for router in (proof_routes, model_routes, job_routes, ledger_routes):
+    app.include_router(proof_routes(settings.proof_limits))
+    for router in (model_routes, job_routes, ledger_routes):
         app.include_router(router())
     app.include_router(audit_routes(settings))
     app.include_router(health_routes())

@@ -32,7 +32,15 @@ def open_model(name: str, settings: Settings) -> ServedModel:
     try:
         selection = select(settings.device, settings.gpu)
         threads = settings.threads or cpu_budget()
-        return load_version(folder, selection, threads, settings.limits, settings.proof, verifier)
+        return load_version(
+            folder,
+            selection,
+            threads,
+            settings.limits,
+            settings.proof,
+            verifier,
+            proof_limits=settings.proof_limits,
+        )
     except (DeviceUnavailableError, ModelRejectedError) as error:
         raise ConfigurationError(str(error)) from error
 

@@ -353,9 +353,12 @@ def open_repository(settings: Settings) -> Repository:
         log.warning("device", note=selection.note)
     threads, verifier = settings.threads or cpu_budget(), open_verifier(settings)
     limits, proof, shadows = settings.limits, settings.proof, open_shadow(settings)
+    proof_limits = settings.proof_limits
 
     def load(folder: Path) -> ServedModel:
-        return load_version(folder, selection, threads, limits, proof, verifier, shadows)
+        return load_version(
+            folder, selection, threads, limits, proof, verifier, shadows, proof_limits
+        )
 
     repository = Repository(root, default, load)
     repository.load_all(folders)

@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from audit.proof import MEBIBYTE
+from audit.proof import Limits as ProofLimits
 from service.engine import Device, GpuOptions, Limits
 from service.engine.providers import ConvSearch
 from service.verification import Mode
@@ -52,6 +54,12 @@ class Settings(BaseSettings):
     proof: Mode = "report"
     """`report` proves and measures at load what a card claims, and warns of what is not so;
     `enforce` does not serve it; `off` takes the card's word."""
+
+    proof_timeout: PositiveFloat = ProofLimits.seconds
+    """Seconds that one proof may take."""
+
+    proof_memory: PositiveInt = ProofLimits.memory // MEBIBYTE
+    """MiB that one proof may hold."""
 
     public_key: Path | None = None
     """PEM file: only versions that are signed by its private half are served."""
@@ -161,6 +169,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """How much a model computes at once, and how much may wait for it."""
         return Limits(self.largest_batch, self.queue_rows, self.shadow_time)
+
+    @property
+    def proof_limits(self) -> ProofLimits:
+        """What one proof may take."""
+        return ProofLimits(self.proof_timeout, self.proof_memory * MEBIBYTE)
 
     @property
     def gpu(self) -> GpuOptions:

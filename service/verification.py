@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from artifact.session import run_as_written
 from audit import Card, Classifier, Exactness, measure_exactness
-from audit.proof import Proof, prove
+from audit.proof import Limits, Proof
+from audit.proving import prove_file
 
 Mode = Literal["enforce", "report", "off"]
 
@@ -27,6 +29,8 @@ class Verification(BaseModel):
     """`off`: nothing was recomputed; `enforce`: a version with differences is not served."""
     proof: Proof | None
     """From the bytes that were loaded."""
+    unproved: str | None = None
+    """Why there is no proof, where one was tried and ended at a limit or an error."""
     exactness: Exactness | None
     """Of the graph that the runtime made of them, with the provider and options in use."""
     differences: tuple[str, ...]
@@ -40,8 +44,11 @@ def verify(
     images: npt.NDArray[np.uint8],
     runtime: str,
     mode: Mode,
+    limits: Limits,
 ) -> Verification:
     """Recompute a card's claims.
+
+    A proof that ends at a limit, or at an error, is a difference: it is not known what is so.
 
     Parameters
     ----------
@@ -53,20 +60,33 @@ def verify(
         The audit set; at most 64 of them are used, and 8 if the card does not claim every bit.
     runtime
         Names what runs it, for the record.
+    limits
+        Of the proof.
     """
     if mode == "off":
         return Verification(mode=mode, proof=None, exactness=None, differences=())
-    proof = prove(graph, card.audit.group)
+    proof, unproved = _prove(graph, card.audit.group, limits)
     exact = card.exactness is not None and card.exactness.exact
     some = np.ascontiguousarray(images[:: -(-len(images) // (_IMAGES if exact else _FEW))])
     exactness = measure_exactness([(runtime, classify)], some, card.group)
-    differences = tuple(_differences(card, proof, exactness))
-    return Verification(mode=mode, proof=proof, exactness=exactness, differences=differences)
+    differences = (*_unshown(card, proof, unproved), *_inexact(card, exactness))
+    return Verification(
+        mode=mode, proof=proof, unproved=unproved, exactness=exactness, differences=differences
+    )
 
 
-def _differences(card: Card, proof: Proof, exactness: Exactness) -> Iterator[str]:
+def _prove(graph: bytes, group: str, limits: Limits) -> tuple[Proof | None, str | None]:
+    try:
+        return prove_file(graph, group, runtime=run_as_written, limits=limits), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def _unshown(card: Card, proof: Proof | None, unproved: str | None) -> Iterator[str]:
     claim = card.proof
-    if claim is not None:
+    if unproved is not None:
+        yield unproved
+    elif claim is not None and proof is not None:
         if _STRENGTH[proof.outcome] < _STRENGTH[claim.outcome]:
             yield f"The card says {claim.outcome} and its file is {proof.outcome}."
         elif claim.exact_bits and not proof.exact_bits:
@@ -75,6 +95,9 @@ def _differences(card: Card, proof: Proof, exactness: Exactness) -> Iterator[str
             here, there = proof.residual.relative, claim.residual.relative
             if here > there:
                 yield f"The card says that parameters tie within {there:.2g}; it is {here:.2g}."
+
+
+def _inexact(card: Card, exactness: Exactness) -> Iterator[str]:
     if card.exactness is not None and card.exactness.exact and not exactness.exact:
         yield (
             "The card says that logits are the same in every bit, and here they change by up to "

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from audit import AuditSet, Card
+from audit.proof import Limits as ProofLimits
+from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
 from service.engine import (
     DEFAULT_LIMITS,
     AuditedGraph,
@@ -177,6 +179,7 @@ def load_version(
     mode: Mode = "report",
     verifier: Verifier | None = None,
     shadows: ShadowAudits | None = None,
+    proof_limits: ProofLimits = DEFAULT_PROOF_LIMITS,
 ) -> ServedModel:
     """Check one version directory against its card, open its session, and verify the card's claims.
 
@@ -185,7 +188,7 @@ def load_version(
     ModelRejectedError
         If there is a verifier and the version is not signed; if a file is missing, unreadable or
         not the one on the card; if the graph is refused or does not open; or if ``mode`` is
-        `enforce` and the card claims what is not so.
+        `enforce` and the card claims what is not so, or the proof ends at a limit or an error.
     """
     began = time.perf_counter()
     card, digests = read_card(folder)
@@ -201,7 +204,7 @@ def load_version(
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
     runtime = ", ".join(session.placement.providers)
-    found = verify(card, data, session.logits, audit_set.images, runtime, mode)
+    found = verify(card, data, session.logits, audit_set.images, runtime, mode, proof_limits)
     if mode == "enforce" and found.differences:
         session.close()
         raise ModelRejectedError(" ".join(found.differences))

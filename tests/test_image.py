@@ -163,7 +163,15 @@ class TestContents:
 
     def test_there_is_what_serving_needs_and_no_torch(self, container):
         find = "import importlib.util as u; print([n for n in {} if u.find_spec(n)])"
-        needed = ["audit", "commands", "imaging", "onnxruntime", "orbitserve", "service"]
+        needed = [
+            "artifact",
+            "audit",
+            "commands",
+            "imaging",
+            "onnxruntime",
+            "orbitserve",
+            "service",
+        ]
         other = ["export", "models", "pip", "setuptools", "torch"]
         assert container.python(find.format(needed + other)) == str(needed)
 

@@ -11,8 +11,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from artifact.session import run_as_written
 from audit import AuditSet, Change, InputSpec, Metric, Origin, Precision
-from audit.proof import Proof, prove
+from audit.proof import Proof
+from audit.proving import prove_file
 from export.foreign.adapt import Adapted, adapt
 from export.foreign.answers import check_answers
 from export.foreign.graphs import ForeignError, finished
@@ -181,12 +183,14 @@ def _group(request: Request, model: bytes) -> str:
     """Return the group to claim, which has to be proved if it is asked for."""
     asked = request.symmetrise or request.group
     if asked:
-        proof = prove(model, asked)
+        proof = prove_file(model, asked, runtime=run_as_written)
         if proof.outcome == "NOT PROVED":
             raise ForeignError(_refusal(request, proof))
         return asked
-    proved = (group for group in _TRIED if prove(model, group).outcome != "NOT PROVED")
-    return next(proved, TRIVIAL)
+    for group in _TRIED:
+        if prove_file(model, group, runtime=run_as_written).outcome != "NOT PROVED":
+            return group
+    return TRIVIAL
 
 
 def _refusal(request: Request, proof: Proof) -> str:

@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from artifact.session import run_as_written
 from audit.proof import TOLERANCE, Tied, find_ties, prove
 from export.foreign.graphs import ForeignError
 
@@ -50,13 +51,15 @@ def project(model: onnx.ModelProto, group: str, tolerance: float = TOLERANCE) ->
         afterwards.
     """
     try:
-        ties = find_ties(model.SerializeToString(), group, tolerance=tolerance)
+        ties = find_ties(
+            model.SerializeToString(), group, tolerance=tolerance, runtime=run_as_written
+        )
     except ValueError as error:
         raise ForeignError(f"The file cannot be projected onto {group}: {error}") from error
     means = {name: _averaged(tied) for name, tied in ties.items() if tied.values.dtype.kind == "f"}
     changed = {name: mean for name, mean in means.items() if (mean != ties[name].values).any()}
     projected = _replaced(model, changed)
-    proof = prove(projected.SerializeToString(), group, tolerance=0)
+    proof = prove(projected.SerializeToString(), group, tolerance=0, runtime=run_as_written)
     if proof.outcome != "PROVED":
         raise ForeignError(
             f"The averaged weights do not tie over {group}, and nothing is changed: "

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends
 
-from audit.proof import Proof, prove
+from artifact.session import run_as_written
+from audit.proof import Limits, Proof
+from audit.proving import prove_file
 from service.api.addresses import NAMED, Resolve
 from service.api.bodies import errors_documented
 from service.errors import UnavailableError
@@ -15,10 +17,14 @@ from service.version import ServedModel
 
 
 class Proofs:
-    """The proofs of models: made when they were loaded, or else once, when first asked for."""
+    """The proofs of models: made when they were loaded, or else once, when first asked for.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Proof] = {}
+    That one ended at a limit is remembered too, or every call would cost as much again.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._known: dict[tuple[str, str], Proof | str] = {}
         self._provers = CapacityLimiter(1)
 
     async def of(self, model: ServedModel) -> Proof:
@@ -27,10 +33,16 @@ class Proofs:
         Raises
         ------
         UnavailableError
-            If the file on the disk is no longer the one that was loaded.
+            If the file on the disk is no longer the one that was loaded, or the proof ended at a
+            limit or an error.
         """
-        if model.verification.proof is not None:
-            return model.verification.proof
+        found = model.verification.proof or model.verification.unproved
+        found = found or await self._asked(model)
+        if isinstance(found, str):
+            raise UnavailableError(found)
+        return found
+
+    async def _asked(self, model: ServedModel) -> Proof | str:
         question = model.card.sha256, model.card.audit.group
         if question not in self._known:
             try:
@@ -41,12 +53,18 @@ class Proofs:
 
     def _prove(self, model: ServedModel, question: tuple[str, str]) -> None:
         if question not in self._known:  # whoever came first may have answered it meanwhile
-            self._known[question] = prove(model.read_graph(), question[1])
+            graph = model.read_graph()
+            try:
+                self._known[question] = prove_file(
+                    graph, question[1], runtime=run_as_written, limits=self._limits
+                )
+            except ValueError as error:
+                self._known[question] = str(error)
 
 
-def proof_routes() -> APIRouter:
+def proof_routes(limits: Limits) -> APIRouter:
     """Build the routes of `/proof` under every address that names a model."""
-    router, proofs = APIRouter(tags=["proofs"]), Proofs()
+    router, proofs = APIRouter(tags=["proofs"]), Proofs(limits)
     for prefix, resolve in NAMED.items():
         router.add_api_route(
             f"{prefix}/proof",

@@ -138,7 +138,7 @@ def _info(models: Sequence[ServedModel]) -> Metric:
         "orbitserve_model", "What each version is, and what was shown of it at load.", labels=MODEL
     )
     for model in models:
-        proof, exactness = model.verification.proof, model.verification.exactness
+        exactness = model.verification.exactness
         family.add_metric(
             labels_of(model),
             {
@@ -146,11 +146,18 @@ def _info(models: Sequence[ServedModel]) -> Metric:
                 "group": model.card.group,
                 "precision": model.card.precision,
                 "device": model.session.placement.device,
-                "proof": proof.outcome if proof else "not tried",
+                "proof": _outcome(model),
                 "exact": str(exactness.exact).lower() if exactness else "not tried",
             },
         )
     return family
+
+
+def _outcome(model: ServedModel) -> str:
+    found = model.verification
+    if found.proof is not None:
+        return found.proof.outcome
+    return "not tried" if found.unproved is None else "not finished"
 
 
 def _sizes(counted: Statistics) -> Histogram:

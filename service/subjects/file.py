@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
+from artifact.session import run_as_written
 from audit import (
     Classifier,
     InputSpec,
@@ -21,7 +22,8 @@ from audit import (
     proved_quarters,
 )
 from audit.onnx_file import check_operators, read_onnx
-from audit.proof import prove
+from audit.proof import Limits
+from audit.proving import prove_file
 from imaging import FitPolicy, grid_symmetries
 from service.engine import GraphError, cpu_budget, select
 from service.engine.graph import start_first
@@ -89,7 +91,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         build=lambda data: open_graph(data)[0],
         execution=execution(placement, threads),
         fill=fit.fill,
-        symmetry=lambda report: _proved(graph, report),
+        symmetry=lambda report: _proved(graph, report, settings.proof_limits),
         caveats=("The file came without a card: what its classes are, nobody said.",),
     )
     turned = group if group and len(grid_symmetries(group)) > 1 else "C4"
@@ -153,9 +155,10 @@ def _known_group(name: str) -> str | None:
     return name
 
 
-def _proved(graph: bytes, report: Report) -> Any:
+def _proved(graph: bytes, report: Report, limits: Limits) -> Any:
     # Whether what runs keeps every bit was not measured beyond the images of this audit.
-    return proved_quarters(prove(graph, report.group), report, exact=False)
+    proof = prove_file(graph, report.group, runtime=run_as_written, limits=limits)
+    return proved_quarters(proof, report, exact=False)
 
 
 def _axes(value: onnx.ValueInfoProto) -> list[int | None]:

@@ -62,6 +62,21 @@ class TestTarget:
             del figures["accuracy"]
         assert of_set["figures"] == of_files["figures"]
 
+    def test_a_proof_past_its_limits_is_a_sentence(self, run, few, monkeypatch):
+        """The circle of a file asks for its proof."""
+        monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1e-6")
+        asked = ["--images", few, "--circle", "--circle-images", 1, "--progress", "none"]
+        code, out, err = run("audit", f"{MODEL}/model.onnx", *asked)
+        assert (code, out, err.count("\n")) == (3, "", 1)
+        assert "The proof takes more than the 1e-06 s" in err
+
+    def test_a_version_past_the_limits_of_its_proof_is_not_opened(self, run, few, monkeypatch):
+        monkeypatch.setenv("ORBITSERVE_PROOF", "enforce")
+        monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1e-6")
+        code, out, err = run("audit", "rotmnist-c4-int8", "--images", few)
+        assert (code, out, err.count("\n")) == (3, "", 1)
+        assert "The proof takes more than the 1e-06 s" in err
+
     def test_images_are_mapped_from_a_file(self, folder):
         from audit import load_card
 

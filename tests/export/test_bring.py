@@ -1,6 +1,7 @@
 """Importing from end to end: what the card says, what is served, and what is refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from audit import AuditSet, Card, load_audit_set, load_card, save_audit_set
-from audit.proof import prove
+from audit.proof import Limits, Proof, ProofLimitError, prove
 from export.foreign.bring import Request, bring
 from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
@@ -120,6 +121,32 @@ def test_a_version_is_served_as_any_other_and_its_claims_are_enforced(
     assert metadata["group"] == "C4"
     assert json.loads(metadata["classes"]) == list("abcd")
     assert metadata["source_sha256"] == card.origin.sha256
+
+
+def test_constants_are_computed_by_the_runtime_too(
+    tmp_path: Path, digits: Path, doubtful: Callable[[bytes], bytes]
+) -> None:
+    """Of a file whose group is asked for, of one whose group is found, and of what is published."""
+    file = tmp_path / "doubtful.onnx"
+    file.write_bytes(doubtful(ESCNN.read_bytes()))
+    for group in ("C4", None):
+        request = Request(file, "d", tuple("abcd"), digits, group=group, scaling=Scaling(1 / 255))
+        _, card = imported(request, tmp_path)
+        assert card.group == "C4"
+        assert card.proof is not None and card.proof.outcome == "PROVED WITHIN"
+
+
+def test_a_proof_past_its_limits_imports_nothing(
+    tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limited(*arguments: Any, **options: Any) -> Proof:
+        return prove(*arguments, **options | {"limits": Limits(seconds=1e-6)})
+
+    monkeypatch.setattr("audit.proving.prove", limited)
+    for group in ("C4", None):
+        with pytest.raises(ProofLimitError, match="takes more than"):
+            bring(escnn(digits, group=group), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_group_the_largest_that_is_proved_goes_on_the_card(

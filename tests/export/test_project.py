@@ -1,5 +1,6 @@
 """Projection: networks of escnn tie to 1e-7, and in every bit afterwards."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,9 @@ def test_shared_and_computed_constants_are_projected_as_well() -> None:
     assert name in stored(projected)
     assert not any(name in node.output for node in projected.graph.node)
     assert np.array_equal(stored(projected)[name], stored(project(escnn("c4"), "C4").model)[name])
+
+
+def test_constants_are_computed_by_the_runtime_too(doubtful: Callable[[bytes], bytes]) -> None:
+    file = doubtful(escnn("c4").SerializeToString())
+    assert prove(file, "C4").outcome == "NOT PROVED"  # without a runtime
+    assert project(onnx.load_from_string(file), "C4").moved

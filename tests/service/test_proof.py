@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from audit.proof import Proof, prove
+from service.settings import ConfigurationError, read_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +65,71 @@ async def test_a_proof_that_was_not_made_at_load_is_computed_once(
         refused = await client.get("/models/turning/versions/2/proof")
         assert refused.status_code == 503
         assert "model.onnx cannot be read" in refused.json()["error"]
+
+
+async def test_constants_are_computed_by_the_runtime_too(
+    open_client: Any, write_version: Any, tmp_path: Path, turning: bytes, doubtful: Any
+) -> None:
+    write_version(tmp_path, "turning", 1, doubtful(turning))
+    for mode in ("report", "off"):
+        async with open_client(tmp_path, proof=mode) as client:
+            assert (await ask(client, "/models/turning/proof")).outcome == "PROVED"
+
+
+@pytest.mark.parametrize("mode", ["report", "off"])
+async def test_a_proof_past_its_limits_is_refused_and_tried_once(
+    open_client: Any, repository: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is served, and whoever asks again costs no proof again."""
+    tried = []
+
+    def counted(*arguments: Any, **options: Any) -> Proof:
+        tried.append(options["limits"])
+        return prove(*arguments, **options)
+
+    monkeypatch.setattr("audit.proving.prove", counted)
+    async with open_client(repository, proof=mode, proof_timeout=1e-6) as client:
+        answers = [await client.get("/models/turning/proof") for _ in range(3)]
+        listed = (await client.get("/models/turning")).json()["verification"]
+        told = (await client.get("/metrics")).text
+        assert (await client.get("/readyz")).status_code == 200
+    assert {answer.status_code for answer in answers} == {503}
+    assert len({answer.content for answer in answers}) == 1
+    assert answers[0].json().keys() == {"error"}
+    assert "takes more than the 1e-06 s" in answers[0].json()["error"]
+    versions = 3 if mode == "report" else 1
+    assert len(tried) == versions
+    assert all(limits.seconds == 1e-6 for limits in tried)
+    shown = answers[0].json()["error"] if mode == "report" else None
+    assert listed["unproved"] == shown
+    assert listed["differences"] == ([shown] if shown else [])
+    assert ('proof="not finished"' in told) == (mode == "report")
+
+
+async def test_versions_past_the_limits_are_not_served_where_proofs_are_enforced(
+    open_client: Any, repository: Path
+) -> None:
+    async with open_client(repository, proof="enforce", proof_memory=1) as client:
+        assert (await ask(client, "/models/turning/proof")).outcome == "PROVED"
+    async with open_client(repository, proof="enforce", proof_timeout=1e-6) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        for path in ("/readyz", "/models/turning/versions/10/proof"):
+            refused = await client.get(path)
+            assert refused.status_code == 503
+            assert "takes more than the 1e-06 s" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["proof_timeout", "proof_memory"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "much"])
+async def test_limits_that_are_none_are_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"ORBITSERVE_{name.upper()} is '{value}'"):
+        read_settings(**{name: value})
+
+
+async def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = read_settings().proof_limits
+    assert (default.seconds, default.memory) == (60, 2048 * 2**20)
+    monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1.5")
+    monkeypatch.setenv("ORBITSERVE_PROOF_MEMORY", "3")
+    limits = read_settings().proof_limits
+    assert (limits.seconds, limits.memory) == (1.5, 3 * 2**20)

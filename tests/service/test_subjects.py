@@ -377,6 +377,18 @@ class TestFile:
         assert (report.model.name, report.model.group) == ("some-net", "trivial")
         assert (spec.channels, spec.fit.size, group) == (1, 8, "C4")
 
+    def test_its_proof_asks_the_runtime_for_constants(
+        self, opened, turning, audit, doubtful, monkeypatch
+    ):
+        """Which a circle reads, of a file as of a version."""
+        subject, _, _ = opened(doubtful(turning))
+        report = audit(subject, 20)
+        assert subject.symmetry(report) is not None
+        monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1e-6")
+        subject, _, _ = opened(doubtful(turning))
+        with pytest.raises(ValueError, match="takes more than the 1e-06 s"):
+            subject.symmetry(report)
+
     def test_its_ends_may_have_other_names(self, opened, turning, audit):
         subject, _, _ = opened(changed(turning, renamed))
         assert audit(subject).verdict == "PASS"

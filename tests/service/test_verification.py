@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from audit import Exactness, ProofFigures
-from audit.proof import prove
+from audit.proof import Limits, prove
+from audit.proof.limits import DEFAULT_LIMITS
 from service.engine import Selection
 from service.engine.providers import CPU
 from service.folder import ModelRejectedError
@@ -31,13 +32,15 @@ def exact(claimed: bool) -> Exactness:
 
 @pytest.fixture
 def load(tmp_path: Path, write_version: Any) -> Callable[..., ServedModel]:
-    def loaded(graph: bytes, mode: Mode, **claims: Any) -> ServedModel:
+    def loaded(
+        graph: bytes, mode: Mode, limits: Limits = DEFAULT_LIMITS, **claims: Any
+    ) -> ServedModel:
         folder = write_version(tmp_path, "turning", len(list(tmp_path.rglob("*.onnx"))) + 1, graph)
         card = folder / "card.json"
         version = int(folder.name)
         folder = write_version(tmp_path / "claiming", "turning", version, graph, **claims)
         assert card.exists()
-        return load_version(folder, SELECTION, 2, mode=mode)
+        return load_version(folder, SELECTION, 2, mode=mode, proof_limits=limits)
 
     return loaded
 
@@ -77,6 +80,54 @@ def test_exactness_that_is_not_measured_here_is_refused(
     with pytest.raises(ModelRejectedError, match="change by up to"):
         load(plain, "enforce", exactness=exact(True), group="C4")
     assert load(plain, "enforce", exactness=exact(False), group="C4").verification.differences == ()
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        (Limits(seconds=1e-6), "takes more than the 1e-06 s"),
+        (Limits(memory=9), "and may take 0"),
+    ],
+)
+def test_a_proof_past_its_limits_is_a_difference(
+    load: Callable[..., ServedModel], turning: bytes, limits: Limits, sentence: str
+) -> None:
+    claim = ProofFigures.from_proof(prove(turning, "C4"))
+    found = load(turning, "report", limits, proof=claim).verification
+    assert (found.proof, found.differences) == (None, (found.unproved,))
+    assert found.unproved is not None and sentence in found.unproved
+    assert found.exactness is not None  # which is measured nevertheless
+    for claimed in (claim, None):
+        with pytest.raises(ModelRejectedError, match=sentence):
+            load(turning, "enforce", limits, proof=claimed)
+    assert load(turning, "off", limits, proof=claim).verification.unproved is None
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError("a\nb"), MemoryError()])
+def test_an_error_of_the_proof_is_a_difference(
+    load: Callable[..., ServedModel],
+    turning: bytes,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("audit.proving.prove", broken)
+    found = load(turning, "report").verification
+    assert found.differences == (found.unproved,)
+    assert f"an error of its own ({type(error).__name__}" in found.differences[0]
+    with pytest.raises(ModelRejectedError, match="an error of its own"):
+        load(turning, "enforce")
+
+
+def test_constants_are_computed_by_the_runtime_too(
+    load: Callable[..., ServedModel], turning: bytes, doubtful: Callable[[bytes], bytes]
+) -> None:
+    file = doubtful(turning)
+    assert prove(file, "C4").outcome == "NOT PROVED"  # without a runtime
+    found = load(file, "report").verification
+    assert found.proof is not None and found.proof.outcome == "PROVED"
 
 
 @pytest.mark.anyio

@@ -1,0 +1,1 @@
+"""What an artefact of a model is made of and runs on, for whoever makes, checks or serves it."""

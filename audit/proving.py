@@ -1,0 +1,45 @@
+"""The proof of a file of which nothing is known: an outcome, or one sentence."""
+
+from audit.proof import TOLERANCE, Limits, Proof, Runtime, prove
+from audit.proof.limits import DEFAULT_LIMITS
+
+_LONGEST = 200
+
+
+class ProofFailedError(ValueError):
+    """The proof stopped at an error of its own; the file may be invariant or not."""
+
+
+def prove_file(
+    model: bytes,
+    group: str | None,
+    *,
+    tolerance: float = TOLERANCE,
+    runtime: Runtime,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Proof:
+    """Prove as `audit.proof.prove` does, whatever the bytes are.
+
+    Raises
+    ------
+    ValueError
+        In one sentence: as `prove`; a `ProofLimitError` past a limit; a `ProofFailedError` if the
+        file was made, or happens, to break the proof itself.
+    """
+    try:
+        return prove(model, group, tolerance=tolerance, runtime=runtime, limits=limits)
+    except ValueError as error:
+        # numpy and onnx have ValueErrors of many lines; the project's own are one sentence.
+        if "\n" not in str(error).strip():
+            raise
+        raise _failed(error) from error
+    except Exception as error:
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> ProofFailedError:
+    lines = str(error).strip().splitlines()
+    reason = ": ".join([type(error).__name__, *lines[:1]])[:_LONGEST].rstrip(".")
+    return ProofFailedError(
+        f"The proof stopped at an error of its own ({reason}), and shows nothing of this file."
+    )

@@ -1,0 +1,78 @@
+"""One model on onnxruntime as it is written: no rewriting, no log."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from artifact.session import run_as_written
+from audit.proof import prove
+
+
+def model(nodes, feeds, outputs, initializers=()):
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+        for name, a in feeds.items()
+    ]
+    graph = helper.make_graph(
+        nodes, "g", inputs, [onnx.ValueInfoProto(name=name) for name in outputs], initializers
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def test_outputs_come_in_their_order():
+    feeds = {"x": np.array([3, 1, 2], np.float32)}
+    nodes = [helper.make_node("Neg", ["x"], ["a"]), helper.make_node("Sqrt", ["x"], ["b"])]
+    b, a = run_as_written(model(nodes, feeds, ["b", "a"]), feeds)
+    assert (a == -feeds["x"]).all() and (b == np.sqrt(feeds["x"])).all()
+    assert a.dtype == b.dtype == np.float32
+
+
+def test_nothing_is_rewritten():
+    """An optimiser takes the product by 0.1 into the filter, which rounds elsewhere."""
+    x = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 1, 8, 8)
+    w = np.full((1, 1, 3, 3), 1 / 3, np.float32)
+    tenth = np.array(0.1, np.float32)
+    both = [
+        helper.make_node("Conv", ["x", "w"], ["y"]),
+        helper.make_node("Mul", ["y", "t"], ["z"]),
+    ]
+    held = [onnx.numpy_helper.from_array(w, "w"), onnx.numpy_helper.from_array(tenth, "t")]
+    y, z = run_as_written(model(both, {"x": x}, ["y", "z"], held), {"x": x})
+    (alone,) = run_as_written(model(both, {"x": x}, ["z"], held), {"x": x})
+    assert (z == y * tenth).all()
+    assert (alone == z).all()
+
+
+def test_what_it_lacks_raises_and_nothing_is_logged(capfd):
+    feeds = {"x": np.ones((2, 2), np.int8)}
+    with pytest.raises(Exception, match="INVALID_GRAPH"):
+        run_as_written(model([helper.make_node("Sqrt", ["x"], ["y"])], feeds, ["y"]), feeds)
+    feeds = {"x": np.ones((2, 2), np.float32), "y": np.ones((3, 3), np.float32)}
+    with pytest.raises(Exception, match="MatMul"):
+        run_as_written(model([helper.make_node("MatMul", ["x", "y"], ["z"])], feeds, ["z"]), feeds)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_it_confirms_a_constant_that_the_standard_alone_leaves_in_doubt():
+    """The file scales by a sum of floats, which it computes itself."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 4, 4])
+    tenths = helper.make_tensor("tenths", TensorProto.FLOAT, [2], [0.1, -0.4])
+    nodes = [
+        helper.make_node("ReduceSum", ["tenths"], ["e"], keepdims=0),
+        helper.make_node("Mul", ["image", "e"], ["scaled"]),
+        helper.make_node("GlobalMaxPool", ["scaled"], ["top"]),
+        helper.make_node("Flatten", ["top"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [image],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 1])],
+        [tenths],
+    )
+    data = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10
+    ).SerializeToString()
+    assert prove(data, "C4").outcome == "NOT PROVED"
+    assert prove(data, "C4", runtime=run_as_written).outcome == "PROVED"

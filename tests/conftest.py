@@ -1,0 +1,33 @@
+"""Files that several rooms are tried with."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+
+@pytest.fixture(scope="session")
+def doubtful() -> Callable[[bytes], bytes]:
+    """Make a file scale its logits by a sum of floats, which it computes itself.
+
+    The order of such a sum is the runtime's choice, so that its proof needs one.
+    """
+
+    def scaled(data: bytes) -> bytes:
+        model = onnx.load_from_string(data)
+        graph, logits = model.graph, "logits"
+        if logits not in {value.name for value in graph.output}:
+            logits = graph.output[0].name
+        for node in graph.node:
+            node.input[:] = ["raw" if name == logits else name for name in node.input]
+            node.output[:] = ["raw" if name == logits else name for name in node.output]
+        axes, tenths = np.array([0], np.int64), np.array([0.9, 0.1], np.float32)
+        graph.initializer.append(numpy_helper.from_array(tenths, "tenths"))
+        graph.initializer.append(numpy_helper.from_array(axes, "first"))
+        graph.node.append(helper.make_node("ReduceSum", ["tenths", "first"], ["one"], keepdims=0))
+        graph.node.append(helper.make_node("Mul", ["raw", "one"], [logits]))
+        return model.SerializeToString()
+
+    return scaled
