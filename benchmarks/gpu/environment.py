@@ -1,6 +1,6 @@
 """The card, its driver, the versions of all that computes on it, and what does not start.
 
-Run ``python -m benchmarks.gpu.environment --device cuda``; it fails where the device does not start.
+Run ``python -m benchmarks.gpu.environment --device cuda``; it fails if the device does not start.
 """
 
 import argparse

@@ -20,6 +20,7 @@ from benchmarks.gpu.placements import DEVICES, placements, shared_with_cpu
 from service.engine import GraphError, Selection
 from service.engine.graph import Graph
 from service.engine.providers import CPU, Placement
+from service.engine.waiting import Floats, Images
 
 COLUMNS = (
     "model",
@@ -48,8 +49,8 @@ class Moves:
         When the same batches are asked again.
     from_cpu
         From what the CPU answers.
-    labels
-        How many images have the CPU's label.
+    labels, images
+        How many images have the CPU's label, of how many.
     """
 
     turned: float
@@ -57,6 +58,7 @@ class Moves:
     again: float
     from_cpu: float
     labels: int
+    images: int
 
 
 def main() -> None:
@@ -77,10 +79,7 @@ def main() -> None:
 def rows(
     candidate: Candidate, ways: dict[str, Placement], images: int
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of a line for each placement, and after a refusal one beside the CPU.
-
-    A reason for which one placement refused a file is not asked of the others again.
-    """
+    """Yield the cells of a line for each placement; the last, after a refusal, beside the CPU."""
     reference = Graph(candidate.file, candidate.signature, Selection((CPU,)), 1, LARGEST)
     head = candidate.name, candidate.precision
     for name, placement in ways.items():
@@ -91,9 +90,9 @@ def rows(
             beside = shared_with_cpu(placement)
             graph = Graph(candidate.file, candidate.signature, Selection((beside,)), 1, LARGEST)
             moves = _moves(candidate, graph, reference, images)
-            yield *head, f"{name} beside the CPU: {_operators(graph)}", *_cells(moves, images)
+            yield *head, f"{name} beside the CPU: {_operators(graph)}", *_cells(moves)
             return
-        yield *head, name, *_cells(moves, min(images, len(candidate.images)))
+        yield *head, name, *_cells(moves)
 
 
 def measure(candidate: Candidate, placement: Placement, reference: Graph, images: int) -> Moves:
@@ -121,6 +120,7 @@ def _moves(candidate: Candidate, graph: Graph, reference: Graph, images: int) ->
         _difference(first, second),
         _difference(first, expected),
         int((first.argmax(-1) == expected.argmax(-1)).sum()),
+        len(some),
     )
 
 
@@ -128,12 +128,12 @@ def _classifier(graph: Graph) -> Classifier:
     return lambda images: graph.compute([images]).logits
 
 
-def _in_batches(classify: Classifier, images: np.ndarray) -> np.ndarray:
+def _in_batches(classify: Classifier, images: Images) -> Floats:
     parts = range(LARGEST, len(images), LARGEST)
     return np.concatenate([classify(part) for part in np.array_split(images, parts)])
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> float:
+def _difference(one: Floats, other: Floats) -> float:
     same = np.array_equal(one.view(np.uint32), other.view(np.uint32))
     return _bits(same, float(np.abs(one.astype(np.float64) - other).max()))
 
@@ -156,9 +156,9 @@ def _kinds(nodes: list[str]) -> list[str]:
     return [re.sub(r".*\((\w+)\)$", r"\1", node) for node in nodes]
 
 
-def _cells(moves: Moves, images: int) -> tuple[str, ...]:
+def _cells(moves: Moves) -> tuple[str, ...]:
     deviations = (moves.turned, moves.batched, moves.again, moves.from_cpu)
-    return *(f"{value:.2g}" for value in deviations), f"{moves.labels} of {images}"
+    return *(f"{value:.2g}" for value in deviations), f"{moves.labels} of {moves.images}"
 
 
 if __name__ == "__main__":

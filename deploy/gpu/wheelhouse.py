@@ -1,9 +1,9 @@
 """Gathers the wheels that a machine without a network needs to run this project and its GPU tests.
 
 pip resolves for the other machine's Python and C library. What that machine has already (HAVE, the
-output of its `pip list --format=freeze`) is not carried where its version will do. With a part size,
-folders part1, part2, ... hold at most so much each, and a larger wheel is cut into pieces that
-`install.py` joins again.
+output of its `pip list --format=freeze`) is not carried where its version will do. With a part
+size, folders part1, part2, ... hold at most so much each, and a larger wheel is cut into pieces
+that `install.py` joins again.
 """
 
 import argparse
@@ -132,7 +132,7 @@ def cut(wheels: Sequence[Path], out: Path, size: int) -> list[Path]:
 
 
 def _pieces(wheel: Path, size: int) -> list[Path]:
-    found = []
+    found: list[Path] = []
     with wheel.open("rb") as source:
         while data := source.read(size):
             found.append(wheel.with_name(f"{wheel.name}.{len(found):02d}"))
