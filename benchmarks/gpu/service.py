@@ -23,6 +23,7 @@ from benchmarks.serving.wrk import LoadError
 from service.engine import cpu_budget
 
 CONNECTIONS = (1, 8, 32, 128)
+FAILED = "failed"
 WAYS: dict[str, dict[str, Mapping[str, str]]] = {
     "cpu": {"CPU": {}},
     "cuda": {
@@ -35,7 +36,7 @@ WAYS: dict[str, dict[str, Mapping[str, str]]] = {
 
 
 def main() -> None:
-    """Print a Markdown table, a line as soon as it is measured."""
+    """Print a Markdown table, a line as soon as it is measured; status 1 if a server failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["rotmnist-c4"])
     parser.add_argument("--device", choices=DEVICES, default="cuda")
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="for a figure")
     parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS)
     options = parser.parse_args()
+    failed = False
     processes = max(1, min(4, cpu_budget() // 2))
     print(f"Images a second, and in brackets p50 and p99 in ms; {processes} loading processes:\n")
     print("| model | runs as | ready after s | form |", end="")
@@ -58,6 +60,9 @@ def main() -> None:
                 launched = launch(subject, options.device, settings)
                 for row in rows(subject, launched, load, options.connections, options.seconds):
                     print(f"| {name} | {way} | {' | '.join(row)} |", flush=True)
+                    failed = failed or any(cell.startswith(FAILED) for cell in row)
+    if failed:
+        sys.exit(1)
 
 
 def launch(subject: Subject, device: str, settings: Mapping[str, str]) -> tuple[Launch, int]:
@@ -94,7 +99,7 @@ def rows(
                     for number in connections
                 ]
     except (ServerError, WrongAnswerError) as error:
-        yield [f"failed: {error}", ""]
+        yield [f"{FAILED}: {error}", ""]
 
 
 def forms(model: str) -> list[tuple[Form, int]]:
@@ -110,7 +115,7 @@ def figure(
         for duration in (seconds / 4, seconds):
             timed = load.drive(port, requests, connections=connections, seconds=duration)
     except LoadError as error:
-        return f"failed: {error}"
+        return f"{FAILED}: {error}"
     return f"{timed.rate * size:,.0f} ({1000 * timed.p50:.1f}, {1000 * timed.p99:.1f})"
 
 

@@ -66,14 +66,21 @@ service() {
 }
 
 audits() {
-    local model
+    local model log verdict status=0
+    log=$(mktemp)
     for model in model_repository/*/; do
         model=$(basename "$model")
         [ -z "$QUICK" ] || [ "$model" = rotmnist-c4 ] || continue
         printf '\n`orbitserve audit %s --device %s`\n\n```\n' "$model" "$device"
-        "$python" -m orbitserve audit "$model" --device "$device" --no-pictures --progress none 2>&1
-        printf '```\nstatus %s\n' $?
+        "$python" -m orbitserve audit "$model" --device "$device" --no-pictures --progress none \
+            > "$log" 2>&1
+        verdict=$?
+        printf '%s\n```\nstatus %s\n' "$(cat "$log")" "$verdict"
+        # A verdict and a refusal are findings; a traceback is neither.
+        ! grep -q '^Traceback' "$log" || status=1
     done
+    rm -f "$log"
+    return $status
 }
 
 # Runs a part within its limit and what is left of the whole; says how it ended.

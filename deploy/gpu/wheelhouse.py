@@ -9,6 +9,7 @@ that `install.py` joins again.
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -24,6 +25,9 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 TESTS = ("httpx", "pytest", "pytest-timeout")
 """What the tests marked `gpu` import beside the project, of the extra `dev`."""
+
+NOT_BUILT = (".*", "build", "data", "runs", "model_repository", "docs", "tests", "*.egg-info")
+"""What a checkout may hold that is no part of its wheel."""
 
 MEGABYTE = 10**6
 
@@ -141,6 +145,14 @@ def _pieces(wheel: Path, size: int) -> list[Path]:
     return found
 
 
+def build_project(out: Path) -> None:
+    """Build this checkout's own wheel from a copy: setuptools would keep what it once built."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, "orbitserve")
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_BUILT))
+        _pip(["wheel", "-qq", "--no-deps", "--wheel-dir", str(out), str(copy)])
+
+
 def _pip(arguments: Sequence[str]) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, check=False)
@@ -171,6 +183,7 @@ def main() -> None:
     if pins:
         # Of what was resolved: nothing is left to choose.
         _pip(["download", "-qq", "--no-deps", "--dest", str(options.out), *target, *pins])
+    build_project(options.out)
     wheels = sorted(options.out.glob("*.whl"))
     print(f"{len(wheels)} wheels, {sum(each.stat().st_size for each in wheels) / MEGABYTE:.0f} MB")
     for folder in cut(wheels, options.out, options.part * MEGABYTE) if options.part else ():
