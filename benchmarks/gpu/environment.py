@@ -12,10 +12,10 @@ from importlib import metadata
 
 import onnxruntime
 
-from benchmarks.gpu.placements import DEVICES, placements, why_not_tensorrt
+from benchmarks.gpu.placements import DEVICES, why_not_tensorrt
 from benchmarks.machine import describe_machine
+from service.engine import DeviceUnavailableError, select
 from service.engine.nvidia import library_folders
-from service.engine.providers import why_not_started
 
 _QUERY = "name,driver_version,memory.total"
 
@@ -26,9 +26,10 @@ def main() -> None:
     parser.add_argument("--device", choices=DEVICES, default="cuda")
     options = parser.parse_args()
     print("\n".join(describe()))
-    _, first = next(placements(options.device))
-    if (reason := why_not_started(first)) is not None:
-        sys.exit(f"{options.device} does not start: {reason}")
+    try:
+        select(options.device)
+    except DeviceUnavailableError as error:
+        sys.exit(str(error))
 
 
 def describe() -> Iterator[str]:

@@ -6,6 +6,7 @@ is measured once more with the CPU taking the rest, and the operators that went 
 
 import argparse
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from audit import Classifier, measure_exactness
 from audit.exactness import BATCH_SIZES
 from benchmarks.gpu.candidates import Candidate, candidates
 from benchmarks.gpu.placements import DEVICES, placements, shared_with_cpu
-from service.engine import GraphError, Selection
+from service.engine import DeviceUnavailableError, GraphError, Selection
 from service.engine.graph import Graph
 from service.engine.providers import CPU, Placement
 from service.engine.waiting import Floats, Images
@@ -69,10 +70,14 @@ def main() -> None:
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--images", type=int, default=512, help="of the audit set, at most")
     options = parser.parse_args()
+    try:
+        ways = placements(options.device)
+    except DeviceUnavailableError as error:
+        sys.exit(str(error))
     print("A logit changes by at most, 0 where every bit is the same:\n")
     print(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|", flush=True)
     for candidate in candidates(options.repository, options.models):
-        for row in rows(candidate, dict(placements(options.device)), options.images):
+        for row in rows(candidate, ways, options.images):
             print(f"| {' | '.join(row)} |", flush=True)
 
 

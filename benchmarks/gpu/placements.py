@@ -1,10 +1,9 @@
 """In which ways a device runs a graph, and why it does not run it in others."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from service.engine import GpuOptions
+from service.engine import GpuOptions, select
 from service.engine.providers import CPU, Placement, on_cuda, on_tensorrt, why_not_started
 
 Device = Literal["cpu", "cuda"]
@@ -23,15 +22,21 @@ _TENSORRT = {
 }
 
 
-def placements(device: Device) -> Iterator[tuple[str, Placement]]:
-    """Yield names and placements; the CPU's second one pads batches in fixed buffers as a GPU's."""
+def placements(device: Device) -> dict[str, Placement]:
+    """Return placements by name; the CPU's second one pads batches in fixed buffers as a GPU's.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        If the device does not start.
+    """
+    select(device)
     if device == "cpu":
-        yield "CPU", CPU
-        yield "CPU, fixed buffers", replace(CPU, memory=("cpu", 0))
-        return
-    yield from ((name, on_cuda(gpu)) for name, gpu in _CUDA.items())
+        return {"CPU": CPU, "CPU, fixed buffers": replace(CPU, memory=("cpu", 0))}
+    found = {name: on_cuda(gpu) for name, gpu in _CUDA.items()}
     if why_not_tensorrt() is None:
-        yield from ((name, on_tensorrt(gpu)) for name, gpu in _TENSORRT.items())
+        found |= {name: on_tensorrt(gpu) for name, gpu in _TENSORRT.items()}
+    return found
 
 
 def why_not_tensorrt() -> str | None:

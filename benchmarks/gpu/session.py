@@ -6,6 +6,7 @@ device, computed, and its logits and probabilities are copied back, as for a req
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from benchmarks.gpu.candidates import Candidate, candidates
 from benchmarks.gpu.placements import DEVICES, placements
-from service.engine import GraphError, Selection, cpu_budget
+from service.engine import DeviceUnavailableError, GraphError, Selection, cpu_budget
 from service.engine.graph import Graph
 from service.engine.providers import Placement
 from service.engine.waiting import Images
@@ -33,12 +34,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.3, help="for a figure")
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     options = parser.parse_args()
+    try:
+        ways = placements(options.device)
+    except DeviceUnavailableError as error:
+        sys.exit(str(error))
     print("Images a second, and in brackets the median milliseconds of a batch:\n")
     print("| model | precision | runs as | ready after s |", end="")
     print("".join(f" {size} |" for size in options.batches))
     print("| --- " * (4 + len(options.batches)) + "|", flush=True)
     for candidate in candidates(options.repository, options.models):
-        for name, placement in placements(options.device):
+        for name, placement in ways.items():
             print(f"| {candidate.name} | {candidate.precision} | {name} |", end="", flush=True)
             for cell in cells(candidate, placement, options.batches, options.seconds):
                 print(f" {cell} |", end="", flush=True)
