@@ -14,7 +14,6 @@ _CUDA = {
     "CUDA, graphs": GpuOptions(graphs=True),
     "CUDA, TF32": GpuOptions(tf32=True),
     "CUDA, TF32, graphs": GpuOptions(tf32=True, graphs=True),
-    "CUDA, exhaustive search": GpuOptions(conv_search="EXHAUSTIVE"),
 }
 _TENSORRT = {
     "TensorRT": GpuOptions(),
