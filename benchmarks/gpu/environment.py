@@ -46,7 +46,7 @@ def card() -> str:
     """Ask the driver for the card's name, its own version and the memory."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return "no driver: there is no nvidia-smi"
+        return "no card that nvidia-smi shows: it is not on the path"
     command = [program, f"--query-gpu={_QUERY}", "--format=csv,noheader"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout or done.stderr).strip().splitlines()[0]
