@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick lint format data train export study bench image image-test clean
+.PHONY: help serve test quick lint format data train export study bench image image-test wheelhouse clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ image: ## Build the container image with podman (VARIANT=gpu for the one with CU
 image-test: $(VENV)/.dev ## Build the image, run it, classify digits and audit the models inside it
 	deploy/container/base-image.sh
 	$(BIN)/python -m pytest tests/test_image.py
+
+wheelhouse: $(VENV)/.runtime ## Gather wheels for a machine without a network (see docs/gpu.md)
+	$(BIN)/python deploy/gpu/wheelhouse.py --python-version $(or $(PYTHON_VERSION),3.12) $(if $(GPU),--gpu) \
+		$(if $(HAVE),--have $(HAVE)) $(if $(PART),--part $(PART)) $(if $(OUT),--out $(OUT))
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) *.egg-info .*_cache .hypothesis

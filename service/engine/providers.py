@@ -17,6 +17,7 @@ from typing import Any, Literal
 import onnxruntime
 from onnx import TensorProto, helper
 
+from service.engine import nvidia
 from service.engine.options import SILENT, WARNINGS, session_options
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -206,8 +207,7 @@ def why_not_started(placement: Placement) -> str | None:
     if missing:
         return f"this build of onnxruntime has no {', '.join(sorted(missing))}"
     with _silence():
-        # The libraries of NVIDIA's wheels are on no search path until they have been loaded once.
-        onnxruntime.preload_dlls()
+        nvidia.preload()
         try:
             start(_one_node(), placement, threads=1, quiet=True)
         except RuntimeError as error:

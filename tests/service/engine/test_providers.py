@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
 
-from service.engine import DeviceUnavailableError, Session, Signature, select
+from service.engine import DeviceUnavailableError, Session, Signature, nvidia, select
 from service.engine.providers import (
     CPU,
     GpuOptions,
@@ -46,8 +47,6 @@ def test_auto_prefers_cuda_where_it_starts() -> None:
 @no_gpu
 def test_onnxruntime_itself_would_have_fallen_back(capfd: pytest.CaptureFixture[str]) -> None:
     """The trap: the same request, made plainly, runs on the CPU. Both fences of `start` hold."""
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(_one_node(), providers=["CUDAExecutionProvider"])
     assert session.get_providers() == ["CPUExecutionProvider"]
     with pytest.raises(RuntimeError, match="fallback to CPU EP has been explicitly disabled"):
@@ -109,3 +108,22 @@ def test_cuda_runs_every_node(turning: bytes, signature: Signature, images: Imag
     assert list(on_gpu.nodes) == ["CUDAExecutionProvider"]
     np.testing.assert_allclose(on_gpu.logits(images), on_cpu.logits(images), atol=1e-5)
     on_gpu.close(), on_cpu.close()
+
+
+def test_nvidias_libraries_are_found_in_any_folder_of_pythons_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where onnxruntime was installed beside a Python that has PyTorch."""
+    folders = [tmp_path / "nvidia" / name / "lib" for name in ("cudnn", "cu13", "cu12")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(onnxruntime, "cuda_version", "13.0")
+    asked = []
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda **options: asked.append(options))
+    nvidia.preload()
+    cudnn, cuda, _ = map(str, folders)
+    assert {"cuda": True, "cudnn": False, "directory": cuda} in asked
+    assert {"cuda": False, "cudnn": True, "directory": cudnn} in asked
+    assert not [options for options in asked if "cu12" in options.get("directory", "")]
+    assert asked[-1] == {}  # what is installed beside onnxruntime, or in the system
