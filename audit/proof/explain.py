@@ -189,4 +189,5 @@ def _more_than_bits(proof: Proof) -> Iterator[str]:
         )
     for step in proof.steps[:1]:
         more = f", and at {len(proof.steps) - 1} more" if len(proof.steps) > 1 else ""
-        yield f"A last bit {SAYING[step.effect]} at '{step.node}' ({step.op}){more}."
+        where = "Elsewhere a" if proof.arithmetic in ("quantised", "repeated") else "A"
+        yield f"{where} last bit {SAYING[step.effect]} at '{step.node}' ({step.op}){more}."

@@ -200,7 +200,7 @@ class _Asked:
             exact_bits=arithmetic == "integer",
             arithmetic=arithmetic,
             disordered=_disordered(disordered[0][1]) if disordered else None,
-            steps=_steps(walks) if arithmetic in (None, "float") else (),
+            steps=() if arithmetic == "integer" else _steps(walks),
             residual=residual,
             input_range=_input_range(graph, image),
             holds_in=(

@@ -1,0 +1,1 @@
+"""Random graphs over every operator that the proof knows, tried against onnxruntime."""

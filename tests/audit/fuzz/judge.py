@@ -1,0 +1,192 @@
+"""A verdict of the proof, held against what onnxruntime answers."""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from audit.proof import Proof, prove
+
+Array = NDArray[Any]
+Finding = Literal["sound", "unsound", "beyond its bound", "crash", "slow", "not run"]
+LONGEST = 60.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a graph.
+
+    Attributes
+    ----------
+    deviates
+        Whether some output differs by more than rounding.
+    optimiser
+        Whether bits that are claimed differ with optimisations on alone.
+    """
+
+    finding: Finding
+    claim: str
+    deviates: bool = False
+    optimiser: bool = False
+    seconds: float = 0.0
+    detail: str = ""
+
+
+def judge(model: onnx.ModelProto) -> Judgement:
+    """Prove a graph and try it."""
+    data = model.SerializeToString()
+    start = time.perf_counter()
+    try:
+        proof: Proof | None = prove(data, "C4", runtime=run_alone)
+    except ValueError:
+        proof = None
+    except Exception as error:  # whatever it is, it is a defect
+        return Judgement("crash", "", detail=repr(error))
+    seconds = time.perf_counter() - start
+    claim = "refused" if proof is None else _claim(proof)
+    if seconds > LONGEST:
+        return Judgement("slow", claim, seconds=seconds)
+    images = draw_images(model)
+    plain = answers(data, images, optimised=False)
+    if plain is None or not plain[0]:
+        return Judgement("not run", claim, seconds=seconds)
+    fast = answers(data, images, optimised=True)
+    differs = any(_far(a, b) for turned in plain[1:] for a, b in zip(plain[0], turned, strict=True))
+    if proof is None or proof.outcome == "NOT PROVED":
+        return Judgement("sound", claim, differs, seconds=seconds)
+    finding, detail = _held_against(proof, plain)
+    optimiser = False
+    if fast is not None and finding == "sound":
+        after, detail = _held_against(proof, fast)
+        if proof.arithmetic == "quantised" and not _equal(fast):
+            return Judgement("unsound", claim, differs, seconds=seconds, detail="quantised")
+        optimiser = after != "sound" and proof.exact_bits
+        finding = "sound" if optimiser else after
+    return Judgement(finding, claim, differs, optimiser, seconds, detail)
+
+
+def _claim(proof: Proof) -> str:
+    return proof.arithmetic or proof.outcome.lower()
+
+
+def _held_against(proof: Proof, runs: list[list[Array]]) -> tuple[Finding, str]:
+    for turned in runs[1:]:
+        for place, (a, b) in enumerate(zip(runs[0], turned, strict=True)):
+            if proof.exact_bits:
+                if not same_bits(a, b):
+                    return "unsound", f"output {place} differs by {_difference(a, b):.3g}"
+            elif proof.residual is not None:
+                bound = list(proof.residual.deviation.values())[place]
+                if _difference(a, b) > bound * 1.001 + 1e-4 * (1 + _scale(a)):
+                    return "beyond its bound", f"{_difference(a, b):.3g} of {bound:.3g}"
+            elif not (proof.steps or proof.disordered) and _far(a, b):
+                return "unsound", f"output {place} differs by {_difference(a, b):.3g}"
+    return "sound", ""
+
+
+def _equal(runs: list[list[Array]]) -> bool:
+    return all(same_bits(a, b) for turned in runs[1:] for a, b in zip(runs[0], turned, strict=True))
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """Whether two arrays are equal in every bit, but for the kind of NaN."""
+    if a.dtype.kind == "f":
+        missing = np.isnan(a)
+        if not np.array_equal(missing, np.isnan(b)):
+            return False
+        a, b = np.where(missing, 0, a), np.where(missing, 0, b)
+    return a.tobytes() == b.tobytes()
+
+
+def _far(a: Array, b: Array) -> bool:
+    """Whether answers differ by more than rounding, where all of them are finite.
+
+    Of real arithmetic nothing is said where numbers overflow; half precision has few bits.
+    """
+    few = a.dtype == np.float16
+    return _difference(a, b) > (0.05 if few else 1e-3) * (1 + _scale(a))
+
+
+def _difference(a: Array, b: Array) -> float:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    rows = np.isfinite(x).reshape(len(x), -1).all(1) & np.isfinite(y).reshape(len(y), -1).all(1)
+    return float(np.abs(x[rows] - y[rows]).max(initial=0))
+
+
+def _scale(a: Array) -> float:
+    values = np.abs(a.astype(np.float64))
+    return float(values[np.isfinite(values)].max(initial=0))
+
+
+def draw_images(model: onnx.ModelProto) -> Array:
+    """Return images of all kinds, as many as a fixed batch holds several times over."""
+    kind = model.graph.input[0].type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    shape = tuple(axis.dim_value for axis in kind.shape.dim)[1:]
+    random = np.random.default_rng(len(model.graph.node))
+    low, high = (0.0, 1.0) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    images = [np.full(shape, low), np.full(shape, high)]
+    for _ in range(3):
+        hot = np.full(shape, low, np.float64)
+        hot[tuple(random.integers(0, side) for side in shape)] = high
+        images.append(hot)
+    images.append(np.indices(shape).sum(0) % 2 * (high - low) + low)
+    ramp = np.arange(np.prod(shape)).reshape(shape)
+    images.append(ramp / ramp.max() if dtype.kind == "f" else ramp + (low if low < 0 else 0))
+    for _ in range(5):
+        noise = (
+            random.random(shape)
+            if dtype.kind == "f"
+            else random.integers(max(low, -1000), min(high, 1000) + 1, shape)
+        )
+        images.append(
+            np.round(noise * 4) / 4 if dtype.kind == "f" and random.random() < 0.3 else noise
+        )
+    found = np.stack(images).astype(dtype)
+    if dtype.kind == "f":
+        found[5:7][found[5:7] == 0] = -0.0
+    return found
+
+
+def answers(data: bytes, images: Array, *, optimised: bool) -> list[list[Array]] | None:
+    """Return the outputs for the images and for three turns of them; None if it does not run."""
+    options = _options()
+    if optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        fixed = session.get_inputs()[0].shape[0]
+        step = fixed if isinstance(fixed, int) else len(images)
+        runs = []
+        for turns in range(4):
+            turned = np.ascontiguousarray(np.rot90(images, turns, (2, 3)))
+            parts = [
+                session.run(None, {"image": turned[i : i + step]})
+                for i in range(0, len(images), step)
+            ]
+            if any(len(out) != step for out in parts[0]):
+                return None
+            runs.append([np.concatenate(outs) for outs in zip(*parts, strict=True)])
+    except Exception:  # onnxruntime's exceptions share no base class of their own
+        return None
+    return runs
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return options
+
+
+def run_alone(model: onnx.ModelProto, feeds: Any) -> list[Array]:
+    """Compute constants as a runtime does."""
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, dict(feeds)))

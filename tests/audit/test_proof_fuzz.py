@@ -1,0 +1,83 @@
+"""Random graphs over every operator: no verdict is wrong, and wrong ones would be seen."""
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+from audit.proof import operators
+from audit.proof.context import Context
+from audit.proof.node import Unsupported
+from audit.proof.numbering import Numbers
+from audit.proof.operators import OPERATORS, ranges
+from audit.proof.operators.record import Operator
+from tests.audit.fuzz.draw import draw_graph
+from tests.audit.fuzz.judge import judge
+from tests.audit.fuzz.tally import Tally
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+FEW = range(600)
+
+
+def test_no_verdict_is_wrong_and_every_operator_occurs() -> None:
+    tally = Tally()
+    for seed in FEW:
+        model = draw_graph(seed)
+        judgement = judge(model)
+        assert judgement.finding in ("sound", "not run"), (seed, judgement)
+        tally.add(judgement, {node.op_type for node in model.graph.node})
+    assert tally.proved > 0.25 * tally.run  # a prover that refuses everything is of no use
+    assert tally.deviating > 0.1 * tally.run  # and one that proves everything would be caught
+
+
+def test_every_operator_with_a_record_is_drawn() -> None:
+    drawn: set[str] = set()
+    for seed in range(6000):
+        if drawn >= set(OPERATORS):
+            break
+        drawn |= {node.op_type for node in draw_graph(seed).graph.node}
+    assert not set(OPERATORS) - drawn
+
+
+def _record(name: str, **changes: object) -> Callable[[pytest.MonkeyPatch], None]:
+    def mutate(monkeypatch: pytest.MonkeyPatch) -> None:
+        mutant = dataclasses.replace(OPERATORS[name], **changes)  # type: ignore[arg-type]
+        monkeypatch.setitem(operators.OPERATORS, name, mutant)  # type: ignore[arg-type]
+
+    return mutate
+
+
+def _first_half_twice(context: Context) -> list[Numbers]:
+    """What a rule would give that takes every answer for invariant."""
+    rule = OPERATORS_BEFORE[context.node.op].rule
+    if rule is None:
+        raise Unsupported("is folded only")
+    return [numbers[[0, 0]] for numbers in rule(context)]
+
+
+OPERATORS_BEFORE: dict[str, Operator] = dict(OPERATORS)
+
+
+def _no_wrapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "_leaves", lambda *_: False)
+
+
+MUTANTS = {
+    **{
+        f"{name} is taken for invariant": _record(name, rule=_first_half_twice)
+        for name in ("Conv", "MaxPool", "Mul", "Add", "MatMul", "Gemm", "ArgMax", "Resize")
+    },
+    "sums are exact in any order": _record("ReduceSum", floats="always"),
+    "means are exact in any order": _record("ReduceMean", floats="always"),
+    "products of sums are exact": _record("Conv", floats="always"),
+    "integers never wrap around": _no_wrapping,
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_record_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings.simplefilter("ignore")
+    MUTANTS[name](monkeypatch)
+    findings = (judge(draw_graph(seed)).finding for seed in range(4000))
+    assert any(finding in ("unsound", "beyond its bound") for finding in findings)
