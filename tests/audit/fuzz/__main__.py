@@ -1,35 +1,16 @@
 """`python -m tests.audit.fuzz`: as many graphs as asked for, on all cores, and their table."""
 
 import argparse
-import multiprocessing
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tests.audit.fuzz.draw import draw_graph
-from tests.audit.fuzz.judge import Judgement, judge
 from tests.audit.fuzz.shrink import shrink
 from tests.audit.fuzz.tally import Tally
-
-Tried = tuple[int, Judgement, set[str]]
-BAD = ("unsound", "beyond its bound", "crash", "slow")
-
-
-def try_seed(seed: int) -> Tried:
-    """Draw the graph of a seed and judge it."""
-    warnings.simplefilter("ignore")
-    model = draw_graph(seed)
-    return seed, judge(model), {node.op_type for node in model.graph.node}
-
-
-def try_seeds(seeds: range, workers: int) -> Iterator[Tried]:
-    """Try many seeds, in no order."""
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(try_seed, seeds, chunksize=50)
+from tests.audit.fuzz.trial import BAD, try_seeds
 
 
 def main() -> None:

@@ -1,0 +1,350 @@
+"""Files that were proved once and are not invariant, and their kind: each must stay refused.
+
+What is asserted of each is what it may still claim; nothing that runs may contradict it.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from audit.proof import Limits, Proof, ProofLimitError, prove
+from tests.audit.fuzz.judge import judge, run_alone
+
+Array = NDArray[Any]
+INT64 = "i"
+N = "s = Shape(x) N = Slice(s, ZERO, ONE, ZERO) "
+
+
+def parse(
+    body: str,
+    inputs: str = "float[N,1,8,8] x",
+    outputs: str = "float[a] y",
+    opset: int = 17,
+    functions: str = "",
+    **constants: Any,
+) -> bytes:
+    own = ', "own" : 1' if functions else ""
+    text = f"""<ir_version: 10, opset_import: ["" : {opset}{own}]>
+        g ({inputs}) => ({outputs}) {{ {body} }} {functions}"""
+    proto = onnx.parser.parse_model(text)
+    given = {"ZERO": np.array([0]), "ONE": np.array([1]), "AXES": np.array([1, 2, 3]), **constants}
+    for name, value in given.items():
+        if f"{name}" in body:
+            proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return bytes(proto.SerializeToString())
+
+
+def claims(data: bytes, group: str = "C4") -> Proof:
+    """Prove, and see that nothing that runs contradicts it."""
+    judged = judge(onnx.load_model_from_string(data))
+    assert judged.finding in ("sound", "not run"), judged
+    return prove(data, group, runtime=run_alone)
+
+
+# --- the batch is no number -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        N + "f = Flatten(x) y = Slice(f, ZERO, N, ONE)",
+        N + "f = Flatten(x) y = Gather<axis = 1>(f, N)",
+        N + "k = Cast<to = 1>(N) m = Mul(x, k) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)",
+        N + "i = Cast<to = 7>(x) q = Squeeze(N, ZERO) c = Clip(i, , q)"
+        " d = Cast<to = 1>(c) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(d)",
+        N + "e = Equal(N, ONE) f = Cast<to = 1>(e) m = Mul(x, f)"
+        " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)",
+        N + "w = Concat<axis = 0>(N, L, L, L, L, L, L, N) i = Cast<to = 7>(x) p = Mul(i, w)"
+        " c = Cast<to = 1>(p) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(c)",
+        N + "f = Flatten(x) v, k = TopK(f, N) y = ReduceMax<axes = [1], keepdims = 0>(v)",
+        N + "r = Concat<axis = 0>(ONE, N, ONE, ONE) t = Tile(x, r)"
+        " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(t)",
+        N + "f = Flatten(x) t = Concat<axis = 0>(MINUS, N) y = Reshape(f, t)",
+    ],
+    ids=["end", "index", "factor", "bound", "truth", "literal", "count", "repeats", "side"],
+)
+def test_a_proof_never_takes_the_batch_for_a_number(body: str) -> None:
+    kind = (
+        "float[a,b] y" if "Slice(f" in body or "Gather" in body or "MINUS" in body else "float[a] y"
+    )
+    data = parse(body, outputs=kind, L=np.array([-7_777_777_777_777]), MINUS=np.array([-1]))
+    proof = claims(data)
+    assert proof.outcome == "NOT PROVED"
+    assert "batch" in proof.reasons[0] or "stops" in proof.reasons[0], proof.reasons
+
+
+# --- functions --------------------------------------------------------------------------------
+
+STRIDED = """
+    <domain: "own", opset_import: ["" : 17]>
+    Pool <strides: ints = [2, 2]> (X) => (Y)
+    { Y = MaxPool <kernel_shape = [2, 2], strides: ints = @strides> (X) }
+"""
+OUTER = """
+    <domain: "own", opset_import: ["" : 17, "own" : 1]>
+    Outer <steps: ints = [2, 2]> (X) => (Y) { Y = own.Pool <strides: ints = @steps> (X) }
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "functions", "outcome"),
+    [
+        ("own.Pool(x)", STRIDED, "NOT PROVED"),
+        ("own.Pool<strides = [1, 1]>(x)", STRIDED, "PROVED"),
+        ("own.Outer(x)", STRIDED + OUTER, "NOT PROVED"),
+        ("own.Outer<steps = [1, 1]>(x)", STRIDED + OUTER, "PROVED"),
+    ],
+)
+def test_a_function_has_the_default_values_of_its_attributes(
+    call: str, functions: str, outcome: str
+) -> None:
+    """On 7 x 7 pixels windows of 2 in steps of 2 leave one row and one column out."""
+    body = f"p = {call} q = GlobalMaxPool(p) y = Flatten(q)"
+    data = parse(body, "float[N,1,7,7] x", "float[a,b] y", functions=functions)
+    assert claims(data).outcome == outcome
+
+
+# --- types and values -------------------------------------------------------------------------
+
+
+def test_integers_that_floats_cannot_hold_are_not_compared_as_floats() -> None:
+    weights = np.full((64, 1), 2**53)
+    weights[0] += 1
+    body = "i = Cast<to = 7>(x) f = Flatten(i) y = MatMul(f, W)"
+    data = parse(body, "uint8[N,1,8,8] x", "int64[a,b] y", W=weights)
+    assert claims(data).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (ml_dtypes.int4, ml_dtypes.uint4),
+        (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2),
+        (ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2fnuz),
+    ],
+)
+def test_small_types_are_told_apart(one: Any, other: Any) -> None:
+    """Branches of four turned copies, two of which are quantised to another type."""
+    turn = "{b} = Transpose<perm = [0, 1, 3, 2]>({a}) {c} = Slice({b}, M, END, TWO, M) "
+    body = "r0 = Identity(x) " + "".join(
+        turn.format(a=f"r{k}", b=f"t{k}", c=f"r{k + 1}") for k in range(3)
+    )
+    for k in range(4):
+        zero = "ZA" if k % 2 == 0 else "ZB"
+        body += f"q{k} = QuantizeLinear(r{k}, S, {zero}) d{k} = DequantizeLinear(q{k}, S, {zero}) "
+    body += "c = Concat<axis = 1>(d0, d1, d2, d3) z = ReduceSum<keepdims = 0>(c, AXES)"
+    body += " p = Slice(d0, ZERO, ONE, TWO) y = Add(z, z)"
+    zeros = {"ZA": np.zeros((), one), "ZB": np.zeros((), other)}
+    more = {"S": np.float32(0.05), "M": np.array([-1]), "TWO": np.array([2])}
+    data = parse(body, opset=21, END=np.array([-(2**62)]), **zeros, **more)
+    proof = claims(data)
+    assert proof.outcome in ("NOT PROVED", "PROVED")
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+def test_dilated_windows_padded_as_runtimes_please_are_refused(op: str, mode: str) -> None:
+    body = (
+        f'p = {op}<auto_pad = "{mode}", dilations = [2, 2], kernel_shape = [2, 2]>(x)'
+        " y = ReduceSum<keepdims = 0>(p, AXES)"
+    )
+    assert claims(parse(body, opset=19)).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_integers_are_not_interpolated(mode: str) -> None:
+    body = f'r = Resize<mode = "{mode}">(x, , SCALES) c = Cast<to = 6>(r)'
+    body += " y = ReduceSum<keepdims = 0>(c, AXES)"
+    scales = np.array([1, 1, 3, 3], np.float32)
+    data = parse(body, "uint8[N,1,6,6] x", "int32[a] y", 13, SCALES=scales)
+    assert claims(data).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize("target", [2, 3, 4, 5, 6, 7, 12, 13])
+@pytest.mark.parametrize("factor", [1e10, -1e10, np.nan, np.inf])
+def test_a_float_out_of_range_is_not_cast(target: int, factor: float) -> None:
+    kind = TensorProto.DataType.Name(target)
+    body = f"m = Mul(x, F) i = Cast<to = {target}>(m) c = Cast<to = 7>(i)"
+    body += " y = ReduceSum<keepdims = 0>(c, AXES)"
+    data = parse(body, "float[N,1,7,7] x", "int64[a] y", F=np.float32(factor))
+    fits = np.isfinite(factor) and (kind == "INT64" or (kind == "UINT64" and factor > 0))
+    assert (claims(data).outcome == "PROVED") == fits
+
+
+ORDERED = [
+    "y = ReduceMax<axes = [1, 2, 3], keepdims = 0>({v})",
+    "y = ReduceMin<axes = [1, 2, 3], keepdims = 0>({v})",
+    "m = GlobalMaxPool({v}) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)",
+    "m = MaxPool<kernel_shape = [8, 8]>({v}) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)",
+]
+
+
+@pytest.mark.parametrize("last", ORDERED)
+@pytest.mark.parametrize(
+    "first",
+    [
+        "f = Cast<to = 1>(x) d = Sub(f, HALF) v = Sqrt(d) ",
+        "f = Cast<to = 1>(x) d = Sub(f, HALF) v = Log(d) ",
+        "f = Cast<to = 1>(x) d = Sub(f, f) v = Div(f, d) ",
+        "f = Cast<to = 1>(x) d = Mul(f, HALF) e = Sub(d, ONEF) v = Ceil(e) ",
+    ],
+    ids=["root", "logarithm", "0 / 0", "-0.0"],
+)
+def test_bits_that_depend_on_the_order_of_nan_and_zeros_are_not_claimed(
+    first: str, last: str
+) -> None:
+    halves = {"HALF": np.float32(0.25), "ONEF": np.float32(1)}
+    proof = claims(parse(first + last.format(v="v"), "uint8[N,1,8,8] x", **halves))
+    assert not proof.exact_bits
+    assert proof.holds_in == ("real arithmetic",) * (proof.outcome == "PROVED")
+
+
+def test_zeros_of_both_signs_cost_no_bits_where_a_sum_takes_no_notice() -> None:
+    """As in networks of integers: a rounded small negative number is -0.0, and is convolved."""
+    body = "f = Cast<to = 1>(x) d = Sub(f, HALF) r = Round(d) m = MaxPool<kernel_shape = [2, 2]>(r)"
+    body += " c = Conv(m, W) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(c)"
+    halves = {"HALF": np.float32(0.25), "W": np.ones((1, 1, 3, 3), np.float32)}
+    assert claims(parse(body, "uint8[N,1,8,8] x", **halves)).exact_bits
+
+
+# --- constants --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [-100, -4])
+def test_a_constant_of_which_runtimes_make_something_else_is_not_followed(start: int) -> None:
+    body = "i = Slice(V, START, END, ZERO, M) g = Gather<axis = 1>(x, i)"
+    body += " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(g)"
+    ends = {"START": np.array([start]), "END": np.array([-(2**62)]), "M": np.array([-1])}
+    data = parse(body, V=np.array([0, 0, 0]), **ends)
+    for runtime in (None, run_alone):
+        assert prove(data, "C4", runtime=runtime).outcome == "NOT PROVED"
+
+
+def test_a_runtime_that_computes_other_constants_stops_the_proof() -> None:
+    body = "k = Add(A, A) m = Mul(x, k) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)"
+    data = parse(body, A=np.float32(1))
+    assert prove(data, "C4", runtime=run_alone).outcome == "PROVED"
+    proof = prove(data, "C4", runtime=lambda model, feeds: [np.float32(2.0000002)])
+    assert "something else" in proof.reasons[0]
+
+
+@pytest.mark.parametrize("value", [300.0, -1.0, np.nan])
+def test_a_constant_out_of_range_is_not_cast(value: float) -> None:
+    body = "i = Cast<to = 2>(A) f = Cast<to = 1>(i) m = Mul(x, f)"
+    body += " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)"
+    assert prove(parse(body, A=np.float32(value)), "C4").outcome == "NOT PROVED"
+
+
+# --- outputs ----------------------------------------------------------------------------------
+
+
+def test_a_file_without_outputs_is_refused() -> None:
+    data = parse("y = Relu(x)", outputs="")
+    assert prove(data, "C4").reasons == (
+        "The file has no output, so that there is nothing to prove.",
+    )
+
+
+def test_an_output_that_is_no_answer_for_each_image_is_refused() -> None:
+    body = "c = Concat<axis = 0>(x, x) m = GlobalMaxPool(c) y = Flatten(m)"
+    assert prove(parse(body, outputs="float[a,b] y"), "C4").outcome == "NOT PROVED"
+    assert prove(parse("y = Identity(A)", A=np.ones(3, np.float32)), "C4").outcome == "NOT PROVED"
+
+
+# --- what a last bit becomes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("op", "effect"),
+    [
+        ("Floor(g)", "step"),
+        ("Round(g)", "step"),
+        ("Sign(g)", "step"),
+        ("Mod<fmod = 1>(g, K)", "step"),
+        ("QuantizeLinear(g, K)", "step"),
+        ("Reciprocal(g)", "steep"),
+        ("Log(g)", "steep"),
+        ("InstanceNormalization(g, S, S)", "steep"),
+    ],
+)
+def test_what_makes_more_of_a_last_bit_is_named(op: str, effect: str) -> None:
+    body = f"g = GlobalAveragePool(x) n = {op} c = Cast<to = 1>(n) y = Flatten(c)"
+    given = {"K": np.float32(0.1), "S": np.ones(1, np.float32)}
+    proof = claims(parse(body, outputs="float[a,b] y", **given))
+    assert (proof.outcome, proof.exact_bits) == ("PROVED", False)
+    assert [(step.op, step.effect) for step in proof.steps] == [
+        (op.split("(")[0].split("<")[0], effect)
+    ]
+    assert any("A last bit" in reason for reason in proof.reasons)
+
+
+def test_pooling_between_quantisers_is_not_taken_for_a_sum_of_integers() -> None:
+    body = "q = QuantizeLinear(x, S, Z) d = DequantizeLinear(q, S, Z) m = GlobalAveragePool(d)"
+    body += " r = QuantizeLinear(m, S, Z) e = DequantizeLinear(r, S, Z)"
+    body += " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(e)"
+    data = parse(body, S=np.float32(1 / 255), Z=np.uint8(0))
+    proof = claims(data)
+    assert proof.arithmetic == "float"
+    assert [step.op for step in proof.steps] == ["QuantizeLinear"]
+
+
+@pytest.mark.parametrize(("kind", "exact"), [(1, True), (16, False), (10, False)])
+def test_the_bits_of_a_float_are_those_of_its_type(kind: int, exact: bool) -> None:
+    """Of 8 x 8 pixels of up to 255: the sum needs 14 bits, which bfloat16 and half lack."""
+    body = f"f = Cast<to = {kind}>(x) r = ReduceSum<keepdims = 0>(f, AXES) y = Cast<to = 1>(r)"
+    assert claims(parse(body, "uint8[N,1,8,8] x")).exact_bits == exact
+
+
+# --- limits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "inputs"),
+    [
+        ("y = Tile(x, R)", "float[N,1,8,8] x"),
+        ("k = ConstantOfShape(R) y = Mul(x, k)", "float[N,1,8,8] x"),
+        ("y = Identity(x)", "float[3,1099511627776,8,8] x"),
+        ("y = Expand(x, E)", "float[N,1,8,8] x"),
+    ],
+)
+def test_what_would_be_too_large_is_never_built(body: str, inputs: str) -> None:
+    data = parse(
+        body,
+        inputs,
+        "float[a,b,c,d] y",
+        R=np.array([1, 10**6, 10**6, 1]),
+        E=np.array([1, 10**8, 8, 8]),
+    )
+    with pytest.raises(ProofLimitError, match="MiB"):
+        prove(data, "C4")
+
+
+def test_a_proof_ends_when_its_time_is_up() -> None:
+    names = ["x", *(f"t{k}" for k in range(2000))]
+    nodes = [helper.make_node("Relu", [a], [b]) for a, b in pairwise(names)]
+    kinds = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1, 8, 8])
+        for name in ("x", names[-1])
+    ]
+    graph = helper.make_graph(nodes, "chain", kinds[:1], kinds[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    with pytest.raises(ProofLimitError, match=r"0\.001 s"):
+        prove(model.SerializeToString(), "C4", limits=Limits(seconds=0.001))
+
+
+def test_functions_within_functions_are_counted_before_they_are_written_out() -> None:
+    parts = ['<domain: "own", opset_import: ["" : 17]> L0 (X) => (Y) { Y = Relu(X) }']
+    parts += [
+        f'<domain: "own", opset_import: ["" : 17, "own" : 1]> L{level} (X) => (Y)'
+        f" {{ A = own.L{level - 1}(X) Y = own.L{level - 1}(A) }}"
+        for level in range(1, 30)
+    ]
+    data = parse("y = own.L29(x)", outputs="float[a,b,c,d] y", functions="\n".join(parts))
+    with pytest.raises(ProofLimitError, match="functions"):
+        prove(data, "C4")
