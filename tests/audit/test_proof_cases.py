@@ -130,21 +130,24 @@ def test_integers_that_floats_cannot_hold_are_not_compared_as_floats() -> None:
     ],
 )
 def test_small_types_are_told_apart(one: Any, other: Any) -> None:
-    """Branches of four turned copies, two of which are quantised to another type."""
+    """Four turned copies, every second of them quantised to another type; the sum's corner."""
     turn = "{b} = Transpose<perm = [0, 1, 3, 2]>({a}) {c} = Slice({b}, M, END, TWO, M) "
     body = "r0 = Identity(x) " + "".join(
         turn.format(a=f"r{k}", b=f"t{k}", c=f"r{k + 1}") for k in range(3)
     )
     for k in range(4):
         zero = "ZA" if k % 2 == 0 else "ZB"
-        body += f"q{k} = QuantizeLinear(r{k}, S, {zero}) d{k} = DequantizeLinear(q{k}, S, {zero}) "
-    body += "c = Concat<axis = 1>(d0, d1, d2, d3) z = ReduceSum<keepdims = 0>(c, AXES)"
-    body += " p = Slice(d0, ZERO, ONE, TWO) y = Add(z, z)"
-    zeros = {"ZA": np.zeros((), one), "ZB": np.zeros((), other)}
+        body += f"h{k} = Sub(r{k}, HALF) q{k} = QuantizeLinear(h{k}, S, {zero})"
+        body += f" d{k} = DequantizeLinear(q{k}, S, {zero}) "
+    body += "c = Concat<axis = 1>(d0, d1, d2, d3) z = ReduceSum(c, ONE)"
+    body += " p = Slice(z, FROM, TO, PLANE) y = Flatten(p)"
     more = {"S": np.float32(0.05), "M": np.array([-1]), "TWO": np.array([2])}
-    data = parse(body, opset=21, END=np.array([-(2**62)]), **zeros, **more)
-    proof = claims(data)
-    assert proof.outcome in ("NOT PROVED", "PROVED")
+    more |= {"HALF": np.float32(0.5), "END": np.array([-(2**62)]), "PLANE": np.array([2, 3])}
+    more |= {"FROM": np.array([0, 0]), "TO": np.array([1, 1])}
+    for there, outcome in ((one, "PROVED"), (other, "NOT PROVED")):
+        zeros = {"ZA": np.zeros((), one), "ZB": np.zeros((), there)}
+        data = parse(body, outputs="float[a,b] y", opset=21, **zeros, **more)
+        assert claims(data).outcome == outcome
 
 
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])

@@ -1,0 +1,288 @@
+"""What records state: their bounds hold of what runs, and none claims more than was looked up."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from audit.onnx_file import read_onnx
+from audit.proof.batches import Batches
+from audit.proof.graph import read_graph
+from audit.proof.limits import DEFAULT_LIMITS
+from audit.proof.node import Unsupported
+from audit.proof.operators import OPERATORS, pointwise
+from audit.proof.propagation import Question, propagate
+from imaging import GridSymmetry
+from tests.audit.fuzz.draw import draw_graph
+from tests.audit.fuzz.judge import answers, draw_images, run_alone
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+MOVING = set(
+    [
+        "Concat",
+        "DepthToSpace",
+        "Dropout",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "Pad",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    ]
+)
+EXACT_ON_FLOATS = MOVING | set(
+    [
+        "Abs",
+        "Add",
+        "And",
+        "Cast",
+        "Ceil",
+        "Clip",
+        "DequantizeLinear",
+        "Div",
+        "Equal",
+        "Floor",
+        "Greater",
+        "GreaterOrEqual",
+        "IsInf",
+        "IsNaN",
+        "LeakyRelu",
+        "Less",
+        "LessOrEqual",
+        "Mod",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "PRelu",
+        "Relu",
+        "Round",
+        "Shrink",
+        "Sign",
+        "Sub",
+        "ThresholdedRelu",
+        "Where",
+        "Xor",
+    ]
+)
+EXACT_WHERE_WHOLE = set(
+    [
+        "AveragePool",
+        "Conv",
+        "ConvInteger",
+        "ConvTranspose",
+        "Gemm",
+        "GlobalAveragePool",
+        "MatMul",
+        "MatMulInteger",
+        "ReduceMean",
+        "ReduceSum",
+    ]
+)
+CHOOSING = set(
+    ["ArgMax", "ArgMin", "GlobalMaxPool", "Max", "MaxPool", "Min", "ReduceMax", "ReduceMin", "TopK"]
+)
+SMOOTH = set(
+    [
+        "Abs",
+        "Add",
+        "Asinh",
+        "Atan",
+        "AveragePool",
+        "BatchNormalization",
+        "Celu",
+        "Clip",
+        "Concat",
+        "Conv",
+        "ConvInteger",
+        "ConvTranspose",
+        "Cos",
+        "DepthToSpace",
+        "DequantizeLinear",
+        "Dropout",
+        "Einsum",
+        "Elu",
+        "Erf",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Gelu",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalLpPool",
+        "GlobalMaxPool",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "LeakyRelu",
+        "LogSoftmax",
+        "LpPool",
+        "MatMul",
+        "MatMulInteger",
+        "Max",
+        "MaxPool",
+        "Mean",
+        "Min",
+        "Mish",
+        "Mul",
+        "Neg",
+        "PRelu",
+        "Pad",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSumExp",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceSum",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Selu",
+        "Sigmoid",
+        "Sin",
+        "Slice",
+        "Softmax",
+        "Softplus",
+        "Softsign",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Sub",
+        "Sum",
+        "Swish",
+        "Tanh",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "Upsample",
+    ]
+)
+SYMMETRIC = set(
+    [
+        "Add",
+        "And",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Equal",
+        "Max",
+        "Mean",
+        "Min",
+        "Mul",
+        "Or",
+        "Sum",
+        "Xor",
+    ]
+)
+
+
+def test_no_record_claims_more_exactness_than_was_looked_up() -> None:
+    stated: dict[Any, set[str]] = {}
+    for name, record in OPERATORS.items():
+        if isinstance(record.floats, str):
+            stated.setdefault(record.floats, set()).add(name)
+    assert stated["always"] == EXACT_ON_FLOATS
+    assert stated["whole"] == EXACT_WHERE_WHOLE
+    assert stated["ordered"] == CHOOSING
+    assert stated["bounded"] == {"QuantizeLinear"}
+
+
+def test_no_record_is_smoother_or_more_symmetric_than_was_looked_up() -> None:
+    assert {name for name, record in OPERATORS.items() if record.response == "smooth"} == SMOOTH
+    assert pointwise.SYMMETRIC == SYMMETRIC
+
+
+def test_a_record_states_versions_that_there_are() -> None:
+    known: dict[str, set[int]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        known.setdefault(schema.name, set()).add(schema.since_version)
+    for name, record in OPERATORS.items():
+        assert record.versions, name
+        assert set(record.versions) <= known[name], name
+
+
+def test_bounds_hold_of_every_tensor() -> None:
+    """All tensors of random graphs, as onnxruntime computes them, are within what is known."""
+    seen: set[str] = set()
+    for seed in range(500):
+        seen |= _held(draw_graph(seed))
+    bounded = {name for name, record in OPERATORS.items() if record.rule is not None}
+    assert len(seen) > 0.8 * len(bounded)
+
+
+def _held(model: onnx.ModelProto) -> set[str]:
+    """See that a graph keeps within its bounds; return the operators of which that was seen."""
+    try:
+        graph = read_graph(read_onnx(model.SerializeToString()))
+    except (Unsupported, ValueError):
+        return set()
+    question = Question(GridSymmetry(False, 1), 0.0, (0.0, 1.0), run_alone, explaining=True)
+    found = propagate(graph, question, DEFAULT_LIMITS.begin())
+    named = [name for name in found.tensors if name != graph.image.name]
+    inferred = onnx.shape_inference.infer_shapes(model)
+    types = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.output)}
+    named = [name for name in named if name in types]
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    exposed.graph.output.extend(types[name] for name in named)
+    runs = answers(exposed.SerializeToString(), draw_images(model), optimised=False)
+    if runs is None or not named:
+        return set()
+    for name, value in zip(named, runs[0], strict=True):
+        tensor = found.tensors[name]
+        bounds = (
+            [part.bound for part in tensor.parts] if isinstance(tensor, Batches) else [tensor.bound]
+        )
+        numbers, op = value.astype(np.float64), found.producers[name].op
+        low, high = min(b.low for b in bounds), max(b.high for b in bounds)
+        slack = 1e-3 if value.dtype.kind == "f" else 0.0
+        finite = numbers[np.isfinite(numbers)]
+        off = slack * (1 + max(abs(low), abs(high))) if np.isfinite(high - low) else 0.0
+        if finite.size:
+            assert low - off <= finite.min() <= finite.max() <= high + off, (op, name, bounds)
+        if all(b.whole for b in bounds):
+            assert (finite == np.floor(finite)).all(), (op, name)
+        if not any(b.unbounded for b in bounds):
+            assert finite.size == numbers.size, (op, name)
+        if not any(b.signed_zero for b in bounds) and value.dtype.kind == "f":
+            assert not (np.signbit(numbers) & (numbers == 0)).any(), (op, name)
+    return {found.producers[name].op for name in named}
+
+
+def test_the_difference_of_two_branches_is_not_their_difference_the_other_way_round() -> None:
+    """A mutant that takes Sub for symmetric would have this proved."""
+    half = "M = Constant<value_ints = [-1, -1]>() E = Constant<value_ints = [-100, -100]>()"
+    text = f"""<ir_version: 9, opset_import: ["" : 17]>
+        g (float[N,1,4,4] x) => (float[N,1,3,3] y) {{
+        {half} A = Constant<value_ints = [2, 3]>() B = Constant<value_ints = [-5, -5]>()
+        t = Slice(x, M, B, A, M) f = Conv(x, W) g = Conv(t, W) d = {{op}}(f, g)
+        y = Identity(d) }}"""
+    for op, outcome in (("Sub", "NOT PROVED"), ("Add", "PROVED")):
+        data = _with_kernel(text.replace("{op}", op).replace("{half}", half))
+        from audit.proof import prove
+
+        assert prove(data, "C2").outcome == outcome
+
+
+def _with_kernel(text: str) -> bytes:
+    model = onnx.parser.parse_model(text.replace("{{", "{").replace("}}", "}"))
+    kernel = np.array([1, 2, 3, 5], np.float32).reshape(1, 1, 2, 2)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(kernel, "W"))
+    pooled = helper.make_node("GlobalMaxPool", ["d"], ["y"])
+    model.graph.node[-1].CopyFrom(pooled)
+    del model.graph.output[0].type.tensor_type.shape.dim[2:]
+    for _ in range(2):
+        model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 1
+    return bytes(model.SerializeToString())
