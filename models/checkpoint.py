@@ -6,8 +6,10 @@ and with them the folder holds all that an export needs. Every file is written a
 that an interruption loses at most one epoch.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,7 +18,9 @@ from safetensors.torch import load_file, save_file
 from imaging.fit import FitMode
 from models.datasets.split import Split, load, save
 from models.networks import Network, NetworkSpec
-from models.training import Recipe, Training
+from models.recipe import Recipe
+from models.targets import Teacher
+from models.training import Training
 
 
 class RunInfo(BaseModel):
@@ -26,6 +30,8 @@ class RunInfo(BaseModel):
     ----------
     fit, fill
         How the images came to the network's size, as ``imaging.FitPolicy`` defines it.
+    teacher_sha256
+        The digest of the weights of the network that taught this one, if any did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +44,12 @@ class RunInfo(BaseModel):
     classes: tuple[str, ...]
     fit: FitMode = "pad"
     fill: int = 0
+    teacher_sha256: str | None = None
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what a model's card keeps of the recipe, and of the teacher if there was one."""
+        teacher = {"teacher_sha256": self.teacher_sha256} if self.teacher_sha256 else {}
+        return self.recipe.model_dump(mode="json") | teacher
 
 
 class Result(BaseModel):
@@ -86,11 +98,15 @@ class Run:
                 f"{path} does not describe a run: {error.errors()[0]['msg']}."
             ) from None
 
-    def training(self) -> Training:
-        """Return the run's training as its last complete epoch left it."""
-        training = Training(self.info.network, self.info.recipe)
-        if (self.folder / "checkpoint.pt").exists():
-            training.load_state_dict(torch.load(self.folder / "checkpoint.pt", weights_only=True))
+    def training(
+        self, device: torch.device | None = None, teacher: Teacher | None = None
+    ) -> Training:
+        """Return the run's training as its last complete epoch left it, on whatever device."""
+        training = Training(self.info.network, self.info.recipe, device, teacher)
+        checkpoint = self.folder / "checkpoint.pt"
+        if checkpoint.exists():
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            training.load_state_dict(state)
         return training
 
     def record(self, training: Training) -> None:
@@ -101,7 +117,7 @@ class Run:
 
     def finish(self, network: Network, result: Result, audit_set: Split) -> None:
         """Keep the trained weights, their error on the test set, and some of its images."""
-        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         _write(self.folder / "weights.safetensors", lambda path: save_file(weights, path))
         save(audit_set, self.folder / "audit.npz")
         _write(self.folder / "result.json", lambda path: path.write_text(result.model_dump_json()))
@@ -114,6 +130,10 @@ class Run:
         network = Network(self.info.network)
         network.load_state_dict(load_file(path))
         return network.eval()
+
+    def weights_sha256(self) -> str:
+        """Return the digest of the file of trained weights."""
+        return hashlib.sha256((self.folder / "weights.safetensors").read_bytes()).hexdigest()
 
     def result(self) -> Result:
         """Return the outcome on the test set."""

@@ -5,7 +5,7 @@ import torch
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
 from models.networks import Convolution, MaxPooling, Network, NetworkSpec
-from models.training import Recipe
+from models.recipe import Recipe
 
 
 def specification(group):

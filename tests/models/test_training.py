@@ -8,7 +8,8 @@ from models.augmentation import Augmentation
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
-from models.training import Recipe, Training, error_percent, predict
+from models.recipe import Recipe
+from models.training import Training, error_percent, predict
 
 SPEC = NetworkSpec(
     group="C4",
