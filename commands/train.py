@@ -47,8 +47,8 @@ def train(
         typer.Option(help="Judge each epoch on the data set's images for choices; do not test."),
     ] = False,
     teacher: Annotated[
-        Path | None,
-        typer.Option(help="Folder of a finished run whose network teaches this one."),
+        list[Path] | None,
+        typer.Option(help="Folder of a run whose network teaches this one; may be repeated."),
     ] = None,
 ) -> None:
     """Train a network, with a checkpoint after each epoch, and test it once at the end.
@@ -76,7 +76,7 @@ def train(
     given = {key: value for key, value in changes.items() if value is not None}
     plan = plan.with_recipe(given)
     if teacher:
-        plan = plan.taught_by(Run.open(teacher))
+        plan = plan.taught_by(*map(Run.open, teacher))
     result = run(plan, runs / plan.name, resume=resume, device=found, choose=choose)
     if result is not None:
         typer.echo(

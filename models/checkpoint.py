@@ -1,9 +1,9 @@
 """A training run's folder: what is trained, its state after each epoch, and its outcome.
 
 ``run.json`` says what is trained; ``checkpoint.pt`` is the state to resume from; ``metrics.jsonl``
-has a line an epoch; ``weights.safetensors``, ``audit.npz`` and ``result.json`` appear at the end,
-and with them the folder holds all that an export needs. Every file is written aside and renamed, so
-that an interruption loses at most one epoch.
+has a line an epoch; ``weights.safetensors`` appears when the training is over, ``audit.npz`` and
+``result.json`` when the network has been tested: then the folder holds all that an export needs.
+Every file is written aside and renamed, so that an interruption loses at most one epoch.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class RunInfo(BaseModel):
     fit, fill
         How the images came to the network's size, as ``imaging.FitPolicy`` defines it.
     teacher_sha256
-        The digest of the weights of the network that taught this one, if any did.
+        The digests of the weights of the networks that taught this one, if any did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +44,7 @@ class RunInfo(BaseModel):
     classes: tuple[str, ...]
     fit: FitMode = "pad"
     fill: int = 0
-    teacher_sha256: str | None = None
+    teacher_sha256: tuple[str, ...] | None = None
 
     def provenance(self) -> dict[str, Any]:
         """Return what a model's card keeps of the recipe, and of the teacher if there was one."""
@@ -115,10 +115,13 @@ class Run:
         lines = "".join(f"{epoch.model_dump_json()}\n" for epoch in training.history)
         _write(self.folder / "metrics.jsonl", lambda path: path.write_text(lines))
 
-    def finish(self, network: Network, result: Result, audit_set: Split) -> None:
-        """Keep the trained weights, their error on the test set, and some of its images."""
+    def keep(self, network: Network) -> None:
+        """Keep the weights of the network whose training is over."""
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         _write(self.folder / "weights.safetensors", lambda path: save_file(weights, path))
+
+    def finish(self, result: Result, audit_set: Split) -> None:
+        """Keep the network's error on the test set, and some of its images."""
         save(audit_set, self.folder / "audit.npz")
         _write(self.folder / "result.json", lambda path: path.write_text(result.model_dump_json()))
 
@@ -137,6 +140,8 @@ class Run:
 
     def result(self) -> Result:
         """Return the outcome on the test set."""
+        if not (self.folder / "result.json").exists():
+            raise ValueError(f"{self.folder} has not been tested yet; finish it with --resume.")
         return Result.model_validate_json((self.folder / "result.json").read_text())
 
     def audit_set(self) -> Split:

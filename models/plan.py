@@ -36,14 +36,14 @@ TEACHING = 0.5
 class Plan:
     """A network, its recipe and its data, and the name of the run and of the model they become.
 
-    ``teacher`` is the finished run whose network's probabilities are learned beside the labels.
+    ``teachers`` are runs whose networks' mean probabilities are learned beside the labels.
     """
 
     name: str
     network: NetworkSpec
     recipe: Recipe
     data: DataSet
-    teacher: Run | None = None
+    teachers: tuple[Run, ...] = ()
 
     def with_recipe(self, changes: Mapping[str, Any]) -> "Plan":
         """Return the plan with some fields of its recipe changed.
@@ -77,27 +77,28 @@ class Plan:
             classes=data.classes,
             fit=data.fit.mode,
             fill=data.fit.fill,
-            teacher_sha256=self.teacher.weights_sha256() if self.teacher else None,
+            teacher_sha256=tuple(run.weights_sha256() for run in self.teachers) or None,
         )
 
-    def taught_by(self, run: Run) -> "Plan":
-        """Return the plan with a teacher, which has half of the say unless the recipe tells.
+    def taught_by(self, *teachers: Run) -> "Plan":
+        """Return the plan with teachers, who have half of the say unless the recipe tells.
 
         Raises
         ------
         ValueError
-            If the run is not finished, or its network has other images or classes.
+            If a run is not over, or its network has other images or classes.
         """
-        network, own = run.network().spec, self.network
-        for what in ("size", "channels", "classes"):
-            here, there = getattr(own, what), getattr(network, what)
-            if here != there:
-                raise ValueError(
-                    f"A teacher sees and names the same: the network of {run.folder} has "
-                    f"{there} for its {what}, and this one {here}."
-                )
+        for run in teachers:
+            theirs = run.network().spec
+            for what in ("size", "channels", "classes"):
+                here, there = getattr(self.network, what), getattr(theirs, what)
+                if here != there:
+                    raise ValueError(
+                        f"A teacher sees and names the same: the network of {run.folder} has "
+                        f"{there} for its {what}, and this one {here}."
+                    )
         plan = self if self.recipe.teaching else self.with_recipe({"teaching": TEACHING})
-        return dataclasses.replace(plan, teacher=run)
+        return dataclasses.replace(plan, teachers=teachers)
 
 
 def named_plan(name: str, data: Path) -> Plan:

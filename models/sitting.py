@@ -49,8 +49,8 @@ def train(
     recipe, data = plan.recipe, plan.data
     choice = _images_for_choices(plan) if choose else None
     run = Run.begin(folder, plan.info, resume=resume)
-    teacher = teach(plan.teacher.network().to(device)) if plan.teacher else None
-    training = run.training(device, teacher)
+    teachers = [teacher.network().to(device) for teacher in plan.teachers]
+    training = run.training(device, teach(teachers) if teachers else None)
     images = len(data.train) - recipe.validation
     with _progress() as progress:
         bar = progress.add_task("training", total=recipe.epochs * images)
@@ -62,6 +62,7 @@ def train(
             progress.update(bar, completed=epoch.epoch * images)
             progress.console.print(_line(epoch, recipe.epochs), soft_wrap=True)
         progress.update(bar, completed=recipe.epochs * images)
+        run.keep(training.result)
         if choose or (recipe.validation and recipe.patience is None):
             return None
         progress.console.print(f"the weights of epoch {training.kept_epoch} are kept")
@@ -72,7 +73,7 @@ def train(
     matrix = confusion_matrix(data.test.labels, labels, len(data.classes))
     wrong = len(data.test) - int(matrix.trace())
     result = Result(test_error_percent=100 * wrong / len(data.test), test_count=len(data.test))
-    run.finish(training.result, result, data.test[:AUDIT_IMAGES])
+    run.finish(result, data.test[:AUDIT_IMAGES])
     draw_confusion(matrix, data.classes, [folder / "confusion.svg", folder / "confusion.png"])
     draw_learning_curve(
         training.history,

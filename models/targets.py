@@ -1,6 +1,6 @@
 """What a network is taught to answer: labels, mixtures of two, or a teacher's probabilities."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,8 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
     return F.one_hot(labels, classes).float()
 
 
-def teach(network: nn.Module) -> Teacher:
-    """Return the probabilities that ``network`` gives, as a teacher."""
-    network.eval()
-    return lambda x: network(x).float().softmax(1)
+def teach(networks: Sequence[nn.Module]) -> Teacher:
+    """Return the mean of the probabilities that ``networks`` give, as a teacher."""
+    for network in networks:
+        network.eval()
+    return lambda x: torch.stack([one(x).float().softmax(1) for one in networks]).mean(0)

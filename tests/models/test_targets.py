@@ -69,10 +69,17 @@ def test_a_teacher_with_all_the_weight_is_learned_whatever_the_labels_are():
     )
     training = Training(SPEC, recipe, teacher=lambda x: one_hot(torch.ones(len(x)).long(), 3))
     list(training.epochs(noise()))
-    answers = teach(training.result)(torch.from_numpy(noise().images).float())
+    answers = teach([training.result])(torch.from_numpy(noise().images).float())
     assert (answers.argmax(1) == 1).all()
 
 
 def test_a_recipe_that_needs_a_teacher_says_so():
     with pytest.raises(ValueError, match="--teacher"):
         Training(SPEC, Recipe(epochs=1, teaching=0.5))
+
+
+def test_several_teachers_teach_their_mean():
+    x = torch.rand(5, 1, 6, 6)
+    networks = [Training(SPEC, Recipe(epochs=1, seed=seed)).result for seed in (1, 2)]
+    each = [network.eval()(x).softmax(1) for network in networks]
+    torch.testing.assert_close(teach(networks)(x), sum(each) / 2)
