@@ -38,17 +38,34 @@ def train(
         Literal["pad", "crop"] | None,
         typer.Option(help="For a folder: what becomes of oblong images; else pad."),
     ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="Where to train; auto takes an NVIDIA GPU if PyTorch sees one."),
+    ] = "auto",
+    choose: Annotated[
+        bool,
+        typer.Option(help="Judge each epoch on the data set's images for choices; do not test."),
+    ] = False,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a run whose network teaches this one; may be repeated."),
+    ] = None,
 ) -> None:
     """Train a network, with a checkpoint after each epoch, and test it once at the end.
 
     Example: orbitserve train rotmnist-c4 --resume
 
     Example: orbitserve train ./my-images --group C4 --size 128
+
+    Example: orbitserve train rotmnist-c8 --device cuda --choose
     """
+    from models.checkpoint import Run
+    from models.devices import find_device
     from models.plan import NAMES, named_plan
     from models.sitting import read_folder
     from models.sitting import train as run
 
+    found = find_device(device)
     if name in NAMES or not Path(name).is_dir():
         if group or size or fit:
             raise ValueError("--group, --size and --fit are for a folder of images.")
@@ -57,7 +74,10 @@ def train(
         plan = read_folder(Path(name), group or "D4", size, fit or "pad")
     changes = {"epochs": epochs, "seed": seed, "validation": validation}
     given = {key: value for key, value in changes.items() if value is not None}
-    result = run(plan.with_recipe(given), runs / plan.name, resume=resume)
+    plan = plan.with_recipe(given)
+    if teacher:
+        plan = plan.taught_by(*map(Run.open, teacher))
+    result = run(plan, runs / plan.name, resume=resume, device=found, choose=choose)
     if result is not None:
         typer.echo(
             f"{runs / plan.name}: {result.test_error_percent:.2f} % of "

@@ -72,6 +72,8 @@ def bake(network: Network) -> Baked:
                 layers.append(nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding))
             case nn.ReLU():
                 layers.append(nn.ReLU())
+            case nn.Dropout3d():
+                pass  # for training alone
             case _:
                 raise ValueError(f"{layer} has no plain counterpart.")
     if order is not None:

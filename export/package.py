@@ -47,7 +47,7 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
         "precision": "fp32",
         "classes": list(info.classes),
         "training_data_sha256": info.data_sha256,
-        "recipe": info.recipe.model_dump(mode="json"),
+        "recipe": info.provenance(),
     }
     model = to_onnx(baked, spec, metadata).SerializeToString()
     kind = "Plain CNN" if spec.group == "trivial" else f"{spec.group}-equivariant CNN"
@@ -83,7 +83,7 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
         training=Training(
             data_set=info.data_set,
             data_sha256=info.data_sha256,
-            recipe=info.recipe.model_dump(mode="json"),
+            recipe=info.provenance(),
             seed=info.recipe.seed,
             epochs=info.recipe.epochs,
         ),

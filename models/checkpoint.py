@@ -1,13 +1,15 @@
 """A training run's folder: what is trained, its state after each epoch, and its outcome.
 
 ``run.json`` says what is trained; ``checkpoint.pt`` is the state to resume from; ``metrics.jsonl``
-has a line an epoch; ``weights.safetensors``, ``audit.npz`` and ``result.json`` appear at the end,
-and with them the folder holds all that an export needs. Every file is written aside and renamed, so
-that an interruption loses at most one epoch.
+has a line an epoch; ``weights.safetensors`` appears when the training is over, ``audit.npz`` and
+``result.json`` when the network has been tested: then the folder holds all that an export needs.
+Every file is written aside and renamed, so that an interruption loses at most one epoch.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,7 +18,9 @@ from safetensors.torch import load_file, save_file
 from imaging.fit import FitMode
 from models.datasets.split import Split, load, save
 from models.networks import Network, NetworkSpec
-from models.training import Recipe, Training
+from models.recipe import Recipe
+from models.targets import Teacher
+from models.training import Training
 
 
 class RunInfo(BaseModel):
@@ -26,6 +30,8 @@ class RunInfo(BaseModel):
     ----------
     fit, fill
         How the images came to the network's size, as ``imaging.FitPolicy`` defines it.
+    teacher_sha256
+        The digests of the weights of the networks that taught this one, if any did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +44,12 @@ class RunInfo(BaseModel):
     classes: tuple[str, ...]
     fit: FitMode = "pad"
     fill: int = 0
+    teacher_sha256: tuple[str, ...] | None = None
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what a model's card keeps of the recipe, and of the teacher if there was one."""
+        teacher = {"teacher_sha256": self.teacher_sha256} if self.teacher_sha256 else {}
+        return self.recipe.model_dump(mode="json") | teacher
 
 
 class Result(BaseModel):
@@ -86,11 +98,15 @@ class Run:
                 f"{path} does not describe a run: {error.errors()[0]['msg']}."
             ) from None
 
-    def training(self) -> Training:
-        """Return the run's training as its last complete epoch left it."""
-        training = Training(self.info.network, self.info.recipe)
-        if (self.folder / "checkpoint.pt").exists():
-            training.load_state_dict(torch.load(self.folder / "checkpoint.pt", weights_only=True))
+    def training(
+        self, device: torch.device | None = None, teacher: Teacher | None = None
+    ) -> Training:
+        """Return the run's training as its last complete epoch left it, on whatever device."""
+        training = Training(self.info.network, self.info.recipe, device, teacher)
+        checkpoint = self.folder / "checkpoint.pt"
+        if checkpoint.exists():
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            training.load_state_dict(state)
         return training
 
     def record(self, training: Training) -> None:
@@ -99,10 +115,13 @@ class Run:
         lines = "".join(f"{epoch.model_dump_json()}\n" for epoch in training.history)
         _write(self.folder / "metrics.jsonl", lambda path: path.write_text(lines))
 
-    def finish(self, network: Network, result: Result, audit_set: Split) -> None:
-        """Keep the trained weights, their error on the test set, and some of its images."""
-        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    def keep(self, network: Network) -> None:
+        """Keep the weights of the network whose training is over."""
+        weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         _write(self.folder / "weights.safetensors", lambda path: save_file(weights, path))
+
+    def finish(self, result: Result, audit_set: Split) -> None:
+        """Keep the network's error on the test set, and some of its images."""
         save(audit_set, self.folder / "audit.npz")
         _write(self.folder / "result.json", lambda path: path.write_text(result.model_dump_json()))
 
@@ -115,8 +134,14 @@ class Run:
         network.load_state_dict(load_file(path))
         return network.eval()
 
+    def weights_sha256(self) -> str:
+        """Return the digest of the file of trained weights."""
+        return hashlib.sha256((self.folder / "weights.safetensors").read_bytes()).hexdigest()
+
     def result(self) -> Result:
         """Return the outcome on the test set."""
+        if not (self.folder / "result.json").exists():
+            raise ValueError(f"{self.folder} has not been tested yet; finish it with --resume.")
         return Result.model_validate_json((self.folder / "result.json").read_text())
 
     def audit_set(self) -> Split:

@@ -15,7 +15,7 @@ from models.augmentation import Augmentation
 from models.datasets.split import Split
 from models.groups import Group
 from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec
-from models.training import Recipe
+from models.recipe import Recipe
 
 SMALLEST, LARGEST = 8, 161
 """The sizes that are chosen by themselves, in pixels. Larger ones can be asked for."""

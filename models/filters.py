@@ -1,12 +1,13 @@
 """How a filter turns: from the coefficients of one base filter to the filters of a whole group."""
 
-from typing import Protocol
+from functools import cache, reduce
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from imaging import GridSymmetry
-from models.groups import Group
+from models.groups import Group, left_quotients
 
 
 class FilterBasis(Protocol):
@@ -61,13 +62,70 @@ def act_on_grid(symmetry: GridSymmetry, x: Tensor) -> Tensor:
 
 
 def turn(coefficients: Tensor, basis: FilterBasis, group: Group) -> Tensor:
-    """Return the base filters turned by every element: float ``[..., |G|, k, k]``.
+    """Return base filters turned by every element: ``[..., dimension] -> [..., |G|, k, k]``.
 
     Only rotations of the first quadrant are sampled. The others move those samples on the grid, so
     that the filters of elements which differ by a grid symmetry hold the same bits.
     """
-    sampled = basis.sample(coefficients, group)
-    factors = map(group.factorise, group.elements)
-    return torch.stack(
-        [act_on_grid(factor.grid, sampled[..., factor.sector, :, :]) for factor in factors], dim=-3
-    )
+    sampled = basis.sample(coefficients, group).flatten(-3)
+    gather = _gather(group, basis.kernel_size, 1, sampled.device)
+    turned = _copy(sampled, gather)
+    return turned.unflatten(-1, (group.order, basis.kernel_size, basis.kernel_size))
+
+
+def turn_field(coefficients: Tensor, basis: FilterBasis, group: Group) -> Tensor:
+    """Return filters over pixels and group, turned: ``[..., |G|, dim] -> [..., g, h, k, k]``.
+
+    ``(g . w)(., h) = g . w(., g^-1 h)``: an element turns a filter and permutes its group axis.
+    """
+    sampled = basis.sample(coefficients, group).flatten(-4)
+    gather = _gather(group, basis.kernel_size, group.order, sampled.device)
+    turned = _copy(sampled, gather)
+    side = basis.kernel_size
+    return turned.unflatten(-1, (group.order, group.order, side, side))
+
+
+class _Gather(NamedTuple):
+    """Where each of many copies comes from, and the copies of each source, the last ones first."""
+
+    sources: Tensor
+    copies: Tensor
+
+
+class _Copies(torch.autograd.Function):
+    """Copy entries of the last axis; every source has equally many copies.
+
+    One gather instead of a kernel an element, which is most of a step's time on a GPU. Gradients
+    are added one copy after the other, in an order of their own, so that they are reproducible.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gather: _Gather) -> Tensor:
+        ctx.gather = gather
+        return x.index_select(-1, gather.sources)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        parts = [gradients[0].index_select(-1, rows) for rows in ctx.gather.copies]
+        return reduce(torch.add, parts), None
+
+
+def _copy(x: Tensor, gather: _Gather) -> Tensor:
+    copied: Tensor = _Copies.apply(x, gather)  # type: ignore[no-untyped-call]
+    return copied
+
+
+@cache
+def _gather(group: Group, side: int, fields: int, device: torch.device) -> _Gather:
+    """Lay ``[fields, sectors, k, k]`` samples out as ``[|G|, fields, k, k]`` turned filters."""
+    with torch.inference_mode(False):  # what is cached has to do for training as well
+        samples = torch.arange(fields * group.sectors * side**2)
+        samples = samples.unflatten(0, (fields, group.sectors, side, side))
+        factors = map(group.factorise, group.elements)
+        turned = [act_on_grid(factor.grid, samples[:, factor.sector]) for factor in factors]
+        if fields > 1:
+            rows = zip(turned, left_quotients(group), strict=True)
+            turned = [one[list(quotients)] for one, quotients in rows]
+        sources = torch.stack(turned).flatten()
+        copies = sources.argsort(stable=True).unflatten(0, (samples.numel(), -1)).T.flip(0)
+        return _Gather(sources.to(device), copies.contiguous().to(device))

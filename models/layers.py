@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.filters import FilterBasis, turn
+from models.filters import FilterBasis, turn, turn_field
 from models.groups import Group, left_quotients
 
 
@@ -91,11 +91,8 @@ class GroupConv(GroupLinearMap):
 
     def expand(self) -> tuple[PlainConv]:
         """Return one convolution with a bank ``[C' |G|, C |G|, k, k]``."""
-        turned = turn(self.weight, self.basis, self.group)  # [C', C, h, g, k, k]
-        elements = torch.arange(self.group.order)[:, None]
-        bank = turned[:, :, torch.tensor(left_quotients(self.group)), elements]
-        # [C', C, g, h, k, k]
-        bank = bank.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+        turned = turn_field(self.weight, self.basis, self.group)  # [C', C, g, h, k, k]
+        bank = turned.transpose(1, 2).flatten(2, 3).flatten(0, 1)
         return (PlainConv(bank, self.stride, self.padding),)
 
 
@@ -151,14 +148,17 @@ class Restriction(nn.Module):
         If ``subgroup`` is not a subgroup.
     """
 
+    order: Tensor
+
     def __init__(self, group: Group, subgroup: Group) -> None:
         super().__init__()
         self.subgroup = subgroup
-        self.order = [g for coset in group.right_cosets(subgroup) for g in coset]
+        order = [g for coset in group.right_cosets(subgroup) for g in coset]
+        self.register_buffer("order", torch.tensor(order), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Restrict the field ``x``."""
-        return x[:, :, self.order].flatten(1, 2).unflatten(1, (-1, self.subgroup.order))
+        return x.index_select(2, self.order).flatten(1, 2).unflatten(1, (-1, self.subgroup.order))
 
 
 class GroupPool(nn.Module):

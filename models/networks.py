@@ -72,6 +72,12 @@ class NetworkSpec(_Spec):
         Channels and side of the square input image, in pixels.
     mean, deviation
         Of the training images in 0..1; one number for all channels.
+    dropout
+        Probability that training leaves out a feature before the linear map.
+    field_dropout
+        Probability that training leaves out a whole field, all of an orbit at all pixels, after
+        each convolution but the last. Single values would not do: a maximum over an orbit or a
+        window nearly always finds one that was kept, and enlarged.
     """
 
     group: str
@@ -83,6 +89,7 @@ class NetworkSpec(_Spec):
     deviation: float = Field(gt=0)
     layers: tuple[LayerSpec, ...] = Field(min_length=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    field_dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _is_a_network(self) -> "NetworkSpec":
@@ -143,7 +150,8 @@ class Network(nn.Module):
         self.normalise = Normalise(spec.mean, spec.deviation)
         self.body = nn.Sequential()
         group, features = self.group, int(spec.channels)
-        for layer, _ in spec.sides():
+        last = max(i for i, layer in enumerate(spec.layers) if isinstance(layer, Convolution))
+        for i, (layer, _) in enumerate(spec.sides()):
             match layer:
                 case Convolution():
                     kind = self._kind(layer)
@@ -152,6 +160,8 @@ class Network(nn.Module):
                     self.body.append(kind(group, basis, features, layer.channels, **window))
                     self.body.append(GroupBatchNorm(layer.channels))
                     self.body.append(nn.ReLU())
+                    if spec.field_dropout and i != last:
+                        self.body.append(nn.Dropout3d(spec.field_dropout))
                     features = layer.channels
                 case MaxPooling():
                     self.body.append(GroupMaxPool2d(layer.kernel, layer.stride, layer.padding))

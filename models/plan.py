@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from imaging import FitPolicy
 from imaging.fit import FitMode
-from models.checkpoint import RunInfo
+from models.checkpoint import Run, RunInfo
 from models.datasets import elpv, folder, rotmnist
 from models.datasets.data_set import DataSet
 from models.design import (
@@ -24,19 +24,26 @@ from models.design import (
 )
 from models.networks import NetworkSpec
 from models.presets import PRESETS
-from models.training import Recipe
+from models.recipe import Recipe
 
 NAMES = (*PRESETS, "elpv")
+
+TEACHING = 0.5
+"""The weight of a teacher where the recipe has none."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A network, its recipe and its data, and the name of the run and of the model they become."""
+    """A network, its recipe and its data, and the name of the run and of the model they become.
+
+    ``teachers`` are runs whose networks' mean probabilities are learned beside the labels.
+    """
 
     name: str
     network: NetworkSpec
     recipe: Recipe
     data: DataSet
+    teachers: tuple[Run, ...] = ()
 
     def with_recipe(self, changes: Mapping[str, Any]) -> "Plan":
         """Return the plan with some fields of its recipe changed.
@@ -70,7 +77,28 @@ class Plan:
             classes=data.classes,
             fit=data.fit.mode,
             fill=data.fit.fill,
+            teacher_sha256=tuple(run.weights_sha256() for run in self.teachers) or None,
         )
+
+    def taught_by(self, *teachers: Run) -> "Plan":
+        """Return the plan with teachers, who have half of the say unless the recipe tells.
+
+        Raises
+        ------
+        ValueError
+            If a run is not over, or its network has other images or classes.
+        """
+        for run in teachers:
+            theirs = run.network().spec
+            for what in ("size", "channels", "classes"):
+                here, there = getattr(self.network, what), getattr(theirs, what)
+                if here != there:
+                    raise ValueError(
+                        f"A teacher sees and names the same: the network of {run.folder} has "
+                        f"{there} for its {what}, and this one {here}."
+                    )
+        plan = self if self.recipe.teaching else self.with_recipe({"teaching": TEACHING})
+        return dataclasses.replace(plan, teachers=teachers)
 
 
 def named_plan(name: str, data: Path) -> Plan:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from models.augmentation import Augmentation
 from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec
-from models.training import Recipe
+from models.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,20 @@ def quarter_turns(channels: int, *, separable: bool = False) -> tuple[LayerSpec,
     )
 
 
+def few_operations() -> tuple[LayerSpec, ...]:
+    """The sides of ``quarter_turns``; wide where there are few pixels, so that it costs little."""
+    return (
+        Convolution(channels=6, kernel=5),
+        MaxPooling(kernel=2, stride=2),
+        Convolution(channels=10, kernel=3, padding=1),
+        Convolution(channels=10, kernel=3, padding=1),
+        MaxPooling(kernel=2, stride=2),
+        Convolution(channels=18, kernel=3, padding=1),
+        Convolution(channels=18, kernel=3),
+        Convolution(channels=32, kernel=4),
+    )
+
+
 def eighth_turns(channels: int) -> tuple[LayerSpec, ...]:
     """28 pixels -> 24 -> 12 -> 6 -> 4 -> 2, with odd kernels, which a steerable basis needs."""
     return (
@@ -49,6 +63,7 @@ def _rotmnist(
     layers: tuple[LayerSpec, ...],
     basis: Literal["grid", "steerable"] = "grid",
     epochs: int = 60,
+    learning_rate: float = 2e-3,
 ) -> Preset:
     return Preset(
         NetworkSpec(
@@ -61,7 +76,11 @@ def _rotmnist(
             layers=layers,
             dropout=0.2,
         ),
-        Recipe(epochs=epochs, augmentation=Augmentation(degrees=180)),
+        Recipe(
+            epochs=epochs,
+            learning_rate=learning_rate,
+            augmentation=Augmentation(degrees=180),
+        ),
     )
 
 
@@ -70,5 +89,6 @@ def _rotmnist(
 PRESETS = {
     "rotmnist-c4": _rotmnist("C4", quarter_turns(24)),
     "rotmnist-c8": _rotmnist("C8", eighth_turns(16), "steerable", epochs=40),
+    "rotmnist-c4-small": _rotmnist("C4", few_operations(), epochs=80, learning_rate=3e-3),
     "rotmnist-cnn": _rotmnist("trivial", quarter_turns(48)),
 }

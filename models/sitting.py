@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,37 +18,52 @@ from rich.text import Text
 from imaging.fit import FitMode
 from models.checkpoint import Result, Run
 from models.datasets.folder import count_images
+from models.datasets.split import Split
 from models.figures import confusion_matrix, draw_confusion, draw_learning_curve
 from models.plan import Plan, folder_plan
+from models.targets import teach
 from models.training import Epoch, predict
 
 AUDIT_IMAGES = 512
 
 
-def train(plan: Plan, folder: Path, *, resume: bool) -> Result | None:
+def train(
+    plan: Plan,
+    folder: Path,
+    *,
+    resume: bool,
+    device: torch.device | None = None,
+    choose: bool = False,
+) -> Result | None:
     """Train as planned until the training is over, and test the network.
 
     A run that holds images out without stopping early by them is for choosing, so that it is not
-    tested: None is returned.
+    tested: None is returned. With ``choose`` nothing is held out, and the network is judged on the
+    data set's images for choices after each epoch; without it, such a run is tested.
 
     Raises
     ------
     ValueError
-        If ``folder`` holds another run.
+        If ``folder`` holds another run, or there is nothing to choose by.
     """
-    run = Run.begin(folder, plan.info, resume=resume)
-    training = run.training()
     recipe, data = plan.recipe, plan.data
+    choice = _images_for_choices(plan) if choose else None
+    run = Run.begin(folder, plan.info, resume=resume)
+    teachers = [teacher.network().to(device) for teacher in plan.teachers]
+    training = run.training(device, teach(teachers) if teachers else None)
     images = len(data.train) - recipe.validation
     with _progress() as progress:
         bar = progress.add_task("training", total=recipe.epochs * images)
         progress.update(bar, completed=len(training.history) * images)
-        for epoch in training.epochs(data.train, lambda count: progress.advance(bar, count)):
+        for epoch in training.epochs(
+            data.train, lambda count: progress.advance(bar, count), choice=choice
+        ):
             run.record(training)
             progress.update(bar, completed=epoch.epoch * images)
             progress.console.print(_line(epoch, recipe.epochs), soft_wrap=True)
         progress.update(bar, completed=recipe.epochs * images)
-        if recipe.validation and recipe.patience is None:
+        run.keep(training.result)
+        if choose or (recipe.validation and recipe.patience is None):
             return None
         progress.console.print(f"the weights of epoch {training.kept_epoch} are kept")
         bar = progress.add_task("testing", total=len(data.test))
@@ -57,7 +73,7 @@ def train(plan: Plan, folder: Path, *, resume: bool) -> Result | None:
     matrix = confusion_matrix(data.test.labels, labels, len(data.classes))
     wrong = len(data.test) - int(matrix.trace())
     result = Result(test_error_percent=100 * wrong / len(data.test), test_count=len(data.test))
-    run.finish(training.result, result, data.test[:AUDIT_IMAGES])
+    run.finish(result, data.test[:AUDIT_IMAGES])
     draw_confusion(matrix, data.classes, [folder / "confusion.svg", folder / "confusion.png"])
     draw_learning_curve(
         training.history,
@@ -80,6 +96,17 @@ def read_folder(images: Path, group: str, size: int | None, mode: FitMode) -> Pl
     with _progress() as progress:
         bar = progress.add_task("reading", total=total)
         return folder_plan(images, group, size, mode, lambda count: progress.advance(bar, count))
+
+
+def _images_for_choices(plan: Plan) -> Split:
+    if plan.data.choice is None:
+        raise ValueError(
+            f"{plan.data.name} has no images for choices beside those to train; --validation holds "
+            "some of them out."
+        )
+    if plan.recipe.validation:
+        raise ValueError("Choices are made by --choose or by --validation, not by both.")
+    return plan.data.choice
 
 
 class _Rate(ProgressColumn):

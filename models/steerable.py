@@ -42,9 +42,7 @@ class SteerableBasis:
 
     def sample(self, coefficients: Tensor, group: Group) -> Tensor:
         """Turn filters by the rotations of the first quadrant: ``[..., sectors, k, k]``."""
-        angles = [2 * math.pi * sector / group.rotations for sector in range(group.sectors)]
-        functions = np.stack([_sampled(self.kernel_size, angle) for angle in angles], axis=1)
-        table = torch.as_tensor(functions, dtype=coefficients.dtype, device=coefficients.device)
+        table = _table(self.kernel_size, group, coefficients.dtype, coefficients.device)
         with torch.autocast(coefficients.device.type, enabled=False):
             flat = coefficients @ table.flatten(1)
         return flat.unflatten(-1, (group.sectors, self.kernel_size, self.kernel_size))
@@ -64,6 +62,15 @@ def frequencies(kernel_size: int) -> list[tuple[int, int]]:
             highest = min(highest, 2)
         pairs += [(r, m) for m in range(highest + 1)]
     return pairs
+
+
+@cache
+def _table(kernel_size: int, group: Group, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the basis at every rotation of the first quadrant: ``[dimension, sectors, k, k]``."""
+    angles = [2 * math.pi * sector / group.rotations for sector in range(group.sectors)]
+    functions = np.stack([_sampled(kernel_size, angle) for angle in angles], axis=1)
+    with torch.inference_mode(False):  # what is cached has to do for training as well
+        return torch.as_tensor(functions, dtype=dtype, device=device)
 
 
 @cache

@@ -1,74 +1,34 @@
-"""Training: a recipe, the loop over epochs, and the labels and error on a set of images."""
+"""Training: the loop over epochs, and the labels and error on a set of images."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from models.augmentation import Augmentation, TrainingImages
+from models.augmentation import TrainingImages
 from models.datasets.split import Split
+from models.devices import autocast
 from models.networks import Network, NetworkSpec
+from models.recipe import Recipe
+from models.targets import Teacher, mix, one_hot
 
 Progress = Callable[[int], None]
 """Called with the number of images that were just worked on."""
 
+ParameterList = tuple[Tensor, ...] | list[Tensor]
+
 # How much an evaluation works on at once: 500 images of 28 x 28 pixels, or as many pixels of larger
 # ones, so that its memory does not grow with the images.
 BATCH_PIXELS = 500 * 28 * 28
-
-
-class Recipe(BaseModel):
-    """How a network is trained.
-
-    Attributes
-    ----------
-    learning_rate, warmup
-        Peak of the one-cycle schedule, and the part of all steps until it; a cosine leads to zero.
-    averaging
-        Decay a step of the exponential moving average of the weights, which is what is kept.
-    validation
-        Images held out of the training set, its last ones, for early stopping or for choices
-        between recipes.
-    patience
-        Epochs without a smaller error on the held-out images that end the training early; what is
-        kept are then the averaged weights of the best epoch. Without it, those of the last.
-    class_weights
-        Whether the loss weighs an image by the inverse frequency of its class, one on average.
-    arithmetic
-        "auto" is bfloat16 autocast where the CPU multiplies it in hardware, else float32.
-        Evaluation is always in float32.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(default=128, gt=0)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    warmup: float = Field(default=0.1, gt=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    averaging: float = Field(default=0.998, ge=0, lt=1)
-    augmentation: Augmentation = Augmentation()
-    validation: int = Field(default=0, ge=0)
-    patience: int | None = Field(default=None, gt=0)
-    class_weights: bool = False
-    arithmetic: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _can_stop_early(self) -> "Recipe":
-        if self.patience is not None and not self.validation:
-            raise ValueError("Early stopping needs held-out images: patience without validation.")
-        return self
 
 
 class Epoch(BaseModel):
@@ -88,15 +48,30 @@ class Training:
     """A network on its way: everything that must be kept to go on with identical results.
 
     Random numbers are drawn from the seed and the epoch alone and the learning rate follows from
-    the step, so that weights, optimiser, average, best epoch and history are the whole state.
+    the step, so that weights, optimiser, average, best epoch and history are the whole state. It
+    may be loaded on another device, which goes on with the same images and its own rounding.
+
+    Raises
+    ------
+    ValueError
+        If the recipe needs a teacher and there is none.
     """
 
-    def __init__(self, spec: NetworkSpec, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        recipe: Recipe,
+        device: torch.device | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
+        if recipe.teaching and teacher is None:
+            raise ValueError("This recipe learns from a teacher: --teacher names its run.")
         torch.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.network = Network(spec)
+        self.recipe, self.teacher = recipe, teacher
+        self.device = device or torch.device("cpu")
+        self.network = Network(spec).to(self.device)
         self.average = AveragedModel(
-            self.network, avg_fn=_moving_average(recipe.averaging), use_buffers=True
+            self.network, multi_avg_fn=self._move_average, use_buffers=True
         )
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), weight_decay=recipe.weight_decay
@@ -146,15 +121,22 @@ class Training:
         if self._best:
             self._best.load_state_dict(state["best"])
 
-    def epochs(self, data: Split, progress: Progress = lambda _: None) -> Iterator[Epoch]:
-        """Train on ``data`` epoch by epoch, from the first that is missing until it is over."""
+    def epochs(
+        self, data: Split, progress: Progress = lambda _: None, *, choice: Split | None = None
+    ) -> Iterator[Epoch]:
+        """Train on ``data`` epoch by epoch, from the first that is missing until it is over.
+
+        Where the recipe holds no images out, the averaged weights are judged on ``choice``.
+        """
         train = len(data) - self.recipe.validation
-        images = TrainingImages(torch.from_numpy(data.images[:train]))
-        labels = torch.from_numpy(data.labels[:train])
+        images = TrainingImages(torch.from_numpy(data.images[:train]), self.device)
+        labels = torch.from_numpy(data.labels[:train]).to(self.device)
+        judges = data[train:] or choice
         while not self.is_over:
             start = time.perf_counter()
-            loss, error = self._epoch(len(self.history), images, labels, progress)
-            held_out = error_percent(self._averaged, data[train:]) if data[train:] else None
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+                loss, error = self._epoch(len(self.history), images, labels, progress)
+            held_out = error_percent(self._averaged, judges) if judges else None
             self.history.append(
                 Epoch(
                     epoch=len(self.history) + 1,
@@ -185,23 +167,53 @@ class Training:
             batches = batches[:-1]
         weights = self._class_weights(labels)
         self.network.train()
-        losses, wrong = 0.0, 0
-        for i, rows in enumerate(batches):
+        losses, wrong = [], []
+        for i, batch in enumerate(batches):
+            rows = batch.to(self.device)
             self._set_learning_rate((number + i / len(batches)) / self.recipe.epochs)
             x = images.augmented(rows, self.recipe.augmentation, random)
-            with _autocast(self.recipe):
+            x, targets = self._targets(x, labels[rows], random)
+            with autocast(self.device, self.recipe.arithmetic):
                 logits = self.network(x).float()
             loss = F.cross_entropy(
-                logits, labels[rows], weights, label_smoothing=self.recipe.label_smoothing
+                logits, targets, weights, label_smoothing=self.recipe.label_smoothing
             )
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
             self.average.update_parameters(self.network)
-            losses += loss.item()
-            wrong += int((logits.argmax(1) != labels[rows]).sum())
+            # Read at the end: to look at a number is to wait for a GPU.
+            losses.append(loss.detach())
+            wrong.append((logits.argmax(1) != labels[rows]).sum())
             progress(len(rows))
-        return losses / len(batches), 100 * wrong / sum(map(len, batches))
+        error = 100 * int(torch.stack(wrong).sum()) / sum(map(len, batches))
+        return sum(torch.stack(losses).tolist()) / len(batches), error
+
+    def _targets(self, x: Tensor, labels: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return what the network sees, and the labels or probabilities that it is to answer."""
+        if not self.recipe.mixing and not self.recipe.teaching:
+            return x, labels
+        targets = one_hot(labels, self.network.spec.classes)
+        if self.recipe.mixing:
+            x, targets = mix(x, targets, self.recipe.mixing, random)
+        if self.recipe.teaching and self.teacher:
+            with torch.no_grad(), autocast(self.device, self.recipe.arithmetic):
+                targets = torch.lerp(targets, self.teacher(x).float(), self.recipe.teaching)
+        return x, targets
+
+    def _move_average(
+        self, averages: ParameterList, currents: ParameterList, _: Tensor | int
+    ) -> None:
+        """Move an exponential average that forgets its first, random values sooner."""
+        steps = int(self.average.n_averaged)
+        part = 1 - min(self.recipe.averaging, (1 + steps) / (10 + steps))
+        if averages[0].is_floating_point():
+            moves = torch._foreach_sub(currents, averages)
+            torch._foreach_mul_(moves, part)
+            torch._foreach_add_(averages, moves)
+        else:
+            for average, current in zip(averages, currents, strict=True):
+                average.copy_(average + part * (current - average))
 
     def _class_weights(self, labels: Tensor) -> Tensor | None:
         if not self.recipe.class_weights:
@@ -225,11 +237,13 @@ def predict(
 ) -> NDArray[np.int64]:
     """Return the label int64 ``[N]`` that ``network`` gives each image, in float32."""
     network.eval()
+    device = next(network.parameters()).device
     batch_size = max(1, BATCH_PIXELS // (images.shape[-2] * images.shape[-1]))
     labels = []
-    with torch.inference_mode():
+    # NVIDIA's default is to round a convolution's float32 to 11 bits.
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for batch in torch.from_numpy(images).split(batch_size):
-            labels.append(network(batch).argmax(1).numpy())
+            labels.append(network(batch.to(device)).argmax(1).cpu().numpy())
             progress(len(batch))
     return np.concatenate(labels)
 
@@ -238,19 +252,3 @@ def error_percent(network: nn.Module, data: Split, *, progress: Progress = lambd
     """Return the percentage of ``data`` that ``network`` gets wrong, in float32."""
     wrong = predict(network, data.images, progress=progress) != data.labels
     return 100 * int(wrong.sum()) / len(data)
-
-
-def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Return an exponential moving average that forgets its first, random values sooner."""
-
-    def update(average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-        keep = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return average + (1 - keep) * (current - average)
-
-    return update
-
-
-def _autocast(recipe: Recipe) -> torch.autocast:
-    in_hardware = torch.cpu.get_capabilities().get("avx512_bf16", False)
-    enabled = recipe.arithmetic == "bfloat16" or (recipe.arithmetic == "auto" and in_hardware)
-    return torch.autocast("cpu", torch.bfloat16, enabled=bool(enabled))

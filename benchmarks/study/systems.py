@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from models.augmentation import Augmentation
 from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec
 from models.presets import quarter_turns
-from models.training import Recipe
+from models.recipe import Recipe
 
 SEEDS = (0, 1, 2)
 SIZES = (100, 300, 1000, 3000, 12_000)

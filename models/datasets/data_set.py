@@ -16,6 +16,9 @@ class DataSet:
         The digest of training images followed by test images, as ``Split.digest`` defines it.
     fit
         How the images came to their size; a served image has to come to it likewise.
+    choice
+        Images that are neither trained on nor tested on, for choices between networks and recipes,
+        if the data set has any.
     """
 
     name: str
@@ -25,3 +28,4 @@ class DataSet:
     fit: FitPolicy
     train: Split
     test: Split
+    choice: Split | None = None

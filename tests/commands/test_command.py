@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from audit import load_audit_set
@@ -144,4 +145,12 @@ def test_what_is_refused_is_one_sentence_and_status_3(run, arguments, sentence, 
     assert (code, out) == (3, "")
     assert err.startswith("orbitserve: ")
     assert sentence in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_training_on_a_gpu_that_is_not_there_is_refused(run):
+    code, out, err = run("train", "rotmnist-c4", "--device", "cuda")
+    assert (code, out) == (3, "")
+    assert "sees no NVIDIA GPU" in err
     assert err.count("\n") == 1

@@ -5,7 +5,7 @@ import torch
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
 from models.networks import Convolution, MaxPooling, Network, NetworkSpec
-from models.training import Recipe
+from models.recipe import Recipe
 
 
 def specification(group):
@@ -69,7 +69,8 @@ def finished_run(tmp_path):
         )
         run = Run.begin(tmp_path / "runs" / group, info, resume=False)
         result = Result(test_error_percent=66.0, test_count=520)
-        run.finish(_network(group), result, _noise()[:512])
+        run.keep(_network(group))
+        run.finish(result, _noise()[:512])
         return run
 
     return make

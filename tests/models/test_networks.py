@@ -76,3 +76,16 @@ def test_multiply_adds_are_those_of_the_baked_network():
     network = spec()
     # 10 x 10 pixels, 3 x 3 taps, 1 -> 8 channels; 5 x 5 pixels, 8 -> 16; 4 features -> 3 classes.
     assert multiply_adds(Network(network)) == 100 * 9 * 8 + 25 * 9 * 8 * 16 + 4 * 3
+
+
+def test_whole_fields_are_left_out_in_training_and_none_later():
+    torch.manual_seed(0)
+    network = Network(spec(field_dropout=0.5))
+    first = network.body[:4]  # convolution, normalisation, ReLU, dropout
+    field = first(torch.rand(20, 1, 12, 12) + 0.5)
+    left_out = (field == 0).flatten(2).all(2).float().mean().item()
+    assert left_out == pytest.approx(0.5, abs=0.2)
+    assert sum(isinstance(layer, torch.nn.Dropout3d) for layer in network.body) == 1
+    x = torch.randint(0, 256, (2, 1, 12, 12))
+    network.eval()
+    assert torch.equal(network(x), network(x))

@@ -1,5 +1,7 @@
 """One sitting of training, as the command runs it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,10 @@ from models.checkpoint import Run
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
-from models.plan import Plan, named_plan
+from models.plan import TEACHING, Plan, named_plan
+from models.recipe import Recipe
 from models.sitting import AUDIT_IMAGES, train
-from models.training import Recipe, error_percent
+from models.training import error_percent
 
 SPEC = NetworkSpec(
     group="C4",
@@ -29,9 +32,10 @@ def noise(count, seed):
     return Split(images, random.integers(0, 2, count))
 
 
-def plan(**changes):
+def plan(choice=None, **changes):
     policy = FitPolicy(6, "crop", 9)
-    data = DataSet("noise", ("a", "b"), "none", "0" * 64, policy, noise(64, 0), noise(600, 1))
+    splits = noise(64, 0), noise(600, 1), choice
+    data = DataSet("noise", ("a", "b"), "none", "0" * 64, policy, *splits)
     recipe = Recipe(epochs=3, batch_size=16, augmentation=Augmentation(degrees=180), **changes)
     return Plan("noise", SPEC, recipe, data)
 
@@ -60,9 +64,52 @@ def test_the_error_is_that_of_the_network_that_is_kept(folder):
 
 def test_a_run_for_choosing_never_sees_the_test_images(folder):
     assert train(plan(validation=16), folder, resume=False) is None
-    with pytest.raises(ValueError, match="no weights yet"):
-        Run.open(folder).network()
+    with pytest.raises(ValueError, match="not been tested yet"):
+        Run.open(folder).result()
     assert not (folder / "confusion.svg").exists()
+
+
+def test_choosing_judges_on_images_for_choices_and_is_tested_when_it_goes_on(folder):
+    choice = noise(40, 2)
+    assert train(plan(choice), folder, resume=False, choose=True) is None
+    training = Run.open(folder).training()
+    assert training.history[-1].validation_error == error_percent(training.result, choice)
+    with pytest.raises(ValueError, match="not been tested yet"):
+        Run.open(folder).result()
+    straight = folder.with_name("straight")
+    tested = [train(plan(choice), place, resume=True) for place in (folder, straight)]
+    assert tested[0] == tested[1]
+    weights = [(place / "weights.safetensors").read_bytes() for place in (folder, straight)]
+    assert weights[0] == weights[1]
+
+
+def test_choosing_needs_images_to_choose_by(folder):
+    with pytest.raises(ValueError, match="no images for choices"):
+        train(plan(), folder, resume=False, choose=True)
+    with pytest.raises(ValueError, match="not by both"):
+        train(plan(noise(40, 2), validation=16), folder, resume=False, choose=True)
+    assert not folder.exists()
+
+
+def test_a_run_is_taught_by_another(folder):
+    train(plan(), folder, resume=False)
+    teacher = Run.open(folder)
+    taught = plan().taught_by(teacher)
+    assert taught.recipe.teaching == TEACHING
+    place = folder.with_name("taught")
+    train(taught, place, resume=False)
+    student = Run.open(place)
+    assert student.info.teacher_sha256 == (teacher.weights_sha256(),)
+    assert student.info.provenance()["teacher_sha256"] == student.info.teacher_sha256
+    with pytest.raises(ValueError, match="another network"):  # it is not resumed without it
+        train(plan(teaching=TEACHING), place, resume=True)
+
+
+def test_a_teacher_of_other_images_is_refused(folder):
+    train(plan(), folder, resume=False)
+    other = dataclasses.replace(plan(), network=SPEC.model_copy(update={"size": 8}))
+    with pytest.raises(ValueError, match="6 for its size, and this one 8"):
+        other.taught_by(Run.open(folder))
 
 
 @pytest.mark.slow

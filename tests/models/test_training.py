@@ -8,7 +8,8 @@ from models.augmentation import Augmentation
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
-from models.training import Recipe, Training, error_percent, predict
+from models.recipe import Recipe
+from models.training import Training, error_percent, predict
 
 SPEC = NetworkSpec(
     group="C4",
@@ -189,7 +190,8 @@ def test_a_finished_run_gives_its_network_back(tmp_path):
     run = Run.begin(tmp_path, info(), resume=False)
     training = run.training()
     list(training.epochs(data))
-    run.finish(training.result, Result(test_error_percent=1.5, test_count=160), data[:20])
+    run.keep(training.result)
+    run.finish(Result(test_error_percent=1.5, test_count=160), data[:20])
     opened = Run.open(tmp_path)
     assert opened.audit_set().digest() == data[:20].digest()
     assert opened.result().test_error_percent == 1.5
@@ -210,6 +212,8 @@ def test_an_unfinished_run_has_no_network(tmp_path):
     run = Run.begin(tmp_path, info(), resume=False)
     with pytest.raises(ValueError, match="no weights yet"):
         run.network()
+    with pytest.raises(ValueError, match="not been tested yet"):
+        run.result()
     with pytest.raises(ValueError, match="no audit set yet"):
         run.audit_set()
     with pytest.raises(ValueError, match=r"no run\.json"):

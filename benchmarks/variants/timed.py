@@ -1,0 +1,91 @@
+"""One training whose schedule ends at a given time."""
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from threading import BrokenBarrierError
+
+import torch
+
+from models.checkpoint import Run
+from models.datasets.split import Split
+from models.plan import Plan
+from models.targets import Teacher, teach
+from models.training import Training, error_percent
+
+# The speed is measured while the others train as well; a part of the time is kept for the looks.
+_WARM_UP, _MEASURED, _KEPT = 5, 25, 0.08
+_LOOKS = 16
+
+
+@dataclass(frozen=True)
+class Look:
+    """The averaged weights' error on the digits for choices, in percent, after an epoch."""
+
+    epoch: int
+    choice_error: float
+
+
+def train_until(
+    plan: Plan, folder: Path, device: torch.device, end: float, together: Barrier
+) -> None:
+    """Train ``plan`` with as many epochs as end at ``end``, in seconds since the epoch of time.
+
+    The run's folder gets ``looks.jsonl`` beside its own files. A run that is late all the same is
+    cut after an epoch, and its recipe says how many epochs were meant.
+    """
+    torch.set_num_threads(2)
+    choice = plan.data.choice
+    if choice is None:
+        raise ValueError(f"{plan.data.name} has no images for choices.")
+    teachers = [run.network().to(device) for run in plan.teachers]
+    teacher = teach(teachers) if teachers else None
+    step = _seconds_a_step(plan, device, teacher, together)
+    steps = len(plan.data.train) // plan.recipe.batch_size
+    epochs = max(1, int((end - time.time()) * (1 - _KEPT) / (step * steps)))
+    plan = plan.with_recipe({"epochs": epochs})
+    run = Run.begin(folder, plan.info, resume=False)
+    training = run.training(device, teacher)
+    for epoch in training.epochs(plan.data.train):
+        late = time.time() > end
+        if late or epoch.epoch % max(1, epochs // _LOOKS) == 0 or epoch.epoch == epochs:
+            _look(run, training, choice)
+        if late:
+            break
+
+
+def looks(folder: Path) -> list[Look]:
+    """Return the looks that a run has had at the digits for choices."""
+    path = folder / "looks.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [Look(**json.loads(line)) for line in lines]
+
+
+def _look(run: Run, training: Training, choice: Split) -> None:
+    """Keep the state and the weights of the epoch that just ended, and their error."""
+    run.record(training)
+    run.keep(training.result)
+    look = {
+        "epoch": len(training.history),
+        "choice_error": error_percent(training.result, choice),
+    }
+    with (run.folder / "looks.jsonl").open("a") as file:
+        file.write(json.dumps(look) + "\n")
+
+
+def _seconds_a_step(
+    plan: Plan, device: torch.device, teacher: Teacher | None, together: Barrier
+) -> float:
+    """Train a copy for some steps beside all others, and return what a step takes."""
+    batch = plan.recipe.batch_size
+    trial = Training(plan.network, plan.recipe.model_copy(update={"epochs": 3}), device, teacher)
+    epochs = trial.epochs(plan.data.train[: _WARM_UP * batch])
+    next(epochs)
+    with suppress(BrokenBarrierError):  # one of the others failed: the rest goes on
+        together.wait()
+    trial = Training(plan.network, plan.recipe.model_copy(update={"epochs": 3}), device, teacher)
+    epochs = trial.epochs(plan.data.train[: _MEASURED * batch])
+    return next(epochs).seconds / min(_MEASURED, len(plan.data.train) // batch)

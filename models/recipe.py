@@ -1,0 +1,57 @@
+"""How a network is trained, as data."""
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.augmentation import Augmentation
+from models.devices import Arithmetic
+
+
+class Recipe(BaseModel):
+    """How a network is trained.
+
+    Attributes
+    ----------
+    learning_rate, warmup
+        Peak of the one-cycle schedule, and the part of all steps until it; a cosine leads to zero.
+    averaging
+        Decay a step of the exponential moving average of the weights, which is what is kept.
+    validation
+        Images held out of the training set, its last ones, for early stopping or for choices
+        between recipes.
+    patience
+        Epochs without a smaller error on the held-out images that end the training early; what is
+        kept are then the averaged weights of the best epoch. Without it, those of the last.
+    class_weights
+        Whether the loss weighs an image by the inverse frequency of its class, one on average.
+    mixing
+        Largest share of another image, and of its label, that is mixed into an image.
+    teaching
+        The weight of a teacher's probabilities in what is learned; labels have the rest.
+    arithmetic
+        "auto" is bfloat16 autocast where the device multiplies it in hardware, else float32.
+        Evaluation is always in float32.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(default=128, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    warmup: float = Field(default=0.1, gt=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    averaging: float = Field(default=0.998, ge=0, lt=1)
+    augmentation: Augmentation = Augmentation()
+    validation: int = Field(default=0, ge=0)
+    patience: int | None = Field(default=None, gt=0)
+    class_weights: bool = False
+    mixing: float = Field(default=0.0, ge=0, le=1)
+    teaching: float = Field(default=0.0, ge=0, le=1)
+    arithmetic: Arithmetic = "auto"
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _can_stop_early(self) -> "Recipe":
+        if self.patience is not None and not self.validation:
+            raise ValueError("Early stopping needs held-out images: patience without validation.")
+        return self

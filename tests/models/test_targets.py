@@ -1,0 +1,85 @@
+"""What a network is taught to answer."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.datasets.split import Split
+from models.networks import Convolution, NetworkSpec
+from models.recipe import Recipe
+from models.targets import mix, one_hot, teach
+from models.training import Training
+
+SPEC = NetworkSpec(
+    group="C4",
+    size=6,
+    classes=3,
+    mean=0.5,
+    deviation=0.3,
+    layers=(Convolution(channels=4, kernel=3), Convolution(channels=4, kernel=3)),
+)
+
+
+def noise(count=48):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, 1, 6, 6), np.uint8)
+    return Split(images, random.integers(0, 3, count))
+
+
+def test_an_image_and_its_label_are_mixed_in_the_same_proportion():
+    labels = torch.arange(64) % 10
+    images = one_hot(labels, 10)[:, None, None] * 255  # an image that shows its own label
+    random = torch.Generator().manual_seed(0)
+    mixed, targets = mix(images, one_hot(labels, 10), 0.4, random)
+    torch.testing.assert_close(mixed[:, 0, 0], targets * 255)
+    shares = 1 - targets.gather(1, labels[:, None])
+    assert 0.3 < shares.max() <= 0.4
+    assert shares.min() >= 0
+
+
+def trained(recipe, teacher=None):
+    training = Training(SPEC, recipe, teacher=teacher)
+    losses = [epoch.loss for epoch in training.epochs(noise())]
+    weights = torch.cat([value.flatten() for value in training.result.state_dict().values()])
+    return losses, weights
+
+
+def test_a_teacher_that_knows_the_labels_teaches_what_the_labels_do():
+    recipe = Recipe(epochs=2, batch_size=16, arithmetic="float32")
+    data = noise()
+    known = {image.tobytes(): label for image, label in zip(data.images, data.labels, strict=True)}
+
+    def labels(x):
+        images = x.round().to(torch.uint8).numpy()
+        return one_hot(torch.tensor([known[image.tobytes()] for image in images]), 3)
+
+    taught = trained(recipe.model_copy(update={"teaching": 0.7}), labels)
+    torch.testing.assert_close(taught[1], trained(recipe)[1], rtol=0, atol=1e-4)
+
+
+def test_a_teacher_with_all_the_weight_is_learned_whatever_the_labels_are():
+    recipe = Recipe(
+        epochs=60,
+        batch_size=16,
+        learning_rate=0.02,
+        averaging=0.9,
+        label_smoothing=0,
+        teaching=1,
+        arithmetic="float32",
+    )
+    training = Training(SPEC, recipe, teacher=lambda x: one_hot(torch.ones(len(x)).long(), 3))
+    list(training.epochs(noise()))
+    answers = teach([training.result])(torch.from_numpy(noise().images).float())
+    assert (answers.argmax(1) == 1).all()
+
+
+def test_a_recipe_that_needs_a_teacher_says_so():
+    with pytest.raises(ValueError, match="--teacher"):
+        Training(SPEC, Recipe(epochs=1, teaching=0.5))
+
+
+def test_several_teachers_teach_their_mean():
+    x = torch.rand(5, 1, 6, 6)
+    networks = [Training(SPEC, Recipe(epochs=1, seed=seed)).result for seed in (1, 2)]
+    each = [network.eval()(x).softmax(1) for network in networks]
+    torch.testing.assert_close(teach(networks)(x), sum(each) / 2)
