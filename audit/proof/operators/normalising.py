@@ -11,7 +11,7 @@ from audit.proof.node import Array, Unsupported
 from audit.proof.numbering import Numbers
 from audit.proof.operators.pointwise import along
 from audit.proof.operators.ranges import UNKNOWN
-from audit.proof.operators.record import Operator
+from audit.proof.operators.record import Operator, Response
 from audit.proof.operators.reductions import block
 
 _COERCING: Final = 13
@@ -97,6 +97,11 @@ def largest(context: Context) -> list[Numbers]:
     return answers
 
 
+def _of_places(context: Context) -> Response:
+    """A sort moves by as much as its entries do, the places of what is sorted leap."""
+    return "step" if any(context.node.outputs[1:]) else "smooth"
+
+
 def _probabilities(context: Context) -> Bound:
     """Bound softmax: the row sums of its derivative are ``2 p (1 - p) <= 1 / 2``."""
     return Bound(0.0, 1.0, False, context.image().bound.deviation / 2, signed_zero=False)
@@ -174,7 +179,7 @@ OPERATORS: Final = (
         bound=lambda context: Bound(deviation=math.inf),
         integers="always",
         floats="ordered",
-        response="step",
+        response=_of_places,
         any_axis=True,
         blind_to_zeros=True,
     ),
