@@ -75,6 +75,8 @@ MUTANTS = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_record_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings.simplefilter("ignore")
