@@ -10,7 +10,7 @@ from audit.proof import operators
 from audit.proof.context import Context
 from audit.proof.node import Unsupported
 from audit.proof.numbering import Numbers
-from audit.proof.operators import OPERATORS, ranges
+from audit.proof.operators import OPERATORS
 from audit.proof.operators.record import Operator
 from tests.audit.fuzz.draw import draw_graph
 from tests.audit.fuzz.judge import judge
@@ -59,10 +59,6 @@ def _first_half_twice(context: Context) -> list[Numbers]:
 OPERATORS_BEFORE: dict[str, Operator] = dict(OPERATORS)
 
 
-def _no_wrapping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "_leaves", lambda *_: False)
-
-
 MUTANTS = {
     **{
         f"{name} is taken for invariant": _record(name, rule=_first_half_twice)
@@ -71,7 +67,6 @@ MUTANTS = {
     "sums are exact in any order": _record("ReduceSum", floats="always"),
     "means are exact in any order": _record("ReduceMean", floats="always"),
     "products of sums are exact": _record("Conv", floats="always"),
-    "integers never wrap around": _no_wrapping,
 }
 
 

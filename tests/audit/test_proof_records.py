@@ -12,7 +12,7 @@ from audit.proof.batches import Batches
 from audit.proof.graph import read_graph
 from audit.proof.limits import DEFAULT_LIMITS
 from audit.proof.node import Unsupported
-from audit.proof.operators import OPERATORS, pointwise
+from audit.proof.operators import OPERATORS, pointwise, ranges
 from audit.proof.propagation import Question, propagate
 from imaging import GridSymmetry
 from tests.audit.fuzz.draw import draw_graph
@@ -257,6 +257,22 @@ def _held(model: onnx.ModelProto) -> set[str]:
         if not any(b.signed_zero for b in bounds) and value.dtype.kind == "f":
             assert not (np.signbit(numbers) & (numbers == 0)).any(), (op, name)
     return {found.producers[name].op for name in named}
+
+
+WRAPPING = """<ir_version: 9, opset_import: ["" : 17]>
+    g (uint8[N,1,4,4] image) => (float[N,1,4,4] y) <uint8 c = {200}>
+    { d = Sub(image, c) y = Cast<to = 1>(d) }"""
+
+
+def test_integers_that_wrap_around_are_not_taken_to_stay_in_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """100 - 200 is 156 in eight bits, and a bound that does not know it is seen to fail."""
+    model = onnx.parser.parse_model(WRAPPING)
+    assert "Sub" in _held(model)
+    monkeypatch.setattr(ranges, "_leaves", lambda *_: False)
+    with pytest.raises(AssertionError):
+        _held(model)
 
 
 def test_the_difference_of_two_branches_is_not_their_difference_the_other_way_round() -> None:

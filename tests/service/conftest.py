@@ -277,9 +277,7 @@ def listen() -> Listen:
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            for _ in range(1000):
-                if server.started or not thread.is_alive():
-                    break
+            while thread.is_alive() and not server.started:
                 time.sleep(0.01)
             host, port = server.servers[0].sockets[0].getsockname()
             yield Listening(f"{host}:{port}", app)
