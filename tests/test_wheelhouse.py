@@ -142,6 +142,7 @@ def test_every_part_of_the_check_runs_on_a_cpu_and_is_not_run_again(tmp_path):
     assert done.stdout == (tmp_path / "out" / "report.md").read_text()
     for part in ["install", "environment", "tests", "exactness", "session", "service", "audits"]:
         assert f"## {part}: done in " in done.stdout
+    assert f"| rotmnist-c4-integer | CPU{' | 0' * 7} |" in done.stdout
     assert "| rotmnist-c4-int8 | int8 | CPU | 0 | 0 | 0 | 0 | 8 of 8 |" in done.stdout
     assert "| rotmnist-c4 | CPU | " in done.stdout
     assert "PASS  rotmnist-c4 version 1, over C4" in done.stdout

@@ -56,6 +56,8 @@ tests() {
 }
 
 exactness() {
+    "$python" -m benchmarks.gpu.accumulators --device "$device" || return
+    echo
     "$python" -m benchmarks.gpu.exactness --device "$device" ${QUICK:+--images 8 rotmnist-c4-int8}
 }
 

@@ -10,10 +10,12 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+from audit import load_audit_set
 from service.engine import GpuOptions, Selection, Session, Signature, select
 from service.engine.graph import Graph, buckets
 from service.engine.providers import CPU, on_cuda, start
 
+MODELS = Path(__file__).parents[3] / "model_repository"
 gpu = pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="this machine has no GPU")
 # Buffers at fixed addresses and padded batches, as on a GPU, in the CPU's own memory.
 BOUND = Selection((dataclasses.replace(CPU, memory=("cpu", 0)),))
@@ -103,6 +105,31 @@ def test_a_session_on_cuda_repeats_itself_bit_for_bit(
     session = Session(turning, signature, select("cuda"), threads=1)
     np.testing.assert_array_equal(session.logits(images), session.logits(images))
     session.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        None,
+        pytest.param(GpuOptions(), marks=[pytest.mark.gpu, gpu]),
+        pytest.param(GpuOptions(tf32=True, graphs=True), marks=[pytest.mark.gpu, gpu]),
+    ],
+    ids=["fixed buffers of the CPU", "CUDA", "CUDA, TF32, graphs"],
+)
+def test_integers_have_the_same_bits_on_every_device_however_an_image_is_turned(
+    options: GpuOptions | None,
+) -> None:
+    """TF32 rounds factors to eleven bits, and theirs have eight."""
+    folder = MODELS / "rotmnist-c4-integer" / "1"
+    file, signature = (folder / "model.onnx").read_bytes(), Signature(1, 28, 10)
+    audit = load_audit_set(folder / "audit.npz").images[:64]
+    selection = BOUND if options is None else select("cuda", options)
+    tried = Graph(file, signature, selection, threads=1, largest=64)
+    expected = Graph(file, signature, select("cpu"), threads=1, largest=64).compute([audit]).logits
+    for turns in range(4):
+        turned = np.ascontiguousarray(np.rot90(audit, turns, (2, 3)))
+        np.testing.assert_array_equal(tried.compute([turned]).logits, expected)
+    np.testing.assert_array_equal(tried.compute([audit[:3]]).logits, expected[:3])
 
 
 def test_options_of_a_gpu_reach_onnxruntime() -> None:
