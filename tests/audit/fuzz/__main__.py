@@ -26,14 +26,18 @@ def main() -> None:
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         bar = progress.add_task("graphs", total=asked.graphs)
         seeds = range(asked.start, asked.start + asked.graphs)
-        for seed, judgement, operators in try_seeds(seeds, asked.workers):
-            tally.add(judgement, operators)
-            progress.advance(bar)
-            if judgement.finding in BAD:
-                progress.console.print(f"seed {seed}: {judgement}", markup=False)
-                asked.found.mkdir(parents=True, exist_ok=True)
-                small = shrink(draw_graph(seed))
-                (asked.found / f"{seed}.onnx").write_bytes(small.SerializeToString())
+        try:
+            for seed, judgement, operators in try_seeds(seeds, asked.workers):
+                tally.add(judgement, operators)
+                progress.advance(bar)
+                if judgement.finding in BAD:
+                    progress.console.print(f"seed {seed}: {judgement}", markup=False)
+                    asked.found.mkdir(parents=True, exist_ok=True)
+                    small = shrink(draw_graph(seed))
+                    (asked.found / f"{seed}.onnx").write_bytes(small.SerializeToString())
+        except KeyboardInterrupt:
+            done = sum(tally.findings.values())
+            console.print(f"Interrupted after {done} graphs, of which the table speaks.")
     print(tally.table())
     raise SystemExit(1 if any(tally.findings[bad] for bad in BAD) else 0)
 

@@ -24,12 +24,23 @@ def draw_graph(seed: int) -> onnx.ModelProto:
         dtype=str(random.choice(_TYPES)),
     )
     for _ in range(int(random.integers(1, 6))):
-        if b.current.shape:
-            b.pick(*PIECES)(b)
+        _add(b)
         if b.chance(0.03):
             b.outputs.append(b.current.name)
     _conclude(b)
     return b.model()
+
+
+def _add(b: Builder) -> None:
+    """Add a piece, or nothing where the one that was drawn does not fit what is in hand."""
+    before = b.current
+    try:
+        if before.shape:
+            b.pick(*PIECES)(b)
+    except (IndexError, ValueError):
+        b.current = before
+    if any(side < 1 for side in b.current.shape):
+        b.current = before
 
 
 def _conclude(b: Builder) -> None:
