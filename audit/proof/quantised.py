@@ -41,6 +41,9 @@ class QuantisedGroups:
         kinds = [self._kind(name) for name in names]
         if any(kind not in _SMALL for kind in kinds[:2]) or kinds[2:] not in ([], ["int32"]):
             return False
+        weights = self._constants.get(names[1])
+        if weights is None or 2 * 255 * np.abs(weights.astype(np.float64)).max(initial=0) >= 2**15:
+            return False  # two products of bytes may be added in 16 bits, which saturate
         return self._is_quantised(node.outputs[0])
 
     def _is_quantised(self, name: str) -> bool:

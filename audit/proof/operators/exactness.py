@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import numpy as np
+
 from audit.proof.context import Context
 from audit.proof.operators.ranges import every_input
 from audit.proof.operators.record import Exact, Operator, Response
@@ -33,6 +35,8 @@ def is_inexact(operator: Operator, context: Context, *, finite: bool = False) ->
     integers = all(dtype is not None and is_integer(dtype) for dtype in dtypes)
     floats = operator.floats if isinstance(operator.floats, str) else operator.floats(context)
     exact: Exact = operator.integers if integers else floats
+    if integers and exact == "always" and not _is_integral(operator, context):
+        return True
     if context.reordered and not integers and exact == "always":
         return True
     match exact:
@@ -47,6 +51,28 @@ def is_inexact(operator: Operator, context: Context, *, finite: bool = False) ->
         case "whole":
             return not _sums_exactly(operator, context)
     return True
+
+
+def _is_integral(operator: Operator, context: Context) -> bool:
+    """Whether a runtime computes integers as integers.
+
+    onnxruntime 1.31 adds two products of bytes in 16 bits on processors without VNNI, which
+    saturate; its vector code compares integers of 64 bits by halves; and it sums these as doubles.
+    """
+    name = operator.name
+    if name in _OF_BYTES:
+        weights, x = context.constant(_OF_BYTES[name]), context.tracked[0]
+        if weights is None or not weights.size:
+            return False
+        largest = float(np.abs(weights.astype(np.float64)).max())
+        return 2 * min(x.bound.magnitude, 255.0) * largest < 2**15
+    bounds = every_input(context)
+    wide = any(v.dtype is not None and v.dtype.itemsize == 8 for v in context.tracked)
+    if not wide or name in _PLAIN_ON_WIDE:
+        return True
+    if any(not bound.magnitude < 2.0**31 for bound in bounds) or name in _PRODUCTS:
+        return False
+    return operator.partial_sums is None or operator.partial_sums(context) <= 2.0**53
 
 
 def mixes_zeros(operator: Operator, context: Context) -> bool:
@@ -80,6 +106,18 @@ def response(operator: Operator, context: Context) -> Response:
     found = operator.response
     return found if isinstance(found, str) else found(context)
 
+
+_OF_BYTES: Final = {"ConvInteger": 1, "MatMulInteger": 1, "QLinearConv": 3, "QLinearMatMul": 3}
+"""Where these have the weights that are multiplied with bytes."""
+
+_PRODUCTS: Final = {"Einsum", "ReduceProd", "ReduceSumSquare"}
+_PLAIN_ON_WIDE: Final = {
+    *("Add", "And", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "Concat"),
+    *("DepthToSpace", "Dropout", "Equal", "Expand", "Flatten", "Gather", "Identity", "Mul", "Not"),
+    *("Or", "Pad", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sub", "Tile"),
+    *("Transpose", "Unsqueeze", "Where", "Xor"),
+}
+"""Those that compute every bit of a 64-bit integer."""
 
 SAYING: Final = {
     "step": "may become a whole step",
