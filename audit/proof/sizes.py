@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from audit.proof.node import Array, Node, Unsupported
 
+_MOST: Final = 2**20
 _MIXES: Final = "computes with the number of images in a batch"
 
 
@@ -139,7 +140,7 @@ def _reshape(node: Node, values: Sequence[Any]) -> Any:
 
 
 def _cast(node: Node, values: Sequence[Any]) -> Any:
-    if node["to"] not in (TensorProto.INT64, TensorProto.INT32):
+    if node["to"] != TensorProto.INT64:  # in fewer bits a multiple of N may wrap around
         raise Unsupported(_MIXES)
     return values[0]
 
@@ -147,10 +148,20 @@ def _cast(node: Node, values: Sequence[Any]) -> Any:
 def _entrywise(function: Callable[[Side, Side], Side]) -> Callable[[Node, Sequence[Any]], Any]:
     def rule(node: Node, values: Sequence[Any]) -> Any:
         a, b = np.broadcast_arrays(*(value.astype(object) for value in values))
-        flat = [function(x, y) for x, y in zip(a.reshape(-1), b.reshape(-1), strict=True)]
+        pairs = list(zip(a.reshape(-1), b.reshape(-1), strict=True))
+        flat = [function(x, y) for x, y in pairs]
+        for side in [*flat, *(side for pair in pairs for side in pair)]:
+            _refuse_large(side)
         return _objects(flat).reshape(a.shape)
 
     return rule
+
+
+def _refuse_large(side: Side) -> None:
+    """Refuse what might wrap around in 64 bits, for batches of less than 2^31 images."""
+    numbers = (side.copies, side.more) if isinstance(side, Batch) else (side,)
+    if any(abs(number) > _MOST for number in numbers):
+        raise Unsupported(_MIXES)
 
 
 def _product(a: Side, b: Side) -> Side:

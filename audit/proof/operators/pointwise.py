@@ -6,6 +6,7 @@ differ, so that a bias or a scale that is not the same all over an orbit is noti
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -210,7 +211,7 @@ def affine_form(context: Context, constants: Sequence[Array]) -> tuple[Array, Ar
     first, x = isinstance(context.inputs[0], np.ndarray), context.tracked[0]
     match context.node.op:
         case "Add" | "Sum":
-            return one, np.asarray(sum(values))
+            return one, np.asarray(reduce(np.add, values))  # 0 + -0.0 would be 0.0
         case "Sub":
             return (-one, values[0]) if first else (one, -values[0])
         case "Mul":
