@@ -5,6 +5,7 @@ what it would do to it alone, so that the copies are followed one by one, until 
 again.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,7 +134,11 @@ def _reshape(inputs: Sequence[Value], value: Batches, batch: int | None) -> list
     """``[M N, *S] -> [M, N, *S]``: the batch becomes the second axis."""
     target = as_sides(_constant(inputs[1]))
     count, shape = len(value.parts), value.parts[0].shape
-    if len(target) != len(shape) + 2 or target[2:] != list(shape):
+    rest = [side for side in target[2:] if isinstance(side, int)]
+    others = math.prod(side for side in rest if side != -1)
+    if rest.count(-1) == 1 and others > 0 and target[1] != -1 and target[0] != -1:
+        rest = [math.prod(shape) // others if side == -1 else side for side in rest]
+    if len(rest) + 2 != len(target) or rest != list(shape):
         return None
     lead = target[0] == count or (target[0] == -1 and _copies(target[1], batch) == 1)
     second = target[1] == -1 or _copies(target[1], batch) == 1

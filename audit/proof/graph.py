@@ -1,6 +1,6 @@
 """An ONNX file as the proof reads it: one image in, nodes in order, constants by name."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -46,6 +46,8 @@ class Graph:
         Names of the outputs, at least one.
     dtypes
         Element types of the tensors whose type is known.
+    aliases
+        Initialisers by the further names that Identity nodes give them.
     """
 
     image: Image
@@ -53,12 +55,14 @@ class Graph:
     constants: Mapping[str, Array]
     outputs: tuple[str, ...]
     dtypes: Mapping[str, DType]
+    aliases: Mapping[str, str]
 
     def kind(self, node: Node) -> Hashable:
         """Return what nodes have in common that may compute the same."""
         if not node.inputs:
             return node.op, node.index
-        shapes = (self.constants[n].shape if n in self.constants else None for n in node.inputs)
+        names = (self.aliases.get(name, name) for name in node.inputs)
+        shapes = (self.constants[n].shape if n in self.constants else None for n in names)
         return node.function, tuple(shapes)
 
 
@@ -106,7 +110,19 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         constants=constants,
         outputs=tuple(output.name for output in model.graph.output),
         dtypes=_dtypes(model),
+        aliases=_aliases(nodes, constants),
     )
+
+
+def _aliases(nodes: Sequence[Node], constants: Mapping[str, Array]) -> dict[str, str]:
+    """Exporters let branches share a weight by Identity nodes."""
+    aliases: dict[str, str] = {}
+    for node in nodes:
+        if node.op == "Identity":
+            source = aliases.get(node.inputs[0], node.inputs[0])
+            if source in constants:
+                aliases[node.outputs[0]] = source
+    return aliases
 
 
 def _image(graph: onnx.GraphProto, constants: Mapping[str, Array]) -> Image:

@@ -228,7 +228,6 @@ def test_a_chain_is_one_function_of_its_terms_where_their_order_does_not_matter(
     assert proof_of(data).outcome == "PROVED"
 
 
-@pytest.mark.xfail(reason="pairs are numbered in order, gathered only if not closed", strict=True)
 @pytest.mark.parametrize("op", ["Add", "Mul", "Max", "Min"])
 def test_the_orbit_of_an_image_pixel_by_pixel_is_one_function_of_it(op: str) -> None:
     data = build(f"{QUARTERS} u = {op}(q0, q1) v = {op}(u, q2) y = {op}(v, q3)", end=WHOLE)

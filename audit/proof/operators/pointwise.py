@@ -13,7 +13,7 @@ import numpy as np
 
 from audit.proof.context import Context, Mismatch, Terms
 from audit.proof.node import Array, Unsupported
-from audit.proof.numbering import Numbers, is_closed
+from audit.proof.numbering import Numbers, is_closed, is_unmoved
 from audit.proof.types import is_float
 
 SYMMETRIC: Final = frozenset(
@@ -46,11 +46,15 @@ def pointwise(context: Context) -> list[Numbers]:
     if chain is None or len(context.inputs) < 2:
         return [found]
     terms = context.terms = _terms(context, chain, shape, constants)
-    if terms is not None and _may_close(terms) and not is_closed(found):
-        gathered = _gathered(context, terms, shape)
-        if is_closed(gathered):
-            context.reordered = True
-            return [gathered]
+    if terms is None or context.unmoved or not _may_close(terms):
+        return [found]
+    closed = is_closed(found)
+    if closed and not _may_be_unmoved(terms):
+        return [found]
+    gathered = _gathered(context, terms, shape)
+    if is_unmoved(gathered) or (not closed and is_closed(gathered)):
+        context.reordered = True
+        return [gathered]
     return [found]
 
 
@@ -60,6 +64,17 @@ def _may_close(terms: Terms) -> bool:
         return False
     firsts = [term[1].reshape(-1)[0] for term in terms.numbers]
     return all(any((term[0] == first).any() for term in terms.numbers) for first in firsts)
+
+
+def _may_be_unmoved(terms: Terms) -> bool:
+    """Whether the turned image's terms are the upright image's in the first and the last entry."""
+    for end in (0, -1):
+        here, turned = (
+            sorted(int(term[half].reshape(-1)[end]) for term in terms.numbers) for half in (0, 1)
+        )
+        if here != turned:
+            return False
+    return True
 
 
 def _gathered(context: Context, terms: Terms, shape: tuple[int, ...]) -> Numbers:
