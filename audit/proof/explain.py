@@ -187,7 +187,13 @@ def _more_than_bits(proof: Proof) -> Iterator[str]:
             f"What '{proof.disordered.node}' ({proof.disordered.op}) gives "
             f"{proof.disordered.reason}, which are not excluded here."
         )
-    for step in proof.steps[:1]:
-        more = f", and at {len(proof.steps) - 1} more" if len(proof.steps) > 1 else ""
+    for step in [step for step in proof.steps if step.effect == "saturating"][:1]:
+        yield (
+            f"'{step.node}' ({step.op}) has integers that runtimes do not compute as integers on "
+            "every processor: what it gives may be far off, and depend on how the image is turned."
+        )
+    steps = [step for step in proof.steps if step.effect != "saturating"]
+    for step in steps[:1]:
+        more = f", and at {len(steps) - 1} more" if len(steps) > 1 else ""
         where = "Elsewhere a" if proof.arithmetic in ("quantised", "repeated") else "A"
         yield f"{where} last bit {SAYING[step.effect]} at '{step.node}' ({step.op}){more}."

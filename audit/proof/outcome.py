@@ -6,7 +6,7 @@ from audit.values import Sha256, Value
 
 Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
 Arithmetic = Literal["integer", "quantised", "repeated", "float"]
-Effect = Literal["step", "steep"]
+Effect = Literal["step", "steep", "saturating"]
 Kind = Literal["real arithmetic", "computer arithmetic"]
 
 
@@ -58,6 +58,8 @@ class Sensitive(Value):
     effect
         `step`: a last bit may become a whole step, as where numbers are rounded to integers or
         compared. `steep`: it may be magnified without a bound, as by a division by nearly nothing.
+        `saturating`: whatever came before, the runtime does not compute such integers as integers
+        on every processor, and what it gives may be far off and depend on how the image is turned.
     """
 
     node: str

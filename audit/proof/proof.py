@@ -231,7 +231,6 @@ def _steps(found: Sequence[Propagation]) -> tuple[Sensitive, ...]:
     return tuple(
         Sensitive(node=node.name, op=node.op, effect=effect)
         for _, (node, effect) in sorted(named.items())[:_MOST_STEPS]
-        if effect != "smooth"
     )
 
 

@@ -23,9 +23,11 @@ from audit.proof.operators.exactness import (
     reads_zeros,
     response,
     rounds,
+    saturates,
 )
-from audit.proof.operators.ranges import bound, of_constant, of_image
-from audit.proof.operators.record import Operator, Response
+from audit.proof.operators.ranges import UNKNOWN, bound, of_constant, of_image
+from audit.proof.operators.record import Operator
+from audit.proof.outcome import Effect
 from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape
 from audit.proof.tying import Ties
 from imaging import GridSymmetry
@@ -100,7 +102,7 @@ class Propagation:
     mismatches: dict[int, Mismatch] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
     rounding: list[Node] = field(default_factory=list)
-    sensitive: list[tuple[Node, Response]] = field(default_factory=list)
+    sensitive: list[tuple[Node, Effect]] = field(default_factory=list)
     disordered: list[Node] = field(default_factory=list)
     obstacle: tuple[Node, str] | None = None
     constants: dict[str, Array | Sizes] = field(default_factory=dict)
@@ -237,6 +239,8 @@ class _Propagator:
             context.batch_first()
         outputs = self._numbers(operator, context)
         known = bound(operator, context)
+        if saturates(operator, context):  # nothing holds of what a runtime makes of them
+            known = replace(UNKNOWN, deviation=known.deviation and UNKNOWN.deviation)
         tainted = any(value.bound.rounded for value in context.tracked)
         floats = operator.floats if isinstance(operator.floats, str) else ""
         reads = reads_zeros(operator, context)
@@ -251,7 +255,9 @@ class _Propagator:
         if either and any(name in self.graph.outputs for name in node.outputs):
             self.found.rounding.append(node)
             self.found.disordered.append(node)
-        if any(value.bound.rounded for value in context.tracked):
+        if not context.unmoved and saturates(operator, context):
+            self.found.sensitive.append((node, "saturating"))
+        elif any(value.bound.rounded for value in context.tracked):
             answer = response(operator, context)
             if answer != "smooth":
                 self.found.sensitive.append((node, answer))

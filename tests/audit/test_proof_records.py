@@ -1,5 +1,6 @@
 """What records state: their bounds hold of what runs, and none claims more than was looked up."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -238,7 +239,7 @@ def _held(model: onnx.ModelProto) -> set[str]:
     runs = answers(exposed.SerializeToString(), draw_images(model), optimised=False)
     if runs is None or not named:
         return set()
-    for name, value in zip(named, runs[0], strict=True):
+    for name, value in zip(cycle(named), runs[0], strict=False):  # of one batch after the other
         tensor = found.tensors[name]
         bounds = (
             [part.bound for part in tensor.parts] if isinstance(tensor, Batches) else [tensor.bound]

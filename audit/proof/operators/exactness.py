@@ -35,7 +35,7 @@ def is_inexact(operator: Operator, context: Context, *, finite: bool = False) ->
     integers = all(dtype is not None and is_integer(dtype) for dtype in dtypes)
     floats = operator.floats if isinstance(operator.floats, str) else operator.floats(context)
     exact: Exact = operator.integers if integers else floats
-    if integers and exact == "always" and not _is_integral(operator, context):
+    if saturates(operator, context):
         return True
     if context.reordered and not integers and exact == "always":
         return True
@@ -51,6 +51,12 @@ def is_inexact(operator: Operator, context: Context, *, finite: bool = False) ->
         case "whole":
             return not _sums_exactly(operator, context)
     return True
+
+
+def saturates(operator: Operator, context: Context) -> bool:
+    """Whether a runtime may not compute integers as integers, where the operator is exact."""
+    integers = all(v.dtype is not None and is_integer(v.dtype) for v in context.tracked)
+    return integers and operator.integers == "always" and not _is_integral(operator, context)
 
 
 def _is_integral(operator: Operator, context: Context) -> bool:

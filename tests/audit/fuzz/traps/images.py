@@ -1,0 +1,99 @@
+"""Traps with the images of a batch: axes moved, batches joined, shapes in which they could meet."""
+
+import numpy as np
+import onnx
+
+from tests.audit.fuzz.traps.sketch import Chooser, sketch, turns
+
+
+def moved_batches(c: Chooser) -> onnx.ModelProto:
+    """Move the batch's axis, do something along axes, and move it back or not."""
+    perm = [int(axis) for axis in c.random.permutation(4)]
+    back = np.argsort(perm).tolist() if c.chance(0.7) else c.random.permutation(4).tolist()
+    axis = c.number(-4, 3)
+    made = c.pick(
+        f"Softmax<axis = {axis}>(t)",
+        "ReduceSum<keepdims = 1>(t, AX)",
+        "ReduceMax<keepdims = 1>(t, AX)",
+        f"Concat<axis = {axis}>(t, t)",
+        f"Gather<axis = {axis}>(t, I)",
+        "Slice(t, O, B, AX)",
+        f"Flatten<axis = {axis}>(t)",
+        "MatMul(t, t)",
+        f"LayerNormalization<axis = {axis}>(t, ONE)",
+        f"ArgMax<axis = {axis}, keepdims = 1>(t)",
+        f"LpNormalization<axis = {axis}, p = 1>(t)",
+        "Reshape(t, R)",
+        "Add(t, C)",
+        "GlobalAveragePool(t)",
+        "MaxPool<kernel_shape = [2, 2]>(t)",
+        "Relu(t)",
+        "Expand(t, E)",
+        "Tile(t, T)",
+        "Pad(t, P)",
+        "CumSum(t, AX)",
+        "Unsqueeze(t, AX)",
+        'Einsum<equation = "abcd,abcd->abc">(t, t)',
+        'Einsum<equation = "abcd->bacd">(t)',
+        f"DequantizeLinear<axis = {axis}>(q, D)",
+    )
+    body = f"x = Cast<to = 1>(image) q = Cast<to = 3>(image) t = Transpose<perm = {perm}>(x) "
+    body += f"u = {made} w = Cast<to = 1>(u) v = Transpose<perm = {back}>(w) "
+    end = c.pick("y = ReduceSum<keepdims = 0>(v, LAST)", "y = ReduceMax<keepdims = 0>(v, LAST)")
+    side = c.pick(2, 3, 4)
+    batch = c.pick("N", "N", str(side), "1", "2")
+    sides = [int(s) for s in c.random.permutation([0, -1, side, 1])]
+    return sketch(
+        body + end,
+        f"int8[{batch},{c.pick(1, 2, side)},{side},{side}]",
+        opset=18,
+        AX=np.array([axis]),
+        LAST=np.array(c.pick([1, 2, 3], [2, 3], [-1, -2, -3])),
+        I=np.array([0]),
+        O=np.array([c.pick(0, 1)]),
+        B=np.array([c.pick(1, 2, 2**31)]),
+        ONE=np.ones(1, np.float32),
+        R=np.array(sides),
+        C=np.arange(side, dtype=np.float32).reshape(c.pick([-1, 1, 1, 1], [-1, 1, 1], [-1])),
+        E=np.array(c.pick([1, 1, 1, 1], [side, 1, 1, 1], [1, 1, 1, side])),
+        T=np.array(c.pick([1, 1, 1, 1], [2, 1, 1, 1], [1, 1, 1, 2])),
+        P=np.array(c.pick([0] * 8, [1, 0, 0, 0] * 2, [0, 0, 1, 1] * 2)),
+        D=np.arange(1, side + 1).astype(np.float32),
+    )
+
+
+def joined_batches(c: Chooser) -> onnx.ModelProto:
+    """Join turned batches, compute, and part them in ways that may mix the images."""
+    batch = c.pick("N", "1", "2", "3", "4")
+    order = c.pick((0, 1, 2, 3), (0, 1, 2, 3), (0, 0, 2, 2), (0, 1, 2, 2), (3, 1, 0, 2))
+    body = turns() + f"j = Concat<axis = 0>({', '.join(f'r{k}' for k in order)}) "
+    body += "x = Cast<to = 1>(j) "
+    body += c.pick("c = Identity(x) ", "c = Conv(x, W) ", "c = Mul(x, K) ", "c = Relu(x) ")
+    body += c.pick("f = Flatten(c) ", "g = GlobalMaxPool(c) f = Flatten(g) ")
+    part = c.pick("reshape", "reshape", "split", "slice", "reduce")
+    if part == "reshape":
+        body += "p = Reshape(f, R) y = ReduceMax<keepdims = 0>(p, AX) "
+    elif part == "split":
+        axis = c.pick(0, 0, 1)
+        body += f"a, b = Split<axis = {axis}, num_outputs = 2>(f) y = Max(a, b) "
+    elif part == "slice":
+        body += "a = Slice(f, O, B, ZERO) b = Slice(f, B, E, ZERO) y = Max(a, b) "
+    else:
+        body += "y = ReduceMax<keepdims = 0>(f, AX) "
+    n = c.pick(1, 2, 3, 4)
+    return sketch(
+        body,
+        f"uint8[{batch},1,3,3]",
+        opset=18,
+        outputs=c.pick("float[a] y", "float[a,b] y", "float[a,b,c] y"),
+        W=c.random.integers(-2, 3, (1, 1, 2, 2)).astype(np.float32),
+        K=c.random.integers(0, 2, (3, 3)).astype(np.float32),
+        R=np.array(
+            c.pick([4, -1], [4, -1, 1], [-1, 4], [4, n, -1], [n, 4, -1], [4, -1, 9], [2, -1])
+        ),
+        AX=np.array([c.pick(0, 0, 1, -1)]),
+        O=np.array([0]),
+        B=np.array([n]),
+        E=np.array([c.pick(2 * n, 2**31)]),
+        ZERO=np.array([0]),
+    )
