@@ -67,10 +67,6 @@ def test_no_pair_of_products_saturates(digits, tmp_path):
 
 
 def test_weights_of_8_bits_would_saturate(digits, tmp_path, monkeypatch):
-    """The mutant: other bits than on a CPU with VNNI, and other ones for every turn."""
+    """The mutant: other bits for other turns."""
     monkeypatch.setattr("export.quantize.network.WEIGHT_LIMIT", 127)
-    model = network(digits)
-    here = hashlib.sha256(open_model(model)(digits).tobytes()).hexdigest()
-    turned = on_haswell(model, digits, tmp_path)
-    assert here not in turned
-    assert len(set(turned)) > 1
+    assert len(set(on_haswell(network(digits), digits, tmp_path))) > 1
