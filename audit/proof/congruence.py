@@ -86,14 +86,15 @@ class Congruence:
     """
 
     def __init__(self, graph: Graph, budget: Budget) -> None:
-        self._graph, self._budget = graph, budget
-        self._left = Counter(graph.kind(node) for node in graph.nodes)
+        self._budget = budget
+        self._kinds = [graph.kind(node) for node in graph.nodes]
+        self._left = Counter(self._kinds)
         self._known: dict[Hashable, dict[Hashable, _Kept]] = {}
         self._digests: dict[int, tuple[Array, bytes]] = {}
 
     def find(self, context: Context) -> list[Half | None]:
         """Return for each of the two images what the node's like gave, None if there is none."""
-        known = self._known.get(self._graph.kind(context.node))
+        known = self._known.get(self._kinds[context.node.index])
         if not known:
             return [None, None]
         found = (known.get(self._key(context, half)) for half in (0, 1))
@@ -107,7 +108,7 @@ class Congruence:
         """
         if context.mismatch is not None or any(v.bound.deviation for v in context.tracked):
             return
-        kind = self._graph.kind(context.node)
+        kind = self._kinds[context.node.index]
         if self._left[kind] < 2 and context.copies < 2:
             return
         known = self._known.setdefault(kind, {})
@@ -120,7 +121,7 @@ class Congruence:
 
     def leave(self, node: Node) -> None:
         """Forget what no further node can need."""
-        kind = self._graph.kind(node)
+        kind = self._kinds[node.index]
         self._left[kind] -= 1
         if not self._left[kind]:
             self._budget.held -= sum(kept.size for kept in self._known.pop(kind, {}).values())

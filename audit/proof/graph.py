@@ -1,7 +1,9 @@
 """An ONNX file as the proof reads it: one image in, nodes in order, constants by name."""
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -12,6 +14,8 @@ from audit.proof.types import DType, is_float, is_integer
 
 OLDEST_OPSET, NEWEST_OPSET = 9, 26
 """Of the operators of ONNX; what they mean was read in these versions of the standard."""
+
+_SUMS: Final = {"Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,16 @@ class Graph:
         names = (self.aliases.get(name, name) for name in node.inputs)
         shapes = (self.constants[n].shape if n in self.constants else None for n in names)
         return node.function, tuple(shapes)
+
+    def shares_weights(self) -> bool:
+        """Whether every sum with weights has a second one with the same, as averages do."""
+        weights = Counter(
+            self.aliases.get(name, name)
+            for node in self.nodes
+            if node.op in _SUMS
+            for name in node.inputs[1:2]
+        )
+        return bool(weights) and min(weights.values()) > 1
 
 
 def read_graph(model: onnx.ModelProto) -> Graph:

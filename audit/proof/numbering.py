@@ -10,6 +10,8 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.proof.types import name_of
+
 Numbers = NDArray[np.int64]
 
 PADDING = -1
@@ -97,10 +99,14 @@ class Numbering:
 
     def constants(self, array: NDArray[np.generic]) -> Numbers:
         """Number constants by type and bits."""
+        if array.size == 1:
+            key = name_of(array.dtype), array.tobytes()
+            number = self._constants.setdefault(key, len(self._constants))
+            return np.full(array.shape, number)
         array = np.ascontiguousarray(array)
         raw = array.reshape(-1).view(f"V{array.dtype.itemsize}")
         distinct, ids = np.unique(raw, return_inverse=True)
-        kind = array.dtype.name
+        kind = name_of(array.dtype)
         numbers = [
             self._constants.setdefault((kind, value.tobytes()), len(self._constants))
             for value in distinct
@@ -170,6 +176,8 @@ class Numbering:
             Numbers of a second argument that no turn of the image changes, broadcast to the first.
         """
         count = 1
+        if parameters is not None and parameters.size == 1:
+            function, parameters = (function, parameters.tobytes()), None
         if parameters is not None:
             distinct, parameters = np.unique(parameters, return_inverse=True)
             count, function = len(distinct), (function, distinct.tobytes())

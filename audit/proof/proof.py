@@ -98,9 +98,13 @@ def prove(
         return asked.refuse(Obstacle(node=FILE, op="", reason=str(reason)))
     del parsed
     found = []
+    in_bits = graph.shares_weights()  # an average of branches: one propagation then says it all
     for generator in asked.generators:
-        question = Question(generator, 0.0, input_range, runtime)
+        question = Question(generator, 0.0, input_range, runtime, bitwise=in_bits)
         one = propagate(graph, question, budget)
+        if in_bits and not is_invariant(graph, one):
+            in_bits, question = False, replace(question, bitwise=False)
+            one = propagate(graph, question, budget)
         if tolerance > 0 and not is_invariant(graph, one):
             question = replace(question, tolerance=tolerance)
             one = propagate(graph, question, budget)
@@ -260,8 +264,13 @@ def _arithmetic(
     joined = any(node.op == "Concat" for node in graph.nodes)
     if not joined and any(kinds[graph.kind(node)] == 1 for node in rounding):
         return "float"  # nothing else does what this node does
-    bits = (propagate(graph, replace(q, tolerance=0.0, bitwise=True), budget) for q, _ in found)
-    return "repeated" if all(is_invariant(graph, one) for one in bits) else "float"
+    for question, one in found:
+        if not question.bitwise:
+            bitwise = replace(question, tolerance=0.0, bitwise=True)
+            one = propagate(graph, bitwise, budget)
+        if not is_invariant(graph, one):
+            return "float"
+    return "repeated"
 
 
 def _worst_mismatch(found: Sequence[Propagation]) -> tuple[int, float] | None:

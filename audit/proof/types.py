@@ -12,6 +12,12 @@ _SIGNIFICANDS: Final = {"float64": 53, "float32": 24, "float16": 11, "bfloat16":
 
 
 @lru_cache(maxsize=64)
+def name_of(dtype: DType) -> str:
+    """Return a type's name, which numpy puts together anew every time."""
+    return dtype.name
+
+
+@lru_cache(maxsize=64)
 def is_integer(dtype: DType) -> bool:
     """Whether the elements are integers, of any width, or truth values."""
     return dtype.name == "bool" or dtype.name.startswith(("int", "uint"))

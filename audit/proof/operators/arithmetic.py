@@ -78,7 +78,9 @@ def _affine(context: Context, constants: list[Array]) -> Bound:
     if form is None or not (np.isfinite(form[0]).all() and np.isfinite(form[1]).all()):
         return UNKNOWN
     inner = context.tracked[0].bound
-    factor, offset = np.broadcast_arrays(*form)
+    factor, offset = form
+    if factor.shape != offset.shape:
+        factor, offset = np.broadcast_arrays(*form)
     ends = [
         times(float(a), edge) + float(b)
         for a, b in {*zip(factor.ravel().tolist(), offset.ravel().tolist(), strict=True)}

@@ -14,7 +14,7 @@ import numpy as np
 from audit.proof.context import Context, Mismatch, Terms
 from audit.proof.node import Array, Unsupported
 from audit.proof.numbering import Numbers, is_closed, is_unmoved
-from audit.proof.types import is_float
+from audit.proof.types import is_float, name_of
 
 SYMMETRIC: Final = frozenset(
     {
@@ -151,15 +151,16 @@ def one(context: Context, given: Mapping[int, Array]) -> Numbers:
     x = context.tracked[0]
     # Clip with a smallest value alone is another function than Clip with a largest value alone.
     kinds = tuple(
-        value.dtype.name if isinstance(value, np.ndarray) else type(value).__name__
+        name_of(value.dtype) if isinstance(value, np.ndarray) else type(value).__name__
         for value in context.inputs
     )
     function = (context.node.function, kinds)
     if not constants:
         return context.numbering.apply(function, x.numbers)
-    parameters = _tuples(context, constants)
-    shape = np.broadcast_shapes(x.numbers.shape, parameters.shape)
-    numbers = np.broadcast_to(x.numbers, shape)
+    parameters, numbers = _tuples(context, constants), x.numbers
+    shape = np.broadcast_shapes(numbers.shape, parameters.shape)
+    if shape != numbers.shape:
+        numbers = np.broadcast_to(numbers, shape)
     applied = context.numbering.apply(function, numbers, parameters)
     if context.tolerance and (snapped := _snap(context, numbers, applied, constants)) is not None:
         applied = snapped

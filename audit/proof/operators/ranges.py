@@ -55,6 +55,9 @@ def of_constant(value: Array) -> Bound:
     if not value.size or not (is_integer(value.dtype) or is_float(value.dtype)):
         return Bound()
     numbers = value.astype(np.float64)
+    if numbers.size == 1 and math.isfinite(number := numbers.item()):
+        signed = number == 0 and math.copysign(1, number) < 0
+        return Bound(number, number, number.is_integer(), unbounded=False, signed_zero=signed)
     signed = bool((np.signbit(numbers) & (numbers == 0)).any())
     if not np.isfinite(numbers).all():
         return Bound(signed_zero=signed)
