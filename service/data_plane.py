@@ -108,7 +108,7 @@ class DataPlane:
         def read() -> Images:
             if time.monotonic() >= deadline:
                 raise DeadlineError
-            return prepare(read_parts(body), spec, max_images=max_images, max_pixels=max_pixels)
+            return prepare(read_parts(body, max_images=max_images), spec, max_pixels=max_pixels)
 
         self._undecoded += 1
         try:
@@ -121,11 +121,11 @@ class DataPlane:
         is_array = body.media_type == NPY
         if len(body.content) > (SMALL_ARRAY if is_array else SMALL_FILE):
             return None
-        parts = read_parts(body)
+        parts = read_parts(body, max_images=max_images)
         if len(parts) > 1 and not is_array:
             return None
         max_pixels = min(SMALL_IMAGE, self._settings.max_pixels)
         try:
-            return prepare(parts, model.card.input, max_images=max_images, max_pixels=max_pixels)
+            return prepare(parts, model.card.input, max_pixels=max_pixels)
         except TooLargeError:  # for here; whether it is for the service too is said elsewhere
             return None

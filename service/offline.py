@@ -157,6 +157,6 @@ def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.
     except OSError as error:
         raise ConfigurationError(f"The file {path} cannot be read: {error.strerror}.") from error
     try:
-        return prepare([part], spec, max_images=1, max_pixels=max_pixels)
+        return prepare([part], spec, max_pixels=max_pixels)
     except ServiceError as error:
         raise ConfigurationError(error.sentence) from error

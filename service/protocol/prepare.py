@@ -12,9 +12,7 @@ from service.errors import TooLargeError, UnprocessableError, refuse_image
 from service.protocol.parts import Part
 
 
-def prepare(
-    parts: Sequence[Part], spec: InputSpec, *, max_images: int, max_pixels: int
-) -> npt.NDArray[np.uint8]:
+def prepare(parts: Sequence[Part], spec: InputSpec, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     """Decode and fit each image, one after the other, so that one at a time is held in full size.
 
     Returns
@@ -24,12 +22,8 @@ def prepare(
     Raises
     ------
     ServiceError
-        413 for too many or too large images, 415 for bytes of no known format, 422 for others.
+        413 for too large images, 415 for bytes of no known format, 422 for others.
     """
-    if len(parts) > max_images:
-        raise TooLargeError(
-            f"The request holds {len(parts)} images; at most {max_images} are accepted."
-        )
     images = [fit(_pixels(part, spec, max_pixels), spec.fit) for part in parts]
     return images[0][None] if len(images) == 1 else np.stack(images)
 
