@@ -2,17 +2,45 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from audit.orbit import Orbit
-from audit.report import Accuracy, ElementFigures, Figures, NoiseFloor, WorstImage
-from audit.statistics import clopper_pearson, drift, label_entropy
+from audit.report import (
+    Accuracy,
+    ElementFigures,
+    Figures,
+    NoiseFloor,
+    Repeating,
+    Thresholds,
+    WorstImage,
+)
+from audit.statistics import (
+    chance_agreement,
+    class_cells,
+    clopper_pearson,
+    drift,
+    label_entropy,
+)
 from audit.witness import witness
 
 
-def orbit_figures(orbit: Orbit, labels: NDArray[np.int64] | None, confidence: float) -> Figures:
-    """Agreement, deviations, entropy and, given labels int64 [N], accuracy."""
+def orbit_figures(
+    orbit: Orbit, labels: NDArray[np.int64] | None, thresholds: Thresholds
+) -> Figures:
+    """Agreement, deviations, entropy, classes and, given labels int64 [N], accuracy.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of the classes.
+    """
+    confidence = thresholds.confidence
+    check_labels(labels, orbit.logits.shape[-1])
     upright = orbit.labels[0]
-    agreeing = int((~orbit.label_changed).all(axis=0).sum())
+    agrees: NDArray[np.bool_] = np.asarray((~orbit.label_changed).all(axis=0))
+    agreeing = int(agrees.sum())
+    asked = thresholds.class_agreement
+    classes = upright if labels is None else labels
     deviation = float(orbit.logit_deviation.max())
     return Figures(
         images=len(upright),
@@ -27,15 +55,49 @@ def orbit_figures(orbit: Orbit, labels: NDArray[np.int64] | None, confidence: fl
         accuracy=None if labels is None else _accuracy(upright, labels, confidence),
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
         drift=drift(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
+        chance_agreement=chance_agreement(upright),
+        classes=class_cells(classes, agrees, asked or thresholds.agreement, confidence),
     )
 
 
-def noise_floor(orbit: Orbit) -> NoiseFloor:
+def check_labels(labels: NDArray[np.int64] | None, classes: int) -> None:
+    """Refuse labels int64 [N] of which one is no class."""
+    if labels is None:
+        return
+    strange = labels[(labels < 0) | (labels >= classes)]
+    if strange.size:
+        raise ValueError(
+            f"The label of an image is {strange[0]}; the model has {classes} classes, and 0 to "
+            f"{classes - 1} are accepted."
+        )
+
+
+def noise_floor(orbit: Orbit, confidence: float) -> NoiseFloor:
     """How far the logits moved without a symmetry."""
     repeat, regrouped = orbit.repeat_deviation, orbit.regrouped_deviation
     elsewhere = orbit.elsewhere_deviation
     relative = orbit.relative(max(repeat, regrouped, elsewhere or 0.0))
-    return NoiseFloor(repeat=repeat, regrouped=regrouped, elsewhere=elsewhere, relative=relative)
+    return NoiseFloor(
+        repeat=repeat,
+        regrouped=regrouped,
+        elsewhere=elsewhere,
+        relative=relative,
+        repeating=_repeating(orbit, confidence),
+    )
+
+
+def _repeating(orbit: Orbit, confidence: float) -> Repeating | None:
+    if orbit.repeats is None or orbit.repeat_changed is None:
+        return None
+    turned = orbit.logit_deviation[1:].max(axis=0)
+    untied = int((turned != orbit.repeats).sum())
+    farther = int((turned > orbit.repeats).sum())
+    kept, count = int((~orbit.repeat_changed).sum()), len(turned)
+    return Repeating(
+        agreeing_images=kept,
+        agreement_interval=clopper_pearson(kept, count, confidence),
+        exceeding_p=float(binom.sf(farther - 1, untied, 0.5)) if untied else 1.0,
+    )
 
 
 def worst_images(

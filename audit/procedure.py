@@ -76,14 +76,14 @@ def run_audit(
         batch_size=batch_size,
         progress=progress,
     )
-    figures = orbit_figures(orbit, labels, thresholds.confidence)
-    floor = noise_floor(orbit)
+    figures = orbit_figures(orbit, labels, thresholds)
+    floor = noise_floor(orbit, thresholds.confidence)
     judgement = judge(figures, floor, thresholds, self_test)
     return Report(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         orbit_verdict=judgement.verdict,
-        claim=orbit_claim(len(audited_elements(group))),
+        claim=orbit_claim(audited_elements(group)),
         group=group,
         model=model,
         data=DataIdentity(

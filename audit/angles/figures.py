@@ -7,6 +7,7 @@ from audit.angles.answers import AngleAnswers
 from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, ClassCurve, WorstAngle
 from audit.statistics import (
     agreement_band,
+    chance_agreement,
     class_cells,
     clopper_pearson,
     drift,
@@ -42,8 +43,14 @@ def angle_figures(
         label_entropy=label_entropy(answers.labels),
         curve=_curve(answers, labels, confidence),
         worst=_worst(answers),
-        classes=class_cells(classes, always, thresholds.agreement, confidence),
+        classes=class_cells(
+            classes, always, thresholds.class_agreement or thresholds.agreement, confidence
+        ),
+        control_classes=class_cells(
+            classes, control, thresholds.class_agreement or thresholds.agreement, confidence
+        ),
         class_curves=_class_curves(answers.agrees, classes),
+        chance_agreement=chance_agreement(answers.labels),
         largest_logit=largest,
         drift=drift(_deviation(answers.turned, answers.upright).max(axis=0), largest),
         control_drift=drift(_deviation(answers.back, answers.upright).max(axis=0), largest),
