@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from audit.labels import check_labels
 from audit.orbit import Orbit
 from audit.report import (
     Accuracy,
@@ -21,13 +22,19 @@ from audit.statistics import (
     drift,
     label_entropy,
 )
+from audit.units import Units, single_units
 from audit.witness import witness
 
 
 def orbit_figures(
-    orbit: Orbit, labels: NDArray[np.int64] | None, thresholds: Thresholds
+    orbit: Orbit,
+    labels: NDArray[np.int64] | None,
+    thresholds: Thresholds,
+    units: Units | None = None,
 ) -> Figures:
     """Agreement, deviations, entropy, classes and, given labels int64 [N], accuracy.
+
+    Agreement is that of units; every image is one if none are given.
 
     Raises
     ------
@@ -37,16 +44,17 @@ def orbit_figures(
     confidence = thresholds.confidence
     check_labels(labels, orbit.logits.shape[-1])
     upright = orbit.labels[0]
-    agrees: NDArray[np.bool_] = np.asarray((~orbit.label_changed).all(axis=0))
-    agreeing = int(agrees.sum())
+    units = units or single_units(len(upright))
+    agrees = units.all(np.asarray((~orbit.label_changed).all(axis=0)))
+    agreeing, count = int(agrees.sum()), units.count
     asked = thresholds.class_agreement
     classes = upright if labels is None else labels
     deviation = float(orbit.logit_deviation.max())
     return Figures(
-        images=len(upright),
+        images=count,
         agreeing_images=agreeing,
-        label_agreement=agreeing / len(upright),
-        agreement_interval=clopper_pearson(agreeing, len(upright), confidence),
+        label_agreement=agreeing / count,
+        agreement_interval=clopper_pearson(agreeing, count, confidence),
         max_logit_deviation=deviation,
         relative_logit_deviation=orbit.relative(deviation),
         max_probability_deviation=float(orbit.probability_deviation.max()),
@@ -55,24 +63,14 @@ def orbit_figures(
         accuracy=None if labels is None else _accuracy(upright, labels, confidence),
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
         drift=drift(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
-        chance_agreement=chance_agreement(upright),
-        classes=class_cells(classes, agrees, asked or thresholds.agreement, confidence),
+        chance_agreement=chance_agreement(units.first(upright)),
+        classes=class_cells(
+            units.first(classes), agrees, asked or thresholds.agreement, confidence
+        ),
     )
 
 
-def check_labels(labels: NDArray[np.int64] | None, classes: int) -> None:
-    """Refuse labels int64 [N] of which one is no class."""
-    if labels is None:
-        return
-    strange = labels[(labels < 0) | (labels >= classes)]
-    if strange.size:
-        raise ValueError(
-            f"The label of an image is {strange[0]}; the model has {classes} classes, and 0 to "
-            f"{classes - 1} are accepted."
-        )
-
-
-def noise_floor(orbit: Orbit, confidence: float) -> NoiseFloor:
+def noise_floor(orbit: Orbit, confidence: float, units: Units | None = None) -> NoiseFloor:
     """How far the logits moved without a symmetry."""
     repeat, regrouped = orbit.repeat_deviation, orbit.regrouped_deviation
     elsewhere = orbit.elsewhere_deviation
@@ -82,17 +80,17 @@ def noise_floor(orbit: Orbit, confidence: float) -> NoiseFloor:
         regrouped=regrouped,
         elsewhere=elsewhere,
         relative=relative,
-        repeating=_repeating(orbit, confidence),
+        repeating=_repeating(orbit, confidence, units or single_units(len(orbit.labels[0]))),
     )
 
 
-def _repeating(orbit: Orbit, confidence: float) -> Repeating | None:
+def _repeating(orbit: Orbit, confidence: float, units: Units) -> Repeating | None:
     if orbit.repeats is None or orbit.repeat_changed is None:
         return None
     turned = orbit.logit_deviation[1:].max(axis=0)
     untied = int((turned != orbit.repeats).sum())
     farther = int((turned > orbit.repeats).sum())
-    kept, count = int((~orbit.repeat_changed).sum()), len(turned)
+    kept, count = int(units.all(~orbit.repeat_changed).sum()), units.count
     return Repeating(
         agreeing_images=kept,
         agreement_interval=clopper_pearson(kept, count, confidence),

@@ -123,14 +123,14 @@ class ElementFigures(Value):
 
 
 class Figures(Value):
-    """What was measured. The image is the sampling unit, not the turned image.
+    """What was measured. The unit is sampled, not the turned image: see `audit.units`.
 
     Attributes
     ----------
     images
-        Number of images.
+        Number of units: of images that are distinct up to the group, or of what they were taken of.
     agreeing_images
-        Images whose label is the same under all elements.
+        Those of which all images have the same label under all elements.
     label_agreement, agreement_interval
         Their part, and its Clopper-Pearson interval.
     max_logit_deviation, relative_logit_deviation

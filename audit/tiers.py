@@ -9,11 +9,12 @@ from audit.audit_set import AuditSet
 from audit.circle import ProvedSymmetry, audit_circle
 from audit.journal import Journal
 from audit.orbit import Classifier, Progress
-from audit.procedure import run_audit
+from audit.procedure import audited_elements, run_audit
 from audit.proof import Proof
 from audit.report import Report, SelfTest, Thresholds
 from audit.selftest import self_test, self_test_unseen
 from audit.subject import Execution, ModelIdentity
+from audit.units import find_units
 from imaging import GridSymmetry, grid_symmetries
 
 Stages = Callable[[str, int, int], None]
@@ -138,10 +139,12 @@ def audit_tiers(
         mutant can be made of the file, or the subject changed meanwhile.
     """
     images, labels, batch_size = audit_set.images, audit_set.labels, subject.batch_size
+    units = find_units(images, audited_elements(question.group), audit_set.groups)
     report = run_audit(
         subject.classify,
         images,
         labels,
+        units=units,
         group=question.group,
         thresholds=question.thresholds,
         model=subject.identity,
@@ -161,6 +164,7 @@ def audit_tiers(
             labels,
             plan=question.angles,
             thresholds=question.angle_thresholds,
+            units=units,
             pictures=question.pictures,
             batch_size=batch_size,
             progress=_stage(stages, "angles"),

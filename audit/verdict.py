@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from audit.phrases import level, remedy
 from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
 from audit.statistics import Cell, clopper_pearson
+from audit.subject import DataIdentity
 from audit.values import Judgement
 from imaging import GridSymmetry
 
@@ -39,6 +40,20 @@ def orbit_claim(elements: Sequence[GridSymmetry]) -> tuple[str, str]:
         "itself, of images drawn as these were, and of the file as it ran here.",
         "It says nothing of angles between them, of other images, or of the labels being right.",
     )
+
+
+def counted(data: DataIdentity) -> Iterator[str]:
+    """Say what the images count as, where that is not one each."""
+    if data.units is not None and data.units < data.count:
+        yield (
+            f"The {data.count} images count as {data.units}: those that are equal up to a turn that "
+            "was tried, or that were taken of one thing, count once together."
+        )
+    if data.near_duplicates:
+        yield (
+            f"{data.near_duplicates} images differ from another one by at most 2 of 255 grey levels "
+            "on the average, and count all the same: if they show one thing, --group-by says so."
+        )
 
 
 def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:

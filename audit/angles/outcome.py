@@ -125,7 +125,7 @@ class AngleSelfTest(Value):
 
 
 class AngleFigures(Value):
-    """What was measured. The image is the sampling unit, not the image at an angle.
+    """What was measured. The unit is sampled, not the image at an angle: see `audit.units`.
 
     Attributes
     ----------
