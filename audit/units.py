@@ -108,7 +108,7 @@ def near_duplicates(
     for element in elements:
         turned = element(small).reshape(len(images), -1)
         _, found = tree.query(turned, k=_LOOKED_AT, distance_upper_bound=reach)
-        for n, others in enumerate(found):
+        for n, others in enumerate(np.asarray(found)):
             others = others[others < len(images)]
             others = others[units.of[others] != units.of[n]]
             if others.size and not near[n]:

@@ -46,13 +46,14 @@ def counted(data: DataIdentity) -> Iterator[str]:
     """Say what the images count as, where that is not one each."""
     if data.units is not None and data.units < data.count:
         yield (
-            f"The {data.count} images count as {data.units}: those that are equal up to a turn that "
-            "was tried, or that were taken of one thing, count once together."
+            f"The {data.count} images count as {data.units}: those that are equal up to a turn "
+            "that was tried, or that were taken of one thing, count once together."
         )
     if data.near_duplicates:
         yield (
-            f"{data.near_duplicates} images differ from another one by at most 2 of 255 grey levels "
-            "on the average, and count all the same: if they show one thing, --group-by says so."
+            f"{data.near_duplicates} images differ from another one by at most 2 of 255 grey "
+            "levels on the average, and count all the same: if they show one thing, --group-by "
+            "says so."
         )
 
 
