@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from audit.angles import AnglePlan, AngleThresholds, audit_angles
 from audit.audit_set import AuditSet
@@ -16,6 +17,11 @@ from audit.selftest import self_test, self_test_unseen
 from audit.subject import Execution, ModelIdentity
 from audit.units import find_units
 from imaging import GridSymmetry, grid_symmetries
+
+_BUNDLED: Final = (
+    "These images came with the model, and who made it knew them: a verdict on images of your own "
+    "belongs beside it (--images FOLDER)."
+)
 
 Stages = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -44,6 +50,8 @@ class Subject:
         Grey level outside the disc.
     symmetry
         What is proved of quarter turns, given what was measured.
+    bundled
+        The digest of the audit set that came with it, if one did.
     caveats
         What a report on such a subject does not claim, in sentences.
     confirm
@@ -61,6 +69,7 @@ class Subject:
     batch_size: int = 64
     fill: int = 0
     symmetry: Callable[[Report], ProvedSymmetry | None] = lambda report: None
+    bundled: str | None = None
     caveats: tuple[str, ...] = ()
     confirm: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
@@ -181,7 +190,8 @@ def audit_tiers(
             progress=_stage(stages, "every angle"),
         )
     subject.confirm()
-    claim = (*report.claim, *subject.caveats)
+    known = (_BUNDLED,) if report.data.sha256 == subject.bundled else ()
+    claim = (*report.claim, *known, *subject.caveats)
     return report.model_copy(update={"claim": claim}).joined(at_angles, around)
 
 

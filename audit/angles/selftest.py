@@ -15,6 +15,7 @@ from imaging import GridSymmetry, keep_disc, turn
 
 _IMAGES: Final = 16
 _ANGLES: Final = 8
+_APART: Final = 2.0
 
 
 def self_test_angles(
@@ -41,7 +42,7 @@ def self_test_angles(
         images=len(few),
         angles=_ANGLES,
         mutant=verdict(with_compass(classify)),
-        twin=verdict(brightness(keep_disc(few, plan.resampler.fill))),
+        twin=verdict(brightness(keep_disc(few, plan.resampler.fill), resampled=True)),
         quarters_exact=_quarters_exact(few, plan),
     )
 
@@ -67,16 +68,19 @@ def with_compass(classify: Classifier, axis: int = -2) -> Classifier:
     return answer
 
 
-def brightness(images: NDArray[np.uint8]) -> Classifier:
+def brightness(images: NDArray[np.uint8], *, resampled: bool = False) -> Classifier:
     """A known model that no turn and no mirror image changes: is an image bright or dark?
 
     Its threshold lies in the widest gap between the mean grey levels of the images, in the middle
-    half of them, where the rounding of a resampler moves the fewest across.
+    half of them. Where they are resampled and the gap is less than two grey levels, which
+    interpolation alone may move an image across, all images are bright.
     """
     levels = np.sort(images.mean(axis=(1, 2, 3), dtype=np.float64))
     middle = levels[len(levels) // 4 : max(2, -(-3 * len(levels) // 4))]
     gap = int(np.diff(middle).argmax()) if len(middle) > 1 else 0
     threshold = float(middle[gap : gap + 2].mean())
+    if resampled and (len(middle) < 2 or middle[gap + 1] - middle[gap] < _APART):
+        threshold = -1.0
 
     def answer(asked: NDArray[np.uint8]) -> NDArray[np.float32]:
         total = asked.sum(axis=(1, 2, 3), dtype=np.int64)  # exact in any order
