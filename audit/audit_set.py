@@ -22,6 +22,8 @@ class AuditSet:
     ----------
     images : uint8 [N, C, H, W]
     labels : int64 [N], or None
+    groups : int64 [N], or None
+        What each image was taken of, a part or a patient: images with equal numbers count once.
 
     Raises
     ------
@@ -31,6 +33,7 @@ class AuditSet:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or not self.images.size:
@@ -38,14 +41,14 @@ class AuditSet:
                 f"The images are {self.images.dtype} of shape {self.images.shape}; "
                 "uint8 [N, C, H, W] with at least one image is accepted."
             )
-        labels = self.labels
-        if labels is not None and (
-            labels.dtype != np.int64 or labels.shape != self.images.shape[:1]
-        ):
-            raise ValueError(
-                f"The labels are {labels.dtype} of shape {labels.shape}; "
-                f"int64 [N] for N = {len(self.images)} images is accepted."
-            )
+        for name, given in (("labels", self.labels), ("groups", self.groups)):
+            if given is not None and (
+                given.dtype != np.int64 or given.shape != self.images.shape[:1]
+            ):
+                raise ValueError(
+                    f"The {name} are {given.dtype} of shape {given.shape}; "
+                    f"int64 [N] for N = {len(self.images)} images is accepted."
+                )
 
     def to_bytes(self) -> bytes:
         """The set as an npz file; equal sets give equal bytes, on every machine.
@@ -72,6 +75,8 @@ class AuditSet:
             _write(archive, "images", self.images)
             if self.labels is not None:
                 _write(archive, "labels", self.labels.astype("<i8"))
+            if self.groups is not None:
+                _write(archive, "groups", self.groups.astype("<i8"))
 
     def image_sha256(self) -> tuple[str, ...]:
         """The digest of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it."""
@@ -84,12 +89,12 @@ class AuditSet:
 
 
 def save_audit_set(path: Path, audit_set: AuditSet) -> None:
-    """Write the set as an npz file with the arrays `images` and, where known, `labels`."""
+    """Write the set as an npz file: `images` and, where known, `labels` and `groups`."""
     path.write_bytes(audit_set.to_bytes())
 
 
 def load_audit_set(path: Path) -> AuditSet:
-    """Read an npz file with the arrays `images`, uint8 [N, C, H, W], and `labels`, integers [N].
+    """Read an npz file: `images`, uint8 [N, C, H, W], `labels` and `groups`, integers [N].
 
     Raises
     ------
@@ -99,14 +104,15 @@ def load_audit_set(path: Path) -> AuditSet:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images = archive["images"]
-            labels = (
-                archive["labels"].astype(np.int64, casting="safe") if "labels" in archive else None
+            labels, groups = (
+                archive[name].astype(np.int64, casting="safe") if name in archive else None
+                for name in ("labels", "groups")
             )
-        return AuditSet(images, labels)
+        return AuditSet(images, labels, groups)
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is not an audit set ({error}); an npz file with 'images', uint8 [N, C, H, W], "
-            "and optionally 'labels', integers [N], is accepted."
+            "and optionally 'labels' and 'groups', integers [N], is accepted."
         ) from error
 
 

@@ -2,23 +2,59 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
+from audit.labels import check_labels
 from audit.orbit import Orbit
-from audit.report import Accuracy, ElementFigures, Figures, NoiseFloor, WorstImage
-from audit.statistics import clopper_pearson, drift, label_entropy
+from audit.report import (
+    Accuracy,
+    ElementFigures,
+    Figures,
+    NoiseFloor,
+    Repeating,
+    Thresholds,
+    WorstImage,
+)
+from audit.statistics import (
+    chance_agreement,
+    class_cells,
+    clopper_pearson,
+    drift,
+    label_entropy,
+)
+from audit.units import Units, single_units
 from audit.witness import witness
 
 
-def orbit_figures(orbit: Orbit, labels: NDArray[np.int64] | None, confidence: float) -> Figures:
-    """Agreement, deviations, entropy and, given labels int64 [N], accuracy."""
+def orbit_figures(
+    orbit: Orbit,
+    labels: NDArray[np.int64] | None,
+    thresholds: Thresholds,
+    units: Units | None = None,
+) -> Figures:
+    """Agreement, deviations, entropy, classes and, given labels int64 [N], accuracy.
+
+    Agreement is that of units; every image is one if none are given.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of the classes.
+    """
+    confidence = thresholds.confidence
+    check_labels(labels, orbit.logits.shape[-1])
     upright = orbit.labels[0]
-    agreeing = int((~orbit.label_changed).all(axis=0).sum())
+    units = units or single_units(len(upright))
+    agrees = units.all(np.asarray((~orbit.label_changed).all(axis=0)))
+    agreeing, count = int(agrees.sum()), units.count
+    asked = thresholds.class_agreement
+    classes = upright if labels is None else labels
     deviation = float(orbit.logit_deviation.max())
     return Figures(
-        images=len(upright),
+        images=count,
         agreeing_images=agreeing,
-        label_agreement=agreeing / len(upright),
-        agreement_interval=clopper_pearson(agreeing, len(upright), confidence),
+        label_agreement=agreeing / count,
+        agreement_interval=clopper_pearson(agreeing, count, confidence),
         max_logit_deviation=deviation,
         relative_logit_deviation=orbit.relative(deviation),
         max_probability_deviation=float(orbit.probability_deviation.max()),
@@ -27,15 +63,39 @@ def orbit_figures(orbit: Orbit, labels: NDArray[np.int64] | None, confidence: fl
         accuracy=None if labels is None else _accuracy(upright, labels, confidence),
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
         drift=drift(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
+        chance_agreement=chance_agreement(units.first(upright)),
+        classes=class_cells(
+            units.first(classes), agrees, asked or thresholds.agreement, confidence
+        ),
     )
 
 
-def noise_floor(orbit: Orbit) -> NoiseFloor:
+def noise_floor(orbit: Orbit, confidence: float, units: Units | None = None) -> NoiseFloor:
     """How far the logits moved without a symmetry."""
     repeat, regrouped = orbit.repeat_deviation, orbit.regrouped_deviation
     elsewhere = orbit.elsewhere_deviation
     relative = orbit.relative(max(repeat, regrouped, elsewhere or 0.0))
-    return NoiseFloor(repeat=repeat, regrouped=regrouped, elsewhere=elsewhere, relative=relative)
+    return NoiseFloor(
+        repeat=repeat,
+        regrouped=regrouped,
+        elsewhere=elsewhere,
+        relative=relative,
+        repeating=_repeating(orbit, confidence, units or single_units(len(orbit.labels[0]))),
+    )
+
+
+def _repeating(orbit: Orbit, confidence: float, units: Units) -> Repeating | None:
+    if orbit.repeats is None or orbit.repeat_changed is None:
+        return None
+    turned = orbit.logit_deviation[1:].max(axis=0)
+    untied = int((turned != orbit.repeats).sum())
+    farther = int((turned > orbit.repeats).sum())
+    kept, count = int(units.all(~orbit.repeat_changed).sum()), units.count
+    return Repeating(
+        agreeing_images=kept,
+        agreement_interval=clopper_pearson(kept, count, confidence),
+        exceeding_p=float(binom.sf(farther - 1, untied, 0.5)) if untied else 1.0,
+    )
 
 
 def worst_images(

@@ -32,8 +32,13 @@ class Orbit:
     elements
         The symmetries, identity first.
     logits : float32 [G, N, K]
+    repeats : float64 [N], or None
+        Of a model that does not repeat itself, the largest change of a logit when the same batches
+        were classified as many times more as they were turned; None where once gave equal bits.
+    repeat_changed : bool [N], or None
+        Whether one of these gave another label.
     repeat_deviation
-        Largest change of a logit when the same batches were classified once more.
+        Largest change of a logit when the same batches were classified again.
     regrouped_deviation
         Largest change of a logit when the same images came in other batches: smaller ones, with
         other neighbours.
@@ -47,6 +52,8 @@ class Orbit:
     repeat_deviation: float
     regrouped_deviation: float
     elsewhere_deviation: float | None = None
+    repeats: NDArray[np.float64] | None = None
+    repeat_changed: NDArray[np.bool_] | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -92,6 +99,9 @@ def evaluate_orbit(
 ) -> Orbit:
     """Classify every image under every element, and the upright ones twice more for the noise.
 
+    A classifier that does not repeat itself is asked about the upright ones as often as about the
+    turned ones: the largest of many changes is larger than that of a few.
+
     Parameters
     ----------
     classify
@@ -132,12 +142,27 @@ def evaluate_orbit(
             for place, answer in zip(places, answers, strict=True)
         )
 
+    again = np.concatenate([*ask.each(images[batch] for batch in batches)])
+    repeats = [again]
+    if not np.array_equal(again, upright):
+        more = Questioner(classify)
+        repeats += [
+            np.concatenate([*more.each(images[batch] for batch in batches)])
+            for _ in range(len(elements) - 2)
+        ]
+    distances = np.max([_distance(each, upright) for each in repeats], axis=0)
+    labels = upright.argmax(axis=-1)
+    noisy = bool(distances.max() > 0)
     return Orbit(
         tuple(elements),
         logits,
-        repeat_deviation=moved(ask, batches),
+        repeat_deviation=float(distances.max()),
         regrouped_deviation=moved(ask, _other_batches(count, batch_size)),
         elsewhere_deviation=max((moved(Questioner(o), batches) for o in others), default=None),
+        repeats=distances if noisy else None,
+        repeat_changed=np.any([r.argmax(axis=-1) != labels for r in repeats], axis=0)
+        if noisy
+        else None,
     )
 
 

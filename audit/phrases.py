@@ -13,4 +13,7 @@ def remedy(agreeing: int, images: int, asked: float, confidence: float) -> str:
     needed = trials_to_settle(agreeing, images, asked, confidence)
     if needed is None:
         return "the agreement lies too near to that for more images to settle it"
-    return f"at the same agreement {needed} images would settle it"
+    return (
+        f"if as many of all images do as of these, {needed} images settle it in 9 of 10 audits "
+        "(--images FOLDER; labels are not needed)"
+    )

@@ -10,7 +10,8 @@ from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.report import Report, SelfTest, Thresholds
 from audit.subject import DataIdentity, Execution, ModelIdentity
-from audit.verdict import judge, orbit_claim
+from audit.units import Units, find_units, near_duplicates
+from audit.verdict import counted, judge, orbit_claim
 from audit.witness import WITNESSES
 from imaging import GridSymmetry, grid_symmetries
 
@@ -25,6 +26,7 @@ def run_audit(
     model: ModelIdentity,
     source: str,
     self_test: SelfTest | None = None,
+    units: Units | None = None,
     others: Sequence[Classifier] = (),
     execution: Execution | None = None,
     replay: str | None = None,
@@ -50,6 +52,8 @@ def run_audit(
         What is audited, and where the images come from; they are only reported.
     self_test
         The outcome of `audit.self_test` on the same model; a failed one forbids a verdict.
+    units
+        Which images count once together; by default those that are equal up to the group.
     others
         The same model opened otherwise, with other thread counts for instance: how far its answers
         to upright images differ is part of the noise floor.
@@ -68,6 +72,7 @@ def run_audit(
         If the images, the labels, the group or the classifier's answers are not as described.
     """
     audit_set = AuditSet(images, labels)
+    units = units or find_units(images, audited_elements(group))
     orbit = evaluate_orbit(
         classify,
         images,
@@ -76,22 +81,25 @@ def run_audit(
         batch_size=batch_size,
         progress=progress,
     )
-    figures = orbit_figures(orbit, labels, thresholds.confidence)
-    floor = noise_floor(orbit)
+    figures = orbit_figures(orbit, labels, thresholds, units)
+    floor = noise_floor(orbit, thresholds.confidence, units)
     judgement = judge(figures, floor, thresholds, self_test)
+    data = DataIdentity(
+        source=source,
+        count=len(images),
+        units=units.count,
+        near_duplicates=near_duplicates(images, audited_elements(group), units),
+        sha256=audit_set.sha256(),
+        image_sha256=audit_set.image_sha256(),
+    )
     return Report(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         orbit_verdict=judgement.verdict,
-        claim=orbit_claim(len(audited_elements(group))),
+        claim=(*orbit_claim(audited_elements(group)), *counted(data)),
         group=group,
         model=model,
-        data=DataIdentity(
-            source=source,
-            count=len(images),
-            sha256=audit_set.sha256(),
-            image_sha256=audit_set.image_sha256(),
-        ),
+        data=data,
         thresholds=thresholds,
         noise_floor=floor,
         figures=figures,

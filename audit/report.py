@@ -5,9 +5,17 @@ from typing import Final, Literal, Self
 
 from audit.angles.outcome import AngleOutcome
 from audit.circle import CircleOutcome
-from audit.statistics import Drift, Interval
+from audit.statistics import Cell, Drift, Interval
 from audit.subject import DataIdentity, Execution, ModelIdentity
-from audit.values import Judgement, Precision, Proportion, Tolerance, Value, Verdict
+from audit.values import (
+    CLASS_AGREEMENT,
+    Judgement,
+    Precision,
+    Proportion,
+    Tolerance,
+    Value,
+    Verdict,
+)
 from audit.witness import Witness
 
 LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
@@ -34,6 +42,8 @@ class Thresholds(Value):
     ----------
     agreement
         The part of all images that must keep their label on their whole orbit.
+    class_agreement
+        The part that must in every class; None asks nothing of classes.
     confidence
         Of the interval of that part.
     logit_tolerance
@@ -43,6 +53,7 @@ class Thresholds(Value):
     agreement: Proportion = 0.99
     confidence: Proportion = 0.95
     logit_tolerance: Tolerance = LOGIT_TOLERANCE["fp32"]
+    class_agreement: Proportion | None = CLASS_AGREEMENT
 
     @classmethod
     def of(cls, precision: Precision, **asked: float | None) -> Self:
@@ -51,13 +62,31 @@ class Thresholds(Value):
         return cls(**{"logit_tolerance": LOGIT_TOLERANCE[precision], **given})
 
 
+class Repeating(Value):
+    """What a model that does not repeat itself does, asked as often as it was about turned images.
+
+    Attributes
+    ----------
+    agreeing_images, agreement_interval
+        Images that keep their label however often they are asked about.
+    exceeding_p
+        If turning did nothing, an image would move farther when it is turned than when it is asked
+        about again half of the time: how likely so many or more would then do so (a sign test).
+    """
+
+    agreeing_images: int
+    agreement_interval: Interval
+    exceeding_p: float
+
+
 class NoiseFloor(Value):
     """How far logits move when nothing was turned.
 
     Attributes
     ----------
     repeat
-        Largest change of a logit between two runs over the same batches.
+        Largest change of a logit between runs over the same batches: two runs or, where these gave
+        other bits, as many more as there are turns.
     regrouped
         Largest change of a logit when the same images come in other batches.
     elsewhere
@@ -65,12 +94,15 @@ class NoiseFloor(Value):
         instance; None where it was opened once.
     relative
         The largest of these, relative to the largest logit.
+    repeating
+        None where the same batches gave the same bits.
     """
 
     repeat: float
     regrouped: float
     elsewhere: float | None = None
     relative: float
+    repeating: Repeating | None = None
 
 
 class Accuracy(Value):
@@ -91,14 +123,14 @@ class ElementFigures(Value):
 
 
 class Figures(Value):
-    """What was measured. The image is the sampling unit, not the turned image.
+    """What was measured. The unit is sampled, not the turned image: see `audit.units`.
 
     Attributes
     ----------
     images
-        Number of images.
+        Number of units: of images that are distinct up to the group, or of what they were taken of.
     agreeing_images
-        Images whose label is the same under all elements.
+        Those of which all images have the same label under all elements.
     label_agreement, agreement_interval
         Their part, and its Clopper-Pearson interval.
     max_logit_deviation, relative_logit_deviation
@@ -109,6 +141,11 @@ class Figures(Value):
         Largest magnitude of a logit.
     label_entropy
         Of the labels of the upright images, in bits: a constant classifier agrees with itself.
+    chance_agreement
+        The part of all labels that a turn would keep if it drew them anew, from those of these
+        images: what agreement means nothing.
+    classes
+        By the label an image should get, or gets upright where that is not known.
     accuracy
         None when no labels were given.
     elements
@@ -129,6 +166,8 @@ class Figures(Value):
     accuracy: Accuracy | None
     elements: tuple[ElementFigures, ...]
     drift: Drift
+    chance_agreement: float = 0.0
+    classes: tuple[Cell, ...] = ()
 
 
 class WorstImage(Value):
@@ -172,7 +211,8 @@ class SelfTest(Value):
     mutant
         Verdict on the mutant; FAIL is right.
     twin
-        Verdict on the model averaged over the group; FAIL is wrong.
+        Verdict on a known model that is invariant: it knows bright images from dark ones. FAIL is
+        wrong.
     """
 
     images: int
@@ -214,7 +254,7 @@ class Report(Value):
     verdict: Verdict
     reasons: tuple[str, ...]
     claim: tuple[str, ...]
-    schema_version: Literal[3] = 3
+    schema_version: Literal[3, 4] = 4
     orbit_verdict: Verdict
     group: str
     model: ModelIdentity

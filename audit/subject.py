@@ -24,12 +24,19 @@ class DataIdentity(Value):
     ----------
     sha256
         Of the set as an audit set's file, labels included.
+    units
+        How many images are distinct up to the group, or parts were photographed: see `audit.units`.
+        None in reports of older versions, where every image counted.
+    near_duplicates
+        Images that nearly are another one, of another unit.
     image_sha256
         Of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it.
     """
 
     source: str
     count: int
+    units: int | None = None
+    near_duplicates: int | None = None
     sha256: Sha256
     image_sha256: tuple[Sha256, ...]
 

@@ -3,18 +3,25 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from audit.angles import AnglePlan, AngleThresholds, audit_angles
 from audit.audit_set import AuditSet
 from audit.circle import ProvedSymmetry, audit_circle
 from audit.journal import Journal
 from audit.orbit import Classifier, Progress
-from audit.procedure import run_audit
+from audit.procedure import audited_elements, run_audit
 from audit.proof import Proof
 from audit.report import Report, SelfTest, Thresholds
 from audit.selftest import self_test, self_test_unseen
 from audit.subject import Execution, ModelIdentity
+from audit.units import find_units
 from imaging import GridSymmetry, grid_symmetries
+
+_BUNDLED: Final = (
+    "These images came with the model, and who made it knew them: a verdict on images of your own "
+    "belongs beside it (--images FOLDER)."
+)
 
 Stages = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -43,6 +50,8 @@ class Subject:
         Grey level outside the disc.
     symmetry
         What is proved of quarter turns, given what was measured.
+    bundled
+        The digest of the audit set that came with it, if one did.
     caveats
         What a report on such a subject does not claim, in sentences.
     confirm
@@ -60,6 +69,7 @@ class Subject:
     batch_size: int = 64
     fill: int = 0
     symmetry: Callable[[Report], ProvedSymmetry | None] = lambda report: None
+    bundled: str | None = None
     caveats: tuple[str, ...] = ()
     confirm: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
@@ -138,10 +148,12 @@ def audit_tiers(
         mutant can be made of the file, or the subject changed meanwhile.
     """
     images, labels, batch_size = audit_set.images, audit_set.labels, subject.batch_size
+    units = find_units(images, audited_elements(question.group), audit_set.groups)
     report = run_audit(
         subject.classify,
         images,
         labels,
+        units=units,
         group=question.group,
         thresholds=question.thresholds,
         model=subject.identity,
@@ -161,6 +173,7 @@ def audit_tiers(
             labels,
             plan=question.angles,
             thresholds=question.angle_thresholds,
+            units=units,
             pictures=question.pictures,
             batch_size=batch_size,
             progress=_stage(stages, "angles"),
@@ -177,7 +190,8 @@ def audit_tiers(
             progress=_stage(stages, "every angle"),
         )
     subject.confirm()
-    claim = (*report.claim, *subject.caveats)
+    known = (_BUNDLED,) if report.data.sha256 == subject.bundled else ()
+    claim = (*report.claim, *known, *subject.caveats)
     return report.model_copy(update={"claim": claim}).joined(at_angles, around)
 
 

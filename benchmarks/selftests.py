@@ -18,9 +18,9 @@ HEADINGS: Final = (
     "model",
     "one weight changed",
     "told up from down",
-    "averaged over the group",
+    "bright from dark",
     "at angles: told up from down",
-    "averaged over turns",
+    "bright from dark",
     "quarter turns",
 )
 

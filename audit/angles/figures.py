@@ -5,28 +5,44 @@ from numpy.typing import NDArray
 
 from audit.angles.answers import AngleAnswers
 from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, ClassCurve, WorstAngle
+from audit.labels import check_labels
 from audit.statistics import (
     agreement_band,
+    chance_agreement,
     class_cells,
     clopper_pearson,
     drift,
     label_entropy,
     mean_band,
 )
+from audit.units import Units, single_units
 
 
 def angle_figures(
-    answers: AngleAnswers, labels: NDArray[np.int64] | None, thresholds: AngleThresholds
+    answers: AngleAnswers,
+    labels: NDArray[np.int64] | None,
+    thresholds: AngleThresholds,
+    units: Units | None = None,
 ) -> AngleFigures:
-    """Agreement, deviation and margin by angle and by image, given the true labels int64 [N]."""
+    """Agreement, deviation and margin by angle and by image, given the true labels int64 [N].
+
+    Agreement is that of units; every image is one if none are given.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of the classes.
+    """
+    check_labels(labels, answers.upright.shape[-1])
     confidence = thresholds.confidence
-    images = len(answers.labels)
-    always: NDArray[np.bool_] = np.asarray(answers.agrees.all(axis=0))
-    control: NDArray[np.bool_] = np.asarray(answers.back_agrees.all(axis=0))
+    units = units or single_units(len(answers.labels))
+    images = units.count
+    always = units.all(np.asarray(answers.agrees.all(axis=0)))
+    control = units.all(np.asarray(answers.back_agrees.all(axis=0)))
     still = answers.damped_agrees
-    damped = None if still is None else int(still.all(axis=0).sum())
+    damped = None if still is None else int(units.all(np.asarray(still.all(axis=0))).sum())
     whole = answers.whole.argmax(axis=-1)
-    classes = answers.labels if labels is None else labels
+    classes = units.first(answers.labels if labels is None else labels)
     largest = float(max(np.abs(answers.upright).max(), np.abs(answers.turned).max()))
     return AngleFigures(
         images=images,
@@ -40,10 +56,16 @@ def angle_figures(
         disc_changed=int((whole != answers.labels).sum()),
         accuracy=None if labels is None else float((answers.labels == labels).mean()),
         label_entropy=label_entropy(answers.labels),
-        curve=_curve(answers, labels, confidence),
+        curve=_curve(answers, labels, confidence, units),
         worst=_worst(answers),
-        classes=class_cells(classes, always, thresholds.agreement, confidence),
-        class_curves=_class_curves(answers.agrees, classes),
+        classes=class_cells(
+            classes, always, thresholds.class_agreement or thresholds.agreement, confidence
+        ),
+        control_classes=class_cells(
+            classes, control, thresholds.class_agreement or thresholds.agreement, confidence
+        ),
+        class_curves=_class_curves(units.all(answers.agrees), classes),
+        chance_agreement=chance_agreement(units.first(answers.labels)),
         largest_logit=largest,
         drift=drift(_deviation(answers.turned, answers.upright).max(axis=0), largest),
         control_drift=drift(_deviation(answers.back, answers.upright).max(axis=0), largest),
@@ -51,21 +73,23 @@ def angle_figures(
 
 
 def _curve(
-    answers: AngleAnswers, labels: NDArray[np.int64] | None, confidence: float
+    answers: AngleAnswers, labels: NDArray[np.int64] | None, confidence: float, units: Units
 ) -> tuple[AnglePoint, ...]:
-    bands = agreement_band(answers.agrees, confidence)
+    agrees = units.all(answers.agrees)
+    bands = agreement_band(agrees, confidence)
     deviation = _deviation(answers.turned, answers.upright)
     control = _deviation(answers.back, answers.upright).mean(axis=1)
     still, damped = answers.damped_agrees, None
     if answers.damped is not None:
         damped = _deviation(answers.damped, answers.upright).mean(axis=1)
+    deviation = units.mean(deviation)
     low, high = mean_band(deviation, confidence)
     margins = np.median(_margins(answers.turned, answers.labels), axis=1)
     predicted = answers.turned.argmax(axis=-1)
     return tuple(
         AnglePoint(
             degrees=360 * a / len(bands),
-            agreement=float(answers.agrees[a].mean()),
+            agreement=float(agrees[a].mean()),
             band=bands[a],
             control_agreement=float(answers.back_agrees[a].mean()),
             mean_deviation=float(deviation[a].mean()),

@@ -1,7 +1,7 @@
 """The schema of what was measured at sampled angles."""
 
 from audit.statistics import Cell, Drift, Interval
-from audit.values import Proportion, Value, Verdict
+from audit.values import CLASS_AGREEMENT, Proportion, Value, Verdict
 from audit.witness import Witness
 from imaging import Method
 
@@ -106,7 +106,8 @@ class AngleSelfTest(Value):
         Verdict on the model that answers with the next class where an image is heavier below its
         centre than above; FAIL is right.
     twin
-        Verdict on the model averaged over turns; FAIL is wrong.
+        Verdict on a known model that is invariant: it knows bright images from dark ones. FAIL is
+        wrong.
     quarters_exact
         Whether a turn by 90 degrees, and by 90 more, was that of the pixel grid, bit for bit.
     """
@@ -124,7 +125,7 @@ class AngleSelfTest(Value):
 
 
 class AngleFigures(Value):
-    """What was measured. The image is the sampling unit, not the image at an angle.
+    """What was measured. The unit is sampled, not the image at an angle: see `audit.units`.
 
     Attributes
     ----------
@@ -148,9 +149,11 @@ class AngleFigures(Value):
         By angle.
     worst
         One for each image, the smallest margin first.
-    classes, class_curves
+    classes, control_classes, class_curves
         By the label an image should get, or gets upright where that is not known: at all angles
-        together, and by angle.
+        together, turned and turned back, and by angle.
+    chance_agreement
+        As in the figures of the exact orbit.
     largest_logit
         Largest magnitude of a logit.
     drift, control_drift
@@ -175,12 +178,18 @@ class AngleFigures(Value):
     largest_logit: float
     drift: Drift
     control_drift: Drift
+    chance_agreement: float = 0.0
+    control_classes: tuple[Cell, ...] = ()
 
 
 class AngleThresholds(Value):
-    """What is asked of a model: this part of all images keeps its label at all sampled angles."""
+    """What is asked of a model: this part of all images keeps its label at all sampled angles.
+
+    Of each class, `class_agreement` does; None asks nothing of classes.
+    """
 
     agreement: Proportion = 0.95
+    class_agreement: Proportion | None = CLASS_AGREEMENT
     confidence: Proportion = 0.95
 
 

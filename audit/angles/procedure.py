@@ -10,6 +10,7 @@ from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
 from audit.audit_set import AuditSet
 from audit.orbit import Classifier, Progress
+from audit.units import Units
 from audit.witness import WITNESSES, Witness, witness
 from imaging import keep_disc, turn
 
@@ -21,6 +22,7 @@ def audit_angles(
     *,
     plan: AnglePlan,
     thresholds: AngleThresholds,
+    units: Units | None = None,
     pictures: bool = True,
     batch_size: int = 64,
     progress: Progress | None = None,
@@ -37,7 +39,7 @@ def audit_angles(
         The angles and the resampler.
     thresholds
         What is asked.
-    pictures, batch_size, progress
+    units, pictures, batch_size, progress
         As for `run_audit`; the self-test is not in the progress.
 
     Raises
@@ -50,7 +52,7 @@ def audit_angles(
     answers = ask_at_angles(
         classify, images, plan, damped=True, batch_size=batch_size, progress=progress
     )
-    figures = angle_figures(answers, labels, thresholds)
+    figures = angle_figures(answers, labels, thresholds, units)
     judgement = judge_angles(figures, plan, thresholds, tested)
     return AngleOutcome(
         verdict=judgement.verdict,

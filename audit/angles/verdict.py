@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleFigures, AngleSelfTest, AngleThresholds
 from audit.phrases import level, remedy
+from audit.statistics import Cell
 from audit.values import Judgement
+from audit.verdict import class_doubts, class_failures, monotony
 
 
 def judge_angles(
@@ -16,9 +18,10 @@ def judge_angles(
 ) -> Judgement:
     """Weigh the part of images that keep their label at all angles against what is asked.
 
-    INCONCLUSIVE after a failed self-test, and where the resampler alone would fail.
+    INCONCLUSIVE where the procedure sees symmetries broken where they hold, and where the resampler
+    alone would fail; a model that fails, with a clean control, fails whatever else is in doubt.
     """
-    if self_test is not None and not self_test.passed:
+    if self_test is not None and (self_test.twin == "FAIL" or not self_test.quarters_exact):
         return Judgement("INCONCLUSIVE", (_broken_procedure(self_test),))
     interval, asked = figures.agreement_interval, thresholds.agreement
     kept = f"{figures.agreeing_images} of {figures.images} images keep their label at all angles"
@@ -33,8 +36,13 @@ def judge_angles(
                 f"{figures.control_agreeing} keep it.",
             ),
         )
-    if doubts := tuple(_doubts(figures, thresholds)):
-        return Judgement("INCONCLUSIVE", doubts)
+    if losing := tuple(_losing_classes(figures, thresholds)):
+        return Judgement("FAIL", losing)
+    doubts = [*_doubts(figures, thresholds)]
+    if self_test is not None and self_test.mutant != "FAIL":
+        doubts.insert(0, _broken_procedure(self_test))
+    if doubts:
+        return Judgement("INCONCLUSIVE", tuple(doubts))
     return Judgement(
         "PASS",
         (
@@ -66,8 +74,26 @@ def _doubts(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]
             f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label at all "
             f"angles, and {asked:.2%} is asked; {more}."
         )
-    if figures.label_entropy == 0:
-        yield "All images get the same label, so that their agreement at all angles says nothing."
+    classes = [cell for cell in figures.classes if not _resampled(figures, cell, thresholds)]
+    yield from class_doubts(classes, thresholds.class_agreement, thresholds.confidence)
+    if spoilt := [cell for cell in figures.classes if _resampled(figures, cell, thresholds)]:
+        named = ", ".join(str(cell.label) for cell in spoilt)
+        yield (
+            f"Of the labels {named}, too few are kept at all angles, but no more are when images "
+            "are turned and turned back: the model cannot be told from the resampler there."
+        )
+    yield from monotony(figures.chance_agreement, figures.images, asked, thresholds.confidence)
+
+
+def _losing_classes(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
+    classes = [cell for cell in figures.classes if not _resampled(figures, cell, thresholds)]
+    yield from class_failures(classes, thresholds.class_agreement, 1.0)
+
+
+def _resampled(figures: AngleFigures, cell: Cell, thresholds: AngleThresholds) -> bool:
+    """Whether a class loses its labels to the resampler alone."""
+    back = next((each for each in figures.control_classes if each.label == cell.label), None)
+    return cell.below and back is not None and back.below
 
 
 def _resampler(figures: AngleFigures, plan: AnglePlan, asked: float) -> str:
@@ -88,7 +114,7 @@ def _broken_procedure(self_test: AngleSelfTest) -> str:
             f"{self_test.mutant} instead of FAIL"
         )
     else:
-        fault = "the model averaged over turns was judged FAIL"
+        fault = "a known model that is invariant was judged FAIL"
     return (
         f"The self-test at angles failed: {fault}, so that these images, turned this way, show "
         "nothing."

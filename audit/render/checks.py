@@ -42,8 +42,8 @@ def _checks(report: Report) -> Iterator[Check]:
             "self-test",
             "The procedure tells a broken symmetry from a sound one",
             tested.passed,
-            f"{tested.mutation.capitalize()}: {tested.mutant}, where FAIL is right; averaged over "
-            f"the group: {tested.twin}, where FAIL is wrong.",
+            f"{tested.mutation.capitalize()}: {tested.mutant}, where FAIL is right; bright told "
+            f"from dark: {tested.twin}, where FAIL is wrong.",
         )
     found = report.orbit
     yield Check(
@@ -60,7 +60,7 @@ def _checks(report: Report) -> Iterator[Check]:
             "angles-self-test",
             "The procedure at angles tells what turns with an image from what does not",
             turned.passed,
-            f"Told up from down: {turned.mutant}, where FAIL is right; averaged over turns: "
+            f"Told up from down: {turned.mutant}, where FAIL is right; bright told from dark: "
             f"{turned.twin}, where FAIL is wrong; quarter turns are those of the pixel grid: "
             f"{'yes' if turned.quarters_exact else 'no'}.",
         )

@@ -43,12 +43,19 @@ def _lines(report: Report) -> Iterator[str]:
         + ("" if floor.elsewhere is None else f"{floor.elsewhere:.3g} opened otherwise, ")
         + f"in logits up to {figures.largest_logit:.3g}"
     )
+    if repeating := floor.repeating:
+        yield (
+            f"asked again    {repeating.agreeing_images} of {figures.images} keep their label, and "
+            "not all bits are equal"
+        )
+    below = [str(cell.label) for cell in figures.classes if cell.below]
+    yield f"classes        below what is asked (Holm): {', '.join(below) or 'none'}"
     yield f"label entropy  {figures.label_entropy:.2f} bits"
     if accuracy := figures.accuracy:
         yield f"accuracy       {accuracy.correct} of {accuracy.count}"
     if tested := report.self_test:
         yield (
-            f"self-test      {tested.mutation}: {tested.mutant}; averaged over the group: "
+            f"self-test      {tested.mutation}: {tested.mutant}; bright told from dark: "
             f"{tested.twin}"
         )
 
@@ -95,7 +102,7 @@ def _angle_lines(outcome: AngleOutcome) -> Iterator[str]:
     if tested := outcome.self_test:
         quarters = "exact" if tested.quarters_exact else "NOT exact"
         yield (
-            f"self-test      told up from down: {tested.mutant}; averaged over turns: "
+            f"self-test      told up from down: {tested.mutant}; bright told from dark: "
             f"{tested.twin}; quarter turns: {quarters}"
         )
 

@@ -3,7 +3,7 @@
 from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle
 from audit.statistics.curves import agreement_band, mean_band
 from audit.statistics.drift import Drift, DriftBin, drift
-from audit.statistics.labels import Cell, class_cells, holm, label_entropy
+from audit.statistics.labels import Cell, chance_agreement, class_cells, holm, label_entropy
 from audit.statistics.sequence import ConfidenceSequence
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "DriftBin",
     "Interval",
     "agreement_band",
+    "chance_agreement",
     "class_cells",
     "clopper_pearson",
     "drift",

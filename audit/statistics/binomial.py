@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from scipy.special import betaincinv
+from scipy.stats import binom
 
 _MOST_TRIALS = 10**7
 
@@ -39,17 +40,21 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
 
 
 def trials_to_settle(
-    successes: int, trials: int, threshold: float, confidence: float
+    successes: int, trials: int, threshold: float, confidence: float, *, power: float = 0.9
 ) -> int | None:
-    """How many trials, at the observed rate, put the whole interval on one side of a threshold.
+    """How many trials put the whole interval on one side of a threshold, with a chance of `power`.
 
-    None when ten million are not enough.
+    The chance is that of trials at the observed rate. None when ten million are not enough.
     """
     rate = successes / trials
 
     def settled(count: int) -> bool:
-        interval = _interval(rate * count, count, confidence)
-        return interval.low >= threshold or interval.high < threshold
+        # Of the two sides only the one on which the rate lies is ever likely.
+        if rate >= threshold:
+            few = int(binom.ppf(1 - power, count, rate))  # so many or more, with that chance
+            return _interval(few, count, confidence).low >= threshold
+        many = int(binom.ppf(power, count, rate))
+        return _interval(many, count, confidence).high < threshold
 
     low, high = 0, trials
     while not settled(high):

@@ -40,6 +40,15 @@ def label_entropy(labels: NDArray[np.int64]) -> float:
     return float(np.sum(counts / labels.size * np.log2(labels.size / counts)))
 
 
+def chance_agreement(labels: NDArray[np.int64]) -> float:
+    """The chance that two of the labels int64 [N], drawn at random, are the same.
+
+    So often would a label be kept that a turn draws anew: Cohen's expected agreement.
+    """
+    counts = np.unique(labels, return_counts=True)[1]
+    return float(np.sum((counts / labels.size) ** 2))
+
+
 def class_cells(
     classes: NDArray[np.int64], agrees: NDArray[np.bool_], asked: float, confidence: float
 ) -> tuple[Cell, ...]:

@@ -40,6 +40,20 @@ def audit(
     agreement: Annotated[
         float, typer.Option(min=0.01, max=0.9999, help="Part of all images that must keep a label.")
     ] = 0.99,
+    class_agreement: Annotated[
+        float,
+        typer.Option(min=0.01, max=0.9999, help="Part of the images of each class that must."),
+    ] = 0.8,
+    no_classes: Annotated[
+        bool, typer.Option("--no-classes", help="Ask nothing of classes apart.")
+    ] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What images were taken of, to count it once: folder, or a CSV file of names "
+            "and groups."
+        ),
+    ] = None,
     confidence: Annotated[
         float, typer.Option(min=0.5, max=0.9999, help="Of every interval.")
     ] = 0.95,
@@ -139,6 +153,7 @@ def audit(
     printed = printed_form(asked, outputs, json=json)
     settings = settings_of_a_command(repository, device)
     append = open_book(ledger) if ledger else None
+    of_classes = None if no_classes else class_agreement
     opened = open_target(target, settings, model, api_key)
     question = Question(
         group=group or opened.group,
@@ -147,11 +162,13 @@ def audit(
             agreement=agreement,
             confidence=confidence,
             logit_tolerance=logit_tolerance,
-        ),
+        ).model_copy(update={"class_agreement": of_classes}),
         angles=None
         if angles is None
         else AnglePlan(angles, Resampler(resampler, opened.spec.fit.fill), seed),
-        angle_thresholds=AngleThresholds(agreement=angle_agreement, confidence=confidence),
+        angle_thresholds=AngleThresholds(
+            agreement=angle_agreement, confidence=confidence, class_agreement=of_classes
+        ),
         circle_images=circle_images if circle else 0,
         pictures=not no_pictures,
     )
@@ -161,7 +178,11 @@ def audit(
         chosen_progress(progress) as show,
     ):
         audited, source = read_audit_images(
-            images or [], opened, settings, lambda done, total: show("images", done, total)
+            images or [],
+            opened,
+            settings,
+            lambda done, total: show("images", done, total),
+            group_by=group_by,
         )
         report = audit_tiers(
             opened.subject.recorded(journal) if journal else opened.subject,

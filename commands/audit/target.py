@@ -1,8 +1,12 @@
 """What the command is told to audit: a name in the repository, a file, an address."""
 
-from collections.abc import Callable, Sequence
+import csv
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+
+import numpy as np
+import numpy.typing as npt
 
 from audit import AuditSet, InputSpec, Progress, Subject, load_audit_set
 from service.offline import find_images, open_model, read_images
@@ -65,17 +69,28 @@ def open_target(
 
 
 def read_audit_images(
-    places: Sequence[Path], target: Target, settings: Settings, progress: Progress
+    places: Sequence[Path],
+    target: Target,
+    settings: Settings,
+    progress: Progress,
+    *,
+    group_by: str | None = None,
 ) -> tuple[AuditSet, str]:
     """Read the images that are named, or those that came with the target; say where they are from.
 
-    One npz file is an audit set, with its labels.
+    One npz file is an audit set, with its labels and groups. Files are grouped by their folders, or
+    as a CSV file says.
 
     Raises
     ------
     ValueError
         If there are none, one is not accepted, or an audit set is of another size.
     """
+    if group_by is not None and (not places or places[0].suffix == ".npz"):
+        raise ValueError(
+            "--group-by groups image files, which --images names; an audit.npz has its groups in "
+            "itself, as the array 'groups'."
+        )
     if not places:
         if target.own is None:
             raise ValueError(
@@ -94,4 +109,45 @@ def read_audit_images(
             )
         return audit_set, source
     paths = find_images(places)
-    return AuditSet(read_images(paths, target.spec, settings.max_pixels, progress)), source
+    groups = None if group_by is None else read_groups(group_by, paths)
+    images = read_images(paths, target.spec, settings.max_pixels, progress)
+    return AuditSet(images, groups=groups), source
+
+
+def read_groups(group_by: str, paths: Sequence[Path]) -> npt.NDArray[np.int64]:
+    """Number what images were taken of: int64 [N].
+
+    Parameters
+    ----------
+    group_by
+        `folder`, or the path of a CSV file: in each line a file, as its path ends, and a group.
+
+    Raises
+    ------
+    ValueError
+        If the CSV file cannot be read, or lacks a file.
+    """
+    if group_by == "folder":
+        names = [str(path.parent) for path in paths]
+    else:
+        try:
+            with Path(group_by).open(newline="", encoding="utf-8-sig") as file:
+                lines = [line for line in csv.reader(file) if line]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(
+                f"--group-by {group_by} cannot be read ({error}); 'folder', or a CSV file with a "
+                "file's name and its group in each line, is accepted."
+            ) from error
+        if any(len(line) != 2 for line in lines):
+            raise ValueError(f"{group_by} has a line of other than two columns: file and group.")
+        known = {PurePath(file).parts: group for file, group in lines}
+        names = [_group_of(path, known, group_by) for path in paths]
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
+def _group_of(path: Path, known: Mapping[tuple[str, ...], str], file: str) -> str:
+    for start in range(len(path.parts)):
+        if path.parts[start:] in known:
+            return known[path.parts[start:]]
+    raise ValueError(f"{file} has no line for {path}; every image needs one.")

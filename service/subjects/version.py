@@ -23,6 +23,7 @@ def version_subject(model: ServedModel) -> Subject:
         graph=model.read_graph(),
         build=lambda graph: model.sibling(graph).logits,
         execution=execution(model.session.placement, model.session.threads),
+        bundled=model.card.audit_set.sha256,
         fill=model.card.input.fit.fill,
         symmetry=lambda report: proved_quarters(found.proof, report, exact=exact),
     )

@@ -40,7 +40,7 @@ def images() -> NDArray[np.uint8]:
 
 @pytest.fixture
 def thresholds() -> Thresholds:
-    return Thresholds()
+    return Thresholds(class_agreement=None)  # classes have tests of their own
 
 
 @pytest.fixture

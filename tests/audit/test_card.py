@@ -33,7 +33,7 @@ def card(invariant: Classifier, images: NDArray[np.uint8], model: ModelIdentity)
         images,
         None,
         group="C4",
-        thresholds=Thresholds(),
+        thresholds=Thresholds(class_agreement=None),
         model=model,
         source="noise",
     )

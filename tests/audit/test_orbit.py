@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from audit import Classifier, Orbit, Witness, clopper_pearson, evaluate_orbit, symmetrise
+from audit import (
+    Classifier,
+    Orbit,
+    Thresholds,
+    Witness,
+    clopper_pearson,
+    evaluate_orbit,
+    symmetrise,
+)
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Questioner, orbit_questions, softmax
 from imaging import grid_symmetries
@@ -145,7 +153,7 @@ def test_the_floor_shows_a_classifier_that_does_not_repeat_itself() -> None:
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_the_floor_of_a_steady_classifier_is_zero(count: int, batch_size: int) -> None:
     orbit = evaluate_orbit(mean_grey, numbered(count), C4, batch_size=batch_size)
-    assert noise_floor(orbit).relative == 0
+    assert noise_floor(orbit, 0.95).relative == 0
 
 
 # --- figures ----------------------------------------------------------------------------------
@@ -165,7 +173,7 @@ random_logits = st.builds(
 @given(random_logits)
 def test_the_figures_follow_their_definitions(values: NDArray[np.float64]) -> None:
     orbit = orbit_of(values)
-    figures = orbit_figures(orbit, None, 0.95)
+    figures = orbit_figures(orbit, None, Thresholds())
     logits = orbit.logits.astype(float)
     _, count, _ = logits.shape
     tops = [[int(np.argmax(row)) for row in element] for element in logits]
@@ -194,14 +202,14 @@ def test_the_image_is_the_sampling_unit() -> None:
     # Two images, one of which changes its label under three elements: one of two agrees.
     steady, fickle = [1, 0], [0, 1]
     orbit = orbit_of([[steady, steady], *[[steady, fickle]] * 3])
-    figures = orbit_figures(orbit, None, 0.95)
+    figures = orbit_figures(orbit, None, Thresholds())
     assert (figures.agreeing_images, figures.images) == (1, 2)
     assert figures.agreement_interval == clopper_pearson(1, 2, 0.95)
 
 
 def test_accuracy_counts_upright_images_only() -> None:
     orbit = orbit_of([[[1, 0], [1, 0], [0, 1]], *[[[0, 1]] * 3] * 3])
-    accuracy = orbit_figures(orbit, np.array([0, 1, 1]), 0.9).accuracy
+    accuracy = orbit_figures(orbit, np.array([0, 1, 1]), Thresholds(confidence=0.9)).accuracy
     assert accuracy is not None
     assert (accuracy.correct, accuracy.count) == (2, 3)
     assert accuracy.interval == clopper_pearson(2, 3, 0.9)
@@ -213,7 +221,7 @@ def test_probabilities_of_huge_logits_are_finite() -> None:
 
 
 def test_logits_that_are_all_zero_do_not_deviate() -> None:
-    figures = orbit_figures(orbit_of(np.zeros((4, 3, 2))), None, 0.95)
+    figures = orbit_figures(orbit_of(np.zeros((4, 3, 2))), None, Thresholds())
     assert figures.relative_logit_deviation == 0
     assert figures.label_entropy == 0
 

@@ -13,7 +13,7 @@ from audit.selftest import self_test_unseen
 @pytest.fixture
 def audit(images):
     def run(subject, group="C4"):
-        question = Question(group, Thresholds())
+        question = Question(group, Thresholds(class_agreement=None))
         return audit_tiers(subject, AuditSet(images), question, source="here")
 
     return run
@@ -34,7 +34,10 @@ def test_a_model_without_its_file_is_told_apart_and_its_mutant_named(
 def test_images_that_show_no_direction_give_no_verdict(model, invariant):
     grey = np.full((400, 1, 8, 8), 99, np.uint8)
     report = audit_tiers(
-        Subject(model, invariant), AuditSet(grey), Question("C4", Thresholds()), source="here"
+        Subject(model, invariant),
+        AuditSet(grey),
+        Question("C4", Thresholds(class_agreement=None)),
+        source="here",
     )
     assert report.verdict == "INCONCLUSIVE"
     assert "told up from down, was judged" in report.reasons[0]
@@ -43,7 +46,9 @@ def test_images_that_show_no_direction_give_no_verdict(model, invariant):
 def test_a_procedure_that_turns_nothing_fails_its_self_test(monkeypatch, invariant, images):
     """The mutant of the procedure: every element is the identity."""
     monkeypatch.setattr("imaging.rotate.GridSymmetry.__call__", lambda self, array: array)
-    tested = self_test_unseen(invariant, images, group="C4", thresholds=Thresholds())
+    tested = self_test_unseen(
+        invariant, images, group="C4", thresholds=Thresholds(class_agreement=None)
+    )
     assert tested.mutant != "FAIL"
     assert not tested.passed
 

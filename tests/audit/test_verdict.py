@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from audit import Figures, Judgement, NoiseFloor, SelfTest, Thresholds, clopper_pearson, judge
-from audit.statistics import drift
+from audit.report import Repeating
+from audit.statistics import Cell, chance_agreement, class_cells, drift
 
 SOUND = SelfTest(images=32, mutant="FAIL", twin="INCONCLUSIVE")
 
@@ -16,6 +17,9 @@ def judged(
     deviation: float = 1e-6,
     floor: float = 0.0,
     entropy: float = 3.3,
+    chance: float = 0.1,
+    classes: tuple[Cell, ...] = (),
+    repeating: Repeating | None = None,
     self_test: SelfTest | None = SOUND,
     **thresholds: Any,
 ) -> Judgement:
@@ -33,8 +37,10 @@ def judged(
         accuracy=None,
         elements=(),
         drift=drift(np.full(images, deviation), 1.0),
+        chance_agreement=chance,
+        classes=classes,
     )
-    noise = NoiseFloor(repeat=0, regrouped=10 * floor, relative=floor)
+    noise = NoiseFloor(repeat=0, regrouped=10 * floor, relative=floor, repeating=repeating)
     return judge(figures, noise, asked, self_test)
 
 
@@ -56,10 +62,10 @@ def judged(
         ({"floor": 2e-4}, "INCONCLUSIVE", ["noise"]),
         ({"agreeing": 400, "floor": 0.2}, "FAIL", ["400 of 512"]),
         ({"agreeing": 100, "images": 100}, "INCONCLUSIVE", ["too few"]),
-        ({"entropy": 0}, "INCONCLUSIVE", ["same label"]),
-        ({"entropy": 0, "deviation": 0.1}, "FAIL", ["more than the tolerance"]),
+        ({"chance": 1}, "INCONCLUSIVE", ["same label"]),
+        ({"chance": 1, "deviation": 0.1}, "FAIL", ["more than the tolerance"]),
         (
-            {"agreeing": 9, "images": 9, "entropy": 0, "floor": 1},
+            {"agreeing": 9, "images": 9, "chance": 1, "floor": 1},
             "INCONCLUSIVE",
             ["too few", "same label", "noise"],
         ),
@@ -75,26 +81,63 @@ def test_the_verdict_table(measured: dict[str, Any], verdict: str, words: list[s
         assert reason.endswith(".")
 
 
-@pytest.mark.parametrize("measured", [{}, {"agreeing": 1, "deviation": 1}, {"entropy": 0}])
-@pytest.mark.parametrize(
-    ("mutant", "twin", "word"),
-    [
-        ("PASS", "PASS", "one weight changed, was judged PASS"),
-        ("INCONCLUSIVE", "INCONCLUSIVE", "one weight changed, was judged INCONCLUSIVE"),
-        ("FAIL", "FAIL", "averaged over the group"),
-    ],
-)
-def test_no_verdict_stands_on_a_failed_self_test(
-    measured: dict[str, Any], mutant: Any, twin: Any, word: str
-) -> None:
-    judgement = judged(**measured, self_test=SelfTest(images=32, mutant=mutant, twin=twin))
+@pytest.mark.parametrize("measured", [{}, {"agreeing": 1, "deviation": 1}, {"chance": 1}])
+def test_no_verdict_stands_on_false_alarms(measured: dict[str, Any]) -> None:
+    judgement = judged(**measured, self_test=SelfTest(images=32, mutant="FAIL", twin="FAIL"))
     assert judgement.verdict == "INCONCLUSIVE"
     assert len(judgement.reasons) == 1
-    assert word in judgement.reasons[0]
+    assert "a known model that is invariant was judged FAIL" in judgement.reasons[0]
+
+
+@pytest.mark.parametrize("mutant", ["PASS", "INCONCLUSIVE"])
+def test_images_that_show_no_broken_symmetry_hide_none_and_praise_none(mutant: Any) -> None:
+    tested = SelfTest(images=32, mutant=mutant, twin="INCONCLUSIVE")
+    assert judged(agreeing=1, deviation=1, self_test=tested).verdict == "FAIL"
+    judgement = judged(self_test=tested)
+    assert judgement.verdict == "INCONCLUSIVE"
+    assert f"one weight changed, was judged {mutant}" in judgement.reasons[0]
+    assert len(judged(self_test=tested, agreeing=100, images=100).reasons) == 2
+
+
+def test_classes_are_part_of_the_verdict() -> None:
+    kept = np.repeat([True, False], [440, 8])
+    rare = class_cells(np.repeat([0, 1, 2], [140, 300, 8]), kept, 0.8, 0.95)
+    lost = judged(agreeing=440, images=448, agreement=0.95, classes=rare)
+    assert lost.verdict == "FAIL"
+    assert "0 of 8 of label 2" in lost.reasons[0]
+    asked = {"agreement": 0.95, "class_agreement": None}
+    assert judged(agreeing=440, images=448, classes=rare, **asked).verdict == "PASS"
+    few = class_cells(np.repeat([0, 1], [496, 16]), np.ones(512, np.bool_), 0.8, 0.95)
+    doubtful = judged(classes=few)
+    assert doubtful.verdict == "INCONCLUSIVE"
+    assert "label 1 has 16; 17 of a class" in doubtful.reasons[0]
+    enough = class_cells(np.repeat([0, 1], [495, 17]), np.ones(512, np.bool_), 0.8, 0.95)
+    assert judged(classes=enough).verdict == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"), [(0, "INCONCLUSIVE"), (2, "INCONCLUSIVE"), (60, "PASS")]
+)
+def test_labels_that_chance_would_keep_show_little(other: int, verdict: str) -> None:
+    labels = np.repeat([0, 1], [512 - other, other])
+    assert judged(chance=chance_agreement(labels)).verdict == verdict
+
+
+def test_what_does_not_repeat_itself_is_told_from_what_turns() -> None:
+    def repeating(kept: int, p: float) -> Repeating:
+        interval = clopper_pearson(kept, 512, 0.95)
+        return Repeating(agreeing_images=kept, agreement_interval=interval, exceeding_p=p)
+
+    noisy = judged(agreeing=400, deviation=0.3, floor=0.2, repeating=repeating(410, 0.4))
+    assert noisy.verdict == "INCONCLUSIVE"
+    assert any("does not repeat itself" in reason for reason in noisy.reasons)
+    both = judged(agreeing=400, deviation=0.3, floor=0.2, repeating=repeating(410, 1e-9))
+    assert both.verdict == "FAIL"
+    assert judged(agreeing=1, floor=0.2, repeating=repeating(512, 0.4)).verdict == "FAIL"
 
 
 def test_too_few_images_are_told_how_many_would_do() -> None:
-    assert "368 images would settle it" in judged(agreeing=100, images=100).reasons[0]
+    assert "368 images settle it in 9 of 10 audits" in judged(agreeing=100, images=100).reasons[0]
     assert judged(agreeing=368, images=368).verdict == "PASS"
     assert "too near" in judged(agreeing=99, images=100).reasons[0]
 

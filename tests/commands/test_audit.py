@@ -60,6 +60,7 @@ class TestTarget:
         assert of_files["figures"]["accuracy"] is None
         for figures in (of_set["figures"], of_files["figures"]):
             del figures["accuracy"]
+            assert sum(cell["images"] for cell in figures.pop("classes")) == 40
         assert of_set["figures"] == of_files["figures"]
 
     def test_a_proof_past_its_limits_is_a_sentence(self, run, few, monkeypatch):

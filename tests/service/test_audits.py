@@ -132,7 +132,12 @@ async def test_few_images_are_inconclusive(client: httpx.AsyncClient, images: An
     report = await audit(client, "/models/turning/audit", npy(images[:50]))
     assert report.verdict == "INCONCLUSIVE"
     report = await audit(client, "/models/turning/audit?agreement=0.9", npy(images[:50]))
+    assert report.verdict == "INCONCLUSIVE"
+    assert "classes have too few images" in report.reasons[0]
+    asked = "/models/turning/audit?agreement=0.9&no_classes=true"
+    report = await audit(client, asked, npy(images[:50]))
     assert report.verdict == "PASS"
+    assert report.thresholds.class_agreement is None
     assert report.thresholds.agreement == 0.9
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from audit import AnglePlan, AngleThresholds, Proportion, Question, Thresholds, Tolerance
+from audit.values import CLASS_AGREEMENT
 from imaging import Method, Resampler
 from service.api.audits.forms import AskedFormat
 from service.auditing import audit_model, questions
@@ -64,6 +65,11 @@ class AuditQuery(BaseModel):
             "0.95."
         ),
     ] = None
+    class_agreement: Annotated[
+        Proportion | None,
+        Field(description="Part of the images of each class that must; by default 0.8."),
+    ] = None
+    no_classes: Annotated[bool, Field(description="Ask nothing of classes apart.")] = False
     circle: Annotated[bool, Field(description="Also try some images at every angle there is.")] = (
         False
     )
@@ -116,6 +122,7 @@ class AuditQuery(BaseModel):
         return lambda progress: asked(progress=progress), total
 
     def _question(self, model: ServedModel) -> Question:
+        of_classes = None if self.no_classes else self.class_agreement or CLASS_AGREEMENT
         at_angles = {"agreement": self.angle_agreement, "confidence": self.confidence}
         return Question(
             group=self.group or model.card.audit.group,
@@ -124,10 +131,11 @@ class AuditQuery(BaseModel):
                 agreement=self.agreement,
                 confidence=self.confidence,
                 logit_tolerance=self.logit_tolerance,
-            ),
+            ).model_copy(update={"class_agreement": of_classes}),
             angles=self._plan(model),
             angle_thresholds=AngleThresholds(
-                **{name: value for name, value in at_angles.items() if value is not None}
+                **{name: value for name, value in at_angles.items() if value is not None},
+                class_agreement=of_classes,
             ),
             circle_images=self.circle_images if self.circle else 0,
             pictures=self.pictures,
@@ -144,8 +152,8 @@ class AuditQuery(BaseModel):
             value = getattr(self, name)
             if value == field.default or name == "format":
                 continue
-            if name == "pictures":
-                yield "--no-pictures"
+            if name in ("pictures", "no_classes"):
+                yield "--no-pictures" if name == "pictures" else "--no-classes"
                 continue
             yield f"--{name.replace('_', '-')}"
             if value is not True:

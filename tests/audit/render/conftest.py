@@ -36,7 +36,7 @@ def make(images: NDArray[np.uint8]) -> Callable[..., Report]:
     def made(classify: Classifier, count: int = 400, source: str = "noise") -> Report:
         shown, known = images[:count], labels[:count]
         options: dict[str, Any] = {
-            "thresholds": Thresholds(),
+            "thresholds": Thresholds(class_agreement=None),
             "model": ModelIdentity(
                 name="m", version=3, sha256="ab" * 32, group="D4", precision="fp32"
             ),
@@ -54,7 +54,11 @@ def make(images: NDArray[np.uint8]) -> Callable[..., Report]:
         }
         report = run_audit(classify, shown, known, group="C4", **options)
         angles = audit_angles(
-            classify, shown[:60], known[:60], plan=AnglePlan(12), thresholds=AngleThresholds()
+            classify,
+            shown[:60],
+            known[:60],
+            plan=AnglePlan(12),
+            thresholds=AngleThresholds(class_agreement=None),
         )
         return report.joined(angles, audit_circle(classify, images, [0], symmetry=None))
 
@@ -66,7 +70,7 @@ def reports(make: Callable[..., Report], plain: Classifier, invariant: Classifie
     return {
         "kept": make(invariant).joined(),
         "broken": make(plain),
-        "few": make(invariant, count=40),
+        "few": make(invariant, count=40).joined(),
         "nasty": make(plain, source=NASTY),
     }
 
