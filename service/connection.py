@@ -2,15 +2,32 @@
 
 import asyncio
 from collections.abc import Collection, Iterable
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from starlette.responses import JSONResponse
+import httptools
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
-from service.errors import ErrorAnswer
+from service.errors import ServiceError
+from service.flow import Flow, Lingering
+from service.head import (
+    MAX_BYTES,
+    MAX_FIELDS,
+    FieldsTooLargeError,
+    FramingError,
+    TargetTooLongError,
+    check_fields,
+    origin_form,
+)
 
 _EXTENSION: Final = "orbitserve.wire"
+_PIECE: Final = 2**13
+"""Bytes that are parsed before it is looked at whether requests wait: a few hundred at most."""
 
 
 class Wire:
@@ -21,13 +38,17 @@ class Wire:
     under_way
         All requests that have begun on any connection, and not ended. A socket is read before any
         request that was read in the same turn of the event loop is handled.
+    fault
+        Why the request is to be refused, once that is known: an application that takes the wire
+        has to look at it before it does anything, and again after each part of the body.
     """
 
-    __slots__ = ("_connection", "_cycle", "under_way")
+    __slots__ = ("_cycle", "fault", "under_way")
 
     def __init__(self, connection: "_Connection") -> None:
         self.under_way: Collection[object] = connection.tasks
-        self._connection, self._cycle = connection, connection.cycle
+        self.fault: ServiceError | None = None
+        self._cycle = connection.cycle
 
     @classmethod
     def of(cls, scope: Scope) -> "Wire | None":
@@ -61,69 +82,249 @@ class Wire:
 
 
 class _Connection(HttpToolsProtocol):
-    """uvicorn's protocol, changed in four ways.
+    """uvicorn's protocol, bounded.
 
-    A connection that is opened, or has begun a request, and does not send the whole head in time
-    is closed: uvicorn alone would hold it for ever. What is no HTTP is refused in JSON. A request
-    has a `Wire`. And a connection has one timer for the time that it may be idle, in place of one
-    a request.
+    - A connection that is opened, or has begun a request, and does not send the whole head in time
+      is closed; so is one that takes nothing of its answer for as long.
+    - A head, a target and trailers have a largest size, and nothing is read while requests wait.
+    - A request that asks for another protocol is answered in this one.
+    - What is refused is answered by the application, in its own form and in its turn.
+    - A request has a `Wire`.
+    - A connection has one timer for the time that it may be idle, in place of one a request.
     """
 
     head_seconds: ClassVar[float]
 
+    flow: Flow
+    _answering: RequestResponseCycle | None = None
     _head_timer: asyncio.TimerHandle | None = None
     _awaits_head = True
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since = 0.0
+    _write_timer: asyncio.TimerHandle | None = None
+    _held: bytes | memoryview = b""
+    _refused = False
+    _upgrades = False
+    _went_on = False  # whether what was parsed last began, continued or ended a request's content
+    _overhead = 0  # bytes since then
+    _trailers = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_wait()
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        for timer in (self._idle_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+        self.pipeline.clear()
+        self._held = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self._refused:
+            return
+        if self.pipeline:
+            self._held = bytes(self._held) + data
+            return
+        if len(data) <= _PIECE:
+            self._parse(data)
+        else:
+            self._parse_in_pieces(memoryview(data))
         if self._awaits_head:  # most heads come whole, and need no timer
             self._await_head()
 
+    def _parse_in_pieces(self, data: memoryview) -> None:
+        """Parse as far as requests can be begun, and hold the rest."""
+        for start in range(0, len(data), _PIECE):
+            self._parse(data[start : start + _PIECE])
+            if self._refused:
+                return
+            if self.pipeline:
+                self._held = data[start + _PIECE :]
+                return
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            self._refuse(_fault(error))
+            return
+        else:
+            self._look_at_size(len(data))
+            return
+        self._decline_upgrade()
+        self._parse(rest)
+
+    def _look_at_size(self, size: int) -> None:
+        if self._went_on:
+            self._went_on, self._overhead = False, 0
+            return
+        self._overhead += size
+        if self._overhead > MAX_BYTES or (self._awaits_head and self._has_too_many_fields()):
+            what = "header fields" if self._awaits_head else "trailers"
+            self._refuse(FieldsTooLargeError(what))
+
+    def _has_too_many_fields(self) -> bool:
+        return self.headers is not None and len(self.headers) > MAX_FIELDS
+
+    def _decline_upgrade(self) -> None:
+        """Have the body of a request parsed that the parser leaves to another protocol.
+
+        RFC 9110, 7.8: a server may ignore the field, and goes on in the protocol that it speaks.
+        """
+        self.parser = httptools.HttpRequestParser(_Resumed(self))
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        framing = [
+            name + b": " + value + b"\r\n"
+            for name, value in self.headers
+            if name in (b"content-length", b"transfer-encoding")
+        ]
+        self.parser.feed_data(b"".join([b"POST / HTTP/1.1\r\n", *framing, b"\r\n"]))
+
     def on_message_begin(self) -> None:
-        self._awaits_head = True
+        self._awaits_head = self._went_on = True
+        self._trailers = 0
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > MAX_BYTES:
+            raise TargetTooLongError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._awaits_head:
+            super().on_header(name, value)
+            return
+        self._trailers += 1  # and no more: the request has been begun without them
+        if self._trailers > MAX_FIELDS:
+            raise FieldsTooLargeError("trailers")
+
     def on_headers_complete(self) -> None:
+        if self._overhead > MAX_BYTES - 2 * _PIECE:
+            size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size + len(self.url) > MAX_BYTES:
+                raise FieldsTooLargeError("header fields")
+        check_fields(self.headers, self.parser.get_http_version())
+        self.url = origin_form(self.parser.get_method(), self.url)
+        self._upgrades = self.parser.should_upgrade()
+        self._begin()
+
+    def _begin(self) -> None:
         self._awaits_head = False
+        self._went_on = True
         self._end_wait()
         super().on_headers_complete()
         scope: Scope = self.scope  # type: ignore[assignment]
         scope["extensions"] = {_EXTENSION: Wire(self)}
 
-    def on_response_complete(self) -> None:
-        if self.pipeline or self.transport.is_closing():
-            super().on_response_complete()
+    def on_body(self, body: bytes) -> None:
+        self._went_on = True
+        cycle = self.cycle
+        if cycle.response_complete:
             return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        self._went_on = True
+        if self._upgrades:
+            self._upgrades = False  # its body comes yet
+            return
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            if not self.pipeline:
+                self._go_on()
+            return
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._end_idle)
 
-    def send_400_response(self, msg: str) -> None:
-        sentence = "The request is not HTTP/1.1 that can be read; well-formed HTTP is accepted."
-        response = JSONResponse(ErrorAnswer(error=sentence).model_dump(), 400)
-        head = [(b"connection", b"close"), *self.server_state.default_headers]
-        lines = [name + b": " + value + b"\r\n" for name, value in head + response.raw_headers]
-        self.transport.write(b"".join([STATUS_LINE[400], *lines, b"\r\n", response.body]))
-        self.transport.close()
+    def _go_on(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._parse_in_pieces(memoryview(held))
+            if self._awaits_head:
+                self._await_head()
+        self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _should_upgrade(self) -> bool:
+        return False
+
+    def _refuse(self, fault: ServiceError) -> None:
+        """Have the request refused that is being received, and take no other."""
+        self._refused = True
+        self._held = b""
+        cycle = self.cycle
+        if not self._awaits_head and cycle is not None and cycle.more_body:
+            if cycle.response_started:
+                self.transport.close()
+                return
+        else:
+            self._begin_unread()
+            cycle = self.cycle
+        cycle.keep_alive = False
+        cycle.transport = Lingering(self.transport)  # type: ignore[assignment]
+        wire = Wire.of(cycle.scope)  # type: ignore[arg-type]
+        assert wire is not None  # noqa: S101 - every request has one
+        wire.fault = fault
+        cycle.message_event.set()
+
+    def _begin_unread(self) -> None:
+        """Begin a request of which the head is not complete, or not one that can be read."""
+        if not self._awaits_head or self.scope is None:
+            self.on_message_begin()
+        target, self.url = self.url, b"/"
+        self._begin()
+        self.scope["path"] = target[:256].decode("ascii", "backslashreplace")
+        if not target:
+            self.scope["method"] = ""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writing(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+
+    def _watch_writing(self, unread: int) -> None:
+        self._write_timer = self.loop.call_later(self.head_seconds, self._end_writing, unread)
+
+    def _end_writing(self, before: int) -> None:
+        """Hang up on a client that has taken nothing of its answer."""
+        unread = self.transport.get_write_buffer_size()
+        if unread < before:
+            self._watch_writing(unread)
+        else:
+            self.transport.abort()
 
     def _await_head(self) -> None:
         if self._head_timer is None and not self.transport.is_closing():
-            close = self.transport.close
-            self._head_timer = self.loop.call_later(self.head_seconds, close)
+            self._head_timer = self.loop.call_later(self.head_seconds, self._close)
 
     def _end_wait(self) -> None:
         if self._head_timer is not None:
@@ -137,13 +338,56 @@ class _Connection(HttpToolsProtocol):
             return  # its next answer sets the timer
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left <= 0:
-            self.transport.close()
+            self._close()
         else:
             self._idle_timer = self.loop.call_later(left, self._end_idle)
 
+    def _close(self) -> None:
+        self.transport.close()
+        if self.transport.get_write_buffer_size():  # which might never be read
+            self.loop.call_later(self.head_seconds, self.transport.abort)
+
+
+class _Resumed:
+    """What a connection's parser calls after it was told a head a second time, and not before."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection, self._told = connection, False
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if self._told:
+            self._connection.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self._told:
+            self._connection.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._told:
+            self._connection.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._told:
+            self._connection.on_headers_complete()
+        self._told = True
+
+
+def _fault(error: httptools.HttpParserError) -> ServiceError:
+    """Return what a callback of the parser raised, or put in words why the parser stopped."""
+    if isinstance(error.__context__, ServiceError):
+        return error.__context__
+    return FramingError(
+        f"The request is not HTTP/1.1 that can be read ({error}); well-formed HTTP is accepted."
+    )
+
 
 def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
-    """Return the protocol, with a bound on how long the head of a request may take to arrive."""
+    """Return the protocol, with a bound on how long the head of a request may take to arrive.
+
+    The same bound holds for a client that takes nothing of its answer.
+    """
 
     class Bounded(_Connection):
         pass

@@ -84,6 +84,17 @@ class Exchange:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
 
+    def check_wire(self) -> None:
+        """Refuse what the connection could not read.
+
+        Raises
+        ------
+        ServiceError
+            Before anything is done about the request.
+        """
+        if self._wire is not None and self._wire.fault is not None:
+            raise self._wire.fault
+
     def check_length(self) -> None:
         """Refuse a body that is announced to be too large.
 
@@ -103,9 +114,12 @@ class Exchange:
         ------
         TooLargeError
             As soon as the body has grown too large.
+        ServiceError
+            As soon as it cannot be read.
         """
         message = await self._receive()
         if not self._received:
+            self.check_wire()
             self._received = not message.get("more_body", False)
             self._bytes += len(message.get("body", b""))
             if self._bytes > self._max_bytes:

@@ -105,6 +105,7 @@ class Front:
 
     async def _dispatch(self, exchange: Exchange) -> None:
         scope = exchange.scope
+        exchange.check_wire()
         if self._keys.asked_for:
             authorise(self._keys, exchange)
         exchange.check_length()
