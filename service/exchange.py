@@ -42,6 +42,8 @@ class Exchange:
     ----------
     id
         The request's, printable ASCII.
+    path
+        The request's, without what a proxy in front has stripped and the links have to have.
     headers
         The request's, by their names in small letters.
     call
@@ -53,7 +55,7 @@ class Exchange:
     """
 
     __slots__ = (
-        *("call", "fault", "headers", "id", "scope", "status"),
+        *("call", "fault", "headers", "id", "path", "scope", "status"),
         *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
         *("_watcher", "_wire", "_seconds"),
     )
@@ -68,6 +70,7 @@ class Exchange:
         max_bytes: int,
     ) -> None:
         self.scope = scope
+        self.path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
         self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))

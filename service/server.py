@@ -75,6 +75,8 @@ async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
         try:
             await server.serve(_both_families(config))
         except (SystemExit, OSError, UnicodeError):  # the first is how uvicorn says it
+            if server.started:
+                raise
             raise ConfigurationError(
                 f"The address {config.host}:{config.port} cannot be listened on; "
                 "ORBITSERVE_HOST and ORBITSERVE_PORT name another."
