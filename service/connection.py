@@ -16,16 +16,19 @@ from uvicorn.protocols.http.httptools_impl import (
 from service.errors import ServiceError
 from service.flow import Flow, Lingering
 from service.head import (
+    FRAMING,
     MAX_BYTES,
     MAX_FIELDS,
     FieldsTooLargeError,
     FramingError,
+    Target,
     TargetTooLongError,
-    check_fields,
-    origin_form,
+    check_framing,
+    read_target,
 )
 
 _EXTENSION: Final = "orbitserve.wire"
+_SHOWN: Final = 256  # bytes of a target that could not be read, for the log
 _PIECE: Final = 2**13
 """Bytes that are parsed before it is looked at whether requests wait: a few hundred at most."""
 
@@ -96,7 +99,7 @@ class _Connection(HttpToolsProtocol):
     head_seconds: ClassVar[float]
 
     flow: Flow
-    _answering: RequestResponseCycle | None = None
+    _answering: RequestResponseCycle | None = None  # while others wait, or have waited
     _head_timer: asyncio.TimerHandle | None = None
     _awaits_head = True
     _idle_timer: asyncio.TimerHandle | None = None
@@ -108,6 +111,7 @@ class _Connection(HttpToolsProtocol):
     _went_on = False  # whether what was parsed last began, continued or ended a request's content
     _overhead = 0  # bytes since then
     _trailers = 0
+    _framing: list[tuple[bytes, bytes]]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -159,16 +163,16 @@ class _Connection(HttpToolsProtocol):
             self._refuse(_fault(error))
             return
         else:
-            self._look_at_size(len(data))
+            if self._went_on:
+                self._went_on, self._overhead = False, 0
+            else:
+                self._look_at_size(len(data))
             return
         self._decline_upgrade()
         self._parse(rest)
 
-    def _look_at_size(self, size: int) -> None:
-        if self._went_on:
-            self._went_on, self._overhead = False, 0
-            return
-        self._overhead += size
+    def _look_at_size(self, more: int) -> None:
+        self._overhead += more
         if self._overhead > MAX_BYTES or (self._awaits_head and self._has_too_many_fields()):
             what = "header fields" if self._awaits_head else "trailers"
             self._refuse(FieldsTooLargeError(what))
@@ -193,7 +197,8 @@ class _Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._awaits_head = self._went_on = True
         self._trailers = 0
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._framing = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -202,7 +207,13 @@ class _Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._awaits_head:
-            super().on_header(name, value)
+            name = name.lower()
+            field = name, value
+            if name in FRAMING:
+                self._framing.append(field)
+            elif name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append(field)
             return
         self._trailers += 1  # and no more: the request has been begun without them
         if self._trailers > MAX_FIELDS:
@@ -213,18 +224,56 @@ class _Connection(HttpToolsProtocol):
             size = sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size + len(self.url) > MAX_BYTES:
                 raise FieldsTooLargeError("header fields")
-        check_fields(self.headers, self.parser.get_http_version())
-        self.url = origin_form(self.parser.get_method(), self.url)
+        version = self.parser.get_http_version()
+        if len(self.headers) > MAX_FIELDS:
+            raise FieldsTooLargeError("header fields")
+        check_framing(self._framing, version)
+        method = self.parser.get_method().decode("ascii")
+        self._begin(method, read_target(method, self.url), version)
         self._upgrades = self.parser.should_upgrade()
-        self._begin()
 
-    def _begin(self) -> None:
+    def _begin(self, method: str, target: Target, version: str) -> None:
+        """Have a request answered, when those before it have been."""
         self._awaits_head = False
         self._went_on = True
         self._end_wait()
-        super().on_headers_complete()
-        scope: Scope = self.scope  # type: ignore[assignment]
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "method": method,
+            "path": self.root_path + target.path,
+            "raw_path": self.root_path.encode() + target.raw_path,
+            "query_string": target.query,
+        }
+        before = self.cycle
+        self.cycle = RequestResponseCycle(
+            scope=scope,  # type: ignore[arg-type]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
         scope["extensions"] = {_EXTENSION: Wire(self)}
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+            return
+        if not self.pipeline:
+            self._answering = before
+        self.flow.pause_reading()
+        self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._went_on = True
@@ -249,7 +298,8 @@ class _Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._answering, app = self.pipeline.pop()
+            self._start_asgi_task(self._answering, app)
             if not self.pipeline:
                 self._go_on()
             return
@@ -265,13 +315,6 @@ class _Connection(HttpToolsProtocol):
             if self._awaits_head:
                 self._await_head()
         self.flow.resume_reading()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def _should_upgrade(self) -> bool:
-        return False
 
     def _refuse(self, fault: ServiceError) -> None:
         """Have the request refused that is being received, and take no other."""
@@ -294,13 +337,11 @@ class _Connection(HttpToolsProtocol):
 
     def _begin_unread(self) -> None:
         """Begin a request of which the head is not complete, or not one that can be read."""
-        if not self._awaits_head or self.scope is None:
+        if not self._awaits_head or self.headers is None:
             self.on_message_begin()
-        target, self.url = self.url, b"/"
-        self._begin()
-        self.scope["path"] = target[:256].decode("ascii", "backslashreplace")
-        if not target:
-            self.scope["method"] = ""
+        method = self.parser.get_method().decode("ascii") if self.url else ""
+        shown = self.url[:_SHOWN].decode("ascii", "backslashreplace")
+        self._begin(method, Target(self.url[:_SHOWN], shown, b""), "1.1")
 
     def pause_writing(self) -> None:
         super().pause_writing()

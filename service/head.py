@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from service.errors import MalformedError, ServiceError
@@ -15,10 +16,13 @@ MAX_BYTES: Final = 2**16
 MAX_FIELDS: Final = 100
 """Of a head, and of the trailers."""
 
+FRAMING: Final = frozenset({b"host", b"transfer-encoding", b"te"})
+"""Fields, by their names in small letters, that `check_framing` looks at."""
+
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
-_FRAMING: Final = frozenset({b"host", b"transfer-encoding", b"te"})
+_REMEMBERED: Final = 256  # targets, and the bytes of the longest
 _CLOSE: Final = MappingProxyType({"Connection": "close"})
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -55,29 +59,26 @@ class TargetTooLongError(ServiceError):
         super().__init__(f"The URL is too long; at most {MAX_BYTES} bytes are accepted.")
 
 
-def check_fields(fields: Fields, version: str) -> None:
+def check_framing(fields: Fields, version: str) -> None:
     """Check the fields of a head that say where the request ends and whom it is for.
 
     Parameters
     ----------
     fields
-        Their names in small letters. That a length is a number, stands there once and not beside
-        a transfer coding, the parser has seen to.
+        Those of `FRAMING`. That a length is a number, stands there once and not beside a transfer
+        coding, the parser has seen to.
     version
         Of HTTP, as the request line has it.
 
     Raises
     ------
-    FramingError, FieldsTooLargeError
+    FramingError
         RFC 9112, 3.2 and 6.1: whoever stands before the service may have read it otherwise.
     """
-    if len(fields) > MAX_FIELDS:
-        raise FieldsTooLargeError("header fields")
     if version not in ("1.1", "1.0"):
         raise FramingError(f"The request is HTTP/{version}; HTTP/1.1 is accepted.")
-    found = [field for field in fields if field[0] in _FRAMING]
     hosts = 0
-    for name, value in found:
+    for name, value in fields:
         if name == b"host":
             hosts += 1
             if not _AUTHORITY.fullmatch(value):
@@ -100,8 +101,16 @@ def _check_accepted_codings(value: bytes) -> None:
         raise FramingError("The field TE names 'chunked'; what else it names is accepted.")
 
 
-def origin_form(method: bytes, target: bytes) -> bytes:
-    """Return path and query of a target, which may be a whole URL (RFC 9112, 3.2.2).
+class Target(NamedTuple):
+    """What a request is for: its path as it came, as it is meant, and its query."""
+
+    raw_path: bytes
+    path: str
+    query: bytes
+
+
+def read_target(method: str, target: bytes) -> Target:
+    """Read path and query of a target, which may be a whole URL (RFC 9112, 3.2.2).
 
     Raises
     ------
@@ -111,24 +120,35 @@ def origin_form(method: bytes, target: bytes) -> bytes:
         If the path has a control character, percent-encoded: no name has one, and a reader of
         paths that takes a line's end for theirs would be led astray.
     """
-    if method == b"CONNECT":
+    if len(target) <= _REMEMBERED:
+        return _read_short_target(method, target)
+    return _read_target(method, target)
+
+
+def _read_target(method: str, target: bytes) -> Target:
+    if method == "CONNECT":
         raise FramingError("CONNECT is for proxies; a request with a path is accepted.")
     if not target.startswith(b"/"):
         target = _without_authority(method, target)
-    if b"%" in target:
-        path = unquote(target.partition(b"?")[0].decode("ascii"))
+    raw_path, _, query = target.partition(b"#")[0].partition(b"?")
+    path = raw_path.decode("ascii")
+    if "%" in path:
+        path = unquote(path)
         if _CONTROL.search(path):
             raise MalformedError(
                 "The path has a control character; names without any are accepted."
             )
-    return target
+    return Target(raw_path, path, query)
 
 
-def _without_authority(method: bytes, target: bytes) -> bytes:
+_read_short_target = lru_cache(_REMEMBERED)(_read_target)
+
+
+def _without_authority(method: str, target: bytes) -> bytes:
     authority = _ABSOLUTE.match(target)
     if authority is not None:
         rest = target[authority.end() :]
         return rest if rest.startswith(b"/") else b"/" + rest
-    if target == b"*" and method == b"OPTIONS":
+    if target == b"*" and method == "OPTIONS":
         return target
     raise FramingError("The target of the request is no path; one that begins with / is accepted.")
