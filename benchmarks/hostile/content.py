@@ -16,7 +16,7 @@ def _npy() -> list[bytes]:
     shape = (30_000_000, 1, 1, 1)
     head = io.BytesIO()
     fields = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(head, fields)  # type: ignore[arg-type]
+    np.lib.format.write_array_header_1_0(head, fields)
     return post(head.getvalue() + bytes(shape[0]), "application/x-npy")
 
 

@@ -65,6 +65,8 @@ def measure(row: Row, launch: Launch, port: int, request: bytes) -> Figures:
         with _sampled(server) as peak, _asking(good):
             answers = _play(row, port)
         ending = _end_beside(row, server)
+        for client in good:
+            client.close()
     slowest = good[0].slowest, good[1].slowest
     failures = sum(client.failures for client in good)
     return Figures(answers, max(0, peak() - before), slowest, failures, ending)
@@ -119,6 +121,7 @@ def _player(row: Row, port: int, *, again: bool) -> Iterator[Connection]:
     finally:
         player.kill()
         player.join()
+        here.close()
 
 
 def _run(row: Row, port: int, results: Connection, again: bool) -> None:
@@ -154,6 +157,10 @@ class _Good:
             self._connection.close()
             self.failures += 1
         return time.monotonic() - began
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
 
     def ask_until(self, done: threading.Event) -> None:
         """Ask until there is no need to, and note the slowest answer."""
