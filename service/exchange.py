@@ -10,10 +10,10 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.connection import Wire
 from service.errors import ServiceError, SlowClientError, TooLargeError
 from service.observability.call import Call
 from service.preferences import preferred_wait
+from service.wire import Wire
 
 REQUEST_ID: Final = "X-Request-ID"
 LOOK_AFTER: Final = 0.05

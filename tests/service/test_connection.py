@@ -12,7 +12,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.connection import Wire, protocol
+from service.connection import protocol
+from service.wire import Wire
 from tests.service.engine.test_batcher import until
 
 pytestmark = pytest.mark.anyio
