@@ -23,7 +23,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("row", WIRE, ids=lambda row: row.name)
+# Two of them are quick, and the others like them.
+QUICK = {"30 MB of header lines", "200,000 pipelined requests, answers never read"}
+PLAYED = [
+    pytest.param(row, id=row.name, marks=() if row.name in QUICK else pytest.mark.slow)
+    for row in WIRE
+]
+
+
+@pytest.mark.parametrize("row", PLAYED)
 def test_it_stops_nobody(row: Row, repository: Path) -> None:
     port = free_port()
     figures = measure(row, launch(repository, port), port, IMAGE.read_bytes())
@@ -56,6 +64,7 @@ def test_each_row_has_a_name_of_its_own() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
+@pytest.mark.slow
 def test_a_server_that_grows_and_stalls_is_seen(tmp_path: Path) -> None:
     """The measure itself: a server that keeps what it is sent, and answers nobody meanwhile."""
     port = free_port()
