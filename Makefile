@@ -48,6 +48,7 @@ bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wr
 	$(BIN)/python -m benchmarks.models
 	$(BIN)/python -m benchmarks.audits
 	$(BIN)/python -m benchmarks.shadow
+	$(BIN)/python -m benchmarks.hostile
 
 image: ## Build the container image with podman (VARIANT=gpu for the one with CUDA)
 	deploy/container/build-image.sh $(VARIANT)

@@ -10,10 +10,10 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.connection import Wire
 from service.errors import ServiceError, SlowClientError, TooLargeError
 from service.observability.call import Call
 from service.preferences import preferred_wait
+from service.wire import Wire
 
 REQUEST_ID: Final = "X-Request-ID"
 LOOK_AFTER: Final = 0.05
@@ -42,6 +42,8 @@ class Exchange:
     ----------
     id
         The request's, printable ASCII.
+    path
+        The request's, without what a proxy in front has stripped and the links have to have.
     headers
         The request's, by their names in small letters.
     call
@@ -53,7 +55,7 @@ class Exchange:
     """
 
     __slots__ = (
-        *("call", "fault", "headers", "id", "scope", "status"),
+        *("call", "fault", "headers", "id", "path", "scope", "status"),
         *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
         *("_watcher", "_wire", "_seconds"),
     )
@@ -68,6 +70,7 @@ class Exchange:
         max_bytes: int,
     ) -> None:
         self.scope = scope
+        self.path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
         self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))
@@ -83,6 +86,17 @@ class Exchange:
         self._since, self._seconds = now, receive_seconds
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
+
+    def check_wire(self) -> None:
+        """Refuse what the connection could not read.
+
+        Raises
+        ------
+        ServiceError
+            Before anything is done about the request.
+        """
+        if self._wire is not None and self._wire.fault is not None:
+            raise self._wire.fault
 
     def check_length(self) -> None:
         """Refuse a body that is announced to be too large.
@@ -103,9 +117,12 @@ class Exchange:
         ------
         TooLargeError
             As soon as the body has grown too large.
+        ServiceError
+            As soon as it cannot be read.
         """
         message = await self._receive()
         if not self._received:
+            self.check_wire()
             self._received = not message.get("more_body", False)
             self._bytes += len(message.get("body", b""))
             if self._bytes > self._max_bytes:

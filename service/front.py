@@ -85,9 +85,9 @@ class Front:
         finally:
             self._open.discard(exchange)
             exchange.end()
-            self._end(scope, call, exchange.status)
+            self._end(exchange)
             if trace is not None:
-                trace.end(scope["method"], scope["path"], _template(scope), exchange.status)
+                trace.end(scope["method"], exchange.path, _template(scope), exchange.status)
 
     async def _handle(self, exchange: Exchange) -> None:
         try:
@@ -105,10 +105,11 @@ class Front:
 
     async def _dispatch(self, exchange: Exchange) -> None:
         scope = exchange.scope
+        exchange.check_wire()
         if self._keys.asked_for:
             authorise(self._keys, exchange)
         exchange.check_length()
-        found = self._find(scope["method"], scope["path"])
+        found = self._find(scope["method"], exchange.path)
         if found is None:
             await self.app(scope, exchange.receive, exchange.send)
             return
@@ -139,7 +140,8 @@ class Front:
             # The server ends and will wait no longer; its own answer would be in plain text.
             await _refuse(exchange, fault or UnavailableError(_ENDING))
 
-    def _end(self, scope: Scope, call: Call, status: int) -> None:
+    def _end(self, exchange: Exchange) -> None:
+        scope, call, status = exchange.scope, exchange.call, exchange.status
         call.end()
         self._metrics.called(scope["method"], _template(scope), status)
         if call.refusal is not None and call.statistics is None:
@@ -148,8 +150,8 @@ class Front:
             return
         if call.refusal is None and random.random() >= self._log_share:  # noqa: S311 - no secret
             return
-        write = log.debug if scope["path"] in _UNREMARKABLE else log.info
-        write("request", method=scope["method"], path=scope["path"], status=status, **_known(call))
+        write = log.debug if exchange.path in _UNREMARKABLE else log.info
+        write("request", method=scope["method"], path=exchange.path, status=status, **_known(call))
 
 
 async def _refuse(exchange: Exchange, error: Exception) -> None:

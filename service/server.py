@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +47,9 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         http=protocol(settings.receive_seconds),
+        ws="none",
+        root_path=settings.root_path,
+        timeout_keep_alive=settings.keep_alive_seconds,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -68,12 +73,29 @@ async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
         server = _Server(config)
         _Ending(server, app, delay)
         try:
-            await server.serve()
-        except SystemExit:  # raised where uvicorn cannot bind
+            await server.serve(_both_families(config))
+        except (SystemExit, OSError, UnicodeError):  # the first is how uvicorn says it
+            if server.started:
+                raise
             raise ConfigurationError(
                 f"The address {config.host}:{config.port} cannot be listened on; "
                 "ORBITSERVE_HOST and ORBITSERVE_PORT name another."
             ) from None
+
+
+def _both_families(config: uvicorn.Config) -> list[socket.socket] | None:
+    """Listen on IPv4 and IPv6 where the address is that of all interfaces, which asyncio does not.
+
+    A machine without IPv6 raises OSError, as one with another address than is asked for does.
+    """
+    if config.host != "::":
+        return None
+    address = (config.host, config.port)
+    listening = socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
+    logging.getLogger("uvicorn.error").info(
+        "Uvicorn running on http://[::]:%d", listening.getsockname()[1]
+    )
+    return [listening]
 
 
 class _Server(uvicorn.Server):

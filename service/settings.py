@@ -1,5 +1,6 @@
 """The service's settings: one attribute each, read from `ORBITSERVE_<NAME>` or given by name."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from service.engine.providers import ConvSearch
 from service.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
+_ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
 
 class ConfigurationError(ValueError):
@@ -37,10 +39,16 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on; `0.0.0.0` in a container."""
+    """Address to listen on; `0.0.0.0` in a container; `::` listens on IPv4 and IPv6."""
 
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one and logs which."""
+
+    root_path: str = ""
+    """Prefix that a proxy strips from paths before they come here, such as `/inspection`."""
+
+    keep_alive_seconds: PositiveInt = 75
+    """How long a connection may be idle; longer than the balancer before the service allows."""
 
     repository: Path = Path("model_repository")
     """Folder of models, `<name>/<version>/{model.onnx,card.json,audit.npz}`."""
@@ -125,7 +133,7 @@ class Settings(BaseSettings):
     """How long a classification may take; a client shortens it by `Prefer: wait=<seconds>`."""
 
     receive_seconds: PositiveFloat = 30.0
-    """How long a client may take to send a request."""
+    """How long a client may take to send a head, then a body, and to go on reading an answer."""
 
     shutdown_delay_seconds: NonNegativeFloat = 0.0
     """How long requests are still taken after SIGTERM, while `/readyz` refuses."""
@@ -156,6 +164,20 @@ class Settings(BaseSettings):
 
     shadow_salt: SecretStr | None = Field(default=None, min_length=16)
     """Key of the digests that stand for those images in the log; else one a process, by chance."""
+
+    @field_validator("host")
+    @classmethod
+    def _name_an_address(cls, host: str) -> str:
+        if not host.strip():
+            raise ValueError("it names no address; '127.0.0.1', '0.0.0.0' or '::' is accepted")
+        return host
+
+    @field_validator("root_path")
+    @classmethod
+    def _begin_with_slash(cls, path: str) -> str:
+        if not _ROOT_PATH.fullmatch(path):
+            raise ValueError("a path that begins with '/' and ends without it is accepted")
+        return path
 
     @field_validator("queue_rows")
     @classmethod

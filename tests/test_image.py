@@ -269,11 +269,16 @@ class TestCompose:
         assert "deploy" not in cpu
         assert cpu["environment"]["ORBITSERVE_DEVICE"] == "cpu"
 
-    def test_both_publish_the_port_and_may_write_nothing(self, services):
+    def test_both_publish_the_port_on_loopback_and_may_write_nothing(self, services):
         for service in services.values():
-            assert service["ports"] == ["8000:8000"]
+            assert service["ports"] == ["127.0.0.1:8000:8000"]
             assert service["read_only"] is True
             assert service["security_opt"] == ["no-new-privileges:true"]
+
+    def test_memory_and_processes_are_bounded(self, services):
+        for service in services.values():
+            assert service["mem_limit"].endswith("g")
+            assert service["pids_limit"] > 0
 
     def test_requests_under_way_may_end_before_the_kill(self, services):
         grace = Settings.model_fields["shutdown_seconds"].default

@@ -21,7 +21,7 @@ def authorise(keys: ApiKeys, exchange: Exchange) -> None:
     UnauthenticatedError, ForbiddenError
         If it did not, or the key allows other calls alone.
     """
-    needed = need(exchange.scope["method"], exchange.scope["path"])
+    needed = need(exchange.scope["method"], exchange.path)
     if needed == "nothing":
         return
     presented = _presented(exchange.headers)

@@ -29,8 +29,15 @@ async def audit_plane(request: Request) -> AuditPlane:
     return plane
 
 
+async def root_path(request: Request) -> str:
+    """Return what a proxy strips from paths before they come here, for those that are told."""
+    path: str = request.scope.get("root_path", "")
+    return path
+
+
 Plane = Annotated[DataPlane, Depends(data_plane)]
 Audits = Annotated[AuditPlane, Depends(audit_plane)]
+RootPath = Annotated[str, Depends(root_path)]
 
 
 async def default_model(plane: Plane) -> AsyncIterator[ServedModel]:

@@ -44,7 +44,7 @@ def serving(repository: Path, **options: object) -> Iterator[Server]:
         log: list[str] = []
         for line in process.stderr:
             log.append(line)
-            if found := re.search(r"running on (http://[\d.:]+)", line):
+            if found := re.search(r"running on (http://[][\d.:]+)", line):
                 yield Server(process, found[1], log)
                 return
         raise AssertionError(f"the service did not start: {log}")

@@ -1,15 +1,19 @@
 """The protocol under the application: whole answers, what a request sees of others, idle ends."""
 
 import asyncio
+import gc
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.connection import Wire, protocol
+from service.connection import protocol
+from service.wire import Wire
 from tests.service.engine.test_batcher import until
 
 pytestmark = pytest.mark.anyio
@@ -23,10 +27,12 @@ Connect = Callable[[], Any]
 
 
 @asynccontextmanager
-async def listening(handle: Handler, keep_alive: float = 5.0) -> AsyncIterator[Connect]:
+async def listening(
+    handle: Handler, keep_alive: float = 5.0, receive_seconds: float = 5.0
+) -> AsyncIterator[Connect]:
     """Serve an ASGI application on a port of its own; yields what opens a connection to it."""
     loop = asyncio.get_running_loop()
-    config = uvicorn.Config(handle, http=protocol(5.0), lifespan="off", log_config=None)
+    config = uvicorn.Config(handle, http=protocol(receive_seconds), lifespan="off", log_config=None)
     config.timeout_keep_alive = keep_alive  # type: ignore[assignment]
     config.load()
     state = ServerState()
@@ -168,3 +174,117 @@ async def test_a_request_that_takes_longer_than_a_connection_may_be_idle_is_answ
         writer.write(_REQUEST.replace(b"body", b"slow"))
         assert await asyncio.wait_for(reader.readexactly(len(_ANSWER)), 5) == _ANSWER
         assert await asyncio.wait_for(reader.read(), 5) == b""  # and is idle again
+
+
+async def test_nothing_is_read_while_requests_wait() -> None:
+    """Memory is bounded by what is begun, however much a client sends and whatever it reads."""
+    may_answer = asyncio.Event()
+    begun = 0
+
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal begun
+        begun += 1
+        watched = asyncio.ensure_future(receive_twice(receive))  # as one looks for a hang-up
+        await may_answer.wait()
+        watched.cancel()
+        await answer_by_asgi(send)
+
+    async with listening(handle) as connect:
+        reader, writer = await connect()
+        count = 20_000
+        sent = asyncio.ensure_future(send_all(writer, _REQUEST, count))
+        await until(lambda: begun == 1)
+        connection = next(iter(connections()))
+        await unchanging(lambda: len(connection.pipeline))
+        assert 0 < len(connection.pipeline) < 500
+        assert len(connection._held) < 2**19
+        may_answer.set()
+        received = 0
+        while received < count * len(_ANSWER):
+            received += len(await asyncio.wait_for(reader.read(2**20), 30))
+        await sent
+    assert begun == count
+    assert received == count * len(_ANSWER)
+
+
+async def receive_twice(receive: Any) -> None:
+    await receive()
+    await receive()
+
+
+async def send_all(writer: asyncio.StreamWriter, request: bytes, count: int) -> None:
+    for _ in range(count // 1000):
+        writer.write(request * 1000)
+        await writer.drain()
+
+
+def connections() -> list[Any]:
+    return [found for found in gc.get_objects() if isinstance(found, HttpToolsProtocol)]
+
+
+async def unchanging(value: Callable[[], object]) -> None:
+    """Wait until a value stays what it is for a while."""
+    before, since = value(), time.monotonic()
+    while time.monotonic() - since < 0.3:
+        await asyncio.sleep(0.01)
+        if value() != before:
+            before, since = value(), time.monotonic()
+
+
+async def test_a_client_that_takes_nothing_of_its_answer_is_hung_up_on() -> None:
+    ended = asyncio.Event()
+
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(64):
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+        ended.set()
+
+    async with listening(handle, receive_seconds=0.2) as connect:
+        _, writer = await connect()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(_REQUEST)
+        await asyncio.wait_for(ended.wait(), 10)  # what is sent to nobody is dropped
+
+
+async def test_a_client_that_reads_slowly_gets_its_whole_answer() -> None:
+    size = 2**23
+
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        head = [(b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async with listening(handle, receive_seconds=0.3) as connect:
+        reader, writer = await connect()
+        writer.write(_REQUEST)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        received, began = 0, time.monotonic()
+        while received < size:
+            received += len(await asyncio.wait_for(reader.read(2**17), 5))
+            await asyncio.sleep(0.02)
+        assert time.monotonic() - began > 0.9  # thrice what it may be without taking any
+    assert received == size
+
+
+async def test_a_hang_up_is_told_to_the_request_that_is_worked_on() -> None:
+    """And not only to the last of those that were sent with it."""
+    told = asyncio.Event()
+
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if (await receive())["type"] == "http.disconnect":
+            told.set()
+
+    async with listening(handle) as connect:
+        _, writer = await connect()
+        writer.write(_REQUEST * 2)
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        # A connection that is not read from shows its end when it is written to, or here.
+        for connection in connections():
+            if connection.pipeline:
+                connection.transport.abort()
+        await asyncio.wait_for(told.wait(), 5)

@@ -155,6 +155,17 @@ def test_an_address_in_use_is_a_refusal(repository: Path) -> None:
         assert f"127.0.0.1:{port} cannot be listened on" in refusal(repository, port=port)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "no.such.host.invalid", "::g", "8.8.8.8"])
+def test_an_address_that_is_not_this_machines_is_a_refusal(repository: Path, host: str) -> None:
+    assert f"{host}:0 cannot be listened on" in refusal(repository, host=host)
+
+
+def test_an_address_in_use_on_both_families_is_a_refusal(repository: Path) -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as taken:
+        port = taken.getsockname()[1]
+        assert f":::{port} cannot be listened on" in refusal(repository, host="::", port=port)
+
+
 def test_the_service_never_imports_torch() -> None:
     code = "import service.server, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -28,6 +28,12 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("PORT", "70000", "65535"),
         ("DEVICE", "gpu", "'auto', 'cpu', 'cuda' or 'tensorrt'"),
         ("THREADS", "0", "greater than 0"),
+        ("HOST", "", "it names no address; '127.0.0.1', '0.0.0.0' or '::' is accepted"),
+        ("HOST", " ", "it names no address"),
+        ("ROOT_PATH", "inspection", "begins with '/' and ends without it"),
+        ("ROOT_PATH", "/inspection/", "begins with '/' and ends without it"),
+        ("ROOT_PATH", "//host", "begins with '/' and ends without it"),
+        ("KEEP_ALIVE_SECONDS", "0", "greater than 0"),
         ("QUEUE_ROWS", "63", "should hold one request, of up to 64 images"),
     ],
 )
@@ -40,6 +46,10 @@ def test_a_wrong_setting_is_named(
     sentence = str(refused.value)
     assert sentence.startswith(f"The setting ORBITSERVE_{name} is '{value}': ")
     assert names in sentence
+
+
+def test_a_connection_may_be_idle_for_longer_than_balancers_keep_theirs() -> None:
+    assert read_settings().keep_alive_seconds > 60
 
 
 def test_a_wrong_option_is_named() -> None:

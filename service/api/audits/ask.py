@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from audit import Report
-from service.api.addresses import NAMED, Audits, Plane, Resolve
+from service.api.addresses import NAMED, Audits, Plane, Resolve, RootPath
 from service.api.audits.events import EventResponse
 from service.api.audits.forms import (
     answer_report,
@@ -62,6 +62,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         request: Request,
         plane: Plane,
         audits: Audits,
+        root: RootPath,
         model: Annotated[ServedModel, Depends(resolve)],
         query: Annotated[AuditQuery, Query()],
     ) -> Response:
@@ -84,13 +85,15 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
             return EventResponse(job, form)
         if wait is not None and not await _done_within(job, audits, wait):
             return JSONResponse(
-                JobStatus.of(job, audits).model_dump(mode="json"),
+                JobStatus.of(job, audits, root).model_dump(mode="json"),
                 202,
-                {"Location": job_path(job), "Preference-Applied": "respond-async"},
+                {"Location": job_path(job, root), "Preference-Applied": "respond-async"},
             )
         with call.timings.stage("audit"):
             finished = await job.result()
-        stored = {} if audits.ledger is None else {"Content-Location": report_path(finished.digest)}
+        stored = {}
+        if audits.ledger is not None:
+            stored["Content-Location"] = report_path(finished.digest, root)
         return await answer_report(finished.report, form, stored)
 
     return audit

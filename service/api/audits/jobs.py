@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from audit import Report
 from audit.values import Sha256
-from service.api.addresses import Audits
+from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, answer_report, choose_form, report_documented
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
@@ -45,7 +45,7 @@ class JobStatus(BaseModel):
     error: str | None = None
 
     @classmethod
-    def of(cls, job: Job, audits: AuditPlane) -> "JobStatus":
+    def of(cls, job: Job, audits: AuditPlane, root: str) -> "JobStatus":
         """Describe a job; its report is named where it stays longest."""
         finished, failure = job.finished, job.failure
         status = cls(
@@ -58,16 +58,16 @@ class JobStatus(BaseModel):
         )
         if finished is not None:
             status.digest, status.verdict = finished.digest, finished.report.verdict
-            kept = f"{job_path(job)}/report"
-            status.report = report_path(finished.digest) if audits.ledger else kept
+            kept = f"{job_path(job, root)}/report"
+            status.report = report_path(finished.digest, root) if audits.ledger else kept
         if isinstance(failure, Exception):
             status.error = describe_error(failure).sentence
         return status
 
 
-def job_path(job: Job) -> str:
+def job_path(job: Job, root: str) -> str:
     """Return where a job is watched."""
-    return f"/audits/jobs/{job.id}"
+    return f"{root}/audits/jobs/{job.id}"
 
 
 def job_routes() -> APIRouter:
@@ -96,22 +96,23 @@ def job_routes() -> APIRouter:
     return router
 
 
-async def _status(audits: Audits, job: JobId) -> JobStatus:
+async def _status(audits: Audits, root: RootPath, job: JobId) -> JobStatus:
     """Say whether the audit waits, runs or has ended, and how far it is."""
-    return JobStatus.of(audits.find(job), audits)
+    return JobStatus.of(audits.find(job), audits, root)
 
 
-async def _cancel(audits: Audits, job: JobId) -> JobStatus:
+async def _cancel(audits: Audits, root: RootPath, job: JobId) -> JobStatus:
     """End an audit after the batch that runs; one that has ended already stays as it is."""
     found = audits.find(job)
     found.cancel()
     await found.wait()
-    return JobStatus.of(found, audits)
+    return JobStatus.of(found, audits, root)
 
 
 async def _report(
     request: Request,
     audits: Audits,
+    root: RootPath,
     job: JobId,
     format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
 ) -> Response:
@@ -121,6 +122,6 @@ async def _report(
     finished = found.finished
     if finished is None:
         raise NotFoundError(
-            f"The audit has no report: it is {found.state}; {job_path(found)} says more."
+            f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
         )
     return await answer_report(finished.report, form, {})

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from audit import Report, Verdict
 from audit.render import FORMATS, Format, render
 from audit.values import Sha256
-from service.api.addresses import Audits
+from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, choose_form, report_documented
 from service.api.bodies import errors_documented
 from service.audits import AuditPlane
@@ -42,12 +42,12 @@ class LedgerQuery(BaseModel):
         asked = self.model_dump(include={"model", "version", "verdict"}, exclude_none=True)
         return all(getattr(entry, name) == value for name, value in asked.items())
 
-    def following(self, before: int | None) -> str | None:
+    def following(self, before: int | None, root: str) -> str | None:
         """Return the path of the page with what is older than an entry, if anything is."""
         if before is None:
             return None
         asked = self.model_dump(exclude_none=True) | {"before": before}
-        return f"/audits?{urlencode(asked)}"
+        return f"{root}/audits?{urlencode(asked)}"
 
 
 class AuditList(BaseModel):
@@ -97,12 +97,14 @@ def ledger_routes() -> APIRouter:
     return router
 
 
-def report_path(digest: Sha256) -> str:
+def report_path(digest: Sha256, root: str) -> str:
     """Return where the ledger's report of a digest is answered."""
-    return f"/audits/{digest}"
+    return f"{root}/audits/{digest}"
 
 
-async def _list(audits: Audits, query: Annotated[LedgerQuery, Query()]) -> AuditList:
+async def _list(
+    audits: Audits, root: RootPath, query: Annotated[LedgerQuery, Query()]
+) -> AuditList:
     """List audits, newest first; a page can be shorter than `limit` and have a `next` one."""
     ledger = _ledger(audits)
     try:
@@ -112,7 +114,7 @@ async def _list(audits: Audits, query: Annotated[LedgerQuery, Query()]) -> Audit
     return AuditList(
         audits=list(page.entries),
         head=page.head,
-        next=query.following(page.before),
+        next=query.following(page.before, root),
         faults=list(page.faults),
     )
 

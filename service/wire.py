@@ -1,0 +1,63 @@
+"""What a request may know of the connection that it came by."""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from service.errors import ServiceError
+
+EXTENSION: Final = "orbitserve.wire"
+"""Under this name a call's scope has its wire."""
+
+
+class Wire:
+    """What a request may know of its connection, beyond what ASGI says.
+
+    Attributes
+    ----------
+    under_way
+        All requests that have begun on any connection, and not ended. A socket is read before any
+        request that was read in the same turn of the event loop is handled.
+    fault
+        Why the request is to be refused, once that is known: an application that takes the wire
+        has to look at it before it does anything, and again after each part of the body.
+    """
+
+    __slots__ = ("_cycle", "fault", "under_way")
+
+    def __init__(self, under_way: Collection[object], cycle: RequestResponseCycle) -> None:
+        self.under_way = under_way
+        self.fault: ServiceError | None = None
+        self._cycle = cycle
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Wire | None":
+        """Return the wire of a call, or None if another server than this project's took it."""
+        found: Wire | None = scope.get("extensions", {}).get(EXTENSION)
+        return found
+
+    def answer(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Write a whole answer of status 200 at once, if it can be; return whether it was.
+
+        Through ASGI its head and its body would be two writes, each a call of the system, of which
+        the first wakes a client that can do nothing yet.
+
+        Parameters
+        ----------
+        headers
+            All that it has, its length too, and fit to be written: they are not looked at.
+        """
+        cycle = self._cycle
+        if cycle.response_started or cycle.disconnected or not cycle.keep_alive:
+            return False
+        if cycle.flow.write_paused:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
+        cycle.transport.write(b"".join([STATUS_LINE[200], *lines, b"\r\n", body]))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
