@@ -37,7 +37,7 @@ Every answer carries `X-Request-ID` and `Server-Timing`. Whatever is refused is 
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Build the application; the models are loaded when its lifespan begins.
+    """Build the application; the models begin to be loaded when its lifespan does.
 
     Entering the lifespan raises `ConfigurationError` or `DeviceUnavailableError`, one sentence
     each, if the service cannot start as it is configured.
@@ -52,8 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()
-            repository = metrics.repository = open_repository(settings)
-            stack.callback(repository.close)
+            repository = metrics.repository = await open_repository(settings)
+            stack.push_async_callback(repository.close)
             app.state.data_plane = DataPlane(repository, settings)
             ledger = await to_thread.run_sync(_open_ledger, settings)
             app.state.audit_plane = AuditPlane(ledger, settings.max_audits)

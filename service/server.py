@@ -18,7 +18,9 @@ from service.audits import AuditPlane
 from service.connection import protocol
 from service.data_plane import DataPlane
 from service.engine import DeviceUnavailableError
+from service.loading import still_opening
 from service.observability.logs import configure_logs
+from service.repository import Repository
 from service.settings import ConfigurationError, Settings
 
 _SWITCH_SECONDS = 0.0005
@@ -57,16 +59,19 @@ def serve(settings: Settings) -> None:
             runner.run(_run(app, config, settings.shutdown_delay_seconds))
     except (ConfigurationError, DeviceUnavailableError) as refusal:
         sys.exit(f"orbitserve: {refusal}")
+    if still_opening():
+        # The interpreter would take its thread away from a library in the middle of what it does.
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
-        # What has been loaded stays: the collector of cycles need not look at it ever again.
-        gc.collect()
-        gc.freeze()
         server = _Server(config)
         _Ending(server, app, delay)
+        plane: DataPlane = app.state.data_plane
+        freezing = asyncio.create_task(_freeze(plane.repository))
         try:
             await server.serve()
         except SystemExit:  # raised where uvicorn cannot bind
@@ -74,6 +79,15 @@ async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
                 f"The address {config.host}:{config.port} cannot be listened on; "
                 "ORBITSERVE_HOST and ORBITSERVE_PORT name another."
             ) from None
+        finally:
+            freezing.cancel()
+
+
+async def _freeze(repository: Repository) -> None:
+    """What is loaded at the start stays: the collector of cycles need not look at it ever again."""
+    await repository.started.wait()
+    gc.collect()
+    gc.freeze()
 
 
 class _Server(uvicorn.Server):
@@ -113,5 +127,5 @@ class _Ending:
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
-    """End while models are still being loaded: the event loop is not there to be asked."""
+    """End while the device is still being started: the event loop is not there to be asked."""
     raise SystemExit(0)

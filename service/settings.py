@@ -23,6 +23,7 @@ from service.engine.providers import ConvSearch
 from service.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
+_LOAD_SECONDS = 60.0
 
 
 class ConfigurationError(ValueError):
@@ -60,6 +61,13 @@ class Settings(BaseSettings):
 
     proof_memory: PositiveInt = ProofLimits.memory // MEBIBYTE
     """MiB that one proof may hold."""
+
+    load_timeout: PositiveFloat | None = None
+    """Seconds that trying one version may take, its proof included; by default 60, or
+    ORBITSERVE_PROOF_TIMEOUT where that is more."""
+
+    load_memory: PositiveInt = 4096
+    """MiB that trying one version may take."""
 
     public_key: Path | None = None
     """PEM file: only versions that are signed by its private half are served."""
@@ -174,6 +182,11 @@ class Settings(BaseSettings):
     def proof_limits(self) -> ProofLimits:
         """What one proof may take."""
         return ProofLimits(self.proof_timeout, self.proof_memory * MEBIBYTE)
+
+    @property
+    def load_seconds(self) -> float:
+        """How long trying one version may take."""
+        return self.load_timeout or max(_LOAD_SECONDS, self.proof_timeout)
 
     @property
     def gpu(self) -> GpuOptions:

@@ -1,0 +1,190 @@
+"""The service's side of trials: which run at once, how long they may take, how they ended."""
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from asyncio import Semaphore
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from service.engine import Selection, cpu_budget
+from service.settings import Settings
+from service.trials.server import LENGTH, SLOW_SECONDS, STATUS
+from service.trials.trying import Attempt, Tried
+
+_AT_ONCE: Final = 16
+"""Trials that run at once when all but a few of them are slow."""
+
+_LARGEST: Final = 2**24
+"""Bytes of an outcome; the proof of a graph of a thousand nodes has some thousands."""
+
+_CODE: Final = (
+    "import sys; sys.path[:] = {path!r}; from service.trials.server import main; main({n})"
+)
+
+
+class Trials:
+    """Tries versions, as many at once as there are CPUs, and more where some are slow.
+
+    Its methods are called on an event loop. The processes live while there is something to try.
+
+    Parameters
+    ----------
+    settings
+        What the versions would be served with.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._server = _Server()
+        self._wanted = 0
+        self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(cpu_budget())
+
+    async def attempt(self, folder: Path, selection: Selection) -> Tried:
+        """Try a version; whatever becomes of the process that does, this says how it came out.
+
+        Where this is cancelled, the process is ended.
+        """
+        self._wanted += 1
+        try:
+            async with self._room, self._lane():
+                return await self._attempt(Attempt(folder, self._settings, selection))
+        finally:
+            self._wanted -= 1
+            if not self._wanted:
+                self._server.end()
+
+    def prepare(self) -> None:
+        """Start what takes a while to start, since versions will be tried soon."""
+        self._server.start()
+
+    def close(self) -> None:
+        """End the processes, whatever they do."""
+        self._server.kill()
+
+    @asynccontextmanager
+    async def _lane(self) -> AsyncIterator[None]:
+        """Hold one of as many places as there are CPUs, until it gets late."""
+        await self._lanes.acquire()
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._lanes.release()
+
+        late = asyncio.get_running_loop().call_later(SLOW_SECONDS, release)
+        try:
+            yield
+        finally:
+            late.cancel()
+            release()
+
+    async def _attempt(self, attempt: Attempt) -> Tried:
+        seconds = self._settings.load_seconds
+        trial = self._server.begin(attempt)
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await _read(trial)
+        except TimeoutError:
+            return Tried(
+                refused=f"Trying it takes more than the {seconds:g} s that it may take; a version "
+                "whose first runs end, or a larger ORBITSERVE_LOAD_TIMEOUT, is accepted."
+            )
+        except OSError as error:
+            return Tried(refused=f"The process that tries versions was lost ({error.strerror}).")
+        finally:
+            trial.close()  # which ends the child
+        return _outcome(answer)
+
+
+class _Server:
+    """The process that forks, started when it is needed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def start(self) -> socket.socket:
+        """Start it if it does not run, and return the socket that it listens to."""
+        if self._control is None or self._process is None or self._process.poll() is not None:
+            self.kill()
+            self._control, theirs = socket.socketpair()
+            code = _CODE.format(path=sys.path, n=theirs.fileno())
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 # nothing here comes from outside
+                    [sys.executable, "-c", code],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    process_group=0,  # a terminal sends its signals to the service alone
+                    env=os.environ | {"PYTHONWARNINGS": "ignore"},
+                )
+        return self._control
+
+    def begin(self, attempt: Attempt) -> socket.socket:
+        """Have a child forked for an attempt; return the trial: closing it ends the child."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        data = pickle.dumps(attempt)
+        with theirs:
+            try:
+                self._send(data, theirs)
+            except OSError:  # it died a moment ago
+                self.kill()
+                self._send(data, theirs)
+        return ours
+
+    def end(self) -> None:
+        """Let it end its children, if there are any left, and itself."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            threading.Thread(target=self._process.wait, daemon=True).start()
+        self._control = self._process = None
+
+    def kill(self) -> None:
+        """End it and its children, now."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._control = self._process = None
+
+    def _send(self, data: bytes, trial: socket.socket) -> None:
+        control = self.start()
+        socket.send_fds(control, [LENGTH.pack(len(data))], [trial.fileno()])
+        control.sendall(data)
+
+
+async def _read(trial: socket.socket) -> bytes:
+    loop, answer = asyncio.get_running_loop(), b""
+    while len(answer) <= _LARGEST and (more := await loop.sock_recv(trial, 2**16)):
+        answer += more
+    return answer
+
+
+def _outcome(answer: bytes) -> Tried:
+    """Read what a child wrote, and the status behind it."""
+    said, end = answer[: -STATUS.size], answer[-STATUS.size :]
+    if len(end) < STATUS.size or len(answer) > _LARGEST:
+        return Tried(refused="The process that tries versions was killed; loading tries it again.")
+    (status,) = STATUS.unpack(end)
+    if status == 0:
+        return Tried.model_validate_json(said)
+    if status == -signal.SIGKILL:
+        return Tried(
+            refused="The process that tried it was killed, as the kernel does when memory runs out."
+        )
+    how = f"the signal {signal.Signals(-status).name}" if status < 0 else f"the status {status}"
+    return Tried(refused=f"The process that tried it crashed, with {how}.")

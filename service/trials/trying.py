@@ -1,0 +1,106 @@
+"""What is done with a version in the process that tries it: all that loading it does."""
+
+import resource
+import sys
+import time
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from audit.proof import MEBIBYTE
+from service.engine import Selection, cpu_budget, nvidia
+from service.folder import ModelRejectedError
+from service.settings import Settings
+from service.signatures import open_verifier
+from service.verification import Verification
+from service.version import load_version
+
+_THREADS = 2
+"""How often a session's threads may be there: a quick graph is opened a second time."""
+
+_LONGEST = 500
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A version to be tried, and what it would be served with."""
+
+    folder: Path
+    settings: Settings
+    selection: Selection
+
+
+class Tried(BaseModel):
+    """How a version came out: refused with a sentence, or tried with a verification."""
+
+    model_config = ConfigDict(frozen=True)
+
+    refused: str | None = None
+    digest: str = ""
+    """SHA-256 of the card that was read, which names those of the other files."""
+    verification: Verification | None = None
+
+
+def try_version(attempt: Attempt) -> Tried:
+    """Load a version as it would be served, verify its claims, and say how it came out."""
+    settings, selection = attempt.settings, attempt.selection
+    threads, until = settings.threads or cpu_budget(), time.monotonic() + settings.load_seconds
+    _limit_memory(settings.load_memory * MEBIBYTE, threads)
+    try:
+        if any(placement.memory is not None for placement in selection.placements):
+            with redirect_stdout(sys.stderr):
+                nvidia.preload()
+        model = load_version(
+            attempt.folder,
+            selection,
+            threads,
+            settings.limits,
+            settings.proof,
+            open_verifier(settings),
+            proof_limits=settings.proof_limits,
+            until=until,
+        )
+    except ModelRejectedError as error:
+        return Tried(refused=sentence(str(error)))
+    except MemoryError:
+        return Tried(
+            refused=f"It takes more than the {settings.load_memory} MiB that trying it may take; "
+            "a smaller one, or a larger ORBITSERVE_LOAD_MEMORY, is accepted."
+        )
+    except Exception as error:  # whatever it is that its files made a library raise
+        return Tried(refused=failure(error))
+    return Tried(digest=model.card_sha256, verification=model.verification)
+
+
+def failure(error: Exception) -> str:
+    """Say in one sentence that an error which nobody expected ended the trial."""
+    lines = str(error).strip().splitlines()
+    reason = ": ".join([type(error).__name__, *lines[:1]]).rstrip(".")
+    return sentence(f"Trying it stopped at an error ({reason}).")
+
+
+def sentence(text: str) -> str:
+    """Make one line of valid text of what libraries say, and no long one."""
+    line = " ".join(text.split())
+    short = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    return short.encode("utf-8", "replace").decode()
+
+
+def _limit_memory(size: int, threads: int) -> None:
+    """Let this process have so many bytes more than it has, and be the first that the kernel ends.
+
+    What is limited is memory that was asked for and may be written to. Address space is not: CUDA
+    reserves more than there is.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():  # on another system than Linux the limit says something else
+        return
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmData"))
+    stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    stacks = 0 if stack == resource.RLIM_INFINITY else _THREADS * threads * stack
+    most = int(line.split()[1]) * 1024 + size + stacks
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
