@@ -27,6 +27,7 @@ from service.observability.metrics import Metrics
 from service.observability.traces import Traces
 from service.repository import open_repository
 from service.settings import ConfigurationError, Settings
+from service.trials import Trials
 
 _DESCRIPTION = """
 Image classifiers that are invariant by construction, and audits that measure it.
@@ -36,7 +37,7 @@ Every answer carries `X-Request-ID` and `Server-Timing`. Whatever is refused is 
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
     """Build the application; the models begin to be loaded when its lifespan does.
 
     Entering the lifespan raises `ConfigurationError` or `DeviceUnavailableError`, one sentence
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()
-            repository = metrics.repository = await open_repository(settings)
+            repository = metrics.repository = await open_repository(settings, trials)
             stack.push_async_callback(repository.close)
             app.state.data_plane = DataPlane(repository, settings)
             ledger = await to_thread.run_sync(_open_ledger, settings)

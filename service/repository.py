@@ -270,6 +270,9 @@ class Repository:
             async with asyncio.timeout(seconds):
                 await _ended(tuple(self._loading.values()))
         self.started.set()
+        served = sum(len(self.served(name)) for name in self.models)
+        failed = sum(len(self.unserved(name)) for name in self.models) - len(self._loading)
+        log.info("repository loaded", served=served, failed=failed, loading=len(self._loading))
 
     async def _watch(self, seconds: float, stop: asyncio.Event) -> None:
         while seconds and not stop.is_set():
@@ -402,10 +405,15 @@ class Repository:
         log.info("model ended", model=model.card.name, version=model.card.version)
 
 
-async def open_repository(settings: Settings) -> Repository:
+async def open_repository(settings: Settings, trials: Trials | None = None) -> Repository:
     """Begin to load every version in the settings' repository.
 
     A version that is not what its card says is listed as failed and hinders no other.
+
+    Parameters
+    ----------
+    trials
+        What tries versions; by default processes that are started here.
 
     Raises
     ------
@@ -415,7 +423,7 @@ async def open_repository(settings: Settings) -> Repository:
     DeviceUnavailableError
         If the settings' device does not start.
     """
-    trials = Trials(settings)
+    trials = trials or Trials(settings)
     try:
         trials.prepare()
         return _open_repository(settings, trials)

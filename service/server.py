@@ -22,6 +22,7 @@ from service.loading import still_opening
 from service.observability.logs import configure_logs
 from service.repository import Repository
 from service.settings import ConfigurationError, Settings
+from service.trials import Trials
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that has computed a batch waits for a busy event loop to let it go on."""
@@ -38,10 +39,12 @@ def serve(settings: Settings) -> None:
         With one sentence, hence status 1, if the service cannot start as it is configured.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
+    trials = Trials(settings)
+    trials.prepare(fork=True)
     configure_logs(settings.log_format, settings.log_level)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
-    app = create_app(settings)
+    app = create_app(settings, trials)
     config = uvicorn.Config(
         app,
         host=settings.host,

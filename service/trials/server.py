@@ -6,6 +6,7 @@ service, which closes all of them, ends everything here.
 """
 
 import ctypes
+import gc
 import os
 import pickle
 import resource
@@ -35,11 +36,12 @@ def main(number: int) -> None:
     """Fork a child for each attempt that comes over the socket of this number, until it closes."""
     import service.trials.trying  # noqa: F401 # here once, and not in each child
 
-    ForkServer(socket.socket(fileno=number)).run()
+    gc.freeze()  # what a collector does not touch stays shared
+    _Forking(socket.socket(fileno=number)).run()
     os._exit(0)
 
 
-class ForkServer:
+class _Forking:
     """Forks children, ends those whose trial is given up, and reports how each ended."""
 
     def __init__(self, control: socket.socket) -> None:

@@ -1,13 +1,8 @@
 """The service's side of trials: which run at once, how long they may take, how they ended."""
 
 import asyncio
-import os
-import pickle
 import signal
 import socket
-import subprocess
-import sys
-import threading
 from asyncio import Semaphore
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +11,8 @@ from typing import Final
 
 from service.engine import Selection, cpu_budget
 from service.settings import Settings
-from service.trials.server import LENGTH, SLOW_SECONDS, STATUS
+from service.trials.host import ForkServer
+from service.trials.server import SLOW_SECONDS, STATUS
 from service.trials.trying import Attempt, Tried
 
 _AT_ONCE: Final = 16
@@ -43,7 +39,7 @@ class Trials:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._server = _Server()
+        self._server = ForkServer()
         self._wanted = 0
         self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(cpu_budget())
 
@@ -61,9 +57,16 @@ class Trials:
             if not self._wanted:
                 self._server.end()
 
-    def prepare(self) -> None:
-        """Start what takes a while to start, since versions will be tried soon."""
-        self._server.start()
+    def prepare(self, *, fork: bool = False) -> None:
+        """Start what takes a while to start, since versions will be tried soon.
+
+        Parameters
+        ----------
+        fork
+            Let it be a fork of this process, which has everything imported; to be asked for by a
+            process that has started no threads of its own yet, and has no event loop.
+        """
+        self._server.start(fork=fork)
 
     def close(self) -> None:
         """End the processes, whatever they do."""
@@ -104,67 +107,6 @@ class Trials:
         finally:
             trial.close()  # which ends the child
         return _outcome(answer)
-
-
-class _Server:
-    """The process that forks, started when it is needed."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-
-    def start(self) -> socket.socket:
-        """Start it if it does not run, and return the socket that it listens to."""
-        if self._control is None or self._process is None or self._process.poll() is not None:
-            self.kill()
-            self._control, theirs = socket.socketpair()
-            code = _CODE.format(path=sys.path, n=theirs.fileno())
-            with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 # nothing here comes from outside
-                    [sys.executable, "-c", code],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    process_group=0,  # a terminal sends its signals to the service alone
-                    env=os.environ | {"PYTHONWARNINGS": "ignore"},
-                )
-        return self._control
-
-    def begin(self, attempt: Attempt) -> socket.socket:
-        """Have a child forked for an attempt; return the trial: closing it ends the child."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        data = pickle.dumps(attempt)
-        with theirs:
-            try:
-                self._send(data, theirs)
-            except OSError:  # it died a moment ago
-                self.kill()
-                self._send(data, theirs)
-        return ours
-
-    def end(self) -> None:
-        """Let it end its children, if there are any left, and itself."""
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            threading.Thread(target=self._process.wait, daemon=True).start()
-        self._control = self._process = None
-
-    def kill(self) -> None:
-        """End it and its children, now."""
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._control = self._process = None
-
-    def _send(self, data: bytes, trial: socket.socket) -> None:
-        control = self.start()
-        socket.send_fds(control, [LENGTH.pack(len(data))], [trial.fileno()])
-        control.sendall(data)
 
 
 async def _read(trial: socket.socket) -> bytes:
