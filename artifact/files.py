@@ -45,12 +45,13 @@ def read_file(path: Path, most: int) -> bytes:
         # Opening alone may do something to a device, so it is looked at before and after.
         _check(path.stat(), most)
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
-            _check(os.fstat(file.fileno()), most)
-            data = file.read(most + 1)
+            found = os.fstat(file.fileno())
+            _check(found, most)
+            data = file.read(found.st_size + 1)
     except OSError as error:
         raise FileRefusedError(f"cannot be read: {error.strerror}") from error
-    if len(data) > most:  # it has grown, or is one of /proc, whose sizes say nothing
-        raise _too_large(most)
+    if data is None or len(data) != found.st_size:  # as in /proc, or while somebody writes
+        raise FileRefusedError("has another size than it says; a file at rest is accepted")
     return data
 
 
@@ -59,8 +60,4 @@ def _check(found: os.stat_result, most: int) -> None:
         kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "no regular file")
         raise FileRefusedError(f"is {kind}; a regular file is accepted")
     if found.st_size > most:
-        raise _too_large(most)
-
-
-def _too_large(most: int) -> FileRefusedError:
-    return FileRefusedError(f"is too large; at most {most / MEBIBYTE:,.0f} MiB are accepted")
+        raise FileRefusedError(f"is too large; at most {most / MEBIBYTE:,.0f} MiB are accepted")

@@ -18,6 +18,9 @@ from service.trials.trying import Attempt, Tried
 _AT_ONCE: Final = 16
 """Trials that run at once when all but a few of them are slow."""
 
+_IDLE_SECONDS: Final = 30.0
+"""How long the processes are kept for the next version; to start them takes about a second."""
+
 _LARGEST: Final = 2**24
 """Bytes of an outcome; the proof of a graph of a thousand nodes has some thousands."""
 
@@ -29,7 +32,8 @@ _CODE: Final = (
 class Trials:
     """Tries versions, as many at once as there are CPUs, and more where some are slow.
 
-    Its methods are called on an event loop. The processes live while there is something to try.
+    Its methods are called on an event loop. The processes live while there is
+    something to try, and a little longer.
 
     Parameters
     ----------
@@ -41,6 +45,7 @@ class Trials:
         self._settings = settings
         self._server = ForkServer()
         self._wanted = 0
+        self._ending: asyncio.TimerHandle | None = None
         self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(cpu_budget())
 
     async def attempt(self, folder: Path, selection: Selection) -> Tried:
@@ -49,13 +54,15 @@ class Trials:
         Where this is cancelled, the process is ended.
         """
         self._wanted += 1
+        self._stay()
         try:
             async with self._room, self._lane():
                 return await self._attempt(Attempt(folder, self._settings, selection))
         finally:
             self._wanted -= 1
             if not self._wanted:
-                self._server.end()
+                loop = asyncio.get_running_loop()
+                self._ending = loop.call_later(_IDLE_SECONDS, self._server.end)
 
     def prepare(self, *, fork: bool = False) -> None:
         """Start what takes a while to start, since versions will be tried soon.
@@ -70,7 +77,13 @@ class Trials:
 
     def close(self) -> None:
         """End the processes, whatever they do."""
+        self._stay()
         self._server.kill()
+
+    def _stay(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
 
     @asynccontextmanager
     async def _lane(self) -> AsyncIterator[None]:

@@ -22,6 +22,9 @@ _THREADS = 2
 
 _LONGEST = 500
 
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
+"""How onnxruntime and the C++ library say that there is none left."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -62,16 +65,19 @@ def try_version(attempt: Attempt) -> Tried:
             proof_limits=settings.proof_limits,
             until=until,
         )
-    except ModelRejectedError as error:
-        return Tried(refused=sentence(str(error)))
-    except MemoryError:
-        return Tried(
-            refused=f"It takes more than the {settings.load_memory} MiB that trying it may take; "
-            "a smaller one, or a larger ORBITSERVE_LOAD_MEMORY, is accepted."
-        )
     except Exception as error:  # whatever it is that its files made a library raise
-        return Tried(refused=failure(error))
+        if _is_of_memory(error):
+            return Tried(
+                refused=f"It takes more than the {settings.load_memory} MiB that trying it may "
+                "take; a smaller one, or a larger ORBITSERVE_LOAD_MEMORY, is accepted."
+            )
+        expected = isinstance(error, ModelRejectedError)
+        return Tried(refused=sentence(str(error)) if expected else failure(error))
     return Tried(digest=model.card_sha256, verification=model.verification)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def failure(error: Exception) -> str:
