@@ -10,6 +10,7 @@ import threading
 import warnings
 from typing import Final, Protocol
 
+from artifact.files import MEBIBYTE
 from service.trials import server
 from service.trials.trying import Attempt
 
@@ -47,13 +48,13 @@ class ForkServer:
         """Have a child forked for an attempt; return the trial: closing it ends the child."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        data = pickle.dumps(attempt)
+        data, memory = pickle.dumps(attempt), attempt.settings.load_memory * MEBIBYTE
         with theirs:
             try:
-                self._send(data, theirs)
+                self._send(data, memory, theirs)
             except OSError:  # it died a moment ago
                 self.kill()
-                self._send(data, theirs)
+                self._send(data, memory, theirs)
         return ours
 
     def end(self) -> None:
@@ -73,9 +74,9 @@ class ForkServer:
             self._process.wait()
         self._control = self._process = None
 
-    def _send(self, data: bytes, trial: socket.socket) -> None:
+    def _send(self, data: bytes, memory: int, trial: socket.socket) -> None:
         control = self.start()
-        socket.send_fds(control, [server.LENGTH.pack(len(data))], [trial.fileno()])
+        socket.send_fds(control, [server.HEAD.pack(len(data), memory)], [trial.fileno()])
         control.sendall(data)
 
 

@@ -17,18 +17,23 @@ import struct
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, NoReturn
 
-LENGTH: Final = struct.Struct("!I")
-"""Of an attempt, in bytes, before it."""
+HEAD: Final = struct.Struct("!IQ")
+"""What comes before an attempt: its length, and the memory that it may take, both in bytes."""
 
 STATUS: Final = struct.Struct("!i")
-"""What a child ended with: its exit status, or minus the signal's number."""
+"""What a child ended with: its exit status, minus the signal's number, or one that follows."""
+
+TOO_LARGE: Final = 1000
+"""It was ended for the memory that it took."""
 
 SLOW_SECONDS: Final = 2.0
 """After which a trial is one of those that may never end, and makes way for others."""
 
 _NICENESS: Final = 5
+_LOOK_SECONDS: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -48,6 +53,8 @@ class _Forking:
         self._control = control
         self._trials: dict[int, tuple[int, socket.socket]] = {}
         """By the number of its socket: the child, and the socket."""
+        self._most: dict[int, int] = {}
+        """Bytes of memory that each child may have."""
         self._brisk: dict[int, float] = {}
         """Children that are not slow yet, and when they will be, in the order they began."""
         self._ended, wakeup = socket.socketpair()
@@ -71,7 +78,9 @@ class _Forking:
 
     def _turn(self) -> bool:
         sockets = [self._control, self._ended, *(each for _, each in self._trials.values())]
-        ready, _, _ = select.select(sockets, [], [], self._make_way())
+        ready, _, _ = select.select(sockets, [], [], _LOOK_SECONDS if self._trials else None)
+        self._make_way()
+        self._end_the_large()
         for found in ready:
             if found is self._control:
                 if not self._begin():
@@ -85,22 +94,27 @@ class _Forking:
         self._reap()
         return True
 
-    def _make_way(self) -> float | None:
-        """Give what is slow less of the CPUs; return the seconds until there is something to do."""
+    def _make_way(self) -> None:
+        """Give what is slow less of the CPUs."""
         for child, end in tuple(self._brisk.items()):
-            if (left := end - time.monotonic()) > 0:
-                return left
-            del self._brisk[child]
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PGRP, child, _NICENESS)
-        return None
+            if time.monotonic() > end:
+                del self._brisk[child]
+                with suppress(OSError):
+                    os.setpriority(os.PRIO_PGRP, child, _NICENESS)
+
+    def _end_the_large(self) -> None:
+        for number, (child, trial) in tuple(self._trials.items()):
+            if _anonymous_bytes(child) > self._most[child]:
+                os.kill(child, signal.SIGKILL)
+                del self._trials[number]
+                _report(trial, TOO_LARGE)
 
     def _begin(self) -> bool:
-        head, sockets, _, _ = socket.recv_fds(self._control, LENGTH.size, 1)
+        head, sockets, _, _ = socket.recv_fds(self._control, HEAD.size, 1)
         if not sockets:
             return False
         trial = socket.socket(fileno=sockets[0])
-        (length,) = LENGTH.unpack(head)
+        length, memory = HEAD.unpack(head)
         attempt = b""
         while len(attempt) < length:
             attempt += self._control.recv(length - len(attempt))
@@ -109,6 +123,7 @@ class _Forking:
         if child == 0:
             self._be_the_child(trial, attempt, server)
         self._trials[trial.fileno()] = child, trial
+        self._most[child] = _anonymous_bytes(server) + memory
         self._brisk[child] = time.monotonic() + SLOW_SECONDS
         return True
 
@@ -120,12 +135,11 @@ class _Forking:
                 if child == 0:
                     return
                 self._brisk.pop(child, None)
+                del self._most[child]
                 number = next((n for n, (pid, _) in self._trials.items() if pid == child), None)
                 if number is not None:
                     _, trial = self._trials.pop(number)
-                    with suppress(OSError):
-                        trial.sendall(STATUS.pack(os.waitstatus_to_exitcode(status)))
-                    trial.close()
+                    _report(trial, os.waitstatus_to_exitcode(status))
 
     def _be_the_child(self, trial: socket.socket, attempt: bytes, server: int) -> NoReturn:
         status = 1
@@ -147,6 +161,20 @@ class _Forking:
             status = 0
         finally:
             os._exit(status)
+
+
+def _report(trial: socket.socket, status: int) -> None:
+    with trial, suppress(OSError):
+        trial.sendall(STATUS.pack(status))
+
+
+def _anonymous_bytes(process: int) -> int:
+    """Return the memory that a process holds and shares with no file; 0 where that is not told."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * resource.getpagesize()
 
 
 def _die_with_parent(server: int) -> None:

@@ -12,8 +12,8 @@ from typing import Final
 from service.engine import Selection, cpu_budget
 from service.settings import Settings
 from service.trials.host import ForkServer
-from service.trials.server import SLOW_SECONDS, STATUS
-from service.trials.trying import Attempt, Tried
+from service.trials.server import SLOW_SECONDS, STATUS, TOO_LARGE
+from service.trials.trying import Attempt, Tried, too_large
 
 _AT_ONCE: Final = 16
 """Trials that run at once when all but a few of them are slow."""
@@ -119,7 +119,7 @@ class Trials:
             return Tried(refused=f"The process that tries versions was lost ({error.strerror}).")
         finally:
             trial.close()  # which ends the child
-        return _outcome(answer)
+        return _outcome(answer, self._settings)
 
 
 async def _read(trial: socket.socket) -> bytes:
@@ -129,7 +129,7 @@ async def _read(trial: socket.socket) -> bytes:
     return answer
 
 
-def _outcome(answer: bytes) -> Tried:
+def _outcome(answer: bytes, settings: Settings) -> Tried:
     """Read what a child wrote, and the status behind it."""
     said, end = answer[: -STATUS.size], answer[-STATUS.size :]
     if len(end) < STATUS.size or len(answer) > _LARGEST:
@@ -137,6 +137,8 @@ def _outcome(answer: bytes) -> Tried:
     (status,) = STATUS.unpack(end)
     if status == 0:
         return Tried.model_validate_json(said)
+    if status == TOO_LARGE:
+        return too_large(settings)
     if status == -signal.SIGKILL:
         return Tried(
             refused="The process that tried it was killed, as the kernel does when memory runs out."

@@ -50,9 +50,10 @@ def try_version(attempt: Attempt) -> Tried:
     """Load a version as it would be served, verify its claims, and say how it came out."""
     settings, selection = attempt.settings, attempt.selection
     threads, until = settings.threads or cpu_budget(), time.monotonic() + settings.load_seconds
-    _limit_memory(settings.load_memory * MEBIBYTE, threads)
+    on_device = any(placement.memory is not None for placement in selection.placements)
+    _limit_memory(None if on_device else settings.load_memory * MEBIBYTE, threads)
     try:
-        if any(placement.memory is not None for placement in selection.placements):
+        if on_device:
             with redirect_stdout(sys.stderr):
                 nvidia.preload()
         model = load_version(
@@ -67,13 +68,18 @@ def try_version(attempt: Attempt) -> Tried:
         )
     except Exception as error:  # whatever it is that its files made a library raise
         if _is_of_memory(error):
-            return Tried(
-                refused=f"It takes more than the {settings.load_memory} MiB that trying it may "
-                "take; a smaller one, or a larger ORBITSERVE_LOAD_MEMORY, is accepted."
-            )
+            return too_large(settings)
         expected = isinstance(error, ModelRejectedError)
         return Tried(refused=sentence(str(error)) if expected else failure(error))
     return Tried(digest=model.card_sha256, verification=model.verification)
+
+
+def too_large(settings: Settings) -> Tried:
+    """Refuse a version for the memory that it takes."""
+    return Tried(
+        refused=f"It takes more than the {settings.load_memory} MiB that trying it may take; a "
+        "smaller one, or a larger ORBITSERVE_LOAD_MEMORY, is accepted."
+    )
 
 
 def _is_of_memory(error: Exception) -> bool:
@@ -94,19 +100,20 @@ def sentence(text: str) -> str:
     return short.encode("utf-8", "replace").decode()
 
 
-def _limit_memory(size: int, threads: int) -> None:
+def _limit_memory(size: int | None, threads: int) -> None:
     """Let this process have so many bytes more than it has, and be the first that the kernel ends.
 
-    What is limited is memory that was asked for and may be written to. Address space is not: CUDA
-    reserves more than there is.
+    An allocation beyond that fails, and libraries say so. With a device (None) there is no such
+    limit, as its libraries ask for much that they never touch; whoever forked this process looks
+    at what it holds.
     """
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     status = Path("/proc/self/status")
-    if not status.exists():  # on another system than Linux the limit says something else
+    if size is None or not status.exists():  # elsewhere than on Linux it limits something else
         return
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmData"))
     stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
     stacks = 0 if stack == resource.RLIM_INFINITY else _THREADS * threads * stack
     most = int(line.split()[1]) * 1024 + size + stacks
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
