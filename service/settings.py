@@ -24,6 +24,7 @@ from service.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
 _LOAD_SECONDS = 60.0
+_ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
 
 class ConfigurationError(ValueError):
@@ -63,8 +64,8 @@ class Settings(BaseSettings):
     """MiB that one proof may hold."""
 
     load_timeout: PositiveFloat | None = None
-    """Seconds that trying one version may take, its proof included; by default 60, or
-    ORBITSERVE_PROOF_TIMEOUT where that is more."""
+    """Seconds that trying one version may take, its proof included; by default 60, with TensorRT
+    1800, and no less than ORBITSERVE_PROOF_TIMEOUT."""
 
     load_memory: PositiveInt = 4096
     """MiB that trying one version may take."""
@@ -186,7 +187,8 @@ class Settings(BaseSettings):
     @property
     def load_seconds(self) -> float:
         """How long trying one version may take."""
-        return self.load_timeout or max(_LOAD_SECONDS, self.proof_timeout)
+        usual = _ENGINE_SECONDS if self.device == "tensorrt" else _LOAD_SECONDS
+        return self.load_timeout or max(usual, self.proof_timeout)
 
     @property
     def gpu(self) -> GpuOptions:
