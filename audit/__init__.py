@@ -7,7 +7,7 @@ from audit.angles import (
     AngleThresholds,
     audit_angles,
 )
-from audit.audit_set import AuditSet, load_audit_set, save_audit_set
+from audit.audit_set import AuditSet, load_audit_set, parse_audit_set, save_audit_set
 from audit.card import (
     AuditFigures,
     AuditSetInfo,
@@ -119,6 +119,7 @@ __all__ = [
     "load_card",
     "measure_exactness",
     "mutate",
+    "parse_audit_set",
     "parse_card",
     "proved_quarters",
     "run_audit",

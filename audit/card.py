@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
+from artifact.files import MOST_CARD, FileRefusedError, read_file
 from audit.exactness import Exactness
 from audit.origin import Origin
 from audit.proof import Arithmetic, Outcome, Proof, Residual
@@ -236,9 +237,9 @@ def load_card(path: Path) -> Card:
         If there is no card at the path or it is broken, in one sentence that names the field.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"The card {path} cannot be read ({error.strerror}).") from error
+        data = read_file(path, MOST_CARD)
+    except FileRefusedError as error:
+        raise ValueError(f"The card {path} {error}.") from error
     return parse_card(data, path)
 
 

@@ -28,6 +28,7 @@ from service.observability.metrics import Metrics
 from service.observability.traces import Traces
 from service.repository import open_repository
 from service.settings import ConfigurationError, Settings
+from service.trials import Trials
 
 _DESCRIPTION = """
 Image classifiers that are invariant by construction, and audits that measure it.
@@ -37,8 +38,8 @@ Every answer carries `X-Request-ID` and `Server-Timing`. Whatever is refused is 
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Build the application; the models are loaded when its lifespan begins.
+def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
+    """Build the application; the models begin to be loaded when its lifespan does.
 
     Entering the lifespan raises `ConfigurationError` or `DeviceUnavailableError`, one sentence
     each, if the service cannot start as it is configured.
@@ -53,8 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()
-            repository = metrics.repository = open_repository(settings)
-            stack.callback(repository.close)
+            repository = metrics.repository = await open_repository(settings, trials)
+            stack.push_async_callback(repository.close)
             app.state.data_plane = DataPlane(repository, settings)
             decoders = app.state.data_plane.decoders
             stack.push_async_callback(to_thread.run_sync, decoders.close)

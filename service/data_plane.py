@@ -55,6 +55,7 @@ class DataPlane:
         """Raise UnavailableError with the reason why no requests should be sent here, if any."""
         if self.ending:
             raise UnavailableError("The service is ending.")
+        self.repository.check_started()
         self.repository.find()
         for name in self.repository.models:
             for version in self.repository.served(name):

@@ -1,6 +1,7 @@
 """What lies in a model repository: version folders, and whether their files were touched."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from service.folder import AUDIT_FILE, CARD_FILE, MODEL_FILE
@@ -15,28 +16,60 @@ Fingerprint = tuple[tuple[int, ...] | None, ...]
 """Of each of a version's files the inode, size and times; None for one that is not there."""
 
 
-def discover(root: Path) -> dict[str, list[Path]]:
+@dataclass(frozen=True)
+class Found:
+    """What lies in a repository.
+
+    Attributes
+    ----------
+    versions
+        Version folders by the name of their model, ascending.
+    unread
+        Folders that are left alone because they cannot be read, and why.
+    """
+
+    versions: dict[str, list[Path]]
+    unread: dict[Path, str]
+
+
+def discover(root: Path) -> Found:
     """Find the version folders, by name and number; those with other names are no versions.
 
-    A version under construction has a name that is no integer until it is renamed as a whole.
+    A version under construction has a name that is no integer until it is renamed as a whole. A
+    model's folder that cannot be read, such as the `lost+found` of a volume, hinders no other.
 
     Raises
     ------
     ConfigurationError
-        If the repository is no folder.
+        If the repository is no folder, or cannot be read.
     """
-    if not root.is_dir():
-        raise ConfigurationError(f"The repository {root} is not a folder.")
-    found = {
-        model.name: version_folders(model)
-        for model in sorted(root.iterdir())
-        if not model.name.startswith(".")
-    }
-    return {name: versions for name, versions in found.items() if versions}
+    try:
+        if not root.is_dir():
+            raise ConfigurationError(f"The repository {root} is not a folder.")
+        models = sorted(root.iterdir())
+    except OSError as error:
+        raise ConfigurationError(
+            f"The repository {root} cannot be read: {error.strerror}."
+        ) from error
+    found = Found({}, {})
+    for model in models:
+        if model.name.startswith("."):
+            continue
+        try:
+            model.name.encode()
+            versions = version_folders(model)
+        except OSError as error:
+            found.unread[model] = f"it cannot be read: {error.strerror}"
+        except UnicodeEncodeError:
+            found.unread[model] = "its name is not UTF-8"
+        else:
+            if versions:
+                found.versions[model.name] = versions
+    return found
 
 
 def version_folders(model: Path) -> list[Path]:
-    """Return the folders of a model's versions, ascending."""
+    """Return the folders of a model's versions, ascending; raise OSError if it cannot be read."""
     entries = model.iterdir() if model.is_dir() else ()
     versions = [entry for entry in entries if _VERSION.fullmatch(entry.name) and entry.is_dir()]
     return sorted(versions, key=lambda folder: int(folder.name))

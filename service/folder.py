@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from audit import AuditSet, Card, load_audit_set, parse_card, sha256_file
+from artifact.files import MOST_AUDIT_SET, MOST_CARD, MOST_GRAPH, FileRefusedError, read_file
+from audit import AuditSet, Card, parse_audit_set, parse_card
 from audit.onnx_file import check_operators, read_onnx, refuse_other_formats
 
 MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
@@ -29,12 +30,9 @@ def check_files(folder: Path) -> dict[str, str]:
 
 def read_card(folder: Path) -> tuple[Card, dict[str, str]]:
     """Return the card, with the SHA-256 that it has and those that it says the files have."""
-    file = folder / CARD_FILE
+    data = _read(folder, CARD_FILE, MOST_CARD)
     try:
-        data = file.read_bytes()
-        card = parse_card(data, file)
-    except OSError as error:
-        raise _unreadable(CARD_FILE, error) from error
+        card = parse_card(data, folder / CARD_FILE)
     except ValueError as error:
         raise ModelRejectedError(str(error)) from error
     named = (card.name, str(card.version))
@@ -57,10 +55,7 @@ def check_graph(data: bytes) -> None:
 
 def read_graph(folder: Path, card: Card) -> bytes:
     """Read `model.onnx`, which has to be the one on the card."""
-    try:
-        data = (folder / MODEL_FILE).read_bytes()
-    except OSError as error:
-        raise _unreadable(MODEL_FILE, error) from error
+    data = _read(folder, MODEL_FILE, MOST_GRAPH)
     try:
         refuse_other_formats(data)  # which says more than that the digest is another
     except ValueError as error:
@@ -71,12 +66,10 @@ def read_graph(folder: Path, card: Card) -> bytes:
 
 def read_audit_set(folder: Path, card: Card) -> AuditSet:
     """Read the bundled audit set, which has to be the one on the card."""
-    file = folder / AUDIT_FILE
+    data = _read(folder, AUDIT_FILE, MOST_AUDIT_SET)
+    _check_digest(AUDIT_FILE, hashlib.sha256(data).hexdigest(), card.audit_set.sha256)
     try:
-        _check_digest(AUDIT_FILE, sha256_file(file), card.audit_set.sha256)
-        audit_set = load_audit_set(file)
-    except OSError as error:
-        raise _unreadable(AUDIT_FILE, error) from error
+        audit_set = parse_audit_set(data, folder / AUDIT_FILE)
     except ValueError as error:
         raise ModelRejectedError(str(error)) from error
     spec = card.input
@@ -97,5 +90,8 @@ def _check_digest(file: str, found: str, due: str) -> None:
         )
 
 
-def _unreadable(file: str, error: OSError) -> ModelRejectedError:
-    return ModelRejectedError(f"{file} cannot be read: {error.strerror}.")
+def _read(folder: Path, name: str, most: int) -> bytes:
+    try:
+        return read_file(folder / name, most)
+    except FileRefusedError as error:
+        raise ModelRejectedError(f"{name} {error}.") from error

@@ -55,7 +55,12 @@ def find_version(name: str, settings: Settings) -> Path:
         If the settings' repository has no such version.
     """
     model, _, version = name.partition("/")
-    found = version_folders(settings.repository / model)
+    try:
+        found = version_folders(settings.repository / model)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {settings.repository / model} cannot be read: {error.strerror}."
+        ) from error
     chosen = [folder for folder in found if version in ("", folder.name)]
     if not chosen:
         raise ConfigurationError(

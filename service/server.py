@@ -20,8 +20,11 @@ from service.audits import AuditPlane
 from service.connection import protocol
 from service.data_plane import DataPlane
 from service.engine import DeviceUnavailableError
+from service.loading import still_opening
 from service.observability.logs import configure_logs
+from service.repository import Repository
 from service.settings import ConfigurationError, Settings
+from service.trials import Trials
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that has computed a batch waits for a busy event loop to let it go on."""
@@ -38,10 +41,12 @@ def serve(settings: Settings) -> None:
         With one sentence, hence status 1, if the service cannot start as it is configured.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
+    trials = Trials(settings)
+    trials.prepare(fork=True)
     configure_logs(settings.log_format, settings.log_level)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
-    app = create_app(settings)
+    app = create_app(settings, trials)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -62,16 +67,19 @@ def serve(settings: Settings) -> None:
             runner.run(_run(app, config, settings.shutdown_delay_seconds))
     except (ConfigurationError, DeviceUnavailableError) as refusal:
         sys.exit(f"orbitserve: {refusal}")
+    if still_opening():
+        # The interpreter would take its thread away from a library in the middle of what it does.
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
-        # What has been loaded stays: the collector of cycles need not look at it ever again.
-        gc.collect()
-        gc.freeze()
         server = _Server(config)
         _Ending(server, app, delay)
+        plane: DataPlane = app.state.data_plane
+        freezing = asyncio.create_task(_freeze(plane.repository))
         try:
             await server.serve(_both_families(config))
         except (SystemExit, OSError, UnicodeError):  # the first is how uvicorn says it
@@ -81,6 +89,15 @@ async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
                 f"The address {config.host}:{config.port} cannot be listened on; "
                 "ORBITSERVE_HOST and ORBITSERVE_PORT name another."
             ) from None
+        finally:
+            freezing.cancel()
+
+
+async def _freeze(repository: Repository) -> None:
+    """What is loaded at the start stays: the collector of cycles need not look at it ever again."""
+    await repository.started.wait()
+    gc.collect()
+    gc.freeze()
 
 
 def _both_families(config: uvicorn.Config) -> list[socket.socket] | None:
@@ -135,5 +152,5 @@ class _Ending:
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
-    """End while models are still being loaded: the event loop is not there to be asked."""
+    """End while the device is still being started: the event loop is not there to be asked."""
     raise SystemExit(0)

@@ -25,6 +25,8 @@ from service.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_LOAD_SECONDS = 60.0
+_ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
 
 class ConfigurationError(ValueError):
@@ -68,6 +70,13 @@ class Settings(BaseSettings):
 
     proof_memory: PositiveInt = ProofLimits.memory // MEBIBYTE
     """MiB that one proof may hold."""
+
+    load_timeout: PositiveFloat | None = None
+    """Seconds that trying one version may take, its proof included; by default 60, with TensorRT
+    1800, and no less than ORBITSERVE_PROOF_TIMEOUT."""
+
+    load_memory: PositiveInt = 4096
+    """MiB that trying one version may take."""
 
     public_key: Path | None = None
     """PEM file: only versions that are signed by its private half are served."""
@@ -196,6 +205,12 @@ class Settings(BaseSettings):
     def proof_limits(self) -> ProofLimits:
         """What one proof may take."""
         return ProofLimits(self.proof_timeout, self.proof_memory * MEBIBYTE)
+
+    @property
+    def load_seconds(self) -> float:
+        """How long trying one version may take."""
+        usual = _ENGINE_SECONDS if self.device == "tensorrt" else _LOAD_SECONDS
+        return self.load_timeout or max(usual, self.proof_timeout)
 
     @property
     def gpu(self) -> GpuOptions:

@@ -1,6 +1,9 @@
 """What a card claims about its file, proved again from the bytes and measured on what runs here."""
 
+import math
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
@@ -16,6 +19,9 @@ Mode = Literal["enforce", "report", "off"]
 
 _IMAGES, _FEW = 64, 8  # measured of a card that claims every bit, and of another
 """As many as the largest batch that exactness is tried with; they come from all over the set."""
+
+_PART: Final = 0.9
+"""Of the time that is left, how much the proof may take: it looks at the clock now and then."""
 
 _STRENGTH: Final = {"NOT PROVED": 0, "PROVED WITHIN": 1, "PROVED": 2}
 
@@ -45,6 +51,7 @@ def verify(
     runtime: str,
     mode: Mode,
     limits: Limits,
+    until: float = math.inf,
 ) -> Verification:
     """Recompute a card's claims.
 
@@ -62,13 +69,17 @@ def verify(
         Names what runs it, for the record.
     limits
         Of the proof.
+    until
+        Point of `time.monotonic` by which all has to be done; the proof ends before it.
     """
     if mode == "off":
         return Verification(mode=mode, proof=None, exactness=None, differences=())
-    proof, unproved = _prove(graph, card.audit.group, limits)
     exact = card.exactness is not None and card.exactness.exact
     some = np.ascontiguousarray(images[:: -(-len(images) // (_IMAGES if exact else _FEW))])
     exactness = measure_exactness([(runtime, classify)], some, card.group)
+    left = _PART * (until - time.monotonic())
+    limits = replace(limits, seconds=min(limits.seconds, max(left, 0.0)))
+    proof, unproved = _prove(graph, card.audit.group, limits)
     differences = (*_unshown(card, proof, unproved), *_inexact(card, exactness))
     return Verification(
         mode=mode, proof=proof, unproved=unproved, exactness=exactness, differences=differences

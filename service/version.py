@@ -1,6 +1,7 @@
 """One version of a model: its directory checked against its card, and its session opened."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
 from service.engine import (
     DEFAULT_LIMITS,
     AuditedGraph,
+    EngineError,
     GraphError,
     Inference,
     Limits,
@@ -25,6 +27,7 @@ from service.engine import (
 )
 from service.engine.waiting import Images
 from service.folder import (
+    AUDIT_FILE,
     CARD_FILE,
     MODEL_FILE,
     ModelRejectedError,
@@ -64,6 +67,7 @@ class ServedModel:
     session: Session
     verification: Verification
     load_seconds: float
+    card_sha256: str
     signature: SignatureStatus = NOT_ASKED
     statistics: Statistics = field(default_factory=Statistics)
     shadow: Shadow | None = None
@@ -142,7 +146,7 @@ class ServedModel:
         ModelRejectedError
             Saying which file is another.
         """
-        if read_card(self.folder)[0] != self.card:
+        if read_card(self.folder)[1][CARD_FILE] != self.card_sha256:
             raise ModelRejectedError(f"{CARD_FILE} is another than the one that was loaded.")
         read_graph(self.folder, self.card)
         read_audit_set(self.folder, self.card)
@@ -178,10 +182,12 @@ def load_version(
     limits: Limits = DEFAULT_LIMITS,
     mode: Mode = "report",
     verifier: Verifier | None = None,
-    shadows: ShadowAudits | None = None,
     proof_limits: ProofLimits = DEFAULT_PROOF_LIMITS,
+    until: float = math.inf,
 ) -> ServedModel:
     """Check one version directory against its card, open its session, and verify the card's claims.
+
+    The proof ends before the point `until` of `time.monotonic`; nothing else is stopped there.
 
     Raises
     ------
@@ -191,28 +197,76 @@ def load_version(
         `enforce` and the card claims what is not so, or the proof ends at a limit or an error.
     """
     began = time.perf_counter()
+    card, digests, signature = _read_signed_card(folder, verifier)
+    data = read_graph(folder, card)
+    check_graph(data)
+    audit_set = read_audit_set(folder, card)
+    session = _open(data, card, selection, threads, limits)
+    runtime = ", ".join(session.placement.providers)
+    try:
+        images = audit_set.images
+        found = verify(card, data, session.logits, images, runtime, mode, proof_limits, until)
+        if mode == "enforce" and found.differences:
+            raise ModelRejectedError(" ".join(found.differences))
+    except BaseException as error:
+        session.close()
+        if isinstance(error, EngineError | ValueError):
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise ModelRejectedError(
+                f"{MODEL_FILE} is refused: it fails on images of {AUDIT_FILE}: {reason}."
+            ) from error
+        raise
+    seconds = time.perf_counter() - began
+    return ServedModel(folder, card, session, found, seconds, digests[CARD_FILE], signature)
+
+
+def open_tried(
+    folder: Path,
+    card_sha256: str,
+    verification: Verification,
+    selection: Selection,
+    threads: int,
+    limits: Limits,
+    verifier: Verifier | None = None,
+    shadows: ShadowAudits | None = None,
+) -> ServedModel:
+    """Open a version that `load_version` has loaded in another process, and found worth serving.
+
+    Raises
+    ------
+    ModelRejectedError
+        If its files are no longer those, or do what they did not do there.
+    """
+    began = time.perf_counter()
+    card, digests, signature = _read_signed_card(folder, verifier)
+    if digests[CARD_FILE] != card_sha256:
+        raise ModelRejectedError(f"{CARD_FILE} is another than the one that was tried.")
+    session = _open(read_graph(folder, card), card, selection, threads, limits)
+    seconds = time.perf_counter() - began
+    shadow = shadows.of(card, session) if shadows else None
+    model = ServedModel(
+        folder, card, session, verification, seconds, card_sha256, signature, shadow=shadow
+    )
+    session.observe(model.statistics)
+    return model
+
+
+def _read_signed_card(
+    folder: Path, verifier: Verifier | None
+) -> tuple[Card, dict[str, str], SignatureStatus]:
     card, digests = read_card(folder)
     try:
         signature = verifier.verify(folder, digests) if verifier else NOT_ASKED
     except SignatureError as error:
         raise ModelRejectedError(str(error)) from error
-    data = read_graph(folder, card)
-    check_graph(data)
-    audit_set = read_audit_set(folder, card)
+    return card, digests, signature
+
+
+def _open(data: bytes, card: Card, selection: Selection, threads: int, limits: Limits) -> Session:
     try:
-        session = Session(data, _ends(card), selection, threads, limits)
+        return Session(data, _ends(card), selection, threads, limits)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
-    runtime = ", ".join(session.placement.providers)
-    found = verify(card, data, session.logits, audit_set.images, runtime, mode, proof_limits)
-    if mode == "enforce" and found.differences:
-        session.close()
-        raise ModelRejectedError(" ".join(found.differences))
-    seconds = time.perf_counter() - began
-    shadow = shadows.of(card, session) if shadows else None
-    model = ServedModel(folder, card, session, found, seconds, signature, shadow=shadow)
-    session.observe(model.statistics)
-    return model
 
 
 def _ends(card: Card) -> Signature:

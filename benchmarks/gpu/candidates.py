@@ -42,7 +42,7 @@ def candidates(repository: Path, names: list[str]) -> Iterator[Candidate]:
     KeyError
         If a name is not in it.
     """
-    found = discover(repository)
+    found = discover(repository).versions
     for name in names or found:
         folder = found[name][-1]
         card = load_card(folder / CARD_FILE)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from service.api.addresses import NAMED, Plane, Resolve
 from service.api.bodies import errors_documented
 from service.protocol.listing import Failure, ModelDetail, Models, ModelSummary, Runtime
-from service.repository import UNLOADED, Repository
+from service.repository import Repository
 from service.version import ServedModel
 
 
@@ -78,4 +78,4 @@ def _summary(repository: Repository, name: str) -> ModelSummary:
 
 def _failures(repository: Repository, name: str) -> list[Failure]:
     unserved = repository.unserved(name)
-    return [Failure(version=each.version, reason=each.reason or UNLOADED) for each in unserved]
+    return [Failure(version=each.version, reason=each.why) for each in unserved]

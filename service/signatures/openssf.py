@@ -25,6 +25,7 @@ from model_signing import hashing, manifest, signing, verifying
 # The one name that is not public: a digest cannot be handed to the package otherwise.
 from model_signing._hashing.hashing import Digest
 
+from artifact.files import FileRefusedError, read_file
 from service.signatures.status import SIGNATURE_FILE, SignatureError, SignatureStatus
 
 _LARGEST: Final = 2**20
@@ -92,18 +93,11 @@ class OpenSSFVerifier:
 
     def _read(self, file: Path) -> bytes:
         try:
-            with file.open("rb") as opened:
-                content = opened.read(_LARGEST + 1)
-        except OSError as error:
+            return read_file(file, _LARGEST)
+        except FileRefusedError as error:
             raise SignatureError(
-                f"{SIGNATURE_FILE} cannot be read ({error.strerror}); a version that is signed by "
-                f"{self._whom} is accepted."
+                f"{SIGNATURE_FILE} {error}; a version that is signed by {self._whom} is accepted."
             ) from error
-        if len(content) > _LARGEST:
-            raise SignatureError(
-                f"{SIGNATURE_FILE} is too large; at most {_LARGEST} bytes are accepted."
-            )
-        return content
 
     def _status(self, content: bytes) -> SignatureStatus:
         if self._key is not None:

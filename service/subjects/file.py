@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
+from artifact.files import MOST_GRAPH, FileRefusedError, read_file
 from artifact.session import run_as_written
 from audit import (
     Classifier,
@@ -53,9 +54,9 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         device that is asked for.
     """
     try:
-        graph = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"The file {path} cannot be read: {error.strerror}.") from error
+        graph = read_file(path, MOST_GRAPH)
+    except FileRefusedError as error:
+        raise ValueError(f"The file {path} {error}.") from error
     model = read_onnx(graph)
     check_operators(model)
     ends = read_ends(model)

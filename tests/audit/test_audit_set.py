@@ -1,3 +1,6 @@
+import io
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +108,86 @@ def test_each_image_has_the_digest_of_the_file_that_numpy_saves(tmp_path: Path) 
         np.save(tmp_path / "image.npy", image)
         assert sha256_file(tmp_path / "image.npy") == digest
     assert AuditSet(images.reshape(5, 3, 6, 4)).image_sha256()[0] != digests[0]
+
+
+def header(shape: str, descr: str = "|u1") -> bytes:
+    """What stands before an array in a file of numpy, whatever it promises."""
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+def archive(images: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as opened:
+        opened.writestr("images.npy", images)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("images", "compression"),
+    [
+        (header("(1048576, 1, 1024, 1024)"), zipfile.ZIP_STORED),
+        (header("(1099511627776, 1099511627776, 8, 8)"), zipfile.ZIP_STORED),
+        (header("(-1, 1, 8, 8)") + bytes(64), zipfile.ZIP_STORED),
+        (header("(1, 1, 8, 8)") + bytes(63), zipfile.ZIP_STORED),
+        (header("(1, 1, 8, 8)") + bytes(2**28), zipfile.ZIP_DEFLATED),
+        (header("(268435456, 1, 8, 8)") + bytes(2**20), zipfile.ZIP_DEFLATED),
+        (header("(1, 1, 8, 8)", "|O") + bytes(512), zipfile.ZIP_STORED),
+        (b"\x93NUMPY\x03\x00\x00\x00\x00\x00", zipfile.ZIP_STORED),
+        (b"\x93NUMPY\x01\x00\x00\x20" + b"(" * 2**13, zipfile.ZIP_STORED),
+        (b"", zipfile.ZIP_STORED),
+    ],
+    ids=[
+        "a terabyte",
+        "beyond 2^64",
+        "negative",
+        "too few",
+        "a bomb",
+        "a large bomb",
+        "objects",
+        "version 3",
+        "nested",
+        "empty",
+    ],
+)
+def test_a_set_that_promises_what_is_not_there_takes_no_memory(
+    tmp_path: Path, images: bytes, compression: int
+) -> None:
+    (tmp_path / "set.npz").write_bytes(archive(images, compression))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"set.npz is not an audit set \([^\n]*accepted\."):
+            load_audit_set(tmp_path / "set.npz")
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_encrypted_set_is_refused(tmp_path: Path) -> None:
+    data = bytearray(AuditSet(IMAGES).to_bytes())
+    data[6] |= 1  # the flags of a file, where it lies and in the directory
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "set.npz").write_bytes(data)
+    with pytest.raises(ValueError, match=r"is not an audit set .*encrypted"):
+        load_audit_set(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("place", range(0, 900, 7))
+def test_a_damaged_set_is_refused_or_the_same(tmp_path: Path, place: int) -> None:
+    data = bytearray(AuditSet(IMAGES).to_bytes())
+    data[place % len(data)] ^= 0x41
+    (tmp_path / "set.npz").write_bytes(data)
+    try:
+        found = load_audit_set(tmp_path / "set.npz").images
+    except ValueError as error:
+        assert "is not an audit set" in str(error)
+    else:
+        assert np.array_equal(found, IMAGES)
+
+
+def test_any_order_of_bytes_and_axes_that_numpy_saves_is_read(tmp_path: Path) -> None:
+    images = np.asfortranarray(np.arange(3 * 1 * 4 * 5, dtype=np.uint8).reshape(3, 1, 4, 5))
+    np.savez_compressed(tmp_path / "set.npz", images=images, labels=np.array([3, 2, 1], ">i4"))
+    found = load_audit_set(tmp_path / "set.npz")
+    assert np.array_equal(found.images, images)
+    assert found.labels is not None and found.labels.tolist() == [3, 2, 1]

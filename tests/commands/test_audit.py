@@ -131,12 +131,12 @@ def served(tmp_path_factory):
     process = subprocess.Popen([*PROGRAM, "serve", *options], stderr=subprocess.PIPE, text=True)
     assert process.stderr
     try:
-        for line in process.stderr:
-            if found := re.search(r"running on (http://[\d.:]+)", line):
-                yield found[1]
-                break
-        else:
-            pytest.fail("the service did not start")
+        log = ""
+        while "running on" not in log or "repository loaded" not in log:
+            line = process.stderr.readline()
+            assert line, "the service did not start"
+            log += line
+        yield re.findall(r"running on (http://[\d.:]+)", log)[0]
     finally:
         process.kill()
         process.communicate()

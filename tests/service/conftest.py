@@ -229,13 +229,17 @@ Open = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 @pytest.fixture(scope="session")
 def open_client() -> Open:
-    """Start an application and talk to it; its server errors are answers, as over a socket."""
+    """Start an application and talk to it when what is there is loaded.
+
+    Its server errors are answers, as over a socket.
+    """
 
     @asynccontextmanager
     async def opened(repository: Path, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
         options = {"device": "cpu", "default_model": "turning", **options}
         app = create_app(Settings(repository=repository, **options))
         async with app.router.lifespan_context(app):
+            await app.state.data_plane.repository.started.wait()
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 yield client
@@ -278,6 +282,8 @@ def listen() -> Listen:
         thread.start()
         try:
             while thread.is_alive() and not server.started:
+                time.sleep(0.01)
+            while thread.is_alive() and not app.state.data_plane.repository.started.is_set():
                 time.sleep(0.01)
             host, port = server.servers[0].sockets[0].getsockname()
             yield Listening(f"{host}:{port}", app)

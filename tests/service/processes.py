@@ -22,6 +22,10 @@ COMMAND = [
 ]
 
 
+STARTED = "repository loaded"
+"""What the service logs when all that was there at its start is loaded or refused."""
+
+
 def environment(repository: Path, **options: object) -> dict[str, str]:
     options = {"repository": repository, "device": "cpu", "port": 0, "log_format": "json"} | options
     return os.environ | {f"ORBITSERVE_{name.upper()}": str(v) for name, v in options.items()}
@@ -35,17 +39,22 @@ class Server:
 
 
 @contextmanager
-def serving(repository: Path, **options: object) -> Iterator[Server]:
+def serving(repository: Path, *, loaded: bool = True, **options: object) -> Iterator[Server]:
+    """Start a service; `loaded`: wait until everything there is loaded or refused."""
     process = subprocess.Popen(
         COMMAND, env=environment(repository, **options), stderr=subprocess.PIPE, text=True
     )
     assert process.stderr
     try:
         log: list[str] = []
+        url, started = "", False
         for line in process.stderr:
             log.append(line)
             if found := re.search(r"running on (http://[][\d.:]+)", line):
-                yield Server(process, found[1], log)
+                url = found[1]
+            started = started or STARTED in line
+            if url and (started or not loaded):
+                yield Server(process, url, log)
                 return
         raise AssertionError(f"the service did not start: {log}")
     finally:

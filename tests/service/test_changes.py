@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service import repository as repository_module
+from service import loading as loading_module
 from service.engine import Session, select
 from service.version import load_version
 
@@ -122,7 +122,7 @@ async def test_it_is_found_by_looking_again_and_again(
         add(2)
         add(1, name="another")
         for _ in range(200):
-            if len(await index(client)) == 3:
+            if list((await index(client)).values()) == [READY] * 3:
                 break
             await asyncio.sleep(0.05)
         assert await index(client) == dict.fromkeys(("another/1", "turning/1", "turning/2"), READY)
@@ -399,20 +399,22 @@ async def test_a_request_that_fails_or_is_cancelled_holds_nothing(
 async def test_the_service_answers_while_a_version_is_loaded(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, add: Any, images: Any, due: Any
 ) -> None:
-    loading, load = threading.Event(), load_version
+    loading, open_tried = threading.Event(), loading_module.open_tried
     go_on = threading.Event()
 
     def slowly(*arguments: Any, **options: Any) -> Any:
         loading.set()
         assert go_on.wait(10)
-        return load(*arguments, **options)
+        return open_tried(*arguments, **options)
 
-    monkeypatch.setattr(repository_module, "load_version", slowly)
+    monkeypatch.setattr(loading_module, "open_tried", slowly)
     add(2)
     loaded = asyncio.create_task(call(client, "load"))
     await until(loading.is_set)
     assert read(await infer(client, images)) == (1, due(1))
-    assert await index(client) == {"turning/1": READY}
+    assert await index(client) == {"turning/1": READY, "turning/2": ("UNAVAILABLE", "loading")}
+    assert "is being loaded" in (await infer(client, images, "/versions/2")).json()["error"]
+    assert (await client.get("/readyz")).status_code == 200
     go_on.set()
     assert (await loaded).status_code == 200
     assert read(await infer(client, images)) == (2, due(2))
@@ -448,7 +450,9 @@ async def test_not_one_answer_is_wrong_or_lost_while_models_change(
     async def ask(client: httpx.AsyncClient, of: str) -> None:
         while not done:
             response = await infer(client, images, of)
-            if response.status_code == 503 and "was unloaded" in response.json()["error"]:
+            if response.status_code == 503:
+                error = response.json()["error"]
+                assert "was unloaded" in error or "is being loaded" in error
                 unavailable.append(of)
             else:
                 answers.append(read(response))

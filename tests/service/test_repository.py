@@ -252,28 +252,28 @@ def settings(repository: Path, **options: Any) -> Settings:
     return Settings(repository=repository, device="cpu", **options)
 
 
-def test_the_first_name_of_the_alphabet_is_the_default_model(repository: Path) -> None:
-    opened = open_repository(settings(repository))
+async def test_the_first_name_of_the_alphabet_is_the_default_model(repository: Path) -> None:
+    opened = await open_repository(settings(repository))
     assert opened.default == "plain"
-    opened.close()
+    await opened.close()
 
 
-def test_folders_that_are_no_versions_are_left_alone(copy: Path) -> None:
+async def test_folders_that_are_no_versions_are_left_alone(copy: Path) -> None:
     for name in (".staging/1", "turning/.11-staging", "turning/011", "empty/notes"):
         (copy / name).mkdir(parents=True)
     (copy / "turning" / "config.pbtxt").write_text("for another server")
-    opened = open_repository(settings(copy))
+    opened = await open_repository(settings(copy))
     found = {name: list(versions) for name, versions in opened.models.items()}
-    opened.close()
+    await opened.close()
     assert found == {"plain": [1], "turning": [2, 10]}
 
 
-def test_a_repository_that_cannot_serve_is_a_configuration_error(
+async def test_a_repository_that_cannot_serve_is_a_configuration_error(
     repository: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="not a folder"):
-        open_repository(settings(tmp_path / "none"))
+        await open_repository(settings(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match="holds no model"):
-        open_repository(settings(tmp_path))
+        await open_repository(settings(tmp_path))
     with pytest.raises(ConfigurationError, match=r"'none' is not in .* plain, turning"):
-        open_repository(settings(repository, default_model="none"))
+        await open_repository(settings(repository, default_model="none"))

@@ -11,7 +11,7 @@ from service.api.addresses import Name, Plane
 from service.api.bodies import errors_documented
 from service.api.oip.documents import json_body
 from service.errors import MalformedError, UnprocessableError
-from service.repository import UNLOADED, Repository, Unserved
+from service.repository import Repository, Unserved
 
 Asked = TypeVar("Asked")
 
@@ -103,7 +103,7 @@ def _entries(repository: Repository) -> Iterator[IndexEntry]:
         for number, found in versions.items():
             state: Literal["READY", "UNAVAILABLE"] = "READY"
             if isinstance(found, Unserved):
-                state, reason = "UNAVAILABLE", found.reason or UNLOADED
+                state, reason = "UNAVAILABLE", found.why
             else:
                 reason = repository.remark(found) or ""
             yield IndexEntry(name=name, version=str(number), state=state, reason=reason)

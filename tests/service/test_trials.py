@@ -1,0 +1,116 @@
+"""A version is tried in a process of its own, and whatever becomes of that is one sentence."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.engine import Selection, select
+from service.engine.providers import CPU
+from service.settings import Settings
+from service.trials import Trials
+from service.version import load_version
+from tests.service.test_hostile_versions import change_graph, take_two_gibibytes
+
+pytestmark = pytest.mark.anyio
+HERE = select("cpu")
+ON_A_DEVICE = Selection((replace(CPU, memory=("cpu", 0)),))
+
+
+class Does:
+    """Stands for a native library: what it is told to do happens where it is unpickled."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __reduce__(self) -> Any:
+        return exec, (f"import os, signal, ctypes; {self.code}",)
+
+
+@pytest.fixture
+async def trials(repository: Path) -> AsyncIterator[Trials]:
+    trials = Trials(Settings(repository=repository, device="cpu", load_timeout=60))
+    yield trials
+    trials.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("ctypes.string_at(0)", "crashed, with the signal SIGSEGV"),
+        ("os.abort()", "crashed, with the signal SIGABRT"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "was killed, as the kernel does when memory runs"),
+        ("os._exit(7)", "crashed, with the status 7"),
+        ("os.kill(os.getppid(), signal.SIGKILL)", "was killed; loading tries it again"),
+        ("raise SystemExit(0)", "crashed, with the status 1"),
+    ],
+)
+async def test_a_crash_is_a_sentence_and_the_next_version_is_tried(
+    trials: Trials, repository: Path, code: str, sentence: str
+) -> None:
+    folder = repository / "turning" / "2"
+    tried = await trials.attempt(folder, Does(code))  # type: ignore[arg-type]
+    assert tried.verification is None
+    assert tried.refused is not None and sentence in tried.refused
+    assert (await trials.attempt(folder, HERE)).verification is not None
+
+
+async def test_it_says_what_loading_here_says(trials: Trials, repository: Path) -> None:
+    for name in ("turning/2", "turning/10", "plain/1"):
+        folder = repository / name
+        tried = await trials.attempt(folder, HERE)
+        loaded = load_version(folder, HERE, os.cpu_count() or 1)
+        loaded.session.close()
+        assert tried.digest == loaded.card_sha256
+        assert tried.verification == loaded.verification
+
+
+@pytest.mark.parametrize("selection", [HERE, ON_A_DEVICE], ids=["cpu", "device"])
+async def test_memory_is_bounded(
+    write_version: Any, turning: bytes, tmp_path: Path, selection: Selection
+) -> None:
+    """On a device the limit is one that is looked after, since CUDA asks for more than there is."""
+    folder = write_version(tmp_path, "huge", 1, turning)
+    change_graph(folder, take_two_gibibytes)
+    for memory, refused in ((500, True), (6000, False)):
+        limits = {"load_memory": memory, "load_timeout": 100, "proof": "off"}
+        trials = Trials(Settings(repository=tmp_path, device="cpu", largest_batch=1, **limits))
+        tried = await trials.attempt(folder, selection)
+        trials.close()
+        assert (tried.refused is not None) == refused, tried.refused
+        if tried.refused is not None:
+            assert "more than the 500 MiB" in tried.refused
+
+
+async def test_a_trial_that_is_cancelled_ends_its_process(
+    trials: Trials, repository: Path, tmp_path: Path
+) -> None:
+    mark = tmp_path / "child"
+    code = f"open({str(mark)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    folder = repository / "turning" / "2"
+    trying = asyncio.create_task(trials.attempt(folder, Does(code)))  # type: ignore[arg-type]
+    async with asyncio.timeout(60):
+        while not mark.exists() or not mark.read_text():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        child = Path("/proc") / mark.read_text()
+        assert child.exists()
+        trying.cancel()
+        while child.exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await trials.attempt(folder, HERE)).verification is not None
+
+
+async def test_a_version_that_vanishes_meanwhile_is_refused(
+    trials: Trials, repository: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(repository, tmp_path / "copy")) / "turning" / "2"
+    tried = await trials.attempt(folder, HERE)
+    assert tried.refused is None
+    shutil.rmtree(folder)
+    tried = await trials.attempt(folder, HERE)
+    assert tried.refused == "card.json cannot be read: No such file or directory."
