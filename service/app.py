@@ -12,12 +12,13 @@ from starlette.exceptions import HTTPException
 from service.access import ApiKeys
 from service.api.audits import audit_routes, job_routes, ledger_routes
 from service.api.classify import classify_routes
-from service.api.documentation import Application
+from service.api.documentation import Application, documentation_routes
 from service.api.health import health_routes
 from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
+from service.api.routes import ServiceRoute
 from service.audits import AuditPlane
 from service.data_plane import DataPlane
 from service.errors import answer_error
@@ -62,8 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = Application(
-        keys=keys,
-        routes=routes,
+        routes=[*routes, *_framed(settings)],
         title="orbitserve",
         version=version("orbitserve"),
         description=_DESCRIPTION,
@@ -76,15 +76,24 @@ def create_app(settings: Settings) -> FastAPI:
             RequestValidationError: answer_error,
         },
     )
-    app.state.metrics = metrics
-    app.include_router(proof_routes(settings.proof_limits))
-    for router in (model_routes, job_routes, ledger_routes):
-        app.include_router(router())
-    app.include_router(audit_routes(settings))
-    app.include_router(health_routes())
-    app.include_router(metrics_routes())
-    app.include_router(oip_routes(settings.max_batch))
+    app.state.metrics, app.state.keys = metrics, keys
     return app
+
+
+def _framed(settings: Settings) -> list[ServiceRoute]:
+    """Build the routes that FastAPI answers."""
+    model_control = settings.model_control or settings.api_keys is not None
+    return [
+        *proof_routes(settings.proof_limits),
+        *model_routes(),
+        *job_routes(),
+        *ledger_routes(),
+        *audit_routes(settings),
+        *health_routes(),
+        *metrics_routes(),
+        *oip_routes(settings.max_batch, model_control=model_control),
+        *documentation_routes(),
+    ]
 
 
 def _open_ledger(settings: Settings) -> Ledger | None:

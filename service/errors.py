@@ -54,14 +54,15 @@ class UnauthenticatedError(ServiceError):
 
 
 class ForbiddenError(ServiceError):
-    """The API key does not allow the call."""
+    """The API key does not allow the call, or nobody may make it here."""
 
     status = HTTPStatus.FORBIDDEN
     reason = "forbidden"
 
-    def __init__(self, sentence: str, scope: str) -> None:
+    def __init__(self, sentence: str, scope: str | None = None) -> None:
         super().__init__(sentence)
-        self.headers = _challenge("insufficient_scope", scope)
+        if scope is not None:
+            self.headers = _challenge("insufficient_scope", scope)
 
 
 class NotFoundError(ServiceError):

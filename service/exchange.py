@@ -5,7 +5,7 @@ import random
 import re
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Self
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -83,6 +83,12 @@ class Exchange:
         self._since, self._seconds = now, receive_seconds
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Return the exchange that `service.front.Front` has begun."""
+        exchange: Self = scope["state"]["exchange"]
+        return exchange
 
     def check_length(self) -> None:
         """Refuse a body that is announced to be too large.

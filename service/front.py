@@ -15,8 +15,9 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.access import PROBES, ApiKeys, authorise
+from service.access import ApiKeys, authorise
 from service.api.bare import BareRoute
+from service.api.health import PROBES
 from service.engine import ComputeError, EngineError
 from service.engine.sweep import Sweep
 from service.errors import ServiceError, UnavailableError, answer_error
@@ -70,7 +71,8 @@ class Front:
             return
         exchange = Exchange(scope, receive, send, *self._limits)
         call = exchange.call
-        scope.setdefault("state", {})["call"] = call
+        state = scope.setdefault("state", {})
+        state["call"], state["exchange"] = call, exchange
         # Each request is a task of its own, so its context is its own too.
         structlog.contextvars.bind_contextvars(request_id=exchange.id)
         trace = self._traces.begin(exchange.headers, call)
@@ -105,20 +107,19 @@ class Front:
 
     async def _dispatch(self, exchange: Exchange) -> None:
         scope = exchange.scope
-        if self._keys.asked_for:
-            authorise(self._keys, exchange)
-        exchange.check_length()
-        found = self._find(scope["method"], scope["path"])
+        found = self._find(scope["path"]) if scope["method"] == "POST" else None
         if found is None:
+            # Every other route asks for the key itself.
             await self.app(scope, exchange.receive, exchange.send)
             return
         route, address = found
         scope["route"] = route
+        if self._keys.asked_for:
+            authorise(self._keys, exchange, route.needs)
+        exchange.check_length()
         await route.handle_bare(exchange, address)
 
-    def _find_route(self, method: str, path: str) -> tuple[BareRoute, Mapping[str, str]] | None:
-        if method != "POST":
-            return None
+    def _find_route(self, path: str) -> tuple[BareRoute, Mapping[str, str]] | None:
         for route in self._routes:
             matched = route.path_regex.fullmatch(path)
             if matched is not None:

@@ -145,6 +145,10 @@ class Settings(BaseSettings):
     api_keys: Path | None = None
     """File of API keys; without it, no call needs one."""
 
+    model_control: bool = False
+    """Let whoever reaches the service load and unload models where no API keys are set; with keys,
+    their scope `admin` decides."""
+
     shadow_share: float = Field(default=0.0, ge=0, le=1)
     """Part of the classified images that are turned and classified again when nothing waits."""
 

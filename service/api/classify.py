@@ -37,6 +37,7 @@ def classify_routes() -> list[BareRoute]:
             f"{prefix}/classify",
             documented,
             _classify,
+            needs="infer",
             tags=["classification"],
             operation_id=f"classify_{documented.__name__}",
             summary="Classify one image or several",

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from service.api.addresses import Name, Version
 from service.api.bare import BareRoute
 from service.api.bodies import errors_documented
-from service.api.oip.documents import INFER
+from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
 from service.engine import cpu_budget
 from service.exchange import Exchange
@@ -44,7 +44,8 @@ def infer_routes(max_images: int, max_bytes: int) -> list[BareRoute]:
             path,
             documented,
             infer,
-            tags=["Open Inference Protocol"],
+            needs="infer",
+            tags=TAGS,
             operation_id=f"infer{documented.__name__}",
             summary="Infer",
             responses=errors_documented(400, 404, 413, 415, 422, 503, 504),
