@@ -11,6 +11,8 @@ from typing import IO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
+
 _IN_MEMORY: Final = 2**26
 
 
@@ -34,7 +36,7 @@ class AuditSet:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or not self.images.size:
-            raise ValueError(
+            raise RefusedError(
                 f"The images are {self.images.dtype} of shape {self.images.shape}; "
                 "uint8 [N, C, H, W] with at least one image is accepted."
             )
@@ -42,7 +44,7 @@ class AuditSet:
         if labels is not None and (
             labels.dtype != np.int64 or labels.shape != self.images.shape[:1]
         ):
-            raise ValueError(
+            raise RefusedError(
                 f"The labels are {labels.dtype} of shape {labels.shape}; "
                 f"int64 [N] for N = {len(self.images)} images is accepted."
             )
@@ -104,7 +106,7 @@ def load_audit_set(path: Path) -> AuditSet:
             )
         return AuditSet(images, labels)
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise RefusedError(
             f"{path} is not an audit set ({error}); an npz file with 'images', uint8 [N, C, H, W], "
             "and optionally 'labels', integers [N], is accepted."
         ) from error

@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from imaging.fit import FitMode
+from imaging.refusal import RefusedError
 from models.datasets.split import Split, load, save
 from models.networks import Network, NetworkSpec
 from models.recipe import Recipe
@@ -78,9 +80,9 @@ class Run:
         """Make the folder; with ``resume`` an earlier run of the very same kind goes on."""
         if (folder / "run.json").exists():
             if not resume:
-                raise ValueError(f"{folder} holds a run already; --resume goes on with it.")
+                raise RefusedError(f"{folder} holds a run already; --resume goes on with it.")
             if cls.open(folder).info != info:
-                raise ValueError(f"{folder} holds a run of another network, recipe or data set.")
+                raise RefusedError(f"{folder} holds a run of another network, recipe or data set.")
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "run.json", lambda path: path.write_text(info.model_dump_json(indent=2)))
         return cls(folder, info)
@@ -90,11 +92,11 @@ class Run:
         """Open a run for reading."""
         path = folder / "run.json"
         if not path.exists():
-            raise ValueError(f"{folder} is not the folder of a run: it has no run.json.")
+            raise RefusedError(f"{folder} is not the folder of a run: it has no run.json.")
         try:
             return cls(folder, RunInfo.model_validate_json(path.read_text()))
         except ValidationError as error:
-            raise ValueError(
+            raise RefusedError(
                 f"{path} does not describe a run: {error.errors()[0]['msg']}."
             ) from None
 
@@ -129,9 +131,13 @@ class Run:
         """Return the trained network, ready to be evaluated."""
         path = self.folder / "weights.safetensors"
         if not path.exists():
-            raise ValueError(f"{self.folder} has no weights yet; finish it with --resume.")
+            raise RefusedError(f"{self.folder} has no weights yet; finish it with --resume.")
         network = Network(self.info.network)
-        network.load_state_dict(load_file(path))
+        try:
+            network.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:  # or those of another network
+            reason = str(error).strip().splitlines()[0]
+            raise RefusedError(f"The weights {path} cannot be read: {reason}.") from error
         return network.eval()
 
     def weights_sha256(self) -> str:
@@ -141,14 +147,18 @@ class Run:
     def result(self) -> Result:
         """Return the outcome on the test set."""
         if not (self.folder / "result.json").exists():
-            raise ValueError(f"{self.folder} has not been tested yet; finish it with --resume.")
-        return Result.model_validate_json((self.folder / "result.json").read_text())
+            raise RefusedError(f"{self.folder} has not been tested yet; finish it with --resume.")
+        path = self.folder / "result.json"
+        try:
+            return Result.model_validate_json(path.read_text())
+        except ValidationError as error:
+            raise RefusedError(f"{path} holds no result: {error.errors()[0]['msg']}.") from None
 
     def audit_set(self) -> Split:
         """Return the test images that the run keeps for audits."""
         path = self.folder / "audit.npz"
         if not path.exists():
-            raise ValueError(f"{self.folder} has no audit set yet; finish it with --resume.")
+            raise RefusedError(f"{self.folder} has no audit set yet; finish it with --resume.")
         return load(path)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -26,6 +25,7 @@ from service.front import Front
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.observability.metrics import Metrics
 from service.observability.traces import Traces
+from service.product import product_version
 from service.repository import open_repository
 from service.settings import ConfigurationError, Settings
 
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = Application(
         routes=[*routes, *_framed(settings)],
         title="orbitserve",
-        version=version("orbitserve"),
+        version=product_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,

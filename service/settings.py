@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audit.proof import MEBIBYTE
 from audit.proof import Limits as ProofLimits
+from imaging.refusal import RefusedError
 from service.engine import Device, GpuOptions, Limits
 from service.engine.providers import ConvSearch
 from service.verification import Mode
@@ -25,7 +26,7 @@ from service.verification import Mode
 _PREFIX = "ORBITSERVE_"
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(RefusedError):
     """The service cannot start as it is configured; the message is one sentence."""
 
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit import AuditSet, InputSpec, Progress, Subject, load_audit_set
+from imaging import RefusedError
+from service.folder import ModelRejectedError
 from service.offline import find_images, open_model, read_images
 from service.settings import Settings
 from service.subjects import Address, open_file, open_remote, version_subject
+from service.version import ServedModel
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def open_target(
         pinned, subject, spec, group = open_remote(address, api_key)
         return Target(str(pinned), subject, spec, group)
     if model is not None:
-        raise ValueError("--model is for the address of a service.")
+        raise RefusedError("--model is for the address of a service.")
     if target.endswith(".onnx"):
         return Target(target, *open_file(Path(target), settings))
     opened = open_model(target, settings)
@@ -60,8 +63,15 @@ def open_target(
         version_subject(opened),
         card.input,
         card.audit.group,
-        lambda: (opened.audit_set(), card.audit_set.source),
+        lambda: (_own_images(opened), card.audit_set.source),
     )
+
+
+def _own_images(model: ServedModel) -> AuditSet:
+    try:
+        return model.audit_set()
+    except ModelRejectedError as error:
+        raise RefusedError(str(error)) from error
 
 
 def read_audit_images(
@@ -78,7 +88,7 @@ def read_audit_images(
     """
     if not places:
         if target.own is None:
-            raise ValueError(
+            raise RefusedError(
                 f"{target.name} has no images of its own; --images names files, folders, or the "
                 "audit.npz of a model."
             )
@@ -88,7 +98,7 @@ def read_audit_images(
         audit_set, spec = load_audit_set(places[0]), target.spec
         due = (spec.channels, spec.fit.size, spec.fit.size)
         if audit_set.images.shape[1:] != due:
-            raise ValueError(
+            raise RefusedError(
                 f"{source} has images of shape {list(audit_set.images.shape[1:])}; {target.name} "
                 f"takes {list(due)}."
             )

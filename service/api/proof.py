@@ -3,18 +3,22 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
 
 from artifact.session import run_as_written
 from audit.proof import Limits, Proof
-from audit.proving import prove_file
+from audit.proving import ProofFailedError, prove_file
+from imaging import RefusedError
 from service.api.addresses import NAMED, Resolve
 from service.api.bodies import errors_documented
 from service.api.routes import ServiceRoute
 from service.errors import UnavailableError
 from service.folder import ModelRejectedError
 from service.version import ServedModel
+
+log = structlog.get_logger()
 
 
 class Proofs:
@@ -59,7 +63,9 @@ class Proofs:
                 self._known[question] = prove_file(
                     graph, question[1], runtime=run_as_written, limits=self._limits
                 )
-            except ValueError as error:
+            except RefusedError as error:
+                if isinstance(error, ProofFailedError):
+                    log.error("the proof failed", exc_info=error)
                 self._known[question] = str(error)
 
 

@@ -9,6 +9,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from audit.canonical import report_digest
+from imaging import RefusedError
 from service.audits.job import Audit, AuditCancelledError, Finished, Job
 from service.engine import EngineError
 from service.errors import (
@@ -108,7 +109,7 @@ class AuditPlane:
                 return await to_thread.run_sync(self._finish, job, limiter=self._turn)
             except (ModelRejectedError, LedgerError) as error:
                 raise UnavailableError(str(error)) from error
-            except ValueError as error:
+            except RefusedError as error:
                 raise UnprocessableError(str(error)) from error
             except asyncio.CancelledError:
                 raise AuditCancelledError from None

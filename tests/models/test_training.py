@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from imaging import RefusedError
 from models.augmentation import Augmentation
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
@@ -218,3 +219,17 @@ def test_an_unfinished_run_has_no_network(tmp_path):
         run.audit_set()
     with pytest.raises(ValueError, match=r"no run\.json"):
         Run.open(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", "a folder", "of another network"])
+def test_weights_that_cannot_be_read_are_refused_in_one_sentence(tmp_path, content):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    file = run.folder / "weights.safetensors"
+    if content == "a folder":
+        file.mkdir()
+    elif isinstance(content, str):
+        run.keep(torch.nn.Linear(2, 2))
+    else:
+        file.write_bytes(content)
+    with pytest.raises(RefusedError, match=r"The weights .*weights.safetensors cannot be read: "):
+        run.network()

@@ -1,7 +1,6 @@
 """The server as a whole: whether it lives, whether it is ready, what it speaks, what it lacks."""
 
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
 from typing import Any, Final, Literal
 
 from fastapi import Request
@@ -13,6 +12,7 @@ from service.api.health import readyz
 from service.api.oip.documents import TAGS
 from service.api.routes import ServiceRoute
 from service.errors import NotFoundError
+from service.product import product_version
 
 EXTENSIONS: Final = (
     "binary_tensor_data",
@@ -74,9 +74,7 @@ def server_routes() -> list[ServiceRoute]:
 
 async def server_metadata() -> ServerMetadata:
     """Answer name, version and extensions."""
-    return ServerMetadata(
-        name="orbitserve", version=version("orbitserve"), extensions=list(EXTENSIONS)
-    )
+    return ServerMetadata(name="orbitserve", version=product_version(), extensions=list(EXTENSIONS))
 
 
 async def live() -> Live:
