@@ -13,7 +13,7 @@ serve: $(VENV)/.runtime ## Serve the shipped models on port 8000
 
 test: $(VENV)/.dev ## Check style, types and layers, and run all tests
 	$(MAKE) lint quick
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
 quick: $(VENV)/.dev ## Run all tests but the slow ones, on all cores: about three minutes on two
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile

@@ -1,5 +1,6 @@
 """The application: routes, what surrounds them, and what lives as long as it does."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -56,6 +57,10 @@ def create_app(settings: Settings) -> FastAPI:
             repository = metrics.repository = open_repository(settings)
             stack.callback(repository.close)
             app.state.data_plane = DataPlane(repository, settings)
+            decoders = app.state.data_plane.decoders
+            stack.push_async_callback(to_thread.run_sync, decoders.close)
+            started = asyncio.create_task(to_thread.run_sync(decoders.start))
+            stack.callback(started.cancel)
             ledger = await to_thread.run_sync(_open_ledger, settings)
             app.state.audit_plane = AuditPlane(ledger, settings.max_audits)
             stack.push_async_callback(app.state.audit_plane.close)

@@ -1,17 +1,17 @@
 """What the service does with a request, whatever protocol it came in by."""
 
 import math
-import time
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from anyio import CapacityLimiter, to_thread
 
-from service.engine import DeadlineError, QueueFullError, cpu_budget
+from service.decoding import Decoders, prepare
+from service.engine import QueueFullError, cpu_budget
 from service.errors import TooLargeError, UnavailableError
 from service.observability.call import Call
-from service.protocol import Body, Classification, classification, prepare, read_parts
+from service.protocol import Body, Classification, classification, read_parts
 from service.protocol.media import NPY
 from service.repository import Repository
 from service.settings import Settings
@@ -32,11 +32,13 @@ SMALL_IMAGE: Final = 2**14
 class DataPlane:
     """Classifies with the models of a repository.
 
-    Small images are decoded on the event loop, since that takes less time than going to a thread
-    and back; others on as many threads as there are CPUs.
+    Small images are decoded on the event loop, since that takes less time than going elsewhere and
+    back; others in as many processes as there are CPUs.
 
     Attributes
     ----------
+    decoders
+        These processes.
     ending
         Set when the service has been asked to end: it is not ready, and serves all the same.
     """
@@ -45,7 +47,8 @@ class DataPlane:
         self.repository = repository
         self.ending = False
         self._settings = settings
-        self._decoders = CapacityLimiter(cpu_budget())
+        self.decoders = Decoders(cpu_budget())
+        self._readers = CapacityLimiter(cpu_budget())
         self._undecoded = 0
 
     def check_ready(self) -> None:
@@ -103,16 +106,17 @@ class DataPlane:
             return images
         if self._undecoded >= self._settings.queue_rows:
             raise QueueFullError(self._undecoded, self._settings.queue_rows, retry_after=1)
-        spec, max_pixels = model.card.input, self._settings.max_pixels
-
-        def read() -> Images:
-            if time.monotonic() >= deadline:
-                raise DeadlineError
-            return prepare(read_parts(body), spec, max_images=max_images, max_pixels=max_pixels)
-
         self._undecoded += 1
         try:
-            return await to_thread.run_sync(read, limiter=self._decoders)
+            parts = await to_thread.run_sync(
+                lambda: read_parts(body, max_images=max_images), limiter=self._readers
+            )
+            return await self.decoders.prepare(
+                parts,
+                model.card.input,
+                max_pixels=self._settings.max_pixels,
+                deadline=deadline,
+            )
         finally:
             self._undecoded -= 1
 
@@ -121,11 +125,11 @@ class DataPlane:
         is_array = body.media_type == NPY
         if len(body.content) > (SMALL_ARRAY if is_array else SMALL_FILE):
             return None
-        parts = read_parts(body)
+        parts = read_parts(body, max_images=max_images)
         if len(parts) > 1 and not is_array:
             return None
         max_pixels = min(SMALL_IMAGE, self._settings.max_pixels)
         try:
-            return prepare(parts, model.card.input, max_images=max_images, max_pixels=max_pixels)
+            return prepare(parts, model.card.input, max_pixels=max_pixels)
         except TooLargeError:  # for here; whether it is for the service too is said elsewhere
             return None

@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from audit import InputSpec, Progress
 from imaging import IMAGE_SUFFIXES
+from service.decoding import prepare
 from service.discovery import version_folders
 from service.engine import DeviceUnavailableError, cpu_budget, select
 from service.errors import ServiceError
 from service.folder import ModelRejectedError, check_files
-from service.protocol import Part, prepare
+from service.protocol import Part
 from service.settings import ConfigurationError, Settings
 from service.signatures import SIGNATURE_FILE, open_verifier, sign
 from service.version import ServedModel, load_version
@@ -157,6 +158,6 @@ def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.
     except OSError as error:
         raise ConfigurationError(f"The file {path} cannot be read: {error.strerror}.") from error
     try:
-        return prepare([part], spec, max_images=1, max_pixels=max_pixels)
+        return prepare([part], spec, max_pixels=max_pixels)
     except ServiceError as error:
         raise ConfigurationError(error.sentence) from error

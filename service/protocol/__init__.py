@@ -8,7 +8,6 @@ from service.protocol.answers import (
 )
 from service.protocol.media import Body, read_parts
 from service.protocol.parts import Part
-from service.protocol.prepare import prepare
 
 __all__ = [
     "Body",
@@ -16,7 +15,6 @@ __all__ = [
     "Part",
     "ServedIdentity",
     "classification",
-    "prepare",
     "read_parts",
     "write_classification",
 ]

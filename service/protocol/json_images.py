@@ -5,22 +5,33 @@ import binascii
 import json
 from typing import Any
 
-from service.errors import MalformedError, UnprocessableError
-from service.protocol.parts import Part
+from service.errors import MalformedError, TooLargeError, UnprocessableError
+from service.protocol.parts import Part, check_count
 
 _ACCEPTED = "'image' with one base64 string or 'images' with a list of them is accepted"
 
+_MOST_NAMES = 64
+"""Fields, with those that are not known: a refusal names them, and should not wait for many."""
 
-def read_json(body: bytes) -> list[Part]:
+
+def read_json(body: bytes, max_images: int) -> list[Part]:
     """Take the images out of a JSON body, in their order.
 
     Raises
     ------
     MalformedError
         If the body is not JSON.
+    TooLargeError
+        If it holds more strings or values than images are accepted.
     UnprocessableError
         If it is of another shape; the sentence names the field.
     """
+    # Every image is one string, base64 has no quote, and between two values stands one comma.
+    most = max_images + _MOST_NAMES
+    if body.count(b'"') > 2 * most or body.count(b",") > most:
+        raise TooLargeError(
+            f"The JSON body holds too many values; at most {max_images} images are accepted."
+        )
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -38,6 +49,7 @@ def read_json(body: bytes) -> list[Part]:
     images = document["images"]
     if not isinstance(images, list) or not images:
         raise UnprocessableError(f"The JSON field 'images' is no list of images; {_ACCEPTED}.")
+    check_count(len(images), max_images)
     return [_part(image, f"images[{index}]") for index, image in enumerate(images)]
 
 

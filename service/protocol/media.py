@@ -46,13 +46,14 @@ class Body:
         return self.content_type.partition(";")[0].strip().lower()
 
 
-def read_parts(body: Body) -> list[Part]:
-    """Take the images out of a body, in their order.
+def read_parts(body: Body, *, max_images: int) -> list[Part]:
+    """Take the images out of a body, in their order; they are counted before they are built.
 
     Raises
     ------
     ServiceError
-        400 for an empty or unreadable body, 415 for another content type, 422 for other content.
+        400 for an empty or unreadable body, 413 for too many images, 415 for another content type,
+        422 for other content.
     """
     if not body.content:
         raise MalformedError("The body is empty; one image or more is accepted.")
@@ -60,10 +61,10 @@ def read_parts(body: Body) -> list[Part]:
     if not media_type or media_type in IMAGE_TYPES:
         return [Part(body.content)]
     if media_type == MULTIPART:
-        return read_multipart(body.content_type, body.content)
+        return read_multipart(body.content_type, body.content, max_images)
     if media_type == NPY:
-        return read_npy(body.content)
+        return read_npy(body.content, max_images)
     if media_type == JSON:
-        return read_json(body.content)
+        return read_json(body.content, max_images)
     accepted = ", ".join((*IMAGE_TYPES, MULTIPART, NPY, JSON))
     raise UnsupportedError(f"The content type is '{media_type}'; {accepted} are accepted.")

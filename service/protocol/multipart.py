@@ -1,30 +1,36 @@
 """Images as the files of a `multipart/form-data` body."""
 
+import logging
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import MalformedError, UnprocessableError
-from service.protocol.parts import Part
+from service.protocol.parts import Part, check_count
+
+logging.getLogger("python_multipart.multipart").setLevel(logging.CRITICAL)
+"""It warns of what it refuses, and the answer says so; a client could fill the log with it."""
 
 _ACCEPTED = "one or more image files as multipart/form-data are accepted"
 
 
-def read_multipart(content_type: str, body: bytes) -> list[Part]:
+def read_multipart(content_type: str, body: bytes, max_images: int) -> list[Part]:
     """Take the files out of a form, in their order.
 
     Raises
     ------
     MalformedError
         If the body is not the form that its content type announces, or holds no file.
+    TooLargeError
+        If it holds too many files, as soon as that is seen.
     UnprocessableError
         If a field of the form is not a file.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise MalformedError(f"The multipart content type names no boundary; {_ACCEPTED}.")
-    form = _Form()
+    form = _Form(max_images)
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
         parser.write(body)
@@ -40,6 +46,7 @@ def read_multipart(content_type: str, body: bytes) -> list[Part]:
 class _Form:
     """Collects the parser's events into parts."""
 
+    max_images: int
     parts: list[Part] = field(default_factory=list)
     complete: bool = False
     _headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -59,6 +66,7 @@ class _Form:
         }
 
     def _begin(self) -> None:
+        check_count(len(self.parts) + 1, self.max_images)
         self._headers.clear()
         self._content.clear()
 

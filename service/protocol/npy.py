@@ -7,12 +7,12 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from service.errors import MalformedError, UnprocessableError
-from service.protocol.parts import Part
+from service.protocol.parts import Part, check_count
 
 _ACCEPTED = "a uint8 array [H, W], [C, H, W] or [N, C, H, W] with C = 1 or 3 is accepted"
 
 
-def read_npy(body: bytes) -> list[Part]:
+def read_npy(body: bytes, max_images: int) -> list[Part]:
     """Take the images out of a `.npy` file, in their order; the pixels are not copied.
 
     Only the header is parsed, and its sizes are compared with the bytes that are there, so that
@@ -22,6 +22,8 @@ def read_npy(body: bytes) -> list[Part]:
     ------
     MalformedError
         If the bytes are no `.npy` file, or fewer or more than its header says.
+    TooLargeError
+        If it holds too many images.
     UnprocessableError
         If the array is of another type or shape.
     """
@@ -39,6 +41,7 @@ def read_npy(body: bytes) -> list[Part]:
         raise UnprocessableError(f"The array is of type {dtype}; {_ACCEPTED}.")
     if not 2 <= len(shape) <= 4 or min(shape) < 1 or (len(shape) > 2 and shape[-3] not in (1, 3)):
         raise UnprocessableError(f"The array has the shape {list(shape)}; {_ACCEPTED}.")
+    check_count(shape[0] if len(shape) == 4 else 1, max_images)
     present = len(body) - file.tell()
     if math.prod(shape) != present:
         raise MalformedError(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from service.errors import TooLargeError
+
 
 @dataclass(frozen=True)
 class Part:
@@ -20,3 +22,17 @@ class Part:
 
     content: bytes | npt.NDArray[np.uint8]
     where: str = ""
+
+
+def check_count(images: int, max_images: int) -> None:
+    """Refuse a request of too many images; to be asked before anything is built for each.
+
+    Raises
+    ------
+    TooLargeError
+        If they are more than are accepted.
+    """
+    if images > max_images:
+        raise TooLargeError(
+            f"The request holds {images} images; at most {max_images} are accepted."
+        )

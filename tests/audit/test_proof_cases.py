@@ -351,3 +351,19 @@ def test_functions_within_functions_are_counted_before_they_are_written_out() ->
     data = parse("y = own.L29(x)", outputs="float[a,b,c,d] y", functions="\n".join(parts))
     with pytest.raises(ProofLimitError, match="functions"):
         prove(data, "C4")
+
+
+@pytest.mark.parametrize(("scale", "steps"), [(0.3, []), (0.3e5, ["steep"])])
+@pytest.mark.parametrize("op", ["Sin", "Cos"])
+def test_a_last_bit_of_a_large_angle_may_be_a_whole_turn(
+    op: str, scale: float, steps: list[str]
+) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+    g (uint8[N,1,6,6] image) => (float[N,1] logits)
+    <float k = {{{scale}}}> {{
+      a = Cast<to = 1>(image) c = Mul(a, k) b = GlobalAveragePool(c) d = {op}(b)
+      logits = Flatten(d)
+    }}"""
+    proof = prove(onnx.parser.parse_model(text).SerializeToString(), "C4")
+    assert (proof.outcome, proof.arithmetic) == ("PROVED", "float")
+    assert [step.effect for step in proof.steps] == steps

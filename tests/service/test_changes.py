@@ -311,12 +311,15 @@ async def test_a_file_that_is_only_touched_is_no_change(
 
 
 @contextmanager
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[asyncio.Event, list[Session]]]:
-    """Hold requests before their session until the event; list the sessions that were closed."""
-    opened, closed = asyncio.Event(), []
+def gate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[asyncio.Event, list[Session], list[Session]]]:
+    """Hold requests before their session until the event; list the asked and the closed ones."""
+    opened, asked, closed = asyncio.Event(), [], []
     infer, close = Session.infer, Session.close
 
     async def held(self: Session, *arguments: Any, **options: Any) -> Any:
+        asked.append(self)
         await opened.wait()
         return await infer(self, *arguments, **options)
 
@@ -327,7 +330,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[asyncio.Event, list[
     with monkeypatch.context() as patch:
         patch.setattr(Session, "infer", held)
         patch.setattr(Session, "close", noted)
-        yield opened, closed
+        yield opened, asked, closed
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -348,9 +351,9 @@ async def test_a_session_lives_until_its_last_request_is_answered_and_no_longer(
             return await infer(client, images)
         return await client.post("/classify", json={"image": await asyncio.to_thread(_png)})
 
-    with gate(monkeypatch) as (opened, closed):
+    with gate(monkeypatch) as (opened, held, closed):
         asked = [asyncio.create_task(ask()) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: len(held) == 3)
         assert (await call(client, "unload")).status_code == 200
         assert (await infer(client, images)).status_code == 503
         assert (await call(client, "load")).status_code == 200
@@ -380,9 +383,9 @@ def _png() -> str:
 async def test_a_request_that_fails_or_is_cancelled_holds_nothing(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, images: Any
 ) -> None:
-    with gate(monkeypatch) as (opened, closed):
+    with gate(monkeypatch) as (opened, held, closed):
         cancelled = asyncio.create_task(infer(client, images))
-        await asyncio.sleep(0.1)
+        await until(lambda: len(held) == 1)
         bad = await client.post("/v2/models/turning/infer", content=b"{}")
         assert bad.status_code == 422
         await call(client, "unload")

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import tracemalloc
 
 import httpx
 import numpy as np
@@ -20,12 +21,12 @@ file_lists = st.lists(st.binary(max_size=200), min_size=1, max_size=5)
 
 
 def contents(body: Body) -> list[object]:
-    return [part.content for part in read_parts(body)]
+    return [part.content for part in read_parts(body, max_images=10**6)]
 
 
 def refusal(body: Body) -> tuple[int, str]:
     with pytest.raises(ServiceError) as refused:
-        read_parts(body)
+        read_parts(body, max_images=10**6)
     return int(refused.value.status), refused.value.sentence
 
 
@@ -84,14 +85,14 @@ arrays = hnp.arrays(
 def test_an_array_gives_back_its_images(array: npt.NDArray[np.uint8], fortran: bool) -> None:
     body = npy(np.asfortranarray(array) if fortran else array)
     expected = array.reshape(-1, *((1,) * (3 - array.ndim)), *array.shape[-3:])
-    found = [part.content for part in read_parts(body)]
+    found = [part.content for part in read_parts(body, max_images=10**6)]
     np.testing.assert_array_equal(np.stack(found), expected)  # type: ignore[arg-type]
 
 
 @given(st.binary(max_size=300), st.sampled_from(["application/json", "application/x-npy"]))
 def test_any_bytes_are_read_or_refused(content: bytes, content_type: str) -> None:
     try:
-        read_parts(Body(content_type, content))
+        read_parts(Body(content_type, content), max_images=10**6)
     except ServiceError as error:
         assert error.sentence.endswith(".")
 
@@ -170,3 +171,35 @@ def test_what_is_refused(body: Body, status: int, names: str) -> None:
     assert names in sentence
     assert sentence.endswith(".")
     assert "accepted" in sentence
+
+
+def _many(count: int) -> dict[str, Body]:
+    """Bodies of each kind that ask for so many images and are far quicker to write than to read."""
+    disposition = b'--b\r\nContent-Disposition: form-data; name="i"; filename="f"\r\n\r\nx\r\n'
+    array = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        array, {"descr": "|u1", "fortran_order": False, "shape": (count, 1, 1, 1)}
+    )
+    return {
+        "npy": Body("application/x-npy", array.getvalue() + bytes(count)),
+        "strings": Body("application/json", b'{"images": [' + b'"",' * (count - 1) + b'""]}'),
+        "fields": Body("application/json", b'{"images": [""]' + b', "x": 1' * (count - 1) + b"}"),
+        "numbers": Body("application/json", b'{"images": [' + b"1," * (count - 1) + b"1]}"),
+        "form": Body("multipart/form-data; boundary=b", disposition * count + b"--b--\r\n"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["npy", "strings", "fields", "numbers", "form"])
+def test_images_are_counted_before_anything_is_built(kind: str) -> None:
+    body = _many(100_000)[kind]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServiceError, match=r"at most 64") as refused:
+            read_parts(body, max_images=64)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert refused.value.status == 413
+    many = dict(_many(64))
+    assert len(read_parts(many["npy"], max_images=64)) == 64
+    assert len(read_parts(many["form"], max_images=64)) == 64

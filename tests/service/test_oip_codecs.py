@@ -340,3 +340,23 @@ def test_other_codings_are_refused() -> None:
 )
 def test_the_coding_of_the_answer_is_the_clients_choice(header: str, coding: Any) -> None:
     assert accepted_coding(header) == coding
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"inputs": [{"name": "image", "shape": [1] * 100_000, "datatype": "UINT8"}]},
+        {"inputs": [{"name": "image", "shape": [1], "datatype": "UINT8"}] * 1000},
+        {"inputs": [], "outputs": [{"name": "logits"}] * 1000},
+    ],
+)
+def test_values_are_counted_before_they_are_built(asked: Any) -> None:
+    body = json.dumps(asked).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServiceError, match="too many values") as refused:
+            read_request(body, None, SIGNATURE, max_images=8)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert refused.value.status == 413

@@ -76,7 +76,7 @@ async def test_the_documented_examples_are_answered(
 async def test_every_documented_content_type_is_read(document: Any) -> None:
     for kind in document["paths"]["/classify"]["post"]["requestBody"]["content"]:
         try:
-            read_parts(Body(kind, b"x"))
+            read_parts(Body(kind, b"x"), max_images=1)
         except ServiceError as error:
             assert error.status != 415, kind
 

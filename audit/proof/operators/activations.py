@@ -77,10 +77,19 @@ def _floor(value: float) -> float:
     return math.floor(value) if math.isfinite(value) else value
 
 
+def _of_phase(context: Context) -> Response:
+    """Say that of a large angle the last bit may be a whole turn, of a small one nothing much."""
+    return "smooth" if context.image().bound.magnitude <= _LARGE_ANGLE else "steep"
+
+
+_LARGE_ANGLE: Final = 2.0**10
+"""Up to it, the last bit of a 32-bit float is less than 1e-4."""
+
+
 def _function(
     name: str,
     versions: tuple[int, ...],
-    response: Response,
+    response: Response | Callable[[Context], Response],
     bound: Bounding = unknown,
     *,
     floats: Exact = "never",
@@ -136,7 +145,7 @@ OPERATORS: Final = (
     _function("Atan", (7, 22), "smooth", within(-1.6, 1.6, 1.0)),
     _function("Atanh", (9, 22), "steep"),
     _function("Celu", (12,), "smooth"),
-    _function("Cos", (7, 22), "smooth", within(-1.0, 1.0, 1.0)),
+    _function("Cos", (7, 22), _of_phase, within(-1.0, 1.0, 1.0)),
     _function("Cosh", (9, 22), "steep"),
     _function("Elu", (6, 22), "smooth", _elu),
     _function("Erf", (9, 13), "smooth", within(-1.0, 1.0, 1.13)),
@@ -149,7 +158,7 @@ OPERATORS: Final = (
     _function("Reciprocal", (6, 13), "steep"),
     _function("Selu", (6, 22), "smooth"),
     _function("Sigmoid", (6, 13), "smooth", monotone(_sigmoid, 0.25)),
-    _function("Sin", (7, 22), "smooth", within(-1.0, 1.0, 1.0)),
+    _function("Sin", (7, 22), _of_phase, within(-1.0, 1.0, 1.0)),
     _function("Sinh", (9, 22), "steep"),
     _function("Softplus", (1, 22), "smooth"),
     _function("Softsign", (1, 22), "smooth", within(-1.0, 1.0, 1.0)),

@@ -13,12 +13,16 @@ import msgspec
 from service.engine import Signature
 from service.errors import MalformedError, ServiceError, TooLargeError, UnprocessableError
 from service.protocol.oip.tensor import Images, binary_pixels, json_pixels, raw_pixels
+from service.protocol.parts import check_count
 
 INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "probabilities")
 
 _SHORT: Final = 2**10
 """Bytes of a header that may be remembered with what it says."""
+
+_MOST_OBJECTS: Final = 256
+"""Inputs, outputs and parameters in one header, with a wide margin."""
 
 _Dimension = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
@@ -146,7 +150,7 @@ def read_request(
     """
     if length == 0:
         images = raw_pixels(body, signature)
-        _check_count(len(images), max_images)
+        check_count(len(images), max_images)
         return InferRequest(images, _ALL_BINARY)
     end = len(body) if length is None else length
     if length is not None and end <= _SHORT:
@@ -169,7 +173,7 @@ class _Asked(NamedTuple):
 
 
 def _read_header(header: bytes | memoryview, signature: Signature, max_images: int) -> _Asked:
-    asked = _decode(header)
+    asked = _decode(header, signature, max_images)
     if asked.parameters.sequence_id:
         raise UnprocessableError(
             "The parameter 'sequence_id' is set, and images are not classified in sequences; "
@@ -184,7 +188,8 @@ _read_short = lru_cache(256)(_read_header)
 """Clients that send their pixels as bytes send the same few headers again and again."""
 
 
-def _decode(header: bytes | memoryview) -> _Request:
+def _decode(header: bytes | memoryview, signature: Signature, max_images: int) -> _Request:
+    _check_marks(header, signature, max_images)
     try:
         return _decoder.decode(header)
     except msgspec.ValidationError as error:
@@ -196,6 +201,19 @@ def _decode(header: bytes | memoryview) -> _Request:
         ) from None
 
 
+def _check_marks(header: bytes | memoryview, signature: Signature, max_images: int) -> None:
+    """Bound what the JSON can become in memory, by its objects and by its commas."""
+    if len(header) <= _SHORT:
+        return
+    text = bytes(header)
+    pixels = max_images * signature.channels * signature.size**2
+    if text.count(b"{") > _MOST_OBJECTS or text.count(b",") > pixels + 2**16:
+        raise TooLargeError(
+            f"The request's JSON holds too many values; the pixels of {max_images} images, and at "
+            f"most {_MOST_OBJECTS} objects, are accepted."
+        )
+
+
 def _input(inputs: list[_Input], signature: Signature, max_images: int) -> _Input:
     if len(inputs) != 1 or inputs[0].name != INPUT:
         names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
@@ -204,7 +222,7 @@ def _input(inputs: list[_Input], signature: Signature, max_images: int) -> _Inpu
     if sent.parameters.shared_memory_region is not None:
         raise _no_shared_memory(INPUT)
     _check_type(sent, signature)
-    _check_count(sent.shape[0], max_images)
+    check_count(sent.shape[0], max_images)
     if sent.parameters.binary_data_size is not None and sent.data:
         raise UnprocessableError(
             f"The input '{INPUT}' has both 'data' and 'binary_data_size'; one is accepted."
@@ -232,13 +250,6 @@ def _check_type(sent: _Input, signature: Signature) -> None:
         raise UnprocessableError(
             f"The input '{INPUT}' has the shape {sent.shape}; "
             f"[N, {', '.join(map(str, image))}] with N of at least 1 is accepted."
-        )
-
-
-def _check_count(images: int, max_images: int) -> None:
-    if images > max_images:
-        raise TooLargeError(
-            f"The request holds {images} images; at most {max_images} are accepted."
         )
 
 

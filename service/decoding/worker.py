@@ -1,0 +1,61 @@
+"""What a decoding process does. It imports little, so that one that was ended is soon replaced."""
+
+import ctypes
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from imaging import FitPolicy, ImageError, decode, fit
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one of several images, as it travels from process to process."""
+
+    place: int
+    reason: str
+    sentence: str
+
+
+def decode_and_fit(
+    contents: Sequence[bytes | npt.NDArray[np.uint8]],
+    channels: Literal[1, 3],
+    policy: FitPolicy,
+    max_pixels: int,
+) -> npt.NDArray[np.uint8] | Fault:
+    """Decode and fit images, one after the other, so that one at a time is held in full size.
+
+    Parameters
+    ----------
+    contents
+        Image files, or pixels uint8 [C, H, W].
+
+    Returns
+    -------
+    uint8 [N, C, size, size], in their order, or the first fault
+    """
+    if not contents:
+        return np.empty((0, channels, policy.size, policy.size), np.uint8)
+    images = []
+    for place, content in enumerate(contents):
+        try:
+            if isinstance(content, bytes):
+                content = decode(content, channels, max_pixels=max_pixels)
+        except ImageError as error:
+            return Fault(place, error.reason, str(error))
+        images.append(fit(content, policy))
+    return images[0][None] if len(images) == 1 else np.stack(images)
+
+
+def begin() -> None:
+    """Make a process end as soon as it is told to, or its parent ends, within a decoder too."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

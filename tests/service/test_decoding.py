@@ -1,0 +1,153 @@
+"""Decoding in processes: the same pixels, and an end to whatever is no longer waited for."""
+
+import asyncio
+import io
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from audit import InputSpec
+from imaging import FitPolicy
+from service.decoding import Decoders, prepare
+from service.engine import DeadlineError
+from service.errors import ServiceError
+from service.protocol import Part
+
+SPEC = InputSpec(channels=1, fit=FitPolicy(28))
+PIXELS = 2**26
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def decoders() -> AsyncIterator[Decoders]:
+    found = Decoders(2)
+    try:
+        await asyncio.to_thread(found.start)
+        yield found
+    finally:
+        await asyncio.to_thread(found.close)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@cache
+def slow() -> list[Part]:
+    """Images that take seconds: nothing here waits for their end."""
+    return [Part(png(np.zeros((8000, 8000), np.uint8)))] * 16
+
+
+async def ask(decoders: Decoders, parts: list[Part], seconds: float = 60) -> np.ndarray:
+    deadline = time.monotonic() + seconds
+    return await decoders.prepare(parts, SPEC, max_pixels=PIXELS, deadline=deadline)
+
+
+async def at_work(count: int = 1) -> set[int]:
+    """Wait until so many processes are decoding, by the CPU time that they spend; name them."""
+    first = {pid: _cpu(pid) for pid in _processes()}
+    async with asyncio.timeout(30):
+        while True:
+            busy = {pid for pid in _processes() if _cpu(pid) > first.get(pid, 0) + 10}
+            if len(busy) >= count:
+                return busy
+            await asyncio.sleep(0.02)
+
+
+async def gone(pids: set[int]) -> None:
+    async with asyncio.timeout(30):
+        while pids & _processes():  # noqa: ASYNC110 - no event announces it
+            await asyncio.sleep(0.02)
+
+
+def _processes() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children() if process.pid}
+
+
+def _cpu(pid: int) -> int:
+    """Return the hundredths of a second that a process has computed."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+    except OSError:
+        return 0
+
+
+async def test_processes_give_the_pixels_that_are_given_here(decoders: Decoders) -> None:
+    random = np.random.default_rng(0)
+    files = [png(random.integers(0, 256, side, np.uint8)) for side in [(40, 60), (28, 28)] * 20]
+    arrays = [random.integers(0, 256, (1, 33, 20), np.uint8)]
+    parts = [*map(Part, files), *map(Part, arrays)]
+    here = prepare(parts, SPEC, max_pixels=PIXELS)
+    np.testing.assert_array_equal(await ask(decoders, parts), here)
+
+
+async def test_a_refusal_names_the_image(decoders: Decoders) -> None:
+    good = Part(png(np.zeros((28, 28), np.uint8)))
+    for bad, status in ((b"no image", 415), (good.content[:-30], 422)):
+        for place in (0, 17):
+            parts = [good] * place + [Part(bad, f"images[{place}]")]
+            with pytest.raises(ServiceError, match=rf"images\[{place}\]: ") as refused:
+                await ask(decoders, parts)
+            assert refused.value.status == status
+
+
+async def test_the_deadline_ends_what_decodes(decoders: Decoders) -> None:
+    with pytest.raises(DeadlineError):
+        await ask(decoders, slow(), seconds=0.3)
+    asked = asyncio.create_task(ask(decoders, slow(), seconds=2))
+    busy = await at_work()
+    with pytest.raises(DeadlineError):
+        await asked
+    await gone(busy)
+    assert len(await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])) == 1
+
+
+async def test_a_client_that_hangs_up_ends_what_decodes(decoders: Decoders) -> None:
+    asked = asyncio.create_task(ask(decoders, slow()))
+    busy = await at_work()
+    asked.cancel()
+    await gone(busy)
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
+async def test_a_decoder_that_crashes_is_one_refusal(decoders: Decoders) -> None:
+    asked = asyncio.create_task(ask(decoders, slow()))
+    (busy,) = await at_work()
+    os.kill(busy, signal.SIGSEGV)
+    with pytest.raises(ServiceError, match="ends what decodes it") as refused:
+        await asked
+    assert refused.value.status == 422
+    assert len(await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])) == 1
+
+
+async def test_idle_decoders_that_are_ended_are_replaced(decoders: Decoders) -> None:
+    await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])
+    ended = _processes()
+    for pid in ended:
+        os.kill(pid, signal.SIGKILL)
+    await gone(ended)
+    for _ in range(3):
+        assert len(await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])) == 1
+
+
+async def test_the_end_waits_for_no_decoder() -> None:
+    decoders = Decoders(2)
+    asked = [asyncio.create_task(ask(decoders, slow())) for _ in range(2)]
+    busy = await at_work(2)
+    await asyncio.to_thread(decoders.close)
+    assert not busy & _processes()
+    for each in asked:
+        each.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
