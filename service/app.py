@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from service.access import ApiKeys
 from service.api.audits import audit_routes, job_routes, ledger_routes
+from service.api.bodies import Unpacker
 from service.api.classify import classify_routes
 from service.api.documentation import Application, documentation_routes
 from service.api.health import health_routes
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
 
     keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
-    routes = [*infer_routes(settings.max_batch, settings.max_body_bytes), *classify_routes()]
+    routes = [*infer_routes(settings.max_batch), *classify_routes()]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics, app.state.keys = metrics, keys
+    app.state.unpacker = Unpacker(settings.max_body_bytes)
     return app
 
 

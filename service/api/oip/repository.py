@@ -9,10 +9,11 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from service.api.addresses import Name, Plane
-from service.api.bodies import errors_documented
+from service.api.bodies import errors_documented, read_body
 from service.api.oip.documents import TAGS, json_body
 from service.api.routes import ServiceRoute
-from service.errors import ForbiddenError, MalformedError, UnprocessableError
+from service.errors import ForbiddenError, UnprocessableError
+from service.protocol.oip.request import refuse_json
 from service.repository import UNLOADED, Repository, Unserved
 
 Asked = TypeVar("Asked")
@@ -145,12 +146,19 @@ def _entries(repository: Repository) -> Iterator[IndexEntry]:
 
 
 async def _body(request: Request, kind: type[Asked]) -> Asked:
-    body = await request.body()
+    body = (await read_body(request)).content
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        return msgspec.convert(_without_null(msgspec.json.decode(body or b"{}")), kind)
     except msgspec.ValidationError as error:
         raise UnprocessableError(
             f"The request's JSON is refused: {error}; /docs shows what is accepted."
         ) from None
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"The request's JSON cannot be read: {error}.") from None
+        raise refuse_json(error, body) from None
+
+
+def _without_null(value: Any) -> Any:
+    """Leave out the fields that are null, which count as absent."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_null(each) for name, each in value.items() if each is not None}
