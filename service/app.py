@@ -13,7 +13,8 @@ from service.access import ApiKeys
 from service.api.audits import audit_routes, job_routes, ledger_routes
 from service.api.bodies import Unpacker
 from service.api.classify import classify_routes
-from service.api.documentation import Application, documentation_routes
+from service.api.docs import documentation_routes
+from service.api.documentation import Application
 from service.api.health import health_routes
 from service.api.metrics import metrics_routes
 from service.api.models import model_routes

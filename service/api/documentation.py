@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -81,22 +80,6 @@ class Application(FastAPI):
         if self.state.keys.asked_for and not made:
             _describe(document, self.routes)
         return document
-
-
-def documentation_routes() -> list[ServiceRoute]:
-    """Build the routes of the document, and of the page that shows it."""
-    return [
-        ServiceRoute(path, endpoint, needs="nothing", include_in_schema=False)
-        for path, endpoint in (("/openapi.json", _document), ("/docs", _page))
-    ]
-
-
-async def _document(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.openapi())
-
-
-async def _page(request: Request) -> HTMLResponse:
-    return HTMLResponse("openapi.json")
 
 
 def _describe(document: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
