@@ -25,7 +25,8 @@ HOLDERS = {
     "admin": (ADMIN, {"key", "admin"}),
     "both": (BOTH, {"key", "infer", "admin"}),
 }
-OPEN = [("GET", path, "nothing") for path in ("/docs", "/openapi.json")]
+DOCUMENTS = ("/docs", "/docs/style.css", "/docs/script.js", "/openapi.json")
+OPEN = [("GET", path, "nothing") for path in DOCUMENTS]
 ABSENT = [
     (method, path, "key")
     for method in ("GET", "POST")
