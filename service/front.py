@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
@@ -18,9 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.access import ApiKeys, authorise
 from service.api.bare import BareRoute
 from service.api.health import PROBES
-from service.engine import ComputeError, EngineError
 from service.engine.sweep import Sweep
-from service.errors import ServiceError, UnavailableError, answer_error
+from service.errors import UnavailableError, answer_error, describe_error
 from service.exchange import LOOK_AFTER, Exchange
 from service.observability.call import Call
 from service.observability.metrics import Metrics
@@ -101,7 +101,7 @@ class Front:
         except Exception as error:
             if exchange.status:
                 raise
-            if not isinstance(error, ServiceError | EngineError) or isinstance(error, ComputeError):
+            if describe_error(error).status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 log.exception("the request failed")
             await _refuse(exchange, error)
 

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections import OrderedDict
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -11,13 +12,12 @@ from anyio import CapacityLimiter, to_thread
 from audit.canonical import report_digest
 from imaging import RefusedError
 from service.audits.job import Audit, AuditCancelledError, Finished, Job
-from service.engine import EngineError
 from service.errors import (
     BusyError,
     NotFoundError,
-    ServiceError,
     UnavailableError,
     UnprocessableError,
+    describe_error,
 )
 from service.folder import ModelRejectedError
 from service.ledger import Ledger, LedgerError
@@ -123,7 +123,10 @@ class AuditPlane:
     def _ended(self, job: Job) -> None:
         del self._under_way[job.id]
         failure = job.failure
-        if failure is not None and not isinstance(failure, ServiceError | EngineError):
+        if (
+            failure is not None
+            and describe_error(failure).status == HTTPStatus.INTERNAL_SERVER_ERROR
+        ):
             log.error("an audit failed", job=job.id, exc_info=failure, **_named(job.model))
 
     def _pause(self) -> int:

@@ -512,6 +512,50 @@ class TestOddTexts:
         answer = await client.post("/classify", content=array(text), headers=NPY)
         refusal_of(answer, 400, 422)
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "9" * 400,
+            "9" * 5000,
+            "-1",
+            "0",
+            "1e400",
+            "nan",
+            "inf",
+            "%ED%A0%80",
+            "%00",
+            "1_0",
+            "+1",
+            "",
+        ],
+    )
+    async def test_no_parameter_is_a_defect(self, client: httpx.AsyncClient, value: str) -> None:
+        for path, names in (
+            ("/classify", ("top_k", "x")),
+            (
+                "/models/turning/audit",
+                (
+                    "group",
+                    "agreement",
+                    "confidence",
+                    "logit_tolerance",
+                    "angles",
+                    "resampler",
+                    "seed",
+                    "angle_agreement",
+                    "circle",
+                    "labels",
+                    "format",
+                    "x",
+                ),
+            ),
+        ):
+            for name in names:
+                answer = await client.post(f"{path}?{name}={value}", content=b"no image")
+                refusal_of(answer, 406, 415, 422)
+        for name in ("model", "version", "verdict", "limit", "before", "x"):
+            refusal_of(await client.get(f"/audits?{name}={value}"), 404, 422)
+
 
 def array(header: str) -> bytes:
     text = header.encode("latin-1").ljust(118) + b"\n"

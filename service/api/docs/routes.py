@@ -41,7 +41,9 @@ def documentation_routes() -> list[ServiceRoute]:
 
 
 async def _document(request: Request) -> Response:
-    return JSONResponse(request.app.openapi())
+    document = request.app.openapi()
+    root = request.scope.get("root_path", "").rstrip("/")
+    return JSONResponse({**document, "servers": [{"url": root}]} if root else document)
 
 
 def _page() -> Endpoint:
