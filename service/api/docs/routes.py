@@ -1,8 +1,8 @@
 """Routes of the OpenAPI document, and of the page that shows it with its style and its script."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -24,7 +24,8 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
 }
 
-Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+# On threads, which the framework takes for what is no coroutine: the first of them takes a second.
+Endpoint = Callable[[Request], Response]
 
 
 def documentation_routes() -> list[ServiceRoute]:
@@ -40,7 +41,7 @@ def documentation_routes() -> list[ServiceRoute]:
     ]
 
 
-async def _document(request: Request) -> Response:
+def _document(request: Request) -> Response:
     document = request.app.openapi()
     root = request.scope.get("root_path", "").rstrip("/")
     return JSONResponse({**document, "servers": [{"url": root}]} if root else document)
@@ -49,7 +50,7 @@ async def _document(request: Request) -> Response:
 def _page() -> Endpoint:
     made: list[str] = []
 
-    async def page(request: Request) -> Response:
+    def page(request: Request) -> Response:
         if not made:
             made.append(render_page(request.app.openapi()))
         return HTMLResponse(made[0], headers=_HEADERS)
@@ -60,7 +61,7 @@ def _page() -> Endpoint:
 def _file(name: str, kind: str) -> Endpoint:
     content = files(__package__).joinpath("static", name).read_bytes()
 
-    async def file(request: Request) -> Response:
+    def file(request: Request) -> Response:
         return Response(content, media_type=kind, headers=_HEADERS)
 
     return file
