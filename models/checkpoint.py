@@ -9,7 +9,8 @@ Every file is written aside and renamed, so that an interruption loses at most o
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,6 +24,9 @@ from models.networks import Network, NetworkSpec
 from models.recipe import Recipe
 from models.targets import Teacher
 from models.training import Training
+
+_UNREADABLE: Final = (OSError, EOFError, RuntimeError, SafetensorError, UnpicklingError, KeyError)
+"""What the readers of weights raise of a file that is damaged, locked, or another network's."""
 
 
 class RunInfo(BaseModel):
@@ -107,8 +111,13 @@ class Run:
         training = Training(self.info.network, self.info.recipe, device, teacher)
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            training.load_state_dict(state)
+            try:
+                state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+                training.load_state_dict(state)
+            except _UNREADABLE as error:
+                raise RefusedError(
+                    f"The checkpoint {checkpoint} cannot be read: {_reason(error)}."
+                ) from error
         return training
 
     def record(self, training: Training) -> None:
@@ -135,9 +144,8 @@ class Run:
         network = Network(self.info.network)
         try:
             network.load_state_dict(load_file(path))
-        except (OSError, SafetensorError, RuntimeError) as error:  # or those of another network
-            reason = str(error).strip().splitlines()[0]
-            raise RefusedError(f"The weights {path} cannot be read: {reason}.") from error
+        except _UNREADABLE as error:
+            raise RefusedError(f"The weights {path} cannot be read: {_reason(error)}.") from error
         return network.eval()
 
     def weights_sha256(self) -> str:
@@ -164,5 +172,14 @@ class Run:
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    partial.replace(path)
+    try:
+        write(partial)
+        partial.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # of a full disk, each in its way
+        raise RefusedError(f"The file {path} cannot be written: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    strerror = getattr(error, "strerror", None)
+    lines = str(strerror or error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:")
