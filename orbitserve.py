@@ -5,6 +5,7 @@ import sys
 import typer
 
 from commands import audit, bring, classify, data, export, prove, serve, sign, train
+from commands.failures import ERROR, INTERRUPTED, end, explain
 
 app = typer.Typer(
     help="Serve image classifiers that are rotation-invariant by construction, and audit them.",
@@ -24,23 +25,30 @@ app.command("audit")(audit.audit)
 app.command("prove")(prove.prove)
 app.command("sign")(sign.sign)
 
-ERROR = 3
-
 
 def main() -> None:
-    """Run the command; what it refuses is a sentence on standard error and exit status 3.
+    """Run the command; whatever ends it before its end is a sentence and exit status 3.
 
-    Typer's own status for a wrong option would be 2, which says INCONCLUSIVE here.
+    Typer's own statuses are left out: 2 for a wrong option says INCONCLUSIVE here, and 1 for an
+    output that is closed says FAIL.
     """
     try:
-        status = app(standalone_mode=False)
-    except (typer.TyperException, ValueError) as refusal:
-        sentence = getattr(refusal, "format_message", refusal.__str__)()
-        typer.echo(f"orbitserve: {sentence}", err=True)
-        sys.exit(ERROR)
+        status = end(_run())
     except KeyboardInterrupt:
-        sys.exit(130)
+        status = end(INTERRUPTED)
+    except Exception as error:
+        status = end(ERROR, explain(error))
     sys.exit(status)
+
+
+def _run() -> int:
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("orbitserve", sys.argv[1:]) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from imaging.refusal import RefusedError
+
 MEBIBYTE: Final = 2**20
 
 MOST_CARD: Final = 16 * MEBIBYTE
@@ -27,7 +29,7 @@ _KINDS: Final = (
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-class FileRefusedError(ValueError):
+class FileRefusedError(RefusedError):
     """A file is not read; the message goes on after its name, and ends without a full stop."""
 
 

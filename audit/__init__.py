@@ -55,6 +55,7 @@ from audit.tiers import Question, Stages, Subject, audit_tiers, proved_quarters
 from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
 from audit.verdict import judge
 from audit.witness import Witness
+from imaging.refusal import RefusedError
 
 __all__ = [
     "LOGIT_TOLERANCE",
@@ -96,6 +97,7 @@ __all__ = [
     "Proportion",
     "ProvedSymmetry",
     "Question",
+    "RefusedError",
     "Report",
     "SelfTest",
     "Speed",

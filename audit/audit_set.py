@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.files import MOST_AUDIT_SET, FileRefusedError, read_file
+from imaging.refusal import RefusedError
 
 _IN_MEMORY: Final = 2**26
 _LONGEST: Final = 200
@@ -48,7 +49,7 @@ class AuditSet:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or not self.images.size:
-            raise ValueError(
+            raise RefusedError(
                 f"The images are {self.images.dtype} of shape {self.images.shape}; "
                 "uint8 [N, C, H, W] with at least one image is accepted."
             )
@@ -56,7 +57,7 @@ class AuditSet:
             if given is not None and (
                 given.dtype != np.int64 or given.shape != self.images.shape[:1]
             ):
-                raise ValueError(
+                raise RefusedError(
                     f"The {name} are {given.dtype} of shape {given.shape}; "
                     f"int64 [N] for N = {len(self.images)} images is accepted."
                 )
@@ -115,7 +116,7 @@ def load_audit_set(path: Path) -> AuditSet:
     try:
         data = read_file(path, MOST_AUDIT_SET)
     except FileRefusedError as error:
-        raise ValueError(f"{path} is not an audit set: it {error}.") from error
+        raise RefusedError(f"{path} is not an audit set: it {error}.") from error
     return parse_audit_set(data, path)
 
 
@@ -136,7 +137,7 @@ def parse_audit_set(data: bytes, path: Path) -> AuditSet:
         return AuditSet(images, labels, groups)
     except Exception as error:  # zipfile, zlib and numpy have no common one for a broken file
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(
+        raise RefusedError(
             f"{path} is not an audit set ({lines[0][:_LONGEST].rstrip('.')}); an npz file with "
             "'images', uint8 [N, C, H, W], and optionally 'labels' and 'groups', integers [N], is "
             "accepted."
@@ -149,18 +150,18 @@ def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         version = np.lib.format.read_magic(member)
         read_header = _HEADERS.get(version)
         if read_header is None:
-            raise ValueError(f"'{name}' has the format {version} of numpy, which is not known")
+            raise RefusedError(f"'{name}' has the format {version} of numpy, which is not known")
         shape, fortran, dtype = read_header(member)
         size = math.prod(shape) * dtype.itemsize
         if dtype.hasobject or min(shape, default=0) < 0 or size > MOST_AUDIT_SET:
-            raise ValueError(f"'{name}' is {dtype} of shape {shape}, which is not read")
+            raise RefusedError(f"'{name}' is {dtype} of shape {shape}, which is not read")
         buffer = bytearray(size)
         filled = 0
         while piece := member.read(min(size - filled, _PIECE)):
             buffer[filled : filled + len(piece)] = piece
             filled += len(piece)
         if filled < size or member.read(1):
-            raise ValueError(f"'{name}' has other data than its shape {shape} says")
+            raise RefusedError(f"'{name}' has other data than its shape {shape} says")
     array = np.frombuffer(buffer, dtype)
     return array.reshape(shape, order="F" if fortran else "C")
 

@@ -15,6 +15,7 @@ from audit.statistics import Interval
 from audit.subject import ModelIdentity
 from audit.values import Precision, Sha256, Value, Verdict
 from imaging import FitPolicy, grid_symmetries
+from imaging.refusal import RefusedError
 
 
 class InputSpec(Value):
@@ -239,7 +240,7 @@ def load_card(path: Path) -> Card:
     try:
         data = read_file(path, MOST_CARD)
     except FileRefusedError as error:
-        raise ValueError(f"The card {path} {error}.") from error
+        raise RefusedError(f"The card {path} {error}.") from error
     return parse_card(data, path)
 
 
@@ -251,7 +252,7 @@ def parse_card(data: bytes, path: Path) -> Card:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         complaint = first["msg"].rstrip(".")
-        raise ValueError(f"The card {path} is broken at {field}: {complaint}.") from error
+        raise RefusedError(f"The card {path} is broken at {field}: {complaint}.") from error
 
 
 def sha256_file(path: Path) -> str:

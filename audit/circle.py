@@ -16,6 +16,7 @@ from audit.orbit import Classifier, Progress, Questioner
 from audit.statistics import Interval, clopper_pearson
 from audit.values import Value
 from imaging import Arcs, GridSymmetry, nearest_arcs
+from imaging.refusal import RefusedError
 
 _CHUNK = 256
 
@@ -136,7 +137,7 @@ def audit_circle(
     """
     AuditSet(images)
     if images.shape[2] != images.shape[3] or not len(indices):
-        raise ValueError(
+        raise RefusedError(
             f"{len(indices)} images of shape {images.shape[1:]} are to be turned by every angle; "
             "one or more square images are accepted."
         )

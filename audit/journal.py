@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.orbit import Classifier
+from imaging.refusal import RefusedError
 
 _MARK: Final = b"orbitserve answers 1\n"
 _HEAD: Final = struct.Struct("<32sII")
@@ -115,7 +116,7 @@ class Journal:
         except OSError as error:
             raise self._refusal(error) from error
         if written != len(record):
-            raise ValueError(f"The file {self._path} cannot be written: the disk is full.")
+            raise RefusedError(f"The file {self._path} cannot be written: the disk is full.")
         self._records[key] = (self._end + _HEAD.size, *logits.shape)
         self._end += len(record)
 
@@ -123,13 +124,13 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(
+            raise RefusedError(
                 f"The file {self._path} is written by another audit; one at a time is accepted."
             ) from error
         size = os.fstat(self._file).st_size
         start = os.pread(self._file, len(_MARK), 0)
         if not _MARK.startswith(start):
-            raise ValueError(
+            raise RefusedError(
                 f"The file {self._path} holds no answers of an audit; a new file, or one that an "
                 "audit has made, is accepted."
             )

@@ -7,6 +7,8 @@ import onnx
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
+from imaging.refusal import RefusedError
+
 ONNX_DOMAINS: Final = ("", "ai.onnx")
 """Two names of one domain, that of ONNX's own operators."""
 
@@ -69,13 +71,15 @@ def read_onnx(data: bytes) -> onnx.ModelProto:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
         if _is_cut_off(data):
-            raise ValueError(
+            raise RefusedError(
                 f"The file is cut off: it ends inside of a field, after {len(data)} bytes; "
                 "a whole ONNX file is accepted."
             ) from error
-        raise ValueError(f"This is no ONNX file ({error}); an ONNX file is accepted.") from error
+        raise RefusedError(f"This is no ONNX file ({error}); an ONNX file is accepted.") from error
     if not model.HasField("graph"):
-        raise ValueError("The file is cut off, or no ONNX file: it has no graph; one is accepted.")
+        raise RefusedError(
+            "The file is cut off, or no ONNX file: it has no graph; one is accepted."
+        )
     for message in _messages(model):
         _check_texts(message)
         if isinstance(message, TensorProto):
@@ -87,7 +91,7 @@ def read_onnx(data: bytes) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ValueError(f"This is no valid ONNX file: {reason}.") from error
+        raise RefusedError(f"This is no valid ONNX file: {reason}.") from error
     return model
 
 
@@ -97,12 +101,12 @@ def refuse_other_formats(data: bytes) -> None:
     Cheap, and safe for bytes of which nothing is known: nothing is parsed.
     """
     if not data:
-        raise ValueError(f"The file is empty; {_ACCEPTED}.")
+        raise RefusedError(f"The file is empty; {_ACCEPTED}.")
     for place, mark, kind in _FORMATS:
         if data.startswith(mark, place):
-            raise ValueError(f"The file is {kind}; {_ACCEPTED}.")
+            raise RefusedError(f"The file is {kind}; {_ACCEPTED}.")
     if data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
-        raise ValueError(f"The file is a page of HTML or XML; {_ACCEPTED}.")
+        raise RefusedError(f"The file is a page of HTML or XML; {_ACCEPTED}.")
 
 
 def check_operators(model: onnx.ModelProto) -> None:
@@ -118,7 +122,7 @@ def check_operators(model: onnx.ModelProto) -> None:
     """
     if model.functions:
         function = model.functions[0]
-        raise ValueError(
+        raise RefusedError(
             f"The file defines {_operator(function.domain, function.name)} by a function of its "
             "own; a file with the function's nodes in its place, as by "
             "onnx.inliner.inline_local_functions, is accepted."
@@ -126,14 +130,14 @@ def check_operators(model: onnx.ModelProto) -> None:
     for message in _messages(model):
         if isinstance(message, onnx.NodeProto) and message.domain not in ONNX_DOMAINS:
             name = message.name or next(iter(message.output), "")
-            raise ValueError(
+            raise RefusedError(
                 f"The node {_quoted(name)} is the custom operator "
                 f"{_operator(message.domain, message.op_type)}; {_OWN_OPERATORS}."
             )
     newest = onnx.defs.onnx_opset_version()
     for entry in model.opset_import:
         if entry.domain in ONNX_DOMAINS and not 1 <= entry.version <= newest:
-            raise ValueError(
+            raise RefusedError(
                 f"The file asks for version {entry.version} of ONNX's operators; "
                 f"versions 1 to {newest} are accepted."
             )
@@ -167,7 +171,7 @@ def _check_texts(message: Message) -> None:
             # Protobuf gives bytes where a text is not encoded as it has to be.
             broken = next((text for text in texts if isinstance(text, bytes)), None)
             if broken is not None:
-                raise ValueError(
+                raise RefusedError(
                     f"The file has {broken[:80]!r} in the field {field.name}; UTF-8 is accepted."
                 )
 
@@ -176,19 +180,19 @@ def _check_tensor(tensor: TensorProto) -> None:
     name = _quoted(tensor.name)
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
         places = (entry.value for entry in tensor.external_data if entry.key == "location")
-        raise ValueError(
+        raise RefusedError(
             f"The file keeps the tensor {name} outside of itself, in {_quoted(next(places, ''))}; "
             f"{_ACCEPTED}."
         )
     kind = tensor.data_type
     if kind not in TensorProto.DataType.values() or kind == TensorProto.UNDEFINED:
-        raise ValueError(
+        raise RefusedError(
             f"The tensor {name} has elements of the type {kind}; types that ONNX has are accepted."
         )
     due, there, unit = _storage(tensor, _elements(tensor.dims, name))
     if there != due:
         shape = ", ".join(map(str, tensor.dims[:8])) + (", ..." if len(tensor.dims) > 8 else "")
-        raise ValueError(
+        raise RefusedError(
             f"The tensor {name} of the shape [{shape}] and the type "
             f"{TensorProto.DataType.Name(kind)} needs {due} {unit} and has {there}; "
             "a file whose tensors are what their shapes say is accepted."
@@ -215,7 +219,7 @@ def _check_sparse(tensor: onnx.SparseTensorProto) -> None:
     name = _quoted(tensor.values.name)
     dense = _elements(tensor.dims, name)
     if dense > _MOST_DENSE:
-        raise ValueError(
+        raise RefusedError(
             f"The sparse tensor {name} has {dense} elements when it is written out; at most "
             f"{_MOST_DENSE} are accepted."
         )
@@ -225,7 +229,7 @@ def _elements(dims: Iterable[int], name: str) -> int:
     """Return the number of elements of a shape; somewhere beyond 2^63 it is no longer exact."""
     sides = list(dims)
     if any(side < 0 for side in sides):
-        raise ValueError(
+        raise RefusedError(
             f"The tensor {name} has an axis of negative length; 0 and more are accepted."
         )
     if 0 in sides:
@@ -242,7 +246,7 @@ def _check_imports(imports: Iterable[onnx.OperatorSetIdProto]) -> None:
     versions = [entry.version for entry in imports if entry.domain in ONNX_DOMAINS]
     if len(versions) > 1:
         named = ", ".join(map(str, versions[:8]))
-        raise ValueError(
+        raise RefusedError(
             f"The file asks for several versions of ONNX's operators ({named}); one is accepted."
         )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import GridSymmetry
+from imaging.refusal import RefusedError
 
 Classifier = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From images uint8 [N, C, H, W] to logits float32 [N, K]; it is asked on two threads at a time."""
@@ -125,7 +126,7 @@ def evaluate_orbit(
     if batch_size < 1:
         raise ValueError(f"The batch size is {batch_size}; 1 and more is accepted.")
     if any(g(images).shape != images.shape for g in elements):
-        raise ValueError(
+        raise RefusedError(
             f"The images have shape {images.shape}; square images are accepted under quarter turns."
         )
     count = len(images)
@@ -211,12 +212,12 @@ class Questioner:
         """Return the logits of a batch; ValueError if they are not finite, [N, K] with K >= 2."""
         logits = self._classify(np.ascontiguousarray(batch))
         if logits.ndim != 2 or len(logits) != len(batch) or logits.shape[1] < 2:
-            raise ValueError(
+            raise RefusedError(
                 f"The classifier answers {len(batch)} images with shape {logits.shape}; "
                 "logits [N, K] with K >= 2 are accepted."
             )
         if not np.isfinite(logits).all():
-            raise ValueError(
+            raise RefusedError(
                 "The classifier answers with NaN or infinity; finite logits are accepted."
             )
         with self._lock:

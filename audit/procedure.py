@@ -14,6 +14,7 @@ from audit.units import Units, find_units, near_duplicates
 from audit.verdict import counted, judge, orbit_claim
 from audit.witness import WITNESSES
 from imaging import GridSymmetry, grid_symmetries
+from imaging.refusal import RefusedError
 
 
 def run_audit(
@@ -114,7 +115,7 @@ def audited_elements(group: str) -> tuple[GridSymmetry, ...]:
     """The grid symmetries of a group; ValueError if only the identity is one, or it is unknown."""
     elements = grid_symmetries(group)
     if len(elements) == 1:
-        raise ValueError(
+        raise RefusedError(
             f"The group {group!r} turns no image exactly, so that every model would pass; a group "
             "with grid symmetries, as 'C4' or 'D4', is accepted."
         )

@@ -2,11 +2,12 @@
 
 from audit.proof import TOLERANCE, Limits, Proof, Runtime, prove
 from audit.proof.limits import DEFAULT_LIMITS
+from imaging.refusal import RefusedError
 
 _LONGEST = 200
 
 
-class ProofFailedError(ValueError):
+class ProofFailedError(RefusedError):
     """The proof stopped at an error of its own; the file may be invariant or not."""
 
 
@@ -22,17 +23,14 @@ def prove_file(
 
     Raises
     ------
-    ValueError
+    RefusedError
         In one sentence: as `prove`; a `ProofLimitError` past a limit; a `ProofFailedError` if the
         file was made, or happens, to break the proof itself.
     """
     try:
         return prove(model, group, tolerance=tolerance, runtime=runtime, limits=limits)
-    except ValueError as error:
-        # numpy and onnx have ValueErrors of many lines; the project's own are one sentence.
-        if "\n" not in str(error).strip():
-            raise
-        raise _failed(error) from error
+    except RefusedError:
+        raise
     except Exception as error:
         raise _failed(error) from error
 

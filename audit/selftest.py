@@ -17,6 +17,7 @@ from audit.report import Mutation, SelfTest, Thresholds
 from audit.values import Verdict
 from audit.verdict import judge
 from imaging import GridSymmetry
+from imaging.refusal import RefusedError
 
 _IMAGES = 32
 
@@ -131,7 +132,7 @@ def mutate(model: bytes) -> bytes:
             weights[largest] = mirrored
             _store(_own_copy(proto.graph, kernel), weights)
             return bytes(proto.SerializeToString())
-    raise ValueError(
+    raise RefusedError(
         "The model cannot be mutated for the self-test; one with a convolution whose kernel is an "
         "initialiser of more than one pixel is accepted."
     )

@@ -33,6 +33,7 @@ def export(
     from commands.display import shown_progress
     from export.derive import Source, derive, latest_float, read_precisions
     from export.package import package
+    from imaging import RefusedError
     from models.checkpoint import Run
     from models.plan import NAMES, named_plan
     from models.sitting import read_folder
@@ -54,7 +55,7 @@ def export(
     elif name in NAMES:
         plan = named_plan(name, folder)
     else:
-        raise ValueError(f"{name} was trained on a folder of images; --images names it.")
+        raise RefusedError(f"{name} was trained on a folder of images; --images names it.")
     source = Source.open(version, plan.data)
     with shown_progress() as progress:
         for path in derive(source, others, models, progress):

@@ -31,9 +31,10 @@ def prove(
     from artifact.session import run_as_written
     from audit.proof import MEBIBYTE, Limits
     from audit.proving import prove_file
+    from imaging import RefusedError
 
     if not timeout > 0:
-        raise ValueError(f"--timeout is {timeout:g}; more than 0 seconds are accepted.")
+        raise RefusedError(f"--timeout is {timeout:g}; more than 0 seconds are accepted.")
     limits = Limits(seconds=timeout, memory=memory * MEBIBYTE)
     proof = prove_file(
         _read(file, limits.memory),
@@ -51,15 +52,17 @@ def prove(
 
 def _read(file: Path, most: int) -> bytes:
     """Read a file that fits into so many bytes; of one that does not, nothing is read."""
+    from imaging import RefusedError
+
     try:
         if not file.is_file():
-            raise ValueError(f"{file} is not a file; an ONNX file is accepted.")
+            raise RefusedError(f"{file} is not a file; an ONNX file is accepted.")
         size = file.stat().st_size
         if size > most:
-            raise ValueError(
+            raise RefusedError(
                 f"{file} has {size} bytes and the proof may hold {most}; a smaller file, or a "
                 "larger --memory, is accepted."
             )
         return file.read_bytes()
     except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}.") from error
+        raise RefusedError(f"{file} cannot be read: {error.strerror}.") from error

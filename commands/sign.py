@@ -28,11 +28,12 @@ def sign(
 
     Example: orbitserve sign rotmnist-c4/1 --private-key signer.pem
     """
+    from imaging import RefusedError
     from service.offline import sign_version
     from service.settings import read_settings
 
     if chain and certificate is None:
-        raise ValueError("--chain is for a --certificate, and there is none.")
+        raise RefusedError("--chain is for a --certificate, and there is none.")
     settings = read_settings(repository=repository)
     file, key = sign_version(model, settings, private_key, certificate, chain or [])
     typer.echo(f"{file}: signed by the key {key}")

@@ -59,6 +59,7 @@ def train(
 
     Example: orbitserve train rotmnist-c8 --device cuda --choose
     """
+    from imaging import RefusedError
     from models.checkpoint import Run
     from models.devices import find_device
     from models.plan import NAMES, named_plan
@@ -68,7 +69,7 @@ def train(
     found = find_device(device)
     if name in NAMES or not Path(name).is_dir():
         if group or size or fit:
-            raise ValueError("--group, --size and --fit are for a folder of images.")
+            raise RefusedError("--group, --size and --fit are for a folder of images.")
         plan = named_plan(name, folder)
     else:
         plan = read_folder(Path(name), group or "D4", size, fit or "pad")

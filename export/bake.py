@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audit import RefusedError
 from models.layers import (
     GroupBatchNorm,
     GroupLinearMap,
@@ -60,7 +61,7 @@ def bake(network: Network) -> Baked:
             case GroupLinearMap():
                 norm = modules.pop(0)
                 if not isinstance(norm, GroupBatchNorm):
-                    raise ValueError(f"A group convolution is followed by {norm}: not baked.")
+                    raise RefusedError(f"A group convolution is followed by {norm}: not baked.")
                 layers.extend(_plain_convolutions(layer, norm, order))
                 order, features = None, norm.num_features
             case Restriction():
@@ -75,9 +76,9 @@ def bake(network: Network) -> Baked:
             case nn.Dropout3d():
                 pass  # for training alone
             case _:
-                raise ValueError(f"{layer} has no plain counterpart.")
+                raise RefusedError(f"{layer} has no plain counterpart.")
     if order is not None:
-        raise ValueError("A restriction that no convolution follows has no plain counterpart.")
+        raise RefusedError("A restriction that no convolution follows has no plain counterpart.")
     layers.append(OrbitMax(group.order))
     layers.append(network.head)
     return Baked(layers).eval()

@@ -18,6 +18,7 @@ from audit import (
     Conversion,
     Metric,
     Precision,
+    RefusedError,
     Speed,
     Twin,
     load_audit_set,
@@ -39,7 +40,7 @@ _SPEED_BATCH, _ROUNDS, _ROUND_SECONDS = 32, 9, 0.3
 _TWINS: Final[Mapping[Precision, Precision]] = {"int8": "integer", "integer": "int8"}
 
 
-class AccuracyLossError(ValueError):
+class AccuracyLossError(RefusedError):
     """A precision costs more accuracy than is accepted."""
 
 
@@ -63,11 +64,11 @@ class Source:
         """
         card, model = load_card(folder / "card.json"), (folder / "model.onnx").read_bytes()
         if card.precision != "fp32":
-            raise ValueError(f"{folder} is of {card.precision}; a version of fp32 is accepted.")
+            raise RefusedError(f"{folder} is of {card.precision}; a version of fp32 is accepted.")
         if sha256_file(folder / "model.onnx") != card.sha256:
-            raise ValueError(f"{folder}/model.onnx is not the file that its card names.")
+            raise RefusedError(f"{folder}/model.onnx is not the file that its card names.")
         if card.training is None or card.training.data_sha256 != data.sha256:
-            raise ValueError(f"{folder} was trained on other images than those of {data.name}.")
+            raise RefusedError(f"{folder} was trained on other images than those of {data.name}.")
         return cls(folder, card, model, data)
 
 
@@ -82,7 +83,7 @@ def read_precisions(text: str) -> list[Precision]:
     known: tuple[Precision, ...] = get_args(Precision)
     names = [name.strip() for name in text.split(",")]
     if strange := [name for name in names if name not in known]:
-        raise ValueError(f"{strange[0]!r} is no precision; {', '.join(known)} are accepted.")
+        raise RefusedError(f"{strange[0]!r} is no precision; {', '.join(known)} are accepted.")
     return [precision for precision in known if precision in names]
 
 
@@ -98,7 +99,7 @@ def latest_float(repository: Path, name: str) -> Path:
     for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
         if load_card(folder / "card.json").precision == "fp32":
             return folder
-    raise ValueError(
+    raise RefusedError(
         f"The repository {repository} has no fp32 version of {name!r} to start from; "
         "--precision fp32 exports one from a finished run."
     )
@@ -226,7 +227,7 @@ class _Converter:
         here, there = (self._logits(p).view(np.uint32) for p in (precision, other))
         equal = np.array_equal(here, there)
         if not equal:
-            raise ValueError(
+            raise RefusedError(
                 f"The forms {precision} and {other} give other logits on the test images, and "
                 "every bit is to be equal; nothing was published."
             )

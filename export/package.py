@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audit import AuditSet, InputSpec, Metric, NetworkSize, Parity, Training
+from audit import AuditSet, InputSpec, Metric, NetworkSize, Parity, RefusedError, Training
 from export.bake import bake
 from export.graph import to_onnx
 from export.publish import Candidate, Progress, check_name, publish
@@ -17,7 +17,7 @@ from models.networks import Network, free_parameters, multiply_adds
 MAX_PARITY = 1e-5
 
 
-class ParityError(ValueError):
+class ParityError(RefusedError):
     """The exported file does not answer what the trained network answers."""
 
 

@@ -27,6 +27,7 @@ from audit import (
     Parity,
     Precision,
     ProofFigures,
+    RefusedError,
     Report,
     Thresholds,
     Training,
@@ -44,7 +45,7 @@ Progress = Callable[[str, int, int], None]
 _EXACT: tuple[Precision, ...] = ("int8", "integer")
 
 
-class InexactError(ValueError):
+class InexactError(RefusedError):
     """A file of a precision that promises equal bits does not give them."""
 
 
@@ -125,7 +126,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
 def check_name(name: str) -> None:
     """Raise a ``ValueError`` unless a model may have this name."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise ValueError(
+        raise RefusedError(
             f"{name!r} names no model; accepted are small letters, digits, '.', '_' and '-'."
         )
 

@@ -5,6 +5,7 @@ from imaging.damping import damp
 from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
 from imaging.fit import FitPolicy, fit
 from imaging.picture import png
+from imaging.refusal import RefusedError
 from imaging.resample import Method, Resampler, inside_disc, keep_disc, turn
 from imaging.rotate import GridSymmetry, grid_symmetries
 
@@ -15,6 +16,7 @@ __all__ = [
     "GridSymmetry",
     "ImageError",
     "Method",
+    "RefusedError",
     "Resampler",
     "damp",
     "decode",

@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
 from imaging.resample import doubled_positions, inside_disc
 
 NARROWEST: Final = 1e-9
@@ -96,7 +97,7 @@ def nearest_arcs(size: int) -> Arcs:
         If the size is not 1 to 128.
     """
     if not 1 <= size <= _LARGEST:
-        raise ValueError(
+        raise RefusedError(
             f"The images have {size} pixels a side; 1 to {_LARGEST} are accepted where every angle "
             "is tried."
         )

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from imaging.fit import MAX_SIDE
+from imaging.refusal import RefusedError
 
 Reason = Literal["empty", "unknown-format", "too-large", "broken", "animated"]
 
@@ -24,7 +25,7 @@ _KNOWN = _EIGHT_BIT | _SIXTEEN_BIT
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class ImageError(ValueError):
+class ImageError(RefusedError):
     """The bytes are not an image that is accepted; `reason` names the kind of refusal."""
 
     def __init__(self, reason: Reason, message: str) -> None:

@@ -15,6 +15,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
+
 MAX_SIDE = 2**16
 """Largest side of an image or an input, in pixels. It keeps the integers of `_weights` in int64."""
 
@@ -56,11 +58,11 @@ class FitPolicy:
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= MAX_SIDE:
-            raise ValueError(f"The input size is {self.size}; 1 to {MAX_SIDE} is accepted.")
+            raise RefusedError(f"The input size is {self.size}; 1 to {MAX_SIDE} is accepted.")
         if self.mode not in get_args(FitMode):
-            raise ValueError(f"The fit mode is {self.mode!r}; 'pad' and 'crop' are accepted.")
+            raise RefusedError(f"The fit mode is {self.mode!r}; 'pad' and 'crop' are accepted.")
         if not 0 <= self.fill <= 255:
-            raise ValueError(f"The fill is {self.fill}; a grey level from 0 to 255 is accepted.")
+            raise RefusedError(f"The fill is {self.fill}; a grey level from 0 to 255 is accepted.")
 
 
 def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
@@ -92,7 +94,7 @@ def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
         )
     _, height, width = image.shape
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise ValueError(
+        raise RefusedError(
             f"The image has {width} x {height} pixels; sides of 1 to {MAX_SIDE} are accepted."
         )
     if height == width == policy.size:

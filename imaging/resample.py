@@ -15,6 +15,8 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
+
 Method = Literal["nearest", "bilinear", "bicubic"]
 
 # Positions are multiples of 1 / UNIT pixel, and the weights along an axis sum to UNIT. No partial
@@ -59,9 +61,9 @@ class Resampler:
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
             accepted = ", ".join(get_args(Method))
-            raise ValueError(f"There is no resampler {self.method!r}; {accepted} are accepted.")
+            raise RefusedError(f"There is no resampler {self.method!r}; {accepted} are accepted.")
         if not 0 <= self.fill <= 255:
-            raise ValueError(f"The fill is {self.fill}; a grey level from 0 to 255 is accepted.")
+            raise RefusedError(f"The fill is {self.fill}; a grey level from 0 to 255 is accepted.")
 
 
 def turn(

@@ -8,6 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
+
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _GROUP_NAME = re.compile(r"(?P<family>[CD])(?P<order>[1-9][0-9]{0,3})")
@@ -69,7 +71,7 @@ def grid_symmetries(group: str) -> tuple[GridSymmetry, ...]:
         return grid_symmetries("C1")
     match = _GROUP_NAME.fullmatch(group)
     if match is None:
-        raise ValueError(
+        raise RefusedError(
             f"There is no group {group!r}; 'trivial', 'C<n>' and 'D<n>' (as 'C4', 'D4') are "
             "accepted."
         )

@@ -9,18 +9,24 @@ Every file is written aside and renamed, so that an interruption loses at most o
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from imaging.fit import FitMode
+from imaging.refusal import RefusedError
 from models.datasets.split import Split, load, save
 from models.networks import Network, NetworkSpec
 from models.recipe import Recipe
 from models.targets import Teacher
 from models.training import Training
+
+_UNREADABLE: Final = (OSError, EOFError, RuntimeError, SafetensorError, UnpicklingError, KeyError)
+"""What the readers of weights raise of a file that is damaged, locked, or another network's."""
 
 
 class RunInfo(BaseModel):
@@ -78,9 +84,9 @@ class Run:
         """Make the folder; with ``resume`` an earlier run of the very same kind goes on."""
         if (folder / "run.json").exists():
             if not resume:
-                raise ValueError(f"{folder} holds a run already; --resume goes on with it.")
+                raise RefusedError(f"{folder} holds a run already; --resume goes on with it.")
             if cls.open(folder).info != info:
-                raise ValueError(f"{folder} holds a run of another network, recipe or data set.")
+                raise RefusedError(f"{folder} holds a run of another network, recipe or data set.")
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "run.json", lambda path: path.write_text(info.model_dump_json(indent=2)))
         return cls(folder, info)
@@ -90,11 +96,11 @@ class Run:
         """Open a run for reading."""
         path = folder / "run.json"
         if not path.exists():
-            raise ValueError(f"{folder} is not the folder of a run: it has no run.json.")
+            raise RefusedError(f"{folder} is not the folder of a run: it has no run.json.")
         try:
             return cls(folder, RunInfo.model_validate_json(path.read_text()))
         except ValidationError as error:
-            raise ValueError(
+            raise RefusedError(
                 f"{path} does not describe a run: {error.errors()[0]['msg']}."
             ) from None
 
@@ -105,8 +111,13 @@ class Run:
         training = Training(self.info.network, self.info.recipe, device, teacher)
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            training.load_state_dict(state)
+            try:
+                state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+                training.load_state_dict(state)
+            except _UNREADABLE as error:
+                raise RefusedError(
+                    f"The checkpoint {checkpoint} cannot be read: {_reason(error)}."
+                ) from error
         return training
 
     def record(self, training: Training) -> None:
@@ -129,9 +140,12 @@ class Run:
         """Return the trained network, ready to be evaluated."""
         path = self.folder / "weights.safetensors"
         if not path.exists():
-            raise ValueError(f"{self.folder} has no weights yet; finish it with --resume.")
+            raise RefusedError(f"{self.folder} has no weights yet; finish it with --resume.")
         network = Network(self.info.network)
-        network.load_state_dict(load_file(path))
+        try:
+            network.load_state_dict(load_file(path))
+        except _UNREADABLE as error:
+            raise RefusedError(f"The weights {path} cannot be read: {_reason(error)}.") from error
         return network.eval()
 
     def weights_sha256(self) -> str:
@@ -141,18 +155,31 @@ class Run:
     def result(self) -> Result:
         """Return the outcome on the test set."""
         if not (self.folder / "result.json").exists():
-            raise ValueError(f"{self.folder} has not been tested yet; finish it with --resume.")
-        return Result.model_validate_json((self.folder / "result.json").read_text())
+            raise RefusedError(f"{self.folder} has not been tested yet; finish it with --resume.")
+        path = self.folder / "result.json"
+        try:
+            return Result.model_validate_json(path.read_text())
+        except ValidationError as error:
+            raise RefusedError(f"{path} holds no result: {error.errors()[0]['msg']}.") from None
 
     def audit_set(self) -> Split:
         """Return the test images that the run keeps for audits."""
         path = self.folder / "audit.npz"
         if not path.exists():
-            raise ValueError(f"{self.folder} has no audit set yet; finish it with --resume.")
+            raise RefusedError(f"{self.folder} has no audit set yet; finish it with --resume.")
         return load(path)
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    partial.replace(path)
+    try:
+        write(partial)
+        partial.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # of a full disk, each in its way
+        raise RefusedError(f"The file {path} cannot be written: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    strerror = getattr(error, "strerror", None)
+    lines = str(strerror or error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from imaging.fit import FitMode
+from imaging.refusal import RefusedError
 from models.augmentation import Augmentation
 from models.datasets.split import Split
 from models.groups import Group
@@ -81,9 +82,9 @@ def check_size(size: int, group: str) -> None:
     """Raise a ``ValueError`` unless there is a network of this input size and group."""
     known = Group.named(group)
     if size < SMALLEST:
-        raise ValueError(f"The input size is {size}; {SMALLEST} pixels or more are accepted.")
+        raise RefusedError(f"The input size is {size}; {SMALLEST} pixels or more are accepted.")
     if known.sectors > 1 and size > _STRIDED and size % 2 == 0:
-        raise ValueError(
+        raise RefusedError(
             f"Filters that turn by {360 / known.rotations:g} degrees cannot halve {size} pixels "
             f"symmetrically; the nearest sizes that work are {size - 1} and {size + 1}."
         )

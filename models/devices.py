@@ -4,6 +4,8 @@ from typing import Literal
 
 import torch
 
+from imaging.refusal import RefusedError
+
 Device = Literal["auto", "cpu", "cuda"]
 Arithmetic = Literal["auto", "float32", "bfloat16"]
 
@@ -18,7 +20,7 @@ def find_device(device: Device) -> torch.device:
     """
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
-        raise ValueError(
+        raise RefusedError(
             "PyTorch sees no NVIDIA GPU here; --device cpu trains without one, and a GPU needs "
             "its driver and PyTorch's build for CUDA."
         )

@@ -1,7 +1,9 @@
 """The size rule: which strides keep a rotation of the pixel grid a symmetry."""
 
+from imaging.refusal import RefusedError
 
-class SizeError(ValueError):
+
+class SizeError(RefusedError):
     """A layer's window does not tile its input evenly, or does not fit into it."""
 
 

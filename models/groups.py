@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Self
 
-from imaging import GridSymmetry
+from imaging import GridSymmetry, RefusedError
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Group:
         if self.is_trivial:
             return
         if self.rotations < 4 or self.rotations % 4:
-            raise ValueError(
+            raise RefusedError(
                 f"A group needs 4, 8, 12, ... rotations, or is trivial, but {self.rotations} "
                 f"{'with' if self.mirrored else 'without'} mirroring was asked for."
             )
@@ -55,7 +55,9 @@ class Group:
             return cls(1)
         match = re.fullmatch(r"([CD])([1-9]\d*)", name)
         if match is None:
-            raise ValueError(f"No group is called {name!r}; accepted are trivial, C4, D4, C8, ...")
+            raise RefusedError(
+                f"No group is called {name!r}; accepted are trivial, C4, D4, C8, ..."
+            )
         return cls(int(match[2]), match[1] == "D")
 
     @property

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from imaging import FitPolicy
 from imaging.fit import FitMode
+from imaging.refusal import RefusedError
 from models.checkpoint import Run, RunInfo
 from models.datasets import elpv, folder, rotmnist
 from models.datasets.data_set import DataSet
@@ -56,9 +57,9 @@ class Plan:
         try:
             recipe = Recipe.model_validate(self.recipe.model_dump() | dict(changes))
         except ValidationError as error:
-            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+            raise RefusedError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         if recipe.validation >= len(self.data.train):
-            raise ValueError(
+            raise RefusedError(
                 f"{recipe.validation} images cannot be held out of "
                 f"{len(self.data.train)} training images."
             )
@@ -93,7 +94,7 @@ class Plan:
             for what in ("size", "channels", "classes"):
                 here, there = getattr(self.network, what), getattr(theirs, what)
                 if here != there:
-                    raise ValueError(
+                    raise RefusedError(
                         f"A teacher sees and names the same: the network of {run.folder} has "
                         f"{there} for its {what}, and this one {here}."
                     )
@@ -113,7 +114,7 @@ def named_plan(name: str, data: Path) -> Plan:
         network, recipe = inspection()
         return Plan(name, network, recipe, elpv.read(network.size))
     if name not in PRESETS:
-        raise ValueError(
+        raise RefusedError(
             f"There is no folder {name!r} and no network of that name; "
             f"the networks are {', '.join(NAMES)}."
         )

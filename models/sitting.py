@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.text import Text
 
 from imaging.fit import FitMode
+from imaging.refusal import RefusedError
 from models.checkpoint import Result, Run
 from models.datasets.folder import count_images
 from models.datasets.split import Split
@@ -100,12 +101,12 @@ def read_folder(images: Path, group: str, size: int | None, mode: FitMode) -> Pl
 
 def _images_for_choices(plan: Plan) -> Split:
     if plan.data.choice is None:
-        raise ValueError(
+        raise RefusedError(
             f"{plan.data.name} has no images for choices beside those to train; --validation holds "
             "some of them out."
         )
     if plan.recipe.validation:
-        raise ValueError("Choices are made by --choose or by --validation, not by both.")
+        raise RefusedError("Choices are made by --choose or by --validation, not by both.")
     return plan.data.choice
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imaging.refusal import RefusedError
 from models.groups import Group
 
 _SIGMA, _OUTER_SIGMA = 0.6, 0.4
@@ -33,7 +34,7 @@ class SteerableBasis:
 
     def __init__(self, kernel_size: int) -> None:
         if kernel_size % 2 == 0:
-            raise ValueError(
+            raise RefusedError(
                 f"A steerable filter has a pixel in its centre: {kernel_size} is even, and "
                 f"{kernel_size - 1} and {kernel_size + 1} work."
             )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from imaging.refusal import RefusedError
 from models.augmentation import TrainingImages
 from models.datasets.split import Split
 from models.devices import autocast
@@ -65,7 +66,7 @@ class Training:
         teacher: Teacher | None = None,
     ) -> None:
         if recipe.teaching and teacher is None:
-            raise ValueError("This recipe learns from a teacher: --teacher names its run.")
+            raise RefusedError("This recipe learns from a teacher: --teacher names its run.")
         torch.manual_seed(recipe.seed)
         self.recipe, self.teacher = recipe, teacher
         self.device = device or torch.device("cpu")

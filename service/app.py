@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -12,13 +11,16 @@ from starlette.exceptions import HTTPException
 
 from service.access import ApiKeys
 from service.api.audits import audit_routes, job_routes, ledger_routes
+from service.api.bodies import Unpacker
 from service.api.classify import classify_routes
+from service.api.docs import documentation_routes
 from service.api.documentation import Application
 from service.api.health import health_routes
 from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
+from service.api.routes import ServiceRoute
 from service.audits import AuditPlane
 from service.data_plane import DataPlane
 from service.errors import answer_error
@@ -26,6 +28,7 @@ from service.front import Front
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.observability.metrics import Metrics
 from service.observability.traces import Traces
+from service.product import product_version
 from service.repository import open_repository
 from service.settings import ConfigurationError, Settings
 from service.trials import Trials
@@ -46,7 +49,7 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
     """
 
     keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
-    routes = [*infer_routes(settings.max_batch, settings.max_body_bytes), *classify_routes()]
+    routes = [*infer_routes(settings.max_batch), *classify_routes()]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,10 +71,9 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
             yield
 
     app = Application(
-        keys=keys,
-        routes=routes,
+        routes=[*routes, *_framed(settings)],
         title="orbitserve",
-        version=version("orbitserve"),
+        version=product_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
@@ -82,15 +84,25 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
             RequestValidationError: answer_error,
         },
     )
-    app.state.metrics = metrics
-    app.include_router(proof_routes(settings.proof_limits))
-    for router in (model_routes, job_routes, ledger_routes):
-        app.include_router(router())
-    app.include_router(audit_routes(settings))
-    app.include_router(health_routes())
-    app.include_router(metrics_routes())
-    app.include_router(oip_routes(settings.max_batch))
+    app.state.metrics, app.state.keys = metrics, keys
+    app.state.unpacker = Unpacker(settings.max_body_bytes)
     return app
+
+
+def _framed(settings: Settings) -> list[ServiceRoute]:
+    """Build the routes that FastAPI answers."""
+    model_control = settings.model_control or settings.api_keys is not None
+    return [
+        *proof_routes(settings.proof_limits),
+        *model_routes(),
+        *job_routes(),
+        *ledger_routes(),
+        *audit_routes(settings),
+        *health_routes(),
+        *metrics_routes(),
+        *oip_routes(settings.max_batch, model_control=model_control),
+        *documentation_routes(),
+    ]
 
 
 def _open_ledger(settings: Settings) -> Ledger | None:

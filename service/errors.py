@@ -32,7 +32,7 @@ class ServiceError(Exception):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
-        self.sentence = sentence
+        self.sentence = _encodable(sentence)
 
 
 class MalformedError(ServiceError):
@@ -54,14 +54,15 @@ class UnauthenticatedError(ServiceError):
 
 
 class ForbiddenError(ServiceError):
-    """The API key does not allow the call."""
+    """The API key does not allow the call, or nobody may make it here."""
 
     status = HTTPStatus.FORBIDDEN
     reason = "forbidden"
 
-    def __init__(self, sentence: str, scope: str) -> None:
+    def __init__(self, sentence: str, scope: str | None = None) -> None:
         super().__init__(sentence)
-        self.headers = _challenge("insufficient_scope", scope)
+        if scope is not None:
+            self.headers = _challenge("insufficient_scope", scope)
 
 
 class NotFoundError(ServiceError):
@@ -193,8 +194,13 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
     else:
         refusal = describe_error(error)
     Call.of(request.scope).refusal = refusal.reason
-    content = ErrorAnswer(error=refusal.sentence).model_dump()
+    content = ErrorAnswer(error=_encodable(refusal.sentence)).model_dump()
     return JSONResponse(content, int(refusal.status), refusal.headers)
+
+
+def _encodable(sentence: str) -> str:
+    """Write out halves of characters, which JSON can quote and UTF-8 does not have."""
+    return sentence.encode(errors="backslashreplace").decode()
 
 
 def _challenge(error: str | None, scope: str | None = None) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ import random
 import re
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Self
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -97,6 +97,12 @@ class Exchange:
         """
         if self._wire is not None and self._wire.fault is not None:
             raise self._wire.fault
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Return the exchange that `service.front.Front` has begun."""
+        exchange: Self = scope["state"]["exchange"]
+        return exchange
 
     def check_length(self) -> None:
         """Refuse a body that is announced to be too large.

@@ -9,17 +9,18 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.access import PROBES, ApiKeys, authorise
+from service.access import ApiKeys, authorise
 from service.api.bare import BareRoute
-from service.engine import ComputeError, EngineError
+from service.api.health import PROBES
 from service.engine.sweep import Sweep
-from service.errors import ServiceError, UnavailableError, answer_error
+from service.errors import UnavailableError, answer_error, describe_error
 from service.exchange import LOOK_AFTER, Exchange
 from service.observability.call import Call
 from service.observability.metrics import Metrics
@@ -70,7 +71,8 @@ class Front:
             return
         exchange = Exchange(scope, receive, send, *self._limits)
         call = exchange.call
-        scope.setdefault("state", {})["call"] = call
+        state = scope.setdefault("state", {})
+        state["call"], state["exchange"] = call, exchange
         # Each request is a task of its own, so its context is its own too.
         structlog.contextvars.bind_contextvars(request_id=exchange.id)
         trace = self._traces.begin(exchange.headers, call)
@@ -99,27 +101,26 @@ class Front:
         except Exception as error:
             if exchange.status:
                 raise
-            if not isinstance(error, ServiceError | EngineError) or isinstance(error, ComputeError):
+            if describe_error(error).status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 log.exception("the request failed")
             await _refuse(exchange, error)
 
     async def _dispatch(self, exchange: Exchange) -> None:
         scope = exchange.scope
         exchange.check_wire()
-        if self._keys.asked_for:
-            authorise(self._keys, exchange)
-        exchange.check_length()
-        found = self._find(scope["method"], exchange.path)
+        found = self._find(exchange.path) if scope["method"] == "POST" else None
         if found is None:
+            # Every other route asks for the key itself.
             await self.app(scope, exchange.receive, exchange.send)
             return
         route, address = found
         scope["route"] = route
+        if self._keys.asked_for:
+            authorise(self._keys, exchange, route.needs)
+        exchange.check_length()
         await route.handle_bare(exchange, address)
 
-    def _find_route(self, method: str, path: str) -> tuple[BareRoute, Mapping[str, str]] | None:
-        if method != "POST":
-            return None
+    def _find_route(self, path: str) -> tuple[BareRoute, Mapping[str, str]] | None:
         for route in self._routes:
             matched = route.path_regex.fullmatch(path)
             if matched is not None:

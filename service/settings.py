@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audit.proof import MEBIBYTE
 from audit.proof import Limits as ProofLimits
+from imaging.refusal import RefusedError
 from service.engine import Device, GpuOptions, Limits
 from service.engine.providers import ConvSearch
 from service.verification import Mode
@@ -29,7 +30,7 @@ _LOAD_SECONDS = 60.0
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(RefusedError):
     """The service cannot start as it is configured; the message is one sentence."""
 
 
@@ -161,6 +162,10 @@ class Settings(BaseSettings):
 
     api_keys: Path | None = None
     """File of API keys; without it, no call needs one."""
+
+    model_control: bool = False
+    """Let whoever reaches the service load and unload models where no API keys are set; with keys,
+    their scope `admin` decides."""
 
     shadow_share: float = Field(default=0.0, ge=0, le=1)
     """Part of the classified images that are turned and classified again when nothing waits."""

@@ -269,9 +269,17 @@ class TestCompose:
         assert "deploy" not in cpu
         assert cpu["environment"]["ORBITSERVE_DEVICE"] == "cpu"
 
-    def test_both_publish_the_port_on_loopback_and_may_write_nothing(self, services):
+    def test_both_are_reached_with_a_key_or_from_this_machine_alone(self, services):
         for service in services.values():
-            assert service["ports"] == ["127.0.0.1:8000:8000"]
+            for port in service["ports"]:
+                inside = re.fullmatch(r"(127\.0\.0\.1|\[::1\]):\d+:8000", port)
+                assert inside or "ORBITSERVE_API_KEYS" in service["environment"]
+            assert "network_mode" not in service
+
+    def test_both_are_bounded_and_may_write_nothing(self, services):
+        for service in services.values():
+            assert re.fullmatch(r"[1-9]\d*g", service["mem_limit"])
+            assert 0 < service["pids_limit"] < 10_000
             assert service["read_only"] is True
             assert service["security_opt"] == ["no-new-privileges:true"]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from audit.orbit import Classifier, Progress, Questioner
 from imaging import Resampler, damp, keep_disc, turn
+from imaging.refusal import RefusedError
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class AnglePlan:
 
     def __post_init__(self) -> None:
         if not 8 <= self.count <= 3600:
-            raise ValueError(f"There are {self.count} angles; 8 to 3600 are accepted.")
+            raise RefusedError(f"There are {self.count} angles; 8 to 3600 are accepted.")
 
     @property
     def step(self) -> float:

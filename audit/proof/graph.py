@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from audit.proof.functions import inline
 from audit.proof.node import Array, Node, Unsupported, read_attributes
 from audit.proof.types import DType, is_float, is_integer
+from imaging.refusal import RefusedError
 
 OLDEST_OPSET, NEWEST_OPSET = 9, 26
 """Of the operators of ONNX; what they mean was read in these versions of the standard."""
@@ -146,7 +147,7 @@ def _image(graph: onnx.GraphProto, constants: Mapping[str, Array]) -> Image:
         raise Unsupported(f"takes the inputs {names}, and one input [N, C, H, W] is followed")
     kind = inputs[0].type.tensor_type
     if kind.elem_type not in TensorProto.DataType.values() or not kind.elem_type:
-        raise ValueError(
+        raise RefusedError(
             f"The input '{inputs[0].name}' has no type of elements that ONNX knows; one of "
             "numbers is accepted."
         )

@@ -3,10 +3,12 @@
 import time
 from dataclasses import dataclass, field
 
+from imaging.refusal import RefusedError
+
 MEBIBYTE = 2**20
 
 
-class ProofLimitError(ValueError):
+class ProofLimitError(RefusedError):
     """A proof would take more time or memory than it may; the file may be invariant or not."""
 
 

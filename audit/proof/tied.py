@@ -15,6 +15,7 @@ from audit.proof.node import Array, Unsupported
 from audit.proof.proof import TOLERANCE, generators, is_invariant
 from audit.proof.propagation import Propagation, Question, propagate
 from audit.proof.tying import Places
+from imaging.refusal import RefusedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +63,14 @@ def find_ties(
     try:
         graph = read_graph(read_onnx(model))
     except Unsupported as reason:
-        raise ValueError(f"The file {reason}.") from reason
+        raise RefusedError(f"The file {reason}.") from reason
     budget, walks = limits.begin(), []
     for turn in generators(group):
         question = Question(turn, tolerance, (0.0, 1.0), runtime, tie=True)
         found = propagate(graph, question, budget)
         if not is_invariant(graph, found):
             found = propagate(graph, replace(question, explaining=True), budget)
-            raise ValueError(explain_obstacle(find_obstacle(graph, found)))
+            raise RefusedError(explain_obstacle(find_obstacle(graph, found)))
         walks.append(found)
     pairs: dict[str, list[Places]] = {}
     for name, places in _pairs(graph, walks):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from audit import Report
+from imaging import RefusedError
 from service.ledger import LedgerError, open_ledger
 
 
@@ -21,13 +22,13 @@ def open_book(url: str) -> Callable[[Report], str]:
     try:
         ledger = open_ledger(url)
     except LedgerError as error:
-        raise ValueError(str(error)) from error
+        raise RefusedError(str(error)) from error
 
     def append(report: Report) -> str:
         try:
             entry = ledger.append(report)
         except LedgerError as error:
-            raise ValueError(str(error)) from error
+            raise RefusedError(str(error)) from error
         return f"{url}: entry {entry.number}, report {entry.report}"
 
     return append

@@ -9,6 +9,7 @@ from typing import Final, get_args
 
 from audit import Report, Verdict
 from audit.render import FORMATS, Format, render
+from imaging import RefusedError
 
 _STATUS: Final[dict[Verdict, int]] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 _NEVER: Final = "never"
@@ -40,7 +41,7 @@ class Output:
                     Path(file.name).unlink(missing_ok=True)
                     raise
         except OSError as error:
-            raise ValueError(
+            raise RefusedError(
                 f"The file {self.path} cannot be written: {error.strerror}."
             ) from error
 
@@ -51,7 +52,7 @@ def read_form(name: str | None) -> Format | None:
         if name == form:
             return form
     if name is not None:
-        raise ValueError(f"There is no format {name!r}; {', '.join(FORMATS)} are accepted.")
+        raise RefusedError(f"There is no format {name!r}; {', '.join(FORMATS)} are accepted.")
     return None
 
 
@@ -64,7 +65,7 @@ def printed_form(form: Format | None, outputs: Sequence[Output], *, json: bool) 
         If both `--json` and another form are asked for.
     """
     if json and form is not None and not outputs:
-        raise ValueError("--json and --format both name the form of what is printed; one may.")
+        raise RefusedError("--json and --format both name the form of what is printed; one may.")
     if json:
         return "json"
     return "text" if outputs or form is None else form
@@ -80,13 +81,13 @@ def read_outputs(paths: Sequence[Path], form: Format | None) -> list[Output]:
         folder is not there or cannot be written to.
     """
     if form is not None and len(paths) > 1:
-        raise ValueError(
+        raise RefusedError(
             "--format names the form of one report, and there are several --output; without it, "
             "each file's ending names its own."
         )
     for path in paths:
         if not os.access(path.parent, os.W_OK) or path.is_dir():
-            raise ValueError(
+            raise RefusedError(
                 f"The file {path} cannot be written; one in a folder that can be is accepted."
             )
     return [Output(path, form or _form(path)) for path in paths]
@@ -98,7 +99,9 @@ def _form(path: Path) -> Format:
         if path.name.endswith(form.suffix):
             return name
     endings = ", ".join(form.suffix for form in FORMATS.values())
-    raise ValueError(f"The name {path} tells no form; --format, or one of {endings}, is accepted.")
+    raise RefusedError(
+        f"The name {path} tells no form; --format, or one of {endings}, is accepted."
+    )
 
 
 def read_fail_on(text: str | None) -> frozenset[Verdict]:
@@ -115,7 +118,7 @@ def read_fail_on(text: str | None) -> frozenset[Verdict]:
     if named == [_NEVER.upper()]:
         return frozenset()
     if not set(named) <= set(_STATUS) - {"PASS"}:
-        raise ValueError(
+        raise RefusedError(
             f"--fail-on is {text!r}; fail, inconclusive, both with a comma in between, or "
             f"{_NEVER}, is accepted."
         )

@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from audit import AuditSet, InputSpec, Progress, Subject, load_audit_set
+from imaging import RefusedError
+from service.folder import ModelRejectedError
 from service.offline import find_images, open_model, read_images
 from service.settings import Settings
 from service.subjects import Address, open_file, open_remote, version_subject
+from service.version import ServedModel
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def open_target(
         pinned, subject, spec, group = open_remote(address, api_key)
         return Target(str(pinned), subject, spec, group)
     if model is not None:
-        raise ValueError("--model is for the address of a service.")
+        raise RefusedError("--model is for the address of a service.")
     if target.endswith(".onnx"):
         return Target(target, *open_file(Path(target), settings))
     opened = open_model(target, settings)
@@ -64,8 +67,15 @@ def open_target(
         version_subject(opened),
         card.input,
         card.audit.group,
-        lambda: (opened.audit_set(), card.audit_set.source),
+        lambda: (_own_images(opened), card.audit_set.source),
     )
+
+
+def _own_images(model: ServedModel) -> AuditSet:
+    try:
+        return model.audit_set()
+    except ModelRejectedError as error:
+        raise RefusedError(str(error)) from error
 
 
 def read_audit_images(
@@ -87,13 +97,13 @@ def read_audit_images(
         If there are none, one is not accepted, or an audit set is of another size.
     """
     if group_by is not None and (not places or places[0].suffix == ".npz"):
-        raise ValueError(
+        raise RefusedError(
             "--group-by groups image files, which --images names; an audit.npz has its groups in "
             "itself, as the array 'groups'."
         )
     if not places:
         if target.own is None:
-            raise ValueError(
+            raise RefusedError(
                 f"{target.name} has no images of its own; --images names files, folders, or the "
                 "audit.npz of a model."
             )
@@ -103,7 +113,7 @@ def read_audit_images(
         audit_set, spec = load_audit_set(places[0]), target.spec
         due = (spec.channels, spec.fit.size, spec.fit.size)
         if audit_set.images.shape[1:] != due:
-            raise ValueError(
+            raise RefusedError(
                 f"{source} has images of shape {list(audit_set.images.shape[1:])}; {target.name} "
                 f"takes {list(due)}."
             )
@@ -134,12 +144,12 @@ def read_groups(group_by: str, paths: Sequence[Path]) -> npt.NDArray[np.int64]:
             with Path(group_by).open(newline="", encoding="utf-8-sig") as file:
                 lines = [line for line in csv.reader(file) if line]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(
+            raise RefusedError(
                 f"--group-by {group_by} cannot be read ({error}); 'folder', or a CSV file with a "
                 "file's name and its group in each line, is accepted."
             ) from error
         if any(len(line) != 2 for line in lines):
-            raise ValueError(f"{group_by} has a line of other than two columns: file and group.")
+            raise RefusedError(f"{group_by} has a line of other than two columns: file and group.")
         known = {PurePath(file).parts: group for file, group in lines}
         names = [_group_of(path, known, group_by) for path in paths]
     numbers: dict[str, int] = {}
@@ -150,4 +160,4 @@ def _group_of(path: Path, known: Mapping[tuple[str, ...], str], file: str) -> st
     for start in range(len(path.parts)):
         if path.parts[start:] in known:
             return known[path.parts[start:]]
-    raise ValueError(f"{file} has no line for {path}; every image needs one.")
+    raise RefusedError(f"{file} has no line for {path}; every image needs one.")

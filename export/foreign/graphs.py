@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 import onnx
 from onnx import helper
 
+from audit import RefusedError
 from audit.onnx_file import ONNX_DOMAINS, check_operators
 from audit.proof.graph import NEWEST_OPSET, OLDEST_OPSET
 
 
-class ForeignError(ValueError):
+class ForeignError(RefusedError):
     """A file cannot be brought into the contract; the message is one sentence."""
 
 

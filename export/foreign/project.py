@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from artifact.session import run_as_written
+from audit import RefusedError
 from audit.proof import TOLERANCE, Tied, find_ties, prove
 from export.foreign.graphs import ForeignError
 
@@ -54,7 +55,7 @@ def project(model: onnx.ModelProto, group: str, tolerance: float = TOLERANCE) ->
         ties = find_ties(
             model.SerializeToString(), group, tolerance=tolerance, runtime=run_as_written
         )
-    except ValueError as error:
+    except RefusedError as error:
         raise ForeignError(f"The file cannot be projected onto {group}: {error}") from error
     means = {name: _averaged(tied) for name, tied in ties.items() if tied.values.dtype.kind == "f"}
     changed = {name: mean for name, mean in means.items() if (mean != ties[name].values).any()}

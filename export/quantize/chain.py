@@ -9,6 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from audit import RefusedError
+
 Array = NDArray[Any]
 
 _MOVING: Final = ("Flatten", "MaxPool", "ReduceMax", "Reshape")
@@ -20,7 +22,7 @@ _ACCEPTED: Final = (
 )
 
 
-class UnsupportedError(ValueError):
+class UnsupportedError(RefusedError):
     """A file holds something that is not quantised; the message names the node."""
 
 

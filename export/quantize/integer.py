@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import onnx
 
+from audit import RefusedError
 from export.quantize.chain import Move
 from export.quantize.graph import GraphBuilder
 from export.quantize.network import IntegerConvolution, IntegerMap, IntegerNetwork
@@ -20,7 +21,7 @@ LIMIT: Final = 2**24
 _LEVELS: Final = 255
 
 
-class MagnitudeError(ValueError):
+class MagnitudeError(RefusedError):
     """A sum of a layer may grow too large to be exact in float32; the message names the layer."""
 
 

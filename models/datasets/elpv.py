@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from imaging import FitPolicy, decode, fit
+from imaging.refusal import RefusedError
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
 from models.datasets.stratify import stratified_order
@@ -49,7 +50,7 @@ def read(size: int) -> DataSet:
 def _package() -> Path:
     spec = importlib.util.find_spec("elpv_dataset")
     if spec is None or spec.origin is None:
-        raise ValueError(
+        raise RefusedError(
             "The solar cells come in a Python package that is not installed; "
             "`pip install elpv-dataset` brings it (84 MB, CC BY-NC-SA 4.0)."
         )

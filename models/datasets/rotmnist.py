@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imaging import FitPolicy
+from imaging.refusal import RefusedError
 from models.datasets.data_set import DataSet
 from models.datasets.mnist import Digits
 from models.datasets.split import Split, load, save
@@ -81,7 +82,7 @@ def read(folder: Path) -> DataSet:
 
 def _read(path: Path, sha256: str) -> Split:
     if not path.exists():
-        raise ValueError(f"There is no {path}; `make data` derives it.")
+        raise RefusedError(f"There is no {path}; `make data` derives it.")
     return _verified(load(path), sha256)
 
 
@@ -97,7 +98,7 @@ def _turn(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
 
 def _verified(split: Split, sha256: str) -> Split:
     if split.digest() != sha256:
-        raise ValueError(
+        raise RefusedError(
             f"These are not the rotated digits of this benchmark: their SHA-256 is "
             f"{split.digest()} and should be {sha256}."
         )

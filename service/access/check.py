@@ -1,19 +1,26 @@
 """API keys on every call that needs one."""
 
-from typing import Final
+from typing import Final, Literal
 
-from service.access.keys import ApiKeys
-from service.access.rules import need
+from service.access.keys import ApiKeys, Scope
 from service.errors import ForbiddenError, UnauthenticatedError
 from service.exchange import Exchange
 
 HEADER: Final = "X-API-Key"
 
+Need = Literal["nothing", "key"] | Scope
+"""What a call needs: nothing, any key, or a key of a scope.
+
+Audits, and what changes which models are served, need `admin`; classification and inference need
+`infer`; what only tells something needs any key. Probes need nothing, since an orchestrator has no
+key, nor does the documentation, which is the same for everybody.
+"""
+
 _HEADER: Final = HEADER.lower().encode()
 _BEARER: Final = "bearer "
 
 
-def authorise(keys: ApiKeys, exchange: Exchange) -> None:
+def authorise(keys: ApiKeys, exchange: Exchange, needed: Need) -> None:
     """Check that a call came with a key that allows it, and note whose key it is.
 
     Raises
@@ -21,8 +28,7 @@ def authorise(keys: ApiKeys, exchange: Exchange) -> None:
     UnauthenticatedError, ForbiddenError
         If it did not, or the key allows other calls alone.
     """
-    needed = need(exchange.scope["method"], exchange.path)
-    if needed == "nothing":
+    if needed == "nothing" or not keys.asked_for:
         return
     presented = _presented(exchange.headers)
     if presented is None:
@@ -40,6 +46,12 @@ def authorise(keys: ApiKeys, exchange: Exchange) -> None:
             "accepted.",
             needed,
         )
+
+
+def is_known(keys: ApiKeys, exchange: Exchange) -> bool:
+    """Whether whoever calls may be told what any key is told."""
+    presented = _presented(exchange.headers)
+    return not keys.asked_for or (presented is not None and keys.find(presented) is not None)
 
 
 def _presented(headers: dict[bytes, bytes]) -> str | None:

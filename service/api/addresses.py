@@ -3,17 +3,38 @@
 The model is held until the call is answered: one that is unloaded meanwhile lives so long.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Path, Request
+from pydantic import BeforeValidator
 
 from service.audits import AuditPlane
 from service.data_plane import DataPlane
+from service.errors import NotFoundError
 from service.version import ServedModel
 
+_VERSION = re.compile(r"[1-9][0-9]{0,14}")
+
+
+def read_version(text: str) -> int:
+    """Read a version as it stands in a path: as the repository writes it, and in no other way.
+
+    Raises
+    ------
+    NotFoundError
+        If it is something else: no version has such a path.
+    """
+    if not _VERSION.fullmatch(text):
+        raise NotFoundError(f"'{text[:32]}' is no version; a positive number is accepted.")
+    return int(text)
+
+
 Name = Annotated[str, Path(description="Name of a model, as `GET /models` lists it.")]
-Version = Annotated[int, Path(description="Version of the model.")]
+Version = Annotated[
+    int, BeforeValidator(read_version), Path(ge=1, description="Version of the model.")
+]
 Resolve = Callable[..., AsyncIterator[ServedModel]]
 
 

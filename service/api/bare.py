@@ -3,17 +3,19 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
+from service.access import Need
+from service.api.addresses import read_version
+from service.api.routes import ServiceRoute
 from service.data_plane import DataPlane
-from service.errors import NotFoundError
 from service.exchange import Exchange
 from service.version import ServedModel
 
 Handler = Callable[[Exchange, DataPlane, ServedModel], Awaitable[None]]
 
 
-class BareRoute(APIRoute):
+class BareRoute(ServiceRoute):
     """A route of a model that FastAPI documents, by a function that it never calls.
 
     At one small image a request FastAPI's solving of dependencies and validation of answers would
@@ -27,16 +29,24 @@ class BareRoute(APIRoute):
         A function with the parameters and the docstring of the call.
     handler
         What answers it, with the model held until it returns.
+    needs
+        The key that a call needs.
     """
 
     def __init__(
-        self, path: str, documented: Callable[..., Any], handler: Handler, **options: Any
+        self,
+        path: str,
+        documented: Callable[..., Any],
+        handler: Handler,
+        *,
+        needs: Need,
+        **options: Any,
     ) -> None:
-        super().__init__(path, documented, methods=["POST"], **options)
+        super().__init__(path, documented, needs=needs, methods=["POST"], **options)
         self._handler = handler
 
     async def handle_bare(self, exchange: Exchange, address: Mapping[str, str]) -> None:
-        """Answer one call; what this raises is a refusal.
+        """Answer one call that may be made; what this raises is a refusal.
 
         Parameters
         ----------
@@ -47,11 +57,13 @@ class BareRoute(APIRoute):
         with _find(plane, address) as model:
             await self._handler(exchange, plane, model)
 
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call that came through the framework all the same."""
+        await self.handle_bare(Exchange.of(scope), scope["path_params"])
+
 
 def _find(plane: DataPlane, address: Mapping[str, str]) -> ServedModel:
     version = address.get("version")
     if version is None:
         return plane.repository.find(address.get("name"))
-    if not (version.isascii() and version.isdigit() and len(version) < 16):
-        raise NotFoundError(f"'{version[:32]}' is no version; a positive number is accepted.")
-    return plane.repository.find(address["name"], int(version))
+    return plane.repository.find(address["name"], read_version(version))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.api.addresses import Name, Version
 from service.api.bare import BareRoute
-from service.api.bodies import errors_documented, images_documented
+from service.api.bodies import errors_documented, images_documented, receive
 from service.data_plane import DataPlane
 from service.errors import UnprocessableError, invalid_parameter
 from service.exchange import Exchange
@@ -37,6 +37,7 @@ def classify_routes() -> list[BareRoute]:
             f"{prefix}/classify",
             documented,
             _classify,
+            needs="infer",
             tags=["classification"],
             operation_id=f"classify_{documented.__name__}",
             summary="Classify one image or several",
@@ -77,7 +78,7 @@ async def _classify(exchange: Exchange, plane: DataPlane, model: ServedModel) ->
     query = _query(exchange.scope["query_string"])
     with exchange.call.timings.stage("receive"):
         content_type = exchange.headers.get(b"content-type", b"").decode("latin-1")
-        body = Body(content_type, await exchange.body())
+        body = Body(content_type, await receive(exchange))
     found = await plane.classify(model, body, query.top_k, exchange.call)
     with exchange.call.timings.stage("encode"):
         answer = write_classification(found)

@@ -1,12 +1,19 @@
 """Probes: whether the process lives, and whether it should be sent requests."""
 
-from typing import Literal
+from typing import Final, Literal
 
-from fastapi import APIRouter
+from fastapi import Request
 from pydantic import BaseModel
 
+from service.access import is_known
 from service.api.addresses import Plane
 from service.api.bodies import errors_documented
+from service.api.routes import ServiceRoute
+from service.errors import UnavailableError
+from service.exchange import Exchange
+
+PROBES: Final = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
+"""What an orchestrator asks again and again."""
 
 
 class Health(BaseModel):
@@ -15,12 +22,19 @@ class Health(BaseModel):
     status: Literal["ok", "ready"]
 
 
-def health_routes() -> APIRouter:
+def health_routes() -> list[ServiceRoute]:
     """Build the routes of the probes."""
-    router = APIRouter(tags=["probes"])
-    router.add_api_route("/healthz", healthz, summary="Liveness")
-    router.add_api_route("/readyz", readyz, summary="Readiness", responses=errors_documented(503))
-    return router
+    return [
+        ServiceRoute("/healthz", healthz, needs="nothing", tags=["probes"], summary="Liveness"),
+        ServiceRoute(
+            "/readyz",
+            readyz,
+            needs="nothing",
+            tags=["probes"],
+            summary="Readiness",
+            responses=errors_documented(503),
+        ),
+    ]
 
 
 async def healthz() -> Health:
@@ -28,7 +42,17 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-async def readyz(plane: Plane) -> Health:
-    """Answer 200 while requests should be sent here, and 503 with the reason while not."""
-    plane.check_ready()
+async def readyz(request: Request, plane: Plane) -> Health:
+    """Answer 200 while requests should be sent here, and 503 while not.
+
+    Where calls need a key, the reason is told to whoever has one.
+    """
+    try:
+        plane.check_ready()
+    except UnavailableError:
+        if is_known(request.app.state.keys, Exchange.of(request.scope)):
+            raise
+        raise UnavailableError(
+            "The service is not ready; with an API key the reason is told."
+        ) from None
     return Health(status="ready")

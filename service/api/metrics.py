@@ -1,21 +1,24 @@
 """What Prometheus reads."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
+from service.api.routes import ServiceRoute
 from service.observability.metrics import Metrics
 
 
-def metrics_routes() -> APIRouter:
+def metrics_routes() -> list[ServiceRoute]:
     """Build the route of the metrics."""
-    router = APIRouter(tags=["probes"])
-    router.add_api_route(
-        "/metrics",
-        metrics,
-        summary="Metrics for Prometheus",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    )
-    return router
+    return [
+        ServiceRoute(
+            "/metrics",
+            metrics,
+            needs="key",
+            tags=["probes"],
+            summary="Metrics for Prometheus",
+            response_class=Response,
+            responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        )
+    ]
 
 
 def metrics(request: Request) -> Response:

@@ -3,28 +3,37 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
 from service.api.addresses import NAMED, Plane, Resolve
 from service.api.bodies import errors_documented
+from service.api.routes import ServiceRoute
 from service.protocol.listing import Failure, ModelDetail, Models, ModelSummary, Runtime
 from service.repository import Repository
 from service.version import ServedModel
 
 
-def model_routes() -> APIRouter:
+def model_routes() -> list[ServiceRoute]:
     """Build the routes that list and describe models."""
-    router = APIRouter(tags=["models"])
-    router.add_api_route("/models", list_models, summary="List what is served")
-    for path, resolve in NAMED.items():
-        router.add_api_route(
-            path,
-            _endpoint(resolve),
-            operation_id=f"describe_{resolve.__name__}",
-            summary="Describe a model, with its card",
-            responses=errors_documented(404, 422, 503),
-        )
-    return router
+    tags = ["models"]
+    listing = ServiceRoute(
+        "/models", list_models, needs="key", tags=tags, summary="List what is served"
+    )
+    return [
+        listing,
+        *(
+            ServiceRoute(
+                path,
+                _endpoint(resolve),
+                needs="key",
+                tags=tags,
+                operation_id=f"describe_{resolve.__name__}",
+                summary="Describe a model, with its card",
+                responses=errors_documented(404, 422, 503),
+            )
+            for path, resolve in NAMED.items()
+        ),
+    ]
 
 
 async def list_models(plane: Plane) -> Models:

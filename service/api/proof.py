@@ -3,17 +3,22 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+import structlog
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
 from artifact.session import run_as_written
 from audit.proof import Limits, Proof
-from audit.proving import prove_file
+from audit.proving import ProofFailedError, prove_file
+from imaging import RefusedError
 from service.api.addresses import NAMED, Resolve
 from service.api.bodies import errors_documented
+from service.api.routes import ServiceRoute
 from service.errors import UnavailableError
 from service.folder import ModelRejectedError
 from service.version import ServedModel
+
+log = structlog.get_logger()
 
 
 class Proofs:
@@ -58,22 +63,27 @@ class Proofs:
                 self._known[question] = prove_file(
                     graph, question[1], runtime=run_as_written, limits=self._limits
                 )
-            except ValueError as error:
+            except RefusedError as error:
+                if isinstance(error, ProofFailedError):
+                    log.error("the proof failed", exc_info=error)
                 self._known[question] = str(error)
 
 
-def proof_routes(limits: Limits) -> APIRouter:
+def proof_routes(limits: Limits) -> list[ServiceRoute]:
     """Build the routes of `/proof` under every address that names a model."""
-    router, proofs = APIRouter(tags=["proofs"]), Proofs(limits)
-    for prefix, resolve in NAMED.items():
-        router.add_api_route(
+    proofs = Proofs(limits)
+    return [
+        ServiceRoute(
             f"{prefix}/proof",
             _endpoint(resolve, proofs),
+            needs="key",
+            tags=["proofs"],
             operation_id=f"prove_{resolve.__name__}",
             summary="Prove a model's invariance",
             responses=errors_documented(404, 422, 503),
         )
-    return router
+        for prefix, resolve in NAMED.items()
+    ]
 
 
 def _endpoint(resolve: Resolve, proofs: Proofs) -> Callable[..., Coroutine[Any, Any, Proof]]:

@@ -3,20 +3,21 @@
 import asyncio
 import math
 from collections import OrderedDict
+from http import HTTPStatus
 from typing import Final
 
 import structlog
 from anyio import CapacityLimiter, to_thread
 
 from audit.canonical import report_digest
+from imaging import RefusedError
 from service.audits.job import Audit, AuditCancelledError, Finished, Job
-from service.engine import EngineError
 from service.errors import (
     BusyError,
     NotFoundError,
-    ServiceError,
     UnavailableError,
     UnprocessableError,
+    describe_error,
 )
 from service.folder import ModelRejectedError
 from service.ledger import Ledger, LedgerError
@@ -108,7 +109,7 @@ class AuditPlane:
                 return await to_thread.run_sync(self._finish, job, limiter=self._turn)
             except (ModelRejectedError, LedgerError) as error:
                 raise UnavailableError(str(error)) from error
-            except ValueError as error:
+            except RefusedError as error:
                 raise UnprocessableError(str(error)) from error
             except asyncio.CancelledError:
                 raise AuditCancelledError from None
@@ -122,7 +123,10 @@ class AuditPlane:
     def _ended(self, job: Job) -> None:
         del self._under_way[job.id]
         failure = job.failure
-        if failure is not None and not isinstance(failure, ServiceError | EngineError):
+        if (
+            failure is not None
+            and describe_error(failure).status == HTTPStatus.INTERNAL_SERVER_ERROR
+        ):
             log.error("an audit failed", job=job.id, exc_info=failure, **_named(job.model))
 
     def _pause(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from imaging.refusal import RefusedError
 from service.engine.binding import Binding
 from service.engine.providers import Placement, Selection, placed_nodes, start
 from service.engine.waiting import Images, Inference, joined
@@ -25,7 +26,7 @@ _LEAST: Final = 4  # images that are worth a run of their own
 INPUT, OUTPUTS = "image", ("logits", "probabilities")
 
 
-class GraphError(ValueError):
+class GraphError(RefusedError):
     """A graph does not open, or is not what its card says; the message is one sentence."""
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import onnxruntime
 from onnx import TensorProto, helper
 
+from imaging.refusal import RefusedError
 from service.engine import nvidia
 from service.engine.options import SILENT, WARNINGS, session_options
 
@@ -24,7 +25,7 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 ConvSearch = Literal["HEURISTIC", "EXHAUSTIVE", "DEFAULT"]
 
 
-class DeviceUnavailableError(RuntimeError):
+class DeviceUnavailableError(RefusedError):
     """The device that was asked for does not start; the message gives onnxruntime's reason."""
 
 

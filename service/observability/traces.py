@@ -7,10 +7,10 @@ answered, so that while it is handled a trace costs what the timings cost anyway
 import os
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from service.observability.call import Call
+from service.product import product_version
 from service.settings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ class Traces:
                 f"{endpoint} asks for traces, and what sends them is not installed; "
                 "pip install 'orbitserve[otel]' installs it, OTEL_SDK_DISABLED=true does without."
             ) from None
-        resource = Resource.create({SERVICE_VERSION: version("orbitserve")})
+        resource = Resource.create({SERVICE_VERSION: product_version()})
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
             resource = resource.merge(Resource({SERVICE_NAME: "orbitserve"}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer = self._provider.get_tracer("orbitserve", version("orbitserve"))
+        self._tracer = self._provider.get_tracer("orbitserve", product_version())
 
     def close(self) -> None:
         """Send what is left, waiting for it, and end."""

@@ -3,12 +3,16 @@
 import base64
 import binascii
 import json
+import re
+from contextlib import suppress
 from typing import Any
 
 from service.errors import MalformedError, TooLargeError, UnprocessableError
 from service.protocol.parts import Part, check_count
 
 _ACCEPTED = "'image' with one base64 string or 'images' with a list of them is accepted"
+
+_DATA_URL = re.compile(r"data:[!-+\--~]{0,200};base64,", re.IGNORECASE)
 
 _MOST_NAMES = 64
 """Fields, with those that are not known: a refusal names them, and should not wait for many."""
@@ -26,14 +30,15 @@ def read_json(body: bytes, max_images: int) -> list[Part]:
     UnprocessableError
         If it is of another shape; the sentence names the field.
     """
-    # Every image is one string, base64 has no quote, and between two values stands one comma.
+    # Every image is one string, base64 has no quote, and between two values stands one comma, and
+    # another in an address of the scheme data.
     most = max_images + _MOST_NAMES
-    if body.count(b'"') > 2 * most or body.count(b",") > most:
+    if body.count(b'"') > 2 * most or body.count(b",") > 2 * most:
         raise TooLargeError(
             f"The JSON body holds too many values; at most {max_images} images are accepted."
         )
     try:
-        document = json.loads(body)
+        document = json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"The body is not JSON ({error}); {_ACCEPTED}.") from None
     if not isinstance(document, dict):
@@ -53,10 +58,31 @@ def read_json(body: bytes, max_images: int) -> list[Part]:
     return [_part(image, f"images[{index}]") for index, image in enumerate(images)]
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a field that is there twice: readers differ about which of the two counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UnprocessableError(f"The JSON field '{twice}' is there twice; {_ACCEPTED}.")
+    return found
+
+
 def _part(value: Any, where: str) -> Part:
     try:
-        return Part(base64.b64decode(value, validate=True), where)
+        content = base64.b64decode(value, validate=True)
     except (TypeError, ValueError, binascii.Error):
-        raise UnprocessableError(
-            f"The JSON field '{where}' is not a string of base64; {_ACCEPTED}."
-        ) from None
+        content = _loosely(value, where)
+    return Part(content, where)
+
+
+def _loosely(value: Any, where: str) -> bytes:
+    """Read base64 in lines (RFC 2045), or as the address of the scheme data that browsers make."""
+    if isinstance(value, str):
+        text = value.partition(",")[2] if _DATA_URL.match(value) else value
+        with suppress(ValueError):
+            return base64.b64decode("".join(text.split()), validate=True)
+    raise UnprocessableError(
+        f"The JSON field '{where}' is not a string of base64, by itself, in lines or as a data: "
+        f"address; {_ACCEPTED}."
+    )

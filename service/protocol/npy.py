@@ -11,6 +11,8 @@ from service.protocol.parts import Part, check_count
 
 _ACCEPTED = "a uint8 array [H, W], [C, H, W] or [N, C, H, W] with C = 1 or 3 is accepted"
 
+_LONGEST = 2**63 - 1
+
 
 def read_npy(body: bytes, max_images: int) -> list[Part]:
     """Take the images out of a `.npy` file, in their order; the pixels are not copied.
@@ -39,6 +41,9 @@ def read_npy(body: bytes, max_images: int) -> list[Part]:
         raise MalformedError(f"The body is no .npy file; {_ACCEPTED}.") from None
     if dtype != np.uint8:
         raise UnprocessableError(f"The array is of type {dtype}; {_ACCEPTED}.")
+    # To NumPy's reader a truth value is an integer too, and it reads those of any length.
+    if any(type(side) is not int or side > _LONGEST for side in shape):
+        raise UnprocessableError(f"The array has sides that are no lengths; {_ACCEPTED}.")
     if not 2 <= len(shape) <= 4 or min(shape) < 1 or (len(shape) > 2 and shape[-3] not in (1, 3)):
         raise UnprocessableError(f"The array has the shape {list(shape)}; {_ACCEPTED}.")
     check_count(shape[0] if len(shape) == 4 else 1, max_images)

@@ -6,11 +6,13 @@ from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from imaging.refusal import RefusedError
+
 SIGNATURE_FILE: Final = "model.sig"
 """Beside the files of a version, of which it signs the digests."""
 
 
-class SignatureError(ValueError):
+class SignatureError(RefusedError):
     """A version is not signed as it has to be; the message is one sentence."""
 
 

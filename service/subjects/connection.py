@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from imaging.refusal import RefusedError
+
 _TIMEOUT: Final = 120.0
 _WAITS: Final = 20
 _LONGEST_WAIT: Final = 30.0
 _SHOWN: Final = 300
 
 
-class RemoteError(ValueError):
+class RemoteError(RefusedError):
     """A service cannot be asked; the message is one sentence."""
 
 
@@ -50,19 +52,19 @@ class Address:
         except ValueError:
             host = None
         if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-            raise ValueError(
+            raise RefusedError(
                 f"{text!r} is no address of a service; http://<host>:<port>, or that with "
                 "/models/<name>, is accepted."
             )
         if "@" in parts.netloc:
-            raise ValueError(
+            raise RefusedError(
                 "The address of the service holds a user or a password, which would end up in the "
                 "report; --api-key or ORBITSERVE_API_KEY is accepted."
             )
         before, _, named = parts.path.partition("/models/")
         named = named.strip("/").replace("/versions/", "/")
         if named and model and named != model:
-            raise ValueError(f"The address names the model {named!r} and --model {model!r}.")
+            raise RefusedError(f"The address names the model {named!r} and --model {model!r}.")
         return cls(f"{parts.scheme}://{parts.netloc}{before.rstrip('/')}", named or model or "")
 
     def __str__(self) -> str:

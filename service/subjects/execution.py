@@ -1,6 +1,5 @@
 """What runs a graph here, for a report."""
 
-from importlib.metadata import version
 from pathlib import Path
 
 import onnxruntime
@@ -8,12 +7,13 @@ import onnxruntime
 from audit import Execution
 from audit.machine import cpu_name
 from service.engine.providers import Placement
+from service.product import product_version
 
 
 def execution(placement: Placement, threads: int) -> Execution:
     """Describe a graph's placement on this machine."""
     return Execution(
-        orbitserve=version("orbitserve"),
+        orbitserve=product_version(),
         runtime="onnxruntime",
         runtime_version=onnxruntime.__version__,
         provider=", ".join(placement.providers),

@@ -26,6 +26,7 @@ from audit.onnx_file import check_operators, read_onnx
 from audit.proof import Limits
 from audit.proving import prove_file
 from imaging import FitPolicy, grid_symmetries
+from imaging.refusal import RefusedError
 from service.engine import GraphError, cpu_budget, select
 from service.engine.graph import start_first
 from service.settings import Settings
@@ -56,7 +57,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
     try:
         graph = read_file(path, MOST_GRAPH)
     except FileRefusedError as error:
-        raise ValueError(f"The file {path} {error}.") from error
+        raise RefusedError(f"The file {path} {error}.") from error
     model = read_onnx(graph)
     check_operators(model)
     ends = read_ends(model)
@@ -76,7 +77,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
     try:
         classify, placement = open_graph(graph)
     except GraphError as error:
-        raise ValueError(f"The file {path} does not open: {error}.") from error
+        raise RefusedError(f"The file {path} does not open: {error}.") from error
     precision = metadata.get("precision")
     fit = FitPolicy(ends.size)
     subject = Subject(
@@ -110,17 +111,17 @@ def read_ends(model: onnx.ModelProto) -> Ends:
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     if len(inputs) != 1:
-        raise ValueError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
+        raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
     kind, axes = inputs[0].type.tensor_type.elem_type, _axes(inputs[0])
     if kind != TensorProto.UINT8:
-        raise ValueError(
+        raise RefusedError(
             f"The file takes {_described(inputs)}; {_ACCEPTED}. `orbitserve import` brings a file "
             "that takes floats into a repository, with its scaling."
         )
     if len(axes) != 4 or axes[0] is not None or axes[2] is None or axes[2] != axes[3]:
-        raise ValueError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
+        raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
     if axes[1] not in (1, 3):
-        raise ValueError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
+        raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
     return Ends(inputs[0].name, 1 if axes[1] == 1 else 3, axes[2], _logits(model.graph.output))
 
 
@@ -133,7 +134,7 @@ def _logits(outputs: Any) -> str:
     if "logits" in floats:
         return "logits"
     if len(floats) != 1:
-        raise ValueError(
+        raise RefusedError(
             f"The file gives {_described(outputs)}; one output of float32 [N, K], or one of that "
             "form that is named 'logits', is accepted."
         )
@@ -143,7 +144,7 @@ def _logits(outputs: Any) -> str:
 def _has_mutant(graph: bytes) -> bool:
     try:
         mutate(graph)
-    except ValueError:
+    except RefusedError:
         return False
     return True
 
@@ -151,7 +152,7 @@ def _has_mutant(graph: bytes) -> bool:
 def _known_group(name: str) -> str | None:
     try:
         grid_symmetries(name)
-    except ValueError:
+    except RefusedError:
         return None
     return name
 

@@ -1,9 +1,12 @@
 import copy
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
+from imaging import RefusedError
 from models.augmentation import Augmentation
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
@@ -218,3 +221,40 @@ def test_an_unfinished_run_has_no_network(tmp_path):
         run.audit_set()
     with pytest.raises(ValueError, match=r"no run\.json"):
         Run.open(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", "a folder", "of another network"])
+def test_weights_that_cannot_be_read_are_refused_in_one_sentence(tmp_path, content):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    file = run.folder / "weights.safetensors"
+    if content == "a folder":
+        file.mkdir()
+    elif isinstance(content, str):
+        run.keep(torch.nn.Linear(2, 2))
+    else:
+        file.write_bytes(content)
+    with pytest.raises(RefusedError, match=r"The weights .*weights.safetensors cannot be read: "):
+        run.network()
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
+def test_a_checkpoint_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, content):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    file = run.folder / "checkpoint.pt"
+    if content is None:
+        torch.save({"of": "something else"}, file)
+    else:
+        file.write_bytes(content)
+    with pytest.raises(RefusedError, match=r"The checkpoint .*checkpoint.pt cannot be read: "):
+        run.training()
+
+
+def test_a_full_disk_is_told_in_one_sentence(tmp_path, monkeypatch):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    training = run.training()
+    full = SafetensorError("I/O error: No space left on device (os error 28)")
+    monkeypatch.setattr("models.checkpoint.save_file", Mock(side_effect=full))
+    (run.folder / "checkpoint.pt.partial").symlink_to("/dev/full")
+    for write in (lambda: run.record(training), lambda: run.keep(training.network)):
+        with pytest.raises(RefusedError, match=r"cannot be written: [^\n]+\.$"):
+            write()

@@ -46,7 +46,7 @@ def add(root: Path, tmp_path: Path, write_version: Any, whole: Whole) -> Callabl
 @pytest.fixture
 async def client(open_client: Any, root: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A service that looks at its repository when it is told to, and not by itself."""
-    async with open_client(root, poll_seconds=0, threads=1) as client:
+    async with open_client(root, poll_seconds=0, threads=1, model_control=True) as client:
         yield client
 
 
@@ -461,7 +461,7 @@ async def test_not_one_answer_is_wrong_or_lost_while_models_change(
         goal = len(answers) + count
         await until(lambda: len(answers) >= goal)
 
-    with listen(root, poll_seconds=0) as server:
+    with listen(root, poll_seconds=0, model_control=True) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
             clients = [asyncio.create_task(ask(client, of)) for of in ("", "", "", "/versions/1")]
             await so_many_more(20)

@@ -30,7 +30,7 @@ Bare = Callable[[Any, int], Inference]
 
 @pytest.fixture(scope="module")
 def server(listen: Any, repository: Path) -> Iterator[Any]:
-    with listen(repository, max_batch=100, max_body_bytes=2**20) as server:
+    with listen(repository, max_batch=100, max_body_bytes=2**20, model_control=True) as server:
         yield server
 
 
@@ -379,7 +379,9 @@ def test_the_example_of_the_guide_runs(listen: Any, capsys: pytest.CaptureFixtur
     project = Path(__file__).parents[2]
     guide = (project / "docs" / "oip.md").read_text()
     example = guide.split("```python\n")[1].split("```")[0]
-    with listen(project / "model_repository", default_model="rotmnist-c4") as server:
+    with listen(
+        project / "model_repository", default_model="rotmnist-c4", model_control=True
+    ) as server:
         exec(example.replace("localhost:8000", server.address), {})
     printed = capsys.readouterr().out
     assert re.search(r"b'-?\d+\.\d+:\d:\d'", printed)

@@ -36,7 +36,7 @@ def calls() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def server(listen: Any, repository: Path) -> Iterator[Any]:
-    with listen(repository, poll_seconds=0) as server:
+    with listen(repository, poll_seconds=0, model_control=True) as server:
         yield server
 
 

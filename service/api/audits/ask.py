@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from audit import Report
@@ -21,6 +21,7 @@ from service.api.audits.jobs import JobStatus, job_path
 from service.api.audits.ledger import report_path
 from service.api.audits.query import AuditQuery
 from service.api.bodies import errors_documented, images_documented, read_body
+from service.api.routes import ServiceRoute
 from service.audits import AuditPlane, Job
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
@@ -36,14 +37,15 @@ _ACCEPTED: Final[dict[str, Any]] = {
 }
 
 
-def audit_routes(settings: Settings) -> APIRouter:
+def audit_routes(settings: Settings) -> list[ServiceRoute]:
     """Build the routes of `/audit` under every address that names a model."""
-    router = APIRouter(tags=["audits"])
-    for prefix, resolve in NAMED.items():
-        router.add_api_route(
+    return [
+        ServiceRoute(
             f"{prefix}/audit",
             _endpoint(resolve, settings),
+            needs="admin",
             methods=["POST"],
+            tags=["audits"],
             operation_id=f"audit_{resolve.__name__}",
             summary="Audit a model's invariance",
             response_model=Report,
@@ -54,7 +56,8 @@ def audit_routes(settings: Settings) -> APIRouter:
             },
             openapi_extra=images_documented(required=False),
         )
-    return router
+        for prefix, resolve in NAMED.items()
+    ]
 
 
 def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[Any, Any, Response]]:

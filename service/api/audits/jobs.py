@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -12,6 +12,7 @@ from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, answer_report, choose_form, report_documented
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
+from service.api.routes import ServiceRoute
 from service.audits import AuditPlane, Job, State
 from service.errors import NotFoundError, describe_error
 
@@ -70,30 +71,37 @@ def job_path(job: Job, root: str) -> str:
     return f"{root}/audits/jobs/{job.id}"
 
 
-def job_routes() -> APIRouter:
+def job_routes() -> list[ServiceRoute]:
     """Build the routes of `/audits/jobs`."""
-    router = APIRouter(tags=["audits"])
-    address = "/audits/jobs/{job}"
-    for method, endpoint, summary in (
-        ("GET", _status, "Say where an audit is"),
-        ("DELETE", _cancel, "Cancel an audit"),
-    ):
-        router.add_api_route(
-            address,
-            endpoint,
-            methods=[method],
-            summary=summary,
-            response_model=JobStatus,
-            responses=errors_documented(404, 422),
-        )
-    router.add_api_route(
+    tags, address = ["audits"], "/audits/jobs/{job}"
+    report = ServiceRoute(
         f"{address}/report",
         _report,
+        needs="admin",
+        tags=tags,
         summary="Answer the report of an audit that is done",
         response_model=Report,
         responses={200: report_documented(), **errors_documented(404, 406, 422)},
     )
-    return router
+    return [
+        *(
+            ServiceRoute(
+                address,
+                endpoint,
+                needs="admin",
+                methods=[method],
+                tags=tags,
+                summary=summary,
+                response_model=JobStatus,
+                responses=errors_documented(404, 422),
+            )
+            for method, endpoint, summary in (
+                ("GET", _status, "Say where an audit is"),
+                ("DELETE", _cancel, "Cancel an audit"),
+            )
+        ),
+        report,
+    ]
 
 
 async def _status(audits: Audits, root: RootPath, job: JobId) -> JobStatus:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
@@ -16,6 +16,7 @@ from audit.values import Sha256
 from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, choose_form, report_documented
 from service.api.bodies import errors_documented
+from service.api.routes import ServiceRoute
 from service.audits import AuditPlane
 from service.errors import NotAcceptableError, NotFoundError, ServiceError, UnavailableError
 from service.ledger import Entry, Ledger, LedgerError, TamperedError
@@ -73,28 +74,32 @@ class CorruptError(ServiceError):
     """What is stored is not what was stored."""
 
 
-def ledger_routes() -> APIRouter:
+def ledger_routes() -> list[ServiceRoute]:
     """Build the routes of `/audits`."""
-    router = APIRouter(tags=["audits"])
-    router.add_api_route(
-        "/audits",
-        _list,
-        summary="List the audits of the ledger",
-        response_model=AuditList,
-        responses=errors_documented(404, 422, 503),
-    )
-    router.add_api_route(
-        "/audits/{digest}",
-        _show,
-        summary="Answer a report of the ledger",
-        response_model=Report,
-        responses={
-            200: report_documented(),
-            304: {"description": "It is the one that the client has."},
-            **errors_documented(404, 406, 422, 500, 503),
-        },
-    )
-    return router
+    return [
+        ServiceRoute(
+            "/audits",
+            _list,
+            needs="admin",
+            tags=["audits"],
+            summary="List the audits of the ledger",
+            response_model=AuditList,
+            responses=errors_documented(404, 422, 503),
+        ),
+        ServiceRoute(
+            "/audits/{digest}",
+            _show,
+            needs="admin",
+            tags=["audits"],
+            summary="Answer a report of the ledger",
+            response_model=Report,
+            responses={
+                200: report_documented(),
+                304: {"description": "It is the one that the client has."},
+                **errors_documented(404, 406, 422, 500, 503),
+            },
+        ),
+    ]
 
 
 def report_path(digest: Sha256, root: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audit import AnglePlan, AngleThresholds, Proportion, Question, Thresholds, Tolerance
 from audit.values import CLASS_AGREEMENT
-from imaging import Method, Resampler
+from imaging import Method, RefusedError, Resampler
 from service.api.audits.forms import AskedFormat
 from service.auditing import audit_model, questions
 from service.audits.job import Audit
@@ -104,7 +104,7 @@ class AuditQuery(BaseModel):
         count = model.card.audit_set.count if images is None else len(images)
         try:
             total = questions(model, count, question)
-        except ValueError as error:
+        except RefusedError as error:
             raise UnprocessableError(str(error)) from error
         if total > most:
             raise UnprocessableError(

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+TAGS: Final = ["Open Inference Protocol"]
+
 _PARAMETERS: Final = {"type": "object", "additionalProperties": True}
 _SHAPE: Final = {"type": "array", "items": {"type": "integer"}}
 

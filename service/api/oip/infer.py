@@ -8,8 +8,8 @@ from anyio import CapacityLimiter, to_thread
 
 from service.api.addresses import Name, Version
 from service.api.bare import BareRoute
-from service.api.bodies import errors_documented
-from service.api.oip.documents import INFER
+from service.api.bodies import errors_documented, receive
+from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
 from service.engine import cpu_budget
 from service.exchange import Exchange
@@ -21,7 +21,6 @@ from service.protocol.oip import (
     header_length,
     pack,
     read_request,
-    unpack,
     write_answer,
 )
 from service.version import ServedModel
@@ -30,21 +29,22 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _QUICK_BYTES: Final = 2**16
-"""JSON, or anything compressed, above this size is read and written on a thread."""
+"""JSON above this size is read and written on a thread."""
 
 _WORTH_PACKING: Final = 2**10
 """Smaller answers are sent as they are, whatever coding is accepted."""
 
 
-def infer_routes(max_images: int, max_bytes: int) -> list[BareRoute]:
+def infer_routes(max_images: int) -> list[BareRoute]:
     """Build the two routes of inference, to stand in front of all others."""
-    infer = _Infer(max_images, max_bytes)
+    infer = _Infer(max_images)
     return [
         BareRoute(
             path,
             documented,
             infer,
-            tags=["Open Inference Protocol"],
+            needs="infer",
+            tags=TAGS,
             operation_id=f"infer{documented.__name__}",
             summary="Infer",
             responses=errors_documented(400, 404, 413, 415, 422, 503, 504),
@@ -72,9 +72,8 @@ async def _exact(name: Name, version: Version) -> None:
 class _Infer:
     """What answers both routes."""
 
-    def __init__(self, max_images: int, max_bytes: int) -> None:
+    def __init__(self, max_images: int) -> None:
         self._max_images = max_images
-        self._max_bytes = max_bytes
         self._threads = CapacityLimiter(cpu_budget())
 
     async def __call__(self, exchange: Exchange, plane: DataPlane, model: ServedModel) -> None:
@@ -82,7 +81,7 @@ class _Infer:
         call, headers = exchange.call, exchange.headers
         timings = call.timings
         with timings.stage("receive"):
-            body = await exchange.body()
+            body = await receive(exchange)
         model.asked_to_infer(call)
         with timings.stage("decode"):
             asked = await self._read(body, headers, model)
@@ -103,10 +102,6 @@ class _Infer:
     async def _read(
         self, body: bytes, headers: dict[bytes, bytes], model: ServedModel
     ) -> InferRequest:
-        coding = headers.get(b"content-encoding")
-        if coding is not None:
-            heavy = len(body) > _QUICK_BYTES // 16
-            body = await self._run(heavy, unpack, body, coding.decode("latin-1"), self._max_bytes)
         length = header_length(headers.get(b"inference-header-content-length"), body)
         heavy = (len(body) if length is None else length) > _QUICK_BYTES
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel
 
 from service.api.addresses import Name, Plane, Resolve, Version, exact_version, latest_version
 from service.api.bodies import errors_documented
+from service.api.oip.documents import TAGS
 from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
+from service.api.routes import ServiceRoute
 from service.protocol.oip.request import INPUT, OUTPUTS
 from service.version import ServedModel
 
@@ -75,7 +77,7 @@ class ModelConfig(BaseModel):
     instance_group: list[InstanceGroup]
 
 
-def model_routes(max_batch: int) -> APIRouter:
+def model_routes(max_batch: int) -> list[ServiceRoute]:
     """Build the routes about models, each for the latest version and for one version.
 
     Parameters
@@ -83,12 +85,19 @@ def model_routes(max_batch: int) -> APIRouter:
     max_batch
         Most images in one request, for the configuration to say.
     """
-    router = APIRouter()
-    refusals = errors_documented(404, 422, 503)
+    routes: list[ServiceRoute] = []
 
     def add(path: str, endpoint: Endpoint, operation: str, summary: str) -> None:
-        router.add_api_route(
-            path, endpoint, operation_id=operation, summary=summary, responses=refusals
+        routes.append(
+            ServiceRoute(
+                path,
+                endpoint,
+                needs="key",
+                tags=TAGS,
+                operation_id=operation,
+                summary=summary,
+                responses=errors_documented(404, 422, 503),
+            )
         )
 
     # Before /v2/models/{name}, which it matches too.
@@ -105,7 +114,7 @@ def model_routes(max_batch: int) -> APIRouter:
         add(path, _metadata(resolve), f"metadata_{which}", "Model metadata")
         add(f"{path}/ready", _ready(resolve), f"ready_{which}", "Model readiness")
         add(f"{path}/config", _config(resolve, max_batch), f"config_{which}", "Model configuration")
-    return router
+    return routes
 
 
 async def all_statistics(plane: Plane) -> StatisticsAnswer:

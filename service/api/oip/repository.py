@@ -1,16 +1,19 @@
 """The repository: what is there and in which state; loading and unloading by request."""
 
-from collections.abc import Iterator
-from typing import Literal, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from functools import wraps
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel
 
 from service.api.addresses import Name, Plane
-from service.api.bodies import errors_documented
-from service.api.oip.documents import json_body
-from service.errors import MalformedError, UnprocessableError
+from service.api.bodies import errors_documented, read_body
+from service.api.oip.documents import TAGS, json_body
+from service.api.routes import ServiceRoute
+from service.errors import ForbiddenError, UnprocessableError
+from service.protocol.oip.request import refuse_json
 from service.repository import Repository, Unserved
 
 Asked = TypeVar("Asked")
@@ -50,31 +53,48 @@ class Done(BaseModel):
     """Nothing to say: it was done."""
 
 
-def repository_routes() -> APIRouter:
-    """Build the routes of the model repository extension."""
-    router, boolean = APIRouter(), {"type": "boolean"}
+Change = Callable[[Request, Plane, Name], Coroutine[Any, Any, Done]]
+
+
+def repository_routes(model_control: bool) -> list[ServiceRoute]:
+    """Build the routes of the model repository extension.
+
+    Parameters
+    ----------
+    model_control
+        Whether models are loaded and unloaded by request.
+    """
+    boolean = {"type": "boolean"}
     nested = {"type": "object", "properties": {"unload_dependents": boolean}}
-    router.add_api_route(
+    listing = ServiceRoute(
         "/v2/repository/index",
         index,
+        needs="key",
         methods=["POST"],
+        tags=TAGS,
         summary="Index of the repository",
         responses=errors_documented(400, 413, 422),
         openapi_extra=json_body(ready=boolean),
     )
-    for endpoint, summary, body in (
-        (load, "Load a model, and its new versions", json_body(parameters={"type": "object"})),
-        (unload, "Unload a model", json_body(parameters=nested)),
-    ):
-        router.add_api_route(
-            f"/v2/repository/models/{{name}}/{endpoint.__name__}",
-            endpoint,
-            methods=["POST"],
-            summary=summary,
-            responses=errors_documented(400, 404, 413, 422, 503),
-            openapi_extra=body,
-        )
-    return router
+    return [
+        listing,
+        *(
+            ServiceRoute(
+                f"/v2/repository/models/{{name}}/{endpoint.__name__}",
+                endpoint if model_control else _refusing(endpoint),
+                needs="admin",
+                methods=["POST"],
+                tags=TAGS,
+                summary=summary,
+                responses=errors_documented(400, 403, 404, 413, 422, 503),
+                openapi_extra=body,
+            )
+            for endpoint, summary, body in (
+                (load, "Load a model, and its new versions", json_body(parameters=_OBJECT)),
+                (unload, "Unload a model", json_body(parameters=nested)),
+            )
+        ),
+    ]
 
 
 async def index(request: Request, plane: Plane) -> list[IndexEntry]:
@@ -98,6 +118,22 @@ async def unload(request: Request, plane: Plane, name: Name) -> Done:
     return Done()
 
 
+_OBJECT: Final = {"type": "object"}
+
+
+def _refusing(change: Change) -> Change:
+    """Stand in for a call that nobody may make, with its name and its description."""
+
+    @wraps(change)
+    async def refused(request: Request, plane: Plane, name: Name) -> Done:
+        raise ForbiddenError(
+            "Without API keys no model is loaded or unloaded by request; a service that is started "
+            "with ORBITSERVE_API_KEYS, or with ORBITSERVE_MODEL_CONTROL=true, accepts it."
+        )
+
+    return refused
+
+
 def _entries(repository: Repository) -> Iterator[IndexEntry]:
     for name, versions in repository.models.items():
         for number, found in versions.items():
@@ -110,12 +146,19 @@ def _entries(repository: Repository) -> Iterator[IndexEntry]:
 
 
 async def _body(request: Request, kind: type[Asked]) -> Asked:
-    body = await request.body()
+    body = (await read_body(request)).content
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        return msgspec.convert(_without_null(msgspec.json.decode(body or b"{}")), kind)
     except msgspec.ValidationError as error:
         raise UnprocessableError(
             f"The request's JSON is refused: {error}; /docs shows what is accepted."
         ) from None
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"The request's JSON cannot be read: {error}.") from None
+        raise refuse_json(error, body) from None
+
+
+def _without_null(value: Any) -> Any:
+    """Leave out the fields that are null, which count as absent."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_null(each) for name, each in value.items() if each is not None}

@@ -1,16 +1,18 @@
 """The server as a whole: whether it lives, whether it is ready, what it speaks, what it lacks."""
 
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
 from typing import Any, Final, Literal
 
-from fastapi import APIRouter
+from fastapi import Request
 from pydantic import BaseModel
 
 from service.api.addresses import Plane
 from service.api.bodies import errors_documented
 from service.api.health import readyz
+from service.api.oip.documents import TAGS
+from service.api.routes import ServiceRoute
 from service.errors import NotFoundError
+from service.product import product_version
 
 EXTENSIONS: Final = (
     "binary_tensor_data",
@@ -42,24 +44,37 @@ class ServerMetadata(BaseModel):
     extensions: list[str]
 
 
-def server_routes() -> APIRouter:
+def server_routes() -> list[ServiceRoute]:
     """Build the routes about the server, and those that say what it does not have."""
-    router = APIRouter()
-    router.add_api_route("/v2", server_metadata, summary="Server metadata")
-    router.add_api_route("/v2/health/live", live, summary="Server liveness")
-    router.add_api_route(
-        "/v2/health/ready", ready, summary="Server readiness", responses=errors_documented(503)
-    )
-    for path, what in _ABSENT.items():
-        router.add_api_route(path, _absence(what), methods=["GET", "POST"], include_in_schema=False)
-    return router
+    return [
+        ServiceRoute("/v2", server_metadata, needs="key", tags=TAGS, summary="Server metadata"),
+        ServiceRoute(
+            "/v2/health/live", live, needs="nothing", tags=TAGS, summary="Server liveness"
+        ),
+        ServiceRoute(
+            "/v2/health/ready",
+            ready,
+            needs="nothing",
+            tags=TAGS,
+            summary="Server readiness",
+            responses=errors_documented(503),
+        ),
+        *(
+            ServiceRoute(
+                path,
+                _absence(what),
+                needs="key",
+                methods=["GET", "POST"],
+                include_in_schema=False,
+            )
+            for path, what in _ABSENT.items()
+        ),
+    ]
 
 
 async def server_metadata() -> ServerMetadata:
     """Answer name, version and extensions."""
-    return ServerMetadata(
-        name="orbitserve", version=version("orbitserve"), extensions=list(EXTENSIONS)
-    )
+    return ServerMetadata(name="orbitserve", version=product_version(), extensions=list(EXTENSIONS))
 
 
 async def live() -> Live:
@@ -67,9 +82,9 @@ async def live() -> Live:
     return Live()
 
 
-async def ready(plane: Plane) -> Ready:
-    """Answer 200 where `/readyz` does, and 503 with the same reason where it does not."""
-    await readyz(plane)
+async def ready(request: Request, plane: Plane) -> Ready:
+    """Answer 200 where `/readyz` does, and 503 as it does where it does not."""
+    await readyz(request, plane)
     return Ready()
 
 

@@ -3,6 +3,8 @@
 What is refused is refused here, before anything is queued: a request that is returned can be run.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +29,9 @@ _MOST_OBJECTS: Final = 256
 _Dimension = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
+# A field that is null counts as absent: MLServer's and KServe's own types send all that they have.
+
+
 class _InputParameters(msgspec.Struct, frozen=True):
     binary_data_size: Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None = None
     shared_memory_region: str | None = None
@@ -36,33 +41,37 @@ class _Input(msgspec.Struct, frozen=True):
     name: str
     shape: list[_Dimension]
     datatype: str
-    parameters: _InputParameters = msgspec.field(default_factory=_InputParameters)
+    parameters: _InputParameters | None = None
     data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class _OutputParameters(msgspec.Struct, frozen=True):
     binary_data: bool | None = None
-    classification: int = 0
+    classification: int | None = None
     shared_memory_region: str | None = None
 
 
 class _Output(msgspec.Struct, frozen=True):
     name: str
-    parameters: _OutputParameters = msgspec.field(default_factory=_OutputParameters)
+    parameters: _OutputParameters | None = None
 
 
 class _Parameters(msgspec.Struct, frozen=True):
-    binary_data_output: bool = False
-    timeout: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
-    sequence_id: int | str = 0
+    binary_data_output: bool | None = None
+    timeout: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
+    sequence_id: int | str | None = None
 
 
 class _Request(msgspec.Struct, frozen=True):
     inputs: list[_Input]
-    id: str = ""
-    outputs: list[_Output] = []
-    parameters: _Parameters = msgspec.field(default_factory=_Parameters)
+    id: str | None = None
+    outputs: list[_Output] | None = None
+    parameters: _Parameters | None = None
 
+
+_NO_PARAMETERS: Final = _Parameters()
+_OF_NO_INPUT: Final = _InputParameters()
+_OF_NO_OUTPUT: Final = _OutputParameters()
 
 _decoder = msgspec.json.Decoder(_Request)
 
@@ -174,14 +183,16 @@ class _Asked(NamedTuple):
 
 def _read_header(header: bytes | memoryview, signature: Signature, max_images: int) -> _Asked:
     asked = _decode(header, signature, max_images)
-    if asked.parameters.sequence_id:
+    parameters = asked.parameters or _NO_PARAMETERS
+    if parameters.sequence_id:
         raise UnprocessableError(
             "The parameter 'sequence_id' is set, and images are not classified in sequences; "
             "requests without it are accepted."
         )
-    sent = _input(asked.inputs, signature, max_images)
-    size, timeout = sent.parameters.binary_data_size, asked.parameters.timeout / 1e6 or None
-    return _Asked(sent.shape, size, sent.data, _outputs(asked), asked.id, timeout)
+    sent, size, data = _input(asked.inputs, signature, max_images)
+    outputs = _outputs(asked.outputs or [], bool(parameters.binary_data_output))
+    timeout = (parameters.timeout or 0) / 1e6 or None
+    return _Asked(sent.shape, size, data, outputs, asked.id or "", timeout)
 
 
 _read_short = lru_cache(256)(_read_header)
@@ -195,10 +206,31 @@ def _decode(header: bytes | memoryview, signature: Signature, max_images: int) -
     except msgspec.ValidationError as error:
         raise UnprocessableError(f"The request's JSON is no inference request: {error}.") from None
     except (ValueError, RecursionError) as error:
-        raise MalformedError(
-            f"The request's JSON cannot be read ({error}); an inference request of the Open "
-            "Inference Protocol is accepted."
-        ) from None
+        raise refuse_json(error, bytes(header)) from None
+
+
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def refuse_json(error: Exception, text: bytes) -> ServiceError:
+    """Turn what is wrong with JSON, by msgspec, into a refusal."""
+    if _HALF.search(text) and _is_json(text):  # by its grammar, which knows no characters
+        return UnprocessableError(
+            "The request's JSON has half a character, a surrogate without the other; whole ones "
+            "are accepted."
+        )
+    return MalformedError(
+        f"The request's JSON cannot be read ({error}); a request of the Open Inference Protocol is "
+        "accepted."
+    )
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _check_marks(header: bytes | memoryview, signature: Signature, max_images: int) -> None:
@@ -214,20 +246,25 @@ def _check_marks(header: bytes | memoryview, signature: Signature, max_images: i
         )
 
 
-def _input(inputs: list[_Input], signature: Signature, max_images: int) -> _Input:
+def _input(
+    inputs: list[_Input], signature: Signature, max_images: int
+) -> tuple[_Input, int | None, msgspec.Raw]:
+    """Check the inputs; return the one, the bytes of its values and the JSON of its values."""
     if len(inputs) != 1 or inputs[0].name != INPUT:
         names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
         raise UnprocessableError(f"The inputs are {names}; one, '{INPUT}', is accepted.")
     (sent,) = inputs
-    if sent.parameters.shared_memory_region is not None:
+    parameters = sent.parameters or _OF_NO_INPUT
+    if parameters.shared_memory_region is not None:
         raise _no_shared_memory(INPUT)
     _check_type(sent, signature)
     check_count(sent.shape[0], max_images)
-    if sent.parameters.binary_data_size is not None and sent.data:
+    data = msgspec.Raw() if bytes(memoryview(sent.data)[:4]) == b"null" else sent.data
+    if parameters.binary_data_size is not None and data:
         raise UnprocessableError(
             f"The input '{INPUT}' has both 'data' and 'binary_data_size'; one is accepted."
         )
-    return sent
+    return sent, parameters.binary_data_size, data
 
 
 def _pixels(asked: _Asked, body: bytes, end: int) -> Images:
@@ -253,30 +290,30 @@ def _check_type(sent: _Input, signature: Signature) -> None:
         )
 
 
-def _outputs(asked: _Request) -> tuple[RequestedOutput, ...]:
-    binary = asked.parameters.binary_data_output
-    if not asked.outputs:
+def _outputs(asked: list[_Output], binary: bool) -> tuple[RequestedOutput, ...]:
+    if not asked:
         return _ALL_BINARY if binary else _ALL_JSON
-    names = [each.name for each in asked.outputs]
+    names = [each.name for each in asked]
     if len(set(names)) != len(names) or not set(names) <= set(OUTPUTS):
         raise UnprocessableError(
             f"The outputs asked for are {', '.join(map(repr, names))}; each of "
             f"{', '.join(map(repr, OUTPUTS))} is accepted once."
         )
-    return tuple(_output(each, binary) for each in asked.outputs)
+    return tuple(_output(each, binary) for each in asked)
 
 
 def _output(asked: _Output, binary: bool) -> RequestedOutput:
-    wanted = asked.parameters
+    wanted = asked.parameters or _OF_NO_OUTPUT
+    classes = wanted.classification or 0
     if wanted.shared_memory_region is not None:
         raise _no_shared_memory(asked.name)
-    if not 0 <= wanted.classification < 2**31:
+    if not 0 <= classes < 2**31:
         raise UnprocessableError(
-            f"The parameter 'classification' of '{asked.name}' is {wanted.classification}; the "
+            f"The parameter 'classification' of '{asked.name}' is {classes}; the "
             "number of classes to rank is accepted."
         )
     own = wanted.binary_data
-    return RequestedOutput(asked.name, binary if own is None else own, wanted.classification)
+    return RequestedOutput(asked.name, binary if own is None else own, classes)
 
 
 def _no_shared_memory(tensor: str) -> ServiceError:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.access import ApiKeys, need
+from service.access import ApiKeys
 from service.access.keys import read_keys
 from service.settings import ConfigurationError
 from tests.service.observability.scrape import scrape
@@ -86,18 +86,13 @@ CALLS = [
     ("GET", "/v2/health/ready", "nothing"),
 ]
 
-PLACES = {"name": "turning", "version": 10, "job": "none", "digest": "none"}
+PLACES = {"version": 10, "job": "none", "digest": "none"}
 
 
 async def test_every_call_has_a_need_that_was_decided(locked: httpx.AsyncClient) -> None:
     document = (await locked.get("/openapi.json")).json()
     documented = {(m.upper(), path) for path, verbs in document["paths"].items() for m in verbs}
     assert documented == {(method, path) for method, path, _ in CALLS}
-
-
-@pytest.mark.parametrize(("method", "path", "needed"), CALLS)
-def test_a_call_needs_what_was_decided(method: str, path: str, needed: str) -> None:
-    assert need(method, path.format(**PLACES)) == needed
 
 
 async def test_without_the_right_key_nothing_is_answered(locked: httpx.AsyncClient) -> None:

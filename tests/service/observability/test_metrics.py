@@ -307,7 +307,7 @@ async def test_what_is_unloaded_is_gone_and_loads_are_counted_on(
     root = tmp_path / "repository"
     shutil.copytree(repository, root)
     (root / "plain" / "1" / "model.onnx").write_bytes(b"broken")
-    async with open_client(root, proof="off", poll_seconds=0) as client:
+    async with open_client(root, proof="off", poll_seconds=0, model_control=True) as client:
         await classify(client, images[:1])
         before = await scrape(client)
         assert before("orbitserve_model_failed", model="plain", version=1) == 1

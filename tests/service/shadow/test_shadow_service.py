@@ -180,7 +180,7 @@ def test_a_graph_that_fails_on_what_is_turned_harms_no_request(serve: Any) -> No
 
 
 def test_a_version_that_is_loaded_anew_starts_anew(serve: Any) -> None:
-    with serve(shadow_share=1) as server:
+    with serve(shadow_share=1, model_control=True) as server:
         classify(server, EXACT, digits(EXACT)[:5])
         settled(server, EXACT, 5)
         for what in ("unload", "load"):

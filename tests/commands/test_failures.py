@@ -1,0 +1,205 @@
+"""Whatever ends a command is one sentence and status 3: no traceback, and no verdict's status."""
+
+import errno
+import importlib.metadata
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imaging import RefusedError
+
+MODEL = "rotmnist-c4-int8"
+PROGRAM = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]
+
+
+def command(*arguments, **options):
+    return subprocess.run([*PROGRAM, *arguments], text=True, check=False, **options)
+
+
+def one_sentence(err):
+    assert err.startswith("orbitserve: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+DEFECTS = [
+    ValueError("operands could not be broadcast together with shapes (3,) (4,)"),
+    IndexError("list index out of range"),
+    KeyError("figures"),
+    ZeroDivisionError("division by zero"),
+    AssertionError(),
+    RecursionError("maximum recursion depth exceeded"),
+    np.linalg.LinAlgError("Singular matrix\nof two lines"),
+]
+
+
+PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "broken", "defect"),
+    [
+        *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
+        (["audit", MODEL], "audit.audit_tiers", DEFECTS[0]),
+        (["audit", MODEL], "audit.render.render", DEFECTS[0]),
+        (["classify", "examples/seven.png"], "service.offline.read_images", DEFECTS[0]),
+        (["serve"], "service.server.serve", DEFECTS[0]),
+    ],
+)
+def test_a_defect_is_told_as_one(run, monkeypatch, arguments, broken, defect):
+    def fails(*_, **__):
+        raise defect
+
+    monkeypatch.setattr(broken, fails)
+    code, out, err = run(*arguments)
+    assert (code, out) == (3, "")
+    assert "This is a defect of orbitserve" in one_sentence(err)
+    assert type(defect).__name__ in err
+    assert "test_failures.py, line" in err
+
+
+def test_a_refusal_is_not_told_as_a_defect(run, monkeypatch):
+    def refuses(*_, **__):
+        raise RefusedError("The moon is full; another night is accepted.")
+
+    monkeypatch.setattr("audit.audit_tiers", refuses)
+    assert run("audit", MODEL)[2] == "orbitserve: The moon is full; another night is accepted.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "refuses what this needs: No space"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/srv/x"),
+            "/srv/x cannot be used: Per",
+        ),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a", None, "b"), "a or b cannot be used"),
+        (MemoryError(), "not enough memory"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "torch is not installed"),
+        (EOFError("the end"), "This is a defect of orbitserve"),
+    ],
+)
+def test_what_the_system_refuses_is_a_sentence(run, monkeypatch, error, sentence):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("audit.proving.prove_file", fails)
+    code, out, err = run(*PROVE)
+    assert (code, out) == (3, "")
+    assert sentence in one_sentence(err)
+
+
+def test_ctrl_c_is_no_verdict_and_no_traceback(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audit.audit_tiers", interrupted)
+    assert run("audit", MODEL) == (130, "", "")
+
+
+def test_a_command_that_is_interrupted_ends_at_once():
+    options = ["audit", "rotmnist-c8", "--angles", "360", "--progress", "plain"]
+    with subprocess.Popen([*PROGRAM, *options], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        process.stderr.readline()  # it is at work
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_a_product_that_is_not_installed_audits_and_serves_all_the_same(run, monkeypatch):
+    version = importlib.metadata.version
+
+    def missing(name):
+        if name == "orbitserve":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", missing)
+    code, out, err = run("audit", MODEL, "--json")
+    assert (code, err) == (0, "")
+    assert '"orbitserve": "unknown"' in out
+    from service.app import create_app
+    from service.settings import Settings
+
+    assert create_app(Settings()).version == "unknown"
+
+
+class TestOutput:
+    """Output that cannot be written is no success, and no FAIL."""
+
+    ARGUMENTS = ("prove", f"model_repository/{MODEL}/1/model.onnx", "--json")
+
+    def test_a_full_disk(self):
+        with Path("/dev/full").open("w") as full:
+            done = command(*self.ARGUMENTS, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 3
+        assert "No space left on device" in one_sentence(done.stderr)
+
+    @pytest.mark.parametrize("arguments", [ARGUMENTS, ("--help",), ("audit", "--help")])
+    def test_a_reader_that_left(self, arguments):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w") as closed:
+            done = command(*arguments, stdout=closed, stderr=subprocess.PIPE)
+        assert done.returncode == 3
+        assert "The output was closed" in one_sentence(done.stderr)
+
+    def test_nobody_reads_the_sentence_either(self):
+        with Path("/dev/full").open("w") as full:
+            done = command(*self.ARGUMENTS, stdout=full, stderr=full)
+        assert done.returncode == 3
+
+    def test_a_report_file_on_a_full_disk(self, run, monkeypatch, tmp_path):
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("commands.audit.outputs.NamedTemporaryFile", full)
+        code, _, err = run("audit", MODEL, "--output", tmp_path / "report.json")
+        assert code == 3
+        assert "report.json cannot be written: No space left" in one_sentence(err)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+class TestPermissions:
+    def test_a_folder_that_may_not_be_written(self, run, tmp_path):
+        tmp_path.chmod(0o500)
+        code, _, err = run("audit", MODEL, "--resume", tmp_path / "answers")
+        tmp_path.chmod(0o700)
+        assert code == 3
+        assert "answers" in one_sentence(err)
+
+    def test_a_repository_that_may_not_be_read(self, run, tmp_path):
+        shutil.copytree(f"model_repository/{MODEL}", tmp_path / MODEL)
+        (tmp_path / MODEL).chmod(0o000)
+        code, _, err = run("audit", MODEL, "--repository", tmp_path)
+        (tmp_path / MODEL).chmod(0o700)
+        assert code == 3
+        one_sentence(err)
+
+
+def test_an_audit_set_that_was_changed_is_a_refusal(run, tmp_path):
+    shutil.copytree(f"model_repository/{MODEL}", tmp_path / MODEL)
+
+    def changed(target, settings):
+        opened = open_model(target, settings)
+        (tmp_path / MODEL / "1" / "audit.npz").write_bytes(b"other images")
+        return opened
+
+    from commands.audit import target
+
+    open_model = target.open_model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target, "open_model", changed)
+        code, out, err = run("audit", MODEL, "--repository", tmp_path)
+    assert (code, out) == (3, "")
+    assert "audit.npz has the SHA-256" in one_sentence(err)
