@@ -19,7 +19,7 @@ SHUTDOWN_SECONDS = 5
 """The grace that servers here are given: `ORBITSERVE_SHUTDOWN_SECONDS`."""
 
 _PAUSE = 0.01
-_TERM_AFTER = 1.0
+_TERM_AFTER = 4.0
 _LOST = 600.0
 
 

@@ -9,6 +9,7 @@ from benchmarks.hostile.row import Answer, Row, connect, read_status, send
 
 _MEGABYTE = 10**6
 _STALL_SECONDS = 2.0
+_HELD_SECONDS = 20
 
 
 def _header_lines() -> list[bytes]:
@@ -45,8 +46,12 @@ def _pipeline() -> bytes:
     return b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200_000
 
 
+def _larger_pipeline() -> bytes:
+    return b"GET /models/rotmnist-c4-int8 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200_000
+
+
 def _never_reads(port: int, requests: bytes) -> list[Answer]:
-    """Send until nothing more is taken, and look at no answer."""
+    """Send until nothing more is taken, look at no answer, and stay until the server hangs up."""
     began = time.monotonic()
     with connect(port) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -55,7 +60,9 @@ def _never_reads(port: int, requests: bytes) -> list[Answer]:
         with contextlib.suppress(OSError):
             while rest and select.select([], [connection], [], _STALL_SECONDS)[1]:
                 rest = rest[connection.send(rest) :]
-        time.sleep(_STALL_SECONDS)
+        hangs_up = select.poll()
+        hangs_up.register(connection, 0)
+        hangs_up.poll(1000 * _HELD_SECONDS)
         return [Answer(None, time.monotonic() - began)]
 
 
@@ -94,6 +101,13 @@ WIRE = (
     Row(
         "200,000 pipelined requests, answers never read",
         _pipeline,
+        _never_reads,
+        frozenset({None}),
+        answer_seconds=60.0,
+    ),
+    Row(
+        "the same, with larger answers",
+        _larger_pipeline,
         _never_reads,
         frozenset({None}),
         answer_seconds=60.0,
