@@ -4,6 +4,7 @@ A JPEG has no checksum, and libjpeg answers a damaged one with a picture and a w
 does not pass on. simplejpeg decodes with the same libjpeg-turbo and refuses at the first warning.
 """
 
+import io
 import re
 import struct
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Final, Literal
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL.JpegImagePlugin import JpegImageFile
 
 from imaging.formats.colour import Pixels, eight_bits
 from imaging.formats.errors import ImageError, broken, check_size
@@ -35,6 +37,7 @@ _AFTER_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _EXIF: Final = b"Exif\0\0"
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _MOST_SEGMENTS: Final = 2**12
+_SURPLUS: Final = b"\x35\xca" * 64
 
 
 @dataclass
@@ -77,8 +80,28 @@ def decode_samples(data: bytes, head: Head) -> NDArray[np.uint8]:
     try:
         samples: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, strict=True)
     except ValueError as error:
+        if "subsampling" in str(error):
+            return _decode_unusual(data, head)
         raise broken(error) from None
     return samples
+
+
+def _decode_unusual(data: bytes, head: Head) -> NDArray[np.uint8]:
+    """Samples whose subsampling has no name in libjpeg-turbo's strict interface.
+
+    A decoder that wants more data than there are finds those that are put in front of the end.
+    """
+    end = data.rfind(b"\xff\xd9")
+    samples = _decode_by_pillow(data)
+    if not np.array_equal(samples, _decode_by_pillow(data[:end] + _SURPLUS + data[end:])):
+        raise broken("its pixels end early")
+    # Pillow turns Adobe's ink around, which is left to the caller.
+    return 255 - samples if head.components == 4 and head.adobe_transform is not None else samples
+
+
+def _decode_by_pillow(data: bytes) -> NDArray[np.uint8]:
+    with JpegImageFile(io.BytesIO(data)) as image:
+        return np.atleast_3d(np.asarray(image))
 
 
 def read_head(data: bytes) -> Head:

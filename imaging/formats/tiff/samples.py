@@ -42,7 +42,7 @@ def _unpack(rows: NDArray[np.uint8], count: int, bits: int) -> NDArray[np.uint32
     byte, shift = first // 8, (24 - bits - first % 8).astype(np.uint32)
     padded = np.pad(rows, ((0, 0), (0, 2))).astype(np.uint32)
     window = padded[:, byte] << 16 | padded[:, byte + 1] << 8 | padded[:, byte + 2]
-    return ((window >> shift) & (2**bits - 1)).astype(np.uint32, copy=False)
+    return np.asarray((window >> shift) & np.uint32(2**bits - 1), np.uint32)
 
 
 def undo_prediction(samples: Samples) -> Samples:
