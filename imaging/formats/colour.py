@@ -7,7 +7,7 @@ the weights of ITU-R BT.601 as Pillow rounds them. The 8-bit level is the neares
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +53,13 @@ def eight_bits(pixels: Pixels, channels: Literal[1, 3]) -> NDArray[np.uint8]:
         return _from_eight_bits(pixels.samples[..., : COLOURS[pixels.model]], channels)
     result = np.empty((channels, height, width), np.uint8)
     rows = max(1, _BLOCK // (width * count))
+    # Grey, and RGB as RGB, stay below 2^26; the rest below 2^58.
+    grey = pixels.model in ("grey", "inverted-grey")
+    simple = pixels.alpha is None and (grey or (pixels.model == "rgb" and channels == 3))
     for top in range(0, height, rows):
-        block = pixels.samples[top : top + rows].astype(np.int64)
-        result[:, top : top + rows] = _convert(block, pixels, channels)
+        block = pixels.samples[top : top + rows].astype(np.uint32 if simple else np.int64)
+        levels = _convert(block, pixels, channels)
+        result[:, top : top + rows] = np.moveaxis(levels, -1, 0)
     return result
 
 
@@ -80,28 +84,27 @@ def _from_eight_bits(samples: Samples, channels: Literal[1, 3]) -> NDArray[np.ui
     return np.ascontiguousarray(np.moveaxis(levels, -1, 0))
 
 
-def _convert(
-    block: NDArray[np.int64], pixels: Pixels, channels: Literal[1, 3]
-) -> NDArray[np.int64]:
-    """Levels [1 or 3, rows, W] of samples [rows, W, S]; no integer exceeds 2^58."""
-    planes = [block[..., index] for index in range(block.shape[2])]
+def _convert(block: NDArray[Any], pixels: Pixels, channels: Literal[1, 3]) -> NDArray[Any]:
+    """Levels [rows, W, 1 or 3] of samples [rows, W, S]."""
     white = pixels.white
     unit = white
     match pixels.model:
         case "grey":
-            colours = planes[:1]
+            colours = block[..., :1]
         case "inverted-grey":
-            colours = [white - planes[0]]
+            colours = white - block[..., :1]
         case "rgb":
-            colours = planes[:3]
+            colours = block[..., :3]
         case "cmyk":
-            light = white - planes[3]
-            colours = [(white - plane) * light for plane in planes[:3]]
+            colours = (white - block[..., :3]) * (white - block[..., 3:4])
             unit *= white
     if pixels.alpha is not None:
-        colours = [colour * planes[pixels.alpha] for colour in colours]
+        colours = colours * block[..., pixels.alpha, None]
         unit *= white
-    if channels == 1 and len(colours) == 3:
-        colours = [_LUMA[0] * colours[0] + _LUMA[1] * colours[1] + _LUMA[2] * colours[2]]
+    if channels == 1 and colours.shape[2] == 3:
+        colours = (colours * np.array(_LUMA)).sum(axis=2, keepdims=True)
         unit *= _LUMA_UNIT
-    return np.stack([(510 * colour + unit) // (2 * unit) for colour in colours])
+    levels = colours * 510
+    levels += unit
+    levels //= 2 * unit
+    return levels
