@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from audit import InputSpec
 from imaging import ImageError
-from imaging.decode import Reason
 from imaging.fit import MAX_SIDE
+from imaging.formats.errors import Reason
 from service.decoding.worker import Fault, decode_and_fit
 from service.errors import ServiceError, TooLargeError, UnprocessableError, refuse_image
 from service.protocol import Part

@@ -1,0 +1,1 @@
+"""One module a format, which reads a file by its own header and refuses what it would misread."""

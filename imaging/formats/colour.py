@@ -1,0 +1,110 @@
+"""From samples of any depth to grey or RGB of 8 bits, with one rounding at the end.
+
+Every formula is a fraction of integers, so that nothing is rounded before. With `M` the white level
+of the samples: grey is `v / M`; a pixel of alpha `a` laid on black is `v a / M^2`; red of CMYK is
+`(M - c)(M - k) / M^2`; and the grey of RGB is `(19595 r + 38470 g + 7471 b) / (2^16 M)`, which are
+the weights of ITU-R BT.601 as Pillow rounds them. The 8-bit level is the nearest one.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Model = Literal["grey", "inverted-grey", "rgb", "cmyk"]
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+COLOURS: Final[dict[Model, int]] = {"grey": 1, "inverted-grey": 1, "rgb": 3, "cmyk": 4}
+
+_LUMA: Final = (19595, 38470, 7471)
+_LUMA_UNIT: Final = 2**16
+# Rows are converted in blocks of about so many samples, which stay in a core's cache.
+_BLOCK: Final = 2**17
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Samples, and what they mean.
+
+    Attributes
+    ----------
+    samples : uint8 or uint16 [H, W, S]
+        Colours first, as many as `COLOURS` says; others may follow.
+    model
+        What the colours are.
+    white
+        The sample that stands for full intensity: 255, 4095, 65535, ...
+    alpha
+        The index of the sample by which the colours are still to be multiplied.
+    """
+
+    samples: Samples
+    model: Model
+    white: int
+    alpha: int | None = None
+
+
+def eight_bits(pixels: Pixels, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+    """Convert to grey or RGB on black, uint8 [channels, H, W]."""
+    height, width, count = pixels.samples.shape
+    if pixels.white == 255 and pixels.model in ("grey", "rgb") and pixels.alpha is None:
+        return _from_eight_bits(pixels.samples[..., : COLOURS[pixels.model]], channels)
+    result = np.empty((channels, height, width), np.uint8)
+    rows = max(1, _BLOCK // (width * count))
+    # Grey, and RGB as RGB, stay below 2^26; the rest below 2^58.
+    grey = pixels.model in ("grey", "inverted-grey")
+    simple = pixels.alpha is None and (grey or (pixels.model == "rgb" and channels == 3))
+    for top in range(0, height, rows):
+        block = pixels.samples[top : top + rows].astype(np.uint32 if simple else np.int64)
+        levels = _convert(block, pixels, channels)
+        result[:, top : top + rows] = np.moveaxis(levels, -1, 0)
+    return result
+
+
+def interleaved_to_planes(image: Image.Image, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+    """The pixels of an image of 8-bit samples, uint8 [channels, H, W], converted by Pillow."""
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    # Not `np.asarray(image)`, which copies twice.
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, channels)
+    if channels == 1:
+        return pixels.reshape(1, image.height, image.width)
+    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+
+
+def _from_eight_bits(samples: Samples, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+    levels = samples.astype(np.uint8, copy=False)
+    if levels.shape[2] == 1:
+        return np.repeat(levels[None, ..., 0], channels, axis=0)
+    if channels == 1:
+        return interleaved_to_planes(Image.fromarray(np.ascontiguousarray(levels)), 1)
+    return np.ascontiguousarray(np.moveaxis(levels, -1, 0))
+
+
+def _convert(block: NDArray[Any], pixels: Pixels, channels: Literal[1, 3]) -> NDArray[Any]:
+    """Levels [rows, W, 1 or 3] of samples [rows, W, S]."""
+    white = pixels.white
+    unit = white
+    match pixels.model:
+        case "grey":
+            colours = block[..., :1]
+        case "inverted-grey":
+            colours = white - block[..., :1]
+        case "rgb":
+            colours = block[..., :3]
+        case "cmyk":
+            colours = (white - block[..., :3]) * (white - block[..., 3:4])
+            unit *= white
+    if pixels.alpha is not None:
+        colours = colours * block[..., pixels.alpha, None]
+        unit *= white
+    if channels == 1 and colours.shape[2] == 3:
+        colours = (colours * np.array(_LUMA)).sum(axis=2, keepdims=True)
+        unit *= _LUMA_UNIT
+    levels = colours * 510
+    levels += unit
+    levels //= 2 * unit
+    return levels

@@ -1,0 +1,44 @@
+"""How a viewer turns the stored pixels, by EXIF orientation (EXIF 2.32, table 6)."""
+
+import re
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from imaging.rotate import GridSymmetry
+
+_SHOWN: Final = {
+    2: GridSymmetry(True, 0),
+    3: GridSymmetry(False, 2),
+    4: GridSymmetry(True, 2),
+    5: GridSymmetry(True, 1),
+    6: GridSymmetry(False, 3),
+    7: GridSymmetry(True, 3),
+    8: GridSymmetry(False, 1),
+}
+_XMP: Final = re.compile(rb"tiff:Orientation(?:=\"|>)([0-9])")
+
+
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Pixels [C, H, W] as a viewer shows them; a number that EXIF does not know changes nothing."""
+    shown = _SHOWN.get(orientation)
+    return pixels if shown is None else np.ascontiguousarray(shown(pixels))
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation in a block of EXIF, with or without `Exif\\0\\0` in front; 1 if none."""
+    tags = Image.Exif()
+    try:
+        tags.load(exif)
+        orientation = tags.get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a camera's damaged notes are no reason to refuse its pixels
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def xmp_orientation(xmp: bytes) -> int:
+    """The orientation in a packet of XMP; 1 if none."""
+    found = _XMP.search(xmp)
+    return int(found[1]) if found else 1
