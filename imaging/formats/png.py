@@ -7,6 +7,7 @@ unpacks bits.
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Final, Literal, TypeVar
 
 import numpy as np
@@ -80,15 +81,22 @@ def _verified(stream: bytes, length: int) -> bytes:
     surplus = b"" if inflater.eof else inflater.decompress(inflater.unconsumed_tail, 1)
     if surplus or len(raw) != length or not inflater.eof:
         raise broken("it has other than the number of pixels that its header says")
-    view = memoryview(raw)
-    last = (length - 1) // _LONGEST_STORED
     parts: list[bytes | memoryview] = [b"\x78\x01"]
-    for index in range(last + 1):
-        block = view[index * _LONGEST_STORED : (index + 1) * _LONGEST_STORED]
-        parts += (struct.pack("<BHH", index == last, len(block), len(block) ^ 0xFFFF), block)
-    # The checksum that was verified.
+    if length <= _LONGEST_STORED:
+        parts += (struct.pack("<BHH", 1, length, length ^ 0xFFFF), raw)
+    else:
+        parts += _stored_blocks(memoryview(raw))
     parts.append(struct.pack(">I", zlib.adler32(raw)))
     return b"".join(parts)
+
+
+def _stored_blocks(raw: memoryview) -> Iterator[bytes | memoryview]:
+    """Blocks that are not compressed (RFC 1951, section 3.2.4)."""
+    for start in range(0, len(raw), _LONGEST_STORED):
+        block = raw[start : start + _LONGEST_STORED]
+        last = start + len(block) == len(raw)
+        yield struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF)
+        yield block
 
 
 def _unfiltered(stream: bytes, header: Header, mode: str, unpacking: str) -> Image.Image:

@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from imaging.formats.errors import broken, check_size
 
@@ -36,8 +36,7 @@ _TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
 _TEXTS_WITH_AN_ORIENTATION: Final = (b"Raw profile type ", b"XML:com.adobe.xmp")
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """The fields of IHDR that vary: `bits` a sample, and `colour`, the type by its number."""
 
     width: int
@@ -60,7 +59,7 @@ class Header:
         return total
 
 
-@dataclass
+@dataclass(slots=True)
 class Chunks:
     """What is kept of a file's chunks.
 

@@ -247,7 +247,7 @@ def _white(directory: Directory, bits: int) -> int:
     The maximum of TIFF 6.0 may be mere statistics. One of the form 2^k - 1 is a camera's depth.
     """
     full = (1 << bits) - 1
-    if bits != 16:
+    if bits <= 8:
         return full
     significant = _SIGNIFICANT_BITS.search(directory.texts.get(Tag.IMAGE_DESCRIPTION, b""))
     stated = [(1 << int(significant[1])) - 1] if significant else []

@@ -5,7 +5,7 @@ from typing import Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from imaging.formats import jpeg
 from imaging.formats.colour import Model, Pixels, Samples, eight_bits
@@ -99,8 +99,11 @@ def _picture(
 
 
 def _webp(segment: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(segment), formats=("WEBP",)) as image:
-        return np.asarray(image)
+    try:
+        with Image.open(io.BytesIO(segment), formats=("WEBP",)) as image:
+            return np.asarray(image)
+    except UnidentifiedImageError:
+        raise broken("a tile or strip is no WebP") from None
 
 
 def _meaning(samples: Samples, layout: Layout, directory: Directory) -> Pixels:
