@@ -217,6 +217,17 @@ def test_facsimiles(compression: str) -> None:
     assert np.array_equal(decode(file.getvalue(), 1)[0], 255 * bits)
 
 
+def test_a_damaged_facsimile_is_refused() -> None:
+    """libtiff goes on behind a code that there is not, and says so to its error handler alone."""
+    random = np.random.default_rng(4)
+    file = io.BytesIO()
+    Image.fromarray(random.random(SIZE) < 0.3).save(file, "TIFF", compression="group4")
+    data = bytearray(file.getvalue())
+    start = Image.open(file).tag_v2[273][0]
+    data[start + 20 : start + 60] = random.bytes(40)
+    assert "damaged" in sentence(bytes(data), "broken")
+
+
 @pytest.mark.parametrize("fill", [1, 2])
 def test_bits_in_either_order(fill: int) -> None:
     samples = noise(1, *SIZE)

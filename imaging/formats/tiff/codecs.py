@@ -3,6 +3,7 @@
 import ctypes
 import io
 import struct
+import threading
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -23,6 +24,8 @@ from imaging.formats.tiff.layout import (
 )
 
 _SHORT, _LONG = 3, 4
+# By thread, since that is where the handler is called.
+_errors: Final = threading.local()
 _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -81,7 +84,8 @@ def _by_libtiff(
 
     The segments become the strips of a grey image that has as many rows as all of them.
     """
-    _silence_libtiff()
+    _listen_to_libtiff()
+    _errors.noted = False
     fax = layout.compression in FAX
     width = layout.segment_width if fax else layout.row_bytes
     height = sum(rows)
@@ -89,10 +93,13 @@ def _by_libtiff(
     try:
         # Not `Image.open`, which counts bytes here as pixels.
         with TiffImageFile(io.BytesIO(file)) as image:
-            return image.tobytes()
+            data = image.tobytes()
     except (OSError, SyntaxError, ValueError):
+        _errors.noted = True
+    if _errors.noted:
         name = COMPRESSIONS[layout.compression]
-        raise broken(f"its {name} data are damaged, or this Pillow lacks {name}") from None
+        raise broken(f"its {name} data are damaged, or this Pillow lacks {name}")
+    return data
 
 
 def _grey_tiff(
@@ -136,13 +143,22 @@ def _grey_tiff(
     return b"".join((head, *segments, b"\0" * padding, tables, listing))
 
 
-@cache
-def _silence_libtiff() -> None:
-    """Keep libtiff from writing to the standard error stream, a line for each damaged strip.
+def _note_error(module: int, message: int, arguments: int) -> None:
+    _errors.noted = True
 
-    Pillow silences its warnings only. Where the symbol cannot be found, nothing is changed.
+
+# It is kept for as long as libtiff may call it.
+_HANDLER: Final = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(_note_error)
+
+
+@cache
+def _listen_to_libtiff() -> None:
+    """Note libtiff's errors, which it would write to the standard error stream, many lines a file.
+
+    Pillow silences its warnings only, and answers with what was decoded in spite of an error.
+    Where the symbol cannot be found, nothing is changed.
     """
     try:
-        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(_HANDLER)
     except (AttributeError, OSError):
         return
