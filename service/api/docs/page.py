@@ -13,13 +13,13 @@ Document = Mapping[str, Any]
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
-def render_page(document: Document) -> str:
-    """Write the page; every link in it is relative, so that a proxy may add a prefix."""
+def render_page(document: Document, root: str) -> str:
+    """Write the page; every link in it is relative, so that a proxy may add a prefix, `root`."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"prose": _prose, "kind": _kind}
     template = files(__package__).joinpath("static", "page.html").read_text("utf-8")
     return environment.from_string(template).render(
-        info=document["info"], sections=_by_tag(document)
+        info=document["info"], sections=_by_tag(document), root=root
     )
 
 

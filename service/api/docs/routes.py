@@ -42,20 +42,25 @@ def documentation_routes() -> list[ServiceRoute]:
 
 
 def _document(request: Request) -> Response:
-    document = request.app.openapi()
-    root = request.scope.get("root_path", "").rstrip("/")
+    document, root = request.app.openapi(), _root(request)
     return JSONResponse({**document, "servers": [{"url": root}]} if root else document)
 
 
 def _page() -> Endpoint:
-    made: list[str] = []
+    made: dict[str, str] = {}  # by the prefix, which the server was started with
 
     def page(request: Request) -> Response:
-        if not made:
-            made.append(render_page(request.app.openapi()))
-        return HTMLResponse(made[0], headers=_HEADERS)
+        root = _root(request)
+        if root not in made:
+            made[root] = render_page(request.app.openapi(), root)
+        return HTMLResponse(made[root], headers=_HEADERS)
 
     return page
+
+
+def _root(request: Request) -> str:
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/")
 
 
 def _file(name: str, kind: str) -> Endpoint:
