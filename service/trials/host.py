@@ -44,6 +44,11 @@ class ForkServer:
                     self._process = _spawn(theirs)
         return self._control
 
+    @property
+    def forked(self) -> bool:
+        """Whether the process that runs is a fork of this one."""
+        return isinstance(self._process, _Forked)
+
     def begin(self, attempt: Attempt) -> socket.socket:
         """Have a child forked for an attempt; return the trial: closing it ends the child."""
         ours, theirs = socket.socketpair()

@@ -21,6 +21,9 @@ _AT_ONCE: Final = 16
 _IDLE_SECONDS: Final = 30.0
 """How long the processes are kept for the next version; to start them takes about a second."""
 
+_START_SECONDS: Final = 1.0
+"""The same of the one that is forked at the start, after which there is seldom a next one."""
+
 _LARGEST: Final = 2**24
 """Bytes of an outcome; the proof of a graph of a thousand nodes has some thousands."""
 
@@ -62,7 +65,8 @@ class Trials:
             self._wanted -= 1
             if not self._wanted:
                 loop = asyncio.get_running_loop()
-                self._ending = loop.call_later(_IDLE_SECONDS, self._server.end)
+                idle = _START_SECONDS if self._server.forked else _IDLE_SECONDS
+                self._ending = loop.call_later(idle, self._server.end)
 
     def prepare(self, *, fork: bool = False) -> None:
         """Start what takes a while to start, since versions will be tried soon.
