@@ -215,6 +215,7 @@ class TestPacked:
             ("gzip", gzip.compress(b"x") + b"y", 400, "goes on after its end"),
             ("gzip", gzip.compress(gzip.compress(bytes(2**26))), 415, ""),
         ],
+        ids=["br", "twice named", "no gzip", "no deflate", "cut off", "goes on", "twice packed"],
     )
     async def test_what_is_not_packed_so_is_refused(
         self, client: httpx.AsyncClient, path: str, coding: str, content: bytes, status: int,
