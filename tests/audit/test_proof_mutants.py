@@ -134,9 +134,9 @@ def test_whole_floats_are_summed_exactly_only_as_far_as_is_known(name: str, muta
 
 AFTER_ROUNDING = {
     "Cast": "y = Cast<to = 6>(x)",
-    "Cos": "g = Mul(x, HUNDRED) h = Mul(g, HUNDRED) y = Cos(h)",
+    "Cos": "u = Mul(x, HUNDRED) v = Mul(u, HUNDRED) y = Cos(v)",
     "Div": "y = Div(K, x)",
-    "Sin": "g = Mul(x, HUNDRED) h = Mul(g, HUNDRED) y = Sin(h)",
+    "Sin": "u = Mul(x, HUNDRED) v = Mul(u, HUNDRED) y = Sin(v)",
     "Where": "p = Greater(x, K) y = Where(p, x, K)",
 }
 
