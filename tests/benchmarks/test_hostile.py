@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.hostile.__main__ import IMAGE, MODEL, ROOT, ROWS, launch, line
+from benchmarks.hostile.content import CONTENT
 from benchmarks.hostile.measure import SHUTDOWN_SECONDS, Figures, measure
 from benchmarks.hostile.row import Answer, Row
 from benchmarks.hostile.wire import WIRE
@@ -27,7 +28,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 QUICK = {"30 MB of header lines", "200,000 pipelined requests, answers never read"}
 PLAYED = [
     pytest.param(row, id=row.name, marks=() if row.name in QUICK else pytest.mark.slow)
-    for row in WIRE
+    for row in (*WIRE, *CONTENT)
 ]
 
 
