@@ -89,7 +89,7 @@ CONTENT = (
         _large_images,
         send,
         frozenset({504}),
-        400 * 2**20,
+        700 * 2**20,
         6.0,
     ),
 )
