@@ -1,6 +1,7 @@
 """One hostile client against one server: memory, other clients, and the end at SIGTERM."""
 
 import http.client
+import io
 import multiprocessing
 import signal
 import subprocess
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from benchmarks.hostile.row import Answer, Row
 from benchmarks.serving.server import Launch, Server, running
@@ -61,6 +65,7 @@ def measure(row: Row, launch: Launch, port: int, request: bytes) -> Figures:
         good = [_Good(port, "GET", "/healthz", None), _Good(port, "POST", "/classify", request)]
         for client in good:
             client.ask()  # what is loaded once is loaded
+        _classify(port, large_image())  # and the processes that decode have started
         before = server.resident_bytes()
         with _sampled(server) as peak, _asking(good):
             answers = _play(row, port)
@@ -70,6 +75,21 @@ def measure(row: Row, launch: Launch, port: int, request: bytes) -> Figures:
     slowest = good[0].slowest, good[1].slowest
     failures = sum(client.failures for client in good)
     return Figures(answers, max(0, peak() - before), slowest, failures, ending)
+
+
+def large_image() -> bytes:
+    """Return an image file that is decoded in a process of its own."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+    Image.fromarray(noise).save(file, "PNG")
+    return file.getvalue()
+
+
+def _classify(port: int, image: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/classify", image, {"Content-Type": "image/png"})
+    connection.getresponse().read()
+    connection.close()
 
 
 def _play(row: Row, port: int) -> list[Answer]:

@@ -111,7 +111,7 @@ def test_a_command_that_is_interrupted_ends_at_once():
         assert process.stderr
         process.stderr.readline()  # it is at work
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
 

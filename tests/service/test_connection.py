@@ -1,7 +1,6 @@
 """The protocol under the application: whole answers, what a request sees of others, idle ends."""
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.connection import protocol
@@ -24,6 +22,9 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nserver: test\r\ncontent-length: 6\r\n\r\nanswer"
 
 Handler = Callable[[Any, Any, Any], Any]
 Connect = Callable[[], Any]
+
+
+listens: list[ServerState] = []
 
 
 @asynccontextmanager
@@ -43,6 +44,7 @@ async def listening(
         "127.0.0.1",
         0,
     )
+    listens.append(state)
     port = server.sockets[0].getsockname()[1]
     writers: list[asyncio.StreamWriter] = []
 
@@ -59,6 +61,7 @@ async def listening(
             writer.close()
             await writer.wait_closed()
         await until(lambda: not state.connections)
+        listens.remove(state)
 
 
 async def at_once(scope: Any, receive: Any, send: Any) -> None:
@@ -219,7 +222,8 @@ async def send_all(writer: asyncio.StreamWriter, request: bytes, count: int) -> 
 
 
 def connections() -> list[Any]:
-    return [found for found in gc.get_objects() if isinstance(found, HttpToolsProtocol)]
+    """The connections of the server that listens."""
+    return [*listens[-1].connections]
 
 
 async def unchanging(value: Callable[[], object]) -> None:
