@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from audit.labels import check_labels
 from audit.orbit import Orbit
@@ -94,7 +94,7 @@ def _repeating(orbit: Orbit, confidence: float, units: Units) -> Repeating | Non
     return Repeating(
         agreeing_images=kept,
         agreement_interval=clopper_pearson(kept, count, confidence),
-        exceeding_p=float(binom.sf(farther - 1, untied, 0.5)) if untied else 1.0,
+        exceeding_p=float(bdtrc(farther - 1, untied, 0.5)) if farther else 1.0,
     )
 
 

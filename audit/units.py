@@ -12,9 +12,6 @@ from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from imaging import FitPolicy, GridSymmetry, fit
 
@@ -78,6 +75,9 @@ def find_units(
     groups : int64 [N], or None
         Names what an image was taken of: equal numbers, one part.
     """
+    from scipy.sparse import coo_array  # half a second of a service's start, for later
+    from scipy.sparse.csgraph import connected_components
+
     count = len(images)
     names: dict[bytes, int] = {}
     orbit = [names.setdefault(_orbit_name(image, elements), len(names)) for image in images]
@@ -101,6 +101,8 @@ def near_duplicates(
     are most alike at 8 x 8 pixels. They are not put together: whether they are photographs of one
     part, only a person can say.
     """
+    from scipy.spatial import KDTree
+
     small = np.stack([fit(image, FitPolicy(_SIDE, "crop")) for image in images]).astype(np.float64)
     flat = small.reshape(len(images), -1)
     tree, reach = KDTree(flat), _NEAR * np.sqrt(flat.shape[1])

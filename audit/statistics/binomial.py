@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy.special import betaincinv
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrik, betaincinv
 
 _MOST_TRIALS = 10**7
 
@@ -51,9 +50,9 @@ def trials_to_settle(
     def settled(count: int) -> bool:
         # Of the two sides only the one on which the rate lies is ever likely.
         if rate >= threshold:
-            few = int(binom.ppf(1 - power, count, rate))  # so many or more, with that chance
+            few = _quantile(1 - power, count, rate)  # so many or more, with that chance
             return _interval(few, count, confidence).low >= threshold
-        many = int(binom.ppf(power, count, rate))
+        many = _quantile(power, count, rate)
         return _interval(many, count, confidence).high < threshold
 
     low, high = 0, trials
@@ -65,6 +64,17 @@ def trials_to_settle(
         middle = (low + high) // 2
         low, high = (low, middle) if settled(middle) else (middle, high)
     return high
+
+
+def _quantile(probability: float, trials: int, rate: float) -> int:
+    """The smallest number of successes that is exceeded with at most 1 - probability.
+
+    `scipy.stats` has it too, and takes a second to import.
+    """
+    if rate in (0.0, 1.0):
+        return int(rate) * trials
+    near = int(bdtrik(probability, trials, rate))
+    return next(k for k in (near - 1, near, near + 1) if bdtr(k, trials, rate) >= probability)
 
 
 def _interval(successes: float, trials: int, confidence: float) -> Interval:

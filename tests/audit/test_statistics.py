@@ -19,6 +19,7 @@ from audit.statistics import (
     mean_band,
     trials_to_settle,
 )
+from audit.statistics.binomial import _quantile
 
 
 def smallest_coverage(
@@ -249,3 +250,18 @@ def test_what_moved_exactly_to_an_edge_is_below_it() -> None:
 
 def test_nothing_that_moved_has_no_bins() -> None:
     assert drift(np.zeros(3), 0.0) == Drift(unmoved=3, median=0.0, ninety_five=0.0, bins=())
+
+
+@given(st.integers(1, 10**7), st.floats(1e-5, 1), st.sampled_from([0.1, 0.9]))
+def test_quantiles_are_those_of_scipy(trials: int, rate: float, probability: float) -> None:
+    assert _quantile(probability, trials, rate) == binom.ppf(probability, trials, rate)
+
+
+@pytest.mark.parametrize("rate", [0.995, 0.97, 0.8])
+def test_so_many_trials_settle_it_in_nine_of_ten(rate: float) -> None:
+    count = trials_to_settle(round(1000 * rate), 1000, 0.99, 0.95)
+    assert count is not None
+    seen = np.random.default_rng(0).binomial(count, rate, 4000)
+    intervals = [clopper_pearson(int(k), count, 0.95) for k in seen]
+    settled = np.mean([i.low >= 0.99 or i.high < 0.99 for i in intervals])
+    assert settled > 0.88
