@@ -15,7 +15,7 @@ test: $(VENV)/.dev ## Check style, types and layers, and run all tests
 	$(MAKE) lint quick
 	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
-quick: $(VENV)/.dev ## Run all tests but the slow ones, on all cores: about three minutes on two
+quick: $(VENV)/.dev ## Run all tests but the slow ones, on all cores
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 lint: $(VENV)/.dev ## Check style, types and which room imports which
