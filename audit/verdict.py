@@ -65,8 +65,9 @@ def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> It
             f"{figures.agreement_interval.high:.2%} of all images do, and "
             f"{thresholds.agreement:.2%} is asked."
         )
-    yield from class_failures(figures.classes, thresholds.class_agreement, kept)
     noisy = floor.repeating is not None and floor.repeating.exceeding_p >= 1 - thresholds.confidence
+    if not noisy:  # what a class loses without a turn is not the turn's doing
+        yield from class_failures(figures.classes, thresholds.class_agreement, kept)
     tolerated = max(thresholds.logit_tolerance, floor.relative)
     if figures.relative_logit_deviation > tolerated and not noisy:
         yield (

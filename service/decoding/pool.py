@@ -25,7 +25,7 @@ from imaging import FitPolicy
 from service.decoding.prepare import check_arrays, refusal
 from service.decoding.worker import Fault, begin, decode_and_fit
 from service.engine import DeadlineError
-from service.errors import UnprocessableError
+from service.errors import UnavailableError, UnprocessableError
 from service.protocol import Part
 
 Images = npt.NDArray[np.uint8]
@@ -44,6 +44,7 @@ class Decoders:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["service.decoding.worker"])
         self._pool: ProcessPool | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     async def prepare(
@@ -100,11 +101,14 @@ class Decoders:
     def start(self) -> None:
         """Start the processes, which takes half a second; the first request would wait for it."""
         with self._lock:
+            if self._closed:  # before they had begun: nobody would end them
+                return
             self._running().schedule(decode_and_fit, args=([], 1, FitPolicy(1), 1))
 
     def close(self) -> None:
-        """End all processes, whatever they do."""
+        """End all processes, whatever they do, and start none any more."""
         with self._lock:
+            self._closed = True
             self._end()
 
     async def _ask(self, asked: tuple[Any, ...]) -> Images | Fault:
@@ -121,6 +125,8 @@ class Decoders:
             return pool, pool.schedule(decode_and_fit, args=asked)
 
     def _running(self) -> ProcessPool:
+        if self._closed:
+            raise UnavailableError("The service is ending.")
         if self._pool is not None and not self._pool.active:
             self._end()
         if self._pool is None:

@@ -134,6 +134,10 @@ def test_what_does_not_repeat_itself_is_told_from_what_turns() -> None:
     both = judged(agreeing=400, deviation=0.3, floor=0.2, repeating=repeating(410, 1e-9))
     assert both.verdict == "FAIL"
     assert judged(agreeing=1, floor=0.2, repeating=repeating(512, 0.4)).verdict == "FAIL"
+    rare = class_cells(np.repeat([0, 1], [504, 8]), np.repeat([True, False], [504, 8]), 0.8, 0.95)
+    lost: dict[str, Any] = {"agreeing": 504, "agreement": 0.95, "floor": 0.2, "classes": rare}
+    assert judged(**lost, repeating=repeating(504, 0.4)).verdict == "INCONCLUSIVE"
+    assert judged(**lost, repeating=repeating(504, 1e-9)).verdict == "FAIL"
 
 
 def test_too_few_images_are_told_how_many_would_do() -> None:

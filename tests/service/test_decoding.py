@@ -151,3 +151,12 @@ async def test_the_end_waits_for_no_decoder() -> None:
     for each in asked:
         each.cancel()
     await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_what_ended_before_it_began_starts_nothing() -> None:
+    decoders, before = Decoders(2), _processes()
+    decoders.close()
+    await asyncio.to_thread(decoders.start)
+    with pytest.raises(ServiceError, match="is ending"):
+        await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])
+    assert _processes() == before
