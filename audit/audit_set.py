@@ -36,6 +36,8 @@ class AuditSet:
     labels : int64 [N], or None
     groups : int64 [N], or None
         What each image was taken of, a part or a patient: images with equal numbers count once.
+    files
+        What each image was read from, where that is known. An npz file does not say.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class AuditSet:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
     groups: NDArray[np.int64] | None = None
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or not self.images.size:
@@ -61,6 +64,11 @@ class AuditSet:
                     f"The {name} are {given.dtype} of shape {given.shape}; "
                     f"int64 [N] for N = {len(self.images)} images is accepted."
                 )
+        if self.files and len(self.files) != len(self.images):
+            raise RefusedError(
+                f"There are {len(self.files)} names for {len(self.images)} images; one for each, "
+                "or none, is accepted."
+            )
 
     def to_bytes(self) -> bytes:
         """The set as an npz file; equal sets give equal bytes, on every machine.

@@ -226,6 +226,7 @@ class Card(Value):
             sha256=self.sha256,
             group=self.group,
             precision=self.precision,
+            classes=self.classes,
         )
 
 

@@ -8,6 +8,7 @@ from audit.labels import check_labels
 from audit.orbit import Orbit
 from audit.report import (
     Accuracy,
+    Answers,
     ElementFigures,
     Figures,
     NoiseFloor,
@@ -66,6 +67,13 @@ def orbit_figures(
         chance_agreement=chance_agreement(units.first(upright)),
         classes=class_cells(
             units.first(classes), agrees, asked or thresholds.agreement, confidence
+        ),
+        answers=Answers(
+            labels=tuple(upright.tolist()),
+            expected=None if labels is None else tuple(labels.tolist()),
+            kept=tuple((~orbit.label_changed.any(axis=0)).tolist()),
+            deviation=tuple(orbit.logit_deviation.max(axis=0).tolist()),
+            units=tuple(units.of.tolist()),
         ),
     )
 

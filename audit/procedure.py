@@ -28,6 +28,7 @@ def run_audit(
     source: str,
     self_test: SelfTest | None = None,
     units: Units | None = None,
+    files: tuple[str, ...] = (),
     others: Sequence[Classifier] = (),
     execution: Execution | None = None,
     replay: str | None = None,
@@ -55,6 +56,8 @@ def run_audit(
         The outcome of `audit.self_test` on the same model; a failed one forbids a verdict.
     units
         Which images count once together; by default those that are equal up to the group.
+    files
+        What each image was read from, where that is known; only reported.
     others
         The same model opened otherwise, with other thread counts for instance: how far its answers
         to upright images differ is part of the noise floor.
@@ -72,7 +75,7 @@ def run_audit(
     ValueError
         If the images, the labels, the group or the classifier's answers are not as described.
     """
-    audit_set = AuditSet(images, labels)
+    audit_set = AuditSet(images, labels, files=files)
     units = units or find_units(images, audited_elements(group))
     orbit = evaluate_orbit(
         classify,
@@ -92,6 +95,7 @@ def run_audit(
         near_duplicates=near_duplicates(images, audited_elements(group), units),
         sha256=audit_set.sha256(),
         image_sha256=audit_set.image_sha256(),
+        files=files,
     )
     return Report(
         verdict=judgement.verdict,

@@ -122,6 +122,30 @@ class ElementFigures(Value):
     max_probability_deviation: float
 
 
+class Answers(Value):
+    """What became of each image, in the set's order: what another audit is compared with.
+
+    Attributes
+    ----------
+    labels
+        Of the upright image, as class indices.
+    expected
+        What it shows, where that is known.
+    kept
+        Whether it has its label under all elements.
+    deviation
+        Largest distance of a logit from that of the upright image.
+    units
+        What it counts as: images of one unit have one number.
+    """
+
+    labels: tuple[int, ...]
+    expected: tuple[int, ...] | None
+    kept: tuple[bool, ...]
+    deviation: tuple[float, ...]
+    units: tuple[int, ...]
+
+
 class Figures(Value):
     """What was measured. The unit is sampled, not the turned image: see `audit.units`.
 
@@ -152,6 +176,8 @@ class Figures(Value):
         The figures of each element but the identity.
     drift
         How the images are distributed by how far each moves, to be held against the noise floor.
+    answers
+        What became of each image; None in reports of older versions.
     """
 
     images: int
@@ -168,6 +194,7 @@ class Figures(Value):
     drift: Drift
     chance_agreement: float = 0.0
     classes: tuple[Cell, ...] = ()
+    answers: Answers | None = None
 
 
 class WorstImage(Value):

@@ -8,13 +8,24 @@ from audit.values import Precision, Sha256, Value
 
 
 class ModelIdentity(Value):
-    """Which model version was audited."""
+    """Which model version was audited.
+
+    Attributes
+    ----------
+    classes
+        Their names, in the order of the logits; none where nobody said them.
+    """
 
     name: str
     version: Annotated[int, Field(ge=1)]
     sha256: Sha256
     group: str
     precision: Precision
+    classes: tuple[str, ...] = ()
+
+    def class_name(self, index: int) -> str:
+        """What a class is called; `label 3` where nobody said."""
+        return self.classes[index] if index < len(self.classes) else f"label {index}"
 
 
 class DataIdentity(Value):
@@ -31,6 +42,8 @@ class DataIdentity(Value):
         Images that nearly are another one, of another unit.
     image_sha256
         Of each image, uint8 [C, H, W], as the file that `numpy.save` writes of it.
+    files
+        What each image was read from; none where they did not come from files.
     """
 
     source: str
@@ -39,6 +52,11 @@ class DataIdentity(Value):
     near_duplicates: int | None = None
     sha256: Sha256
     image_sha256: tuple[Sha256, ...]
+    files: tuple[str, ...] = ()
+
+    def image_name(self, index: int) -> str:
+        """What an image is called: its file, or `image 3`."""
+        return self.files[index] if self.files else f"image {index}"
 
 
 class Execution(Value):

@@ -154,6 +154,7 @@ def audit_tiers(
         images,
         labels,
         units=units,
+        files=audit_set.files,
         group=question.group,
         thresholds=question.thresholds,
         model=subject.identity,

@@ -105,6 +105,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         sha256=candidate.sha256,
         group=candidate.group,
         precision=candidate.precision,
+        classes=candidate.classes,
     )
     report = _audit(candidate, identity, progress)
     card = _card(candidate, identity, ProofFigures.from_proof(proof), exactness, report)

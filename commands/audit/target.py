@@ -121,7 +121,7 @@ def read_audit_images(
     paths = find_images(places)
     groups = None if group_by is None else read_groups(group_by, paths)
     images = read_images(paths, target.spec, settings.max_pixels, progress)
-    return AuditSet(images, groups=groups), source
+    return AuditSet(images, groups=groups, files=tuple(map(str, paths))), source
 
 
 def read_groups(group_by: str, paths: Sequence[Path]) -> npt.NDArray[np.int64]:

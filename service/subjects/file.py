@@ -1,6 +1,7 @@
 """An ONNX file without a card as the subject of an audit, if it says by itself what it takes."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -87,6 +88,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
             sha256=hashlib.sha256(graph).hexdigest(),
             group=group or "trivial",
             precision=precision if precision in get_args(Precision) else "fp32",
+            classes=_class_names(metadata.get("classes", "")),
         ),
         classify=classify,
         graph=graph if _has_mutant(graph) else None,
@@ -155,6 +157,16 @@ def _known_group(name: str) -> str | None:
     except RefusedError:
         return None
     return name
+
+
+def _class_names(text: str) -> tuple[str, ...]:
+    """The names in a file's metadata, a list of strings in JSON; none if it is anything else."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return ()
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if listed else ()
 
 
 def _proved(graph: bytes, report: Report, limits: Limits) -> Any:

@@ -81,7 +81,12 @@ def test_a_card_takes_its_audit_figures_from_a_report(card: Card) -> None:
 
 def test_the_identity_is_that_of_the_card(card: Card) -> None:
     assert card.identity == ModelIdentity(
-        name="rotmnist-c4", version=1, sha256="ab" * 32, group="C4", precision="fp32"
+        name="rotmnist-c4",
+        version=1,
+        sha256="ab" * 32,
+        group="C4",
+        precision="fp32",
+        classes=card.classes,
     )
 
 
