@@ -71,7 +71,7 @@ def orbit_figures(
         answers=Answers(
             labels=tuple(upright.tolist()),
             expected=None if labels is None else tuple(labels.tolist()),
-            kept=tuple((~orbit.label_changed.any(axis=0)).tolist()),
+            kept=tuple(np.asarray(~orbit.label_changed.any(axis=0)).tolist()),
             deviation=tuple(orbit.logit_deviation.max(axis=0).tolist()),
             units=tuple(units.of.tolist()),
         ),
