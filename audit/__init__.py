@@ -37,6 +37,7 @@ from audit.journal import Journal
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
 from audit.origin import Change, Origin
 from audit.procedure import run_audit
+from audit.proved import ProofTier
 from audit.report import (
     LOGIT_TOLERANCE,
     Accuracy,
@@ -51,7 +52,7 @@ from audit.report import (
 from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, Interval, clopper_pearson, label_entropy
 from audit.subject import DataIdentity, Execution, ModelIdentity
-from audit.tiers import Question, Stages, Subject, audit_tiers, proved_quarters
+from audit.tiers import Question, Stages, Subject, audit_tiers
 from audit.values import Judgement, Precision, Proportion, Tolerance, Verdict
 from audit.verdict import judge
 from audit.witness import Witness
@@ -94,6 +95,7 @@ __all__ = [
     "Precision",
     "Progress",
     "ProofFigures",
+    "ProofTier",
     "Proportion",
     "ProvedSymmetry",
     "Question",
@@ -123,7 +125,6 @@ __all__ = [
     "mutate",
     "parse_audit_set",
     "parse_card",
-    "proved_quarters",
     "run_audit",
     "save_audit_set",
     "self_test",

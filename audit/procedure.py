@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.audit_set import AuditSet
+from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.orbit import Classifier, Progress, evaluate_orbit
+from audit.proved import ProofTier
 from audit.report import Report, SelfTest, Thresholds
 from audit.subject import DataIdentity, Execution, ModelIdentity
 from audit.units import Units, find_units, near_duplicates
-from audit.verdict import counted, judge, orbit_claim
+from audit.verdict import counted, judge, orbit_claim, proof_claim
 from audit.witness import WITNESSES
-from imaging import GridSymmetry, grid_symmetries
-from imaging.refusal import RefusedError
 
 
 def run_audit(
@@ -27,6 +27,7 @@ def run_audit(
     model: ModelIdentity,
     source: str,
     self_test: SelfTest | None = None,
+    proof: ProofTier | None = None,
     units: Units | None = None,
     files: tuple[str, ...] = (),
     others: Sequence[Classifier] = (),
@@ -54,6 +55,8 @@ def run_audit(
         What is audited, and where the images come from; they are only reported.
     self_test
         The outcome of `audit.self_test` on the same model; a failed one forbids a verdict.
+    proof
+        What is proved of the file.
     units
         Which images count once together; by default those that are equal up to the group.
     files
@@ -87,7 +90,7 @@ def run_audit(
     )
     figures = orbit_figures(orbit, labels, thresholds, units)
     floor = noise_floor(orbit, thresholds.confidence, units)
-    judgement = judge(figures, floor, thresholds, self_test)
+    judgement = judge(figures, floor, thresholds, self_test, proof)
     data = DataIdentity(
         source=source,
         count=len(images),
@@ -101,26 +104,20 @@ def run_audit(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         orbit_verdict=judgement.verdict,
-        claim=(*orbit_claim(audited_elements(group)), *counted(data)),
+        claim=(
+            *(() if proof is None else proof_claim(proof, figures)),
+            *orbit_claim(audited_elements(group)),
+            *counted(data),
+        ),
         group=group,
         model=model,
         data=data,
         thresholds=thresholds,
         noise_floor=floor,
         figures=figures,
+        proof=proof,
         worst=worst_images(orbit, images, WITNESSES, pictures=pictures),
         self_test=self_test,
         execution=execution,
         replay=replay,
     )
-
-
-def audited_elements(group: str) -> tuple[GridSymmetry, ...]:
-    """The grid symmetries of a group; ValueError if only the identity is one, or it is unknown."""
-    elements = grid_symmetries(group)
-    if len(elements) == 1:
-        raise RefusedError(
-            f"The group {group!r} turns no image exactly, so that every model would pass; a group "
-            "with grid symmetries, as 'C4' or 'D4', is accepted."
-        )
-    return elements

@@ -2,6 +2,8 @@
 
 from audit.proof import TOLERANCE, Limits, Proof, Runtime, prove
 from audit.proof.limits import DEFAULT_LIMITS
+from audit.proved import ProofTier
+from imaging import grid_symmetries
 from imaging.refusal import RefusedError
 
 _LONGEST = 200
@@ -33,6 +35,26 @@ def prove_file(
         raise
     except Exception as error:
         raise _failed(error) from error
+
+
+def prove_tier(
+    model: bytes,
+    group: str,
+    *,
+    runtime: Runtime,
+    limits: Limits = DEFAULT_LIMITS,
+    runs_exactly: bool = False,
+) -> ProofTier:
+    """Prove a file for an audit of a group; where no proof can be made, the tier says why.
+
+    `runs_exactly` says whether what runs was measured to keep every bit where the file does.
+    """
+    tried = grid_symmetries(group)
+    try:
+        found = prove_file(model, group, runtime=runtime, limits=limits)
+    except RefusedError as error:
+        return ProofTier.of(str(error), tried)
+    return ProofTier.of(found, tried, runs_exactly=runs_exactly)
 
 
 def _failed(error: Exception) -> ProofFailedError:

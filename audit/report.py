@@ -5,6 +5,7 @@ from typing import Final, Literal, Self
 
 from audit.angles.outcome import AngleOutcome
 from audit.circle import CircleOutcome
+from audit.proved import ProofTier
 from audit.statistics import Cell, Drift, Interval
 from audit.subject import DataIdentity, Execution, ModelIdentity
 from audit.values import (
@@ -44,6 +45,9 @@ class Thresholds(Value):
         The part of all images that must keep their label on their whole orbit.
     class_agreement
         The part that must in every class; None asks nothing of classes.
+    proved_agreement
+        The part of all images that must be shown to keep their label in what runs, where the file
+        is proved to keep that of every image.
     confidence
         Of the interval of that part.
     logit_tolerance
@@ -54,6 +58,7 @@ class Thresholds(Value):
     confidence: Proportion = 0.95
     logit_tolerance: Tolerance = LOGIT_TOLERANCE["fp32"]
     class_agreement: Proportion | None = CLASS_AGREEMENT
+    proved_agreement: Proportion = 0.95
 
     @classmethod
     def of(cls, precision: Precision, **asked: float | None) -> Self:
@@ -268,6 +273,8 @@ class Report(Value):
         On the exact orbit alone.
     group
         The group whose grid symmetries were tried.
+    proof
+        What is proved of the file; None in reports of older versions, and where none was at hand.
     angles
         The sampled angles, where they were asked for: their verdict counts in the report's.
     circle
@@ -289,6 +296,7 @@ class Report(Value):
     thresholds: Thresholds
     noise_floor: NoiseFloor
     figures: Figures
+    proof: ProofTier | None = None
     worst: tuple[WorstImage, ...]
     self_test: SelfTest | None
     angles: AngleOutcome | None = None

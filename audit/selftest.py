@@ -10,9 +10,9 @@ from onnx import numpy_helper
 
 from audit.angles.selftest import brightness, with_compass
 from audit.audit_set import AuditSet
+from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures
 from audit.orbit import Classifier, evaluate_orbit, orbit_questions
-from audit.procedure import audited_elements
 from audit.report import Mutation, SelfTest, Thresholds
 from audit.values import Verdict
 from audit.verdict import judge

@@ -7,16 +7,16 @@ from typing import Final
 
 from audit.angles import AnglePlan, AngleThresholds, audit_angles
 from audit.audit_set import AuditSet
-from audit.circle import ProvedSymmetry, audit_circle
+from audit.circle import audit_circle
+from audit.elements import audited_elements
 from audit.journal import Journal
 from audit.orbit import Classifier, Progress
-from audit.procedure import audited_elements, run_audit
-from audit.proof import Proof
+from audit.procedure import run_audit
+from audit.proved import ProofTier
 from audit.report import Report, SelfTest, Thresholds
 from audit.selftest import self_test, self_test_unseen
 from audit.subject import Execution, ModelIdentity
 from audit.units import find_units
-from imaging import GridSymmetry, grid_symmetries
 
 _BUNDLED: Final = (
     "These images came with the model, and who made it knew them: a verdict on images of your own "
@@ -48,8 +48,9 @@ class Subject:
         The most images that are asked about at once.
     fill
         Grey level outside the disc.
-    symmetry
-        What is proved of quarter turns, given what was measured.
+    prove
+        Proves the file over a group, or says in a sentence why it does not; None where there is no
+        file.
     bundled
         The digest of the audit set that came with it, if one did.
     caveats
@@ -68,7 +69,7 @@ class Subject:
     asked_at: str = ""
     batch_size: int = 64
     fill: int = 0
-    symmetry: Callable[[Report], ProvedSymmetry | None] = lambda report: None
+    prove: Callable[[str], ProofTier] | None = None
     bundled: str | None = None
     caveats: tuple[str, ...] = ()
     confirm: Callable[[], None] = lambda: None
@@ -149,6 +150,7 @@ def audit_tiers(
     """
     images, labels, batch_size = audit_set.images, audit_set.labels, subject.batch_size
     units = find_units(images, audited_elements(question.group), audit_set.groups)
+    proof = None if subject.prove is None else subject.prove(question.group)
     report = run_audit(
         subject.classify,
         images,
@@ -160,6 +162,7 @@ def audit_tiers(
         model=subject.identity,
         source=source,
         self_test=_self_test(subject, audit_set, question),
+        proof=proof,
         execution=subject.execution,
         replay=replay,
         pictures=question.pictures,
@@ -185,7 +188,7 @@ def audit_tiers(
             subject.classify,
             images,
             range(0, count, -(-count // min(question.circle_images, count))),
-            symmetry=subject.symmetry(report),
+            symmetry=None if proof is None else proof.quarters(_tolerated(report)),
             confidence=question.thresholds.confidence,
             fill=subject.fill,
             progress=_stage(stages, "every angle"),
@@ -194,20 +197,6 @@ def audit_tiers(
     known = (_BUNDLED,) if report.data.sha256 == subject.bundled else ()
     claim = (*report.claim, *known, *subject.caveats)
     return report.model_copy(update={"claim": claim}).joined(at_angles, around)
-
-
-def proved_quarters(proof: Proof | None, report: Report, *, exact: bool) -> ProvedSymmetry | None:
-    """What is proved of quarter turns, and how far they move a logit of what runs.
-
-    `exact` says whether what runs was measured to keep every bit where the file does.
-    """
-    if proof is None or proof.outcome != "PROVED":
-        return None
-    if GridSymmetry(False, 1) not in grid_symmetries(proof.subgroup):
-        return None
-    if proof.exact_bits and exact:
-        return ProvedSymmetry(rounding=0.0)
-    return ProvedSymmetry(rounding=report.thresholds.logit_tolerance * report.figures.largest_logit)
 
 
 def _self_test(subject: Subject, audit_set: AuditSet, question: Question) -> SelfTest:
@@ -228,6 +217,11 @@ def _self_test(subject: Subject, audit_set: AuditSet, question: Question) -> Sel
         thresholds=thresholds,
         batch_size=subject.batch_size,
     )
+
+
+def _tolerated(report: Report) -> float:
+    """How far a logit may move."""
+    return report.thresholds.logit_tolerance * report.figures.largest_logit
 
 
 def _stage(stages: Stages, name: str) -> Progress:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from audit.phrases import level, remedy
+from audit.proved import ProofTier
 from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
 from audit.statistics import Cell, clopper_pearson
 from audit.subject import DataIdentity
@@ -12,24 +13,35 @@ from imaging import GridSymmetry
 
 
 def judge(
-    figures: Figures, floor: NoiseFloor, thresholds: Thresholds, self_test: SelfTest | None
+    figures: Figures,
+    floor: NoiseFloor,
+    thresholds: Thresholds,
+    self_test: SelfTest | None,
+    proof: ProofTier | None = None,
 ) -> Judgement:
-    """Weigh what was measured.
+    """Weigh what was proved and measured.
 
     A procedure that sees symmetries broken where they hold says nothing: INCONCLUSIVE. Otherwise
     evidence against invariance gives FAIL, whatever else is in doubt; a doubt, or images that would
-    not show a broken symmetry, give INCONCLUSIVE; and neither gives PASS.
+    not show a broken symmetry, give INCONCLUSIVE; and neither gives PASS. Whatever is in doubt is
+    named beside what led to the verdict.
+
+    Where the file is proved and nothing moved, the proof speaks of all images and of every class,
+    and the images only of what runs the file: fewer are needed.
     """
-    if self_test is not None and self_test.twin == "FAIL":
-        return Judgement("INCONCLUSIVE", (_FALSE_ALARM,))
-    if failures := tuple(_failures(figures, floor, thresholds)):
-        return Judgement("FAIL", failures)
-    doubts = [*_doubts(figures, floor, thresholds)]
+    failures = tuple(_failures(figures, floor, thresholds))
+    doubts = tuple(_doubts(figures, floor, thresholds, proof))
     if self_test is not None and self_test.mutant != "FAIL":
-        doubts.insert(0, _unseen(self_test))
+        doubts = (_unseen(self_test), *doubts)
+    if self_test is not None and self_test.twin == "FAIL":
+        return Judgement("INCONCLUSIVE", (_FALSE_ALARM, *doubts))
+    if failures:
+        if proof is not None and proof.covers:
+            failures = (*failures, _UNLIKE_ITS_FILE)
+        return Judgement("FAIL", (*failures, *doubts))
     if doubts:
-        return Judgement("INCONCLUSIVE", tuple(doubts))
-    return Judgement("PASS", _assurances(figures, thresholds))
+        return Judgement("INCONCLUSIVE", doubts)
+    return Judgement("PASS", tuple(_assurances(figures, thresholds, proof)))
 
 
 def orbit_claim(elements: Sequence[GridSymmetry]) -> tuple[str, str]:
@@ -57,9 +69,35 @@ def counted(data: DataIdentity) -> Iterator[str]:
         )
 
 
+def proof_claim(proof: ProofTier, figures: Figures) -> Iterator[str]:
+    """What the proof says in a report, and what it does not."""
+    yield proof.sentence()
+    if proof.covers and not (proof.exact_bits and proof.runs_exactly):
+        yield (
+            "What runs it may round otherwise when an image is turned: on these images a logit "
+            f"changed by up to {figures.max_logit_deviation:.2g}, and an image whose two largest "
+            "logits lie no farther apart than twice such a change may get another label."
+        )
+
+
+def _unmoved(proof: ProofTier | None, figures: Figures, thresholds: Thresholds) -> bool:
+    """Whether the file is proved, and what runs it did as the file does on all images."""
+    return (
+        proof is not None
+        and proof.covers
+        and figures.agreeing_images == figures.images
+        and figures.relative_logit_deviation <= thresholds.logit_tolerance
+    )
+
+
+def _loses_labels(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> bool:
+    kept = 1.0 if floor.repeating is None else floor.repeating.agreement_interval.high
+    return figures.agreement_interval.high < thresholds.agreement <= kept
+
+
 def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:
     kept = 1.0 if floor.repeating is None else floor.repeating.agreement_interval.high
-    if figures.agreement_interval.high < thresholds.agreement <= kept:
+    if _loses_labels(figures, floor, thresholds):
         yield (
             f"{_agreement(figures)}: at {level(thresholds.confidence)} at most "
             f"{figures.agreement_interval.high:.2%} of all images do, and "
@@ -76,20 +114,22 @@ def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> It
         )
 
 
-def _doubts(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:
-    interval, asked, confidence = (
-        figures.agreement_interval,
-        thresholds.agreement,
-        thresholds.confidence,
-    )
-    if interval.low < asked:
-        more = remedy(figures.agreeing_images, figures.images, asked, confidence)
+def _doubts(
+    figures: Figures, floor: NoiseFloor, thresholds: Thresholds, proof: ProofTier | None
+) -> Iterator[str]:
+    interval, asked = figures.agreement_interval, thresholds.agreement
+    unmoved = _unmoved(proof, figures, thresholds)
+    if unmoved and interval.low < min(asked, thresholds.proved_agreement):
+        yield _few_of_a_proved(figures, thresholds)
+    elif not unmoved and interval.low < asked and not _loses_labels(figures, floor, thresholds):
+        more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
             f"{figures.images} images are too few: at {level(thresholds.confidence)} "
             f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label, and "
-            f"{thresholds.agreement:.2%} is asked; {more}."
+            f"{asked:.2%} is asked; {more}."
         )
-    yield from class_doubts(figures.classes, thresholds.class_agreement, thresholds.confidence)
+    if not unmoved:
+        yield from class_doubts(figures.classes, thresholds.class_agreement, thresholds.confidence)
     yield from monotony(figures.chance_agreement, figures.images, asked, thresholds.confidence)
     if floor.repeating is not None:
         yield (
@@ -105,13 +145,21 @@ def _doubts(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iter
         )
 
 
-def _assurances(figures: Figures, thresholds: Thresholds) -> tuple[str, str]:
-    return (
+def _assurances(figures: Figures, thresholds: Thresholds, proof: ProofTier | None) -> Iterator[str]:
+    least = (
         f"{_agreement(figures)}: at {level(thresholds.confidence)} at least "
-        f"{figures.agreement_interval.low:.2%} of all images do, and {thresholds.agreement:.2%} "
-        "is asked.",
-        f"{_deviation(figures)}, within the tolerance of {thresholds.logit_tolerance:.2g}.",
+        f"{figures.agreement_interval.low:.2%} of all images do"
     )
+    if _unmoved(proof, figures, thresholds):
+        yield (
+            "The file is proved to answer every image as it does when it is turned, and what runs "
+            "it was measured."
+        )
+        asked = min(thresholds.agreement, thresholds.proved_agreement)
+        yield f"{least}, and {asked:.2%} is asked where the file is proved."
+    else:
+        yield f"{least}, and {thresholds.agreement:.2%} is asked."
+    yield f"{_deviation(figures)}, within the tolerance of {thresholds.logit_tolerance:.2g}."
 
 
 def class_failures(classes: Sequence[Cell], asked: float | None, kept: float) -> Iterator[str]:
@@ -151,6 +199,24 @@ _FALSE_ALARM = (
     "The self-test failed: a known model that is invariant was judged FAIL, so that this procedure "
     "sees symmetries broken where they hold."
 )
+
+
+_UNLIKE_ITS_FILE = (
+    "The file is proved to keep these answers, so that what runs it does not compute what the file "
+    "says."
+)
+
+
+def _few_of_a_proved(figures: Figures, thresholds: Thresholds) -> str:
+    asked = min(thresholds.agreement, thresholds.proved_agreement)
+    needed = math.ceil(math.log((1 - thresholds.confidence) / 2) / math.log(asked))
+    return (
+        f"The file is proved, but {figures.images} images are too few to show that what runs it "
+        f"does as the file says: at {level(thresholds.confidence)} at least "
+        f"{figures.agreement_interval.low:.2%} of all images keep their label, and {asked:.2%} is "
+        f"asked where the file is proved; {needed} different images that all keep it settle it "
+        "(--images FOLDER; labels are not needed)."
+    )
 
 
 def _unseen(self_test: SelfTest) -> str:

@@ -27,6 +27,7 @@ from audit import (
     Parity,
     Precision,
     ProofFigures,
+    ProofTier,
     RefusedError,
     Report,
     Thresholds,
@@ -36,6 +37,7 @@ from audit import (
     save_audit_set,
     self_test,
 )
+from audit.elements import audited_elements
 from audit.proving import prove_file
 from export.runtime import RUNTIME, cpus, open_model
 
@@ -107,7 +109,10 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         precision=candidate.precision,
         classes=candidate.classes,
     )
-    report = _audit(candidate, identity, progress)
+    tier = ProofTier.of(
+        proof, audited_elements(candidate.audited_group), runs_exactly=exactness.exact
+    )
+    report = _audit(candidate, identity, tier, progress)
     card = _card(candidate, identity, ProofFigures.from_proof(proof), exactness, report)
 
     # A folder whose name is no number is not a version: it becomes one by being renamed, whole.
@@ -149,7 +154,9 @@ def _measure(candidate: Candidate) -> Exactness:
     return found
 
 
-def _audit(candidate: Candidate, identity: ModelIdentity, progress: Progress) -> Report:
+def _audit(
+    candidate: Candidate, identity: ModelIdentity, proof: ProofTier, progress: Progress
+) -> Report:
     thresholds = Thresholds.of(candidate.precision)
     images, labels = candidate.audit_set.images, candidate.audit_set.labels
     group = candidate.audited_group
@@ -163,6 +170,7 @@ def _audit(candidate: Candidate, identity: ModelIdentity, progress: Progress) ->
         model=identity,
         source=candidate.audit_source,
         self_test=tested,
+        proof=proof,
         others=[open_model(candidate.model, 1)],
         progress=lambda done, total: progress("auditing", done, total),
     )

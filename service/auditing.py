@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from audit import AuditSet, Classifier, Progress, Question, Report, Subject, audit_tiers
 from audit.angles.selftest import angle_self_test_questions
+from audit.elements import audited_elements
 from audit.orbit import orbit_questions
-from audit.procedure import audited_elements
 from audit.selftest import self_test_questions
 from imaging import GridSymmetry, grid_symmetries, nearest_arcs
 from service.subjects.version import version_subject

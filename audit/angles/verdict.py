@@ -21,33 +21,22 @@ def judge_angles(
     INCONCLUSIVE where the procedure sees symmetries broken where they hold, and where the resampler
     alone would fail; a model that fails, with a clean control, fails whatever else is in doubt.
     """
-    if self_test is not None and (self_test.twin == "FAIL" or not self_test.quarters_exact):
-        return Judgement("INCONCLUSIVE", (_broken_procedure(self_test),))
     interval, asked = figures.agreement_interval, thresholds.agreement
-    kept = f"{figures.agreeing_images} of {figures.images} images keep their label at all angles"
-    if interval.high < asked:
-        if figures.control_interval.high < asked:
-            return Judgement("INCONCLUSIVE", (_resampler(figures, plan, asked),))
-        return Judgement(
-            "FAIL",
-            (
-                f"{kept}: at {level(thresholds.confidence)} at most {interval.high:.2%} of "
-                f"all images do, and {asked:.2%} is asked. Turned and turned back, "
-                f"{figures.control_agreeing} keep it.",
-            ),
-        )
-    if losing := tuple(_losing_classes(figures, thresholds)):
-        return Judgement("FAIL", losing)
-    doubts = [*_doubts(figures, thresholds)]
-    if self_test is not None and self_test.mutant != "FAIL":
-        doubts.insert(0, _broken_procedure(self_test))
+    doubts = tuple(_doubts(figures, plan, thresholds, self_test))
+    if self_test is not None and (self_test.twin == "FAIL" or not self_test.quarters_exact):
+        named = dict.fromkeys((_broken_procedure(self_test), *doubts))
+        return Judgement("INCONCLUSIVE", tuple(named))
+    if _resampler_loses(figures, thresholds):
+        return Judgement("INCONCLUSIVE", doubts)
+    if failures := tuple(_failures(figures, thresholds)):
+        return Judgement("FAIL", (*failures, *doubts))
     if doubts:
-        return Judgement("INCONCLUSIVE", tuple(doubts))
+        return Judgement("INCONCLUSIVE", doubts)
     return Judgement(
         "PASS",
         (
-            f"{kept}: at {level(thresholds.confidence)} at least {interval.low:.2%} of all "
-            f"images do, and {asked:.2%} is asked.",
+            f"{_kept(figures)}: at {level(thresholds.confidence)} at least {interval.low:.2%} of "
+            f"all images do, and {asked:.2%} is asked.",
         ),
     )
 
@@ -65,9 +54,29 @@ def angle_claim(plan: AnglePlan) -> tuple[str, ...]:
     )
 
 
-def _doubts(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
+def _failures(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
-    if interval.low < asked:
+    if interval.high < asked:
+        yield (
+            f"{_kept(figures)}: at {level(thresholds.confidence)} at most {interval.high:.2%} of "
+            f"all images do, and {asked:.2%} is asked. Turned and turned back, "
+            f"{figures.control_agreeing} keep it."
+        )
+    yield from _losing_classes(figures, thresholds)
+
+
+def _doubts(
+    figures: AngleFigures,
+    plan: AnglePlan,
+    thresholds: AngleThresholds,
+    self_test: AngleSelfTest | None,
+) -> Iterator[str]:
+    interval, asked = figures.agreement_interval, thresholds.agreement
+    if self_test is not None and self_test.mutant != "FAIL":
+        yield _broken_procedure(self_test)
+    if _resampler_loses(figures, thresholds):
+        yield _resampler(figures, plan, asked)
+    elif interval.low < asked <= interval.high:
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
             f"{figures.images} images are too few: at {level(thresholds.confidence)} "
@@ -83,6 +92,16 @@ def _doubts(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]
             "are turned and turned back: the model cannot be told from the resampler there."
         )
     yield from monotony(figures.chance_agreement, figures.images, asked, thresholds.confidence)
+
+
+def _kept(figures: AngleFigures) -> str:
+    return f"{figures.agreeing_images} of {figures.images} images keep their label at all angles"
+
+
+def _resampler_loses(figures: AngleFigures, thresholds: AngleThresholds) -> bool:
+    """Whether too few keep their label, and no more do when they are turned and turned back."""
+    asked = thresholds.agreement
+    return figures.agreement_interval.high < asked and figures.control_interval.high < asked
 
 
 def _losing_classes(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:

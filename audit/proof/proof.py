@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
+from audit.elements import audited_elements
 from audit.onnx_file import read_onnx
-from audit.procedure import audited_elements
 from audit.proof.batches import Batches
 from audit.proof.context import Tracked
 from audit.proof.explain import (

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from audit.procedure import audited_elements
+from audit.elements import audited_elements
 from export.foreign.graphs import dependents
 
 

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from audit.procedure import audited_elements
+from audit.elements import audited_elements
 from export.quantize.chain import Chain, Convolution
 from export.runtime import batches, cpus
 

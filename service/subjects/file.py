@@ -18,14 +18,11 @@ from audit import (
     InputSpec,
     ModelIdentity,
     Precision,
-    Report,
     Subject,
     mutate,
-    proved_quarters,
 )
 from audit.onnx_file import check_operators, read_onnx
-from audit.proof import Limits
-from audit.proving import prove_file
+from audit.proving import prove_tier
 from imaging import FitPolicy, grid_symmetries
 from imaging.refusal import RefusedError
 from service.engine import GraphError, cpu_budget, select
@@ -95,7 +92,10 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         build=lambda data: open_graph(data)[0],
         execution=execution(placement, threads),
         fill=fit.fill,
-        symmetry=lambda report: _proved(graph, report, settings.proof_limits),
+        # Whether what runs keeps every bit was not measured beyond the images of the audit.
+        prove=lambda group: prove_tier(
+            graph, group, runtime=run_as_written, limits=settings.proof_limits
+        ),
         caveats=("The file came without a card: what its classes are, nobody said.",),
     )
     turned = group if group and len(grid_symmetries(group)) > 1 else "C4"
@@ -167,12 +167,6 @@ def _class_names(text: str) -> tuple[str, ...]:
         return ()
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return tuple(names) if listed else ()
-
-
-def _proved(graph: bytes, report: Report, limits: Limits) -> Any:
-    # Whether what runs keeps every bit was not measured beyond the images of this audit.
-    proof = prove_file(graph, report.group, runtime=run_as_written, limits=limits)
-    return proved_quarters(proof, report, exact=False)
 
 
 def _axes(value: onnx.ValueInfoProto) -> list[int | None]:

@@ -1,8 +1,14 @@
 """A version of a repository as the subject of an audit."""
 
-from audit import Subject, proved_quarters
+from artifact.session import run_as_written
+from audit import ProofTier, Subject
+from audit.elements import covered
+from audit.proving import prove_tier
+from imaging import grid_symmetries
 from service.subjects.execution import execution
 from service.version import ServedModel
+
+_SWITCHED_OFF = "proofs are switched off here (ORBITSERVE_PROOF)."
 
 
 def version_subject(model: ServedModel) -> Subject:
@@ -15,8 +21,6 @@ def version_subject(model: ServedModel) -> Subject:
     ModelRejectedError
         If the version's file is no longer the one that was loaded.
     """
-    found = model.verification
-    exact = found.exactness is not None and found.exactness.exact
     return Subject(
         identity=model.card.identity,
         classify=model.session.logits,
@@ -25,5 +29,18 @@ def version_subject(model: ServedModel) -> Subject:
         execution=execution(model.session.placement, model.session.threads),
         bundled=model.card.audit_set.sha256,
         fill=model.card.input.fit.fill,
-        symmetry=lambda report: proved_quarters(found.proof, report, exact=exact),
+        prove=lambda group: _proved(model, group),
     )
+
+
+def _proved(model: ServedModel, group: str) -> ProofTier:
+    """What was proved when the version was loaded, or is proved now of a group that it lacks."""
+    found, tried = model.verification, grid_symmetries(group)
+    exact = found.exactness is not None and found.exactness.exact
+    if found.mode == "off":
+        return ProofTier.of(_SWITCHED_OFF, tried)
+    if found.proof is None:
+        return ProofTier.of(found.unproved or _SWITCHED_OFF, tried)
+    if covered(tried, found.proof.subgroup):
+        return ProofTier.of(found.proof, tried, runs_exactly=exact)
+    return prove_tier(model.read_graph(), group, runtime=run_as_written, runs_exactly=exact)

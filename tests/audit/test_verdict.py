@@ -3,9 +3,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audit import Figures, Judgement, NoiseFloor, SelfTest, Thresholds, clopper_pearson, judge
+from audit import (
+    Figures,
+    Judgement,
+    NoiseFloor,
+    ProofTier,
+    SelfTest,
+    Thresholds,
+    clopper_pearson,
+    judge,
+)
 from audit.report import Repeating
 from audit.statistics import Cell, chance_agreement, class_cells, drift
+
+PROVED = ProofTier(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
+OTHER = PROVED.model_copy(update={"covers": False})
+WITHIN = OTHER.model_copy(update={"outcome": "PROVED WITHIN"})
 
 SOUND = SelfTest(images=32, mutant="FAIL", twin="INCONCLUSIVE")
 
@@ -21,6 +34,7 @@ def judged(
     classes: tuple[Cell, ...] = (),
     repeating: Repeating | None = None,
     self_test: SelfTest | None = SOUND,
+    proof: ProofTier | None = None,
     **thresholds: Any,
 ) -> Judgement:
     asked = Thresholds(**thresholds)
@@ -41,7 +55,7 @@ def judged(
         classes=classes,
     )
     noise = NoiseFloor(repeat=0, regrouped=10 * floor, relative=floor, repeating=repeating)
-    return judge(figures, noise, asked, self_test)
+    return judge(figures, noise, asked, self_test, proof)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +71,13 @@ def judged(
         ({"deviation": 2e-4}, "FAIL", ["more than the tolerance"]),
         ({"deviation": 1e-9, "logit_tolerance": 0}, "FAIL", ["more than the tolerance"]),
         ({"agreeing": 400, "deviation": 0.1}, "FAIL", ["400 of 512", "more than the tolerance"]),
-        ({"deviation": 0.1, "floor": 0.05}, "FAIL", ["more than the tolerance"]),
+        ({"deviation": 0.1, "floor": 0.05}, "FAIL", ["more than the tolerance", "noise"]),
         ({"deviation": 0.1, "floor": 0.2}, "INCONCLUSIVE", ["noise"]),
         ({"floor": 2e-4}, "INCONCLUSIVE", ["noise"]),
-        ({"agreeing": 400, "floor": 0.2}, "FAIL", ["400 of 512"]),
+        ({"agreeing": 400, "floor": 0.2}, "FAIL", ["400 of 512", "noise"]),
         ({"agreeing": 100, "images": 100}, "INCONCLUSIVE", ["too few"]),
         ({"chance": 1}, "INCONCLUSIVE", ["same label"]),
-        ({"chance": 1, "deviation": 0.1}, "FAIL", ["more than the tolerance"]),
+        ({"chance": 1, "deviation": 0.1}, "FAIL", ["more than the tolerance", "same label"]),
         (
             {"agreeing": 9, "images": 9, "chance": 1, "floor": 1},
             "INCONCLUSIVE",
@@ -85,7 +99,6 @@ def test_the_verdict_table(measured: dict[str, Any], verdict: str, words: list[s
 def test_no_verdict_stands_on_false_alarms(measured: dict[str, Any]) -> None:
     judgement = judged(**measured, self_test=SelfTest(images=32, mutant="FAIL", twin="FAIL"))
     assert judgement.verdict == "INCONCLUSIVE"
-    assert len(judgement.reasons) == 1
     assert "a known model that is invariant was judged FAIL" in judgement.reasons[0]
 
 
@@ -153,3 +166,46 @@ def test_too_few_images_are_told_how_many_would_do() -> None:
 def test_thresholds_that_nothing_can_meet_are_refused(threshold: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(threshold))):
         Thresholds(**threshold)
+
+
+FEW_OF_A_CLASS = class_cells(np.repeat([0, 1], [296, 4]), np.ones(300, np.bool_), 0.8, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict", "word"),
+    [
+        ({}, "PASS", "The file is proved"),
+        ({"classes": FEW_OF_A_CLASS}, "PASS", "The file is proved"),
+        ({"deviation": 1e-4}, "PASS", "The file is proved"),
+        ({"proof": None}, "INCONCLUSIVE", "300 images are too few"),
+        ({"proof": OTHER}, "INCONCLUSIVE", "300 images are too few"),
+        ({"proof": WITHIN}, "INCONCLUSIVE", "300 images are too few"),
+        ({"agreeing": 299}, "INCONCLUSIVE", "300 images are too few"),
+        ({"images": 71, "agreeing": 71}, "INCONCLUSIVE", "72 different images"),
+        ({"images": 72, "agreeing": 72}, "PASS", "The file is proved"),
+        ({"images": 30, "agreeing": 30, "agreement": 0.8}, "PASS", "The file is proved"),
+        ({"chance": 1}, "INCONCLUSIVE", "same label"),
+        ({"floor": 2e-4, "deviation": 2e-4}, "INCONCLUSIVE", "300 images are too few"),
+        ({"floor": 2e-4}, "INCONCLUSIVE", "noise"),
+        ({"deviation": 2e-4}, "FAIL", "more than the tolerance"),
+        ({"agreeing": 200}, "FAIL", "200 of 300"),
+    ],
+)
+def test_a_proof_speaks_of_all_images_where_nothing_moved(
+    measured: dict[str, Any], verdict: str, word: str
+) -> None:
+    judgement = judged(**{"images": 300, "agreeing": 300, "proof": PROVED, **measured})
+    assert judgement.verdict == verdict
+    assert word in judgement.reasons[0]
+    unlike = "what runs it does not compute what the file says" in " ".join(judgement.reasons)
+    assert unlike == (verdict == "FAIL")
+
+
+def test_a_proof_excuses_no_self_test_and_no_model_that_does_not_repeat_itself() -> None:
+    blind = SelfTest(images=32, mutant="PASS", twin="PASS")
+    assert judged(proof=PROVED, self_test=blind).verdict == "INCONCLUSIVE"
+    alarmed = SelfTest(images=32, mutant="FAIL", twin="FAIL")
+    assert judged(proof=PROVED, self_test=alarmed).verdict == "INCONCLUSIVE"
+    kept = clopper_pearson(512, 512, 0.95)
+    restless = Repeating(agreeing_images=512, agreement_interval=kept, exceeding_p=0.5)
+    assert judged(proof=PROVED, repeating=restless).verdict == "INCONCLUSIVE"

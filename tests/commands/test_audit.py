@@ -64,12 +64,29 @@ class TestTarget:
         assert of_set["figures"] == of_files["figures"]
 
     def test_a_proof_past_its_limits_is_a_sentence(self, run, few, monkeypatch):
-        """The circle of a file asks for its proof."""
+        """Nothing is proved then, and the images decide."""
         monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1e-6")
-        asked = ["--images", few, "--circle", "--circle-images", 1, "--progress", "none"]
-        code, out, err = run("audit", f"{MODEL}/model.onnx", *asked)
-        assert (code, out, err.count("\n")) == (3, "", 1)
-        assert "The proof takes more than the 1e-06 s" in err
+        asked = ["--images", few, "--progress", "none", "--json"]
+        code, out, _ = run("audit", f"{MODEL}/model.onnx", *asked)
+        report = json.loads(out)
+        assert (code, report["verdict"], report["proof"]["outcome"]) == (2, "INCONCLUSIVE", None)
+        assert "The proof takes more than the 1e-06 s" in report["proof"]["reasons"][0]
+        assert "The proof takes more than the 1e-06 s" in report["claim"][0]
+
+    def test_a_proved_file_needs_few_images_over_the_group_that_it_is_proved_for(
+        self, run, tmp_path
+    ):
+        own = load_audit_set(Path(f"{MODEL}/audit.npz"))
+        given = tmp_path / "some.npz"
+        save_audit_set(given, AuditSet(own.images[:80]))
+        for target in ("rotmnist-c4-int8", f"{MODEL}/model.onnx"):
+            code, out, _ = run("audit", target, "--images", given, "--json")
+            report = json.loads(out)
+            assert (code, report["verdict"]) == (0, "PASS")
+            assert report["proof"]["covers"] and report["proof"]["outcome"] == "PROVED"
+            assert "The file is PROVED over C4" in report["claim"][0]
+        code, out, _ = run("audit", "rotmnist-c4-int8", "--images", given, "--group", "D4")
+        assert code != 0 and "The file is NOT PROVED over D4" in out
 
     def test_a_version_past_the_limits_of_its_proof_is_not_opened(self, run, few, monkeypatch):
         monkeypatch.setenv("ORBITSERVE_PROOF", "enforce")
