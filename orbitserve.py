@@ -21,7 +21,7 @@ app.command("export")(export.export)
 app.command("import")(bring.bring)
 app.command("serve", cls=serve.ServeCommand)(serve.serve)
 app.command("classify")(classify.classify)
-app.command("audit")(audit.audit)
+app.command("audit", cls=audit.AuditCommand)(audit.audit)
 app.command("prove")(prove.prove)
 app.command("sign")(sign.sign)
 

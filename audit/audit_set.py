@@ -70,6 +70,19 @@ class AuditSet:
                 "or none, is accepted."
             )
 
+    def spread(self, most: int | None) -> "AuditSet":
+        """So many images at most, from all over the set."""
+        count = len(self.images)
+        if most is None or count <= most:
+            return self
+        some = np.arange(most) * count // most
+        return AuditSet(
+            self.images[some],
+            None if self.labels is None else self.labels[some],
+            None if self.groups is None else self.groups[some],
+            tuple(self.files[i] for i in some) if self.files else (),
+        )
+
     def to_bytes(self) -> bytes:
         """The set as an npz file; equal sets give equal bytes, on every machine.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal, Self
 
+from audit.about import About
 from audit.angles.outcome import AngleOutcome
 from audit.circle import CircleOutcome
 from audit.proved import ProofTier
@@ -281,6 +282,8 @@ class Report(Value):
         Every angle of some images, where that was asked for; it has no verdict.
     execution
         What ran the model, where that is known.
+    about
+        What somebody said of the audit and its images.
     replay
         The command that makes the same report again, where there is one.
     """
@@ -302,6 +305,7 @@ class Report(Value):
     angles: AngleOutcome | None = None
     circle: CircleOutcome | None = None
     execution: Execution | None = None
+    about: About | None = None
     replay: str | None = None
 
     @property

@@ -1,10 +1,11 @@
 """All tiers of an audit that are asked for, over one subject, in one report."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from audit.about import About
 from audit.angles import AnglePlan, AngleThresholds, audit_angles
 from audit.audit_set import AuditSet
 from audit.circle import audit_circle
@@ -15,6 +16,7 @@ from audit.procedure import run_audit
 from audit.proved import ProofTier
 from audit.report import Report, SelfTest, Thresholds
 from audit.selftest import self_test, self_test_unseen
+from audit.statistics import trials_to_show
 from audit.subject import Execution, ModelIdentity
 from audit.units import find_units
 
@@ -110,6 +112,8 @@ class Question:
         Also audit at sampled angles, and what is asked there.
     circle_images
         So many images, from all over the set, are also tried at every angle.
+    most_images
+        So many images at most, from all over the set; None audits all.
     pictures
         Whether the report holds pictures of the worst images.
     """
@@ -119,6 +123,7 @@ class Question:
     angles: AnglePlan | None = None
     angle_thresholds: AngleThresholds = field(default_factory=AngleThresholds)
     circle_images: int = 0
+    most_images: int | None = None
     pictures: bool = True
 
 
@@ -128,6 +133,7 @@ def audit_tiers(
     question: Question,
     *,
     source: str,
+    about: About | None = None,
     replay: str | None = None,
     stages: Stages = lambda stage, done, total: None,
 ) -> Report:
@@ -137,6 +143,8 @@ def audit_tiers(
     ----------
     source
         Where the images come from, for the report.
+    about
+        What somebody says of the audit, for the report.
     replay
         The command that makes the same report again, for the report.
     stages
@@ -148,7 +156,10 @@ def audit_tiers(
         If the images, the labels or the group cannot be audited, the answers are no logits, no
         mutant can be made of the file, or the subject changed meanwhile.
     """
+    whole, audit_set = audit_set, audit_set.spread(question.most_images)
     images, labels, batch_size = audit_set.images, audit_set.labels, subject.batch_size
+    if len(images) < len(whole.images):
+        source = f"{source}, {len(images)} of {len(whole.images)}"
     units = find_units(images, audited_elements(question.group), audit_set.groups)
     proof = None if subject.prove is None else subject.prove(question.group)
     report = run_audit(
@@ -194,9 +205,21 @@ def audit_tiers(
             progress=_stage(stages, "every angle"),
         )
     subject.confirm()
-    known = (_BUNDLED,) if report.data.sha256 == subject.bundled else ()
-    claim = (*report.claim, *known, *subject.caveats)
-    return report.model_copy(update={"claim": claim}).joined(at_angles, around)
+    claim = (*report.claim, *_of_the_images(whole, report, subject), *subject.caveats)
+    return report.model_copy(update={"claim": claim, "about": about}).joined(at_angles, around)
+
+
+def _of_the_images(whole: AuditSet, report: Report, subject: Subject) -> Iterator[str]:
+    count, asked = len(whole.images), report.thresholds
+    if report.data.count < count:
+        needed = trials_to_show(asked.agreement, asked.confidence)
+        yield (
+            f"{report.data.count} of {count} images were audited, for a quick answer: what the "
+            f"others would show is open. Without a proof, {needed} images that all keep their "
+            f"label show {asked.agreement:.2%}."
+        )
+    if subject.bundled and subject.bundled == whole.sha256():
+        yield _BUNDLED
 
 
 def _self_test(subject: Subject, audit_set: AuditSet, question: Question) -> SelfTest:

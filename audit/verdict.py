@@ -1,12 +1,11 @@
 """From figures and thresholds to PASS, FAIL or INCONCLUSIVE, with the reasons in sentences."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 from audit.phrases import level, remedy
 from audit.proved import ProofTier
 from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
-from audit.statistics import Cell, clopper_pearson
+from audit.statistics import Cell, clopper_pearson, trials_to_show
 from audit.subject import DataIdentity
 from audit.values import Judgement
 from imaging import GridSymmetry
@@ -176,7 +175,7 @@ def class_doubts(classes: Sequence[Cell], asked: float | None, confidence: float
     few = [cell for cell in classes if not cell.below and asked and cell.interval.low < asked]
     if asked is None or not few:
         return
-    needed = math.ceil(math.log((1 - confidence) / 2) / math.log(asked))
+    needed = trials_to_show(asked, confidence)
     named = "; ".join(f"label {cell.label} has {cell.images}" for cell in few)
     yield (
         f"Some classes have too few images to show that {asked:.2%} keep their label: {named}; "
@@ -209,7 +208,7 @@ _UNLIKE_ITS_FILE = (
 
 def _few_of_a_proved(figures: Figures, thresholds: Thresholds) -> str:
     asked = min(thresholds.agreement, thresholds.proved_agreement)
-    needed = math.ceil(math.log((1 - thresholds.confidence) / 2) / math.log(asked))
+    needed = trials_to_show(asked, thresholds.confidence)
     return (
         f"The file is proved, but {figures.images} images are too few to show that what runs it "
         f"does as the file says: at {level(thresholds.confidence)} at least "

@@ -1,12 +1,12 @@
 """`orbitserve serve`: the HTTP service. Its options are the settings, read off their model."""
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
+
+from commands.model_options import CommandOfAModel
 
 
 def serve() -> None:
@@ -19,25 +19,15 @@ def serve() -> None:
     """
 
 
-class ServeCommand(TyperCommand):
-    """`serve` with an option for each setting; their model is not imported to list commands."""
+class ServeCommand(CommandOfAModel):
+    """`serve` with an option for each setting."""
 
-    @cached_property
-    def _with_options(self) -> TyperCommand:
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command()(_run_with_options())
-        return typer.main.get_command(app)  # type: ignore[return-value] # a single command
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return what `serve` can be told."""
-        return self._with_options.get_params(ctx)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Serve as it was told."""
-        return self._with_options.invoke(ctx)
+    def load(self) -> Callable[..., None]:
+        """Return what it runs."""
+        return _run_with_options()
 
 
-def _run_with_options() -> Any:
+def _run_with_options() -> Callable[..., None]:
     from service.server import serve as run
     from service.settings import read_settings
 

@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audit import AuditSet, Classifier, Progress, Question, Report, Subject, audit_tiers
-from audit.angles.selftest import angle_self_test_questions
-from audit.elements import audited_elements
-from audit.orbit import orbit_questions
-from audit.selftest import self_test_questions
-from imaging import GridSymmetry, grid_symmetries, nearest_arcs
+from audit.about import About
+from audit.cost import questions
+from imaging import GridSymmetry, grid_symmetries
 from service.subjects.version import version_subject
 from service.version import ServedModel
 
@@ -25,6 +23,7 @@ def audit_model(
     images: npt.NDArray[np.uint8] | None = None,
     labels: npt.NDArray[np.int64] | None = None,
     source: str = UPLOADED,
+    about: About | None = None,
     replay: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -40,10 +39,12 @@ def audit_model(
         What the images show.
     source
         Where the images come from, for the report; that of the bundled set is on its card.
+    about
+        What somebody says of the audit; only reported.
     replay
         The command that makes the same report again; only reported.
     progress
-        Called after each batch of any kind with the images classified so far and, see `questions`,
+        Called after each batch of any kind with the images classified so far and, see `cost`,
         in all. What it raises ends the audit.
 
     Raises
@@ -57,33 +58,11 @@ def audit_model(
         audited, source = model.audit_set(), model.card.audit_set.source
     else:
         audited = AuditSet(images, labels)
-    meter = _Meter(progress, questions(model, len(audited.images), question))
+    meter = _Meter(progress, cost(model, len(audited.images), question))
     subject = meter.watching(version_subject(model))
-    report = audit_tiers(subject, audited, question, source=source, replay=replay)
+    report = audit_tiers(subject, audited, question, source=source, about=about, replay=replay)
     meter.end()
     return report
-
-
-def questions(model: ServedModel, count: int, question: Question) -> int:
-    """How many images an audit over so many images classifies, self-tests included.
-
-    Every angle of an image is counted, though neighbours that are equal are classified once: where
-    there is a circle, it is at most so many.
-
-    Raises
-    ------
-    ValueError
-        If the group cannot be tried, or the images are too large to be tried at every angle.
-    """
-    elements = len(audited_elements(question.group))
-    total = orbit_questions(count, elements) + self_test_questions(count, elements)
-    if question.angles is not None:
-        total += question.angles.questions(count, damped=True) + angle_self_test_questions(count)
-    if question.circle_images:
-        tried = len(range(0, count, -(-count // min(question.circle_images, count))))
-        quarters = 1 if _quarters_exact(model) else 4
-        total += tried * quarters * nearest_arcs(model.card.input.fit.size).count
-    return total
 
 
 class _Meter:
@@ -120,6 +99,16 @@ class _Meter:
     def _tell(self) -> None:
         if self._progress is not None:
             self._progress(self._done, self._total)
+
+
+def cost(model: ServedModel, count: int, question: Question) -> int:
+    """How many images an audit of a version over so many images classifies: `audit.cost`."""
+    return questions(
+        question,
+        count,
+        size=model.card.input.fit.size,
+        quarters_exact=_quarters_exact(model),
+    )
 
 
 def _quarters_exact(model: ServedModel) -> bool:

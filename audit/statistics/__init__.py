@@ -1,6 +1,6 @@
 """What images can and cannot show. The image is the sampling unit, whatever is done to it."""
 
-from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle
+from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle, trials_to_show
 from audit.statistics.curves import agreement_band, mean_band
 from audit.statistics.drift import Drift, DriftBin, drift
 from audit.statistics.labels import Cell, chance_agreement, class_cells, holm, label_entropy
@@ -21,4 +21,5 @@ __all__ = [
     "label_entropy",
     "mean_band",
     "trials_to_settle",
+    "trials_to_show",
 ]

@@ -1,5 +1,6 @@
 """Exact intervals of a proportion: what a number of images can and cannot show."""
 
+import math
 from dataclasses import dataclass
 
 from scipy.special import bdtr, bdtrik, betaincinv
@@ -64,6 +65,11 @@ def trials_to_settle(
         middle = (low + high) // 2
         low, high = (low, middle) if settled(middle) else (middle, high)
     return high
+
+
+def trials_to_show(threshold: float, confidence: float) -> int:
+    """How many trials, all successful, put the whole interval above a threshold: 368 above 0.99."""
+    return math.ceil(math.log((1 - confidence) / 2) / math.log(threshold))
 
 
 def _quantile(probability: float, trials: int, rate: float) -> int:

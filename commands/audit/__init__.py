@@ -1,5 +1,5 @@
 """`orbitserve audit`: whether turned images get the same answer."""
 
-from commands.audit.command import audit
+from commands.audit.command import AuditCommand, audit
 
-__all__ = ["audit"]
+__all__ = ["AuditCommand", "audit"]

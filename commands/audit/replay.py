@@ -11,12 +11,12 @@ _LEFT_OUT: Final = {
 
 def given_options(context: Any) -> Iterator[str]:
     """Yield the words of every option that was given and matters, of Typer's context of a call."""
-    for option in context.command.params:
+    for option in context.command.get_params(context):
         value = context.params.get(option.name)
         if option.name in _LEFT_OUT or value is None or value == option.default:
             continue
         if isinstance(value, bool):
-            yield option.opts[0]
+            yield (option.opts if value else option.secondary_opts)[0]
             continue
         for each in value if isinstance(value, (list, tuple)) else [value]:
             yield from (option.opts[0], str(each))

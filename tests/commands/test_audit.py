@@ -159,6 +159,41 @@ def served(tmp_path_factory):
         process.communicate()
 
 
+class TestOptions:
+    def test_a_plan_says_what_is_asked_and_the_command_precedes(self, run, few, tmp_path):
+        plan = tmp_path / "audit.yaml"
+        plan.write_text(
+            "requirement: REQ-7\noptions: {agreement: 0.9, class_agreement: 0.5, pictures: false}\n"
+        )
+        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--about", plan, "--json"]
+        report = json.loads(run(*asked, "--agreement", "0.99")[1])
+        assert report["about"]["requirement"] == "REQ-7"
+        assert report["thresholds"]["class_agreement"] == 0.5
+        assert report["thresholds"]["agreement"] == 0.99  # the default, and yet given
+        assert json.loads(run(*asked)[1])["thresholds"]["agreement"] == 0.9
+        plan.write_text("requirment: REQ-7\n")
+        code, out, err = run(*asked)
+        assert (code, out, err.count("\n")) == (3, "", 1) and "'requirment'" in err
+
+    def test_a_quick_audit_says_what_it_leaves_open(self, run, tmp_path):
+        code, out, _ = run("audit", "rotmnist-c4-int8", "--quick", "--json", "--no-pictures")
+        report = json.loads(out)
+        assert (code, report["verdict"], report["data"]["count"]) == (0, "PASS", 100)
+        claim = " ".join(report["claim"])
+        assert "100 of 512 images were audited" in claim and "368 images" in claim
+        assert "These images came with the model" in claim
+        assert report["replay"].split()[-2:] == ["--quick", "--no-pictures"]
+        assert run("audit", "rotmnist-cnn", "--quick", "--agreement", "0.5")[0] == 1
+
+    def test_what_takes_long_says_so_before(self, run, few, monkeypatch):
+        asked = ["audit", "rotmnist-c4-int8", "--images", few]
+        assert run(*asked)[2] == ""
+        monkeypatch.setattr("commands.audit.run._SHORT", 0)
+        said = run(*asked)[2]
+        assert re.search(r"At most \d+ images are classified, for 40 .* about \d+ seconds", said)
+        assert run(*asked, "--progress", "none")[2] == ""
+
+
 class TestService:
     def test_a_running_service_is_audited_from_outside(self, run, served, tmp_path, monkeypatch):
         monkeypatch.setenv("ORBITSERVE_API_KEY", KEY)

@@ -10,7 +10,7 @@ import pytest
 from audit import AnglePlan, AngleThresholds, Question, Report, Thresholds
 from audit.render import FORMATS, render
 from imaging import Resampler
-from service.auditing import audit_model, questions
+from service.auditing import audit_model, cost
 from tests.service.processes import NPY, npy
 
 pytestmark = pytest.mark.anyio
@@ -125,7 +125,7 @@ async def test_one_request_cannot_ask_for_days(
     async with open_client(repository, max_audit_questions=2000, threads=1) as client:
         model = client._transport.app.state.data_plane.repository.find("turning")
         allowed = max(
-            n for n in range(1, 500) if questions(model, n, Question("C4", Thresholds())) <= 2000
+            n for n in range(1, 500) if cost(model, n, Question("C4", Thresholds())) <= 2000
         )
         for count, status in ((allowed, 200), (allowed + 1, 422)):
             answer = await ask(client, npy(images[:count]))
@@ -153,7 +153,7 @@ async def test_an_audit_classifies_as_many_images_as_was_said(
         images=images[:70],
         progress=lambda done, total: told.append((done, total)),
     )
-    said = questions(model, 70, question)
+    said = cost(model, 70, question)
     classified = model.statistics.audited.count - before
     assert classified == said if not circle else 0 < classified <= said
     assert told == sorted(told)

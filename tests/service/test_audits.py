@@ -8,6 +8,7 @@ import sys
 import time
 from importlib import metadata
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -103,6 +104,7 @@ async def test_the_audited_logits_are_those_that_are_served(
         model=over_http.model,
         source=over_http.data.source,
         self_test=over_http.self_test,
+        proof=over_http.proof,
         execution=over_http.execution,
     )
     assert directly == over_http
@@ -131,14 +133,37 @@ async def test_equal_audits_get_equal_bodies(client: httpx.AsyncClient) -> None:
 async def test_few_images_are_inconclusive(client: httpx.AsyncClient, images: Any) -> None:
     report = await audit(client, "/models/turning/audit", npy(images[:50]))
     assert report.verdict == "INCONCLUSIVE"
+    assert "The file is proved, but 50 images are too few" in report.reasons[0]
     report = await audit(client, "/models/turning/audit?agreement=0.9", npy(images[:50]))
-    assert report.verdict == "INCONCLUSIVE"
-    assert "classes have too few images" in report.reasons[0]
-    asked = "/models/turning/audit?agreement=0.9&no_classes=true"
-    report = await audit(client, asked, npy(images[:50]))
+    assert report.verdict == "PASS"
+    assert report.proof is not None and report.proof.covers
+
+
+async def test_without_a_proof_classes_have_to_be_seen(
+    open_client: Any, repository: Any, images: Any
+) -> None:
+    async with open_client(repository, proof="off") as client:
+        asked = "/models/turning/audit?agreement=0.9"
+        report = await audit(client, asked, npy(images[:50]))
+        assert report.verdict == "INCONCLUSIVE"
+        assert report.proof is not None and report.proof.outcome is None
+        assert "classes have too few images" in report.reasons[0]
+        report = await audit(client, f"{asked}&no_classes=true", npy(images[:50]))
     assert report.verdict == "PASS"
     assert report.thresholds.class_agreement is None
     assert report.thresholds.agreement == 0.9
+
+
+async def test_a_query_carries_what_is_said_and_asks_for_a_few(client: httpx.AsyncClient) -> None:
+    said = quote('{"requirement": "R-12", "data": {"supplier": "Line 4"}}')
+    report = await audit(client, f"/models/turning/audit?quick=true&about={said}")
+    assert report.about is not None
+    assert (report.about.requirement, report.about.data.supplier) == ("R-12", "Line 4")
+    assert report.data.count == 100
+    assert any("for a quick answer" in claim for claim in report.claim)
+    for wrong in ("{", '{"other": "x"}', "[]"):
+        path = f"/models/turning/audit?about={quote(wrong)}"
+        assert (await client.post(path)).status_code == 422
 
 
 async def test_a_larger_group_than_the_networks_fails(client: httpx.AsyncClient) -> None:

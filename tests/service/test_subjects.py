@@ -380,14 +380,15 @@ class TestFile:
     def test_its_proof_asks_the_runtime_for_constants(
         self, opened, turning, audit, doubtful, monkeypatch
     ):
-        """Which a circle reads, of a file as of a version."""
+        """Of a file as of a version."""
         subject, _, _ = opened(doubtful(turning))
-        report = audit(subject, 20)
-        assert subject.symmetry(report) is not None
+        assert subject.prove("C4").quarters(0.5).rounding == 0.5
+        assert audit(subject, 20).proof == subject.prove("C4")
         monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1e-6")
         subject, _, _ = opened(doubtful(turning))
-        with pytest.raises(ValueError, match="takes more than the 1e-06 s"):
-            subject.symmetry(report)
+        proof = subject.prove("C4")
+        assert proof.outcome is None and proof.quarters(0.5) is None
+        assert "takes more than the 1e-06 s" in proof.reasons[0]
 
     def test_its_ends_may_have_other_names(self, opened, turning, audit):
         subject, _, _ = opened(changed(turning, renamed))

@@ -1,0 +1,195 @@
+"""What `orbitserve audit` does, in order."""
+
+import time
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+import typer
+
+from audit import AuditSet, Journal, Question, Report, Subject, audit_tiers
+from audit.cost import questions
+from audit.options import AuditOptions
+from audit.plan import AuditPlan, read_plan
+from audit.render import render
+from commands.audit.book import open_book
+from commands.audit.outputs import (
+    exit_status,
+    printed_form,
+    read_fail_on,
+    read_form,
+    read_outputs,
+)
+from commands.audit.replay import given_options
+from commands.audit.target import Target, open_target, read_audit_images
+from commands.display import chosen_progress
+from commands.options import DEFAULT_MODEL, Device, Repository
+from commands.reading import settings_of_a_command
+from service.replay import replay
+
+_TIMED: Final = 64
+"""Images that are classified twice to tell how long an audit takes."""
+
+_SHORT: Final = 30.0
+"""Seconds of an audit whose length nobody asks for."""
+
+
+def run(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="<name> or <name>/<version> of the repository, a file that ends in .onnx, or the "
+            "address of a service, http://<host>:<port>/models/<name>."
+        ),
+    ] = DEFAULT_MODEL,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Image files, folders of them, or one audit.npz; without any, the audit set that "
+            "came with the model."
+        ),
+    ] = None,
+    repository: Repository = None,
+    device: Device = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of a service: <name> or <name>/<version>.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="ORBITSERVE_API_KEY", help="Of a service; better by the variable."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What images were taken of, to count it once: folder, or a CSV file of names "
+            "and groups."
+        ),
+    ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of what the report is to say (requirement, auditor, data, ...) and, "
+            "under 'options', of what is asked; options of the command precede."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="Form of the report: json, text, html, junit, sarif, ..."),
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File for the report, in the form that its ending names; may be repeated."
+        ),
+    ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            help="Ledger that the report is appended to: a folder, or a URL that fsspec opens."
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(help="Verdicts that are failures: fail, inconclusive, both, or never."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="File that keeps the answers, for an audit that was interrupted."),
+    ] = None,
+    progress: Annotated[
+        Literal["auto", "plain", "none"],
+        typer.Option(help="On standard error: bars on a terminal, plain lines, or nothing."),
+    ] = "auto",
+    **asked: Any,
+) -> None:
+    """Audit a model; `asked` has the fields of `AuditOptions`."""
+    asked_form, failures = read_form(form), read_fail_on(fail_on)
+    outputs = read_outputs(output or [], asked_form)
+    printed = printed_form(asked_form, outputs, json=json)
+    settings = settings_of_a_command(repository, device)
+    append = open_book(ledger) if ledger else None
+    plan = AuditPlan() if about is None else read_plan(about)
+    opened = open_target(target, settings, model, api_key)
+    question = _options(context, plan, asked).question(
+        opened.subject.identity.precision, opened.group, opened.spec.fit.fill
+    )
+    with (
+        closing(opened.subject),
+        Journal(resume) if resume else nullcontext() as journal,
+        chosen_progress(progress) as show,
+    ):
+        audited, source = read_audit_images(
+            images or [],
+            opened,
+            settings,
+            lambda done, total: show("images", done, total),
+            group_by=group_by,
+        )
+        subject = opened.subject.recorded(journal) if journal else opened.subject
+        if progress != "none":
+            _say_the_cost(subject, audited, question, opened)
+        report: Report = audit_tiers(
+            subject,
+            audited,
+            question,
+            source=source,
+            about=None if about is None else plan.about,
+            replay=replay(
+                opened.name,
+                given_options(context),
+                settings,
+                [name for name, value in context.params.items() if value is not None],
+            ),
+            stages=show,
+        )
+    if journal and progress != "none":
+        typer.echo(f"{resume}: {journal.kept} answers kept, {journal.asked} asked", err=True)
+    typer.echo(render(report, printed), nl=False)
+    for each in outputs:
+        each.write(report)
+    if append:  # last, since what fails here must not cost the report
+        appended = append(report)
+        if progress != "none":
+            typer.echo(appended, err=True)
+    raise typer.Exit(exit_status(report.verdict, failures))
+
+
+def _options(context: typer.Context, plan: AuditPlan, asked: dict[str, Any]) -> AuditOptions:
+    """Return what is asked: as the command says, else as the plan does, else by default."""
+    given = {
+        name: value
+        for name, value in asked.items()
+        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
+    }
+    return AuditOptions(**{**plan.asked, **given})
+
+
+def _say_the_cost(subject: Subject, audited: AuditSet, question: Question, opened: Target) -> None:
+    """Say how many images are going to be classified, and about how long that takes."""
+    total = questions(
+        question, len(audited.images), size=opened.spec.fit.size, quarters_exact=False
+    )
+    some = np.ascontiguousarray(audited.images[: min(_TIMED, subject.batch_size)])
+    subject.classify(some)  # what comes first takes longer
+    began = time.monotonic()
+    subject.classify(some)
+    seconds = (time.monotonic() - began) / len(some) * total
+    if seconds >= _SHORT:
+        count = min(len(audited.images), question.most_images or len(audited.images))
+        typer.echo(
+            f"At most {total} images are classified, for {count} that are audited; this takes "
+            f"about {_duration(seconds)}"
+            + ("." if question.most_images else ", or less with --quick."),
+            err=True,
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
