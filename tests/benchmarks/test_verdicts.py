@@ -26,6 +26,15 @@ def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
             lambda image, _: image.tobytes(),
             "128 images in four turns each",
         ),
+        ("audit.verdict._unmoved", lambda *_: True, "without its proof, on 80 images"),
+        ("audit.verdict._unmoved", lambda *_: False, "a file that is proved, on 80 images"),
+        ("audit.tiers._self_test", lambda *_: None, "that compares nothing"),
+        ("audit.tiers._self_test", lambda *_: None, "that makes turned images brighter"),
+        (
+            "audit.angles.procedure.self_test_angles",
+            lambda *_, **__: None,
+            "that turns about another centre",
+        ),
         ("audit.figures._repeating", lambda *_: None, "does not repeat itself"),
     ],
 )

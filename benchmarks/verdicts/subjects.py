@@ -1,0 +1,122 @@
+"""Subjects that are made to mislead an audit, each with the verdict that is right."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit import AuditSet, Classifier
+from benchmarks.verdicts.case import Case, digits, known
+from imaging import grid_symmetries
+
+Images = NDArray[np.uint8]
+Logits = NDArray[np.float32]
+
+
+def subjects() -> Iterator[Case]:
+    """Yield the subjects, on the digits that come with `rotmnist-c4`."""
+    images = digits().images
+    ink = _ink(images)
+    even, whole = levels(4), AuditSet(images)
+    yield Case("tells four amounts of ink apart", known(even), whole, "PASS")
+    yield Case("the same, at 36 angles", known(even), whole, "PASS", 36)
+    yield Case("tells up from down", known(heavier_below), whole, "FAIL")
+    yield Case("invariant at quarter turns only", known(upright_lines), whole, "FAIL", 36)
+    rare = ink >= np.sort(ink)[-8]
+    yield Case("loses the rarest class", known(_but(even, ink[rare].min())), whole, "FAIL")
+    yield Case("one label for all", known(levels(1)), whole, "INCONCLUSIVE")
+    yield Case("for all but one", known(_above(float(np.sort(ink)[-1]))), whole, "INCONCLUSIVE")
+    yield Case("for all but two", known(_above(float(np.sort(ink)[-2]))), whole, "INCONCLUSIVE")
+    for lost, due in ((1, "INCONCLUSIVE"), (8, "INCONCLUSIVE"), (20, "FAIL"), (51, "FAIL")):
+        yield Case(f"loses the label of {lost} of 512", known(_losing(even, ink, lost)), whole, due)
+    two = AuditSet(np.repeat(images[:2], 256, axis=0))
+    yield Case("two images, 256 times each", known(even), two, "INCONCLUSIVE")
+    turns = np.concatenate([g(images[:128]) for g in grid_symmetries("C4")])
+    yield Case("128 images in four turns each", known(even), AuditSet(turns), "INCONCLUSIVE")
+    parts = AuditSet(images, groups=np.arange(512) // 8)
+    yield Case("64 parts, eight images each", known(even), parts, "INCONCLUSIVE")
+    yield Case("does not repeat itself", known(_noisy(even)), whole, "INCONCLUSIVE")
+    yield Case("does not, and tells up from down", known(_noisy(heavier_below)), whole, "FAIL")
+    for label in (-1, 99):
+        labels = np.full(512, label)
+        yield Case(f"a label of {label}", known(even), AuditSet(images, labels), "error")
+
+
+def _ink(images: Images) -> NDArray[np.int64]:
+    total: NDArray[np.int64] = images.sum(axis=(1, 2, 3), dtype=np.int64)
+    return total
+
+
+def _answers(labels: NDArray[np.int64], classes: int) -> Logits:
+    return np.eye(max(classes, 2), dtype=np.float32)[labels]
+
+
+def levels(classes: int) -> Classifier:
+    """Classes by the amount of ink, as many images in each; bounds lie in the widest gaps near."""
+    levels = np.sort(_ink(digits().images))
+    bounds = []
+    for k in range(1, classes):
+        near = levels[k * len(levels) // classes - 20 : k * len(levels) // classes + 20]
+        gap = int(np.diff(near).argmax())
+        bounds.append(near[gap : gap + 2].mean())
+    return lambda asked: _answers(np.searchsorted(bounds, _ink(asked)), classes)
+
+
+def _above(level: float) -> Classifier:
+    return lambda asked: _answers((_ink(asked) >= level).astype(np.int64), 2)
+
+
+def heavier_below(asked: Images) -> Logits:
+    """Is there more ink below than above?"""
+    half = asked.shape[2] // 2
+    below = _ink(asked[:, :, -half:]) > _ink(asked[:, :, :half])
+    return _answers(below.astype(np.int64), 2)
+
+
+def upright_lines(asked: Images) -> Logits:
+    """Is there more ink along the axes than along the diagonals? No quarter turn changes that."""
+    places = np.arange(asked.shape[2]) - (asked.shape[2] - 1) / 2
+    x, y = np.meshgrid(places, places)
+    waves = np.rint(1000 * np.cos(4 * np.arctan2(y, x)) * (np.hypot(x, y) < places[-1]))
+    total = (asked.astype(np.int64) * waves.astype(np.int64)).sum(axis=(1, 2, 3))
+    return _answers((total > 0).astype(np.int64), 2)
+
+
+def _but(classify: Classifier, level: int) -> Classifier:
+    """Give images of so much ink another class, and of these a turned one yet another."""
+
+    def answer(asked: Images) -> Logits:
+        labels = classify(asked).argmax(axis=1).astype(np.int64)
+        rare = _ink(asked) >= level
+        turned = heavier_below(asked).argmax(axis=1) == 1
+        return _answers(np.where(rare, np.where(turned, 4, 5), labels), 6)
+
+    return answer
+
+
+def _losing(classify: Classifier, ink: NDArray[np.int64], lost: int) -> Classifier:
+    """Lose the label of so many images when they are turned, by next to nothing.
+
+    They have all amounts of ink.
+    """
+    losers = np.sort(ink)[np.arange(lost) * len(ink) // lost]
+
+    def answer(asked: Images) -> Logits:
+        labels = classify(asked).argmax(axis=1).astype(np.int64)
+        below = heavier_below(asked).argmax(axis=1).astype(np.int64)
+        logits = _answers(labels, 4)
+        told = np.flatnonzero(np.isin(_ink(asked), losers))
+        logits[told, labels[told] ^ 1] = 1 + 1e-6 * (2 * below[told] - 1)
+        return logits
+
+    return answer
+
+
+def _noisy(classify: Classifier) -> Classifier:
+    random = np.random.default_rng(0)
+
+    def answer(asked: Images) -> Logits:
+        logits = classify(asked)
+        return logits + random.normal(0, 0.4, logits.shape).astype(np.float32)
+
+    return answer

@@ -1,0 +1,27 @@
+"""The table of all cases."""
+
+from collections.abc import Iterator
+
+from benchmarks.verdicts.broken import broken
+from benchmarks.verdicts.case import Case, verdict
+from benchmarks.verdicts.shipped import shipped
+from benchmarks.verdicts.subjects import heavier_below, levels, subjects, upright_lines
+
+
+def cases() -> Iterator[Case]:
+    """Yield all of them: subjects, models that ship, procedures."""
+    yield from subjects()
+    yield from shipped()
+    yield from broken(levels(4), heavier_below, upright_lines)
+
+
+def main() -> None:
+    """Print the table; status 1 if a verdict is wrong."""
+    wrong = 0
+    print("| subject | right | found |\n| --- | --- | --- |")
+    for case in cases():
+        found = verdict(case)
+        wrong += found != case.due
+        mark = "" if found == case.due else " (WRONG)"
+        print(f"| {case.name} | {case.due} | {found}{mark} |", flush=True)
+    raise SystemExit(1 if wrong else 0)
