@@ -7,6 +7,7 @@ import onnx
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
+from audit.divisions import refuse_traps
 from imaging.refusal import RefusedError
 
 ONNX_DOMAINS: Final = ("", "ai.onnx")
@@ -112,13 +113,16 @@ def refuse_other_formats(data: bytes) -> None:
 def check_operators(model: onnx.ModelProto) -> None:
     """See that a model means the same to every runtime: it uses nothing but ONNX's operators.
 
+    And that no image ends what runs it: see `audit.divisions`.
+
     Functions of the model's own are refused too. Where one is named like an operator that a runtime
     has, the runtime prefers its own; and a few of them can stand for millions of nodes.
 
     Raises
     ------
     ValueError
-        Naming the first operator, function or version that is not ONNX's, and what is accepted.
+        Naming the first operator, function or version that is not ONNX's, or the first division
+        that may end a process, and what is accepted.
     """
     if model.functions:
         function = model.functions[0]
@@ -141,6 +145,7 @@ def check_operators(model: onnx.ModelProto) -> None:
                 f"The file asks for version {entry.version} of ONNX's operators; "
                 f"versions 1 to {newest} are accepted."
             )
+    refuse_traps(model)
 
 
 def redefines(model: onnx.ModelProto) -> bool:

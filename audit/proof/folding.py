@@ -101,8 +101,12 @@ def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
                 raise Unsupported(f"casts constants out of the range of {target.name}")
     if node.op in ("Div", "Mod") and len(arrays) > 1:
         divisor = arrays[1]
-        if divisor is not None and is_integer(divisor.dtype) and (divisor == 0).any():
-            raise Unsupported("divides an integer by 0")
+        if divisor is not None and is_integer(divisor.dtype):
+            if (divisor == 0).any():
+                raise Unsupported("divides an integer by 0")
+            least = first is not None and (first == extremes(first.dtype)[0]).any()
+            if least and (divisor == -1).any():
+                raise Unsupported("divides the least integer by -1")  # which ends processes
 
 
 def _slices(node: Node, arrays: Sequence[Array | None]) -> list[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ from audit.proof import Proof, prove
 from tests.audit.fuzz.doubles import in_doubles
 
 Array = NDArray[Any]
-Finding = Literal["sound", "unsound", "beyond its bound", "crash", "slow", "not run"]
+Finding = Literal["sound", "unsound", "beyond its bound", "crash", "died", "slow", "not run"]
 LONGEST = 60.0
 SMALL_BATCHES = (1, 2, 3)
 """Numbers of images in a batch that are tried, besides many, where the file leaves it open."""

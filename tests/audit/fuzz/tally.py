@@ -32,7 +32,7 @@ class Tally:
         """Count one graph, made of these operators."""
         self.findings[judgement.finding] += 1
         self.slowest = max(self.slowest, judgement.seconds)
-        if judgement.finding != "not run":
+        if judgement.finding not in ("not run", "died"):
             self.claims[judgement.claim] += 1
             self.operators.update(operators)
             self.deviating += judgement.deviates
@@ -58,6 +58,7 @@ class Tally:
             ("**unsound verdicts**", f"**{self.findings['unsound']:,}**"),
             ("**bounds exceeded**", f"**{self.findings['beyond its bound']:,}**"),
             ("crashes, proofs over 60 s", f"{self.findings['crash']}, {self.findings['slow']}"),
+            ("graphs on which the process of onnxruntime dies", f"{self.findings['died']}"),
             ("bits of the file that onnxruntime's optimiser changes", f"{self.optimiser:,}"),
             ("operators, seldomest in", f"{len(self.operators)}, {self._seldomest()}"),
             ("longest proof", f"{self.slowest:.2f} s"),
