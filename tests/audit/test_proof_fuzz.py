@@ -1,6 +1,7 @@
 """Random graphs over every operator: no verdict is wrong, and wrong ones would be seen."""
 
 import dataclasses
+import platform
 import warnings
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from audit.proof.operators.record import Operator
 from tests.audit.fuzz.draw import draw_graph
 from tests.audit.fuzz.judge import judge
 from tests.audit.fuzz.tally import Tally
+from tests.audit.fuzz.trial import try_seeds
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = range(600)
@@ -29,6 +31,15 @@ def test_no_verdict_is_wrong_and_every_operator_occurs() -> None:
         tally.add(judgement, {node.op_type for node in model.graph.node})
     assert tally.proved > 0.25 * tally.run  # a prover that refuses everything is of no use
     assert tally.deviating > 0.1 * tally.run  # and one that proves everything would be caught
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors do not trap")
+def test_a_graph_on_which_the_process_dies_is_told_and_costs_no_other() -> None:
+    """It takes the least integer modulo -1."""
+    found = {seed: judgement.finding for seed, judgement, _ in try_seeds(range(48868, 48873), 1)}
+    assert set(found) == set(range(48868, 48873))
+    assert found.pop(48870) == "died"
+    assert set(found.values()) <= {"sound", "not run"}
 
 
 def test_every_operator_with_a_record_is_drawn() -> None:
