@@ -127,6 +127,12 @@ class Congruence:
             self._budget.held -= sum(kept.size for kept in self._known.pop(kind, {}).values())
 
     def _key(self, context: Context, half: int) -> Hashable:
+        name = ("key", half)
+        if name not in context.cache:
+            context.cache[name] = self._made_key(context, half)
+        return context.cache[name]
+
+    def _made_key(self, context: Context, half: int) -> Hashable:
         parts: list[Hashable] = []
         for value in context.inputs:
             if isinstance(value, Tracked):

@@ -75,27 +75,28 @@ def _normalised(context: Context) -> Bound:
 
 def _affine(context: Context, constants: list[Array]) -> Bound:
     form = affine_form(context, constants)
-    if form is None or not (np.isfinite(form[0]).all() and np.isfinite(form[1]).all()):
+    if form is None:
         return UNKNOWN
-    inner = context.tracked[0].bound
     factor, offset = form
     if factor.shape != offset.shape:
         factor, offset = np.broadcast_arrays(*form)
-    ends = [
-        times(float(a), edge) + float(b)
-        for a, b in {*zip(factor.ravel().tolist(), offset.ravel().tolist(), strict=True)}
-        for edge in (inner.low, inner.high)
-    ]
-    deviation = times(float(np.abs(factor).max()), inner.deviation)
+    # Numbers of Python's: most often there is one, for which an array costs more than it does.
+    pairs = {*zip(factor.ravel().tolist(), offset.ravel().tolist(), strict=True)}
+    if not all(math.isfinite(a) and math.isfinite(b) for a, b in pairs):
+        return UNKNOWN
+    inner = context.tracked[0].bound
+    ends = [times(a, edge) + b for a, b in pairs for edge in (inner.low, inner.high)]
+    deviation = times(max(abs(a) for a, _ in pairs), inner.deviation)
     if context.mismatch is not None:
         deviation += times(context.mismatch.factor, inner.magnitude) + context.mismatch.offset
-    whole = inner.whole and bool((factor % 1 == 0).all() and (offset % 1 == 0).all())
+    whole = inner.whole and all(a.is_integer() and b.is_integer() for a, b in pairs)
     # x + b is -0.0 where both are, b - x where b is.
-    signed = bool((np.signbit(offset) & (offset == 0)).any()) and context.node.op in _SUMS
+    zero = any(b == 0 for _, b in pairs)
+    signed = zero and context.node.op in _SUMS and bool(np.signbit(offset[offset == 0]).any())
     signed = signed and (inner.signed_zero or context.node.op == "Sub")
     # x - 0.0 is x + -0.0, of which the offset knows nothing.
     if context.node.op == "Sub" and isinstance(context.inputs[1], np.ndarray):
-        signed = inner.signed_zero and bool((offset == 0).any())
+        signed = inner.signed_zero and zero
     return Bound(
         min(ends), max(ends), whole, deviation, signed_zero=signed or context.node.op not in _SUMS
     )
