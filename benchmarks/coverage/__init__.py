@@ -1,0 +1,1 @@
+"""How often an audit states what is wrong, where the truth is known: simulated audits."""
