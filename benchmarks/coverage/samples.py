@@ -119,7 +119,9 @@ def copies(count: int, rate: float, *, lost: bool = False) -> Population:
         often = np.where(kept != lost, random.integers(1, 9, count), 1)
         of = np.repeat(np.arange(count), often)
         turns = random.integers(len(ELEMENTS), size=len(of))
-        images = np.stack([ELEMENTS[t](pixels[n : n + 1])[0] for n, t in zip(of, turns, strict=True)])
+        images = np.stack(
+            [ELEMENTS[t](pixels[n : n + 1])[0] for n, t in zip(of, turns, strict=True)]
+        )
         labels = random.integers(2, size=count)[of]
         return Sample(labels, kept[of], np.ones(len(of), np.bool_), find_units(images, ELEMENTS))
 

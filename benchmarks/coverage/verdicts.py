@@ -20,6 +20,8 @@ from benchmarks.coverage.samples import (
 from benchmarks.coverage.tiers import ANGLES, TURNS, Tier
 
 JUST: Final = 1e-4
+MANY: Final = 0.95
+COST: Final = 4
 CLASS: Final = 0.8
 UNSETTLED: Final = 0.1
 """So often, at most, may as many images as were named not settle it: 90 % power."""
@@ -41,10 +43,11 @@ def passes(tier: Tier) -> Iterator[Line]:
     for images in (few, 2 * few):
         truth = f"{below:.2%} of images keep their label, {images} images"
         yield _never(tier, "PASS", truth, plain(images, below), asked)
-    truth = f"{below:.2%} of parts do, one to eight images each, {few} parts"
-    yield _never(tier, "PASS", truth, parts(few, below), asked)
-    truth = f"{below:.2%} of distinct images do, those up to eight times and turned, {few} distinct"
-    yield _never(tier, "PASS", truth, copies(few, below), asked)
+    below = MANY - JUST
+    truth = f"{below:.2%} of 72 parts do, one to eight images each"
+    yield _never(tier, "PASS", truth, parts(72, below), MANY, cost=COST)
+    truth = f"{below:.2%} of 72 distinct images do, those up to eight times and turned"
+    yield _never(tier, "PASS", truth, copies(72, below), MANY, cost=COST)
     fourth = by_class(200, [0.25] * 4, [1, 1, 1, CLASS - JUST])
     truth = "one class of four keeps 79.99 %, all 95 %; of all 90 % is asked"
     yield _never(tier, "PASS", truth, fourth, 0.9, CLASS)
@@ -54,7 +57,8 @@ def passes(tier: Tier) -> Iterator[Line]:
     truth = "a class of 10 % keeps 79.99 %, all 98 %; of all 90 % is asked"
     yield _never(tier, "PASS", truth, rare, 0.9, CLASS)
     truth = "backs of parts are a class that keeps 79.99 %; of all 90 % is asked"
-    yield _never(tier, "PASS", truth, sides(200, 0.25, CLASS - JUST), 0.9, CLASS)
+    backs = sides(100, 0.25, CLASS - JUST)
+    yield _never(tier, "PASS", truth, backs, 0.9, CLASS, cost=COST)
 
 
 def failures(tier: Tier) -> Iterator[Line]:
@@ -62,10 +66,10 @@ def failures(tier: Tier) -> Iterator[Line]:
     asked, few = tier.asked, tier.fewest
     truth = f"{asked:.2%} of images keep their label, {2 * few} images"
     yield _never(tier, "FAIL", truth, plain(2 * few, asked), asked)
-    truth = f"{asked:.2%} of parts do, one to eight images each, {2 * few} parts"
-    yield _never(tier, "FAIL", truth, parts(2 * few, asked), asked)
-    truth = f"{asked:.2%} of distinct images do, the others up to eight times and turned"
-    yield _never(tier, "FAIL", truth, copies(2 * few, asked, lost=True), asked)
+    truth = f"{MANY:.2%} of 144 parts do, one to eight images each"
+    yield _never(tier, "FAIL", truth, parts(144, MANY), MANY, cost=COST)
+    truth = f"{MANY:.2%} of 144 distinct images do, the others up to eight times and turned"
+    yield _never(tier, "FAIL", truth, copies(144, MANY, lost=True), MANY, cost=COST)
     for classes in (2, 10):
         even = by_class(50 * classes, [1 / classes] * classes, [CLASS] * classes)
         truth = f"all of {classes} classes keep 80 %, which is asked of each and of all"
@@ -82,14 +86,18 @@ def unsettled(tier: Tier) -> Iterator[Line]:
         yield _settled(tier, truth, plain(images, rate), None)
         if lost < 2:
             four = by_class(images, [0.25] * 4, [rate] * 4)
-            yield _settled(tier, f"the same, in four classes of which {CLASS:.0%} is asked", four, CLASS)
+            yield _settled(
+                tier, f"the same, in four classes of which {CLASS:.0%} is asked", four, CLASS
+            )
 
 
 def named(tier: Tier, images: int, lost: int) -> int:
     """How many images an audit says would settle it, in its own words; as many if it is settled."""
     sample = plain(images, 1)(np.random.default_rng(0))
     sample.kept[:lost] = False
-    said = re.search(r"(\d+) images settle it", " ".join(tier.judge(sample, tier.asked, None).reasons))
+    said = re.search(
+        r"(\d+) images settle it", " ".join(tier.judge(sample, tier.asked, None).reasons)
+    )
     return int(said[1]) if said else images
 
 
@@ -114,17 +122,17 @@ def _never(
     population: Population,
     agreement: float,
     class_agreement: float | None = None,
+    *,
+    cost: int = 1,
 ) -> Line:
     def wrong(random: np.random.Generator) -> bool:
         judgement = tier.judge(population(random), agreement, class_agreement)
         return judgement.verdict == verdict
 
-    return Line(f"{verdict}, {tier.name}", truth, wrong)
+    return Line(f"{verdict}, {tier.name}", truth, wrong, cost=cost)
 
 
-def _settled(
-    tier: Tier, truth: str, population: Population, class_agreement: float | None
-) -> Line:
+def _settled(tier: Tier, truth: str, population: Population, class_agreement: float | None) -> Line:
     def wrong(random: np.random.Generator) -> bool:
         judgement = tier.judge(population(random), tier.asked, class_agreement)
         return judgement.verdict == "INCONCLUSIVE"
