@@ -101,7 +101,7 @@ def _repeating(orbit: Orbit, confidence: float, units: Units) -> Repeating | Non
     batches = np.arange(len(units.of)) if orbit.batches is None else orbit.batches
     turned, changed = orbit.logit_deviation[1:], orbit.label_changed[1:]
     again, changed_again = orbit.repeat_deviations, orbit.repeat_changed
-    kept, count = int(units.all(~changed_again.any(axis=0)).sum()), units.count
+    kept, count = int(units.all(np.asarray(~changed_again.any(axis=0))).sum()), units.count
     # By ranks within an image: one that moves far must not outweigh all others.
     places = ranks(np.concatenate([turned, again]))
     return Repeating(

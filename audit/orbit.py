@@ -163,7 +163,7 @@ def evaluate_orbit(
         return np.concatenate([*asked.each(images[batch] for batch in batches)])
 
     farthest = np.stack([_distance(each, upright) for each in logits]).argmax()
-    element, worst = farthest // count, batches[farthest % count // batch_size]
+    element, worst = int(farthest) // count, batches[farthest % count // batch_size]
     worst_again = _distance(ask(elements[element](images[worst])), logits[element, worst]).max()
     repeats = [repeated(ask)]
     noisy = worst_again > 0 or not np.array_equal(repeats[0], upright)

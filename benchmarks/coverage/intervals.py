@@ -1,4 +1,4 @@
-"""How often the audit's intervals miss what they should hold, and a class is wrongly called below."""
+"""How often intervals miss what they should hold, and a class is wrongly called below."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -36,7 +36,7 @@ def lines() -> Iterator[Line]:
         yield Line(f"deviation band, {ANGLES} angles", truth, mean_band_misses(spread))
     for rate in (0.5, 0.99, 0.999):
         truth = f"{rate:.1%} agree, looked at {LOOKS} times, every {STEP} images"
-        yield Line("confidence sequence, at all times", truth, sequence_misses(rate))
+        yield Line("confidence sequence, at all times", truth, sequence_misses(rate), cost=2)
     yield Line("no class is called below, Holm", "10 classes exactly at 95 %", a_class_is_accused)
 
 

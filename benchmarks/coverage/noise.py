@@ -72,7 +72,7 @@ def invariant(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def tenth_lost(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The same but for images whose upper left corner is very bright: these are answered wrongly."""
+    """The same, but images whose upper left corner is very bright are answered wrongly."""
     logits = invariant(images)
     return np.where(images[:, :1, 0, 0] > 246, logits[:, ::-1], logits)
 
@@ -115,4 +115,4 @@ def of_two_machines(
     random: np.random.Generator, logits: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The other machine has another threshold."""
-    return logits + np.float32([0.02, 0]) * np.float32(random.integers(2))
+    return logits + np.array([0.02 * random.integers(2), 0], np.float32)

@@ -1,4 +1,4 @@
-"""Images as an audit draws them, from populations in which it is known how many keep their label."""
+"""Images as an audit draws them, where it is known what part of all keep their label."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +93,7 @@ def parts(count: int, rate: float, *, most: int = 8) -> Population:
 
 
 def sides(count: int, share: float, rate: float) -> Population:
-    """Parts whose front is of class 0 or 1; this share has a back, of class 2, that keeps so often."""
+    """Parts with a front, of class 0 or 1; a share has a back of class 2, which keeps so often."""
 
     def draw(random: np.random.Generator) -> Sample:
         backs = np.flatnonzero(random.random(count) < share)

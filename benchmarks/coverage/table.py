@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 
 from benchmarks import selftests
 from benchmarks.coverage import intervals, noise, verdicts, whole
@@ -27,7 +27,7 @@ def main() -> None:
         prog="python -m benchmarks.coverage", description=simulate.__doc__
     )
     parser.add_argument(
-        "--audits", type=int, default=1000, help="simulated a line; fewer where one takes long"
+        "--audits", type=int, default=500, help="simulated a line; fewer where one takes long"
     )
     parser.add_argument(
         "--processes", type=int, default=len(os.sched_getaffinity(0)), help="that simulate at once"
@@ -45,7 +45,7 @@ def main() -> None:
 
 def simulate(audits: int, processes: int) -> Iterator[Measured]:
     """Simulate audits whose truth is known and print how often what they state is wrong."""
-    every = [*lines()]
+    every = _every()
     with ProcessPoolExecutor(processes) as pool:
         found = pool.map(partial(_measured, audits=audits), range(len(every)))
         for done, (line, (rate, error)) in enumerate(zip(every, found, strict=True), 1):
@@ -54,6 +54,11 @@ def simulate(audits: int, processes: int) -> Iterator[Measured]:
 
 
 def _measured(index: int, audits: int) -> tuple[float, float]:
-    """Measure a line in a process of its own, which cannot be sent one."""
-    measured = measure([*lines()][index], audits)
+    """Measure a line in a process of its own, which makes the lines since it cannot be sent one."""
+    measured = measure(_every()[index], audits)
     return measured.rate, measured.error
+
+
+@cache
+def _every() -> tuple[Line, ...]:
+    return tuple(lines())

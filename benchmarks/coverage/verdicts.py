@@ -77,7 +77,7 @@ def failures(tier: Tier) -> Iterator[Line]:
 
 
 def unsettled(tier: Tier) -> Iterator[Line]:
-    """As many images as an audit said would settle it, of a model that keeps as many as it found."""
+    """As many images as an audit said would settle it, if the model keeps as many as it found."""
     first = 200 if tier is ANGLES else 512
     for lost in (0, 1, round(first * (1 - tier.asked) * 1.6)):
         rate = 1 - lost / first
@@ -105,7 +105,8 @@ def resamplers() -> Iterator[Line]:
     """Models that lose no more labels turned than turned back: the resampler's doing, no FAIL."""
     for rate in (0.95, 0.93, 0.91, 0.85):
         for together in (False, True):
-            truth = f"{rate:.0%} keep their label, and turned back {'the same' if together else 'as many'}"
+            same = "the same" if together else "as many"
+            truth = f"{rate:.0%} keep their label, and turned back {same}"
             population = plain(200, rate, control=rate, together=together)
             yield _never(ANGLES, "FAIL", truth, population, ANGLES.asked)
     for rate in (0.75, 0.6):
