@@ -19,6 +19,7 @@ from audit.selftest import self_test, self_test_unseen
 from audit.statistics import trials_to_show
 from audit.subject import Execution, ModelIdentity
 from audit.units import find_units
+from imaging import GridSymmetry, grid_symmetries
 
 _BUNDLED: Final = (
     "These images came with the model, and who made it knew them: a verdict on images of your own "

@@ -131,7 +131,7 @@ def _doubts(
     unmoved = _unmoved(proof, figures, thresholds)
     if unmoved and interval.low < min(asked, thresholds.proved_agreement):
         yield _few_of_a_proved(figures, thresholds)
-    elif not unmoved and interval.low < asked and not _loses_labels(figures, floor, thresholds):
+    elif not unmoved and interval.low < asked <= interval.high:
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
             f"{figures.images} images are too few: at {level(thresholds.confidence)} "

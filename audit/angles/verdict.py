@@ -62,7 +62,7 @@ def _failures(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[st
             f"all images do, and {asked:.2%} is asked. Turned and turned back, "
             f"{figures.control_agreeing} keep it."
         )
-    yield from _losing_classes(figures, thresholds)
+    yield from class_failures(figures.classes, thresholds.class_agreement, 1.0)
 
 
 def _doubts(
@@ -105,10 +105,6 @@ def _resampler_loses(figures: AngleFigures, thresholds: AngleThresholds) -> bool
     return figures.agreement_interval.high < asked and (
         figures.control_interval.high < asked or by_chance >= (1 - thresholds.confidence) / 2
     )
-
-
-def _losing_classes(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
-    yield from class_failures(figures.classes, thresholds.class_agreement, 1.0)
 
 
 def _resampled(figures: AngleFigures, cell: Cell, thresholds: AngleThresholds) -> bool:

@@ -31,34 +31,34 @@ INTERVALS = [
     ("no class is called below, Holm", "10 classes", 300),
 ]
 TURNS = [
-    ("PASS, quarter turns", "98.99% of images keep", 300),
-    ("PASS, quarter turns", "parts do", 60),
-    ("PASS, quarter turns", "distinct images", 60),
-    ("PASS, quarter turns", "one class of four", 200),
-    ("PASS, quarter turns", "labels unknown", 200),
-    ("PASS, quarter turns", "backs of parts", 60),
-    ("FAIL, quarter turns", "99.00% of images keep", 300),
-    ("FAIL, quarter turns", "all of 10 classes", 200),
-    ("so many images settle it, quarter turns", "99.80%", 200),
+    ("PASS, quarter turns", "98.99% of images keep", 200),
+    ("PASS, quarter turns", "parts do", 30),
+    ("PASS, quarter turns", "distinct images", 30),
+    ("PASS, quarter turns", "one class of four", 100),
+    ("PASS, quarter turns", "labels unknown", 60),
+    ("PASS, quarter turns", "backs of parts", 30),
+    ("FAIL, quarter turns", "99.00% of images keep", 200),
+    ("FAIL, quarter turns", "all of 10 classes", 120),
+    ("so many images settle it, quarter turns", "99.80%", 60),
 ]
 ANGLES = [
-    ("PASS, angles", "94.99% of images keep", 150),
-    ("PASS, angles", "parts do", 60),
-    ("PASS, angles", "one class of four", 100),
-    ("FAIL, angles", "95.00% of images keep", 150),
-    ("FAIL, angles", "all of 2 classes", 150),
-    ("FAIL, angles", "91% keep their label, and turned back as many", 100),
-    ("FAIL, angles", "one class of four keeps 60%", 100),
+    ("PASS, angles", "94.99% of images keep", 80),
+    ("PASS, angles", "parts do", 30),
+    ("PASS, angles", "one class of four", 50),
+    ("FAIL, angles", "95.00% of images keep", 60),
+    ("FAIL, angles", "all of 2 classes", 60),
+    ("FAIL, angles", "91% keep their label, and turned back as many", 60),
+    ("FAIL, angles", "one class of four keeps 60%", 60),
 ]
 NOISE = [
-    ("FAIL, quarter turns", "about 2 % of labels", 50),
-    ("FAIL, quarter turns", "one answer of 1,000", 50),
-    ("FAIL, quarter turns", "every call is scaled", 50),
-    ("no FAIL, quarter turns", "one of two machines", 30),
+    ("FAIL, quarter turns", "about 2 % of labels", 40),
+    ("FAIL, quarter turns", "one answer of 1,000", 20),
+    ("FAIL, quarter turns", "every call is scaled", 40),
+    ("no FAIL, quarter turns", "one of two machines", 20),
 ]
 WHOLE = [
-    ("PASS, quarter turns", "72 images", 40),
-    ("FAIL, angles", "144 images", 20),
+    ("PASS, quarter turns", "72 images", 20),
+    ("FAIL, angles", "144 images", 10),
     ("no PASS, angles", "400 images", 10),
 ]
 
