@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
 
 from audit.labels import check_labels
 from audit.orbit import Orbit
@@ -22,6 +21,8 @@ from audit.statistics import (
     clopper_pearson,
     drift,
     label_entropy,
+    ranks,
+    shuffle_test,
 )
 from audit.units import Units, single_units
 from audit.witness import witness
@@ -50,6 +51,8 @@ def orbit_figures(
     agreeing, count = int(agrees.sum()), units.count
     asked = thresholds.class_agreement
     classes = upright if labels is None else labels
+    shares = units.split(classes)
+    kept_in_class = shares.all(np.asarray((~orbit.label_changed).all(axis=0)))
     deviation = float(orbit.logit_deviation.max())
     return Figures(
         images=count,
@@ -64,9 +67,9 @@ def orbit_figures(
         accuracy=None if labels is None else _accuracy(upright, labels, confidence),
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
         drift=drift(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
-        chance_agreement=chance_agreement(units.first(upright)),
+        chance_agreement=chance_agreement(upright, units.weights),
         classes=class_cells(
-            units.first(classes), agrees, asked or thresholds.agreement, confidence
+            shares.first(classes), kept_in_class, asked or thresholds.agreement, confidence
         ),
         answers=Answers(
             labels=tuple(upright.tolist()),
@@ -93,16 +96,19 @@ def noise_floor(orbit: Orbit, confidence: float, units: Units | None = None) -> 
 
 
 def _repeating(orbit: Orbit, confidence: float, units: Units) -> Repeating | None:
-    if orbit.repeats is None or orbit.repeat_changed is None:
+    if orbit.repeats is None:
         return None
-    turned = orbit.logit_deviation[1:].max(axis=0)
-    untied = int((turned != orbit.repeats).sum())
-    farther = int((turned > orbit.repeats).sum())
-    kept, count = int(units.all(~orbit.repeat_changed).sum()), units.count
+    batches = np.arange(len(units.of)) if orbit.batches is None else orbit.batches
+    turned, changed = orbit.logit_deviation[1:], orbit.label_changed[1:]
+    again, changed_again = orbit.repeat_deviations, orbit.repeat_changed
+    kept, count = int(units.all(np.asarray(~changed_again.any(axis=0))).sum()), units.count
+    # By ranks within an image: one that moves far must not outweigh all others.
+    places = ranks(np.concatenate([turned, again]))
     return Repeating(
         agreeing_images=kept,
         agreement_interval=clopper_pearson(kept, count, confidence),
-        exceeding_p=float(bdtrc(farther - 1, untied, 0.5)) if farther else 1.0,
+        exceeding_p=shuffle_test(places[: len(turned)], places[len(turned) :], batches),
+        losing_p=shuffle_test(changed.astype(float), changed_again.astype(float), batches),
     )
 
 

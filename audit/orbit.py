@@ -33,11 +33,9 @@ class Orbit:
     elements
         The symmetries, identity first.
     logits : float32 [G, N, K]
-    repeats : float64 [N], or None
-        Of a model that does not repeat itself, the largest change of a logit when the same batches
-        were classified as many times more as they were turned; None where once gave equal bits.
-    repeat_changed : bool [N], or None
-        Whether one of these gave another label.
+    repeats : float32 [R, N, K], or None
+        Of a model that does not repeat itself, the answers when the same batches were classified
+        as many times more as they were turned; None where what was asked twice had equal bits.
     repeat_deviation
         Largest change of a logit when the same batches were classified again.
     regrouped_deviation
@@ -46,6 +44,8 @@ class Orbit:
     elsewhere_deviation
         Largest change of a logit when the same batches went to the other classifiers; None if there
         were none.
+    batches : int64 [N], or None
+        Images with equal numbers were classified in one call; None if each was alone.
     """
 
     elements: tuple[GridSymmetry, ...]
@@ -53,8 +53,8 @@ class Orbit:
     repeat_deviation: float
     regrouped_deviation: float
     elsewhere_deviation: float | None = None
-    repeats: NDArray[np.float64] | None = None
-    repeat_changed: NDArray[np.bool_] | None = None
+    repeats: NDArray[np.float32] | None = None
+    batches: NDArray[np.int64] | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -80,6 +80,21 @@ class Orbit:
         return np.stack([_distance(softmax(logits), upright) for logits in self.logits])
 
     @cached_property
+    def repeat_deviations(self) -> NDArray[np.float64]:
+        """The same of the answers when asked again, float64 [R, N]; R is 0 where none are kept."""
+        repeats = self.logits[:0] if self.repeats is None else self.repeats
+        return np.array([_distance(r, self.logits[0]) for r in repeats]).reshape(
+            len(repeats), self.logits.shape[1]
+        )
+
+    @cached_property
+    def repeat_changed(self) -> NDArray[np.bool_]:
+        """Whether asking again gives another label, bool [R, N]."""
+        repeats = self.logits[:0] if self.repeats is None else self.repeats
+        changed: NDArray[np.bool_] = repeats.argmax(axis=-1) != self.labels[0]
+        return changed
+
+    @cached_property
     def largest_logit(self) -> float:
         """Largest magnitude of a logit: what deviations are relative to."""
         return float(np.abs(self.logits).max())
@@ -100,8 +115,9 @@ def evaluate_orbit(
 ) -> Orbit:
     """Classify every image under every element, and the upright ones twice more for the noise.
 
-    A classifier that does not repeat itself is asked about the upright ones as often as about the
-    turned ones: the largest of many changes is larger than that of a few.
+    The batch that moved farthest is asked about again as well: noise that comes rarely need not
+    come twice. A classifier that does not repeat itself is asked about the upright ones as often as
+    about the turned ones: the largest of many changes is larger than that of a few.
 
     Parameters
     ----------
@@ -143,33 +159,35 @@ def evaluate_orbit(
             for place, answer in zip(places, answers, strict=True)
         )
 
-    again = np.concatenate([*ask.each(images[batch] for batch in batches)])
-    repeats = [again]
-    if not np.array_equal(again, upright):
+    def repeated(asked: Questioner) -> NDArray[np.float32]:
+        return np.concatenate([*asked.each(images[batch] for batch in batches)])
+
+    farthest = np.stack([_distance(each, upright) for each in logits]).argmax()
+    element, worst = int(farthest) // count, batches[farthest % count // batch_size]
+    worst_again = _distance(ask(elements[element](images[worst])), logits[element, worst]).max()
+    repeats = [repeated(ask)]
+    noisy = worst_again > 0 or not np.array_equal(repeats[0], upright)
+    if noisy:
         more = Questioner(classify)
-        repeats += [
-            np.concatenate([*more.each(images[batch] for batch in batches)])
-            for _ in range(len(elements) - 2)
-        ]
-    distances = np.max([_distance(each, upright) for each in repeats], axis=0)
-    labels = upright.argmax(axis=-1)
-    noisy = bool(distances.max() > 0)
+        repeats += [repeated(more) for _ in range(len(elements) - 2)]
     return Orbit(
         tuple(elements),
         logits,
-        repeat_deviation=float(distances.max()),
+        repeat_deviation=float(max(worst_again, *(_distance(r, upright).max() for r in repeats))),
         regrouped_deviation=moved(ask, _other_batches(count, batch_size)),
         elsewhere_deviation=max((moved(Questioner(o), batches) for o in others), default=None),
-        repeats=distances if noisy else None,
-        repeat_changed=np.any([r.argmax(axis=-1) != labels for r in repeats], axis=0)
-        if noisy
-        else None,
+        repeats=np.stack(repeats) if noisy else None,
+        batches=np.arange(count) // batch_size,
     )
 
 
 def orbit_questions(count: int, elements: int, batch_size: int = 64) -> int:
-    """How many images `evaluate_orbit` classifies, of so many images under so many elements."""
-    return (elements + 1) * count + sum(map(len, _other_batches(count, batch_size)))
+    """How many images `evaluate_orbit` classifies, of so many images under so many elements.
+
+    Fewer where the batch that moved farthest is a short one, more of a model that is noisy.
+    """
+    once_more = min(batch_size, count)
+    return (elements + 1) * count + once_more + sum(map(len, _other_batches(count, batch_size)))
 
 
 def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classifier:

@@ -76,13 +76,17 @@ class Repeating(Value):
     agreeing_images, agreement_interval
         Images that keep their label however often they are asked about.
     exceeding_p
-        If turning did nothing, an image would move farther when it is turned than when it is asked
-        about again half of the time: how likely so many or more would then do so (a sign test).
+        How likely images would move so much farther when they are turned than when they are asked
+        about again, or farther still, if turning did nothing (`audit.statistics.shuffle_test` of
+        their ranks).
+    losing_p
+        The same of labels that are lost; None in reports of older versions.
     """
 
     agreeing_images: int
     agreement_interval: Interval
     exceeding_p: float
+    losing_p: float | None = None
 
 
 class NoiseFloor(Value):

@@ -19,6 +19,7 @@ from audit.selftest import self_test, self_test_unseen
 from audit.statistics import trials_to_show
 from audit.subject import Execution, ModelIdentity
 from audit.units import find_units
+from imaging import GridSymmetry, grid_symmetries
 
 _BUNDLED: Final = (
     "These images came with the model, and who made it knew them: a verdict on images of your own "
@@ -182,6 +183,8 @@ def audit_tiers(
     )
     at_angles, around = None, None
     if question.angles is not None:
+        if rotated := _rotated(question.group):
+            units = find_units(images, rotated, audit_set.groups)
         at_angles = audit_angles(
             subject.classify,
             images,
@@ -220,6 +223,13 @@ def _of_the_images(whole: AuditSet, report: Report, subject: Subject) -> Iterato
         )
     if subject.bundled and subject.bundled == whole.sha256():
         yield _BUNDLED
+
+
+def _rotated(group: str) -> tuple[GridSymmetry, ...]:
+    """What makes copies of an image where all angles are tried; none if the group has it all."""
+    elements = audited_elements(group)
+    rotated = grid_symmetries("D4" if any(element.mirrored for element in elements) else "C4")
+    return () if set(rotated) == set(elements) else rotated
 
 
 def _self_test(subject: Subject, audit_set: AuditSet, question: Question) -> SelfTest:

@@ -53,6 +53,18 @@ class Units:
         np.add.at(total, self.of, np.moveaxis(values, -1, 0))
         return np.moveaxis(total, 0, -1) / np.bincount(self.of)
 
+    def split(self, classes: NDArray[np.int64]) -> "Units":
+        """What is left of each unit in each class of int64 [N]: a class is judged by its images."""
+        both = self.of * (int(classes.max()) + 1) + classes
+        _, firsts, of = np.unique(both, return_index=True, return_inverse=True)
+        return Units(np.argsort(np.argsort(firsts))[of])
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """What each image counts for, float64 [N], so that each unit counts for one."""
+        weights: NDArray[np.float64] = (1 / np.bincount(self.of))[self.of]
+        return weights
+
     def first(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
         """What holds of the first image of each unit: from [N] to [U]."""
         return values[np.unique(self.of, return_index=True)[1]]

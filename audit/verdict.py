@@ -30,7 +30,9 @@ def judge(
     """
     failures = tuple(_failures(figures, floor, thresholds))
     doubts = tuple(_doubts(figures, floor, thresholds, proof))
-    if self_test is not None and self_test.mutant != "FAIL":
+    # On so few images a mutant of a model that does not repeat itself is never clearly moved.
+    expected = floor.repeating is not None and self_test and self_test.mutant == "INCONCLUSIVE"
+    if self_test is not None and self_test.mutant != "FAIL" and not expected:
         doubts = (_unseen(self_test), *doubts)
     if self_test is not None and self_test.twin == "FAIL":
         return Judgement("INCONCLUSIVE", (_FALSE_ALARM, *doubts))
@@ -91,7 +93,16 @@ def _unmoved(proof: ProofTier | None, figures: Figures, thresholds: Thresholds) 
 
 def _loses_labels(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> bool:
     kept = 1.0 if floor.repeating is None else floor.repeating.agreement_interval.high
-    return figures.agreement_interval.high < thresholds.agreement <= kept
+    loses = figures.agreement_interval.high < thresholds.agreement <= kept
+    return loses and _moved_by_turning(floor, thresholds)
+
+
+def _moved_by_turning(floor: NoiseFloor, thresholds: Thresholds) -> bool:
+    """Whether turning does more than asking again; two tests, which share what they may err."""
+    if floor.repeating is None:
+        return True
+    tests = (floor.repeating.exceeding_p, floor.repeating.losing_p)
+    return any(p is not None and p < (1 - thresholds.confidence) / 2 for p in tests)
 
 
 def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:
@@ -102,11 +113,11 @@ def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> It
             f"{figures.agreement_interval.high:.2%} of all images do, and "
             f"{thresholds.agreement:.2%} is asked."
         )
-    noisy = floor.repeating is not None and floor.repeating.exceeding_p >= 1 - thresholds.confidence
-    if not noisy:  # what a class loses without a turn is not the turn's doing
-        yield from class_failures(figures.classes, thresholds.class_agreement, kept)
+    if not _moved_by_turning(floor, thresholds):  # what is lost without a turn is not its doing
+        return
+    yield from class_failures(figures.classes, thresholds.class_agreement, kept)
     tolerated = max(thresholds.logit_tolerance, floor.relative)
-    if figures.relative_logit_deviation > tolerated and not noisy:
+    if figures.relative_logit_deviation > tolerated:
         yield (
             f"{_deviation(figures)}, more than the tolerance of {thresholds.logit_tolerance:.2g} "
             f"and than the noise floor of {floor.relative:.2g}."
@@ -120,7 +131,7 @@ def _doubts(
     unmoved = _unmoved(proof, figures, thresholds)
     if unmoved and interval.low < min(asked, thresholds.proved_agreement):
         yield _few_of_a_proved(figures, thresholds)
-    elif not unmoved and interval.low < asked and not _loses_labels(figures, floor, thresholds):
+    elif not unmoved and interval.low < asked <= interval.high:
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
             f"{figures.images} images are too few: at {level(thresholds.confidence)} "

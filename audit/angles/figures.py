@@ -42,7 +42,11 @@ def angle_figures(
     still = answers.damped_agrees
     damped = None if still is None else int(units.all(np.asarray(still.all(axis=0))).sum())
     whole = answers.whole.argmax(axis=-1)
-    classes = units.first(answers.labels if labels is None else labels)
+    classes = answers.labels if labels is None else labels
+    shares = units.split(classes)
+    in_class = shares.first(classes)
+    class_asked = thresholds.class_agreement or thresholds.agreement
+    class_control = shares.all(np.asarray(answers.back_agrees.all(axis=0)))
     largest = float(max(np.abs(answers.upright).max(), np.abs(answers.turned).max()))
     return AngleFigures(
         images=images,
@@ -53,19 +57,22 @@ def angle_figures(
         damped_agreeing=damped,
         damped_interval=None if damped is None else clopper_pearson(damped, images, confidence),
         turned_only=int((~always & control).sum()),
+        control_only=int((always & ~control).sum()),
         disc_changed=int((whole != answers.labels).sum()),
         accuracy=None if labels is None else float((answers.labels == labels).mean()),
         label_entropy=label_entropy(answers.labels),
         curve=_curve(answers, labels, confidence, units),
         worst=_worst(answers),
         classes=class_cells(
-            classes, always, thresholds.class_agreement or thresholds.agreement, confidence
+            in_class,
+            shares.all(np.asarray(answers.agrees.all(axis=0))),
+            class_asked,
+            confidence,
+            class_control,
         ),
-        control_classes=class_cells(
-            classes, control, thresholds.class_agreement or thresholds.agreement, confidence
-        ),
-        class_curves=_class_curves(units.all(answers.agrees), classes),
-        chance_agreement=chance_agreement(units.first(answers.labels)),
+        control_classes=class_cells(in_class, class_control, class_asked, confidence),
+        class_curves=_class_curves(shares.all(answers.agrees), in_class),
+        chance_agreement=chance_agreement(answers.labels, units.weights),
         largest_logit=largest,
         drift=drift(_deviation(answers.turned, answers.upright).max(axis=0), largest),
         control_drift=drift(_deviation(answers.back, answers.upright).max(axis=0), largest),

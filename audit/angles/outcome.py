@@ -141,6 +141,8 @@ class AngleFigures(Value):
     turned_only
         Images that lose it at some angle when turned, and at none when turned and turned back: the
         model's doing.
+    control_only
+        The other way round.
     disc_changed
         Images whose label changes when what is outside the disc is filled, without any turn.
     accuracy, label_entropy
@@ -168,6 +170,7 @@ class AngleFigures(Value):
     damped_agreeing: int | None
     damped_interval: Interval | None
     turned_only: int
+    control_only: int = 0
     disc_changed: int
     accuracy: float | None
     label_entropy: float

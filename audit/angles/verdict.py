@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleFigures, AngleSelfTest, AngleThresholds
 from audit.phrases import level, remedy
-from audit.statistics import Cell
+from audit.statistics import Cell, sign_test
 from audit.values import Judgement
 from audit.verdict import class_doubts, class_failures, monotony
 
@@ -19,15 +19,15 @@ def judge_angles(
     """Weigh the part of images that keep their label at all angles against what is asked.
 
     INCONCLUSIVE where the procedure sees symmetries broken where they hold, and where the resampler
-    alone would fail; a model that fails, with a clean control, fails whatever else is in doubt.
+    alone would fail or loses as many labels; a model that fails, with a clean control, fails
+    whatever else is in doubt. At most 1 - confidence of all audits FAIL a model that should not:
+    half of them over all images, half over classes.
     """
     interval, asked = figures.agreement_interval, thresholds.agreement
     doubts = tuple(_doubts(figures, plan, thresholds, self_test))
     if self_test is not None and (self_test.twin == "FAIL" or not self_test.quarters_exact):
         named = dict.fromkeys((_broken_procedure(self_test), *doubts))
         return Judgement("INCONCLUSIVE", tuple(named))
-    if _resampler_loses(figures, thresholds):
-        return Judgement("INCONCLUSIVE", doubts)
     if failures := tuple(_failures(figures, thresholds)):
         return Judgement("FAIL", (*failures, *doubts))
     if doubts:
@@ -56,13 +56,13 @@ def angle_claim(plan: AnglePlan) -> tuple[str, ...]:
 
 def _failures(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
-    if interval.high < asked:
+    if interval.high < asked and not _resampler_loses(figures, thresholds):
         yield (
             f"{_kept(figures)}: at {level(thresholds.confidence)} at most {interval.high:.2%} of "
             f"all images do, and {asked:.2%} is asked. Turned and turned back, "
             f"{figures.control_agreeing} keep it."
         )
-    yield from _losing_classes(figures, thresholds)
+    yield from class_failures(figures.classes, thresholds.class_agreement, 1.0)
 
 
 def _doubts(
@@ -99,20 +99,21 @@ def _kept(figures: AngleFigures) -> str:
 
 
 def _resampler_loses(figures: AngleFigures, thresholds: AngleThresholds) -> bool:
-    """Whether too few keep their label, and no more do when they are turned and turned back."""
+    """Whether too few keep their label, and not clearly more when they are turned back."""
     asked = thresholds.agreement
-    return figures.agreement_interval.high < asked and figures.control_interval.high < asked
-
-
-def _losing_classes(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
-    classes = [cell for cell in figures.classes if not _resampled(figures, cell, thresholds)]
-    yield from class_failures(classes, thresholds.class_agreement, 1.0)
+    by_chance = sign_test(figures.turned_only, figures.control_only)
+    return figures.agreement_interval.high < asked and (
+        figures.control_interval.high < asked or by_chance >= (1 - thresholds.confidence) / 2
+    )
 
 
 def _resampled(figures: AngleFigures, cell: Cell, thresholds: AngleThresholds) -> bool:
-    """Whether a class loses its labels to the resampler alone."""
+    """Whether a class loses its labels, and not clearly more than to the resampler alone."""
+    asked = thresholds.class_agreement
+    if asked is None or cell.below or cell.interval.high >= asked:
+        return False
     back = next((each for each in figures.control_classes if each.label == cell.label), None)
-    return cell.below and back is not None and back.below
+    return back is not None and back.agreeing < back.images and back.interval.low < asked
 
 
 def _resampler(figures: AngleFigures, plan: AnglePlan, asked: float) -> str:

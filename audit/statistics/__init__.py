@@ -4,6 +4,7 @@ from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settl
 from audit.statistics.curves import agreement_band, mean_band
 from audit.statistics.drift import Drift, DriftBin, drift
 from audit.statistics.labels import Cell, chance_agreement, class_cells, holm, label_entropy
+from audit.statistics.paired import ranks, shuffle_test, sign_test
 from audit.statistics.sequence import ConfidenceSequence
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "holm",
     "label_entropy",
     "mean_band",
+    "ranks",
+    "shuffle_test",
+    "sign_test",
     "trials_to_settle",
     "trials_to_show",
 ]

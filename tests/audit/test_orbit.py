@@ -149,6 +149,22 @@ def test_the_floor_shows_a_classifier_that_does_not_repeat_itself() -> None:
     assert evaluate_orbit(drifting, numbered(10), C4).repeat_deviation > 0
 
 
+def test_noise_that_comes_once_is_noise() -> None:
+    """The mutant: upright batches alone are asked about again, and these had equal bits."""
+    calls = itertools.count()
+
+    def once(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return mean_grey(images) * (-1 if next(calls) == 7 else 1)
+
+    orbit = evaluate_orbit(once, numbered(30), C4, batch_size=10)
+    assert orbit.label_changed.sum() == 10
+    assert orbit.repeat_deviation > 0
+    assert orbit.repeats is not None
+    assert orbit.repeats.shape == (3, 30, 2)
+    assert orbit.repeat_changed.sum() == 0
+    assert evaluate_orbit(mean_grey, numbered(30), C4, batch_size=10).repeats is None
+
+
 @settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_the_floor_of_a_steady_classifier_is_zero(count: int, batch_size: int) -> None:

@@ -7,16 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betaln
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, rankdata
 
 from audit import ConfidenceSequence, Interval, clopper_pearson, label_entropy
 from audit.statistics import (
     Drift,
     agreement_band,
+    chance_agreement,
     class_cells,
     drift,
     holm,
     mean_band,
+    ranks,
+    shuffle_test,
+    sign_test,
     trials_to_settle,
 )
 from audit.statistics.binomial import _quantile
@@ -223,6 +227,43 @@ def test_classes_are_counted_and_only_what_is_clearly_below_is_called_so() -> No
         (7, 100, 93, False),
     ]
     assert cells[1].interval == clopper_pearson(70, 100, 0.95)
+
+
+def test_a_class_that_loses_as_many_without_a_turn_is_not_called_below() -> None:
+    classes, agrees = np.repeat([0, 1], 50), np.tile([True, False], 50)
+    assert all(c.below for c in class_cells(classes, agrees, 0.8, 0.95, np.ones(100, bool)))
+    for control in (agrees, ~agrees):
+        assert not any(c.below for c in class_cells(classes, agrees, 0.8, 0.95, control))
+
+
+def test_labels_count_by_their_weights() -> None:
+    labels = np.array([0, 0, 0, 1])
+    assert chance_agreement(labels) == pytest.approx(10 / 16)
+    assert chance_agreement(labels, np.array([1 / 3, 1 / 3, 1 / 3, 1])) == pytest.approx(0.5)
+
+
+# --- what turning does beyond what happens anyway ---------------------------------------------
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_sign_test_is_that_of_a_fair_coin(first: int, second: int) -> None:
+    expected = binomtest(first, first + second, alternative="greater").pvalue if first else 1.0
+    assert sign_test(first, second) == pytest.approx(expected)
+
+
+def test_calls_of_one_batch_are_exchanged_together() -> None:
+    """Of two batches, three calls each: 1 of 20 exchanges each is as extreme. Images say nothing."""
+    turned, again = np.full((3, 200), 2.0), np.ones((3, 200))
+    batches = np.repeat([0, 1], 100)
+    assert shuffle_test(turned, again, np.zeros(200, int)) == pytest.approx(1 / 20, abs=0.015)
+    assert shuffle_test(turned, again, batches) == pytest.approx(1 / 400, abs=0.003)
+    assert shuffle_test(again, turned, batches) > 0.95
+    assert shuffle_test(again, again, batches) == 1
+
+
+def test_ranks_are_those_of_scipy() -> None:
+    moved = np.random.default_rng(0).integers(0, 4, (6, 50)).astype(float)
+    np.testing.assert_array_equal(ranks(moved) + 0.5, rankdata(moved, axis=0))
 
 
 # --- how far images move ----------------------------------------------------------------------

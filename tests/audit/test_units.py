@@ -25,7 +25,7 @@ from audit import (
 )
 from audit.units import Units, find_units, near_duplicates, single_units
 from commands.audit.target import read_groups
-from imaging import grid_symmetries
+from imaging import GridSymmetry, grid_symmetries
 
 C4, D4 = grid_symmetries("C4"), grid_symmetries("D4")
 Images = NDArray[np.uint8]
@@ -75,7 +75,7 @@ def test_near_duplicates_are_counted_and_not_joined(images: Images) -> None:
 def audited(model: ModelIdentity, invariant: Classifier) -> Callable[..., Report]:
     def audit(images: Images, groups: NDArray[np.int64] | None = None, **asked: object) -> Report:
         question = Question(
-            "C4",
+            str(asked.get("group", "C4")),
             Thresholds(class_agreement=None),
             AnglePlan(8),
             AngleThresholds(class_agreement=None),
@@ -101,6 +101,40 @@ def test_images_of_one_part_count_once(audited: Callable[..., Report], images: I
     report = audited(images, np.arange(400) // 4)
     assert report.figures.images == 100
     assert report.orbit_verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(("group", "turns"), [("C2", C4), ("D1", D4), ("D2", D4), ("C4", C4)])
+def test_where_all_angles_are_tried_so_are_the_copies(
+    audited: Callable[..., Report], images: Images, group: str, turns: tuple[GridSymmetry, ...]
+) -> None:
+    """The mutant: of a smaller group, quarter turns of one image count as other images."""
+    report = audited(np.concatenate([g(images[:20]) for g in turns]), group=group)
+    assert report.angles is not None
+    assert report.angles.figures.images == 20
+
+
+def test_a_class_is_judged_by_all_of_its_images(model: ModelIdentity, images: Images) -> None:
+    """The mutant: the backs of parts, a class of their own, hide behind the fronts."""
+    shown = np.minimum(images[:80], 100)
+    shown[40:, 0, 3:5, 3:5] = 255
+    shown[40:, 0, 0] = 255
+
+    def classify(asked: Images) -> NDArray[np.float32]:
+        back = asked[:, 0, 3, 3] == 255
+        turned = ~(asked[:, 0, 0] == 255).all(axis=1)
+        labels = np.where(back, 2 + turned, asked.sum(axis=(1, 2, 3), dtype=np.int64) % 2)
+        return np.eye(4, dtype=np.float32)[labels]
+
+    labels = np.repeat([0, 2], 40)
+    question = Question("C4", Thresholds(agreement=0.3))
+    for groups in (np.arange(80), np.tile(np.arange(40), 2)):
+        audit_set = AuditSet(shown, labels, groups)
+        report = audit_tiers(Subject(model, classify), audit_set, question, source="here")
+        assert [(c.label, c.images, c.agreeing) for c in report.figures.classes] == [
+            (0, 40, 40),
+            (2, 40, 0),
+        ]
+        assert report.verdict == "FAIL"
 
 
 def test_labels_that_are_no_class_are_refused(model: ModelIdentity, invariant: Classifier) -> None:

@@ -137,16 +137,23 @@ def test_labels_that_chance_would_keep_show_little(other: int, verdict: str) -> 
 
 
 def test_what_does_not_repeat_itself_is_told_from_what_turns() -> None:
-    def repeating(kept: int, p: float) -> Repeating:
-        interval = clopper_pearson(kept, 512, 0.95)
-        return Repeating(agreeing_images=kept, agreement_interval=interval, exceeding_p=p)
+    def repeating(kept: int, p: float, losing_p: float = 0.4) -> Repeating:
+        return Repeating(
+            agreeing_images=kept,
+            agreement_interval=clopper_pearson(kept, 512, 0.95),
+            exceeding_p=p,
+            losing_p=losing_p,
+        )
 
     noisy = judged(agreeing=400, deviation=0.3, floor=0.2, repeating=repeating(410, 0.4))
     assert noisy.verdict == "INCONCLUSIVE"
     assert any("does not repeat itself" in reason for reason in noisy.reasons)
     both = judged(agreeing=400, deviation=0.3, floor=0.2, repeating=repeating(410, 1e-9))
     assert both.verdict == "FAIL"
-    assert judged(agreeing=1, floor=0.2, repeating=repeating(512, 0.4)).verdict == "FAIL"
+    assert judged(agreeing=1, floor=0.2, repeating=repeating(512, 0.4, 1e-9)).verdict == "FAIL"
+    # Fewer than are asked, as may be by chance where asking again keeps hardly more.
+    chance = judged(agreeing=490, floor=0.2, repeating=repeating(503, 0.4, 0.1))
+    assert chance.verdict == "INCONCLUSIVE"
     rare = class_cells(np.repeat([0, 1], [504, 8]), np.repeat([True, False], [504, 8]), 0.8, 0.95)
     lost: dict[str, Any] = {"agreeing": 504, "agreement": 0.95, "floor": 0.2, "classes": rare}
     assert judged(**lost, repeating=repeating(504, 0.4)).verdict == "INCONCLUSIVE"
