@@ -115,7 +115,10 @@ def read_json(content: bytes) -> dict[str, Any]:
     ValueError
         If it is none, or has a name twice: readers differ in which of two values counts.
     """
-    document = json.loads(content, object_pairs_hook=_once)
+    try:
+        document = json.loads(content, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     return document

@@ -47,13 +47,15 @@ def ledger_findings(url: str, held: str | None, trust: Trust | None) -> Findings
         raise RefusedError(f"{url}: {error}") from error
     if found.faults:
         return False, list(found.faults)
-    signed = (
-        f"{found.signed} of them signed" if trust is None else f"{found.signed} signed as asked"
-    )
+    signed = f"{found.signed} of them signed" + ("" if trust is None else " as asked")
     return True, [
-        f"{url}: {found.entries} entries ({signed}) and their reports are what was stored; head "
+        f"{url}: {found.entries} {_entries(found.entries)} ({signed}) and their reports are what was stored; head "
         f"{found.head}"
     ]
+
+
+def _entries(count: int) -> str:
+    return "entry" if count == 1 else "entries"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class _Asked:
     """What is to be verified: envelopes with their file, and a report with its own."""
 
     signed: Path
-    envelopes: Sequence[Envelope]
+    envelopes: Sequence[dict[str, Any]]
     report: tuple[Path, dict[str, Any]] | None
     model: tuple[Path, str] | None
 
@@ -78,9 +80,9 @@ def report_findings(files: Sequence[Path], model: Path | None, trust: Trust | No
             "the roots of its certificate."
         )
     failures = []
-    for envelope in asked.envelopes:
+    for document in asked.envelopes:
         try:
-            return True, list(_verified(asked, envelope, trust))
+            return True, list(_verified(asked, Envelope.parse(document), trust))
         except (SignatureError, AttestationError, EnvelopeError) as error:
             failures.append(f"{asked.signed}: {error}")
     return False, failures
@@ -91,7 +93,9 @@ def _verified(asked: _Asked, envelope: Envelope, trust: Trust) -> Iterator[str]:
     whom = f"the key {status.key}" + (f" of {status.subject}" if status.subject else "")
     said = Attestation.read(envelope)
     yield f"{asked.signed}: signed by {whom}: {said.result} for {said.model}"
-    if asked.report is not None:
+    if asked.report is None:
+        yield f"{asked.signed}: its report, {said.report_sha256}, is not here and was not read"
+    else:
         path, report = asked.report
         said.check_report(report)
         yield f"{path}: the report that was signed, with the digest {said.report_sha256}"
@@ -113,7 +117,7 @@ def _signer(envelope: Envelope, trust: Trust) -> SignatureStatus:
 
 
 def _read(files: Sequence[Path], model: Path | None) -> _Asked:
-    envelopes: list[tuple[Path, Sequence[Envelope]]] = []
+    envelopes: list[tuple[Path, list[dict[str, Any]]]] = []
     reports: list[tuple[Path, dict[str, Any]]] = []
     for path in [*files, *_beside(files)]:
         content = _content(path)
@@ -142,11 +146,11 @@ def _beside(files: Sequence[Path]) -> Iterator[Path]:
         names = [f"{stem}.json", stem]
     else:
         names = [f"{path.name.removesuffix('.json')}{SIGNED_SUFFIX}", f"{path.name}{SIGNED_SUFFIX}"]
-    there = [found for name in names if (found := path.with_name(name)).is_file() and name]
-    yield from there[:1]
+    there = [path.with_name(name) for name in names if name]
+    yield from [each for each in there if each.is_file()][:1]
 
 
-def _envelopes(content: bytes) -> list[Envelope]:
+def _envelopes(content: bytes) -> list[dict[str, Any]]:
     """Read the envelopes of a file: it is one, or has one a line; other lines are passed over."""
     found = []
     for text in [content] if _is_json(content) else content.splitlines():
@@ -155,7 +159,7 @@ def _envelopes(content: bytes) -> list[Envelope]:
         except ValueError:
             continue
         if "payloadType" in document:
-            found.append(Envelope.parse(document))
+            found.append(document)
     return found
 
 

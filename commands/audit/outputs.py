@@ -24,7 +24,7 @@ class Output:
 
     path: Path
     form: Format
-    forms: Forms = FORMATS
+    forms: Forms
 
     def write(self, report: Report) -> None:
         """Write the file whole or not at all: aside, then renamed.

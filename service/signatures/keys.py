@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
-from audit.envelope import Signature
+from audit.envelope import EnvelopeError, Signature
 from service.signatures.status import SignatureError, SignatureStatus
 
 EC_KEY: Final = "on the elliptic curve P-256, P-384 or P-521, as a PEM file without a password"
@@ -89,13 +89,13 @@ class TrustedRoots:
         try:
             first, *between = x509.load_pem_x509_certificates(signature.cert.encode())
             key = _ec_key(first.public_key())
+            names = _names(first)
             self._check(first, between)
         except Exception as error:  # of as many kinds as certificates can be broken
             raise SignatureError(
                 f"The signer's certificate is not one below those in {self._file} "
                 f"({reason(error)})."
             ) from error
-        names = _names(first)
         if self._identity is not None and self._identity not in names:
             raise SignatureError(
                 f"The signer's certificate is of {', '.join(names)}, not of {self._identity}."
@@ -188,7 +188,7 @@ def _verify(
     digest, _ = _HASHES[key.curve.name]
     try:
         key.verify(signature.value, message, ec.ECDSA(digest()))
-    except InvalidSignature as error:
+    except (EnvelopeError, InvalidSignature) as error:
         raise SignatureError(
             f"It is not signed by {whom}, or was changed after it was signed."
         ) from error

@@ -151,10 +151,8 @@ async def _show(
     if form != "json":
         # Another version of the service may write another page of the same report, but no other
         # JSON; and who asks for it again asks otherwise.
-        stored, control = (
-            await to_thread.run_sync(_rendered, stored, rendering),
-            "private, no-cache",
-        )
+        control = "private, no-cache"
+        stored = await to_thread.run_sync(_rendered, stored, rendering)
     return _cached(request, stored, rendering.media_type, control)
 
 
