@@ -55,9 +55,10 @@ def verify(
         raise RefusedError("--model is for a report, and a ledger is of many.")
     if head is not None and not ledger:
         raise RefusedError("--head is for a --ledger, and there is none.")
+    asked = key is not None or certificate_roots is not None
     trust = read_trust(key, certificate_roots, certificate_identity)
     if ledger:
-        good, sentences = ledger_findings(ledger, head, trust)
+        good, sentences = ledger_findings(ledger, head, trust, unsigned=not asked)
     else:
         good, sentences = report_findings(files or [], model, trust)
     for sentence in sentences:

@@ -37,21 +37,19 @@ def read_trust(key: Path | None, roots: Path | None, identity: str | None) -> Tr
     return open_trust(settings, identity)
 
 
-def ledger_findings(url: str, held: str | None, trust: Trust | None) -> Findings:
-    """Check a ledger; raise ValueError if it cannot be read."""
+def ledger_findings(url: str, held: str | None, trust: Trust | None, *, unsigned: bool) -> Findings:
+    """Check a ledger, which may be unsigned or not; raise ValueError if it cannot be read."""
     if held is not None and not _DIGEST.fullmatch(held):
         raise RefusedError(f"--head is {held!r}; 64 hexadecimal digits are accepted.")
     try:
-        found = check_ledger(open_ledger(url, make=False), held, trust)
+        found = check_ledger(open_ledger(url, make=False), held, trust, unsigned=unsigned)
     except LedgerError as error:
         raise RefusedError(f"{url}: {error}") from error
     if found.faults:
         return False, list(found.faults)
     signed = f"{found.signed} of them signed" + ("" if trust is None else " as asked")
-    return True, [
-        f"{url}: {found.entries} {_entries(found.entries)} ({signed}) and their reports are what was stored; head "
-        f"{found.head}"
-    ]
+    count = f"{found.entries} {_entries(found.entries)} ({signed})"
+    return True, [f"{url}: {count} and their reports are what was stored; head {found.head}"]
 
 
 def _entries(count: int) -> str:

@@ -34,7 +34,13 @@ class Check:
     faults: tuple[str, ...]
 
 
-def check_ledger(ledger: Ledger, held: Sha256 | None = None, trust: Trust | None = None) -> Check:
+def check_ledger(
+    ledger: Ledger,
+    held: Sha256 | None = None,
+    trust: Trust | None = None,
+    *,
+    unsigned: bool = False,
+) -> Check:
     """Read every file of a ledger.
 
     Parameters
@@ -42,7 +48,9 @@ def check_ledger(ledger: Ledger, held: Sha256 | None = None, trust: Trust | None
     held
         The digest of the newest entry at an earlier time, as somebody wrote it down.
     trust
-        Who has to have signed the newest entry, and with it all before; None asks for nobody.
+        Who has to have signed the newest entry, and with it all before; None looks at no signature.
+    unsigned
+        Whether the newest may have none.
 
     Raises
     ------
@@ -59,7 +67,7 @@ def check_ledger(ledger: Ledger, held: Sha256 | None = None, trust: Trust | None
     faults = [*walk.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, entries)]
     if not digests:
         faults.append("The ledger has no entry.")
-    elif trust is not None and (not entries or entries[0].signature is None):
+    elif trust is not None and not unsigned and (not entries or entries[0].signature is None):
         faults.append("The newest entry is not signed.")
     if held is not None and held not in digests:
         faults.append(

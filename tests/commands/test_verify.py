@@ -168,6 +168,15 @@ class TestLedger:
         assert "1 entry (1 of them signed as asked)" in out
         assert run("verify", "--ledger", ledger, "--head", head)[0] == 0
 
+    def test_a_key_that_is_named_has_to_have_signed(self, run, made, images, tmp_path, monkeypatch):
+        """One of the settings may be there for versions, and an unsigned ledger is one."""
+        ledger = ["--ledger", tmp_path / "unsigned"]
+        assert run("audit", "rotmnist-c4-int8", "--images", images, *ledger)[0] == 2
+        unsigned = (1, "The newest entry is not signed.\n")
+        assert run("verify", *ledger, "--key", made[1].public)[:2] == unsigned
+        monkeypatch.setenv("ORBITSERVE_PUBLIC_KEY", str(made[1].public))
+        assert run("verify", *ledger)[0] == 0
+
     def test_what_was_not(self, run, report, key):
         ledger = report.with_name("ledger")
         (kept,) = (ledger / "reports").iterdir()

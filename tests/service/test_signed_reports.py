@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ pytest.importorskip("model_signing", reason="the extra `signing` is not installe
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from in_toto_attestation.v1.statement import Statement
+from securesystemslib.exceptions import VerificationError
 
 import audit.envelope
 from audit import Report
@@ -195,6 +197,20 @@ def test_what_openssl_is_told_to_verify_it_verifies(
     command = ["openssl", "dgst", "-sha256", "-verify", str(ours.public), "-signature", "sig"]
     done = subprocess.run([*command, "message"], cwd=tmp_path, capture_output=True, check=False)
     assert done.stdout == b"Verified OK\n"
+
+
+def test_by_the_lines_of_the_guide(
+    report: Report, ours: Key, theirs: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
+    (lines,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.intoto.jsonl").write_bytes(signed(report, ours))
+    shutil.copy(ours.public, "signer.pub.pem")
+    exec(compile(lines, "trust.md", "exec"), {})
+    shutil.copy(theirs.public, "signer.pub.pem")
+    with pytest.raises(VerificationError):
+        exec(compile(lines, "trust.md", "exec"), {})
 
 
 # --- what is signed ---------------------------------------------------------------------------
