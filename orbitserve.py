@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from commands import audit, bring, classify, data, export, prove, serve, sign, train
+from commands import audit, bring, classify, data, export, prove, serve, sign, train, verify
 from commands.failures import ERROR, INTERRUPTED, end, explain
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("classify")(classify.classify)
 app.command("audit", cls=audit.AuditCommand)(audit.audit)
 app.command("prove")(prove.prove)
 app.command("sign")(sign.sign)
+app.command("verify")(verify.verify)
 
 
 def main() -> None:

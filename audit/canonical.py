@@ -1,24 +1,102 @@
-"""One way to write a report as bytes, so that equal reports have equal digests."""
+"""One way to write a report as bytes, so that equal evidence has equal digests.
+
+A report is evidence (what was audited, on which images, what was found) and circumstances: how it
+was asked for and where the images lay. Only evidence is digested, so that the command and the
+service, asked the same, give equal digests. Images are evidence by their own digests.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any, Final
 
 from audit.report import Report
 from audit.values import Sha256
 
+SCHEMA_VERSION: Final[int] = Report.model_fields["schema_version"].default
+
+_FIRST_SPLIT: Final = 5
+"""Reports of older schemas are evidence as a whole."""
+
+_CIRCUMSTANCES: Final = (("replay",), ("data", "source"), ("data", "files"))
+
+Document = dict[str, Any]
+
 
 def canonical_json(report: Report) -> bytes:
-    """Write a report as JSON: UTF-8, sorted keys, no white space, floats as Python writes them.
-
-    Nothing in a report depends on time, so equal audits give equal bytes.
-    """
-    document = report.model_dump(mode="json")
-    text = json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    """Write the evidence of a report as JSON: see `canonical`."""
+    return canonical(split(_document(report))[0])
 
 
 def report_digest(report: Report) -> Sha256:
     """Return the SHA-256 of a report's canonical JSON: its address in a ledger."""
-    return hashlib.sha256(canonical_json(report)).hexdigest()
+    return sha256(canonical_json(report))
+
+
+def document_digest(document: Mapping[str, Any]) -> Sha256:
+    """Return the digest of a report that was read as JSON, also one of another schema."""
+    return sha256(canonical(split(document)[0]))
+
+
+def circumstances_json(report: Report) -> bytes:
+    """Write what is not digested: see `canonical`."""
+    return canonical(split(_document(report))[1])
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """Write JSON: UTF-8, sorted keys, no white space, floats as Python writes them.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    return json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def sha256(content: bytes) -> Sha256:
+    """Return the digest in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def split(document: Mapping[str, Any]) -> tuple[Document, Document]:
+    """Return the evidence of a report, as JSON has it, and its circumstances."""
+    version = document.get("schema_version")
+    evidence, circumstances = _copied(document), Document()
+    if not isinstance(version, int) or version >= _FIRST_SPLIT:
+        for path in _CIRCUMSTANCES:
+            _move(path, evidence, circumstances)
+    return evidence, circumstances
+
+
+def joined(evidence: Mapping[str, Any], circumstances: Mapping[str, Any]) -> Document:
+    """Return the report that `split` made two of."""
+    whole = _copied(evidence)
+    for name, value in circumstances.items():
+        inner = whole.get(name)
+        whole[name] = {**inner, **value} if isinstance(inner, dict) else value
+    return whole
+
+
+def _document(report: Report) -> Document:
+    # A report of an older schema keeps its digest when fields are added with a default.
+    older = report.schema_version < SCHEMA_VERSION
+    document: Document = report.model_dump(mode="json", exclude_unset=older)
+    return document
+
+
+def _copied(document: Mapping[str, Any]) -> Document:
+    return {k: dict(v) if isinstance(v, dict) else v for k, v in document.items()}
+
+
+def _move(path: tuple[str, ...], source: Document, target: Document) -> None:
+    *outer, name = path
+    for step in outer:
+        inner = source.get(step)
+        if not isinstance(inner, dict):
+            return
+        source, target = inner, target.setdefault(step, {})
+    if name in source:
+        target[name] = source.pop(name)

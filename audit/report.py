@@ -295,7 +295,7 @@ class Report(Value):
     verdict: Verdict
     reasons: tuple[str, ...]
     claim: tuple[str, ...]
-    schema_version: Literal[3, 4] = 4
+    schema_version: Literal[3, 4, 5] = 5
     orbit_verdict: Verdict
     group: str
     model: ModelIdentity

@@ -33,6 +33,9 @@ class DataIdentity(Value):
 
     Attributes
     ----------
+    source
+        Where they come from; empty in a ledger's evidence, which is told apart from how it was
+        asked for: see `audit.canonical`.
     sha256
         Of the set as an audit set's file, labels included.
     units
@@ -46,7 +49,7 @@ class DataIdentity(Value):
         What each image was read from; none where they did not come from files.
     """
 
-    source: str
+    source: str = ""
     count: int
     units: int | None = None
     near_duplicates: int | None = None

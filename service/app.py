@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from audit.render import formats
 from service.access import ApiKeys
 from service.api.audits import audit_routes, job_routes, ledger_routes
 from service.api.bodies import Unpacker
@@ -31,7 +33,11 @@ from service.observability.traces import Traces
 from service.product import product_version
 from service.repository import open_repository
 from service.settings import ConfigurationError, Settings
+from service.signatures import SignatureError, configured_signer, open_trust
 from service.trials import Trials
+
+if TYPE_CHECKING:
+    from service.signatures.keys import KeySigner
 
 _DESCRIPTION = """
 Image classifiers that are invariant by construction, and audits that measure it.
@@ -64,8 +70,7 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
             stack.push_async_callback(to_thread.run_sync, decoders.close)
             started = asyncio.create_task(to_thread.run_sync(decoders.start))
             stack.callback(started.cancel)
-            ledger = await to_thread.run_sync(_open_ledger, settings)
-            app.state.audit_plane = AuditPlane(ledger, settings.max_audits)
+            app.state.audit_plane = await to_thread.run_sync(_open_audits, settings)
             stack.push_async_callback(app.state.audit_plane.close)
             await stack.enter_async_context(repository.watched(settings.poll_seconds))
             yield
@@ -105,10 +110,15 @@ def _framed(settings: Settings) -> list[ServiceRoute]:
     ]
 
 
-def _open_ledger(settings: Settings) -> Ledger | None:
-    if settings.ledger is None:
-        return None
+def _open_audits(settings: Settings) -> AuditPlane:
+    signer = configured_signer(settings)
+    ledger = None if settings.ledger is None else _open_ledger(settings.ledger, settings, signer)
+    return AuditPlane(ledger, settings.max_audits, formats(signer))
+
+
+def _open_ledger(url: str, settings: Settings, signer: "KeySigner | None") -> Ledger:
     try:
-        return open_ledger(settings.ledger)
-    except LedgerError as error:
+        trust = open_trust(settings) or (signer.trust() if signer else None)
+        return open_ledger(url, signer, trust)
+    except (LedgerError, SignatureError) as error:
         raise ConfigurationError(str(error)) from error

@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     certificate_roots: Path | None = None
     """PEM file: only versions that are signed with a certificate below these are served."""
 
+    signing_key: Path | None = None
+    """PEM file: the private key that audits' reports and the ledger's entries are signed with."""
+
+    signing_certificate: Path | None = None
+    """PEM file: the certificate of that key, and behind it those between it and a root."""
+
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
 

@@ -1,6 +1,23 @@
 """A report in the forms that its readers use, a file each."""
 
-from audit.render.formats import FORMATS, Format, Rendering, render
+from audit.render.formats import (
+    FORMATS,
+    SIGNED,
+    SIGNED_SUFFIX,
+    Format,
+    Rendering,
+    formats,
+    render,
+)
 from audit.render.text import render_text
 
-__all__ = ["FORMATS", "Format", "Rendering", "render", "render_text"]
+__all__ = [
+    "FORMATS",
+    "SIGNED",
+    "SIGNED_SUFFIX",
+    "Format",
+    "Rendering",
+    "formats",
+    "render",
+    "render_text",
+]

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from audit.angles import AngleOutcome
-from audit.canonical import report_digest
+from audit.canonical import circumstances_json, report_digest, sha256
 from audit.render.document import write_document
 from audit.render.html import render_polar
 from audit.report import Report
@@ -18,15 +18,15 @@ _SCHEMA: Final = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 def render_cyclonedx(report: Report) -> bytes:
     """Write a bill of materials about one model, with what was measured on its model card.
 
-    Its serial number is made from the report's digest, so that equal audits have equal ones.
+    Its serial number is made from all of the report, so that equal documents have equal ones.
     """
-    digest = report_digest(report)
+    digest, asked = report_digest(report), sha256(circumstances_json(report))
     return write_document(
         {
             "$schema": _SCHEMA,
             "bomFormat": "CycloneDX",
             "specVersion": "1.6",
-            "serialNumber": uuid5(NAMESPACE_URL, f"urn:sha256:{digest}").urn,
+            "serialNumber": uuid5(NAMESPACE_URL, f"urn:sha256:{digest}:{asked}").urn,
             "version": 1,
             "metadata": {"component": _component(report, digest)},
         }

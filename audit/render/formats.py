@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from audit.envelope import Signer
 from audit.render.cyclonedx import render_cyclonedx
+from audit.render.dsse import render_dsse
 from audit.render.html import render_html
 from audit.render.in_toto import render_in_toto
 from audit.render.junit import render_junit
@@ -12,7 +14,7 @@ from audit.render.sarif import render_sarif
 from audit.render.text import render_text
 from audit.report import Report
 
-Format = Literal["json", "text", "html", "junit", "sarif", "in-toto", "cyclonedx"]
+Format = Literal["json", "text", "html", "junit", "sarif", "in-toto", "cyclonedx", "dsse"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,26 @@ FORMATS: Final[Mapping[Format, Rendering]] = {
 }
 
 
-def render(report: Report, format: Format) -> bytes:  # noqa: A002 - what the option is called
+SIGNED: Final[Format] = "dsse"
+SIGNED_SUFFIX: Final = ".intoto.jsonl"
+
+
+def formats(signer: Signer | None = None) -> Mapping[Format, Rendering]:
+    """Return the forms that can be had: the signed statement only from who has a key."""
+    if signer is None:
+        return FORMATS
+    signed = Rendering(
+        "application/vnd.in-toto.test-result+dsse",
+        SIGNED_SUFFIX,
+        lambda report: render_dsse(report, signer),
+    )
+    return {**FORMATS, SIGNED: signed}
+
+
+def render(
+    report: Report,
+    format: Format,  # noqa: A002 - what the option is called
+    forms: Mapping[Format, Rendering] = FORMATS,
+) -> bytes:
     """Write a report in a form."""
-    return FORMATS[format].render(report)
+    return forms[format].render(report)

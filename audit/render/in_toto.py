@@ -2,17 +2,19 @@
 
 from typing import Any, Final
 
-from audit.canonical import report_digest
+from audit.canonical import circumstances_json, report_digest, sha256
 from audit.render.checks import checks
 from audit.render.document import write_document
 from audit.report import Report
 from audit.values import Verdict
 
-_TYPE: Final = "https://in-toto.io/Statement/v1"
-_PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+REPORT: Final = "report.json"
+CIRCUMSTANCES: Final = "circumstancesSha256"
 
 # The predicate has no word for "nothing was shown"; whoever asks for PASSED is not misled.
-_RESULTS: Final[dict[Verdict, str]] = {
+RESULTS: Final[dict[Verdict, str]] = {
     "PASS": "PASSED",
     "FAIL": "FAILED",
     "INCONCLUSIVE": "WARNED",
@@ -23,14 +25,14 @@ def render_in_toto(report: Report) -> bytes:
     """Write a statement, not signed, with the predicate `test-result` in version 0.1.
 
     Its subject is the model's file. Its configuration is the report, by the digest of its
-    canonical JSON, and the audit set.
+    canonical JSON, and the audit set. An annotation has the digest of what is outside of that.
     """
     model, data = report.model, report.data
     predicate: dict[str, Any] = {
-        "result": _RESULTS[report.verdict],
+        "result": RESULTS[report.verdict],
         "configuration": [
             {
-                "name": "report.json",
+                "name": REPORT,
                 "mediaType": "application/json",
                 "digest": {"sha256": report_digest(report)},
                 "annotations": _asked(report),
@@ -38,19 +40,19 @@ def render_in_toto(report: Report) -> bytes:
             {"name": data.source, "digest": {"sha256": data.sha256}},
         ],
     }
-    for verdict, result in _RESULTS.items():
+    for verdict, result in RESULTS.items():
         names = [check.id for check in checks(report) if check.verdict == verdict]
         predicate[f"{result.lower()}Tests"] = names
     return write_document(
         {
-            "_type": _TYPE,
+            "_type": STATEMENT_TYPE,
             "subject": [
                 {
                     "name": f"{model.name}/{model.version}/model.onnx",
                     "digest": {"sha256": model.sha256},
                 }
             ],
-            "predicateType": _PREDICATE_TYPE,
+            "predicateType": PREDICATE_TYPE,
             "predicate": predicate,
         }
     )
@@ -60,6 +62,7 @@ def _asked(report: Report) -> dict[str, Any]:
     """What was asked, for policies that compare it; the whole of it is in the report."""
     asked: dict[str, Any] = {
         "schemaVersion": report.schema_version,
+        CIRCUMSTANCES: sha256(circumstances_json(report)),
         "group": report.group,
         "thresholds": report.thresholds.model_dump(mode="json"),
     }

@@ -3,12 +3,19 @@
 from collections.abc import Callable
 
 from audit import Report
+from audit.canonical import sha256
+from audit.envelope import Signer
 from imaging import RefusedError
 from service.ledger import LedgerError, open_ledger
 
 
-def open_book(url: str) -> Callable[[Report], str]:
+def open_book(url: str, signer: Signer | None = None) -> Callable[[Report], str]:
     """Open a ledger, in a folder or at a URL of fsspec's, before there is a report for it.
+
+    Parameters
+    ----------
+    signer
+        Signs the entry, if there is one.
 
     Returns
     -------
@@ -20,7 +27,7 @@ def open_book(url: str) -> Callable[[Report], str]:
         Now or then, if the ledger cannot be opened or written.
     """
     try:
-        ledger = open_ledger(url)
+        ledger = open_ledger(url, signer)
     except LedgerError as error:
         raise RefusedError(str(error)) from error
 
@@ -29,6 +36,7 @@ def open_book(url: str) -> Callable[[Report], str]:
             entry = ledger.append(report)
         except LedgerError as error:
             raise RefusedError(str(error)) from error
-        return f"{url}: entry {entry.number}, report {entry.report}"
+        head = sha256(entry.to_bytes())
+        return f"{url}: entry {entry.number}, report {entry.report}, head {head}"
 
     return append

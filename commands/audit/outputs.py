@@ -1,26 +1,30 @@
 """Where a report goes and in which form, and what the exit status says."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final, get_args
 
 from audit import Report, Verdict
-from audit.render import FORMATS, Format, render
+from audit.render import FORMATS, SIGNED, SIGNED_SUFFIX, Format, Rendering, render
 from imaging import RefusedError
 
 _STATUS: Final[dict[Verdict, int]] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 _NEVER: Final = "never"
+_NO_KEY: Final = f"The form {SIGNED} is a signed statement; --sign names the key that it needs."
+
+Forms = Mapping[Format, Rendering]
 
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a report is written to, in one of `audit.render.FORMATS`."""
+    """A file that a report is written to, in one of the forms that can be had."""
 
     path: Path
     form: Format
+    forms: Forms
 
     def write(self, report: Report) -> None:
         """Write the file whole or not at all: aside, then renamed.
@@ -33,7 +37,7 @@ class Output:
         try:
             with NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
                 try:
-                    file.write(render(report, self.form))
+                    file.write(render(report, self.form, self.forms))
                     file.flush()
                     os.fchmod(file.fileno(), 0o644)
                     Path(file.name).replace(self.path)
@@ -46,11 +50,13 @@ class Output:
             ) from error
 
 
-def read_form(name: str | None) -> Format | None:
+def read_form(name: str | None, forms: Forms = FORMATS) -> Format | None:
     """Read the name of a form; ValueError if there is no such form."""
-    for form in FORMATS:
+    for form in forms:
         if name == form:
             return form
+    if name == SIGNED:
+        raise RefusedError(_NO_KEY)
     if name is not None:
         raise RefusedError(f"There is no format {name!r}; {', '.join(FORMATS)} are accepted.")
     return None
@@ -71,7 +77,9 @@ def printed_form(form: Format | None, outputs: Sequence[Output], *, json: bool) 
     return "text" if outputs or form is None else form
 
 
-def read_outputs(paths: Sequence[Path], form: Format | None) -> list[Output]:
+def read_outputs(
+    paths: Sequence[Path], form: Format | None, forms: Forms = FORMATS
+) -> list[Output]:
     """Say in which form each file is written: as its name ends, or as `form` says.
 
     Raises
@@ -90,14 +98,25 @@ def read_outputs(paths: Sequence[Path], form: Format | None) -> list[Output]:
             raise RefusedError(
                 f"The file {path} cannot be written; one in a folder that can be is accepted."
             )
-    return [Output(path, form or _form(path)) for path in paths]
+    return [Output(path, form or _form(path, forms), forms) for path in paths]
 
 
-def _form(path: Path) -> Format:
+def check_signed(forms: Iterable[Format]) -> None:
+    """Raise ValueError if no form is the one that a key is for."""
+    if SIGNED not in forms:
+        raise RefusedError(
+            f"--sign signs the statement in an --output that ends in {SIGNED_SUFFIX}, the one that "
+            f"--format {SIGNED} prints, or the entry of a --ledger; one of them is needed."
+        )
+
+
+def _form(path: Path, forms: Forms) -> Format:
     # `.intoto.json` is longer than `.json`, and counts first.
-    for name, form in sorted(FORMATS.items(), key=lambda entry: -len(entry[1].suffix)):
+    for name, form in sorted(forms.items(), key=lambda entry: -len(entry[1].suffix)):
         if path.name.endswith(form.suffix):
             return name
+    if path.name.endswith(SIGNED_SUFFIX):
+        raise RefusedError(_NO_KEY)
     endings = ", ".join(form.suffix for form in FORMATS.values())
     raise RefusedError(
         f"The name {path} tells no form; --format, or one of {endings}, is accepted."

@@ -12,9 +12,10 @@ from audit import AuditSet, Journal, Question, Report, Subject, audit_tiers
 from audit.cost import questions
 from audit.options import AuditOptions
 from audit.plan import AuditPlan, read_plan
-from audit.render import render
+from audit.render import formats, render
 from commands.audit.book import open_book
 from commands.audit.outputs import (
+    check_signed,
     exit_status,
     printed_form,
     read_fail_on,
@@ -22,6 +23,7 @@ from commands.audit.outputs import (
     read_outputs,
 )
 from commands.audit.replay import given_options
+from commands.audit.signing import read_signer
 from commands.audit.target import Target, open_target, read_audit_images
 from commands.display import chosen_progress
 from commands.options import DEFAULT_MODEL, Device, Repository
@@ -91,6 +93,17 @@ def run(
             help="Ledger that the report is appended to: a folder, or a URL that fsspec opens."
         ),
     ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file: private key that signs the statement in an --output that ends in "
+            ".intoto.jsonl, and the ledger's entry."
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file: certificate of that key, then those up to a root."),
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(help="Verdicts that are failures: fail, inconclusive, both, or never."),
@@ -106,11 +119,15 @@ def run(
     **asked: Any,
 ) -> None:
     """Audit a model; `asked` has the fields of `AuditOptions`."""
-    asked_form, failures = read_form(form), read_fail_on(fail_on)
-    outputs = read_outputs(output or [], asked_form)
+    signer = read_signer(sign, certificate)
+    forms = formats(signer)
+    asked_form, failures = read_form(form, forms), read_fail_on(fail_on)
+    outputs = read_outputs(output or [], asked_form, forms)
+    if signer and not ledger:
+        check_signed([asked_form or "text", *(each.form for each in outputs)])
     printed = printed_form(asked_form, outputs, json=json)
     settings = settings_of_a_command(repository, device)
-    append = open_book(ledger) if ledger else None
+    append = open_book(ledger, signer) if ledger else None
     plan = AuditPlan() if about is None else read_plan(about)
     opened = open_target(target, settings, model, api_key)
     question = _options(context, plan, asked).question(
@@ -147,7 +164,7 @@ def run(
         )
     if journal and progress != "none":
         typer.echo(f"{resume}: {journal.kept} answers kept, {journal.asked} asked", err=True)
-    typer.echo(render(report, printed), nl=False)
+    typer.echo(render(report, printed, forms), nl=False)
     for each in outputs:
         each.write(report)
     if append:  # last, since what fails here must not cost the report

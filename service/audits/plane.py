@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from audit.canonical import report_digest
+from audit.render import FORMATS, Format, Rendering
 from imaging import RefusedError
 from service.audits.job import Audit, AuditCancelledError, Finished, Job
 from service.errors import (
@@ -43,10 +45,15 @@ class AuditPlane:
         Where every report is stored before anybody is given it, if anywhere.
     most
         Audits that may run or wait.
+    forms
+        The forms that reports are answered in.
     """
 
-    def __init__(self, ledger: Ledger | None, most: int) -> None:
+    def __init__(
+        self, ledger: Ledger | None, most: int, forms: Mapping[Format, Rendering] = FORMATS
+    ) -> None:
         self.ledger = ledger
+        self.forms = forms
         self._most = most
         self._turn = CapacityLimiter(1)
         self._under_way: dict[str, Job] = {}

@@ -1,65 +1,17 @@
 """The order of the reports in a ledger: numbered entries, each with the digest of the one before.
 
-An entry that was changed or taken out shows in the one that follows it. The newest ones, cut off,
-show only to somebody who remembers the digest of the last.
+An entry that was changed or taken out shows in the one that follows it and in its seal. The newest
+ones, cut off with their seals, show only to somebody who wrote down the digest of one of them; a
+chain that was written anew shows to him or, where entries are signed, to whoever knows the key.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Final, Self
 
-from pydantic import Field, ValidationError
-
-from audit import Report, Verdict
-from audit.values import Sha256, Value
-
-_DIGITS: Final = 10
-
-
-class Entry(Value):
-    """One audit.
-
-    Attributes
-    ----------
-    number
-        From 1, without gaps.
-    stored
-        When, by the clock of the machine that stored it.
-    report
-        SHA-256 of the report's canonical JSON: its address.
-    previous
-        SHA-256 of the entry before, as its file has it; None for the first.
-    """
-
-    number: Annotated[int, Field(ge=1)]
-    stored: datetime
-    report: Sha256
-    verdict: Verdict
-    model: str
-    version: int
-    group: str
-    previous: Sha256 | None
-
-    @classmethod
-    def of(cls, report: Report, digest: Sha256, last: tuple[int, bytes] | None) -> Self:
-        """Make the entry of a report behind the last one, given that one's number and bytes."""
-        number, before = (0, None) if last is None else last
-        return cls(
-            number=number + 1,
-            stored=datetime.now(UTC),
-            report=digest,
-            verdict=report.verdict,
-            model=report.model.name,
-            version=report.model.version,
-            group=report.group,
-            previous=None if before is None else sha256(before),
-        )
-
-    def to_bytes(self) -> bytes:
-        """Return what its file holds."""
-        return self.model_dump_json().encode()
+from audit.canonical import sha256
+from audit.values import Sha256
+from service.ledger.entry import Entry, read_entry, sealed_digest, signed
+from service.signatures.status import SignatureError, Trust
 
 
 @dataclass(frozen=True)
@@ -69,11 +21,11 @@ class Page:
     Attributes
     ----------
     head
-        SHA-256 of the newest entry of all; None in an empty ledger.
+        SHA-256 of the newest entry of all; None if it is not there.
     before
         Older entries have smaller numbers than this; None where there are none.
     faults
-        A sentence for each entry on the way that is missing or not what it was.
+        A sentence for each thing on the way that is missing or not what it was.
     """
 
     entries: tuple[Entry, ...]
@@ -82,24 +34,22 @@ class Page:
     faults: tuple[str, ...]
 
 
-def entry_file(number: int) -> str:
-    """Return the name of an entry's file: names sort as numbers do."""
-    return f"{number:0{_DIGITS}}.json"
+@dataclass(frozen=True)
+class Files:
+    """What a ledger has under a number: an entry and its seal, as far as they are there."""
 
-
-def entry_number(name: str) -> int | None:
-    """Return the number in the name of an entry's file; None for another file."""
-    stem = name.removesuffix(".json")
-    return int(stem) if stem.isdecimal() and entry_file(int(stem)) == name else None
-
-
-def sha256(content: bytes) -> Sha256:
-    """Return the digest in hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
+    number: int
+    entry: bytes | None
+    seal: bytes | None
 
 
 class Walk:
     """Goes from newer entries to older ones and notices where the chain is broken.
+
+    Parameters
+    ----------
+    trust
+        Whose signatures count; None looks at none.
 
     Attributes
     ----------
@@ -107,30 +57,63 @@ class Walk:
         What was noticed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trust: Trust | None = None) -> None:
         self.faults: list[str] = []
+        self._trust = trust
         self._follower: Entry | None = None
 
-    def step(self, number: int, content: bytes | None) -> Entry | None:
-        """Take the next older entry from its file; None if there is none that can be read."""
-        entry = _read(content)
-        self.faults += self._wrong(number, content, entry)
-        self._follower = entry
+    def step(self, files: Files) -> Entry | None:
+        """Take the next older entry; None if there is none that can be read."""
+        entry = read_entry(files.entry)
+        faults = list(self._wrong(files, entry))
+        self.faults += faults
+        # What was changed itself accuses no other entry, where that has a seal to speak for it.
+        self._follower = None if faults and entry and entry.sealed else entry
         return entry
 
-    def _wrong(self, number: int, content: bytes | None, entry: Entry | None) -> Iterator[str]:
-        if content is None:
+    def _wrong(self, files: Files, entry: Entry | None) -> Iterator[str]:
+        number = files.number
+        if files.entry is None:
             yield f"Entry {number} is missing."
-        elif entry is None or entry.number != number:
+            return
+        if entry is None or entry.number != number:
             yield f"Entry {number} cannot be read."
-        elif self._follower and self._follower.previous != sha256(content):
+            return
+        digest, follower = sha256(files.entry), self._follower
+        if follower and follower.previous != digest:
             yield f"Entry {number} is not the one that entry {number + 1} was written behind."
         elif (entry.previous is None) != (number == 1):
             yield f"Entry {number} is not what it was: only the first has none before it."
+        yield from self._wrong_seal(files, entry, digest)
+        yield from self._wrong_signature(files.entry, entry)
 
+    def _wrong_seal(self, files: Files, entry: Entry, digest: Sha256) -> Iterator[str]:
+        number, follower = files.number, self._follower
+        if follower and entry.sealed and not follower.sealed:
+            yield (
+                f"Entry {number + 1} has no seal, though entry {number} has one: a program of an "
+                "older version wrote it, or it is not what it was."
+            )
+        if files.seal is None:
+            if entry.sealed:
+                yield f"The seal of entry {number} is missing."
+            return
+        sealed = sealed_digest(number, files.seal)
+        if sealed is None:
+            yield f"The seal of entry {number} cannot be read."
+        elif follower is None and sealed != digest:
+            yield f"Entry {number} is not the one that was sealed: it or its seal was changed."
+        elif follower and sealed != follower.previous:
+            yield f"The seal of entry {number} was changed."
 
-def _read(content: bytes | None) -> Entry | None:
-    try:
-        return None if content is None else Entry.model_validate_json(content)
-    except ValidationError:
-        return None
+    def _wrong_signature(self, content: bytes, entry: Entry) -> Iterator[str]:
+        follower = self._follower
+        if entry.signature is None:
+            return
+        if follower and follower.signature is None:
+            yield f"Entry {follower.number} is not signed, though entry {entry.number} is."
+        if self._trust is not None:
+            try:
+                self._trust.verify(signed(content), entry.signature)
+            except SignatureError as error:
+                yield f"The signature of entry {entry.number} does not verify: {error}"

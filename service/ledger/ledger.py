@@ -1,34 +1,69 @@
 """Reports by their digest, and the chain of entries that says when each was stored.
 
-    <ledger>/reports/<digest>.json    a report's canonical JSON
-             entries/<number>.json    which report was stored, when, and what came before
+    <ledger>/reports/<digest>.json          a report's canonical JSON: its evidence
+             circumstances/<digest>.json    how a report was asked for, and where its images lay
+             entries/<number>.json          which were stored, when, and what came before
+             entries/<number>.sha256        the digest of that entry
 
 Several processes, on several machines, may append to one ledger: an entry is created under the next
 free number, or not at all, and whoever comes second takes the number after.
 """
 
+import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from audit import Report
-from audit.canonical import canonical_json
+from audit.canonical import canonical, canonical_json, circumstances_json, joined, sha256
+from audit.envelope import Signer
 from audit.values import Sha256
-from service.ledger.chain import Entry, Page, Walk, entry_file, entry_number, sha256
+from service.ledger.chain import Files, Page, Walk
+from service.ledger.contents import (
+    CIRCUMSTANCES,
+    REPORTS,
+    circumstances_file,
+    named_files,
+    report_file,
+    wrong_contents,
+)
+from service.ledger.entry import (
+    Entry,
+    entry_file,
+    file_number,
+    read_entry,
+    seal,
+    seal_file,
+    sealed_digest,
+)
 from service.ledger.store import LedgerError, Store, TamperedError
+from service.signatures.status import Trust
 
-_REPORTS: Final = "reports"
 _ENTRIES: Final = "entries"
 _CHUNK: Final = 64
+_REPORTS_AT_ONCE: Final = 16
 _LOOKED_AT: Final = 2048
 _TRIES: Final = 1000
 
+_SEALING: Final = 1.0
+"""Seconds that the seal of an entry among the newest may be on its way."""
+
 
 class Ledger:
-    """An append-only ledger; its methods wait for the file system and belong on a thread."""
+    """An append-only ledger; its methods wait for the file system and belong on a thread.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        store.make_folders(_REPORTS, _ENTRIES)
+    Parameters
+    ----------
+    signer
+        Signs entries; without it they are not signed.
+    trust
+        Whose signatures of entries count where they are listed.
+    """
+
+    def __init__(
+        self, store: Store, signer: Signer | None = None, trust: Trust | None = None
+    ) -> None:
+        self._store, self._signer, self._trust = store, signer, trust
         self._newest()
 
     def append(self, report: Report) -> Entry:
@@ -39,32 +74,53 @@ class Ledger:
         LedgerError
             If it cannot be stored, or what is there under its digest is another.
         """
-        content = canonical_json(report)
-        digest = sha256(content)
-        if not self._store.create(_report_file(digest), content):
-            self.read(digest)
+        evidence, asked = canonical_json(report), circumstances_json(report)
+        digests = sha256(evidence), sha256(asked)
+        self._keep(report_file(digests[0]), evidence)
+        self._keep(circumstances_file(digests[1]), asked)
         for _ in range(_TRIES):  # each one that fails is another process's success
-            entry = Entry.of(report, digest, self._last())
-            if self._store.create(f"{_ENTRIES}/{entry_file(entry.number)}", entry.to_bytes()):
+            entry = Entry.of(report, digests, self._last(), self._signer)
+            content = entry.to_bytes()
+            if self._store.create(f"{_ENTRIES}/{entry_file(entry.number)}", content):
+                line = seal(entry.number, sha256(content))
+                self._store.create(f"{_ENTRIES}/{seal_file(entry.number)}", line)
                 return entry
         raise LedgerError("The ledger takes no entry, and shows none under its number.")
 
     def read(self, digest: Sha256) -> bytes | None:
-        """Return the canonical JSON of a report; None if there is none of this digest.
+        """Return the canonical JSON of a report; None if none of this digest was stored.
 
         Raises
         ------
         TamperedError
-            If it is no longer what was stored.
+            If it is no longer what was stored, or was taken out.
         LedgerError
             If it cannot be read.
         """
-        (content,) = self._store.read([_report_file(digest)])
+        (content,) = self._store.read([report_file(digest)])
         if content is not None and sha256(content) != digest:
             raise TamperedError(
                 f"The report {digest} was changed after it was stored, and is not shown."
             )
+        if content is None and (entry := self._entry_of(digest)) is not None:
+            raise TamperedError(
+                f"The report {digest} was stored as entry {entry.number}, and was taken out of the "
+                "ledger since."
+            )
         return content
+
+    def read_whole(self, digest: Sha256) -> bytes | None:
+        """Return a report as `read` does, with how it was last asked for, as far as that is known.
+
+        It is looked for in the newest 2048 entries.
+        """
+        content, entry = self.read(digest), self._entry_of(digest)
+        if content is None or entry is None or entry.circumstances is None:
+            return content
+        (asked,) = self._store.read([circumstances_file(entry.circumstances)])
+        if asked is None or sha256(asked) != entry.circumstances:
+            return content
+        return canonical(joined(json.loads(content), json.loads(asked)))
 
     def page(
         self,
@@ -81,7 +137,7 @@ class Ledger:
         before
             Begin with the entry before the one of this number.
         wanted
-            Which entries are listed; all are looked at for faults.
+            Which entries are listed, and their reports looked at; all are looked at for faults.
 
         Raises
         ------
@@ -92,52 +148,123 @@ class Ledger:
         # The entry that a page begins behind is looked at too: the chain has no gap between pages.
         first = newest if before is None else min(before, newest)
         last = max(1, first - _LOOKED_AT)
-        walk, listed, number = Walk(), list[Entry](), first
-        for number, content in self._backwards(first, last):
-            entry = walk.step(number, content)
+        head, faults = self._head(newest, first)
+        walk, listed, number = Walk(self._trust), list[Entry](), first
+        for files in self.backwards(first, last):
+            number, entry = files.number, walk.step(files)
             if entry is not None and (before is None or number < before) and wanted(entry):
                 listed.append(entry)
             if len(listed) == limit:
                 break
-        rest = number if number > 1 else None
-        return Page(tuple(listed), self._head(newest), rest, tuple(walk.faults))
+        faults += [*walk.faults, *self.wrong_contents(listed)]
+        return Page(tuple(listed), head, number if number > 1 else None, tuple(faults))
 
-    def _backwards(self, first: int, last: int) -> Iterator[tuple[int, bytes | None]]:
+    def backwards(self, first: int, last: int = 1) -> Iterator[Files]:
+        """Yield what there is under numbers, from a greater to a smaller one."""
         for start in range(first, last - 1, -_CHUNK):
-            numbers = range(start, max(last - 1, start - _CHUNK), -1)
-            yield from zip(numbers, self._contents(numbers), strict=True)
+            yield from self._files(range(start, max(last - 1, start - _CHUNK), -1))
 
-    def _head(self, newest: int) -> Sha256 | None:
-        (content,) = self._contents([newest])
-        return None if content is None else sha256(content)
+    def wrong_contents(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """Say what is wrong with what entries name."""
+        for start in range(0, len(entries), _REPORTS_AT_ONCE):
+            some = entries[start : start + _REPORTS_AT_ONCE]
+            named = [named_files(entry) for entry in some]
+            files = sorted({file for files in named for file in files})
+            read = dict(zip(files, self._store.read(files), strict=True))
+            for entry, its in zip(some, named, strict=True):
+                yield from wrong_contents(entry, [read[file] for file in its])
 
-    def _last(self) -> tuple[int, bytes] | None:
+    def newest(self) -> int:
+        """Return the greatest number that an entry has, or had; 0 in an empty ledger."""
+        return self._newest()
+
+    def names(self) -> set[str]:
+        """Return the files that entries may name, and that are there."""
+        folders = (REPORTS, CIRCUMSTANCES)
+        return {
+            f"{each}/{name}" for each in folders for name in self._store.names(each, optional=True)
+        }
+
+    def _keep(self, file: str, content: bytes) -> None:
+        if self._store.create(file, content):
+            return
+        if self._store.read([file]) != [content]:
+            raise TamperedError(f"What is stored as {file} was changed after it was stored.")
+
+    def _head(self, newest: int, first: int) -> tuple[Sha256 | None, list[str]]:
+        """Return the digest of the newest entry; what is wrong with it, where no page shows it."""
+        if newest == 0:
+            return None, []
+        (files,) = self._files([newest])
+        walk = Walk(self._trust)
+        if first != newest:
+            walk.step(files)
+        return None if files.entry is None else sha256(files.entry), walk.faults
+
+    def _last(self) -> tuple[int, Sha256] | None:
         newest = self._newest()
         if newest == 0:
             return None
-        (content,) = self._contents([newest])
-        if content is None:
+        (files,) = self._read([newest])
+        if files.entry is not None:
+            return newest, sha256(files.entry)
+        # It was taken out: what follows is written behind it all the same.
+        digest = sealed_digest(newest, files.seal)
+        if digest is None:
             raise LedgerError(f"Entry {newest} of the ledger is listed and not there.")
-        return newest, content
+        return newest, digest
 
     def _newest(self) -> int:
         names = self._store.names(_ENTRIES)
-        return max((number for name in names if (number := entry_number(name))), default=0)
+        return max((number for name in names if (number := file_number(name))), default=0)
 
-    def _contents(self, numbers: Sequence[int]) -> list[bytes | None]:
-        return self._store.read([f"{_ENTRIES}/{entry_file(number)}" for number in numbers])
+    def _files(self, numbers: Sequence[int]) -> list[Files]:
+        """Read entries and seals; those that are being written now are waited for."""
+        until = time.monotonic() + _SEALING
+        while True:
+            read = self._read(numbers)
+            if time.monotonic() > until or not any(map(_being_sealed, read)):
+                return read
+            time.sleep(_SEALING / 20)
+
+    def _read(self, numbers: Sequence[int]) -> list[Files]:
+        entries = self._store.read([f"{_ENTRIES}/{entry_file(number)}" for number in numbers])
+        seals = self._store.read([f"{_ENTRIES}/{seal_file(number)}" for number in numbers])
+        return [Files(*each) for each in zip(numbers, entries, seals, strict=True)]
+
+    def _entry_of(self, digest: Sha256) -> Entry | None:
+        newest = self._newest()
+        for files in self.backwards(newest, max(1, newest - _LOOKED_AT)):
+            entry = read_entry(files.entry)
+            if entry is not None and entry.report == digest:
+                return entry
+        return None
 
 
-def open_ledger(url: str) -> Ledger:
-    """Open the ledger in a folder, or at a URL of fsspec's, making the folders that it needs.
+def open_ledger(
+    url: str, signer: Signer | None = None, trust: Trust | None = None, *, make: bool = True
+) -> Ledger:
+    """Open the ledger in a folder, or at a URL of fsspec's.
+
+    Parameters
+    ----------
+    signer, trust
+        See `Ledger`.
+    make
+        Whether to make the folders that it needs.
 
     Raises
     ------
     LedgerError
         If it cannot be opened or written.
     """
-    return Ledger(Store(url))
+    store = Store(url)
+    if make:
+        store.make_folders(REPORTS, CIRCUMSTANCES, _ENTRIES)
+    return Ledger(store, signer, trust)
 
 
-def _report_file(digest: Sha256) -> str:
-    return f"{_REPORTS}/{digest}.json"
+def _being_sealed(files: Files) -> bool:
+    """Whether an entry lacks its seal, and was written just now by its own account."""
+    entry = read_entry(files.entry) if files.seal is None else None
+    return entry is not None and entry.sealed and abs(time.time() - entry.stored.timestamp()) < 60

@@ -77,15 +77,21 @@ class Store:
             found = self._system.cat(paths, on_error="return") if paths else {}
         return [self._content(found.get(path)) for path in paths]
 
-    def names(self, folder: str) -> list[str]:
-        """Return the names of the files in a folder, hidden ones left out."""
+    def names(self, folder: str, *, optional: bool = False) -> list[str]:
+        """Return the names of the files in a folder, hidden ones left out.
+
+        Parameters
+        ----------
+        optional
+            Whether a folder that is not there is an empty one.
+        """
         path = self._path(folder)
         with self._reported("read"):
             self._system.invalidate_cache(path)
             try:
                 found = self._system.ls(path, detail=False)
             except FileNotFoundError:
-                if self._local:
+                if self._local and not optional:
                     raise
                 found = []  # an object store has no folder before it has a file in it
         names = (str(each).rstrip("/").rpartition("/")[2] for each in found)

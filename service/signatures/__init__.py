@@ -1,14 +1,22 @@
-"""Signatures of versions, in the format of the OpenSSF's `model-signing`, without any network.
+"""Signatures of versions, reports and entries of a ledger, without any network.
 
-That package is the extra `signing`, large, and imported only where a signature is asked for.
+Those of versions have the format of the OpenSSF's `model-signing`. That package is the extra
+`signing`, large, and imported only where a signature is asked for.
 """
 
-from service.signatures.opening import open_verifier, sign
+from service.signatures.opening import (
+    configured_signer,
+    open_signer,
+    open_trust,
+    open_verifier,
+    sign,
+)
 from service.signatures.status import (
     NOT_ASKED,
     SIGNATURE_FILE,
     SignatureError,
     SignatureStatus,
+    Trust,
     Verifier,
 )
 
@@ -17,7 +25,11 @@ __all__ = [
     "SIGNATURE_FILE",
     "SignatureError",
     "SignatureStatus",
+    "Trust",
     "Verifier",
+    "configured_signer",
+    "open_signer",
+    "open_trust",
     "open_verifier",
     "sign",
 ]

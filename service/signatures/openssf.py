@@ -13,25 +13,18 @@ from threading import Lock
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from model_signing import hashing, manifest, signing, verifying
 
 # The one name that is not public: a digest cannot be handed to the package otherwise.
 from model_signing._hashing.hashing import Digest
 
 from artifact.files import FileRefusedError, read_file
+from service.signatures.keys import EC_KEY, fingerprint, reason
 from service.signatures.status import SIGNATURE_FILE, SignatureError, SignatureStatus
 
 _LARGEST: Final = 2**20
 """Bytes of a signature; those with long chains of certificates have some thousands."""
-
-_EC_KEY: Final = "on the elliptic curve P-256, P-384 or P-521, as a PEM file without a password"
 
 
 class _Digests(hashing.Config):
@@ -86,7 +79,7 @@ class OpenSSFVerifier:
                     f"{', '.join(sorted(digests))} as they are here is accepted."
                 ) from error
             raise SignatureError(
-                f"{SIGNATURE_FILE} is not a valid signature by {self._whom} ({_reason(error)}); "
+                f"{SIGNATURE_FILE} is not a valid signature by {self._whom} ({reason(error)}); "
                 "one is accepted."
             ) from error
         return self._status(content)
@@ -107,7 +100,7 @@ class OpenSSFVerifier:
         certificate = x509.load_der_x509_certificate(der)
         return SignatureStatus(
             status="verified",
-            key=_fingerprint(certificate.public_key()),
+            key=fingerprint(certificate.public_key()),
             certificate=f"sha256:{hashlib.sha256(der).hexdigest()}",
             subject=certificate.subject.rfc4514_string(),
         )
@@ -116,11 +109,11 @@ class OpenSSFVerifier:
 def trust_key(file: Path) -> OpenSSFVerifier:
     """Trust signatures by the private half of a public key; raise SignatureError if it is none."""
     try:
-        key = _fingerprint(load_pem_public_key(file.read_bytes()))
+        key = fingerprint(load_pem_public_key(file.read_bytes()))
         config = verifying.Config().use_elliptic_key_verifier(public_key=file)
     except Exception as error:
         raise SignatureError(
-            f"{file} cannot be used ({_reason(error)}); a public key {_EC_KEY} is accepted."
+            f"{file} cannot be used ({reason(error)}); a public key {EC_KEY} is accepted."
         ) from error
     return OpenSSFVerifier(config, f"the key {key}", key)
 
@@ -131,7 +124,7 @@ def trust_roots(file: Path) -> OpenSSFVerifier:
         config = verifying.Config().use_certificate_verifier(certificate_chain=[file])
     except Exception as error:
         raise SignatureError(
-            f"{file} cannot be used ({_reason(error)}); one PEM file of certificates is accepted."
+            f"{file} cannot be used ({reason(error)}); one PEM file of certificates is accepted."
         ) from error
     return OpenSSFVerifier(config, f"a certificate below those in {file}", None)
 
@@ -146,7 +139,7 @@ def sign(
     """Sign files by their digests, as `service.signatures.sign` says; return the fingerprint."""
     config = signing.Config().set_hashing_config(_Digests(digests))
     try:
-        key = _fingerprint(load_pem_private_key(private_key.read_bytes(), None).public_key())
+        key = fingerprint(load_pem_private_key(private_key.read_bytes(), None).public_key())
         if certificate is None:
             config.use_elliptic_key_signer(private_key=private_key)
         else:
@@ -158,7 +151,7 @@ def sign(
     except Exception as error:
         which = private_key if certificate is None else f"{private_key} with {certificate}"
         raise SignatureError(
-            f"{which} cannot be used ({_reason(error)}); a private key {_EC_KEY}, and the "
+            f"{which} cannot be used ({reason(error)}); a private key {EC_KEY}, and the "
             "certificate of that key or none, are accepted."
         ) from error
     staged = folder / f".{SIGNATURE_FILE}-staging"
@@ -168,15 +161,3 @@ def sign(
     except OSError as error:
         raise SignatureError(f"{folder} cannot be written to ({error.strerror}).") from error
     return key
-
-
-def _fingerprint(key: Any) -> str:
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise TypeError("it is not on an elliptic curve")
-    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return f"sha256:{hashlib.sha256(der).hexdigest()}"
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(". ")[:200]

@@ -6,6 +6,7 @@ from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from audit.envelope import Signature
 from imaging.refusal import RefusedError
 
 SIGNATURE_FILE: Final = "model.sig"
@@ -13,7 +14,7 @@ SIGNATURE_FILE: Final = "model.sig"
 
 
 class SignatureError(RefusedError):
-    """A version is not signed as it has to be; the message is one sentence."""
+    """A thing is not signed as it has to be; the message is one sentence."""
 
 
 class SignatureStatus(BaseModel):
@@ -50,4 +51,17 @@ class Verifier(Protocol):
         ------
         SignatureError
             If there is none, it is broken, by somebody else, or of other files.
+        """
+
+
+class Trust(Protocol):
+    """Knows whose signatures of messages count: of reports, of entries of a ledger."""
+
+    def verify(self, message: bytes, signature: Signature) -> SignatureStatus:
+        """Verify a signature of a message.
+
+        Raises
+        ------
+        SignatureError
+            If it is broken, by somebody else, or of another message.
         """

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from audit import Classifier, ModelIdentity, Report, Thresholds, run_audit
-from audit.canonical import canonical_json, report_digest
+from audit.canonical import (
+    canonical,
+    canonical_json,
+    circumstances_json,
+    document_digest,
+    joined,
+    report_digest,
+)
 from audit.render import render
 
 
@@ -49,7 +57,33 @@ def test_anybody_gets_the_digest_from_the_json_form(report: Report, tmp_path: Pa
     other = report.model_copy(update={"data": named})
     file = tmp_path / "report.json"
     file.write_bytes(render(other, "json"))
-    options = ["--sort-keys", "--compact", "--no-ensure-ascii"]
-    command = [sys.executable, "-X", "utf8", "-m", "json.tool", *options, str(file)]
-    written = subprocess.run(command, check=True, capture_output=True).stdout
-    assert hashlib.sha256(written.replace(b"\n", b"")).hexdigest() == report_digest(other)
+    guide = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    (script,) = re.findall(r"python -X utf8 -c '(.*?)' report.json", guide, re.DOTALL)
+    command = [sys.executable, "-X", "utf8", "-c", script, str(file)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == report_digest(other)
+
+
+def test_how_it_was_asked_for_is_no_evidence(report: Report) -> None:
+    data = report.data.model_copy(update={"source": "elsewhere", "files": ("a.png",)})
+    other = report.model_copy(update={"data": data, "replay": "orbitserve audit m/1"})
+    assert canonical_json(other) == canonical_json(report)
+    assert document_digest(json.loads(render(other, "json"))) == report_digest(report)
+    asked = json.loads(circumstances_json(other))
+    assert asked == {
+        "replay": "orbitserve audit m/1",
+        "data": {"source": "elsewhere", "files": ["a.png"]},
+    }
+    whole = joined(json.loads(canonical_json(other)), asked)
+    assert Report.model_validate_json(canonical(whole)) == other
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_older_reports_are_digested_as_a_whole(report: Report, version: int) -> None:
+    older = report.model_dump(mode="json") | {"schema_version": version, "replay": "as before"}
+    del older["figures"]["answers"], older["data"]["files"]  # which they did not have
+    as_before = json.dumps(older, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(as_before.encode()).hexdigest()
+    assert document_digest(older) == digest
+    assert report_digest(Report.model_validate_json(as_before)) == digest
+    assert document_digest(older | {"replay": "otherwise"}) != digest

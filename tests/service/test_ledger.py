@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from audit import ModelIdentity, Report, Thresholds, run_audit
-from audit.canonical import canonical_json, report_digest
+from audit.canonical import canonical_json, circumstances_json, report_digest
 from service.ledger import Ledger, LedgerError, open_ledger
 
 MODEL = ModelIdentity(name="m", version=1, sha256="0" * 64, group="C4", precision="fp32")
@@ -34,6 +34,11 @@ def report(seed: int = 0, **changes: Any) -> Report:
         model=MODEL.model_copy(update=changes),
         source=f"noise {seed}",
     )
+
+
+def without_circumstances(whole: Report) -> Report:
+    data = whole.data.model_copy(update={"source": "", "files": ()})
+    return whole.model_copy(update={"data": data, "replay": None})
 
 
 @pytest.fixture(params=["folder", "file url", "memory", "below a folder"])
@@ -66,7 +71,10 @@ def test_what_is_stored_is_the_canonical_json_under_its_digest(url: str) -> None
         content = ledger.read(report_digest(each))
         assert content == canonical_json(each)
         assert hashlib.sha256(content).hexdigest() == report_digest(each)
-        assert Report.model_validate_json(content) == each
+        assert Report.model_validate_json(content) == without_circumstances(each)
+        whole = ledger.read_whole(report_digest(each))
+        assert whole is not None
+        assert Report.model_validate_json(whole) == each
     assert ledger.read("0" * 64) is None
     page = ledger.page(10)
     assert [entry.report for entry in page.entries] == [report_digest(second), report_digest(first)]
@@ -98,7 +106,15 @@ def test_in_a_folder_the_files_are_where_the_guide_says(ledger: Ledger, tmp_path
     digest = report_digest(report())
     assert (tmp_path / "reports" / f"{digest}.json").read_bytes() == canonical_json(report())
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json"))
-    assert files == ["entries/0000000001.json", f"reports/{digest}.json"]
+    asked = hashlib.sha256(circumstances_json(report())).hexdigest()
+    assert files == [
+        f"circumstances/{asked}.json",
+        "entries/0000000001.json",
+        f"reports/{digest}.json",
+    ]
+    line = (tmp_path / "entries" / "0000000001.sha256").read_text()
+    entry = (tmp_path / "entries" / "0000000001.json").read_bytes()
+    assert line == f"{hashlib.sha256(entry).hexdigest()}  0000000001.json\n"
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
 
 
@@ -212,6 +228,10 @@ def entry_file(folder: Path, number: int) -> Path:
     return folder / "entries" / f"{number:010}.json"
 
 
+def seal_file(folder: Path, number: int) -> Path:
+    return folder / "entries" / f"{number:010}.sha256"
+
+
 def test_an_entry_that_was_taken_out_is_missed(ledger: Ledger, tmp_path: Path) -> None:
     fill(ledger)
     entry_file(tmp_path, 3).unlink()
@@ -225,9 +245,10 @@ def test_an_entry_that_was_changed_is_noticed(ledger: Ledger, tmp_path: Path) ->
     file = entry_file(tmp_path, 2)
     file.write_bytes(file.read_bytes().replace(b'"INCONCLUSIVE"', b'"PASS"'))
     broken = "Entry 2 is not the one that entry 3 was written behind."
-    assert ledger.page(10).faults == (broken,)
+    told = "Entry 2 is not what it was: it does not say what its report says."
+    assert ledger.page(10).faults == (broken, told)
     # Also where a page ends just before it.
-    assert ledger.page(10, before=3).faults == (broken,)
+    assert ledger.page(10, before=3).faults == (broken, told)
 
 
 def test_a_chain_whose_beginning_was_cut_off_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
@@ -251,6 +272,7 @@ def test_newest_entries_that_were_cut_off_show_in_the_head(ledger: Ledger, tmp_p
     head = ledger.page(1).head
     assert head == hashlib.sha256(entry_file(tmp_path, 5).read_bytes()).hexdigest()
     entry_file(tmp_path, 5).unlink()
+    seal_file(tmp_path, 5).unlink()
     page = ledger.page(10)
     assert page.faults == ()
     assert page.head != head

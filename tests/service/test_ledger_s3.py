@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from audit.canonical import canonical_json
-from service.ledger import LedgerError, TamperedError, open_ledger
+from service.ledger import LedgerError, TamperedError, check_ledger, open_ledger
 from tests.service.test_ledger import report
 
 URL = "s3://audits/ledger"
@@ -76,7 +76,12 @@ def test_what_was_done_to_it_is_noticed(bucket: Any) -> None:
     bucket.rm_file("audits/ledger/entries/0000000002.json")
     with pytest.raises(TamperedError):
         ledger.read(entry.report)
-    assert ledger.page(10).faults == ("Entry 2 is missing.",)
+    assert ledger.page(10).faults == (
+        "Entry 2 is missing.",
+        f"The report of entry 3 was changed: {entry.report}.",
+        f"The report of entry 1 was changed: {entry.report}.",
+    )
+    assert check_ledger(ledger).faults == ledger.page(10).faults
 
 
 def test_a_bucket_that_is_not_there_takes_no_report(bucket: Any) -> None:

@@ -79,13 +79,13 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         call = Call.of(request.scope)
         events = wants_events(request)
         # What cannot be answered is refused before it is computed.
-        form = query.format or "json" if events else choose_form(request, query.format)
+        form = choose_form(request, query.format or ("json" if events else None), audits.forms)
         wait = None if events else _wait_before_later(request)
         if wait is not None and plane.ending:
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")
         job = await _begin(request, plane, audits, model, query, settings)
         if events:
-            return EventResponse(job, form)
+            return EventResponse(job, form, audits.forms)
         if wait is not None and not await _done_within(job, audits, wait):
             return JSONResponse(
                 JobStatus.of(job, audits, root).model_dump(mode="json"),
@@ -97,7 +97,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         stored = {}
         if audits.ledger is not None:
             stored["Content-Location"] = report_path(finished.digest, root)
-        return await answer_report(finished.report, form, stored)
+        return await answer_report(finished.report, form, audits.forms, stored)
 
     return audit
 

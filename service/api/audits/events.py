@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from audit.render import Format, render
-from service.api.audits.forms import EVENTS
+from service.api.audits.forms import EVENTS, Forms
 from service.audits import Job
 from service.errors import describe_error
 
@@ -28,9 +28,9 @@ class EventResponse(StreamingResponse):
 
     media_type = EVENTS
 
-    def __init__(self, job: Job, form: Format) -> None:
+    def __init__(self, job: Job, form: Format, forms: Forms) -> None:
         super().__init__(
-            _events(job, form),
+            _events(job, form, forms),
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"},
         )
         self._job = job
@@ -43,7 +43,7 @@ class EventResponse(StreamingResponse):
             self._job.cancel()
 
 
-async def _events(job: Job, form: Format) -> AsyncIterator[bytes]:
+async def _events(job: Job, form: Format, forms: Forms) -> AsyncIterator[bytes]:
     told, quiet = None, 0.0
     while True:
         progress = {"state": job.state, "done": job.done, "total": job.total}
@@ -64,7 +64,7 @@ async def _events(job: Job, form: Format) -> AsyncIterator[bytes]:
         sentence = {"error": refusal.sentence, "status": int(refusal.status)}
         yield _event("error", json.dumps(sentence, ensure_ascii=False))
     else:
-        content = await to_thread.run_sync(render, finished.report, form)
+        content = await to_thread.run_sync(render, finished.report, form, forms)
         yield _event("report", content.decode())
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from audit import Report
-from audit.render import FORMATS, Format, render
+from audit.render import FORMATS, Format, Rendering, render
 from service.errors import NotAcceptableError
 
 EVENTS: Final = "text/event-stream"
@@ -19,29 +19,37 @@ AskedFormat = Annotated[
     Field(description="Form of the report; by default as `Accept` asks."),
 ]
 
-_BY_TYPE: Final[Mapping[str, Format]] = {
-    rendering.media_type: name for name, rendering in reversed(list(FORMATS.items()))
-}
+Forms = Mapping[Format, Rendering]
 
 
-def choose_form(request: Request, asked: Format | None) -> Format:
+def choose_form(request: Request, asked: Format | None, forms: Forms) -> Format:
     """Return the form that is asked for, or accepted most, JSON first; NotAcceptableError."""
-    return asked or _BY_TYPE[_preferred(request, _offers())]
+    if asked is None:
+        by_type = {rendering.media_type: name for name, rendering in forms.items()}
+        return by_type[_preferred(request, list(by_type))]
+    if asked not in forms:
+        raise NotAcceptableError(
+            "This service signs no reports; one whose ORBITSERVE_SIGNING_KEY names a key does."
+        )
+    return asked
 
 
 def wants_events(request: Request) -> bool:
     """Whether a stream of events is accepted rather than any form of a report."""
     accepted = _read_accept(request)
     events = accepted.get(EVENTS, 0.0)  # by its name, not by a wildcard
-    return events > 0 and events >= max(accepted.get(offer, 0.0) for offer in _offers())
+    offers = [rendering.media_type for rendering in FORMATS.values()]
+    return events > 0 and events >= max(accepted.get(offer, 0.0) for offer in offers)
 
 
-async def answer_report(report: Report, form: Format, headers: Mapping[str, str]) -> Response:
+async def answer_report(
+    report: Report, form: Format, forms: Forms, headers: Mapping[str, str]
+) -> Response:
     """Answer a report in a form; it is written on a thread, since some have pictures."""
-    content = await to_thread.run_sync(render, report, form)
+    content = await to_thread.run_sync(render, report, form, forms)
     return Response(
         content,
-        media_type=FORMATS[form].media_type,
+        media_type=forms[form].media_type,
         headers={"Vary": "Accept", **headers},
     )
 
@@ -49,7 +57,8 @@ async def answer_report(report: Report, form: Format, headers: Mapping[str, str]
 def report_documented(*, events: bool = False) -> dict[str, Any]:
     """Describe the answer to OpenAPI, in every form."""
     text = {"schema": {"type": "string"}}
-    content = {type_: text for type_ in _offers() if type_ != "application/json"}
+    types = [rendering.media_type for rendering in FORMATS.values()]
+    content = {type_: text for type_ in types if type_ != "application/json"}
     if events:
         content[EVENTS] = text
     return {"description": "The report.", "content": content}
@@ -91,7 +100,3 @@ def _weight(parameters: Sequence[str]) -> float:
             except ValueError:
                 return 0.0
     return 1.0
-
-
-def _offers() -> tuple[str, ...]:
-    return tuple(dict.fromkeys(rendering.media_type for rendering in FORMATS.values()))

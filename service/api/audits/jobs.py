@@ -125,11 +125,11 @@ async def _report(
     format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
 ) -> Response:
     """Answer the report, in the form that `format` or `Accept` names."""
-    form = choose_form(request, format)
+    form = choose_form(request, format, audits.forms)
     found = audits.find(job)
     finished = found.finished
     if finished is None:
         raise NotFoundError(
             f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
         )
-    return await answer_report(finished.report, form, {})
+    return await answer_report(finished.report, form, audits.forms, {})

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 from audit import Report, Verdict
-from audit.render import FORMATS, Format, render
+from audit.render import Rendering
 from audit.values import Sha256
 from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, choose_form, report_documented
@@ -130,25 +130,33 @@ async def _show(
     digest: Annotated[str, Path(description="SHA-256 of the report's canonical JSON.")],
     format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
 ) -> Response:
-    """Answer a report in a form; its JSON is the one whose SHA-256 it is found by."""
-    form = choose_form(request, format)
+    """Answer a report in a form; its JSON is the evidence whose SHA-256 it is found by.
+
+    The other forms have how it was last asked for as well, and where its images lay.
+    """
+    form = choose_form(request, format, audits.forms)
     ledger = _ledger(audits)
     stored = None
     if _DIGEST.fullmatch(digest):
         try:
-            stored = await to_thread.run_sync(ledger.read, digest)
+            read = ledger.read if form == "json" else ledger.read_whole
+            stored = await to_thread.run_sync(read, digest)
         except TamperedError as error:
             raise CorruptError(str(error)) from error
         except LedgerError as error:
             raise UnavailableError(str(error)) from error
     if stored is None:
         raise NotFoundError(f"There is no audit '{digest}' in the ledger; GET /audits lists them.")
-    content = stored if form == "json" else await to_thread.run_sync(_rendered, stored, form)
-    # Another version of the service may write another page of the same report, but no other JSON.
-    return _cached(request, content, form, _FOREVER if form == "json" else "private, no-cache")
+    rendering, control = audits.forms[form], _FOREVER
+    if form != "json":
+        # Another version of the service may write another page of the same report, but no other
+        # JSON; and who asks for it again asks otherwise.
+        control = "private, no-cache"
+        stored = await to_thread.run_sync(_rendered, stored, rendering)
+    return _cached(request, stored, rendering.media_type, control)
 
 
-def _rendered(stored: bytes, form: Format) -> bytes:
+def _rendered(stored: bytes, rendering: Rendering) -> bytes:
     try:
         report = Report.model_validate_json(stored)
     except ValidationError:
@@ -156,16 +164,16 @@ def _rendered(stored: bytes, form: Format) -> bytes:
             "The report was stored by another version of the service, which wrote another schema; "
             "format=json is accepted."
         ) from None
-    return render(report, form)
+    return rendering.render(report)
 
 
-def _cached(request: Request, content: bytes, form: Format, control: str) -> Response:
+def _cached(request: Request, content: bytes, media_type: str, control: str) -> Response:
     tag = f'"{hashlib.sha256(content).hexdigest()}"'
     headers: dict[str, Any] = {"ETag": tag, "Cache-Control": control, "Vary": "Accept"}
     known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
     if "*" in known or tag in {each.removeprefix("W/") for each in known}:
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type=FORMATS[form].media_type, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def _ledger(audits: AuditPlane) -> Ledger:

@@ -6,11 +6,11 @@ from typing import get_args
 import pytest
 
 from audit import Report
-from audit.render import FORMATS, Format, render
+from audit.render import FORMATS, SIGNED, Format, render
 
 
 def test_every_format_has_a_form() -> None:
-    assert set(FORMATS) == set(get_args(Format))
+    assert {*FORMATS, SIGNED} == set(get_args(Format))
     assert len({form.suffix for form in FORMATS.values()}) == len(FORMATS)
 
 

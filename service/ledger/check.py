@@ -1,0 +1,87 @@
+"""The whole of a ledger, held against itself and against what somebody wrote down of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audit.canonical import sha256
+from audit.values import Sha256
+from service.ledger.chain import Walk
+from service.ledger.contents import named_files
+from service.ledger.entry import Entry
+from service.ledger.ledger import Ledger
+from service.signatures.status import Trust
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found.
+
+    Attributes
+    ----------
+    entries
+        How many can be read.
+    signed
+        How many of them are signed.
+    head
+        SHA-256 of the newest; None if there is none.
+    faults
+        A sentence for each thing that is missing or not what it was.
+    """
+
+    entries: int
+    signed: int
+    head: Sha256 | None
+    faults: tuple[str, ...]
+
+
+def check_ledger(
+    ledger: Ledger,
+    held: Sha256 | None = None,
+    trust: Trust | None = None,
+    *,
+    unsigned: bool = False,
+) -> Check:
+    """Read every file of a ledger.
+
+    Parameters
+    ----------
+    held
+        The digest of the newest entry at an earlier time, as somebody wrote it down.
+    trust
+        Who has to have signed the newest entry, and with it all before; None looks at no signature.
+    unsigned
+        Whether the newest may have none.
+
+    Raises
+    ------
+    LedgerError
+        If it cannot be read.
+    """
+    walk, entries, digests = Walk(trust), list[Entry](), list[Sha256]()
+    for files in ledger.backwards(ledger.newest()):
+        entry = walk.step(files)
+        if files.entry is not None:
+            digests.append(sha256(files.entry))
+        if entry is not None:
+            entries.append(entry)
+    faults = [*walk.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, entries)]
+    if not digests:
+        faults.append("The ledger has no entry.")
+    elif trust is not None and not unsigned and (not entries or entries[0].signature is None):
+        faults.append("The newest entry is not signed.")
+    if held is not None and held not in digests:
+        faults.append(
+            f"No entry has the digest {held} any more: entries up to that one were changed or cut "
+            "off."
+        )
+    signed = sum(entry.signature is not None for entry in entries)
+    return Check(len(entries), signed, next(iter(digests), None), tuple(faults))
+
+
+def _unnamed(ledger: Ledger, entries: list[Entry]) -> Iterator[str]:
+    named = {file for entry in entries for file in named_files(entry)}
+    for file in sorted(ledger.names() - named):
+        yield (
+            f"No entry names {file}: its entry was taken out or changed, or never written because "
+            "its program ended."
+        )

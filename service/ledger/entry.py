@@ -1,0 +1,147 @@
+"""One entry of a ledger: which report was stored when, behind which entry, and by whom.
+
+    entries/<number>.json      the entry
+    entries/<number>.sha256    its seal: the line that `sha256sum` prints of it
+
+The seal tells a change of the newest entry, which no entry follows yet, and that it was there.
+"""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Final, Self
+
+from pydantic import Field, ValidationError
+
+from audit import Report, Verdict
+from audit.canonical import canonical
+from audit.envelope import Signature, Signer, encoded
+from audit.values import Sha256, Value
+
+SIGNED_TYPE: Final = "application/vnd.orbitserve.ledger-entry+json"
+"""What an entry's signature is of, as DSSE names types."""
+
+_DIGITS: Final = 10
+_SEAL = re.compile(rb"([0-9a-f]{64})  [0-9]+\.json\n")
+
+
+class Entry(Value):
+    """One audit.
+
+    Attributes
+    ----------
+    number
+        From 1, without gaps.
+    stored
+        When, by the clock of the machine that stored it.
+    report
+        SHA-256 of the report's canonical JSON: its address.
+    previous
+        SHA-256 of the entry before, as its file has it; None for the first.
+    circumstances
+        SHA-256 of how the report was asked for, which is stored apart from it. None in entries of
+        older versions, which have no seal either.
+    signature
+        Of the entry without this field, where a key was configured.
+    """
+
+    number: Annotated[int, Field(ge=1)]
+    stored: datetime
+    report: Sha256
+    verdict: Verdict
+    model: str
+    version: int
+    group: str
+    previous: Sha256 | None
+    circumstances: Sha256 | None = None
+    signature: Signature | None = None
+
+    @classmethod
+    def of(
+        cls,
+        report: Report,
+        digests: tuple[Sha256, Sha256],
+        last: tuple[int, Sha256] | None,
+        signer: Signer | None,
+    ) -> Self:
+        """Make the entry of a report.
+
+        Parameters
+        ----------
+        digests
+            Of the report and of its circumstances.
+        last
+            Number and digest of the entry before; None for the first.
+        """
+        number, before = (0, None) if last is None else last
+        digest, circumstances = digests
+        entry = cls(
+            number=number + 1,
+            stored=datetime.now(UTC),
+            report=digest,
+            verdict=report.verdict,
+            model=report.model.name,
+            version=report.model.version,
+            group=report.group,
+            previous=before,
+            circumstances=circumstances,
+        )
+        if signer is None:
+            return entry
+        return entry.model_copy(update={"signature": signer.sign(signed(entry.to_bytes()))})
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it was written with a seal."""
+        return self.circumstances is not None
+
+    def to_bytes(self) -> bytes:
+        """Return what its file holds."""
+        return self.model_dump_json().encode()
+
+
+def read_entry(content: bytes | None) -> Entry | None:
+    """Read an entry's file; None if it holds none."""
+    try:
+        return None if content is None else Entry.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def signed(content: bytes) -> bytes:
+    """Return what the signature in an entry's file is of."""
+    document = json.loads(content)
+    document.pop("signature", None)
+    return encoded(SIGNED_TYPE, canonical(document))
+
+
+def entry_file(number: int) -> str:
+    """Return the name of an entry's file: names sort as numbers do."""
+    return f"{number:0{_DIGITS}}.json"
+
+
+def seal_file(number: int) -> str:
+    """Return the name of the file of its seal."""
+    return f"{number:0{_DIGITS}}.sha256"
+
+
+def file_number(name: str) -> int | None:
+    """Return the number in the name of an entry's file, or of a seal's; None for another file."""
+    stem = name.partition(".")[0]
+    if not stem.isdecimal():
+        return None
+    number = int(stem)
+    return number if name in (entry_file(number), seal_file(number)) else None
+
+
+def seal(number: int, digest: Sha256) -> bytes:
+    """Return what the seal of an entry holds: `sha256sum --check` reads it."""
+    return f"{digest}  {entry_file(number)}\n".encode()
+
+
+def sealed_digest(number: int, content: bytes | None) -> Sha256 | None:
+    """Return the digest in a seal; None if it is none of this number."""
+    found = None if content is None else _SEAL.fullmatch(content)
+    if found is None or seal(number, found[1].decode()) != content:
+        return None
+    return found[1].decode()

@@ -1,0 +1,444 @@
+"""Whatever is done to a ledger's files is found and named, or is listed here as what cannot be."""
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("model_signing", reason="the extra `signing` is not installed")
+
+from audit import Report
+from audit.canonical import document_digest, report_digest
+from audit.render import render
+from service.ledger import Check, Ledger, LedgerError, TamperedError, check_ledger, open_ledger
+from service.ledger.entry import seal
+from service.signatures import open_signer
+from service.signatures.keys import trust_key
+from tests.service.signing import Key, make_key
+from tests.service.test_ledger import entry_file, report, seal_file
+
+OLD = Path(__file__).parent / "data" / "ledger-4"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is being sealed here."""
+    monkeypatch.setattr("service.ledger.ledger._SEALING", 0.0)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def ours(keys: Path) -> Key:
+    return make_key(keys, "ours")
+
+
+@pytest.fixture(scope="module")
+def theirs(keys: Path) -> Key:
+    return make_key(keys, "theirs")
+
+
+def filled(folder: Path, count: int, signer: Any = None) -> Path:
+    ledger = open_ledger(str(folder), signer)
+    for number in range(1, count + 1):
+        ledger.append(report(seed=number, version=number))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return filled(tmp_path / "ledger", 3)
+
+
+def check(folder: Path, **options: Any) -> Check:
+    return check_ledger(open_ledger(str(folder), make=False), **options)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def listed(folder: Path) -> tuple[str, ...]:
+    return open_ledger(str(folder), make=False).page(10).faults
+
+
+def entry_of(folder: Path, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(entry_file(folder, number).read_bytes())
+    return found
+
+
+def names_of(folder: Path, path: Path) -> set[str]:
+    """What a fault of a file may be called by: the number of an entry that names it, its digest."""
+    if path.parent.name == "entries":
+        return {str(int(path.name.partition(".")[0]))}
+    numbers = (int(each.stem) for each in (folder / "entries").glob("*.json"))
+    by = {str(n) for n in numbers if path.stem in entry_file(folder, n).read_text()}
+    return by | {path.stem}
+
+
+def assert_named(faults: tuple[str, ...], names: set[str]) -> None:
+    assert faults
+    words = {word.strip(".,:") for fault in faults for word in fault.split()}
+    assert words & names, faults
+
+
+# --- what is whole ----------------------------------------------------------------------------
+
+
+def test_a_ledger_that_nobody_touched_is_whole(folder: Path) -> None:
+    found = check(folder)
+    assert (found.entries, found.faults, listed(folder)) == (3, (), ())
+    newest = hashlib.sha256(entry_file(folder, 3).read_bytes()).hexdigest()
+    assert found.head == newest == open_ledger(str(folder)).page(1).head
+    for number in (1, 2, 3):
+        held = hashlib.sha256(entry_file(folder, number).read_bytes()).hexdigest()
+        assert check(folder, held=held).faults == ()
+
+
+def test_checking_makes_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be read"):
+        check(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- one file ---------------------------------------------------------------------------------
+
+
+def test_every_single_byte_of_every_file_counts(tmp_path: Path) -> None:
+    """Of a ledger of two: all of the newest entry, which nothing follows, and of all others."""
+    folder = filled(tmp_path / "ledger", 2)
+    for path in files(folder):
+        whole = path.read_bytes()
+        names = names_of(folder, path)
+        for at in range(len(whole)):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+            assert_named(listed(folder), names)
+        assert_named(check(folder).faults, names)
+        path.write_bytes(whole)
+    assert check(folder).faults == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda whole: None,
+        lambda whole: b"",
+        lambda whole: whole[:-1],
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole + b"\n",
+        lambda whole: whole + b" ",
+        lambda whole: b"\xff" * 9,
+        lambda whole: b"{}",
+    ],
+    ids=["deleted", "emptied", "cut", "halved", "a line", "a space", "no text", "no entry"],
+)
+def test_every_file_that_is_deleted_or_cut_is_named(
+    folder: Path, change: Callable[[bytes], bytes | None]
+) -> None:
+    for path in files(folder):
+        whole, names = path.read_bytes(), names_of(folder, path)
+        changed = change(whole)
+        path.unlink() if changed is None else path.write_bytes(changed)
+        assert_named(listed(folder), names)
+        assert_named(check(folder).faults, names)
+        path.write_bytes(whole)
+    assert check(folder).faults == ()
+
+
+def test_every_two_files_that_are_exchanged_are_named(folder: Path) -> None:
+    for one, other in itertools.combinations(files(folder), 2):
+        first, second = one.read_bytes(), other.read_bytes()
+        names = names_of(folder, one) | names_of(folder, other)
+        one.write_bytes(second)
+        other.write_bytes(first)
+        assert_named(listed(folder), names)
+        assert_named(check(folder).faults, names)
+        one.write_bytes(first)
+        other.write_bytes(second)
+
+
+def test_other_entries_and_reports_remain_readable(folder: Path) -> None:
+    newest = entry_file(folder, 3)
+    newest.write_bytes(newest.read_bytes().replace(b'"INCONCLUSIVE"', b'"PASS"'))
+    (folder / "reports" / f"{report_digest(report(seed=2, version=2))}.json").unlink()
+    ledger = open_ledger(str(folder))
+    page = ledger.page(10)
+    assert [entry.number for entry in page.entries] == [3, 2, 1]
+    assert page.faults == (
+        "Entry 3 is not the one that was sealed: it or its seal was changed.",
+        "Entry 3 is not what it was: it does not say what its report says.",
+        f"The report of entry 2 is missing: {page.entries[1].report}.",
+    )
+    assert ledger.read(page.entries[2].report) is not None
+    with pytest.raises(TamperedError, match="was stored as entry 2, and was taken out"):
+        ledger.read(page.entries[1].report)
+
+
+def test_the_newest_entry_is_looked_at_on_every_page(folder: Path) -> None:
+    seal_file(folder, 3).unlink()
+    ledger = open_ledger(str(folder))
+    assert ledger.page(10, before=2).faults == ("The seal of entry 3 is missing.",)
+
+
+def test_a_ledger_goes_on_behind_what_was_done_to_it(folder: Path) -> None:
+    """Its numbers too: what was taken out stays missing."""
+    entry_file(folder, 3).unlink()
+    assert open_ledger(str(folder)).append(report(seed=4)).number == 4
+    assert listed(folder) == ("Entry 3 is missing.",)
+    assert check(folder).faults[0] == "Entry 3 is missing."
+
+
+def test_a_folder_that_was_taken_away_takes_every_report(folder: Path) -> None:
+    shutil.rmtree(folder / "reports")
+    shutil.rmtree(folder / "circumstances")
+    assert sum("is missing" in fault for fault in check(folder).faults) == 6
+
+
+# --- several files ----------------------------------------------------------------------------
+
+
+def of_entry(folder: Path, number: int) -> frozenset[Path]:
+    """All files that an entry brought into the ledger."""
+    entry = entry_of(folder, number)
+    return frozenset(
+        [
+            entry_file(folder, number),
+            seal_file(folder, number),
+            folder / "reports" / f"{entry['report']}.json",
+            folder / "circumstances" / f"{entry['circumstances']}.json",
+        ]
+    )
+
+
+def test_of_all_ways_to_delete_files_only_a_clean_cut_is_not_found_and_a_head_finds_it(
+    tmp_path: Path,
+) -> None:
+    folder = filled(tmp_path / "ledger", 2)
+    everything = files(folder)
+    assert len(everything) == 8
+    head, clean = check(folder).head, of_entry(folder, 2)
+    for size in range(1, 9):
+        for some in itertools.combinations(everything, size):
+            kept = {path: path.read_bytes() for path in some}
+            for path in some:
+                path.unlink()
+            assert bool(check(folder).faults) == (frozenset(some) != clean), some
+            assert check(folder, held=head).faults
+            for path, content in kept.items():
+                path.write_bytes(content)
+    assert check(folder, held=head).faults == ()
+
+
+def rewritten(folder: Path, number: int, **changes: Any) -> None:
+    """Change an entry and its seal, and all that follows, so that everything fits again."""
+    before = None
+    for each in itertools.count(1):
+        file = entry_file(folder, each)
+        if not file.exists():
+            return
+        entry = entry_of(folder, each)
+        if each >= number:
+            entry |= changes if each == number else {}
+            entry["previous"] = before
+            file.write_text(json.dumps(entry, separators=(",", ":")))
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            seal_file(folder, each).write_bytes(seal(each, digest))
+        before = hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+LATER = {"stored": "2020-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_chain_that_was_written_anew_is_found_by_who_holds_a_head(
+    folder: Path, number: int
+) -> None:
+    head = check(folder).head
+    rewritten(folder, number, **LATER)
+    assert check(folder).faults == ()  # as the guide says
+    (fault,) = check(folder, held=head).faults
+    assert fault.startswith(f"No entry has the digest {head} any more")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"verdict": "PASS"}, {"model": "n"}, {"version": 9}, {"group": "D4"}]
+)
+def test_an_entry_cannot_say_what_its_report_does_not(folder: Path, changes: Any) -> None:
+    rewritten(folder, 3, **changes)
+    told = "Entry 3 is not what it was: it does not say what its report says."
+    assert check(folder).faults == listed(folder) == (told,)
+
+
+def test_a_head_of_an_earlier_time_stays_good_as_the_ledger_grows(folder: Path) -> None:
+    head = check(folder).head
+    open_ledger(str(folder)).append(report(seed=9))
+    assert check(folder, held=head).faults == ()
+    assert check(folder, held="0" * 64).faults
+
+
+# --- signatures -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signed(tmp_path: Path, ours: Key) -> Path:
+    return filled(tmp_path / "signed", 3, open_signer(ours.private))
+
+
+def test_a_signed_ledger_is_whole_to_who_knows_the_key(
+    signed: Path, ours: Key, theirs: Key
+) -> None:
+    found = check(signed, trust=trust_key(ours.public))
+    assert (found.entries, found.signed, found.faults) == (3, 3, ())
+    faults = check(signed, trust=trust_key(theirs.public)).faults
+    assert [fault.partition(":")[0] for fault in faults] == [
+        f"The signature of entry {number} does not verify" for number in (3, 2, 1)
+    ]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_signed_chain_cannot_be_written_anew(signed: Path, ours: Key, number: int) -> None:
+    rewritten(signed, number, **LATER)
+    trust = trust_key(ours.public)
+    faults = check(signed, trust=trust).faults
+    assert any(f"signature of entry {number} does not verify" in fault for fault in faults)
+    page = open_ledger(str(signed), trust=trust).page(10)
+    assert page.faults == faults
+    assert len(page.entries) == 3
+
+
+def test_a_signature_that_was_taken_off_is_missed(signed: Path, ours: Key, theirs: Key) -> None:
+    trust = trust_key(ours.public)
+    rewritten(signed, 3, signature=None)
+    assert "Entry 3 is not signed, though entry 2 is." in listed(signed)
+    assert "The newest entry is not signed." in check(signed, trust=trust).faults
+    for number in (2, 1):
+        rewritten(signed, number, signature=None)
+    assert check(signed).faults == ()
+    assert check(signed, trust=trust).faults == ("The newest entry is not signed.",)
+
+
+def test_an_entry_by_another_key_is_named(signed: Path, ours: Key, theirs: Key) -> None:
+    open_ledger(str(signed), open_signer(theirs.private)).append(report(seed=4))
+    (fault,) = check(signed, trust=trust_key(ours.public)).faults
+    assert fault.startswith("The signature of entry 4 does not verify: It is not signed by the key")
+
+
+def test_a_signature_that_begins_later_covers_what_was_before(folder: Path, ours: Key) -> None:
+    trust = trust_key(ours.public)
+    open_ledger(str(folder), open_signer(ours.private)).append(report(seed=4))
+    found = check(folder, trust=trust)
+    assert (found.signed, found.faults) == (1, ())
+    rewritten(folder, 2, **LATER)
+    assert check(folder, trust=trust).faults
+
+
+def test_every_byte_of_a_signed_entry_counts(tmp_path: Path, ours: Key) -> None:
+    folder = filled(tmp_path / "ledger", 1, open_signer(ours.private))
+    path = entry_file(folder, 1)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert listed(folder)
+
+
+# --- mutants ----------------------------------------------------------------------------------
+
+
+def newest_changed(folder: Path) -> None:
+    entry = entry_file(folder, 3)
+    entry.write_bytes(entry.read_bytes().replace(b'"stored":"20', b'"stored":"19'))
+
+
+def report_deleted(folder: Path) -> None:
+    (folder / "reports" / f"{entry_of(folder, 1)['report']}.json").unlink()
+
+
+MUTANTS = {
+    "seals are not looked at": ("service.ledger.chain.Walk._wrong_seal", newest_changed),
+    "reports are not looked at": ("service.ledger.ledger.Ledger.wrong_contents", report_deleted),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_ledger_that_looks_at_less_would_be_noticed(
+    folder: Path, mutant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, harm = MUTANTS[mutant]
+    harm(folder)
+    assert listed(folder)
+    monkeypatch.setattr(place, lambda *arguments: iter(()))
+    assert listed(folder) == ()
+
+
+# --- while it is written ----------------------------------------------------------------------
+
+
+def test_a_seal_that_is_on_its_way_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.ledger.ledger._SEALING", 60.0)
+    line = seal_file(folder, 3).read_bytes()
+    seal_file(folder, 3).unlink()
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            seal_file(folder, 3).write_bytes(line)
+
+    monkeypatch.setattr("service.ledger.ledger.time.sleep", sleep)
+    assert listed(folder) == ()
+    assert len(looks) == 3
+
+
+# --- ledgers of before ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """Two entries by the program before entries had seals: reports of schema 4, with `replay`."""
+    return Path(shutil.copytree(OLD, tmp_path / "old"))
+
+
+def old_reports(ledger: Ledger) -> Iterator[tuple[str, bytes]]:
+    for entry in ledger.page(10).entries:
+        content = ledger.read(entry.report)
+        assert content is not None
+        yield entry.report, content
+
+
+def test_reports_of_before_keep_their_digests_and_forms(old: Path) -> None:
+    assert check(old).faults == ()
+    for digest, content in old_reports(open_ledger(str(old))):
+        assert hashlib.sha256(content).hexdigest() == digest == document_digest(json.loads(content))
+        read = Report.model_validate_json(content)
+        assert (read.schema_version, report_digest(read)) == (4, digest)
+        assert read.replay is not None
+        assert digest.encode() in render(read, "html")
+
+
+def test_a_ledger_of_before_goes_on_and_is_sealed_from_then_on(old: Path, ours: Key) -> None:
+    assert check(old).faults == listed(old) == ()
+    open_ledger(str(old), open_signer(ours.private)).append(report(seed=3))
+    found = check(old, trust=trust_key(ours.public))
+    assert (found.entries, found.faults) == (3, ())
+    entry = entry_file(old, 2)
+    entry.write_bytes(entry.read_bytes().replace(b'"stored":"20', b'"stored":"19'))
+    assert listed(old) == ("Entry 2 is not the one that entry 3 was written behind.",)
+
+
+def test_a_new_entry_cannot_pass_for_one_of_before(folder: Path) -> None:
+    entry = entry_of(folder, 3)
+    del entry["circumstances"], entry["signature"]
+    entry_file(folder, 3).write_text(json.dumps(entry))
+    seal_file(folder, 3).unlink()
+    (fault,) = listed(folder)
+    assert fault.startswith("Entry 3 has no seal, though entry 2 has one")
