@@ -252,7 +252,7 @@ def test_the_sign_test_is_that_of_a_fair_coin(first: int, second: int) -> None:
 
 
 def test_calls_of_one_batch_are_exchanged_together() -> None:
-    """Of two batches, three calls each: 1 of 20 exchanges each is as extreme. Images say nothing."""
+    """Two batches of three calls: 1 of 20 exchanges each is as extreme. Images say nothing."""
     turned, again = np.full((3, 200), 2.0), np.ones((3, 200))
     batches = np.repeat([0, 1], 100)
     assert shuffle_test(turned, again, np.zeros(200, int)) == pytest.approx(1 / 20, abs=0.015)
