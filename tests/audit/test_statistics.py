@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln
 from scipy.stats import binom, binomtest, rankdata
@@ -245,6 +245,7 @@ def test_labels_count_by_their_weights() -> None:
 # --- what turning does beyond what happens anyway ---------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_the_sign_test_is_that_of_a_fair_coin(first: int, second: int) -> None:
     expected = binomtest(first, first + second, alternative="greater").pvalue if first else 1.0
@@ -252,7 +253,7 @@ def test_the_sign_test_is_that_of_a_fair_coin(first: int, second: int) -> None:
 
 
 def test_calls_of_one_batch_are_exchanged_together() -> None:
-    """Two batches of three calls: 1 of 20 exchanges each is as extreme. Images say nothing."""
+    """Of three calls and three of each batch, 1 of 20 exchanges is as extreme: images say less."""
     turned, again = np.full((3, 200), 2.0), np.ones((3, 200))
     batches = np.repeat([0, 1], 100)
     assert shuffle_test(turned, again, np.zeros(200, int)) == pytest.approx(1 / 20, abs=0.015)
