@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +31,23 @@ class FolderLabels:
     sentence: str
 
 
-def folder_labels(files: Sequence[ImageFile], classes: ClassNames) -> FolderLabels:
+_OTHERWISE: Final = (
+    "--no-labels reads all images without labels, --labels a CSV file with the class of each"
+)
+
+
+def folder_labels(
+    files: Sequence[ImageFile], classes: ClassNames, otherwise: str = _OTHERWISE
+) -> FolderLabels:
     """Read labels where every image lies in a sub-folder that is named as a class.
 
     Folders of unsorted images have no labels. Where some images have one and others have none,
     nobody but who sorted them knows what is meant.
+
+    Parameters
+    ----------
+    otherwise
+        What to do about that, in the words of the command.
 
     Raises
     ------
@@ -61,8 +74,7 @@ def folder_labels(files: Sequence[ImageFile], classes: ClassNames) -> FolderLabe
         are = "is named as a class" if len(known) == 1 else "are named as classes"
         raise RefusedError(
             f"Of the sub-folders, {listed(known)} {are} of the model, but "
-            f"{' and '.join(rest)} ({classes}); --no-labels reads all images without labels, "
-            "--labels a CSV file with the class of each."
+            f"{' and '.join(rest)} ({classes}); {otherwise}."
         )
     if others:
         return FolderLabels(
