@@ -11,7 +11,7 @@ from audit.render.html.svg import Point, line, path, picture, tag, text
 _LEFT: Final = 46.0
 _TOP: Final = 10.0
 _SIDE: Final = 300.0
-_WIDTH: Final = _LEFT + _SIDE + 14
+_WIDTH: Final = _LEFT + _SIDE + 24
 _BASE: Final = _TOP + _SIDE + 92
 _BARS: Final = 56.0
 _TICKS: Final = 5

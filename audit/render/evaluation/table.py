@@ -14,9 +14,8 @@ _FORMULA: Final = frozenset("=+-@|%＝＋－＠")  # noqa: RUF001 -- full-width 
 def render_table(evaluation: Evaluation) -> bytes:
     """Write RFC 4180's CSV: CRLF, every text quoted, UTF-8 with the mark that spreadsheets need.
 
-    `correct` is 1 or 0, so that its mean is the accuracy. Files that could not be read have an empty
-    prediction. Numbers are written as numbers; what
-    `cell` does to texts keeps spreadsheets from running them.
+    `correct` is 1 or 0, so that its mean is the accuracy. Files that could not be read have an
+    empty prediction. What `cell` does to texts keeps spreadsheets from running them.
     """
     name = evaluation.model.class_name
     file = io.StringIO(newline="")
