@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from audit.evaluation.calibration import calibration
 from audit.evaluation.probabilities import Probabilities
 from audit.evaluation.schema import ClassFigures, Confusion, EvaluationFigures, Rate, TopK
-from audit.statistics import clopper_pearson, korn_graubard
+from audit.statistics import clopper_pearson, cluster_interval
 
 _TOP: Final = (2, 3, 5)
 
@@ -82,7 +82,7 @@ def rate(
     interval = (
         clopper_pearson(count, total, confidence)
         if units is None
-        else korn_graubard(successes[chosen], units[chosen], confidence)
+        else cluster_interval(successes[chosen], units[chosen], confidence)
     )
     return Rate(count=count, total=total, rate=count / total, interval=interval)
 
