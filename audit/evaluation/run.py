@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,10 @@ from audit.tiers import Subject
 from audit.values import Judgement
 from imaging import RefusedError, png
 
-_SHOWN_CHANNELS = (1, 3)
+_SHOWN_CHANNELS: Final = (1, 3)
+_BUNDLED: Final = (
+    "These images came with the model, and who made it knew them: images of your own say more."
+)
 
 
 def evaluate(
@@ -69,10 +73,11 @@ def evaluate(
         files=labelled.files,
     )
     judgement: Judgement | None = judge_accuracy(figures.accuracy, asked, units)
+    known = (_BUNDLED,) if data.sha256 == subject.bundled else ()
     evaluation = Evaluation(
         verdict=judgement.verdict if judgement else None,
         reasons=judgement.reasons if judgement else (),
-        claim=(*_claim(units, found, unread), *subject.caveats),
+        claim=(*_claim(units, found, unread), *known, *subject.caveats),
         asked=asked,
         model=subject.identity,
         data=data,

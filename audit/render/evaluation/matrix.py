@@ -30,7 +30,7 @@ class Matrix:
     cell
         The side of a cell, in pixels where there is room.
     left_out
-        Classes that are not shown: fewer of their images are wrong than of any that is.
+        Classes that are not shown: no more of their images are wrong than of any that is.
     """
 
     labels: tuple[int, ...]
