@@ -80,7 +80,7 @@ def evaluate(
     The exit status is 0, and 3 for an error. With --at-least it is 0 where enough images are shown
     to get the right label, 1 where too few are, and 2 where these images do not decide it.
 
-    Example: orbitserve evaluate my-parts ./parts --output report.html --output wrong.csv
+    Example: orbitserve evaluate my-parts ./parts --output parts.html --output parts.csv
 
     Example: orbitserve evaluate my-parts ./parts --at-least 0.95 --group-by folder
     """

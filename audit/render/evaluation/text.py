@@ -85,7 +85,7 @@ def _wrong(evaluation: Evaluation) -> Iterator[str]:
         expected, answered = (printable(name(k)) for k in (each.expected, each.answered))
         yield f"{each.probability:>7.2%}  {expected} labelled {answered}: {printable(each.name)}"
     if len(wrong) > _LINES:
-        yield f"{'':>7}  and {len(wrong) - _LINES} more, which --output wrong.csv or .html lists"
+        yield f"{'':>7}  and {len(wrong) - _LINES} more, which a file of --output lists"
 
 
 def _unread(evaluation: Evaluation) -> Iterator[str]:
