@@ -54,10 +54,10 @@ def find_image_files(places: Sequence[Path]) -> list[ImageFile]:
             for path in below:
                 if _counts(path) and not (place / path).is_dir():
                     name = path if len(places) == 1 else place / path
-                    folder = _shown(path.parts[0]) if len(path.parts) > 1 else None
-                    found.append(ImageFile(place / path, _shown(name.as_posix()), folder))
+                    folder = readable(path.parts[0]) if len(path.parts) > 1 else None
+                    found.append(ImageFile(place / path, readable(name.as_posix()), folder))
         elif place.exists():
-            found.append(ImageFile(place, _shown(place.as_posix())))
+            found.append(ImageFile(place, readable(place.as_posix())))
         else:
             raise ConfigurationError(f"There is no {place}.")
     if not found:
@@ -79,7 +79,8 @@ def _counts(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
 
 
-def _shown(name: str) -> str:
+def readable(name: str) -> str:
+    """A name or a path as a report can hold it: bytes that are no UTF-8 are written as `\\xff`."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -140,7 +141,7 @@ def read_images(
 
 def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
     try:
-        part = Part(path.read_bytes(), where=str(path))
+        part = Part(path.read_bytes(), where=readable(str(path)))
     except OSError as error:
         raise ConfigurationError(f"The file {path} cannot be read: {error.strerror}.") from error
     try:

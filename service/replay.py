@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
+from service.image_files import readable
 from service.settings import Settings
 
 _MATTER: Final = ("repository", "device", "threads", "max_pixels")
@@ -34,7 +35,7 @@ def replay(
         The sub-command, where it is another one.
     """
     environment = list(_environment(settings, given))
-    return shlex.join([*environment, "orbitserve", command, target, *options])
+    return readable(shlex.join([*environment, "orbitserve", command, target, *options]))
 
 
 def _environment(settings: Settings, given: Collection[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from audit import AuditSet, ClassNames, InputSpec, Progress, Subject, load_audit
 from commands.images import folder_labels, read_groups, read_labels
 from imaging import RefusedError
 from service.folder import ModelRejectedError
-from service.image_files import find_image_files, read_images
+from service.image_files import find_image_files, read_images, readable
 from service.offline import open_model
 from service.settings import Settings
 from service.subjects import Address, open_file, open_remote, version_subject
@@ -117,7 +117,7 @@ def read_audit_images(
                 "audit.npz of a model."
             )
         return target.own()
-    source = ", ".join(map(str, places))
+    source = readable(", ".join(map(str, places)))
     if len(places) == 1 and places[0].suffix == ".npz":
         audit_set, spec = load_audit_set(places[0]), target.spec
         due = (spec.channels, spec.fit.size, spec.fit.size)

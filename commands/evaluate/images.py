@@ -10,7 +10,7 @@ from audit.evaluation import Unread
 from commands.audit.target import Target, read_audit_images
 from commands.images import folder_labels, read_groups, read_labels
 from imaging import RefusedError
-from service.image_files import find_image_files, read_images
+from service.image_files import find_image_files, read_images, readable
 from service.settings import ConfigurationError, Settings
 
 
@@ -70,7 +70,7 @@ def read_labelled(
             raise ConfigurationError(
                 f"{str(error).rstrip('.')}; --skip-unreadable leaves such files out and lists them."
             ) from error
-        unread[place] = str(error)
+        unread[place] = readable(str(error))
 
     images = read_images(paths, target.spec, settings.max_pixels, progress, unreadable=leave_out)
     kept = np.array([place for place in range(len(files)) if place not in unread])
@@ -81,7 +81,7 @@ def read_labelled(
             None if groups is None else groups[kept],
             tuple(files[place].name for place in kept),
         ),
-        str(folder),
+        readable(str(folder)),
         tuple(
             Unread(name=files[place].name, expected=int(expected[place]), reason=reason)
             for place, reason in unread.items()

@@ -169,6 +169,10 @@ def _class_names(text: str) -> tuple[str, ...]:
     except ValueError:
         return ()
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    try:
+        "".join(names if listed else ()).encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, which no report can hold
+        return ()
     return tuple(names) if listed else ()
 
 

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import shlex
 from pathlib import Path
 
+import onnx
 import pytest
 
 from audit import AuditSet, load_audit_set, load_card, save_audit_set
@@ -207,3 +209,33 @@ def test_the_accuracy_is_that_of_the_card(run, tmp_path):
     found = evaluated(run, "rotmnist-c4-int8").figures.accuracy
     right = 1 - card.metrics["test"].error_percent / 100
     assert found.interval.low <= right <= found.interval.high
+
+
+def test_names_that_are_no_utf_8_are_written_out(run, named, names, parts, tmp_path):
+    folder = parts(names)
+    strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xe4"))
+    try:
+        folder.rename(strange)
+    except OSError:
+        pytest.skip("This file system takes names in UTF-8 alone.")
+    (strange / "gut" / "broken.png").write_bytes(b"")
+    outputs = [tmp_path / f"o.{form}" for form in ("html", "json", "csv")]
+    words = [word for path in outputs for word in ("--output", path)]
+    code, out, err = run("evaluate", named, strange, "--skip-unreadable", *words)
+    assert (code, err) == (0, "")
+    found = Evaluation.model_validate_json(outputs[1].read_bytes())
+    assert found.data.source.endswith("/\\xff\\xe4")
+    assert "\\xff" in found.replay
+    assert "\\xff" in found.unread[0].reason
+    assert "\\xff" in out
+
+
+def test_classes_that_no_report_can_hold_are_no_names(run, tmp_path, parts):
+    model = onnx.load(f"{MODEL}/model.onnx")
+    for entry in model.metadata_props:
+        if entry.key == "classes":
+            entry.value = json.dumps(["\ud800", *"123456789"])
+    onnx.save(model, tmp_path / "strange.onnx")
+    found = evaluated(run, tmp_path / "strange.onnx", parts([str(k) for k in range(10)]))
+    assert found.model.classes == ()
+    assert found.figures.accuracy.count >= 38
