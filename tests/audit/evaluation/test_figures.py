@@ -173,6 +173,11 @@ class TestProbabilities:
     def test_what_does_not_add_up_is_logits(self, logits):
         assert not probabilities(np.array(logits, np.float32)).normalised
 
+    def test_of_equal_answers_the_first_counts(self):
+        found = probabilities(np.zeros((2, 1000), np.float32))
+        assert found.labels.tolist() == [0, 0]
+        assert found.ranks[0].tolist() == [*range(1, 1001)]
+
     def test_a_probability_of_nothing_has_no_likelihood(self):
         found = probabilities(np.array([[1, 0], [0, 1]], np.float32))
         figures = evaluation_figures(found, np.array([1, 1]), 0.95)
