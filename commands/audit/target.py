@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit import AuditSet, ClassNames, InputSpec, Progress, Subject, load_audit_set
-from commands.images import folder_labels, read_groups, read_labels
+from commands.images import FolderLabels, folder_labels, read_groups, read_labels
 from imaging import RefusedError
 from service.folder import ModelRejectedError
-from service.image_files import find_image_files, read_images, readable
+from service.image_files import ImageFile, find_image_files, read_images, readable
 from service.offline import open_model
 from service.settings import Settings
 from service.subjects import Address, open_file, open_remote, version_subject
@@ -128,13 +128,24 @@ def read_audit_images(
             )
         return replace(audit_set, labels=None) if no_labels else audit_set, source
     files = find_image_files(places)
-    paths, classes = [file.path for file in files], ClassNames(target.subject.identity.classes)
+    paths, names = [file.path for file in files], target.subject.identity.classes
+    classes = ClassNames(names)
     groups = None if group_by is None else read_groups(group_by, paths)
     known = None if labels is None else read_labels(labels, paths, classes)
     if known is None and not no_labels:
-        found = folder_labels(files, classes)
+        found = folder_labels(files, classes) if names else _unnamed(files)
         known = found.labels
         if found.sentence:
             tell(found.sentence)
     images = read_images(paths, target.spec, settings.max_pixels, progress)
     return AuditSet(images, known, groups, tuple(file.name for file in files)), source
+
+
+def _unnamed(files: Sequence[ImageFile]) -> FolderLabels:
+    """A folder called 2024 need not be a class: where classes have no names, nothing is guessed."""
+    inside = any(file.folder is not None for file in files)
+    sentence = (
+        "No labels are read from sub-folders: the classes of the model have no names; --labels "
+        "gives them by their numbers."
+    )
+    return FolderLabels(None, sentence if inside else "")

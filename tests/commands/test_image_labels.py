@@ -144,17 +144,24 @@ def test_labels_of_an_audit_set_can_be_left_out(run):
     assert "--no-labels is for images that --images names" in err
 
 
-def test_a_file_without_names_takes_numbers(run, parts, tmp_path):
+def test_of_classes_without_names_tables_alone_give_labels(run, parts, tmp_path):
+    """Sub-folders called 1 or 2024 need not be classes."""
     model = onnx.load(f"{MODEL}/model.onnx")
     kept = [entry for entry in model.metadata_props if entry.key != "classes"]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     onnx.save(model, tmp_path / "bare.onnx")
     folder = parts([str(k) for k in range(10)])
-    report, _ = audited(run, tmp_path / "bare.onnx", "--images", folder)
+    report, err = audited(run, tmp_path / "bare.onnx", "--images", folder)
+    assert report.figures.accuracy is None
+    assert "the classes of the model have no names" in err
+    lines = [f"{path.name},{path.parent.name}" for path in folder.rglob("*.png")]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    asked = ["--images", folder, "--labels", tmp_path / "labels.csv"]
+    report, err = audited(run, tmp_path / "bare.onnx", *asked)
     assert report.figures.accuracy.correct >= 38
-    (folder / "10").mkdir()
-    (folder / "9").rename(folder / "10" / "9")
-    code, _, err = run("audit", tmp_path / "bare.onnx", "--images", folder)
+    assert err == ""
+    (tmp_path / "labels.csv").write_text("\n".join(lines).replace(",9", ",10"))
+    code, _, err = run("audit", tmp_path / "bare.onnx", *asked)
     assert code == 3
     assert "The label of an image is 10; the model has 10 classes" in err
