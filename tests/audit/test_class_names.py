@@ -41,11 +41,17 @@ def test_case_counts_where_it_tells_classes_apart():
     assert [names.find(name) for name in ("Cell", "cell", "CELL", "OTHER")] == [0, 1, None, 2]
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_case_counts_there_whatever_the_form(form):
+    names = ClassNames([unicodedata.normalize("NFD", "Ñ"), "ñ"])
+    assert [names.find(unicodedata.normalize(form, name)) for name in ("Ñ", "ñ")] == [0, 1]
+
+
 def test_classes_without_names_are_called_by_their_numbers():
     names = ClassNames(())
-    assert [names.find(name) for name in ("0", "12", "07", "-1", "x", "٣", "1234567")] == [
+    assert [names.find(name) for name in ("0", "12", "07", "-1", "x", "٣", "²", "1234567")] == [
         *(0, 12),
-        *(None,) * 5,
+        *(None,) * 6,
     ]
 
 
