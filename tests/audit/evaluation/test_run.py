@@ -48,6 +48,12 @@ def test_each_image_is_asked_about_once_and_keeps_its_place(subject, images, tab
     assert [each.answered for each in found.answers] == table.argmax(axis=1).tolist()
     assert [each.expected for each in found.answers] == LABELS.tolist()
     assert [each.name for each in found.answers] == list(labelled.files)
+    powers = np.exp(table.astype(np.float64))
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    assert [each.probability for each in found.answers] == pytest.approx(shares.max(axis=1))
+    due = shares[np.arange(N), LABELS]
+    assert [each.expected_probability for each in found.answers] == pytest.approx(due)
+    assert [each.rank for each in found.answers] == (shares >= due[:, None]).sum(axis=1).tolist()
     assert found.data.sha256 == labelled.sha256()
     assert found.claim[-1] == "So."
     assert Evaluation.model_validate_json(found.model_dump_json()) == found
