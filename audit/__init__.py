@@ -32,6 +32,7 @@ from audit.circle import (
     ProvedSymmetry,
     audit_circle,
 )
+from audit.class_names import ClassNames
 from audit.exactness import Exactness, measure_exactness
 from audit.journal import Journal
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
@@ -72,6 +73,7 @@ __all__ = [
     "Change",
     "CircleImage",
     "CircleOutcome",
+    "ClassNames",
     "Classifier",
     "ConfidenceSequence",
     "Conversion",

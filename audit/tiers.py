@@ -58,6 +58,8 @@ class Subject:
         The digest of the audit set that came with it, if one did.
     caveats
         What a report on such a subject does not claim, in sentences.
+    self_test_caveats
+        What its self-test does not show, in sentences.
     confirm
         Called at the end; a ValueError says that this is no longer what was asked at the beginning.
     close
@@ -75,6 +77,7 @@ class Subject:
     prove: Callable[[str], ProofTier] | None = None
     bundled: str | None = None
     caveats: tuple[str, ...] = ()
+    self_test_caveats: tuple[str, ...] = ()
     confirm: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
 
@@ -208,7 +211,8 @@ def audit_tiers(
             progress=_stage(stages, "every angle"),
         )
     subject.confirm()
-    claim = (*report.claim, *_of_the_images(whole, report, subject), *subject.caveats)
+    caveats = (*subject.caveats, *subject.self_test_caveats)
+    claim = (*report.claim, *_of_the_images(whole, report, subject), *caveats)
     return report.model_copy(update={"claim": claim, "about": about}).joined(at_angles, around)
 
 

@@ -19,7 +19,8 @@ def classify(
     Example: orbitserve classify examples/digit.png
     """
     from commands.reading import settings_of_a_command
-    from service.offline import find_images, open_model, read_images
+    from service.image_files import find_images, read_images
+    from service.offline import open_model
 
     settings = settings_of_a_command(repository, device)
     paths = find_images(images)

@@ -22,6 +22,7 @@ def audit_model(
     *,
     images: npt.NDArray[np.uint8] | None = None,
     labels: npt.NDArray[np.int64] | None = None,
+    files: tuple[str, ...] = (),
     source: str = UPLOADED,
     about: About | None = None,
     replay: str | None = None,
@@ -37,6 +38,8 @@ def audit_model(
         Images of the model's input size; the bundled audit set if None.
     labels : int64 [N], or None
         What the images show.
+    files
+        What they are called, where they came from files.
     source
         Where the images come from, for the report; that of the bundled set is on its card.
     about
@@ -57,7 +60,7 @@ def audit_model(
     if images is None:
         audited, source = model.audit_set(), model.card.audit_set.source
     else:
-        audited = AuditSet(images, labels)
+        audited = AuditSet(images, labels, files=files)
     meter = _Meter(progress, cost(model, len(audited.images), question))
     subject = meter.watching(version_subject(model))
     report = audit_tiers(subject, audited, question, source=source, about=about, replay=replay)

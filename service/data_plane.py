@@ -1,6 +1,7 @@
 """What the service does with a request, whatever protocol it came in by."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,13 +12,16 @@ from service.decoding import Decoders, prepare
 from service.engine import QueueFullError, cpu_budget
 from service.errors import TooLargeError, UnavailableError
 from service.observability.call import Call
-from service.protocol import Body, Classification, classification, read_parts
+from service.protocol import Body, Classification, Part, classification, read_parts
 from service.protocol.media import NPY
 from service.repository import Repository
 from service.settings import Settings
 from service.version import ServedModel
 
 Images = npt.NDArray[np.uint8]
+
+LONGEST_NAME: Final = 255
+"""Characters of a file's name that a report repeats."""
 
 SMALL_FILE: Final = 2**13
 """Bytes of an image file that may be decoded on the event loop."""
@@ -84,8 +88,14 @@ class DataPlane:
         result = await model.infer(images, call)
         return classification(model.identity, model.card.classes, result, top_k)
 
-    async def audit_images(self, model: ServedModel, body: Body, call: Call) -> Images | None:
+    async def audit_images(
+        self, model: ServedModel, body: Body, call: Call
+    ) -> tuple[Images, tuple[str, ...]] | None:
         """Read the images of a body that an audit is asked for with; None if the body is empty.
+
+        Returns
+        -------
+        The images, and what their files are called; no names where no image has one.
 
         Raises
         ------
@@ -95,9 +105,9 @@ class DataPlane:
         if not body.content:
             return None
         with call.timings.stage("decode"):
-            images = await self._images(model, body, self._settings.max_audit_images)
+            images, parts = await self._decoded(model, body, self._settings.max_audit_images)
         call.rows = len(images)
-        return images
+        return images, _file_names(parts)
 
     async def _images(
         self, model: ServedModel, body: Body, max_images: int, deadline: float = math.inf
@@ -105,6 +115,12 @@ class DataPlane:
         images = self._small_images(model, body, max_images)
         if images is not None:
             return images
+        return (await self._decoded(model, body, max_images, deadline))[0]
+
+    async def _decoded(
+        self, model: ServedModel, body: Body, max_images: int, deadline: float = math.inf
+    ) -> tuple[Images, Sequence[Part]]:
+        """Read a body in a thread, and decode its images elsewhere."""
         if self._undecoded >= self._settings.queue_rows:
             raise QueueFullError(self._undecoded, self._settings.queue_rows, retry_after=1)
         self._undecoded += 1
@@ -112,12 +128,13 @@ class DataPlane:
             parts = await to_thread.run_sync(
                 lambda: read_parts(body, max_images=max_images), limiter=self._readers
             )
-            return await self.decoders.prepare(
+            images = await self.decoders.prepare(
                 parts,
                 model.card.input,
                 max_pixels=self._settings.max_pixels,
                 deadline=deadline,
             )
+            return images, parts
         finally:
             self._undecoded -= 1
 
@@ -134,3 +151,10 @@ class DataPlane:
             return prepare(parts, model.card.input, max_pixels=max_pixels)
         except TooLargeError:  # for here; whether it is for the service too is said elsewhere
             return None
+
+
+def _file_names(parts: Sequence[Part]) -> tuple[str, ...]:
+    """What the files are called, one that has no name by its place; empty where none has one."""
+    if not any(part.file for part in parts):
+        return ()
+    return tuple(part.file[:LONGEST_NAME] or f"image {index}" for index, part in enumerate(parts))

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
+from service.image_files import readable
 from service.settings import Settings
 
 _MATTER: Final = ("repository", "device", "threads", "max_pixels")
@@ -11,7 +12,12 @@ _MATTER: Final = ("repository", "device", "threads", "max_pixels")
 
 
 def replay(
-    target: str, options: Iterable[str], settings: Settings, given: Collection[str] = ()
+    target: str,
+    options: Iterable[str],
+    settings: Settings,
+    given: Collection[str] = (),
+    *,
+    command: str = "audit",
 ) -> str:
     """Return `orbitserve audit <target>` with options, and the settings that a report depends on.
 
@@ -25,9 +31,11 @@ def replay(
         As they were read; those that were set are variables of the environment.
     given
         Names of settings that the options have.
+    command
+        The sub-command, where it is another one.
     """
     environment = list(_environment(settings, given))
-    return shlex.join([*environment, "orbitserve", "audit", target, *options])
+    return readable(shlex.join([*environment, "orbitserve", command, target, *options]))
 
 
 def _environment(settings: Settings, given: Collection[str]) -> Iterator[str]:

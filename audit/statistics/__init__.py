@@ -1,6 +1,7 @@
 """What images can and cannot show. The image is the sampling unit, whatever is done to it."""
 
 from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle, trials_to_show
+from audit.statistics.clusters import cluster_interval
 from audit.statistics.curves import agreement_band, mean_band
 from audit.statistics.drift import Drift, DriftBin, drift
 from audit.statistics.labels import Cell, chance_agreement, class_cells, holm, label_entropy
@@ -17,6 +18,7 @@ __all__ = [
     "chance_agreement",
     "class_cells",
     "clopper_pearson",
+    "cluster_interval",
     "drift",
     "holm",
     "label_entropy",

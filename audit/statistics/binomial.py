@@ -36,7 +36,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
             f"There are {successes} successes in {trials} trials; 0 to N successes in N >= 1 "
             "trials are accepted."
         )
-    return _interval(successes, trials, confidence)
+    return beta_interval(successes, trials, confidence)
 
 
 def trials_to_settle(
@@ -52,9 +52,9 @@ def trials_to_settle(
         # Of the two sides only the one on which the rate lies is ever likely.
         if rate >= threshold:
             few = _quantile(1 - power, count, rate)  # so many or more, with that chance
-            return _interval(few, count, confidence).low >= threshold
+            return beta_interval(few, count, confidence).low >= threshold
         many = _quantile(power, count, rate)
-        return _interval(many, count, confidence).high < threshold
+        return beta_interval(many, count, confidence).high < threshold
 
     low, high = 0, trials
     while not settled(high):
@@ -83,7 +83,8 @@ def _quantile(probability: float, trials: int, rate: float) -> int:
     return next(k for k in (near - 1, near, near + 1) if bdtr(k, trials, rate) >= probability)
 
 
-def _interval(successes: float, trials: int, confidence: float) -> Interval:
+def beta_interval(successes: float, trials: float, confidence: float) -> Interval:
+    """Clopper-Pearson's interval by the beta distribution, also of counts that are not whole."""
     tail, failures = (1 - confidence) / 2, trials - successes
     low = float(betaincinv(successes, failures + 1, tail)) if successes > 0 else 0.0
     high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures > 0 else 1.0

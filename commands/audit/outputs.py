@@ -1,14 +1,13 @@
 """Where a report goes and in which form, and what the exit status says."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final, get_args
 
 from audit import Report, Verdict
 from audit.render import FORMATS, SIGNED, SIGNED_SUFFIX, Format, Rendering, render
+from commands.writing import check_writable, write_file
 from imaging import RefusedError
 
 _STATUS: Final[dict[Verdict, int]] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
@@ -34,20 +33,7 @@ class Output:
         ValueError
             If it cannot be written.
         """
-        try:
-            with NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
-                try:
-                    file.write(render(report, self.form, self.forms))
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o644)
-                    Path(file.name).replace(self.path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
-        except OSError as error:
-            raise RefusedError(
-                f"The file {self.path} cannot be written: {error.strerror}."
-            ) from error
+        write_file(self.path, render(report, self.form, self.forms))
 
 
 def read_form(name: str | None, forms: Forms = FORMATS) -> Format | None:
@@ -94,10 +80,7 @@ def read_outputs(
             "each file's ending names its own."
         )
     for path in paths:
-        if not os.access(path.parent, os.W_OK) or path.is_dir():
-            raise RefusedError(
-                f"The file {path} cannot be written; one in a folder that can be is accepted."
-            )
+        check_writable(path)
     return [Output(path, form or _form(path, forms), forms) for path in paths]
 
 

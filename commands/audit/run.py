@@ -69,6 +69,16 @@ def run(
             "and groups."
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file of image files and what they show; else sub-folders that are named as "
+            "classes say it."
+        ),
+    ] = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Read none, whatever folders are called.")
+    ] = False,
     about: Annotated[
         Path | None,
         typer.Option(
@@ -144,6 +154,9 @@ def run(
             settings,
             lambda done, total: show("images", done, total),
             group_by=group_by,
+            labels=labels,
+            no_labels=no_labels,
+            tell=lambda told: None if progress == "none" else typer.echo(told, err=True),
         )
         subject = opened.subject.recorded(journal) if journal else opened.subject
         if progress != "none":

@@ -1,17 +1,15 @@
 """What the command is told to audit: a name in the repository, a file, an address."""
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from audit import AuditSet, InputSpec, Progress, Subject, load_audit_set
+from audit import AuditSet, ClassNames, InputSpec, Progress, Subject, load_audit_set
+from commands.images import FolderLabels, folder_labels, read_groups, read_labels
 from imaging import RefusedError
 from service.folder import ModelRejectedError
-from service.offline import find_images, open_model, read_images
+from service.image_files import ImageFile, find_image_files, read_images, readable
+from service.offline import open_model
 from service.settings import Settings
 from service.subjects import Address, open_file, open_remote, version_subject
 from service.version import ServedModel
@@ -85,11 +83,15 @@ def read_audit_images(
     progress: Progress,
     *,
     group_by: str | None = None,
+    labels: Path | None = None,
+    no_labels: bool = False,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[AuditSet, str]:
     """Read the images that are named, or those that came with the target; say where they are from.
 
     One npz file is an audit set, with its labels and groups. Files are grouped by their folders, or
-    as a CSV file says.
+    as a CSV file says; what they show is the class that their sub-folder is named as, or what
+    another CSV file says, unless labels are not wanted. What was understood is told in a sentence.
 
     Raises
     ------
@@ -101,6 +103,13 @@ def read_audit_images(
             "--group-by groups image files, which --images names; an audit.npz has its groups in "
             "itself, as the array 'groups'."
         )
+    if labels is not None and (no_labels or not places or places[0].suffix == ".npz"):
+        raise RefusedError(
+            "--labels is for image files, which --images names, and not together with --no-labels; "
+            "an audit.npz has its labels in itself, as the array 'labels'."
+        )
+    if no_labels and not places:
+        raise RefusedError("--no-labels is for images that --images names.")
     if not places:
         if target.own is None:
             raise RefusedError(
@@ -108,7 +117,7 @@ def read_audit_images(
                 "audit.npz of a model."
             )
         return target.own()
-    source = ", ".join(map(str, places))
+    source = readable(", ".join(map(str, places)))
     if len(places) == 1 and places[0].suffix == ".npz":
         audit_set, spec = load_audit_set(places[0]), target.spec
         due = (spec.channels, spec.fit.size, spec.fit.size)
@@ -117,47 +126,26 @@ def read_audit_images(
                 f"{source} has images of shape {list(audit_set.images.shape[1:])}; {target.name} "
                 f"takes {list(due)}."
             )
-        return audit_set, source
-    paths = find_images(places)
+        return replace(audit_set, labels=None) if no_labels else audit_set, source
+    files = find_image_files(places)
+    paths, names = [file.path for file in files], target.subject.identity.classes
+    classes = ClassNames(names)
     groups = None if group_by is None else read_groups(group_by, paths)
+    known = None if labels is None else read_labels(labels, paths, classes)
+    if known is None and not no_labels:
+        found = folder_labels(files, classes) if names else _unnamed(files)
+        known = found.labels
+        if found.sentence:
+            tell(found.sentence)
     images = read_images(paths, target.spec, settings.max_pixels, progress)
-    return AuditSet(images, groups=groups, files=tuple(map(str, paths))), source
+    return AuditSet(images, known, groups, tuple(file.name for file in files)), source
 
 
-def read_groups(group_by: str, paths: Sequence[Path]) -> npt.NDArray[np.int64]:
-    """Number what images were taken of: int64 [N].
-
-    Parameters
-    ----------
-    group_by
-        `folder`, or the path of a CSV file: in each line a file, as its path ends, and a group.
-
-    Raises
-    ------
-    ValueError
-        If the CSV file cannot be read, or lacks a file.
-    """
-    if group_by == "folder":
-        names = [str(path.parent) for path in paths]
-    else:
-        try:
-            with Path(group_by).open(newline="", encoding="utf-8-sig") as file:
-                lines = [line for line in csv.reader(file) if line]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise RefusedError(
-                f"--group-by {group_by} cannot be read ({error}); 'folder', or a CSV file with a "
-                "file's name and its group in each line, is accepted."
-            ) from error
-        if any(len(line) != 2 for line in lines):
-            raise RefusedError(f"{group_by} has a line of other than two columns: file and group.")
-        known = {PurePath(file).parts: group for file, group in lines}
-        names = [_group_of(path, known, group_by) for path in paths]
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
-
-
-def _group_of(path: Path, known: Mapping[tuple[str, ...], str], file: str) -> str:
-    for start in range(len(path.parts)):
-        if path.parts[start:] in known:
-            return known[path.parts[start:]]
-    raise RefusedError(f"{file} has no line for {path}; every image needs one.")
+def _unnamed(files: Sequence[ImageFile]) -> FolderLabels:
+    """A folder called 2024 need not be a class: where classes have no names, nothing is guessed."""
+    inside = any(file.folder is not None for file in files)
+    sentence = (
+        "No labels are read from sub-folders: the classes of the model have no names; --labels "
+        "gives them by their numbers."
+    )
+    return FolderLabels(None, sentence if inside else "")

@@ -82,7 +82,7 @@ class _Form:
             raise UnprocessableError(f"The form field '{name}' is no file; {_ACCEPTED}.")
         file = options[b"filename"].decode(errors="replace")
         where = f"file {len(self.parts) + 1} ('{file}')"
-        self.parts.append(Part(bytes(self._content), where))
+        self.parts.append(Part(bytes(self._content), where, file))
 
     def _finish(self) -> None:
         self.complete = True

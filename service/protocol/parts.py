@@ -18,10 +18,13 @@ class Part:
         The bytes of an image file, or pixels uint8 [C, H, W].
     where
         The image's place in the request, to name it in an error; empty if it is the whole body.
+    file
+        What its sender calls it; empty if nothing.
     """
 
     content: bytes | npt.NDArray[np.uint8]
     where: str = ""
+    file: str = ""
 
 
 def check_count(images: int, max_images: int) -> None:

@@ -32,6 +32,9 @@ from service.subjects.execution import execution
 
 _ACCEPTED = "one input of uint8 [N, C, H, H] with any N and with C of 1 or 3 is accepted"
 
+_WITHOUT_CARD = "The file came without a card: the names of its classes are those that it says."
+_WITHOUT_NAMES = "The file came without a card: what its classes are, nobody said."
+
 
 @dataclass(frozen=True)
 class Ends:
@@ -76,7 +79,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         classify, placement = open_graph(graph)
     except GraphError as error:
         raise RefusedError(f"The file {path} does not open: {error}.") from error
-    precision = metadata.get("precision")
+    precision, classes = metadata.get("precision"), _class_names(metadata.get("classes", ""))
     fit = FitPolicy(ends.size)
     subject = Subject(
         identity=ModelIdentity(
@@ -85,7 +88,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
             sha256=hashlib.sha256(graph).hexdigest(),
             group=group or "trivial",
             precision=precision if precision in get_args(Precision) else "fp32",
-            classes=_class_names(metadata.get("classes", "")),
+            classes=classes,
         ),
         classify=classify,
         graph=graph if _has_mutant(graph) else None,
@@ -96,7 +99,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         prove=lambda group: prove_tier(
             graph, group, runtime=run_as_written, limits=settings.proof_limits
         ),
-        caveats=("The file came without a card: what its classes are, nobody said.",),
+        caveats=(_WITHOUT_CARD if classes else _WITHOUT_NAMES,),
     )
     turned = group if group and len(grid_symmetries(group)) > 1 else "C4"
     return subject, InputSpec(channels=ends.channels, fit=fit), turned
@@ -166,6 +169,10 @@ def _class_names(text: str) -> tuple[str, ...]:
     except ValueError:
         return ()
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    try:
+        "".join(names if listed else ()).encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, which no report can hold
+        return ()
     return tuple(names) if listed else ()
 
 

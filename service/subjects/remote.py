@@ -13,11 +13,13 @@ from service.subjects.connection import Address, Connection, RemoteError
 _LARGEST: Final = 64
 _LARGEST_BODY: Final = 16 * 2**20
 
-_CAVEATS: Final = (
+_FROM_OUTSIDE: Final = (
     "The service was asked from outside, as its clients ask it: name, version, digest, group and "
-    "precision of the model are what it says of itself.",
+    "precision of the model are what it says of itself."
+)
+_MUTANT: Final = (
     "No file was at hand, so the self-test's mutant is the model told up from down by the auditor, "
-    "not the model with a weight changed: the turns and the comparison are tried, the file is not.",
+    "not the model with a weight changed: the turns and the comparison are tried, the file is not."
 )
 
 
@@ -66,7 +68,8 @@ def _open(connection: Connection, address: Address) -> tuple[Address, Subject, I
         asked_at=f"{pinned.url} {described[1]}",
         batch_size=model.largest,
         fill=card.input.fit.fill,
-        caveats=_CAVEATS,
+        caveats=(_FROM_OUTSIDE,),
+        self_test_caveats=(_MUTANT,),
         confirm=confirm,
         close=connection.close,
     )

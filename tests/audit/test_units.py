@@ -24,7 +24,7 @@ from audit import (
     save_audit_set,
 )
 from audit.units import Units, find_units, near_duplicates, single_units
-from commands.audit.target import read_groups
+from commands.images import read_groups
 from imaging import GridSymmetry, grid_symmetries
 
 C4, D4 = grid_symmetries("C4"), grid_symmetries("D4")

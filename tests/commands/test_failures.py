@@ -49,7 +49,7 @@ PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
         *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
         (["audit", MODEL], "commands.audit.run.audit_tiers", DEFECTS[0]),
         (["audit", MODEL], "commands.audit.run.render", DEFECTS[0]),
-        (["classify", "examples/seven.png"], "service.offline.read_images", DEFECTS[0]),
+        (["classify", "examples/seven.png"], "service.image_files.read_images", DEFECTS[0]),
         (["serve"], "service.server.serve", DEFECTS[0]),
     ],
 )
@@ -163,7 +163,7 @@ class TestOutput:
         def full(*_, **__):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("commands.audit.outputs.NamedTemporaryFile", full)
+        monkeypatch.setattr("commands.writing.NamedTemporaryFile", full)
         code, _, err = run("audit", MODEL, "--output", tmp_path / "report.json")
         assert code == 3
         assert "report.json cannot be written: No space left" in one_sentence(err)

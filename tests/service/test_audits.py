@@ -17,6 +17,7 @@ import pytest
 
 from audit import AuditSet, Execution, Report, run_audit
 from audit.machine import cpu_name
+from imaging import png
 from service.engine import Batch, Drop
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +66,31 @@ async def test_uploaded_images_are_audited_as_the_bundled_ones_are(
     assert uploaded.data.source != bundled.data.source
     data = {"data": bundled.data, "replay": bundled.replay}
     assert uploaded.model_copy(update=data) == bundled
+
+
+async def test_a_report_names_the_files_that_were_uploaded(
+    client: httpx.AsyncClient, images: Any
+) -> None:
+    names = ["不良 1.png", "=cmd.png", "x" * 300, "", *(f"{i}.png" for i in range(4, 12))]
+    pictures = [png(image) for image in images[: len(names)]]
+    boundary = b"--b\r\n"
+    body = b"".join(
+        boundary
+        + f'Content-Disposition: form-data; name="f"; filename="{name}"\r\n\r\n'.encode()
+        + picture
+        + b"\r\n"
+        for name, picture in zip(names, pictures, strict=True)
+    )
+    form = {"Content-Type": "multipart/form-data; boundary=b"}
+    path = "/models/turning/audit"
+    response = await client.post(path, content=body + b"--b--\r\n", headers=form)
+    assert response.status_code == 200, response.text
+    report = Report.model_validate_json(response.content)
+    due = [name[:255] or f"image {index}" for index, name in enumerate(names)]
+    assert list(report.data.files) == due
+    unnamed = await audit(client, path, npy(images[: len(names)]))
+    assert unnamed.data.files == ()
+    assert unnamed.figures == report.figures
 
 
 async def test_the_command_in_a_report_of_the_bundled_images_makes_the_same_report(

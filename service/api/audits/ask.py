@@ -115,8 +115,8 @@ async def _begin(
     with call.timings.stage("receive"):
         body = await read_body(request)
     audits.check_room()
-    images = await plane.audit_images(model, body, call)
-    audit, total = query.audit(model, images, settings)
+    images, files = await plane.audit_images(model, body, call) or (None, ())
+    audit, total = query.audit(model, images, settings, files)
     return audits.begin(model, audit, total)
 
 

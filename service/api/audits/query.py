@@ -38,7 +38,11 @@ class AuditQuery(AuditOptions):
     format: AskedFormat = None
 
     def audit(
-        self, model: ServedModel, images: Images | None, settings: Settings
+        self,
+        model: ServedModel,
+        images: Images | None,
+        settings: Settings,
+        files: tuple[str, ...] = (),
     ) -> tuple[Audit, int]:
         """Return the audit of a model that is asked for, and how many images it classifies.
 
@@ -48,6 +52,8 @@ class AuditQuery(AuditOptions):
             None for the bundled audit set.
         settings
             How many images it may classify, and what its report depends on.
+        files
+            What the images are called.
 
         Raises
         ------
@@ -72,6 +78,7 @@ class AuditQuery(AuditOptions):
             question,
             images=images,
             labels=_read_labels(self.labels, card.classes, None if images is None else count),
+            files=files,
             about=self.about,
             # Of the images of a body there is no command; what was said of them is no option.
             replay=replay(f"{card.name}/{card.version}", self.words(), settings)

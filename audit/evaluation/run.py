@@ -1,0 +1,131 @@
+"""One look at labelled images, and all that it says."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.audit_set import AuditSet
+from audit.evaluation.figures import evaluation_figures
+from audit.evaluation.gate import judge_accuracy
+from audit.evaluation.probabilities import Probabilities, probabilities
+from audit.evaluation.schema import Answer, Asked, Evaluation, Picture, Unread
+from audit.labels import check_labels
+from audit.orbit import Progress, Questioner
+from audit.subject import DataIdentity
+from audit.tiers import Subject
+from audit.values import Judgement
+from imaging import RefusedError, png
+
+_SHOWN_CHANNELS: Final = (1, 3)
+_BUNDLED: Final = (
+    "These images came with the model, and who made it knew them: images of your own say more."
+)
+
+
+def evaluate(
+    subject: Subject,
+    labelled: AuditSet,
+    asked: Asked,
+    *,
+    source: str,
+    pictures: int = 0,
+    unread: Sequence[Unread] = (),
+    replay: str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Evaluation:
+    """Classify images whose labels are known, each once and upright.
+
+    Parameters
+    ----------
+    pictures
+        So many of the wrong images, those of the largest probability, are in the evaluation.
+    source, unread, replay
+        Where the images come from, files that were left out, and the command that does the same
+        again; only reported.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, one is no class, the answers are no logits, or the subject changed
+        meanwhile.
+    """
+    images, expected = labelled.images, labelled.labels
+    if expected is None:
+        raise RefusedError("The images have no labels; what each of them shows has to be known.")
+    size = subject.batch_size
+    batches = (images[start : start + size] for start in range(0, len(images), size))
+    ask = Questioner(subject.classify, len(images), progress)
+    answers = np.concatenate([*ask.each(batches)])
+    check_labels(expected, answers.shape[1])
+    subject.confirm()
+    found = probabilities(answers)
+    figures = evaluation_figures(found, expected, asked.confidence, labelled.groups)
+    units = None if labelled.groups is None else len(np.unique(labelled.groups))
+    data = DataIdentity(
+        source=source,
+        count=len(images),
+        units=units,
+        sha256=labelled.sha256(),
+        image_sha256=labelled.image_sha256(),
+        files=labelled.files,
+    )
+    judgement: Judgement | None = judge_accuracy(figures.accuracy, asked, units)
+    known = (_BUNDLED,) if data.sha256 == subject.bundled else ()
+    evaluation = Evaluation(
+        verdict=judgement.verdict if judgement else None,
+        reasons=judgement.reasons if judgement else (),
+        claim=(*_claim(units, found, unread), *known, *subject.caveats),
+        asked=asked,
+        model=subject.identity,
+        data=data,
+        figures=figures,
+        answers=tuple(_answers(found, expected, data)),
+        unread=tuple(unread),
+        execution=subject.execution,
+        replay=replay,
+    )
+    shown = [index for index, _ in evaluation.wrong()][:pictures]
+    return evaluation.model_copy(update={"pictures": tuple(_pictures(images, shown))})
+
+
+def _claim(units: int | None, found: Probabilities, unread: Sequence[Unread]) -> Iterator[str]:
+    drawn = "image was drawn" if units is None else "group of images was drawn"
+    yield (
+        f"Intervals hold if each {drawn} at random, and by itself, from all that are meant: they "
+        "say nothing of another camera, line or season."
+    )
+    if units is None:
+        yield (
+            "Several photographs of one part make them too narrow, unless --group-by says which "
+            "belong together."
+        )
+    if found.normalised:
+        yield (
+            "The model's answers add up to 1 for every image, and were read as probabilities, not "
+            "as logits."
+        )
+    if unread:
+        yield f"{len(unread)} files could not be read; they count neither as right nor as wrong."
+
+
+def _answers(
+    found: Probabilities, expected: NDArray[np.int64], data: DataIdentity
+) -> Iterator[Answer]:
+    for index, (due, given) in enumerate(zip(expected, found.labels, strict=True)):
+        yield Answer(
+            name=data.image_name(index),
+            expected=int(due),
+            answered=int(given),
+            probability=float(found.values[index, given]),
+            expected_probability=float(found.values[index, due]),
+            rank=int(found.ranks[index, due]),
+        )
+
+
+def _pictures(images: NDArray[np.uint8], places: Sequence[int]) -> Iterator[Picture]:
+    if images.shape[1] in _SHOWN_CHANNELS:
+        for index in places:
+            yield Picture(index=index, png=base64.b64encode(png(images[index])).decode())

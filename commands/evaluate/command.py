@@ -1,0 +1,134 @@
+"""The options of `orbitserve evaluate`, and what it does in order."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from commands.options import Device, Repository
+
+
+def evaluate(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="<name> or <name>/<version> of the repository, a file that ends in .onnx, or the "
+            "address of a service, http://<host>:<port>/models/<name>.",
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder with one sub-folder of images a class, or an audit.npz; without it, the "
+            "audit set that came with the model."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="CSV file of image files and what they show, for any other folder."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What images were taken of, for wider and truer intervals: folder, or a CSV file "
+            "of names and groups."
+        ),
+    ] = None,
+    at_least: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=0.9999, help="Part of all images that must get the right label."
+        ),
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.9999, help="Of every interval.")
+    ] = 0.95,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable", help="Leave out files that cannot be read, and list them."
+        ),
+    ] = False,
+    pictures: Annotated[
+        int,
+        typer.Option(min=0, help="How many wrong images are shown; all of them are listed."),
+    ] = 60,
+    json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(help="File that ends in .html, .json, .csv or .txt; may be repeated."),
+    ] = None,
+    repository: Repository = None,
+    device: Device = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of a service: <name> or <name>/<version>.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="ORBITSERVE_API_KEY", help="Of a service; better by the variable."),
+    ] = None,
+    progress: Annotated[
+        Literal["auto", "plain", "none"],
+        typer.Option(help="On standard error: bars on a terminal, plain lines, or nothing."),
+    ] = "auto",
+) -> None:
+    """Measure how often a model is right on images whose classes are known.
+
+    The exit status is 0, and 3 for an error. With --at-least it is 0 where enough images are shown
+    to get the right label, 1 where too few are, and 2 where these images do not decide it.
+
+    Example: orbitserve evaluate my-parts ./parts --output parts.html --output parts.csv
+
+    Example: orbitserve evaluate my-parts ./parts --at-least 0.95 --group-by folder
+    """
+    from audit.evaluation import Asked
+    from audit.evaluation import evaluate as run
+    from audit.render.evaluation import render_evaluation, render_form
+    from commands.audit.outputs import exit_status, read_fail_on
+    from commands.audit.replay import given_options
+    from commands.audit.target import open_target
+    from commands.display import chosen_progress
+    from commands.evaluate.images import read_labelled
+    from commands.reading import settings_of_a_command
+    from commands.writing import check_writable, write_file
+    from service.replay import replay
+
+    outputs = [(path, render_form(path.name)) for path in output or []]
+    for path, _ in outputs:
+        check_writable(path)
+    settings = settings_of_a_command(repository, device)
+    opened = open_target(target, settings, model, api_key)
+    with closing(opened.subject), chosen_progress(progress) as show:
+        labelled = read_labelled(
+            folder,
+            opened,
+            settings,
+            lambda done, total: show("images", done, total),
+            labels=labels,
+            group_by=group_by,
+            skip_unreadable=skip_unreadable,
+        )
+        found = run(
+            opened.subject,
+            labelled.images,
+            Asked(at_least=at_least, confidence=confidence),
+            source=labelled.source,
+            pictures=pictures,
+            unread=labelled.unread,
+            replay=replay(
+                opened.name,
+                [*([] if folder is None else [str(folder)]), *given_options(context)],
+                settings,
+                [name for name, value in context.params.items() if value is not None],
+                command="evaluate",
+            ),
+            progress=lambda done, total: show("evaluation", done, total),
+        )
+    typer.echo(render_evaluation(found, "json" if json else "text"), nl=False)
+    for path, form in outputs:
+        write_file(path, render_evaluation(found, form))
+    if found.verdict is not None:
+        raise typer.Exit(exit_status(found.verdict, read_fail_on(None)))

@@ -1,0 +1,88 @@
+"""CSV files that say something of each image file: a name and a value in each line."""
+
+import csv
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+import numpy as np
+import numpy.typing as npt
+
+from audit import ClassNames
+from imaging import RefusedError
+
+
+def read_groups(group_by: str, paths: Sequence[Path]) -> npt.NDArray[np.int64]:
+    """Number what images were taken of: int64 [N].
+
+    Parameters
+    ----------
+    group_by
+        `folder`, or the path of a CSV file: in each line a file, as its path ends, and a group.
+
+    Raises
+    ------
+    ValueError
+        If the CSV file cannot be read, or lacks a file.
+    """
+    if group_by == "folder":
+        names = [str(path.parent) for path in paths]
+    else:
+        table = _Table.read(Path(group_by), "--group-by", "group", "'folder', or a CSV file")
+        names = [table.value(path) for path in paths]
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
+def read_labels(file: Path, paths: Sequence[Path], classes: ClassNames) -> npt.NDArray[np.int64]:
+    """Read what images show, int64 [N]: in each line of a CSV file a file, as its path ends, and a
+    class.
+
+    Raises
+    ------
+    ValueError
+        If the CSV file cannot be read, lacks a file, or names what is no class.
+    """
+    table = _Table.read(file, "--labels", "label", "a CSV file")
+    return np.array([classes.index(table.value(path), str(file)) for path in paths], np.int64)
+
+
+class _Table:
+    """What a CSV file says of image files."""
+
+    def __init__(self, file: Path, known: dict[tuple[str, ...], str]) -> None:
+        self._file, self._known = file, known
+
+    @classmethod
+    def read(cls, file: Path, option: str, column: str, accepted: str) -> "_Table":
+        try:
+            with file.open(newline="", encoding="utf-8-sig") as lines:
+                found = [line for line in csv.reader(lines) if line]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise RefusedError(
+                f"{option} {file} cannot be read ({error}); {accepted} with a file's name and its "
+                f"{column} in each line, is accepted."
+            ) from error
+        if any(len(line) != 2 for line in found):
+            raise RefusedError(f"{file} has a line of other than two columns: file and {column}.")
+        known: dict[tuple[str, ...], str] = {}
+        for name, value in found:
+            if known.setdefault(_parts(name), value) != value:
+                raise RefusedError(
+                    f"{file} has two lines for {name}, {known[_parts(name)]!r} and {value!r}; one "
+                    f"{column} a file is accepted."
+                )
+        return cls(file, known)
+
+    def value(self, path: Path) -> str:
+        """What is said of a file: in the line that agrees with most of the end of its path."""
+        parts = _parts(str(path))
+        for start in range(len(parts)):
+            if parts[start:] in self._known:
+                return self._known[parts[start:]]
+        raise RefusedError(f"{self._file} has no line for {path}; every image needs one.")
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """The parts of a path; a file system may have decomposed what an editor composed."""
+    return PurePath(unicodedata.normalize("NFC", name)).parts

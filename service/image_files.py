@@ -1,0 +1,150 @@
+"""Image files on disk: found below the folders that are named, and read as a model takes them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import numpy as np
+import numpy.typing as npt
+
+from audit import InputSpec, Progress
+from imaging import IMAGE_SUFFIXES
+from service.decoding import prepare
+from service.errors import ServiceError
+from service.protocol import Part
+from service.settings import ConfigurationError
+
+Unreadable = Callable[[int, ConfigurationError], None]
+"""Called with the place of a file that cannot be read, and why."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file that was named, or lies below a folder that was.
+
+    Attributes
+    ----------
+    name
+        What it is called in reports: its path below the folder, where one folder and nothing else
+        was named. Bytes that are no UTF-8 are written as `\\xff`.
+    folder
+        The sub-folder of the named folder that it lies in, however deep; None if it lies in none.
+    """
+
+    path: Path
+    name: str
+    folder: str | None = None
+
+
+def find_image_files(places: Sequence[Path]) -> list[ImageFile]:
+    """Return the named files, and the image files below the named folders, in a fixed order.
+
+    Hidden files and folders do not count, nor do files whose name is not that of an image.
+
+    Raises
+    ------
+    ConfigurationError
+        If a place does not exist, or there is no image anywhere.
+    """
+    found: list[ImageFile] = []
+    for place in places:
+        if place.is_dir():
+            below = (path.relative_to(place) for path in sorted(place.rglob("*")))
+            for path in below:
+                if _counts(path) and not (place / path).is_dir():
+                    name = path if len(places) == 1 else place / path
+                    folder = readable(path.parts[0]) if len(path.parts) > 1 else None
+                    found.append(ImageFile(place / path, readable(name.as_posix()), folder))
+        elif place.exists():
+            found.append(ImageFile(place, readable(place.as_posix())))
+        else:
+            raise ConfigurationError(f"There is no {place}.")
+    if not found:
+        named = ", ".join(map(str, places))
+        raise ConfigurationError(
+            f"There are no images in {named}; accepted are files ending in "
+            f"{', '.join(IMAGE_SUFFIXES)}."
+        )
+    return found
+
+
+def find_images(places: Sequence[Path]) -> list[Path]:
+    """Return the paths of `find_image_files`."""
+    return [file.path for file in find_image_files(places)]
+
+
+def _counts(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+
+
+def readable(name: str) -> str:
+    """A name or a path as a report can hold it: bytes that are no UTF-8 are written as `\\xff`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _refuse(place: int, error: ConfigurationError) -> None:
+    raise error
+
+
+def read_images(
+    paths: Sequence[Path],
+    spec: InputSpec,
+    max_pixels: int,
+    progress: Progress = lambda done, total: None,
+    *,
+    unreadable: Unreadable = _refuse,
+) -> npt.NDArray[np.uint8]:
+    """Return the files' images as a model takes them: uint8 ``[N, C, size, size]``.
+
+    One is decoded at a time and written to a temporary file without a name, which the array is
+    mapped from: memory holds what is looked at, however many there are.
+
+    Parameters
+    ----------
+    unreadable
+        Told of each file with which a request would be refused; if it does not raise the error,
+        that file is left out.
+
+    Raises
+    ------
+    ConfigurationError
+        If a request with these images would be refused, with the file's name; if none can be read;
+        or if the temporary file does not fit on its disk.
+    """
+    count = 0
+    with TemporaryFile() as file:
+        for place, path in enumerate(paths):
+            try:
+                (image,) = _read_image(path, spec, max_pixels)
+            except ConfigurationError as error:
+                unreadable(place, error)
+            else:
+                try:
+                    file.write(image.tobytes())
+                except OSError as error:
+                    raise ConfigurationError(
+                        f"The images do not fit into a temporary file: {error.strerror}; TMPDIR "
+                        "names another folder for it."
+                    ) from error
+                count += 1
+            progress(place + 1, len(paths))
+        if not count:
+            raise ConfigurationError(f"None of the {len(paths)} image files can be read.")
+        file.flush()
+        # A copy on write, of which nothing is ever written.
+        shape = (count, spec.channels, spec.fit.size, spec.fit.size)
+        mapped = np.memmap(file, np.uint8, "c", shape=shape)
+    return np.asarray(mapped)
+
+
+def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
+    try:
+        part = Part(path.read_bytes(), where=readable(str(path)))
+    except OSError as error:
+        raise ConfigurationError(f"The file {path} cannot be read: {error.strerror}.") from error
+    try:
+        return prepare([part], spec, max_pixels=max_pixels)
+    except ServiceError as error:
+        raise ConfigurationError(error.sentence) from error

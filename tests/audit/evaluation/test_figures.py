@@ -1,0 +1,190 @@
+"""Every figure of an evaluation, against what a loop over images finds."""
+
+from collections import Counter
+from math import exp, isclose, log
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from audit import clopper_pearson
+from audit.evaluation.figures import evaluation_figures, roc_auc
+from audit.evaluation.probabilities import probabilities
+
+
+@st.composite
+def answered(draw, most=6):
+    """Logits, with ties, and what the images show."""
+    n, k = draw(st.integers(1, 30)), draw(st.integers(2, most))
+    steps = hnp.arrays(np.int64, (n, k), elements=st.integers(-8, 8))
+    logits = draw(steps).astype(np.float32) / 2
+    return logits, draw(hnp.arrays(np.int64, n, elements=st.integers(0, k - 1)))
+
+
+def softmax(row):
+    powers = [exp(float(value) - max(map(float, row))) for value in row]
+    return [power / sum(powers) for power in powers]
+
+
+def figures_of(logits, expected, units=None):
+    return evaluation_figures(probabilities(logits), expected, 0.95, units)
+
+
+@settings(deadline=None, max_examples=200)
+@given(answered())
+def test_counts_are_those_of_a_loop(case):
+    logits, expected = case
+    figures = figures_of(logits, expected)
+    labels = [row.tolist().index(max(row)) for row in logits]
+    pairs = Counter(zip(expected.tolist(), labels, strict=True))
+    assert {(c.expected, c.answered): c.images for c in figures.confusion} == pairs
+    right = sum(label == due for label, due in zip(labels, expected, strict=True))
+    assert (figures.accuracy.count, figures.accuracy.total) == (right, len(labels))
+    assert figures.accuracy.rate == right / len(labels)
+    assert figures.accuracy.interval == clopper_pearson(right, len(labels), 0.95)
+    recalls, scores = [], []
+    for k, found in enumerate(figures.classes):
+        shown, given_, both = (
+            sum(expected == k),
+            labels.count(k),
+            pairs[k, k],
+        )
+        assert (found.label, found.shown, found.answered, found.right) == (k, shown, given_, both)
+        assert (found.recall is None) == (shown == 0)
+        assert (found.precision is None) == (given_ == 0)
+        if found.recall:
+            assert found.recall.rate == both / shown
+            assert found.recall.interval == clopper_pearson(both, int(shown), 0.95)
+            recalls.append(both / shown)
+        if found.precision:
+            assert found.precision.rate == both / given_
+            assert found.precision.interval == clopper_pearson(both, given_, 0.95)
+        if found.recall and found.precision and both:
+            p, r = found.precision.rate, found.recall.rate
+            assert isclose(found.f1, 2 * p * r / (p + r))
+        assert (found.f1 is None) == (shown + given_ == 0)
+        if found.f1 is not None:
+            scores.append(found.f1)
+    assert isclose(figures.balanced_accuracy, sum(recalls) / len(recalls))
+    assert isclose(figures.macro_f1, sum(scores) / len(scores))
+
+
+@settings(deadline=None, max_examples=200)
+@given(answered())
+def test_top_k_is_a_place_in_a_sorted_list(case):
+    logits, expected = case
+    found = {top.k: top.rate.count for top in figures_of(logits, expected).top_k}
+    assert set(found) == {k for k in (2, 3, 5) if k < logits.shape[1]}
+    for k, count in found.items():
+        best = [sorted(range(len(row)), key=lambda i, row=row: (-row[i], i))[:k] for row in logits]
+        assert count == sum(due in top for due, top in zip(expected, best, strict=True))
+
+
+@settings(deadline=None, max_examples=200)
+@given(answered())
+def test_calibration_is_that_of_a_loop(case):
+    logits, expected = case
+    found = figures_of(logits, expected).calibration
+    rows = [softmax(row) for row in logits]
+    n = len(rows)
+    assert isclose(found.mean_probability, sum(map(max, rows)) / n)
+    brier = sum(
+        sum((p - (k == due)) ** 2 for k, p in enumerate(row))
+        for row, due in zip(rows, expected, strict=True)
+    )
+    assert isclose(found.brier_score, brier / n, abs_tol=1e-12)
+    likelihood = -sum(log(row[due]) for row, due in zip(rows, expected, strict=True)) / n
+    assert isclose(found.negative_log_likelihood, likelihood, abs_tol=1e-12)
+    gathered = {}
+    values = probabilities(logits).values
+    for row, due, logit in zip(values, expected, logits, strict=True):
+        label = logit.tolist().index(max(logit))
+        (place,) = [i for i in range(15) if i / 15 < row[label] <= (i + 1) / 15]
+        gathered.setdefault(place, []).append((row[label], label == due))
+    assert [(b.low, b.high, b.right.total) for b in found.bins] == [
+        (i / 15, (i + 1) / 15, len(gathered[i])) for i in sorted(gathered)
+    ]
+    distance = sum(
+        abs(sum(ok for _, ok in each) - sum(p for p, _ in each)) for each in gathered.values()
+    )
+    assert isclose(found.expected_error, distance / n, abs_tol=1e-12)
+
+
+@settings(deadline=None, max_examples=200)
+@given(answered(most=2))
+def test_the_area_under_the_curve_counts_pairs(case):
+    logits, expected = case
+    found = roc_auc(probabilities(logits).logs, expected)
+    scores = (logits[:, 1] - logits[:, 0]).tolist()
+    ones = [s for s, due in zip(scores, expected, strict=True) if due]
+    zeros = [s for s, due in zip(scores, expected, strict=True) if not due]
+    if not ones or not zeros:
+        assert found is None
+        return
+    pairs = sum((a > b) + (a == b) / 2 for a in ones for b in zeros)
+    assert isclose(found, pairs / (len(ones) * len(zeros)))
+
+
+def test_the_area_tells_apart_what_probabilities_do_not():
+    logits = np.array([[0, 80], [0, 90], [0, 70], [0, 60]], np.float32)
+    assert len(set(probabilities(logits).values[:, 1])) == 1
+    assert roc_auc(probabilities(logits).logs, np.array([1, 1, 0, 0])) == 1.0
+
+
+def test_there_is_no_area_of_three_classes():
+    logits = np.eye(3, dtype=np.float32)
+    assert figures_of(logits, np.arange(3)).roc_auc is None
+
+
+def test_groups_make_intervals_wider_and_move_no_figure():
+    rng = np.random.default_rng(0)
+    logits = np.repeat(rng.normal(size=(40, 3)), 10, axis=0).astype(np.float32)
+    expected = np.repeat(rng.integers(0, 3, 40), 10)
+    single, grouped = (
+        figures_of(logits, expected, units) for units in (None, np.arange(400) // 10)
+    )
+    assert grouped.accuracy.rate == single.accuracy.rate
+    assert grouped.macro_f1 == single.macro_f1
+    assert grouped.accuracy.interval.low < single.accuracy.interval.low
+    assert grouped.classes[0].recall.interval.low < single.classes[0].recall.interval.low
+
+
+class TestProbabilities:
+    def test_logits_are_normalised(self):
+        found = probabilities(np.array([[1, 2, 3], [0, 0, 5]], np.float32))
+        assert not found.normalised
+        assert np.allclose(found.values.sum(axis=1), 1, atol=1e-12)
+        assert np.allclose(found.values[0], softmax([1, 2, 3]))
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float16])
+    def test_probabilities_stay_what_they_are(self, kind):
+        rng = np.random.default_rng(0)
+        given_ = rng.dirichlet(np.ones(1000), 20).astype(kind).astype(np.float32)
+        found = probabilities(given_)
+        assert found.normalised
+        assert np.abs(found.values - given_).max() < 1e-4
+        assert np.array_equal(found.labels, given_.argmax(axis=1))
+
+    @pytest.mark.parametrize(
+        "logits", [[[0.25, 0.75]], [[0.2, 0.8], [0.3, 0.8]], [[-0.5, 1.5], [0.5, 0.5]]]
+    )
+    def test_what_does_not_add_up_is_logits(self, logits):
+        assert not probabilities(np.array(logits, np.float32)).normalised
+
+    def test_of_equal_answers_the_first_counts(self):
+        found = probabilities(np.zeros((2, 1000), np.float32))
+        assert found.labels.tolist() == [0, 0]
+        assert found.ranks[0].tolist() == [*range(1, 1001)]
+
+    def test_a_probability_of_nothing_has_no_likelihood(self):
+        found = probabilities(np.array([[1, 0], [0, 1]], np.float32))
+        figures = evaluation_figures(found, np.array([1, 1]), 0.95)
+        assert figures.calibration.negative_log_likelihood is None
+        assert figures.calibration.brier_score == 1.0
+
+    def test_far_logits_have_a_likelihood(self):
+        found = probabilities(np.array([[1000, 0], [0, 1000]], np.float32))
+        figures = evaluation_figures(found, np.array([1, 1]), 0.95)
+        assert figures.calibration.negative_log_likelihood == 500.0
