@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from commands import audit, bring, classify, data, export, prove, serve, sign, train, verify
+from commands import (
+    audit,
+    bring,
+    classify,
+    compare,
+    data,
+    export,
+    prove,
+    serve,
+    sign,
+    train,
+    verify,
+)
 from commands.failures import ERROR, INTERRUPTED, end, explain
 
 app = typer.Typer(
@@ -22,6 +34,7 @@ app.command("import")(bring.bring)
 app.command("serve", cls=serve.ServeCommand)(serve.serve)
 app.command("classify")(classify.classify)
 app.command("audit", cls=audit.AuditCommand)(audit.audit)
+app.command("compare")(compare.compare)
 app.command("prove")(prove.prove)
 app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
