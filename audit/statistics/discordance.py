@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrc, betaincinv, gammaln, xlog1py, xlogy
+from scipy.special import bdtr, betaincinv, gammaln, xlog1py, xlogy
 
 from audit.statistics.binomial import Interval
+from audit.statistics.paired import sign_test
 
 _GIVEN_AWAY: Final = 1e-3
 """Of every p-value: the chance that the part of discordant units lies where nobody looked."""
@@ -79,8 +80,7 @@ def mcnemar(pairs: Discordance) -> float:
 
 def worse(pairs: Discordance) -> float:
     """The same against one side: a small p-value says that the second model is worse."""
-    parting = pairs.lost + pairs.gained
-    return float(bdtrc(pairs.lost - 1, parting, 0.5)) if pairs.lost else 1.0
+    return sign_test(pairs.lost, pairs.gained)
 
 
 @lru_cache(maxsize=4096)  # classes have often the same counts

@@ -114,7 +114,7 @@ def comparison_routes() -> list[ServiceRoute]:
 
 
 def _compared(ledger: Ledger, query: ComparisonQuery, form: ComparisonFormat) -> bytes:
-    first, second = (read_stored(ledger, digest) for digest in (query.a, query.b))
+    first, second = (read_stored(ledger, digest, whole=True) for digest in (query.a, query.b))
     try:
         comparison = compare(first, second, query.margins, pictures=query.pictures)
     except RefusedError as error:

@@ -4,10 +4,13 @@ from pydantic import ValidationError
 
 from audit import Report
 from audit.values import Sha256
-from service.api.audits.ledger import CorruptError
 from service.audits import AuditPlane
-from service.errors import NotFoundError, UnavailableError, UnprocessableError
+from service.errors import NotFoundError, ServiceError, UnavailableError, UnprocessableError
 from service.ledger import Ledger, LedgerError, TamperedError
+
+
+class CorruptError(ServiceError):
+    """What is stored is not what was stored."""
 
 
 def ledger_of(audits: AuditPlane) -> Ledger:
@@ -20,8 +23,8 @@ def ledger_of(audits: AuditPlane) -> Ledger:
     return audits.ledger
 
 
-def read_stored(ledger: Ledger, digest: Sha256) -> Report:
-    """Read a report of the ledger.
+def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Report:
+    """Read a report of the ledger; where it is wanted whole, with what its images are called.
 
     Raises
     ------
@@ -33,7 +36,7 @@ def read_stored(ledger: Ledger, digest: Sha256) -> Report:
         If it has another schema.
     """
     try:
-        stored = ledger.read(digest)
+        stored = (ledger.read_whole if whole else ledger.read)(digest)
     except TamperedError as error:
         raise CorruptError(str(error)) from error
     except LedgerError as error:
