@@ -8,6 +8,7 @@ from commands import (
     audit,
     bring,
     classify,
+    compare,
     data,
     evaluate,
     export,
@@ -35,6 +36,7 @@ app.command("serve", cls=serve.ServeCommand)(serve.serve)
 app.command("classify")(classify.classify)
 app.command("audit", cls=audit.AuditCommand)(audit.audit)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("prove")(prove.prove)
 app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)

@@ -12,7 +12,13 @@ from starlette.exceptions import HTTPException
 
 from audit.render import formats
 from service.access import ApiKeys
-from service.api.audits import audit_routes, job_routes, ledger_routes
+from service.api.audits import (
+    audit_routes,
+    comparison_routes,
+    history_routes,
+    job_routes,
+    ledger_routes,
+)
 from service.api.bodies import Unpacker
 from service.api.classify import classify_routes
 from service.api.docs import documentation_routes
@@ -101,6 +107,8 @@ def _framed(settings: Settings) -> list[ServiceRoute]:
         *proof_routes(settings.proof_limits),
         *model_routes(),
         *job_routes(),
+        *comparison_routes(),
+        *history_routes(),
         *ledger_routes(),
         *audit_routes(settings),
         *health_routes(),

@@ -3,14 +3,24 @@
 from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle, trials_to_show
 from audit.statistics.clusters import cluster_interval
 from audit.statistics.curves import agreement_band, mean_band
+from audit.statistics.discordance import (
+    Discordance,
+    difference_interval,
+    discordance,
+    mcnemar,
+    not_worse,
+    worse,
+)
 from audit.statistics.drift import Drift, DriftBin, drift
 from audit.statistics.labels import Cell, chance_agreement, class_cells, holm, label_entropy
 from audit.statistics.paired import ranks, shuffle_test, sign_test
+from audit.statistics.paired_means import larger, mean_interval
 from audit.statistics.sequence import ConfidenceSequence
 
 __all__ = [
     "Cell",
     "ConfidenceSequence",
+    "Discordance",
     "Drift",
     "DriftBin",
     "Interval",
@@ -19,13 +29,20 @@ __all__ = [
     "class_cells",
     "clopper_pearson",
     "cluster_interval",
+    "difference_interval",
+    "discordance",
     "drift",
     "holm",
     "label_entropy",
+    "larger",
+    "mcnemar",
     "mean_band",
+    "mean_interval",
+    "not_worse",
     "ranks",
     "shuffle_test",
     "sign_test",
     "trials_to_settle",
     "trials_to_show",
+    "worse",
 ]

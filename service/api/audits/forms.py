@@ -26,7 +26,7 @@ def choose_form(request: Request, asked: Format | None, forms: Forms) -> Format:
     """Return the form that is asked for, or accepted most, JSON first; NotAcceptableError."""
     if asked is None:
         by_type = {rendering.media_type: name for name, rendering in forms.items()}
-        return by_type[_preferred(request, list(by_type))]
+        return by_type[preferred_type(request, list(by_type))]
     if asked not in forms:
         raise NotAcceptableError(
             "This service signs no reports; one whose ORBITSERVE_SIGNING_KEY names a key does."
@@ -64,7 +64,8 @@ def report_documented(*, events: bool = False) -> dict[str, Any]:
     return {"description": "The report.", "content": content}
 
 
-def _preferred(request: Request, offers: Sequence[str]) -> str:
+def preferred_type(request: Request, offers: Sequence[str]) -> str:
+    """Return the media type that is accepted most, the first of equals; NotAcceptableError."""
     accepted = _read_accept(request)
     best = max(offers, key=lambda offer: _quality(accepted, offer))
     if _quality(accepted, best) <= 0:

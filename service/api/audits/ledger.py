@@ -15,11 +15,11 @@ from audit.render import Rendering
 from audit.values import Sha256
 from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, choose_form, report_documented
+from service.api.audits.stored import CorruptError, ledger_of
 from service.api.bodies import errors_documented
 from service.api.routes import ServiceRoute
-from service.audits import AuditPlane
-from service.errors import NotAcceptableError, NotFoundError, ServiceError, UnavailableError
-from service.ledger import Entry, Ledger, LedgerError, TamperedError
+from service.errors import NotAcceptableError, NotFoundError, UnavailableError
+from service.ledger import Entry, LedgerError, TamperedError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FOREVER: Final = "private, max-age=31536000, immutable"
@@ -70,10 +70,6 @@ class AuditList(BaseModel):
     faults: list[str]
 
 
-class CorruptError(ServiceError):
-    """What is stored is not what was stored."""
-
-
 def ledger_routes() -> list[ServiceRoute]:
     """Build the routes of `/audits`."""
     return [
@@ -111,7 +107,7 @@ async def _list(
     audits: Audits, root: RootPath, query: Annotated[LedgerQuery, Query()]
 ) -> AuditList:
     """List audits, newest first; a page can be shorter than `limit` and have a `next` one."""
-    ledger = _ledger(audits)
+    ledger = ledger_of(audits)
     try:
         page = await to_thread.run_sync(ledger.page, query.limit, query.before, query.wants)
     except LedgerError as error:
@@ -135,7 +131,7 @@ async def _show(
     The other forms have how it was last asked for as well, and where its images lay.
     """
     form = choose_form(request, format, audits.forms)
-    ledger = _ledger(audits)
+    ledger = ledger_of(audits)
     stored = None
     if _DIGEST.fullmatch(digest):
         try:
@@ -174,12 +170,3 @@ def _cached(request: Request, content: bytes, media_type: str, control: str) -> 
     if "*" in known or tag in {each.removeprefix("W/") for each in known}:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=media_type, headers=headers)
-
-
-def _ledger(audits: AuditPlane) -> Ledger:
-    if audits.ledger is None:
-        raise NotFoundError(
-            "This service keeps no ledger of its audits; one whose ORBITSERVE_LEDGER names a "
-            "folder or a URL does."
-        )
-    return audits.ledger

@@ -60,6 +60,8 @@ CALLS = [
     ("POST", "/models/{name}/audit", "admin"),
     ("POST", "/models/{name}/versions/{version}/audit", "admin"),
     ("GET", "/audits", "admin"),
+    ("GET", "/audits/compare", "admin"),
+    ("GET", "/audits/history", "admin"),
     ("GET", "/audits/{digest}", "admin"),
     ("GET", "/audits/jobs/{job}", "admin"),
     ("DELETE", "/audits/jobs/{job}", "admin"),

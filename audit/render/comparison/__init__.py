@@ -1,0 +1,10 @@
+"""A comparison in the forms that its readers use, a file each."""
+
+from audit.render.comparison.formats import (
+    COMPARISON_FORMATS,
+    ComparisonFormat,
+    ComparisonRendering,
+    render_comparison,
+)
+
+__all__ = ["COMPARISON_FORMATS", "ComparisonFormat", "ComparisonRendering", "render_comparison"]

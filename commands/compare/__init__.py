@@ -1,0 +1,5 @@
+"""`orbitserve compare`: is one model worse than another on the same images?"""
+
+from commands.compare.command import compare
+
+__all__ = ["compare"]
