@@ -46,8 +46,9 @@ def pod(manifests: dict[str, Any]) -> dict[str, Any]:
 
 
 def options_of_audit() -> set[str]:
-    command = orbitserve.typer.main.get_command(orbitserve.app)
-    return {name for each in command.commands["audit"].params for name in each.opts}
+    command = orbitserve.typer.main.get_command(orbitserve.app).commands["audit"]
+    context = command.make_context("audit", [], resilient_parsing=True)
+    return {name for each in command.get_params(context) for name in each.opts}
 
 
 class TestCronJob:
