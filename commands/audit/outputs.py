@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from typing import Final, get_args
 
 from audit import Report, Verdict
-from audit.render import FORMATS, SIGNED, SIGNED_SUFFIX, Format, Rendering, render
+from audit.render import FORMATS, SIGNED, SIGNED_SUFFIX, Format, Language, Rendering, render
 from imaging import RefusedError
 
 _STATUS: Final[dict[Verdict, int]] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
@@ -26,7 +26,7 @@ class Output:
     form: Format
     forms: Forms
 
-    def write(self, report: Report) -> None:
+    def write(self, report: Report, language: Language) -> None:
         """Write the file whole or not at all: aside, then renamed.
 
         Raises
@@ -37,7 +37,7 @@ class Output:
         try:
             with NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
                 try:
-                    file.write(render(report, self.form, self.forms))
+                    file.write(render(report, self.form, self.forms, language))
                     file.flush()
                     os.fchmod(file.fileno(), 0o644)
                     Path(file.name).replace(self.path)
