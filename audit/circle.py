@@ -270,25 +270,28 @@ def _label_arcs(starts: NDArray[np.float64], labels: NDArray[np.int64]) -> Itera
 
 def _claim(arcs: Arcs, symmetry: ProvedSymmetry | None, undecided: float) -> Iterator[str]:
     yield (
-        f"Of each image: nearest-neighbour turns about the centre make {4 * arcs.count} images in "
-        "the disc, one an arc of angles, and the label on every arc is that of the image that was "
-        "classified there. At the end of an arc the arc that begins counts."
+        "Every angle was tried: turned by nearest-neighbour interpolation about its centre, an "
+        f"image becomes one of {4 * arcs.count} different images, each for an arc of angles, and "
+        "each was classified. At an angle where two arcs meet, the one that begins there counts."
     )
     if undecided:
-        yield f"Arcs of {undecided:.2g} degrees in all are too narrow to be told apart: undecided."
+        yield (
+            f"Arcs of {undecided:.2g} degrees in all are too narrow for a computer to tell their "
+            "ends apart: of these nothing is said."
+        )
     if symmetry is not None and symmetry.rounding:
         yield (
-            "It is proved of the file that quarter turns change no logit in real arithmetic, and "
-            f"what runs may round by {symmetry.rounding:.2g}: a quarter of the circle was "
-            "classified, and all of it where the margin is within twice that."
+            "The file is proved to be unchanged by quarter turns but for rounding, which was "
+            f"allowed {symmetry.rounding:.2g} in a logit: a quarter of the circle was classified, "
+            "and the rest only where the two largest logits are within twice that."
         )
     elif symmetry is not None:
         yield (
-            "It is proved of the file that quarter turns change no bit of the logits, and what "
-            "runs was measured to keep that: a quarter of the circle was classified, and the rest "
-            "is that, turned."
+            "The file is proved to be unchanged by quarter turns in every bit, and what runs it "
+            "was measured to keep that: a quarter of the circle was classified, and the rest "
+            "follows from it."
         )
     yield (
         "It says nothing of other ways to interpolate, of other images, of the labels being right, "
-        "or of a camera that turns instead of a resampler."
+        "or of a camera that is turned instead of a picture that is computed."
     )

@@ -1,6 +1,25 @@
 """Parts of sentences that verdicts of more than one tier are made of."""
 
+from collections.abc import Callable, Sequence
+from typing import Final
+
 from audit.statistics import trials_to_settle
+
+Naming = Callable[[int], str]
+"""From a class index to what the class is called in a sentence."""
+
+_LISTED: Final = 20
+
+
+def label(index: int) -> str:
+    """What a class is called where nobody said its name."""
+    return f"label {index}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Up to twenty names, and how many more there are."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f", … (+{more})" if more > 0 else "")
 
 
 def level(confidence: float) -> str:
@@ -12,8 +31,8 @@ def remedy(agreeing: int, images: int, asked: float, confidence: float) -> str:
     """How many images would settle what these do not."""
     needed = trials_to_settle(agreeing, images, asked, confidence)
     if needed is None:
-        return "the agreement lies too near to that for more images to settle it"
+        return "the measured part lies too near to what is asked for more images to settle it"
     return (
-        f"if as many of all images do as of these, {needed} images settle it in 9 of 10 audits "
-        "(--images FOLDER; labels are not needed)"
+        f"if the model keeps as large a part of all images as of these, {needed} images settle it "
+        "in 9 of 10 audits (--images FOLDER; labels are not needed)"
     )

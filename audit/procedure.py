@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from audit.audit_set import AuditSet
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures, worst_images
+from audit.names import class_naming
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.proved import ProofTier
 from audit.report import Report, SelfTest, Thresholds
@@ -90,7 +91,9 @@ def run_audit(
     )
     figures = orbit_figures(orbit, labels, thresholds, units)
     floor = noise_floor(orbit, thresholds.confidence, units)
-    judgement = judge(figures, floor, thresholds, self_test, proof)
+    judgement = judge(
+        figures, floor, thresholds, self_test, proof, name=class_naming(model.classes)
+    )
     data = DataIdentity(
         source=source,
         count=len(images),

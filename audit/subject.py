@@ -2,9 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from audit.values import Precision, Sha256, Value
+
+
+def _writable(name: str) -> str:
+    return name.encode(errors="replace").decode()
+
+
+Written = Annotated[str, AfterValidator(_writable)]
+"""A name from elsewhere; what UTF-8 cannot write of it, as of a file named in Latin-1, is `?`."""
 
 
 class ModelIdentity(Value):
@@ -21,7 +29,7 @@ class ModelIdentity(Value):
     sha256: Sha256
     group: str
     precision: Precision
-    classes: tuple[str, ...] = ()
+    classes: tuple[Written, ...] = ()
 
     def class_name(self, index: int) -> str:
         """What a class is called; `label 3` where nobody said."""
@@ -49,13 +57,13 @@ class DataIdentity(Value):
         What each image was read from; none where they did not come from files.
     """
 
-    source: str = ""
+    source: Written = ""
     count: int
     units: int | None = None
     near_duplicates: int | None = None
     sha256: Sha256
     image_sha256: tuple[Sha256, ...]
-    files: tuple[str, ...] = ()
+    files: tuple[Written, ...] = ()
 
     def image_name(self, index: int) -> str:
         """What an image is called: its file, or `image 3`."""

@@ -11,6 +11,7 @@ from audit.audit_set import AuditSet
 from audit.circle import audit_circle
 from audit.elements import audited_elements
 from audit.journal import Journal
+from audit.names import class_naming
 from audit.orbit import Classifier, Progress
 from audit.procedure import run_audit
 from audit.proved import ProofTier
@@ -195,6 +196,7 @@ def audit_tiers(
             plan=question.angles,
             thresholds=question.angle_thresholds,
             units=units,
+            name=class_naming(subject.identity.classes),
             pictures=question.pictures,
             batch_size=batch_size,
             progress=_stage(stages, "angles"),

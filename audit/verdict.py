@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from audit.phrases import level, remedy
+from audit.phrases import Naming, label, level, listed, remedy
 from audit.proved import ProofTier
 from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
 from audit.statistics import Cell, clopper_pearson, trials_to_show
@@ -17,8 +17,10 @@ def judge(
     thresholds: Thresholds,
     self_test: SelfTest | None,
     proof: ProofTier | None = None,
+    *,
+    name: Naming = label,
 ) -> Judgement:
-    """Weigh what was proved and measured.
+    """Weigh what was proved and measured; `name` says what a class is called.
 
     A procedure that sees symmetries broken where they hold says nothing: INCONCLUSIVE. Otherwise
     evidence against invariance gives FAIL, whatever else is in doubt; a doubt, or images that would
@@ -28,8 +30,8 @@ def judge(
     Where the file is proved and nothing moved, the proof speaks of all images and of every class,
     and the images only of what runs the file: fewer are needed.
     """
-    failures = tuple(_failures(figures, floor, thresholds))
-    doubts = tuple(_doubts(figures, floor, thresholds, proof))
+    failures = tuple(_failures(figures, floor, thresholds, name))
+    doubts = tuple(_doubts(figures, floor, thresholds, proof, name))
     # On so few images a mutant of a model that does not repeat itself is never clearly moved.
     expected = floor.repeating is not None and self_test and self_test.mutant == "INCONCLUSIVE"
     if self_test is not None and self_test.mutant != "FAIL" and not expected:
@@ -49,8 +51,9 @@ def orbit_claim(elements: Sequence[GridSymmetry]) -> tuple[str, str]:
     """What a verdict on the exact orbit says, and what it does not."""
     tried = ", ".join(element.name for element in elements[1:])
     return (
-        f"It speaks of the elements that were tried ({tried}), which move the pixel grid onto "
-        "itself, of images drawn as these were, and of the file as it ran here.",
+        f"The verdict speaks of the turns and mirror images that were tried ({tried}), under which "
+        "pixels only change places, of images chosen as these were, and of the file as it ran "
+        "here.",
         "It says nothing of angles between them, of other images, or of the labels being right.",
     )
 
@@ -105,7 +108,9 @@ def _moved_by_turning(floor: NoiseFloor, thresholds: Thresholds) -> bool:
     return any(p is not None and p < (1 - thresholds.confidence) / 2 for p in tests)
 
 
-def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> Iterator[str]:
+def _failures(
+    figures: Figures, floor: NoiseFloor, thresholds: Thresholds, name: Naming
+) -> Iterator[str]:
     kept = 1.0 if floor.repeating is None else floor.repeating.agreement_interval.high
     if _loses_labels(figures, floor, thresholds):
         yield (
@@ -115,7 +120,7 @@ def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> It
         )
     if not _moved_by_turning(floor, thresholds):  # what is lost without a turn is not its doing
         return
-    yield from class_failures(figures.classes, thresholds.class_agreement, kept)
+    yield from class_failures(figures.classes, thresholds.class_agreement, kept, name)
     tolerated = max(thresholds.logit_tolerance, floor.relative)
     if figures.relative_logit_deviation > tolerated:
         yield (
@@ -125,7 +130,11 @@ def _failures(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> It
 
 
 def _doubts(
-    figures: Figures, floor: NoiseFloor, thresholds: Thresholds, proof: ProofTier | None
+    figures: Figures,
+    floor: NoiseFloor,
+    thresholds: Thresholds,
+    proof: ProofTier | None,
+    name: Naming,
 ) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
     unmoved = _unmoved(proof, figures, thresholds)
@@ -139,7 +148,9 @@ def _doubts(
             f"{asked:.2%} is asked; {more}."
         )
     if not unmoved:
-        yield from class_doubts(figures.classes, thresholds.class_agreement, thresholds.confidence)
+        yield from class_doubts(
+            figures.classes, thresholds.class_agreement, thresholds.confidence, name
+        )
     yield from monotony(figures.chance_agreement, figures.images, asked, thresholds.confidence)
     if floor.repeating is not None:
         yield (
@@ -172,25 +183,33 @@ def _assurances(figures: Figures, thresholds: Thresholds, proof: ProofTier | Non
     yield f"{_deviation(figures)}, within the tolerance of {thresholds.logit_tolerance:.2g}."
 
 
-def class_failures(classes: Sequence[Cell], asked: float | None, kept: float) -> Iterator[str]:
+def class_failures(
+    classes: Sequence[Cell], asked: float | None, kept: float, name: Naming = label
+) -> Iterator[str]:
     """Name the classes that lose their labels; `kept` is at most what asking again keeps."""
     below = [cell for cell in classes if cell.below]
     if asked is None or not below or kept < asked:
         return
-    named = "; ".join(f"{cell.agreeing} of {cell.images} of label {cell.label}" for cell in below)
-    yield f"Too few images of some classes keep their label: {named}; {asked:.2%} is asked of each."
+    named = listed([f"{name(cell.label)} {cell.agreeing}/{cell.images}" for cell in below])
+    yield (
+        f"Some classes lose their labels: of their images, these keep it: {named}; {asked:.2%} is "
+        "asked of each class."
+    )
 
 
-def class_doubts(classes: Sequence[Cell], asked: float | None, confidence: float) -> Iterator[str]:
+def class_doubts(
+    classes: Sequence[Cell], asked: float | None, confidence: float, name: Naming = label
+) -> Iterator[str]:
     """Name the classes that have too few images to say whether they keep their labels."""
     few = [cell for cell in classes if not cell.below and asked and cell.interval.low < asked]
     if asked is None or not few:
         return
     needed = trials_to_show(asked, confidence)
-    named = "; ".join(f"label {cell.label} has {cell.images}" for cell in few)
+    named = listed([f"{name(cell.label)} {cell.agreeing}/{cell.images}" for cell in few])
     yield (
-        f"Some classes have too few images to show that {asked:.2%} keep their label: {named}; "
-        f"{needed} of a class that all keep it would (--no-classes asks nothing of classes)."
+        f"Some classes have too few images to show that {asked:.2%} of all their images keep their "
+        f"label; of these images, so many do: {named}. {needed} images of a class that all keep it "
+        "would show it (--no-classes asks nothing of classes)."
     )
 
 
@@ -206,8 +225,8 @@ def monotony(chance: float, images: int, asked: float, confidence: float) -> Ite
 
 
 _FALSE_ALARM = (
-    "The self-test failed: a known model that is invariant was judged FAIL, so that this procedure "
-    "sees symmetries broken where they hold."
+    "The audit failed its own test: a simple model that no turn changes was judged FAIL, so that "
+    "it finds faults on these images where there are none."
 )
 
 
@@ -231,13 +250,17 @@ def _few_of_a_proved(figures: Figures, thresholds: Thresholds) -> str:
 
 def _unseen(self_test: SelfTest) -> str:
     return (
-        f"The self-test failed: the model, {self_test.mutation}, was judged {self_test.mutant} "
-        "instead of FAIL, so that these images would not show a broken symmetry."
+        f"The audit failed its own test: this model, made wrong on purpose ({self_test.mutation}), "
+        f"was judged {self_test.mutant} instead of FAIL, so that these images would not show it if "
+        "turns changed the answers."
     )
 
 
 def _agreement(figures: Figures) -> str:
-    return f"{figures.agreeing_images} of {figures.images} images keep their label on their orbit"
+    return (
+        f"{figures.agreeing_images} of {figures.images} images keep their label under every turn "
+        "that was tried"
+    )
 
 
 def _deviation(figures: Figures) -> str:

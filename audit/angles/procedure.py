@@ -10,6 +10,7 @@ from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
 from audit.audit_set import AuditSet
 from audit.orbit import Classifier, Progress
+from audit.phrases import Naming, label
 from audit.units import Units
 from audit.witness import WITNESSES, Witness, witness
 from imaging import keep_disc, turn
@@ -23,6 +24,7 @@ def audit_angles(
     plan: AnglePlan,
     thresholds: AngleThresholds,
     units: Units | None = None,
+    name: Naming = label,
     pictures: bool = True,
     batch_size: int = 64,
     progress: Progress | None = None,
@@ -39,6 +41,8 @@ def audit_angles(
         The angles and the resampler.
     thresholds
         What is asked.
+    name
+        From a class index to what the class is called in a sentence.
     units, pictures, batch_size, progress
         As for `run_audit`; the self-test is not in the progress.
 
@@ -53,7 +57,7 @@ def audit_angles(
         classify, images, plan, damped=True, batch_size=batch_size, progress=progress
     )
     figures = angle_figures(answers, labels, thresholds, units)
-    judgement = judge_angles(figures, plan, thresholds, tested)
+    judgement = judge_angles(figures, plan, thresholds, tested, name=name)
     return AngleOutcome(
         verdict=judgement.verdict,
         reasons=judgement.reasons,

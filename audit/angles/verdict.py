@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleFigures, AngleSelfTest, AngleThresholds
-from audit.phrases import level, remedy
+from audit.phrases import Naming, label, level, listed, remedy
 from audit.statistics import Cell, sign_test
 from audit.values import Judgement
 from audit.verdict import class_doubts, class_failures, monotony
@@ -15,8 +15,12 @@ def judge_angles(
     plan: AnglePlan,
     thresholds: AngleThresholds,
     self_test: AngleSelfTest | None,
+    *,
+    name: Naming = label,
 ) -> Judgement:
     """Weigh the part of images that keep their label at all angles against what is asked.
+
+    `name` says what a class is called.
 
     INCONCLUSIVE where the procedure sees symmetries broken where they hold, and where the resampler
     alone would fail or loses as many labels; a model that fails, with a clean control, fails
@@ -24,11 +28,11 @@ def judge_angles(
     half of them over all images, half over classes.
     """
     interval, asked = figures.agreement_interval, thresholds.agreement
-    doubts = tuple(_doubts(figures, plan, thresholds, self_test))
+    doubts = tuple(_doubts(figures, plan, thresholds, self_test, name))
     if self_test is not None and (self_test.twin == "FAIL" or not self_test.quarters_exact):
         named = dict.fromkeys((_broken_procedure(self_test), *doubts))
         return Judgement("INCONCLUSIVE", tuple(named))
-    if failures := tuple(_failures(figures, thresholds)):
+    if failures := tuple(_failures(figures, thresholds, name)):
         return Judgement("FAIL", (*failures, *doubts))
     if doubts:
         return Judgement("INCONCLUSIVE", doubts)
@@ -43,26 +47,31 @@ def judge_angles(
 
 def angle_claim(plan: AnglePlan) -> tuple[str, ...]:
     """What a verdict at sampled angles says, and what it does not."""
-    chosen = "the same for all images" if plan.seed is None else "from an offset of each image"
+    chosen = (
+        "the same for all images"
+        if plan.seed is None
+        else "starting at an offset that was drawn for each image"
+    )
     return (
-        f"It speaks of {plan.count} angles, {plan.step:.6g} degrees apart, {chosen}, of images "
-        f"turned by {plan.resampler.method} interpolation, and of what lies in the disc.",
-        f"A change of label over an arc shorter than {plan.step:.6g} degrees can lie between two "
-        "angles: nothing is said of angles that were not tried.",
-        "The interval is of images drawn as these were; it says nothing of other images, of the "
-        "labels being right, or of a camera that turns instead of a resampler.",
+        f"The verdict at angles between the quarter turns speaks of {plan.count} angles, "
+        f"{plan.step:.6g} degrees apart, {chosen}, of images turned by {plan.resampler.method} "
+        "interpolation, and of what lies in the largest disc inside of an image.",
+        f"It says nothing of angles that were not tried: a change of label over less than "
+        f"{plan.step:.6g} degrees can lie between two of them.",
+        "It holds for images chosen as these were; it says nothing of other images, of the labels "
+        "being right, or of a camera that is turned instead of a picture that is computed.",
     )
 
 
-def _failures(figures: AngleFigures, thresholds: AngleThresholds) -> Iterator[str]:
+def _failures(figures: AngleFigures, thresholds: AngleThresholds, name: Naming) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
     if interval.high < asked and not _resampler_loses(figures, thresholds):
         yield (
             f"{_kept(figures)}: at {level(thresholds.confidence)} at most {interval.high:.2%} of "
-            f"all images do, and {asked:.2%} is asked. Turned and turned back, "
-            f"{figures.control_agreeing} keep it."
+            f"all images do, and {asked:.2%} is asked. Interpolation alone does not explain "
+            f"it: turned and turned back, upright again, {figures.control_agreeing} keep it."
         )
-    yield from class_failures(figures.classes, thresholds.class_agreement, 1.0)
+    yield from _at_angles(class_failures(figures.classes, thresholds.class_agreement, 1.0, name))
 
 
 def _doubts(
@@ -70,6 +79,7 @@ def _doubts(
     plan: AnglePlan,
     thresholds: AngleThresholds,
     self_test: AngleSelfTest | None,
+    name: Naming,
 ) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
     if self_test is not None and self_test.mutant != "FAIL":
@@ -84,12 +94,15 @@ def _doubts(
             f"angles, and {asked:.2%} is asked; {more}."
         )
     classes = [cell for cell in figures.classes if not _resampled(figures, cell, thresholds)]
-    yield from class_doubts(classes, thresholds.class_agreement, thresholds.confidence)
+    yield from _at_angles(
+        class_doubts(classes, thresholds.class_agreement, thresholds.confidence, name)
+    )
     if spoilt := [cell for cell in figures.classes if _resampled(figures, cell, thresholds)]:
-        named = ", ".join(str(cell.label) for cell in spoilt)
+        named = listed([f"{name(cell.label)} {cell.agreeing}/{cell.images}" for cell in spoilt])
         yield (
-            f"Of the labels {named}, too few are kept at all angles, but no more are when images "
-            "are turned and turned back: the model cannot be told from the resampler there."
+            f"Too few images of some classes keep their label at all angles ({named}), but too few "
+            "do also when they are turned and turned back, upright again: there interpolation "
+            "alone changes labels, and the model cannot be told from it."
         )
     yield from monotony(figures.chance_agreement, figures.images, asked, thresholds.confidence)
 
@@ -107,6 +120,11 @@ def _resampler_loses(figures: AngleFigures, thresholds: AngleThresholds) -> bool
     )
 
 
+def _at_angles(sentences: Iterator[str]) -> Iterator[str]:
+    """Tell sentences from those on the exact orbit, which are the same but for their figures."""
+    return (f"At the sampled angles: {sentence}" for sentence in sentences)
+
+
 def _resampled(figures: AngleFigures, cell: Cell, thresholds: AngleThresholds) -> bool:
     """Whether a class loses its labels, and not clearly more than to the resampler alone."""
     asked = thresholds.class_agreement
@@ -119,23 +137,23 @@ def _resampled(figures: AngleFigures, cell: Cell, thresholds: AngleThresholds) -
 def _resampler(figures: AngleFigures, plan: AnglePlan, asked: float) -> str:
     return (
         f"{figures.agreeing_images} of {figures.images} images keep their label at all angles, but "
-        f"turned and turned back only {figures.control_agreeing} do, and {asked:.2%} is asked: "
-        f"{plan.resampler.method} interpolation alone changes these labels, and the model cannot "
-        "be told from it."
+        f"turned and turned back, upright again, only {figures.control_agreeing} do, and "
+        f"{asked:.2%} is asked: {plan.resampler.method} interpolation alone changes these labels, "
+        "and the model cannot be told from it."
     )
 
 
 def _broken_procedure(self_test: AngleSelfTest) -> str:
     if not self_test.quarters_exact:
-        fault = "a turn by 90 degrees was not that of the pixel grid"
+        fault = "a picture turned by 90 degrees was not the one whose pixels change places"
     elif self_test.mutant != "FAIL":
         fault = (
-            "a model that answers otherwise where an image is heavier below than above was judged "
-            f"{self_test.mutant} instead of FAIL"
+            "this model, made to answer otherwise where an image is brighter below than above, was "
+            f"judged {self_test.mutant} instead of FAIL"
         )
     else:
-        fault = "a known model that is invariant was judged FAIL"
+        fault = "a simple model that no turn changes was judged FAIL"
     return (
-        f"The self-test at angles failed: {fault}, so that these images, turned this way, show "
-        "nothing."
+        f"The audit at angles failed its own test: {fault}, so that these images, turned this way, "
+        "show nothing."
     )

@@ -9,13 +9,16 @@ from audit.render.formats import (
     formats,
     render,
 )
+from audit.render.language import LANGUAGES, Language
 from audit.render.text import render_text
 
 __all__ = [
     "FORMATS",
+    "LANGUAGES",
     "SIGNED",
     "SIGNED_SUFFIX",
     "Format",
+    "Language",
     "Rendering",
     "formats",
     "render",

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit.report import Report
+from audit.angles import AngleSelfTest
+from audit.report import Report, SelfTest
 from audit.values import Verdict
 
 
@@ -40,15 +41,14 @@ def _checks(report: Report) -> Iterator[Check]:
     if (tested := report.self_test) is not None:
         yield _self_test(
             "self-test",
-            "The procedure tells a broken symmetry from a sound one",
+            "The audit was first tried on two models whose right verdict is known.",
             tested.passed,
-            f"{tested.mutation.capitalize()}: {tested.mutant}, where FAIL is right; bright told "
-            f"from dark: {tested.twin}, where FAIL is wrong.",
+            (*_tried(tested), _meaning(tested.passed)),
         )
     found = report.orbit
     yield Check(
         "exact-orbit",
-        f"Labels and logits are kept under {report.group}",
+        f"The answers stay the same under the turns and mirror images of {report.group}.",
         found.verdict,
         found.reasons,
         report.claim,
@@ -58,21 +58,60 @@ def _checks(report: Report) -> Iterator[Check]:
     if (turned := angles.self_test) is not None:
         yield _self_test(
             "angles-self-test",
-            "The procedure at angles tells what turns with an image from what does not",
+            "The audit at angles was first tried where the right outcome is known.",
             turned.passed,
-            f"Told up from down: {turned.mutant}, where FAIL is right; bright told from dark: "
-            f"{turned.twin}, where FAIL is wrong; quarter turns are those of the pixel grid: "
-            f"{'yes' if turned.quarters_exact else 'no'}.",
+            (*_tried_at_angles(turned), _meaning(turned.passed)),
         )
     yield Check(
         "sampled-angles",
-        f"Labels are kept at {angles.sampling.count} angles, {angles.sampling.method}",
+        f"The labels stay the same at {angles.sampling.count} angles, with "
+        f"{angles.sampling.method} interpolation.",
         angles.verdict,
         angles.reasons,
         angles.claim,
     )
 
 
-def _self_test(id: str, name: str, passed: bool, outcome: str) -> Check:  # noqa: A002
+def _self_test(id: str, name: str, passed: bool, outcome: tuple[str, ...]) -> Check:  # noqa: A002
     """Nothing can be concluded by a procedure that fails its own test."""
-    return Check(id, name, "PASS" if passed else "INCONCLUSIVE", (outcome,))
+    return Check(id, name, "PASS" if passed else "INCONCLUSIVE", outcome)
+
+
+def _tried(tested: SelfTest) -> Iterator[str]:
+    if tested.mutation == "one weight changed":
+        yield (
+            "A copy of this model with one weight changed, which must be judged FAIL, was judged "
+            f"{tested.mutant} on {tested.images} of the images."
+        )
+    else:
+        yield _compass(tested.mutant, tested.images)
+    yield _brightness(tested.twin)
+
+
+def _tried_at_angles(tested: AngleSelfTest) -> Iterator[str]:
+    yield _compass(tested.mutant, tested.images)
+    yield _brightness(tested.twin)
+    if tested.quarters_exact:
+        yield "A picture turned by 90 degrees was the one whose pixels change places, as it must."
+    else:
+        yield "A picture turned by 90 degrees was not the one whose pixels change places."
+
+
+def _compass(verdict: Verdict, images: int) -> str:
+    return (
+        "This model, made to answer otherwise where an image is brighter on one side, must be "
+        f"judged FAIL, and was judged {verdict} on {images} of the images."
+    )
+
+
+def _brightness(verdict: Verdict) -> str:
+    return (
+        "A simple model that only tells bright images from dark ones, which no turn changes, must "
+        f"not be judged FAIL, and was judged {verdict}."
+    )
+
+
+def _meaning(passed: bool) -> str:
+    if passed:
+        return "So the audit finds a fault on these images, and finds none where there is none."
+    return "So nothing can be concluded from a PASS of this audit on these images."

@@ -7,8 +7,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 from audit.angles import AngleOutcome
 from audit.canonical import circumstances_json, report_digest, sha256
+from audit.names import readable
 from audit.render.document import write_document
 from audit.render.html import render_polar
+from audit.render.properties import properties
 from audit.report import Report
 from audit.statistics import Interval
 
@@ -77,6 +79,7 @@ def _properties(report: Report, digest: str) -> Iterator[tuple[str, str]]:
     if report.execution is not None:
         for name, value in report.execution.model_dump(exclude_none=True).items():
             yield f"execution:{name}", str(value)
+    yield from properties(report)
     if report.replay is not None:
         yield "replay", report.replay
 
@@ -99,6 +102,10 @@ def _metrics(report: Report) -> Iterator[dict[str, Any]]:
         yield _metric("accuracy", part, "upright images", accuracy.interval)
     for element in figures.elements:
         yield _metric("changed labels", element.changed_labels, f"turned by {element.element}")
+    for cell in figures.classes:
+        named = f"{orbit}, class {readable(report.model.class_name(cell.label))}"
+        part = cell.agreeing / cell.images
+        yield _metric("images that keep their label", part, named, cell.interval)
     if report.angles is not None:
         yield from _angle_metrics(report.angles)
 

@@ -10,6 +10,7 @@ from audit.render.dsse import render_dsse
 from audit.render.html import render_html
 from audit.render.in_toto import render_in_toto
 from audit.render.junit import render_junit
+from audit.render.language import Language
 from audit.render.sarif import render_sarif
 from audit.render.text import render_text
 from audit.report import Report
@@ -28,26 +29,29 @@ class Rendering:
     suffix
         What a file of it ends with.
     render
-        Writes it, as UTF-8.
+        Writes it in English, as UTF-8.
+    translate
+        Writes it in a language; None where programs read it.
     """
 
     media_type: str
     suffix: str
     render: Callable[[Report], bytes]
+    translate: Callable[[Report, Language], bytes] | None = None
 
 
 def _json(report: Report) -> bytes:
     return (report.model_dump_json(indent=2) + "\n").encode()
 
 
-def _text(report: Report) -> bytes:
-    return (render_text(report) + "\n").encode()
+def _text(report: Report, language: Language = "en") -> bytes:
+    return (render_text(report, language) + "\n").encode()
 
 
 FORMATS: Final[Mapping[Format, Rendering]] = {
     "json": Rendering("application/json", ".json", _json),
-    "text": Rendering("text/plain", ".txt", _text),
-    "html": Rendering("text/html", ".html", render_html),
+    "text": Rendering("text/plain", ".txt", _text, _text),
+    "html": Rendering("text/html", ".html", render_html, render_html),
     "junit": Rendering("application/xml", ".xml", render_junit),
     "sarif": Rendering("application/sarif+json", ".sarif", render_sarif),
     "in-toto": Rendering("application/vnd.in-toto+json", ".intoto.json", render_in_toto),
@@ -75,6 +79,8 @@ def render(
     report: Report,
     format: Format,  # noqa: A002 - what the option is called
     forms: Mapping[Format, Rendering] = FORMATS,
+    language: Language = "en",
 ) -> bytes:
-    """Write a report in a form."""
-    return forms[format].render(report)
+    """Write a report in a form, in a language where the form is one that people read."""
+    form = forms[format]
+    return form.translate(report, language) if form.translate else form.render(report)

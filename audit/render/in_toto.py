@@ -69,6 +69,12 @@ def _asked(report: Report) -> dict[str, Any]:
     if report.angles is not None:
         asked["angles"] = report.angles.sampling.model_dump(mode="json")
         asked["angleThresholds"] = report.angles.thresholds.model_dump(mode="json")
+    if report.proof is not None:
+        asked["proof"] = report.proof.model_dump(mode="json") | {
+            "sentence": report.proof.sentence()
+        }
+    if report.about is not None:
+        asked["about"] = report.about.model_dump(mode="json", exclude_none=True)
     if report.replay is not None:
         asked["replay"] = report.replay
     return asked

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from audit.canonical import report_digest
 from audit.render.checks import Check, checks
+from audit.render.properties import properties
 from audit.render.text import render_text
 from audit.report import Report
 
@@ -35,9 +36,9 @@ def render_junit(report: Report) -> bytes:
     suite = _element(
         suites, "testsuite", name=f"{model.name}/{model.version}", skipped="0", **written
     )
-    properties = ElementTree.SubElement(suite, "properties")
+    held = ElementTree.SubElement(suite, "properties")
     for name, value in _properties(report):
-        _element(properties, "property", name=name, value=value)
+        _element(held, "property", name=name, value=value)
     for check in found:
         _case(suite, check, f"{model.name}.{model.version}")
     _element(suite, "system-out").text = _writable(render_text(report))
@@ -59,6 +60,7 @@ def _properties(report: Report) -> Iterator[tuple[str, str]]:
     yield "model.sha256", report.model.sha256
     yield "data.sha256", report.data.sha256
     yield "data.source", report.data.source
+    yield from properties(report)
     if report.replay is not None:
         yield "replay", report.replay
 

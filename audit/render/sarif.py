@@ -6,6 +6,9 @@ from typing import Any, Final
 from audit.canonical import report_digest
 from audit.render.checks import Check, checks
 from audit.render.document import write_document
+from audit.render.language import words_of
+from audit.render.naming import Naming
+from audit.render.properties import properties
 from audit.report import Report
 from audit.values import Verdict
 
@@ -60,6 +63,7 @@ def render_sarif(report: Report) -> bytes:
             "verdict": report.verdict,
             "reportSha256": report_digest(report),
             "dataSha256": report.data.sha256,
+            **dict(properties(report)),
         },
     }
     return write_document({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
@@ -90,6 +94,7 @@ def _invocation(report: Report) -> dict[str, Any]:
 
 def _results(report: Report) -> Iterator[dict[str, Any]]:
     found = {check.id: check for check in checks(report)}
+    naming = Naming(report, words_of("en"))
     for check in found.values():
         level = "error" if check.verdict == "FAIL" else "none"
         yield _result(report, check, _KINDS[check.verdict], level, " ".join(check.reasons))
@@ -97,9 +102,10 @@ def _results(report: Report) -> Iterator[dict[str, Any]]:
         if worst.label != worst.turned_label:
             yield _witness(
                 report,
+                naming,
                 found["exact-orbit"],
                 worst.index,
-                f"turned by {worst.element}",
+                (f"turned by {worst.element}", naming.turn(worst.element)),
                 (worst.label, worst.turned_label),
             )
     if report.angles is None:
@@ -108,23 +114,37 @@ def _results(report: Report) -> Iterator[dict[str, Any]]:
         if turned.label != turned.turned_label:
             yield _witness(
                 report,
+                naming,
                 found["sampled-angles"],
                 turned.index,
-                f"turned by {turned.degrees:.6g} degrees",
+                (f"turned by {turned.degrees:.6g} degrees", f"turned by {turned.degrees:.6g}°"),
                 (turned.label, turned.turned_label),
             )
 
 
 def _witness(
-    report: Report, check: Check, index: int, turn: str, labels: tuple[int, int]
+    report: Report,
+    naming: Naming,
+    check: Check,
+    index: int,
+    turn: tuple[str, str],
+    labels: tuple[int, int],
 ) -> dict[str, Any]:
+    """Tell of one image; a turn has a fixed name, for fingerprints, and words."""
     failed = check.verdict == "FAIL"
     kind, level = ("fail", "warning") if failed else ("informational", "none")
-    text = f"Image {index} has label {labels[0]} upright and label {labels[1]} {turn}."
+    before, after = map(naming.label, labels)
+    text = f"{naming.image(index)}: {before} upright becomes {after} when {turn[1]}."
     digest = report.data.image_sha256[index]
     return _result(report, check, kind, level, text) | {
-        "partialFingerprints": {"imageSha256/v1": digest, "turn/v1": turn},
-        "properties": {"image": index, "imageSha256": digest, "labels": labels},
+        "partialFingerprints": {"imageSha256/v1": digest, "turn/v1": turn[0]},
+        "properties": {
+            "image": index,
+            "imageName": report.data.image_name(index),
+            "imageSha256": digest,
+            "labels": labels,
+            "labelNames": [report.model.class_name(label) for label in labels],
+        },
     }
 
 

@@ -3,135 +3,86 @@
 from collections.abc import Iterator
 from textwrap import wrap
 
-from audit.angles import AngleOutcome
-from audit.circle import CircleOutcome
+from audit.names import LONGEST, harmless, readable
+from audit.render.language import Language, Words, words_of
+from audit.render.naming import Naming, what_is_said
+from audit.render.properties import said_about
+from audit.render.text_tiers import (
+    angle_lines,
+    circle_lines,
+    orbit_lines,
+    proof_lines,
+    self_test_lines,
+)
 from audit.report import Report
 
-_LINES = 12
+_WIDTH = 100
 
 
-def render_text(report: Report) -> str:
-    """Return the report in a few lines: verdict, reasons, figures, self-tests, claims."""
-    lines = [*_lines(report)]
+def render_text(report: Report, language: Language = "en") -> str:
+    """Return the report in a few lines: verdict, reasons, figures, self-tests, claims, names."""
+    words = words_of(language)
+    naming = Naming(report, words)
+    lines = [*_head(report, words), ""]
+    if report.proof is not None:
+        lines += [*proof_lines(report.proof, words), ""]
+    lines += [*orbit_lines(report, words, naming)]
+    lines += self_test_lines(report, "self-test", words)
     if report.angles is not None:
-        lines += ["", *_angle_lines(report.angles)]
+        lines += ["", *angle_lines(report.angles, words, naming)]
+        lines += self_test_lines(report, "angles-self-test", words)
     if report.circle is not None:
-        lines += ["", *_circle_lines(report.circle)]
-    return "\n".join([*lines, "", "What is claimed:", *_claims(report)])
+        lines += ["", *circle_lines(report.circle, words, naming)]
+    lines += ["", words("What is claimed:"), *_claims(report, words), *_said(report, words)]
+    return harmless("\n".join([*lines, *_whole_names(report, words)]))
 
 
-def _lines(report: Report) -> Iterator[str]:
-    model, figures, floor = report.model, report.figures, report.noise_floor
-    yield f"{report.verdict}  {model.name} version {model.version}, over {report.group}"
-    yield from (f"  {reason}" for reason in report.reasons)
-    yield ""
-    yield f"{'turn':>10}  {'labels changed':>14}  {'logits, max':>12}  {'probabilities, max':>18}"
-    for element in figures.elements:
-        yield (
-            f"{element.element:>10}  {element.changed_labels:>14}  "
-            f"{element.max_logit_deviation:>12.3g}  {element.max_probability_deviation:>18.3g}"
-        )
-    yield ""
-    interval = figures.agreement_interval
-    yield f"images         {figures.images}, {report.data.source}"
-    yield (
-        f"agreement      {figures.agreeing_images} of {figures.images} keep their label on their "
-        f"orbit: {interval.low:.2%} to {interval.high:.2%}"
+def _head(report: Report, words: Words) -> Iterator[str]:
+    model = report.model
+    yield words(
+        "{verdict}  {model} version {version}, over {group}",
+        verdict=report.verdict,
+        model=readable(model.name),
+        version=model.version,
+        group=report.group,
     )
-    yield (
-        f"noise floor    {floor.repeat:.3g} run again, {floor.regrouped:.3g} in another batch, "
-        + ("" if floor.elsewhere is None else f"{floor.elsewhere:.3g} opened otherwise, ")
-        + f"in logits up to {figures.largest_logit:.3g}"
-    )
-    if repeating := floor.repeating:
-        yield (
-            f"asked again    {repeating.agreeing_images} of {figures.images} keep their label, and "
-            "not all bits are equal"
-        )
-    below = [str(cell.label) for cell in figures.classes if cell.below]
-    yield f"classes        below what is asked (Holm): {', '.join(below) or 'none'}"
-    yield f"label entropy  {figures.label_entropy:.2f} bits"
-    if accuracy := figures.accuracy:
-        yield f"accuracy       {accuracy.correct} of {accuracy.count}"
-    if tested := report.self_test:
-        yield (
-            f"self-test      {tested.mutation}: {tested.mutant}; bright told from dark: "
-            f"{tested.twin}"
-        )
+    if words.language != "en":
+        yield f"  {words(report.verdict)}"
+    yield from (f"  {words.sentence(reason)}" for reason in report.reasons)
 
 
-def _angle_lines(outcome: AngleOutcome) -> Iterator[str]:
-    figures, sampling = outcome.figures, outcome.sampling
-    yield f"{outcome.verdict}  at {sampling.count} angles, {sampling.method}"
-    yield (
-        f"{'degrees':>10}  {'agreement':>9}  {'all bands at once':>18}  {'and back':>8}  "
-        f"{'logits, mean':>12}  {'and back':>8}  {'margin':>6}"
-    )
-    # Of a fine curve some points, from all around.
-    for point in figures.curve[:: -(-len(figures.curve) // _LINES)]:
-        band = f"{point.band.low:.2%} {point.band.high:.2%}"
-        yield (
-            f"{point.degrees:>10.4g}  {point.agreement:>9.2%}  {band:>18}  "
-            f"{point.control_agreement:>8.2%}  {point.mean_deviation:>12.3g}  "
-            f"{point.control_deviation:>8.3g}  {point.median_margin:>6.3g}"
-        )
-    yield ""
-    interval = figures.agreement_interval
-    yield (
-        f"all angles     {figures.agreeing_images} of {figures.images} keep their label: "
-        f"{interval.low:.2%} to {interval.high:.2%}"
-    )
-    yield (
-        f"and back       {figures.control_agreeing} of {figures.images} keep it; "
-        f"{figures.turned_only} lose it only when turned"
-    )
-    if figures.damped_agreeing is not None:
-        yield f"damped only    {figures.damped_agreeing} of {figures.images} keep it, not turned"
-    yield f"disc           {figures.disc_changed} labels change by filling what is outside it"
-    yield f"label entropy  {figures.label_entropy:.2f} bits"
-    if figures.accuracy is not None:
-        least = min(point.accuracy or 0.0 for point in figures.curve)
-        yield f"accuracy       {figures.accuracy:.2%} upright, {least:.2%} at the worst angle"
-    worst = figures.worst[0]
-    yield (
-        f"worst          image {worst.index} at {worst.degrees:.4g} degrees: label {worst.label} "
-        f"upright, {worst.turned_label} turned, margin {worst.margin:.3g}"
-    )
-    below = [str(cell.label) for cell in figures.classes if cell.below]
-    yield f"classes        below what is asked (Holm): {', '.join(below) or 'none'}"
-    if tested := outcome.self_test:
-        quarters = "exact" if tested.quarters_exact else "NOT exact"
-        yield (
-            f"self-test      told up from down: {tested.mutant}; bright told from dark: "
-            f"{tested.twin}; quarter turns: {quarters}"
-        )
+def _said(report: Report, words: Words) -> Iterator[str]:
+    """What somebody said of the audit, under its names."""
+    entries = [*said_about(report)]
+    if entries:
+        yield ""
+        yield words("What was said of this audit")
+    for name, value in entries:
+        told = f"{what_is_said(name, words)}: {readable(value)}"
+        yield from wrap(told, _WIDTH, initial_indent="- ", subsequent_indent="  ")
 
 
-def _circle_lines(outcome: CircleOutcome) -> Iterator[str]:
-    interval = outcome.constant_interval
-    yield (
-        f"every angle    {outcome.constant_images} of {len(outcome.images)} images have one label "
-        f"on the whole circle: {interval.low:.2%} to {interval.high:.2%}"
-    )
-    for image in outcome.images:
-        kept = "whole circle" if image.constant else f"{image.kept_degrees:.4f} degrees"
-        yield (
-            f"{image.index:>10}  label {image.label}  {kept:>17}  "
-            f"margin {image.smallest_margin:.3g} at {image.at_degrees:.4f}  "
-            f"({image.distinct_images} images)"
-        )
-        others = [arc for arc in image.arcs if arc.label != image.label]
-        for arc in others[:_LINES]:
-            yield f"{'':>12}label {arc.label} from {arc.start:.4f} to {arc.stop:.4f}"
-        if len(others) > _LINES:
-            yield f"{'':>12}and {len(others) - _LINES} more arcs"
-
-
-def _claims(report: Report) -> Iterator[str]:
+def _claims(report: Report, words: Words) -> Iterator[str]:
     claims = [*report.claim]
     if report.angles is not None:
         claims += report.angles.claim
     if report.circle is not None:
         claims += report.circle.claim
     for claim in claims:
-        yield from wrap(claim, 100, initial_indent="- ", subsequent_indent="  ")
+        yield from wrap(words.sentence(claim), _WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def _whole_names(report: Report, words: Words) -> Iterator[str]:
+    """Say names whole that stand shortened above."""
+    cut = [readable(name) for name in report.model.classes if len(name) > LONGEST]
+    shown = {worst.index for worst in report.worst[:1]}
+    if report.angles is not None:
+        shown |= {worst.index for worst in report.angles.figures.worst[:1]}
+    if report.circle is not None:
+        shown |= {image.index for image in report.circle.images}
+    files = report.data.files
+    cut += [readable(files[n]) for n in sorted(shown) if files and len(files[n]) > LONGEST]
+    if cut:
+        yield ""
+        yield words("Names that are shortened above:")
+        yield from (f"- {name}" for name in cut)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from audit import Report, Verdict
-from audit.render import FORMATS, SIGNED, SIGNED_SUFFIX, Format, Rendering, render
+from audit.render import FORMATS, SIGNED, SIGNED_SUFFIX, Format, Language, Rendering, render
 from commands.writing import check_writable, write_file
 from imaging import RefusedError
 
@@ -25,7 +25,7 @@ class Output:
     form: Format
     forms: Forms
 
-    def write(self, report: Report) -> None:
+    def write(self, report: Report, language: Language) -> None:
         """Write the file whole or not at all: aside, then renamed.
 
         Raises
@@ -33,7 +33,7 @@ class Output:
         ValueError
             If it cannot be written.
         """
-        write_file(self.path, render(report, self.form, self.forms))
+        write_file(self.path, render(report, self.form, self.forms, language))
 
 
 def read_form(name: str | None, forms: Forms = FORMATS) -> Format | None:

@@ -12,7 +12,7 @@ from audit import AuditSet, Journal, Question, Report, Subject, audit_tiers
 from audit.cost import questions
 from audit.options import AuditOptions
 from audit.plan import AuditPlan, read_plan
-from audit.render import formats, render
+from audit.render import Language, formats, render
 from commands.audit.book import open_book
 from commands.audit.outputs import (
     check_signed,
@@ -91,6 +91,7 @@ def run(
         str | None,
         typer.Option("--format", help="Form of the report: json, text, html, junit, sarif, ..."),
     ] = None,
+    language: Annotated[Language, typer.Option(help="Language of the forms text and html.")] = "en",
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -177,9 +178,9 @@ def run(
         )
     if journal and progress != "none":
         typer.echo(f"{resume}: {journal.kept} answers kept, {journal.asked} asked", err=True)
-    typer.echo(render(report, printed, forms), nl=False)
+    typer.echo(render(report, printed, forms, language), nl=False)
     for each in outputs:
-        each.write(report)
+        each.write(report, language)
     if append:  # last, since what fails here must not cost the report
         appended = append(report)
         if progress != "none":

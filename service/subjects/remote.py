@@ -18,8 +18,8 @@ _FROM_OUTSIDE: Final = (
     "precision of the model are what it says of itself."
 )
 _MUTANT: Final = (
-    "No file was at hand, so the self-test's mutant is the model told up from down by the auditor, "
-    "not the model with a weight changed: the turns and the comparison are tried, the file is not."
+    "No file was at hand: the audit was tried on this model made to answer otherwise where an "
+    "image is brighter below than above, and not on a copy of its file with one weight changed."
 )
 
 

@@ -28,7 +28,7 @@ def test_a_model_without_its_file_is_told_apart_and_its_mutant_named(
         assert report.verdict == verdict
         assert report.self_test.mutation == "told up from down"
         assert report.self_test.passed
-        assert "self-test      told up from down: FAIL" in render_text(report)
+        assert "made to answer otherwise" in " ".join(render_text(report).split())
 
 
 def test_images_that_show_no_direction_give_no_verdict(model, invariant):
@@ -40,7 +40,7 @@ def test_images_that_show_no_direction_give_no_verdict(model, invariant):
         source="here",
     )
     assert report.verdict == "INCONCLUSIVE"
-    assert "told up from down, was judged" in report.reasons[0]
+    assert "(told up from down), was judged" in report.reasons[0]
 
 
 def test_a_procedure_that_turns_nothing_fails_its_self_test(monkeypatch, invariant, images):

@@ -99,7 +99,7 @@ def test_the_verdict_table(measured: dict[str, Any], verdict: str, words: list[s
 def test_no_verdict_stands_on_false_alarms(measured: dict[str, Any]) -> None:
     judgement = judged(**measured, self_test=SelfTest(images=32, mutant="FAIL", twin="FAIL"))
     assert judgement.verdict == "INCONCLUSIVE"
-    assert "a known model that is invariant was judged FAIL" in judgement.reasons[0]
+    assert "a simple model that no turn changes was judged FAIL" in judgement.reasons[0]
 
 
 @pytest.mark.parametrize("mutant", ["PASS", "INCONCLUSIVE"])
@@ -108,7 +108,7 @@ def test_images_that_show_no_broken_symmetry_hide_none_and_praise_none(mutant: A
     assert judged(agreeing=1, deviation=1, self_test=tested).verdict == "FAIL"
     judgement = judged(self_test=tested)
     assert judgement.verdict == "INCONCLUSIVE"
-    assert f"one weight changed, was judged {mutant}" in judgement.reasons[0]
+    assert f"(one weight changed), was judged {mutant}" in judgement.reasons[0]
     assert len(judged(self_test=tested, agreeing=100, images=100).reasons) == 2
 
 
@@ -117,13 +117,13 @@ def test_classes_are_part_of_the_verdict() -> None:
     rare = class_cells(np.repeat([0, 1, 2], [140, 300, 8]), kept, 0.8, 0.95)
     lost = judged(agreeing=440, images=448, agreement=0.95, classes=rare)
     assert lost.verdict == "FAIL"
-    assert "0 of 8 of label 2" in lost.reasons[0]
+    assert "label 2 0/8" in lost.reasons[0]
     asked = {"agreement": 0.95, "class_agreement": None}
     assert judged(agreeing=440, images=448, classes=rare, **asked).verdict == "PASS"
     few = class_cells(np.repeat([0, 1], [496, 16]), np.ones(512, np.bool_), 0.8, 0.95)
     doubtful = judged(classes=few)
     assert doubtful.verdict == "INCONCLUSIVE"
-    assert "label 1 has 16; 17 of a class" in doubtful.reasons[0]
+    assert "label 1 16/16. 17 images of a class" in doubtful.reasons[0]
     enough = class_cells(np.repeat([0, 1], [495, 17]), np.ones(512, np.bool_), 0.8, 0.95)
     assert judged(classes=enough).verdict == "PASS"
 

@@ -177,7 +177,7 @@ async def test_every_form_is_answered_by_name_and_by_type(
         assert answer.status_code == 200, answer.text
         assert answer.content == rendering.render(report)
         assert answer.headers["Content-Type"].startswith(rendering.media_type)
-        assert answer.headers["Vary"] == "Accept"
+        assert answer.headers["Vary"].split(", ")[0] == "Accept"
 
 
 @pytest.mark.parametrize(
@@ -211,6 +211,39 @@ async def test_a_type_that_is_refused_is_refused_whatever_a_wildcard_says(
         answer = await ask(client, some, Accept=accept)
         assert answer.status_code == 200
         assert not answer.headers["Content-Type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("", "en"),
+        ("de", "de"),
+        ("de-AT, en;q=0.5", "de"),
+        ("en, de;q=0.9", "en"),
+        ("fr, de;q=0.2", "de"),
+        ("fr", "en"),
+        ("de;q=0, en;q=0.1", "en"),
+        ("DE ; Q=0.8 , en;q=x", "de"),
+        ("*", "en"),
+    ],
+)
+async def test_people_read_the_language_that_they_accept_most(
+    client: httpx.AsyncClient, some: bytes, accepted: str, expected: Any
+) -> None:
+    report = Report.model_validate_json((await ask(client, some)).content)
+    for form in ("text", "html"):
+        answer = await ask(client, some, f"format={form}", **{"Accept-Language": accepted})
+        assert answer.content == render(report, form, language=expected)  # type: ignore[arg-type]
+        assert answer.headers["Content-Language"] == expected
+        assert answer.headers["Vary"] == "Accept, Accept-Language"
+
+
+async def test_programs_read_one_language(client: httpx.AsyncClient, some: bytes) -> None:
+    for form in ("json", "junit", "sarif", "in-toto", "cyclonedx"):
+        german = await ask(client, some, f"format={form}", **{"Accept-Language": "de"})
+        assert german.content == (await ask(client, some, f"format={form}")).content
+        assert german.headers["Vary"] == "Accept"
+        assert "Content-Language" not in german.headers
 
 
 async def test_a_form_that_is_not_accepted_costs_no_audit(

@@ -7,6 +7,8 @@ from markupsafe import Markup
 
 from audit.circle import CircleImage
 from audit.render.html.svg import line, picture, tag, text
+from audit.render.language import Words
+from audit.render.naming import Naming
 
 _WIDTH: Final = 620.0
 _LEFT: Final = 8.0
@@ -16,9 +18,13 @@ _HEIGHT: Final = 22.0
 _NARROWEST: Final = 1.5
 
 
-def draw_arcs(image: CircleImage) -> Markup:
+def draw_arcs(image: CircleImage, words: Words, naming: Naming) -> Markup:
     """Draw where on the circle the label is that of the upright image, and where it is not."""
-    title = f"Image {image.index}: where its label is not {image.label}."
+    title = words(
+        "{image}: where on the circle it is not {label}.",
+        image=naming.image(image.index),
+        label=naming.label(image.label),
+    )
     return picture(
         _WIDTH,
         _HEIGHT + 22,

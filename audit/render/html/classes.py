@@ -8,12 +8,15 @@ from typing import Final
 from markupsafe import Markup
 
 from audit.angles.outcome import AngleFigures, ClassCurve
+from audit.phrases import Naming, label
 from audit.render.html.svg import picture, tag, text
+from audit.render.language import Words, words_of
 
 _COLUMNS: Final = 36
 _ROWS: Final = 20
 _CELL: Final = (22.0, 22.0)
-_LEFT: Final = 92.0
+_LEFT: Final = 140.0
+_ENGLISH: Final = words_of("en")
 _TOP: Final = 26.0
 
 
@@ -52,18 +55,21 @@ def class_table(figures: AngleFigures) -> ClassTable:
     )
 
 
-def draw_classes(table: ClassTable) -> Markup:
-    """Draw the table: the more of a class is lost, the darker, with the number in the cell."""
+def draw_classes(table: ClassTable, name: Naming = label, words: Words = _ENGLISH) -> Markup:
+    """Draw the table: the more of a class is lost, the darker, with the number in the cell.
+
+    `name` says what a class is called.
+    """
     width, height = _CELL
     return picture(
         _LEFT + width * len(table.columns) + 8,
         _TOP + height * len(table.rows) + 8,
-        "Images of each class that lose their label, by angle.",
+        words("Images of each class that lose their label, by angle") + ".",
         *_head(table.columns),
         *(
             shape
-            for row, (label, images, lost) in enumerate(table.rows)
-            for shape in _row(_TOP + row * height, label, images, lost)
+            for row, (index, images, lost) in enumerate(table.rows)
+            for shape in _row(_TOP + row * height, f"{name(index)} ({images})", images, lost)
         ),
     )
 
@@ -74,10 +80,10 @@ def _head(columns: Sequence[float]) -> Iterator[Markup]:
         yield text(x, 16, f"{columns[column]:.4g}°", text_anchor="middle", class_="tick")
 
 
-def _row(y: float, label: int, images: int, lost: Sequence[int]) -> Iterator[Markup]:
+def _row(y: float, title: str, images: int, lost: Sequence[int]) -> Iterator[Markup]:
     width, height = _CELL
     middle = y + height / 2 + 4
-    yield text(_LEFT - 8, middle, f"{label} ({images} images)", text_anchor="end", class_="tick")
+    yield text(_LEFT - 8, middle, title, text_anchor="end", class_="tick")
     for column, count in enumerate(lost):
         x = _LEFT + column * width
         part = count / images

@@ -8,6 +8,7 @@ from typing import Final, Self
 from markupsafe import Markup
 
 from audit.render.html.svg import line, picture, tag, text
+from audit.render.language import Words, words_of
 from audit.statistics import Drift
 
 _WIDTH: Final = 660.0
@@ -19,6 +20,7 @@ _BAR: Final = 84.0
 _ROW: Final = 126.0
 _MARK: Final = 16.0
 _AXIS: Final = 42.0
+_ENGLISH: Final = words_of("en")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class _Scale:
         return _START + (_END - _START) * part
 
 
-def draw_drift(series: Mapping[str, Drift], marks: Mapping[str, float]) -> Markup:
+def draw_drift(
+    series: Mapping[str, Drift], marks: Mapping[str, float], words: Words = _ENGLISH
+) -> Markup:
     """Draw a histogram of each series above one axis, and a line at each mark.
 
     Images that do not move at all, and marks at 0, are left of the axis, which begins above 0.
@@ -53,8 +57,8 @@ def draw_drift(series: Mapping[str, Drift], marks: Mapping[str, float]) -> Marku
     return picture(
         _WIDTH,
         floor_line + _AXIS,
-        "Images by the largest change of a logit, relative to the largest logit.",
-        *_axis(scale, above, floor_line),
+        words("Images by the largest change of a logit, relative to the largest logit."),
+        *_axis(scale, above, floor_line, words),
         *(
             shape
             for row, (name, drift) in enumerate(series.items())
@@ -64,14 +68,14 @@ def draw_drift(series: Mapping[str, Drift], marks: Mapping[str, float]) -> Marku
     )
 
 
-def _axis(scale: _Scale, above: float, below: float) -> Iterator[Markup]:
+def _axis(scale: _Scale, above: float, below: float, words: Words) -> Iterator[Markup]:
     step = ceil((scale.last - scale.first) / 8) or 1
     for power in range(scale.first, scale.last + 1, step):
         x = scale.at(10.0**power)
         yield line((x, above), (x, below), class_="grid")
         yield text(x, below + 16, f"1e{power}", text_anchor="middle", class_="tick")
     yield text(scale.at(0), below + 16, "0", text_anchor="middle", class_="tick")
-    label = "largest change of a logit, of the largest logit"
+    label = words("largest change of a logit, as a part of the largest logit")
     yield text((_START + _END) / 2, below + 34, label, text_anchor="middle", class_="tick")
 
 

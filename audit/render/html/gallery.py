@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 
 from audit.orbit import softmax
+from audit.render.language import Words
+from audit.render.naming import Naming
 from audit.report import Report
 from audit.witness import Witness
 
@@ -39,21 +41,20 @@ class Exhibit:
     witness: Witness
 
 
-def orbit_exhibits(report: Report) -> Iterator[Exhibit]:
+def orbit_exhibits(report: Report, naming: Naming) -> Iterator[Exhibit]:
     """The worst images of the exact orbit."""
     for worst in report.worst:
-        yield _exhibit(
-            report, worst.index, worst.element, worst.label, worst.turned_label, worst.witness
-        )
+        turn = naming.turn(worst.element)
+        yield _exhibit(report, worst.index, turn, worst.label, worst.turned_label, worst.witness)
 
 
-def angle_exhibits(report: Report) -> Iterator[Exhibit]:
+def angle_exhibits(report: Report, words: Words) -> Iterator[Exhibit]:
     """The worst images at the sampled angles."""
     if report.angles is None:
         return
     pairs = zip(report.angles.figures.worst, report.angles.witnesses, strict=False)
     for worst, seen in pairs:
-        turn = f"{worst.degrees:.5g}°"
+        turn = words("turned by {degrees}°", degrees=f"{worst.degrees:.5g}")
         yield _exhibit(report, worst.index, turn, worst.label, worst.turned_label, seen)
 
 

@@ -8,80 +8,96 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from audit.angles import AngleOutcome
 from audit.canonical import report_digest
+from audit.names import harmless, readable
 from audit.render.checks import checks
 from audit.render.html.arcs import draw_arcs
 from audit.render.html.classes import class_table, draw_classes
 from audit.render.html.drift import draw_drift
 from audit.render.html.gallery import angle_exhibits, orbit_exhibits
+from audit.render.html.glossary import GLOSSARY
 from audit.render.html.polar import centre_of, draw_polar
+from audit.render.language import LANGUAGES, Language, Words, words_of
+from audit.render.naming import Naming, what_is_said
+from audit.render.properties import said_about
 from audit.report import Report
 
 SIGNS: Final = {"PASS": "✓", "FAIL": "✕", "INCONCLUSIVE": "?"}
-_MEANINGS: Final = {
+MEANINGS: Final = {
     "PASS": "The answers were shown to stay the same when images are turned, as far as was asked.",
     "FAIL": "The answers were shown to change when images are turned, by more than is allowed.",
     "INCONCLUSIVE": "These images do not decide whether the answers stay the same.",
 }
 
 
-def render_html(report: Report) -> bytes:
+def render_html(report: Report, language: Language = "en") -> bytes:
     """Write one page that loads nothing and runs nothing; it can be mailed, kept and printed."""
-    page = _template().render(
+    words = words_of(language)
+    naming = Naming(report, words)
+    page = _template(language).render(
         report=report,
         digest=report_digest(report),
         checks=checks(report),
-        meaning=_MEANINGS[report.verdict],
+        meaning=MEANINGS[report.verdict],
         signs=SIGNS,
+        naming=naming,
+        said=[(what_is_said(name, words), value) for name, value in said_about(report)],
         drift=draw_drift(
-            {f"{report.figures.images} images": report.figures.drift},
+            {words("{count} images", count=report.figures.images): report.figures.drift},
             {
-                "noise floor": report.noise_floor.relative,
-                "tolerance": report.thresholds.logit_tolerance,
+                words("noise floor"): report.noise_floor.relative,
+                words("tolerance"): report.thresholds.logit_tolerance,
             },
+            words,
         ),
-        orbit_exhibits=[*orbit_exhibits(report)],
-        **_between(report),
-        **_around(report),
+        orbit_exhibits=[*orbit_exhibits(report, naming)],
+        **_between(report, words, naming),
+        **_around(report, words, naming),
     )
-    return page.encode() + b"\n"
+    return harmless(page).encode() + b"\n"
 
 
-def _between(report: Report) -> Mapping[str, Any]:
+def _between(report: Report, words: Words, naming: Naming) -> Mapping[str, Any]:
     if report.angles is None:
         return {}
     figures = report.angles.figures
     table = class_table(figures)
     return {
-        "polar": draw_polar(figures),
+        "polar": draw_polar(figures, words=words),
         "centre": centre_of(figures.curve),
         "class_table": table,
-        "class_chart": draw_classes(table),
+        "class_chart": draw_classes(table, naming.label_narrow, words),
         "angle_drift": draw_drift(
-            {"turned": figures.drift, "turned and turned back": figures.control_drift}, {}
+            {
+                words("turned"): figures.drift,
+                words("turned and turned back"): figures.control_drift,
+            },
+            {},
+            words,
         ),
-        "angle_exhibits": [*angle_exhibits(report)],
+        "angle_exhibits": [*angle_exhibits(report, words)],
     }
 
 
-def _around(report: Report) -> Mapping[str, Any]:
+def _around(report: Report, words: Words, naming: Naming) -> Mapping[str, Any]:
     if report.circle is None:
         return {}
-    return {"circle_charts": [(image, draw_arcs(image)) for image in report.circle.images]}
+    charts = [(image, draw_arcs(image, words, naming)) for image in report.circle.images]
+    return {"circle_charts": charts}
 
 
 def render_polar(angles: AngleOutcome, low: float | None = None) -> bytes:
     """Write agreement by angle, as `draw_polar` draws it, as an SVG file of its own on white."""
-    style = _environment().get_template("charts.css").render()
+    style = _environment("en").get_template("charts.css").render()
     head, tail = draw_polar(angles.figures, low).split("</title>", 1)
     return f"{head}</title><style>{style}svg{{background:#fff}}</style>{tail}\n".encode()
 
 
-def _template() -> Template:
-    return _environment().get_template("page.html")
+def _template(language: Language) -> Template:
+    return _environment(language).get_template("page.html")
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+@lru_cache(maxsize=len(LANGUAGES))
+def _environment(language: Language) -> Environment:
     environment = Environment(
         loader=PackageLoader("audit.render.html", "templates"),
         autoescape=True,
@@ -89,7 +105,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    words = words_of(language)
+    environment.globals |= {
+        "_": words,
+        "sentence": words.sentence,
+        "knows": words.knows,
+        "language": language,
+        "glossary_entries": GLOSSARY,
+    }
     environment.filters["percent"] = lambda part: f"{part:.2%}"
-    environment.filters["asked"] = lambda part: f"{100 * part:.6g}%"
+    environment.filters["hundredfold"] = lambda part: f"{100 * part:.6g}"
     environment.filters["brief"] = lambda value: f"{value:.3g}"
+    environment.filters["readable"] = readable
     return environment

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from audit.angles.outcome import AngleFigures, AnglePoint
 from audit.render.html.svg import Point, line, on_circle, path, picture, tag, text
+from audit.render.language import Words, words_of
 
 _SIZE: Final = 460.0
 _CENTRE: Final = _SIZE / 2
@@ -16,9 +17,10 @@ _HOLE: Final = 26.0
 # What the centre may stand for: the ring in the middle is the largest that all bands lie above.
 _CENTRES: Final = (0.98, 0.95, 0.9, 0.8, 0.5, 0.0)
 _RINGS: Final = 4
+_ENGLISH: Final = words_of("en")
 
 
-def draw_polar(figures: AngleFigures, low: float | None = None) -> Markup:
+def draw_polar(figures: AngleFigures, low: float | None = None, words: Words = _ENGLISH) -> Markup:
     """Draw the part of images that keep their label at each angle, its band, and the controls.
 
     The radius does not start at 0: the inner ring stands for `low`, which is written on it; by
@@ -28,7 +30,10 @@ def draw_polar(figures: AngleFigures, low: float | None = None) -> Markup:
     return picture(
         _SIZE,
         _SIZE,
-        f"Part of the images that keep their label, by angle; the inner ring is {low:.0%}.",
+        words(
+            "Part of the images that keep their label, by angle; the inner ring is {low:.0%}.",
+            low=low,
+        ),
         *_grid(low),
         tag("path", d=_band(figures.curve, low), class_="band", fill_rule="evenodd"),
         *_controls(figures.curve, low),

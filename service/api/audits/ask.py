@@ -14,6 +14,7 @@ from service.api.audits.events import EventResponse
 from service.api.audits.forms import (
     answer_report,
     choose_form,
+    choose_language,
     report_documented,
     wants_events,
 )
@@ -85,7 +86,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")
         job = await _begin(request, plane, audits, model, query, settings)
         if events:
-            return EventResponse(job, form, audits.forms)
+            return EventResponse(job, form, audits.forms, choose_language(request))
         if wait is not None and not await _done_within(job, audits, wait):
             return JSONResponse(
                 JobStatus.of(job, audits, root).model_dump(mode="json"),
@@ -97,7 +98,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         stored = {}
         if audits.ledger is not None:
             stored["Content-Location"] = report_path(finished.digest, root)
-        return await answer_report(finished.report, form, audits.forms, stored)
+        return await answer_report(request, finished.report, form, audits.forms, stored)
 
     return audit
 

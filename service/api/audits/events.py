@@ -8,7 +8,7 @@ from anyio import to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from audit.render import Format, render
+from audit.render import Format, Language, render
 from service.api.audits.forms import EVENTS, Forms
 from service.audits import Job
 from service.errors import describe_error
@@ -28,10 +28,14 @@ class EventResponse(StreamingResponse):
 
     media_type = EVENTS
 
-    def __init__(self, job: Job, form: Format, forms: Forms) -> None:
+    def __init__(self, job: Job, form: Format, forms: Forms, language: Language) -> None:
         super().__init__(
-            _events(job, form, forms),
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"},
+            _events(job, form, forms, language),
+            headers={
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+                "Vary": "Accept, Accept-Language",
+            },
         )
         self._job = job
 
@@ -43,7 +47,7 @@ class EventResponse(StreamingResponse):
             self._job.cancel()
 
 
-async def _events(job: Job, form: Format, forms: Forms) -> AsyncIterator[bytes]:
+async def _events(job: Job, form: Format, forms: Forms, language: Language) -> AsyncIterator[bytes]:
     told, quiet = None, 0.0
     while True:
         progress = {"state": job.state, "done": job.done, "total": job.total}
@@ -64,7 +68,7 @@ async def _events(job: Job, form: Format, forms: Forms) -> AsyncIterator[bytes]:
         sentence = {"error": refusal.sentence, "status": int(refusal.status)}
         yield _event("error", json.dumps(sentence, ensure_ascii=False))
     else:
-        content = await to_thread.run_sync(render, finished.report, form, forms)
+        content = await to_thread.run_sync(render, finished.report, form, forms, language)
         yield _event("report", content.decode())
 
 

@@ -1,4 +1,7 @@
-"""In which form a report is answered: by `?format=`, else by `Accept` (RFC 9110, 12.5.1)."""
+"""In which form a report is answered: by `?format=`, else by `Accept` (RFC 9110, 12.5.1).
+
+Forms that people read are answered in the language of `Accept-Language` (12.5.4).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
@@ -9,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from audit import Report
-from audit.render import FORMATS, Format, Rendering, render
+from audit.render import FORMATS, LANGUAGES, Format, Language, Rendering, render
 from service.errors import NotAcceptableError
 
 EVENTS: Final = "text/event-stream"
@@ -42,15 +45,30 @@ def wants_events(request: Request) -> bool:
     return events > 0 and events >= max(accepted.get(offer, 0.0) for offer in offers)
 
 
+def choose_language(request: Request) -> Language:
+    """Return the language that is accepted most, English where none of them is."""
+    accepted = _read_weights(request, "accept-language")
+    weights = {language: _language_weight(accepted, language) for language in LANGUAGES}
+    return max(LANGUAGES, key=lambda language: weights[language])
+
+
+def language_headers(rendering: Rendering, language: Language) -> dict[str, str]:
+    """Say what an answer depends on, and the language of a form that people read."""
+    if rendering.translate is None:
+        return {"Vary": "Accept"}
+    return {"Vary": "Accept, Accept-Language", "Content-Language": language}
+
+
 async def answer_report(
-    report: Report, form: Format, forms: Forms, headers: Mapping[str, str]
+    request: Request, report: Report, form: Format, forms: Forms, headers: Mapping[str, str]
 ) -> Response:
     """Answer a report in a form; it is written on a thread, since some have pictures."""
-    content = await to_thread.run_sync(render, report, form, forms)
+    language = choose_language(request)
+    content = await to_thread.run_sync(render, report, form, forms, language)
     return Response(
         content,
         media_type=forms[form].media_type,
-        headers={"Vary": "Accept", **headers},
+        headers={**language_headers(forms[form], language), **headers},
     )
 
 
@@ -78,12 +96,22 @@ def preferred_type(request: Request, offers: Sequence[str]) -> str:
 
 def _read_accept(request: Request) -> dict[str, float]:
     """Read the media ranges of `Accept`, each with its quality; all of them without the header."""
+    return _read_weights(request, "accept") or {"*/*": 1.0}
+
+
+def _read_weights(request: Request, header: str) -> dict[str, float]:
     ranges: dict[str, float] = {}
-    for element in ",".join(request.headers.getlist("accept")).split(","):
+    for element in ",".join(request.headers.getlist(header)).split(","):
         name, *parameters = (part.strip().lower() for part in element.split(";"))
         if name:
             ranges[name] = _weight(parameters)
-    return ranges or {"*/*": 1.0}
+    return ranges
+
+
+def _language_weight(accepted: Mapping[str, float], language: str) -> float:
+    """The quality of a language, also under the name of a region, `de-at`; else that of `*`."""
+    named = [weight for tag, weight in accepted.items() if tag.partition("-")[0] == language]
+    return max(named, default=accepted.get("*", 0.0))
 
 
 def _quality(accepted: Mapping[str, float], offer: str) -> float:

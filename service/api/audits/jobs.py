@@ -132,4 +132,4 @@ async def _report(
         raise NotFoundError(
             f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
         )
-    return await answer_report(finished.report, form, audits.forms, {})
+    return await answer_report(request, finished.report, form, audits.forms, {})

@@ -11,10 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 from audit import Report, Verdict
-from audit.render import Rendering
+from audit.render import Language, Rendering
 from audit.values import Sha256
 from service.api.addresses import Audits, RootPath
-from service.api.audits.forms import AskedFormat, choose_form, report_documented
+from service.api.audits.forms import (
+    AskedFormat,
+    choose_form,
+    choose_language,
+    language_headers,
+    report_documented,
+)
 from service.api.audits.stored import CorruptError, ledger_of
 from service.api.bodies import errors_documented
 from service.api.routes import ServiceRoute
@@ -144,15 +150,16 @@ async def _show(
     if stored is None:
         raise NotFoundError(f"There is no audit '{digest}' in the ledger; GET /audits lists them.")
     rendering, control = audits.forms[form], _FOREVER
+    language = choose_language(request)
     if form != "json":
         # Another version of the service may write another page of the same report, but no other
         # JSON; and who asks for it again asks otherwise.
         control = "private, no-cache"
-        stored = await to_thread.run_sync(_rendered, stored, rendering)
-    return _cached(request, stored, rendering.media_type, control)
+        stored = await to_thread.run_sync(_rendered, stored, rendering, language)
+    return _cached(request, stored, rendering, language, control)
 
 
-def _rendered(stored: bytes, rendering: Rendering) -> bytes:
+def _rendered(stored: bytes, rendering: Rendering, language: Language) -> bytes:
     try:
         report = Report.model_validate_json(stored)
     except ValidationError:
@@ -160,13 +167,21 @@ def _rendered(stored: bytes, rendering: Rendering) -> bytes:
             "The report was stored by another version of the service, which wrote another schema; "
             "format=json is accepted."
         ) from None
+    if rendering.translate is not None:
+        return rendering.translate(report, language)
     return rendering.render(report)
 
 
-def _cached(request: Request, content: bytes, media_type: str, control: str) -> Response:
+def _cached(
+    request: Request, content: bytes, rendering: Rendering, language: Language, control: str
+) -> Response:
     tag = f'"{hashlib.sha256(content).hexdigest()}"'
-    headers: dict[str, Any] = {"ETag": tag, "Cache-Control": control, "Vary": "Accept"}
+    headers: dict[str, Any] = {
+        "ETag": tag,
+        "Cache-Control": control,
+        **language_headers(rendering, language),
+    }
     known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
     if "*" in known or tag in {each.removeprefix("W/") for each in known}:
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type=media_type, headers=headers)
+    return Response(content, media_type=rendering.media_type, headers=headers)

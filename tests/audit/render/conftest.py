@@ -22,9 +22,30 @@ from audit import (
     audit_circle,
     run_audit,
 )
+from audit.names import class_naming
 
 NASTY = "</script><b>&\"'\x01\x0b\ufffe ]]> ü {{ 7 * 7 }} -->"
-VERDICTS = {"kept": "PASS", "broken": "FAIL", "few": "INCONCLUSIVE", "nasty": "FAIL"}
+VERDICTS = {
+    "kept": "PASS",
+    "broken": "FAIL",
+    "few": "INCONCLUSIVE",
+    "nasty": "FAIL",
+    "named": "FAIL",
+}
+
+# What folders, class names and file names were seen to hold, and what was made to break pages.
+HARD_NAMES = (
+    *(NASTY, "bolt\r\nwasher\u2028nut", "\x1b[2J\x1b[31mred", "]]>", "{{ 7 * 7 }}{% raw %}"),
+    *(
+        "\u202egnp.tlob",
+        "\u05e9\u05dc\u05d5\u05dd",
+        "\u0645\u0631\u062d\u0628\u0627 (1)",
+        "\u87ba\u4e1d",
+        "\U0001f529\u200d\U0001f527",
+    ),
+    *("x" * 300, "deep/" * 60 + "bolt.png", "deep/" * 60 + "nuts.png", "same", "same"),
+    *("", "  ", "-", "label 3", "<!--", "&amp;", "%s {0} {name} \\1", "a; b, c (3)", "'\"`"),
+)
 
 Reports = dict[str, Report]
 
@@ -33,13 +54,26 @@ Reports = dict[str, Report]
 def make(images: NDArray[np.uint8]) -> Callable[..., Report]:
     labels = np.arange(400) % 5
 
-    def made(classify: Classifier, count: int = 400, source: str = "noise") -> Report:
+    def made(
+        classify: Classifier,
+        count: int = 400,
+        source: str = "noise",
+        classes: tuple[str, ...] = (),
+        files: tuple[str, ...] = (),
+        class_agreement: float | None = None,
+    ) -> Report:
         shown, known = images[:count], labels[:count]
         options: dict[str, Any] = {
-            "thresholds": Thresholds(class_agreement=None),
+            "thresholds": Thresholds(class_agreement=class_agreement),
             "model": ModelIdentity(
-                name="m", version=3, sha256="ab" * 32, group="D4", precision="fp32"
+                name="m",
+                version=3,
+                sha256="ab" * 32,
+                group="D4",
+                precision="fp32",
+                classes=classes,
             ),
+            "files": files,
             "source": source,
             "self_test": SelfTest(images=32, mutant="FAIL", twin="PASS"),
             "execution": Execution(
@@ -58,7 +92,8 @@ def make(images: NDArray[np.uint8]) -> Callable[..., Report]:
             shown[:60],
             known[:60],
             plan=AnglePlan(12),
-            thresholds=AngleThresholds(class_agreement=None),
+            thresholds=AngleThresholds(class_agreement=class_agreement),
+            name=class_naming(classes),
         )
         return report.joined(angles, audit_circle(classify, images, [0], symmetry=None))
 
@@ -72,6 +107,12 @@ def reports(make: Callable[..., Report], plain: Classifier, invariant: Classifie
         "broken": make(plain),
         "few": make(invariant, count=40).joined(),
         "nasty": make(plain, source=NASTY),
+        "named": make(
+            plain,
+            classes=("bolt", "hexagon nut", "washer", "שלום", "spring " * 9),
+            files=tuple(f"/data/parts/camera-2/{n // 80}/IMG_{n:04}.png" for n in range(400)),
+            class_agreement=0.8,
+        ),
     }
 
 

@@ -78,7 +78,9 @@ def test_images_whose_label_changed_are_findings_where_that_is_a_fail(
     for result, worst in zip(shown, changed, strict=True):
         assert result["kind"] == "fail"
         assert result["properties"]["imageSha256"] == report.data.image_sha256[worst.index]
-        assert f"label {worst.turned_label} turned by {worst.element}" in result["message"]["text"]
+        degrees = worst.element.removeprefix("r")
+        told = f"becomes label {worst.turned_label} when turned by {degrees}°."
+        assert result["message"]["text"].endswith(told)
     doubtful = document(reports["few"])["runs"][0]["results"]
     assert all(result["kind"] != "fail" for result in doubtful)
 
@@ -92,7 +94,7 @@ def test_a_tool_counts_the_findings(reports: dict[str, Report], tmp_path: Path) 
         assert read.get_distinct_tool_names() == ["orbitserve audit"]
         counts[name] = read.get_report().get_issue_count_for_severity("error")
     assert counts["kept"] == counts["few"] == 0
-    assert counts["broken"] == counts["nasty"] == 1
+    assert counts["broken"] == counts["nasty"] == counts["named"] == 1
 
 
 def test_it_names_the_model_the_data_and_the_report(report: Report) -> None:
