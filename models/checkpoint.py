@@ -10,13 +10,14 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from imaging import LEAST_WHITE, MOST_WHITE
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
 from models.datasets.split import Split, load, save
@@ -36,6 +37,8 @@ class RunInfo(BaseModel):
     ----------
     fit, fill
         How the images came to the network's size, as ``imaging.FitPolicy`` defines it.
+    white_level
+        Of images of more than 8 bits, as ``imaging.decode`` takes it.
     teacher_sha256
         The digests of the weights of the networks that taught this one, if any did.
     """
@@ -50,6 +53,7 @@ class RunInfo(BaseModel):
     classes: tuple[str, ...]
     fit: FitMode = "pad"
     fill: int = 0
+    white_level: Annotated[int, Field(ge=LEAST_WHITE, le=MOST_WHITE)] | None = None
     teacher_sha256: tuple[str, ...] | None = None
 
     def provenance(self) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class Request:
         The group to prove; by default the largest that the file is proved to be invariant under.
     pictures
         The folder of images, or the audit set, that the version is measured on.
+    white_level
+        The white of images of more than 8 bits, as the card keeps it.
     project
         Whether to average weights that nearly tie over ``group``.
     symmetrise
@@ -56,6 +58,7 @@ class Request:
     output: str | None = None
     fit: Literal["pad", "crop"] = "pad"
     fill: int = 0
+    white_level: int | None = None
     project: bool = False
     symmetrise: str | None = None
     licence: str = "not stated"
@@ -85,9 +88,12 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
         {
             "channels": adapted.channels,
             "fit": {"size": adapted.size, "mode": request.fit, "fill": request.fill},
+            "white_level": request.white_level,
         }
     )
-    pictures = read_pictures(request.pictures, request.classes, adapted.channels, spec.fit)
+    pictures = read_pictures(
+        request.pictures, request.classes, adapted.channels, spec.fit, spec.white_level
+    )
     given = finished(adapted.model, {})
     check_answers(data, adapted, given, request.scaling, pictures.images, len(request.classes))
 

@@ -13,10 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from imaging.formats.errors import ImageError
+from imaging.refusal import RefusedError
+
 Model = Literal["grey", "inverted-grey", "rgb", "cmyk"]
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 COLOURS: Final[dict[Model, int]] = {"grey": 1, "inverted-grey": 1, "rgb": 3, "cmyk": 4}
+
+LEAST_WHITE: Final = 2**8
+MOST_WHITE: Final = 2**16 - 1
+"""A white level is said of samples of 9 to 16 bits; those of 8 have 255."""
 
 _LUMA: Final = (19595, 38470, 7471)
 _LUMA_UNIT: Final = 2**16
@@ -44,6 +51,24 @@ class Pixels:
     model: Model
     white: int
     alpha: int | None = None
+
+
+def check_white_level(level: int | None) -> None:
+    """Refuse a white level that no samples have."""
+    if level is not None and not LEAST_WHITE <= level <= MOST_WHITE:
+        raise RefusedError(
+            f"The white level is {level}; {LEAST_WHITE} to {MOST_WHITE} are accepted."
+        )
+
+
+def check_white(samples: Samples, white: int, bits: int) -> None:
+    """Refuse samples above a white level that is lower than the largest sample of their depth."""
+    if white < 2**bits - 1 and int(samples.max()) > white:
+        raise ImageError(
+            "unknown-format",
+            f"By its file or the model's card the image has a white level of {white}, and samples "
+            f"up to {samples.max()}; samples up to the white level are accepted.",
+        )
 
 
 def eight_bits(pixels: Pixels, channels: Literal[1, 3]) -> NDArray[np.uint8]:

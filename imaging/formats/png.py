@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile
 
-from imaging.formats.colour import Pixels, eight_bits, interleaved_to_planes
+from imaging.formats.colour import Pixels, check_white, eight_bits, interleaved_to_planes
 from imaging.formats.errors import broken, several_frames
 from imaging.formats.orientation import exif_orientation, upright
 from imaging.formats.pillow import on_black
@@ -48,17 +48,20 @@ _UNPACKED: Final = {
     (8, RGBA): ("RGBA", "RGBA"),
 }
 _LONGEST_STORED: Final = 0xFFFF
+_WHITE: Final = 0xFFFF
 _Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
-def decode(data: bytes, channels: Literal[1, 3], max_pixels: int) -> NDArray[np.uint8]:
+def decode(
+    data: bytes, channels: Literal[1, 3], max_pixels: int, white_level: int | None
+) -> NDArray[np.uint8]:
     """Decode a PNG file, uint8 [channels, H, W]."""
     chunks = read_chunks(data, max_pixels)
     if chunks.animated:
         raise several_frames()
     stream = _verified(b"".join(chunks.pixels), chunks.header.bytes_filtered)
     if chunks.header.bits == 16:
-        pixels = _sixteen_bits(stream, chunks, channels)
+        pixels = _sixteen_bits(stream, chunks, channels, white_level or _WHITE)
     elif chunks.header.colour == PALETTE:
         pixels = _palette(stream, chunks, channels)
     else:
@@ -118,14 +121,17 @@ def _eight_bits(stream: bytes, chunks: Chunks, channels: Literal[1, 3]) -> NDArr
     return eight_bits(Pixels(planes, "grey" if native == 1 else "rgb", 255), channels)
 
 
-def _sixteen_bits(stream: bytes, chunks: Chunks, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+def _sixteen_bits(
+    stream: bytes, chunks: Chunks, channels: Literal[1, 3], white: int
+) -> NDArray[np.uint8]:
     header = chunks.header
     samples = _sixteen_bit_samples(stream, header)
     if header.colour in (GREY, RGB) and chunks.transparency is not None:
         samples = _keyed(samples, _transparent_colour(chunks))
+    check_white(samples, white, 16)
     alpha = {GREY_ALPHA: 1, RGBA: 3}.get(header.colour)
     model: Literal["grey", "rgb"] = "grey" if header.colour in (GREY, GREY_ALPHA) else "rgb"
-    return eight_bits(Pixels(samples, model, 0xFFFF, alpha), channels)
+    return eight_bits(Pixels(samples, model, white, alpha), channels)
 
 
 def _sixteen_bit_samples(stream: bytes, header: Header) -> NDArray[np.uint16]:

@@ -33,6 +33,8 @@ class Survey:
         The image files, class by class, and the index of each one's class.
     sizes
         Width and height of each image.
+    white_level
+        With which they were decoded, as ``imaging.decode`` takes it.
     channels
         3 if any image is in colour, else 1.
     """
@@ -43,6 +45,7 @@ class Survey:
     labels: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
     channels: Literal[1, 3]
+    white_level: int | None = None
 
     @property
     def name(self) -> str:
@@ -50,7 +53,9 @@ class Survey:
         return self.folder.resolve().name
 
 
-def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
+def survey(
+    folder: Path, white_level: int | None = None, progress: Progress = lambda _: None
+) -> Survey:
     """Find the classes and images below ``folder`` and decode every image once.
 
     Hidden files, and files whose name is not that of an image, do not count.
@@ -66,7 +71,7 @@ def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
     sizes, coloured, unreadable = [], False, []
     for path in (path for paths in files.values() for path in paths):
         try:
-            image = decode(path.read_bytes(), 3)
+            image = decode(path.read_bytes(), 3, white_level=white_level)
         except (ImageError, OSError) as error:
             unreadable.append((path.relative_to(folder), error))
         else:
@@ -82,6 +87,7 @@ def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
         labels=tuple(k for k, name in enumerate(classes) for _ in files[name]),
         sizes=tuple(sizes),
         channels=3 if coloured else 1,
+        white_level=white_level,
     )
 
 
@@ -101,7 +107,7 @@ def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) 
     images = np.empty(shape, np.uint8)
     for row, index in enumerate(order):
         data = found.files[index].read_bytes()
-        images[row] = fit(decode(data, found.channels), policy)
+        images[row] = fit(decode(data, found.channels, white_level=found.white_level), policy)
         progress(1)
     whole = Split(images, labels[order])
     train = len(whole) - round(TEST_PART * len(whole))
@@ -113,6 +119,7 @@ def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) 
         fit=policy,
         train=whole[:train],
         test=whole[train:],
+        white_level=found.white_level,
     )
 
 

@@ -33,7 +33,11 @@ class Pictures:
 
 
 def read_pictures(
-    place: Path, classes: Sequence[str], channels: Literal[1, 3], policy: FitPolicy
+    place: Path,
+    classes: Sequence[str],
+    channels: Literal[1, 3],
+    policy: FitPolicy,
+    white_level: int | None = None,
 ) -> Pictures:
     """Read a folder of images, labelled if it has one sub-folder a class, or an audit set's file.
 
@@ -59,7 +63,7 @@ def read_pictures(
             f"There are no images in {place}; accepted are files ending in "
             f"{', '.join(IMAGE_SUFFIXES)}."
         )
-    fitted = np.stack([fit(_decode(path, channels), policy) for path, _ in found])
+    fitted = np.stack([fit(_decode(path, channels, white_level), policy) for path, _ in found])
     given = np.array([-1 if label is None else label for _, label in found], np.int64)
     return Pictures(fitted, None if (given < 0).any() else given, place.resolve().name)
 
@@ -84,9 +88,9 @@ def _labelled(folder: Path, classes: Sequence[str]) -> Iterator[tuple[Path, int 
         yield from ((path, classes.index(entry.name)) for path in image_files(entry))
 
 
-def _decode(path: Path, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+def _decode(path: Path, channels: Literal[1, 3], white_level: int | None) -> NDArray[np.uint8]:
     try:
-        return decode(path.read_bytes(), channels)
+        return decode(path.read_bytes(), channels, white_level=white_level)
     except (ImageError, OSError) as error:
         raise RefusedError(f"{path} cannot be read as an image: {error}") from error
 
