@@ -77,7 +77,8 @@ def test_a_maximum_that_may_be_statistics_counts_last(tag: int) -> None:
 def test_samples_above_it_are_refused(write: Any) -> None:
     bright = TWELVE.copy()
     bright[3, 4] = 4096
-    with pytest.raises(ImageError, match=r"white level of 4095, and samples up to 4096; .* accepted\.$"):
+    said = r"white level of 4095, and samples up to 4096; .* accepted\.$"
+    with pytest.raises(ImageError, match=said):
         decode(write(bright), 1, white_level=4095)
 
 

@@ -132,8 +132,8 @@ def _colours(samples: Samples, layout: Layout, directory: Directory) -> Pixels:
     colours = table[samples[..., 0]]
     if layout.alpha is None:
         return Pixels(colours, "rgb", 0xFFFF)
-    opacity = samples[..., layout.alpha, None].astype(np.uint32) * 0xFFFF // (count - 1)
-    return Pixels(np.concatenate((colours, opacity.astype(np.uint16)), axis=2), "rgb", 0xFFFF, 3)
+    opacity = samples[..., layout.alpha, None].astype(np.uint16)
+    return Pixels(np.concatenate((colours, opacity), axis=2), "rgb", 0xFFFF, 3, opaque=count - 1)
 
 
 def _from_ycbcr(samples: Samples, layout: Layout) -> Samples:
