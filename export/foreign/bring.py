@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from artifact.files import MOST_GRAPH, read_named
 from artifact.session import run_as_written
 from audit import AuditSet, Change, InputSpec, Metric, Origin, Precision
 from audit.proof import Proof
@@ -76,7 +77,7 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
     """
     check_name(request.name)
     _check(request)
-    data = _read(request.file)
+    data = read_named(request.file, MOST_GRAPH)
     adapted = adapt(
         data,
         len(request.classes),
@@ -131,13 +132,6 @@ def _check(request: Request) -> None:
         raise ForeignError("--project averages over a group; --group names it.")
     if request.symmetrise and request.group not in (None, request.symmetrise):
         raise ForeignError("--symmetrise names the group already; --group is not accepted with it.")
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ForeignError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _changed(

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
+from imaging.files import MOST_IMAGE, FileRefusedError, read_file, read_named
 from imaging.refusal import RefusedError
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
@@ -71,8 +72,8 @@ def survey(
     sizes, coloured, unreadable = [], False, []
     for path in (path for paths in files.values() for path in paths):
         try:
-            image = decode(path.read_bytes(), 3, white_level=white_level)
-        except (ImageError, OSError) as error:
+            image = decode(read_file(path, MOST_IMAGE), 3, white_level=white_level)
+        except (ImageError, FileRefusedError) as error:
             unreadable.append((path.relative_to(folder), error))
         else:
             sizes.append((image.shape[2], image.shape[1]))
@@ -106,7 +107,7 @@ def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) 
     shape = (len(order), found.channels, policy.size, policy.size)
     images = np.empty(shape, np.uint8)
     for row, index in enumerate(order):
-        data = found.files[index].read_bytes()
+        data = read_named(found.files[index], MOST_IMAGE)
         images[row] = fit(decode(data, found.channels, white_level=found.white_level), policy)
         progress(1)
     whole = Split(images, labels[order])
@@ -166,7 +167,7 @@ def _unreadable(folder: Path, failures: Sequence[tuple[Path, Exception]]) -> str
 def _reason(error: Exception) -> str:
     if isinstance(error, ImageError):
         return error.reason.replace("-", " ")
-    return getattr(error, "strerror", None) or str(error)
+    return str(error)
 
 
 def _listed(items: Iterable[str], limit: int = 3) -> str:

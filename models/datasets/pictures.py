@@ -1,6 +1,5 @@
 """Images to audit a model on: a folder of image files, or the audit set of another version."""
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
+from imaging.files import MOST_IMAGE, read_named
 from imaging.refusal import RefusedError
+from models.datasets.arrays import read_arrays
 from models.datasets.folder import image_files
 
 
@@ -90,22 +91,25 @@ def _labelled(folder: Path, classes: Sequence[str]) -> Iterator[tuple[Path, int 
 
 def _decode(path: Path, channels: Literal[1, 3], white_level: int | None) -> NDArray[np.uint8]:
     try:
-        return decode(path.read_bytes(), channels, white_level=white_level)
-    except (ImageError, OSError) as error:
+        return decode(read_named(path, MOST_IMAGE), channels, white_level=white_level)
+    except ImageError as error:
         raise RefusedError(f"{path} cannot be read as an image: {error}") from error
 
 
 def _read_arrays(
     file: Path, channels: Literal[1, 3]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            images: NDArray[np.uint8] = archive["images"]
-            labels = archive["labels"].astype(np.int64) if "labels" in archive else None
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    arrays = read_arrays(file)
+    images, labels = arrays.get("images"), arrays.get("labels")
+    if images is None:
         raise RefusedError(
             f"{file} is neither a folder of images nor an audit set, an npz file with 'images'."
-        ) from error
+        )
+    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
+        raise RefusedError(
+            f"The labels of {file} are {labels.dtype} of shape {labels.shape}; integers [N] are "
+            "accepted."
+        )
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, channels):
         raise RefusedError(
             f"The images of {file} are {images.dtype} of shape {images.shape}; uint8 "
@@ -113,4 +117,4 @@ def _read_arrays(
         )
     if images.shape[1] != channels:
         images = images.repeat(channels, axis=1)
-    return images, labels
+    return images, None if labels is None else labels.astype(np.int64)

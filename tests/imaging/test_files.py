@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from artifact.files import FileRefusedError, read_file
+from imaging.files import FileRefusedError, read_file
 
 pytestmark = pytest.mark.timeout(20)  # a FIFO is waited for in vain
 
