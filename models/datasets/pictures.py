@@ -99,12 +99,13 @@ def _decode(path: Path, channels: Literal[1, 3], white_level: int | None) -> NDA
 def _read_arrays(
     file: Path, channels: Literal[1, 3]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    arrays = read_arrays(file)
+    try:
+        arrays = read_arrays(file)
+    except RefusedError as error:
+        raise _no_audit_set(file, str(error).rstrip(".")) from error
     images, labels = arrays.get("images"), arrays.get("labels")
     if images is None:
-        raise RefusedError(
-            f"{file} is neither a folder of images nor an audit set, an npz file with 'images'."
-        )
+        raise _no_audit_set(file, f"it has {', '.join(arrays) or 'nothing'}")
     if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
         raise RefusedError(
             f"The labels of {file} are {labels.dtype} of shape {labels.shape}; integers [N] are "
@@ -118,3 +119,10 @@ def _read_arrays(
     if images.shape[1] != channels:
         images = images.repeat(channels, axis=1)
     return images, None if labels is None else labels.astype(np.int64)
+
+
+def _no_audit_set(file: Path, reason: str) -> RefusedError:
+    return RefusedError(
+        f"{file} is neither a folder of images nor an audit set, an npz file with 'images' "
+        f"({reason})."
+    )
