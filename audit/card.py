@@ -14,15 +14,25 @@ from audit.report import Report
 from audit.statistics import Interval
 from audit.subject import ModelIdentity
 from audit.values import Precision, Sha256, Value, Verdict
-from imaging import FitPolicy, grid_symmetries
+from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, grid_symmetries
 from imaging.refusal import RefusedError
 
 
 class InputSpec(Value):
-    """What the model's input is, and how an image becomes one."""
+    """What the model's input is, and how an image becomes one.
+
+    Attributes
+    ----------
+    white_level
+        The sample that is white in images of more than 8 bits whose file does not state its own
+        depth; None, which a card does not mention, for the largest one of their depth.
+    """
 
     channels: Literal[1, 3]
     fit: FitPolicy
+    white_level: Annotated[int, Field(ge=LEAST_WHITE, le=MOST_WHITE)] | None = Field(
+        default=None, exclude_if=lambda level: level is None
+    )
 
 
 class Parity(Value):

@@ -8,6 +8,7 @@ whether the answer stays is answered twice.
 import fcntl
 import hashlib
 import os
+import stat
 import struct
 import threading
 import zlib
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from audit.orbit import Classifier
 from imaging.refusal import RefusedError
 
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
 _MARK: Final = b"orbitserve answers 1\n"
 _HEAD: Final = struct.Struct("<32sII")
 _CHECK: Final = struct.Struct("<I")
@@ -52,7 +54,7 @@ class Journal:
         self._lock = threading.Lock()
         self.kept = self.asked = 0
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._file = os.open(path, _FLAGS, 0o644)
         except OSError as error:
             raise self._refusal(error) from error
         try:
@@ -127,7 +129,10 @@ class Journal:
             raise RefusedError(
                 f"The file {self._path} is written by another audit; one at a time is accepted."
             ) from error
-        size = os.fstat(self._file).st_size
+        found = os.fstat(self._file)
+        if not stat.S_ISREG(found.st_mode):
+            raise RefusedError(f"The file {self._path} is no regular one; one is accepted.")
+        size = found.st_size
         start = os.pread(self._file, len(_MARK), 0)
         if not _MARK.startswith(start):
             raise RefusedError(
@@ -157,8 +162,8 @@ class Journal:
                 return
             yield key, rows, classes
 
-    def _refusal(self, error: OSError) -> ValueError:
-        return ValueError(
+    def _refusal(self, error: OSError) -> RefusedError:
+        return RefusedError(
             f"The file {self._path} cannot be used: {error.strerror}; one that can be read and "
             "written is accepted."
         )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from commands.options import Repository
+from commands.options import Repository, WhiteLevel
 
 
 def bring(
@@ -52,6 +52,7 @@ def bring(
     fill: Annotated[
         int, typer.Option(min=0, max=255, help="Grey level of what lies outside of them.")
     ] = 0,
+    white_level: WhiteLevel = None,
     licence: Annotated[str, typer.Option(help="Of the audit images.")] = "not stated",
     repository: Repository = None,
 ) -> None:
@@ -77,6 +78,7 @@ def bring(
         output=output,
         fit=fit,
         fill=fill,
+        white_level=white_level,
         project=project,
         symmetrise=symmetrise,
         licence=licence,

@@ -50,8 +50,8 @@ def export(
     version = latest_float(models, name)
     if images is not None:
         card = load_card(version / "card.json")
-        fit = card.input.fit
-        plan = read_folder(images, card.group, fit.size, fit.mode)
+        fit, white = card.input.fit, card.input.white_level
+        plan = read_folder(images, card.group, fit.size, fit.mode, white)
     elif name in NAMES:
         plan = named_plan(name, folder)
     else:

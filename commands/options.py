@@ -5,8 +5,24 @@ from typing import Annotated
 
 import typer
 
+
+def _checked(level: int | None) -> int | None:
+    from imaging import check_white_level
+
+    check_white_level(level)
+    return level
+
+
 DEFAULT_MODEL = "rotmnist-c4"
 
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or tensorrt.")]
 Repository = Annotated[Path | None, typer.Option(help="Folder of models.")]
+WhiteLevel = Annotated[
+    int | None,
+    typer.Option(
+        help="The sample that is white in images of more than 8 bits whose file does not state its "
+        "depth, as 4095 of a camera with 12; else the largest one.",
+        callback=_checked,
+    ),
+]
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder that holds the data sets.")]

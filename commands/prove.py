@@ -28,16 +28,18 @@ def prove(
 
     Example: orbitserve prove model_repository/rotmnist-c4/1/model.onnx --group C4
     """
+    from artifact.files import MOST_GRAPH
     from artifact.session import run_as_written
     from audit.proof import MEBIBYTE, Limits
     from audit.proving import prove_file
     from imaging import RefusedError
+    from imaging.files import read_named
 
     if not timeout > 0:
         raise RefusedError(f"--timeout is {timeout:g}; more than 0 seconds are accepted.")
     limits = Limits(seconds=timeout, memory=memory * MEBIBYTE)
     proof = prove_file(
-        _read(file, limits.memory),
+        read_named(file, min(limits.memory, MOST_GRAPH)),
         group,
         tolerance=tolerance,
         runtime=run_as_written,
@@ -48,21 +50,3 @@ def prove(
     else:
         typer.echo("\n  ".join([f"{proof.outcome}  {file}, over {proof.group}", *proof.reasons]))
     raise typer.Exit(1 if proof.outcome == "NOT PROVED" else 0)
-
-
-def _read(file: Path, most: int) -> bytes:
-    """Read a file that fits into so many bytes; of one that does not, nothing is read."""
-    from imaging import RefusedError
-
-    try:
-        if not file.is_file():
-            raise RefusedError(f"{file} is not a file; an ONNX file is accepted.")
-        size = file.stat().st_size
-        if size > most:
-            raise RefusedError(
-                f"{file} has {size} bytes and the proof may hold {most}; a smaller file, or a "
-                "larger --memory, is accepted."
-            )
-        return file.read_bytes()
-    except OSError as error:
-        raise RefusedError(f"{file} cannot be read: {error.strerror}.") from error

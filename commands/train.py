@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from commands.options import DataFolder
+from commands.options import DataFolder, WhiteLevel
 
 
 def train(
@@ -38,6 +38,7 @@ def train(
         Literal["pad", "crop"] | None,
         typer.Option(help="For a folder: what becomes of oblong images; else pad."),
     ] = None,
+    white_level: WhiteLevel = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         typer.Option(help="Where to train; auto takes an NVIDIA GPU if PyTorch sees one."),
@@ -68,11 +69,13 @@ def train(
 
     found = find_device(device)
     if name in NAMES or not Path(name).is_dir():
-        if group or size or fit:
-            raise RefusedError("--group, --size and --fit are for a folder of images.")
+        if group or size or fit or white_level is not None:
+            raise RefusedError(
+                "--group, --size, --fit and --white-level are for a folder of images."
+            )
         plan = named_plan(name, folder)
     else:
-        plan = read_folder(Path(name), group or "D4", size, fit or "pad")
+        plan = read_folder(Path(name), group or "D4", size, fit or "pad", white_level)
     changes = {"epochs": epochs, "seed": seed, "validation": validation}
     given = {key: value for key, value in changes.items() if value is not None}
     plan = plan.with_recipe(given)

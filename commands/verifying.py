@@ -11,6 +11,7 @@ from audit.attestation import Attestation, AttestationError, read_json
 from audit.envelope import Envelope, EnvelopeError
 from audit.render import SIGNED_SUFFIX
 from imaging import RefusedError
+from imaging.files import read_named
 from service.ledger import LedgerError, check_ledger, open_ledger
 from service.settings import read_settings
 from service.signatures import SignatureError, SignatureStatus, Trust, open_trust
@@ -183,11 +184,4 @@ def _report(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise RefusedError(f"The file {path} cannot be read: {error.strerror}.") from error
-    if len(content) > _LARGEST:
-        raise RefusedError(f"The file {path} is larger than {_LARGEST} bytes, which are accepted.")
-    return content
+    return read_named(path, _LARGEST)

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from artifact.files import MOST_GRAPH, read_named
 from audit import (
     Card,
     Classifier,
@@ -23,7 +24,6 @@ from audit import (
     Twin,
     load_audit_set,
     load_card,
-    sha256_file,
 )
 from audit.machine import cpu_name
 from export.publish import Candidate, Progress, publish
@@ -62,10 +62,11 @@ class Source:
         ValueError
             If it is not of float32, not what its card says, or was trained on other data.
         """
-        card, model = load_card(folder / "card.json"), (folder / "model.onnx").read_bytes()
+        card = load_card(folder / "card.json")
+        model = read_named(folder / "model.onnx", MOST_GRAPH)
         if card.precision != "fp32":
             raise RefusedError(f"{folder} is of {card.precision}; a version of fp32 is accepted.")
-        if sha256_file(folder / "model.onnx") != card.sha256:
+        if hashlib.sha256(model).hexdigest() != card.sha256:
             raise RefusedError(f"{folder}/model.onnx is not the file that its card names.")
         if card.training is None or card.training.data_sha256 != data.sha256:
             raise RefusedError(f"{folder} was trained on other images than those of {data.name}.")

@@ -62,6 +62,7 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
             {
                 "channels": spec.channels,
                 "fit": {"size": spec.size, "mode": info.fit, "fill": info.fill},
+                "white_level": info.white_level,
             }
         ),
         audit_set=AuditSet(kept.images, kept.labels),

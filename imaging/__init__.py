@@ -4,6 +4,7 @@ from imaging.arcs import Arcs, nearest_arcs
 from imaging.damping import damp
 from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
 from imaging.fit import FitPolicy, fit
+from imaging.formats.colour import LEAST_WHITE, MOST_WHITE, check_white_level
 from imaging.picture import png
 from imaging.refusal import RefusedError
 from imaging.resample import Method, Resampler, inside_disc, keep_disc, turn
@@ -11,6 +12,8 @@ from imaging.rotate import GridSymmetry, grid_symmetries
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "LEAST_WHITE",
+    "MOST_WHITE",
     "Arcs",
     "FitPolicy",
     "GridSymmetry",
@@ -18,6 +21,7 @@ __all__ = [
     "Method",
     "RefusedError",
     "Resampler",
+    "check_white_level",
     "damp",
     "decode",
     "fit",

@@ -15,7 +15,13 @@ __all__ = ["IMAGE_SUFFIXES", "ImageError", "decode"]
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
-def decode(data: bytes, channels: Literal[1, 3], *, max_pixels: int = 2**26) -> NDArray[np.uint8]:
+def decode(
+    data: bytes,
+    channels: Literal[1, 3],
+    *,
+    max_pixels: int = 2**26,
+    white_level: int | None = None,
+) -> NDArray[np.uint8]:
     """Decode a PNG, JPEG, WebP, TIFF or BMP file.
 
     The orientation that the file states is applied, transparent pixels are laid on black, samples
@@ -30,6 +36,9 @@ def decode(data: bytes, channels: Literal[1, 3], *, max_pixels: int = 2**26) -> 
         1 for grey, 3 for RGB.
     max_pixels
         The largest size accepted. It is read from the header, before any pixel is decoded.
+    white_level
+        The sample that is white in images of more than 8 bits whose file does not state its own
+        depth, such as 4095 for a camera of 12 bits; by default the largest one of their depth.
 
     Returns
     -------
@@ -39,17 +48,17 @@ def decode(data: bytes, channels: Literal[1, 3], *, max_pixels: int = 2**26) -> 
     ------
     ImageError
         If the file is empty, of another format, too large, broken or animated, or if its samples
-        have a layout that would not be read right.
+        have a layout that would not be read right, or lie above the white level.
     """
     if not data:
         raise ImageError("empty", f"The image is empty; {ACCEPTED} is accepted.")
     try:
         if data.startswith(png.SIGNATURE):
-            return png.decode(data, channels, max_pixels)
+            return png.decode(data, channels, max_pixels, white_level)
         if data.startswith(jpeg.SIGNATURE):
             return jpeg.decode(data, channels, max_pixels)
         if data.startswith(tiff.SIGNATURES):
-            return tiff.decode(data, channels, max_pixels)
+            return tiff.decode(data, channels, max_pixels, white_level)
         return pillow.decode(data, channels, max_pixels)
     except (ImageError, MemoryError):
         raise

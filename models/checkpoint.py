@@ -10,22 +10,43 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
+from imaging import LEAST_WHITE, MOST_WHITE
+from imaging.files import (
+    MOST_TEXT,
+    FileRefusedError,
+    open_file,
+    read_file,
+    read_named,
+)
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
-from models.datasets.split import Split, load, save
+from models.datasets.split import Split, save
+from models.datasets.split import load as load_split
 from models.networks import Network, NetworkSpec
 from models.recipe import Recipe
 from models.targets import Teacher
 from models.training import Training
 
-_UNREADABLE: Final = (OSError, EOFError, RuntimeError, SafetensorError, UnpicklingError, KeyError)
+_MOST_WEIGHTS: Final = 2**31
+_MOST_STATE: Final = 2**34
+"""Bytes of weights, and of a checkpoint, which holds those of the optimiser and averages too."""
+
+_UNREADABLE: Final = (
+    FileRefusedError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    SafetensorError,
+    UnpicklingError,
+    KeyError,
+)
 """What the readers of weights raise of a file that is damaged, locked, or another network's."""
 
 
@@ -36,6 +57,8 @@ class RunInfo(BaseModel):
     ----------
     fit, fill
         How the images came to the network's size, as ``imaging.FitPolicy`` defines it.
+    white_level
+        Of images of more than 8 bits, as ``imaging.decode`` takes it.
     teacher_sha256
         The digests of the weights of the networks that taught this one, if any did.
     """
@@ -50,6 +73,7 @@ class RunInfo(BaseModel):
     classes: tuple[str, ...]
     fit: FitMode = "pad"
     fill: int = 0
+    white_level: Annotated[int, Field(ge=LEAST_WHITE, le=MOST_WHITE)] | None = None
     teacher_sha256: tuple[str, ...] | None = None
 
     def provenance(self) -> dict[str, Any]:
@@ -98,7 +122,7 @@ class Run:
         if not path.exists():
             raise RefusedError(f"{folder} is not the folder of a run: it has no run.json.")
         try:
-            return cls(folder, RunInfo.model_validate_json(path.read_text()))
+            return cls(folder, RunInfo.model_validate_json(read_named(path, MOST_TEXT)))
         except ValidationError as error:
             raise RefusedError(
                 f"{path} does not describe a run: {error.errors()[0]['msg']}."
@@ -112,7 +136,8 @@ class Run:
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
             try:
-                state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+                with open_file(checkpoint, _MOST_STATE) as file:
+                    state = torch.load(file, map_location="cpu", weights_only=True)
                 training.load_state_dict(state)
             except _UNREADABLE as error:
                 raise RefusedError(
@@ -143,14 +168,16 @@ class Run:
             raise RefusedError(f"{self.folder} has no weights yet; finish it with --resume.")
         network = Network(self.info.network)
         try:
-            network.load_state_dict(load_file(path))
+            network.load_state_dict(load(read_file(path, _MOST_WEIGHTS)))
         except _UNREADABLE as error:
             raise RefusedError(f"The weights {path} cannot be read: {_reason(error)}.") from error
         return network.eval()
 
     def weights_sha256(self) -> str:
         """Return the digest of the file of trained weights."""
-        return hashlib.sha256((self.folder / "weights.safetensors").read_bytes()).hexdigest()
+        return hashlib.sha256(
+            read_named(self.folder / "weights.safetensors", _MOST_WEIGHTS)
+        ).hexdigest()
 
     def result(self) -> Result:
         """Return the outcome on the test set."""
@@ -158,7 +185,7 @@ class Run:
             raise RefusedError(f"{self.folder} has not been tested yet; finish it with --resume.")
         path = self.folder / "result.json"
         try:
-            return Result.model_validate_json(path.read_text())
+            return Result.model_validate_json(read_named(path, MOST_TEXT))
         except ValidationError as error:
             raise RefusedError(f"{path} holds no result: {error.errors()[0]['msg']}.") from None
 
@@ -167,7 +194,7 @@ class Run:
         path = self.folder / "audit.npz"
         if not path.exists():
             raise RefusedError(f"{self.folder} has no audit set yet; finish it with --resume.")
-        return load(path)
+        return load_split(path)
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

@@ -78,6 +78,7 @@ class Plan:
             classes=data.classes,
             fit=data.fit.mode,
             fill=data.fit.fill,
+            white_level=data.white_level,
             teacher_sha256=tuple(run.weights_sha256() for run in self.teachers) or None,
         )
 
@@ -126,6 +127,7 @@ def folder_plan(
     group: str,
     size: int | None,
     mode: FitMode,
+    white_level: int | None = None,
     progress: folder.Progress = lambda _: None,
 ) -> Plan:
     """Design a plan for a folder with one sub-folder of images a class.
@@ -138,6 +140,8 @@ def folder_plan(
         The input size in pixels; None chooses it from the images.
     mode
         What becomes of images that are not square.
+    white_level
+        The white of images of more than 8 bits whose file does not state it.
     progress
         Called with the number of files just read. Each file is read twice.
 
@@ -147,7 +151,7 @@ def folder_plan(
         If the images, the group or the size do not do.
     """
     check_size(size or SMALLEST, group)  # before the images are read
-    found = folder.survey(images, progress)
+    found = folder.survey(images, white_level, progress)
     policy = FitPolicy(size or input_size(found.sizes, mode), mode)
     data = folder.read(found, policy, progress)
     recipe = design_recipe(len(data.train), group)

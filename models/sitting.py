@@ -85,7 +85,9 @@ def train(
     return result
 
 
-def read_folder(images: Path, group: str, size: int | None, mode: FitMode) -> Plan:
+def read_folder(
+    images: Path, group: str, size: int | None, mode: FitMode, white_level: int | None = None
+) -> Plan:
     """Return ``folder_plan``, with a progress bar.
 
     Raises
@@ -96,7 +98,9 @@ def read_folder(images: Path, group: str, size: int | None, mode: FitMode) -> Pl
     total = 2 * count_images(images)
     with _progress() as progress:
         bar = progress.add_task("reading", total=total)
-        return folder_plan(images, group, size, mode, lambda count: progress.advance(bar, count))
+        return folder_plan(
+            images, group, size, mode, white_level, lambda count: progress.advance(bar, count)
+        )
 
 
 def _images_for_choices(plan: Plan) -> Split:

@@ -6,6 +6,7 @@ from pathlib import Path
 from artifact.files import MOST_AUDIT_SET, MOST_CARD, MOST_GRAPH, FileRefusedError, read_file
 from audit import AuditSet, Card, parse_audit_set, parse_card
 from audit.onnx_file import check_operators, read_onnx, refuse_other_formats
+from imaging.refusal import RefusedError
 
 MODEL_FILE, CARD_FILE, AUDIT_FILE = "model.onnx", "card.json", "audit.npz"
 
@@ -33,7 +34,7 @@ def read_card(folder: Path) -> tuple[Card, dict[str, str]]:
     data = _read(folder, CARD_FILE, MOST_CARD)
     try:
         card = parse_card(data, folder / CARD_FILE)
-    except ValueError as error:
+    except RefusedError as error:
         raise ModelRejectedError(str(error)) from error
     named = (card.name, str(card.version))
     if named != (folder.parent.name, folder.name):
@@ -49,7 +50,7 @@ def check_graph(data: bytes) -> None:
     """Refuse a file that onnxruntime should not see."""
     try:
         check_operators(read_onnx(data))
-    except ValueError as error:
+    except RefusedError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
 
 
@@ -58,7 +59,7 @@ def read_graph(folder: Path, card: Card) -> bytes:
     data = _read(folder, MODEL_FILE, MOST_GRAPH)
     try:
         refuse_other_formats(data)  # which says more than that the digest is another
-    except ValueError as error:
+    except RefusedError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
     _check_digest(MODEL_FILE, hashlib.sha256(data).hexdigest(), card.sha256)
     return data
@@ -70,7 +71,7 @@ def read_audit_set(folder: Path, card: Card) -> AuditSet:
     _check_digest(AUDIT_FILE, hashlib.sha256(data).hexdigest(), card.audit_set.sha256)
     try:
         audit_set = parse_audit_set(data, folder / AUDIT_FILE)
-    except ValueError as error:
+    except RefusedError as error:
         raise ModelRejectedError(str(error)) from error
     spec = card.input
     due = (card.audit_set.count, spec.channels, spec.fit.size, spec.fit.size)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from audit import InputSpec, Progress
 from imaging import IMAGE_SUFFIXES
+from imaging.files import MOST_IMAGE, FileRefusedError, read_file
 from service.decoding import prepare
 from service.errors import ServiceError
 from service.protocol import Part
@@ -141,9 +142,9 @@ def read_images(
 
 def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
     try:
-        part = Part(path.read_bytes(), where=readable(str(path)))
-    except OSError as error:
-        raise ConfigurationError(f"The file {path} cannot be read: {error.strerror}.") from error
+        part = Part(read_file(path, MOST_IMAGE), where=readable(str(path)))
+    except FileRefusedError as error:
+        raise ConfigurationError(f"The file {path} {error}.") from error
     try:
         return prepare([part], spec, max_pixels=max_pixels)
     except ServiceError as error:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from service.engine import Selection, cpu_budget
 from service.folder import ModelRejectedError
 from service.settings import Settings
@@ -17,6 +19,8 @@ from service.trials.trying import failure
 from service.version import ServedModel, open_tried
 
 _THREAD: Final = "opening"
+
+log = structlog.get_logger()
 
 
 class Loader:
@@ -38,6 +42,8 @@ class Loader:
             In one sentence.
         """
         tried = await self._trials.attempt(folder, self._selection)
+        if tried.defect is not None:
+            log.error("a trial stopped at an error", folder=str(folder), traceback=tried.defect)
         if tried.verification is None:
             raise ModelRejectedError(tried.refused or "It was not tried.")
         verification = tried.verification
@@ -65,6 +71,7 @@ class Loader:
         except ModelRejectedError:
             raise
         except Exception as error:
+            log.exception("opening a version stopped at an error", folder=str(folder))
             raise ModelRejectedError(failure(error)) from error
 
     def close(self) -> None:

@@ -19,7 +19,6 @@ from service.app import create_app
 from service.audits import AuditPlane
 from service.connection import protocol
 from service.data_plane import DataPlane
-from service.engine import DeviceUnavailableError
 from service.loading import still_opening
 from service.observability.logs import configure_logs
 from service.repository import Repository
@@ -37,8 +36,8 @@ def serve(settings: Settings) -> None:
 
     Raises
     ------
-    SystemExit
-        With one sentence, hence status 1, if the service cannot start as it is configured.
+    RefusedError
+        If the service cannot start as it is configured.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     trials = Trials(settings)
@@ -62,11 +61,8 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,  # nothing here asks who the client is, or how it came
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    try:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(app, config, settings.shutdown_delay_seconds))
-    except (ConfigurationError, DeviceUnavailableError) as refusal:
-        sys.exit(f"orbitserve: {refusal}")
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_run(app, config, settings.shutdown_delay_seconds))
     if still_opening():
         # The interpreter would take its thread away from a library in the middle of what it does.
         sys.stderr.flush()

@@ -26,6 +26,7 @@ from service.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_SECRETS = ("shadow_salt",)
 _LOAD_SECONDS = 60.0
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
@@ -185,6 +186,22 @@ class Settings(BaseSettings):
     shadow_salt: SecretStr | None = Field(default=None, min_length=16)
     """Key of the digests that stand for those images in the log; else one a process, by chance."""
 
+    @field_validator(
+        "repository",
+        "public_key",
+        "certificate_roots",
+        "tensorrt_cache",
+        "ledger",
+        "api_keys",
+        "shadow_keep",
+        mode="before",
+    )
+    @classmethod
+    def _name_a_place(cls, place: object) -> object:
+        if place == "":  # which pathlib takes for the folder that the service was started in
+            raise ValueError("it names no place; without one, leave it out")
+        return place
+
     @field_validator("host")
     @classmethod
     def _name_an_address(cls, host: str) -> str:
@@ -253,6 +270,8 @@ def read_settings(**options: object) -> Settings:
         name = str(first["loc"][0]).lower().removeprefix(_PREFIX.lower())
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
+        secret = name in _SECRETS  # which nobody wants to find in a log
+        what = "is not accepted" if secret else f"is {first['input']!r}"
         raise ConfigurationError(
-            f"The setting {_PREFIX}{name.upper()} is {first['input']!r}: {message}."
+            f"The setting {_PREFIX}{name.upper()} {what}: {message}."
         ) from None

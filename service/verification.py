@@ -14,6 +14,7 @@ from artifact.session import run_as_written
 from audit import Card, Classifier, Exactness, measure_exactness
 from audit.proof import Limits, Proof
 from audit.proving import prove_file
+from imaging.refusal import RefusedError
 
 Mode = Literal["enforce", "report", "off"]
 
@@ -89,7 +90,7 @@ def verify(
 def _prove(graph: bytes, group: str, limits: Limits) -> tuple[Proof | None, str | None]:
     try:
         return prove_file(graph, group, runtime=run_as_written, limits=limits), None
-    except ValueError as error:
+    except RefusedError as error:
         return None, str(error)
 
 

@@ -13,6 +13,7 @@ from typing import Self
 from audit import AuditSet, Card
 from audit.proof import Limits as ProofLimits
 from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
+from imaging.refusal import RefusedError
 from service.engine import (
     DEFAULT_LIMITS,
     AuditedGraph,
@@ -210,7 +211,7 @@ def load_version(
             raise ModelRejectedError(" ".join(found.differences))
     except BaseException as error:
         session.close()
-        if isinstance(error, EngineError | ValueError):
+        if isinstance(error, EngineError | RefusedError):
             reason = str(error).strip().splitlines()[0].rstrip(".")
             raise ModelRejectedError(
                 f"{MODEL_FILE} is refused: it fails on images of {AUDIT_FILE}: {reason}."

@@ -1,6 +1,7 @@
 """CSV files that say something of each image file: a name and a value in each line."""
 
 import csv
+import io
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from audit import ClassNames
 from imaging import RefusedError
+from imaging.files import MOST_TEXT, FileRefusedError, read_file
 
 
 def read_groups(group_by: str, paths: Sequence[Path]) -> npt.NDArray[np.int64]:
@@ -56,9 +58,9 @@ class _Table:
     @classmethod
     def read(cls, file: Path, option: str, column: str, accepted: str) -> "_Table":
         try:
-            with file.open(newline="", encoding="utf-8-sig") as lines:
-                found = [line for line in csv.reader(lines) if line]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            text = read_file(file, MOST_TEXT).decode("utf-8-sig")
+            found = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+        except (FileRefusedError, UnicodeDecodeError, csv.Error) as error:
             raise RefusedError(
                 f"{option} {file} cannot be read ({error}); {accepted} with a file's name and its "
                 f"{column} in each line, is accepted."

@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from artifact.files import MOST_GRAPH, read_named
 from artifact.session import run_as_written
 from audit import AuditSet, Change, InputSpec, Metric, Origin, Precision
 from audit.proof import Proof
@@ -40,6 +41,8 @@ class Request:
         The group to prove; by default the largest that the file is proved to be invariant under.
     pictures
         The folder of images, or the audit set, that the version is measured on.
+    white_level
+        The white of images of more than 8 bits, as the card keeps it.
     project
         Whether to average weights that nearly tie over ``group``.
     symmetrise
@@ -56,6 +59,7 @@ class Request:
     output: str | None = None
     fit: Literal["pad", "crop"] = "pad"
     fill: int = 0
+    white_level: int | None = None
     project: bool = False
     symmetrise: str | None = None
     licence: str = "not stated"
@@ -73,7 +77,7 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
     """
     check_name(request.name)
     _check(request)
-    data = _read(request.file)
+    data = read_named(request.file, MOST_GRAPH)
     adapted = adapt(
         data,
         len(request.classes),
@@ -85,9 +89,12 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
         {
             "channels": adapted.channels,
             "fit": {"size": adapted.size, "mode": request.fit, "fill": request.fill},
+            "white_level": request.white_level,
         }
     )
-    pictures = read_pictures(request.pictures, request.classes, adapted.channels, spec.fit)
+    pictures = read_pictures(
+        request.pictures, request.classes, adapted.channels, spec.fit, spec.white_level
+    )
     given = finished(adapted.model, {})
     check_answers(data, adapted, given, request.scaling, pictures.images, len(request.classes))
 
@@ -125,13 +132,6 @@ def _check(request: Request) -> None:
         raise ForeignError("--project averages over a group; --group names it.")
     if request.symmetrise and request.group not in (None, request.symmetrise):
         raise ForeignError("--symmetrise names the group already; --group is not accepted with it.")
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ForeignError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _changed(

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+from artifact.files import MOST_TEXT, FileRefusedError, read_file
 from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
 
@@ -18,11 +19,11 @@ def read_classes(text: str) -> tuple[str, ...]:
     if "," in text:
         return tuple(name.strip() for name in text.split(","))
     try:
-        lines = Path(text).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_file(Path(text), MOST_TEXT).decode().splitlines()
+    except (FileRefusedError, UnicodeDecodeError) as error:
         raise ForeignError(
             f"The classes {text!r} are neither names with commas in between nor a text file with "
-            "one name a line."
+            f"one name a line: it {_reason(error)}."
         ) from error
     return tuple(line.strip() for line in lines if line.strip())
 
@@ -41,6 +42,10 @@ def read_scaling(scale: str | None, mean: str, std: str) -> Scaling | None:
         return None
     numbers = [_numbers(option, text) for option, text in (("--mean", mean), ("--std", std))]
     return Scaling(_number("--input-scale", scale), numbers[0], numbers[1])
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, FileRefusedError) else "is not UTF-8"
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from imaging.formats.colour import interleaved_to_planes
+from imaging.formats.colour import Pixels, eight_bits, interleaved_to_planes
 from imaging.formats.errors import ACCEPTED, ImageError, check_size, several_frames
 
 _FORMATS: Final = ("WEBP", "BMP")
@@ -31,14 +31,6 @@ def decode(data: bytes, channels: Literal[1, 3], max_pixels: int) -> NDArray[np.
             raise ImageError("unknown-format", message)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        return interleaved_to_planes(on_black(image), channels)
-
-
-def on_black(image: Image.Image) -> Image.Image:
-    """The image laid on black where it is transparent."""
-    if not image.has_transparency_data:
-        return image
-    image = image.convert("RGBA")
-    canvas = Image.new("RGB", image.size)
-    canvas.paste(image, mask=image)
-    return canvas
+        if not image.has_transparency_data:
+            return interleaved_to_planes(image, channels)
+        return eight_bits(Pixels(np.asarray(image.convert("RGBA")), "rgb", 255, 3), channels)

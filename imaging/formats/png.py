@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile
 
-from imaging.formats.colour import Pixels, eight_bits, interleaved_to_planes
+from imaging.formats.colour import Pixels, check_white, eight_bits, interleaved_to_planes
 from imaging.formats.errors import broken, several_frames
 from imaging.formats.orientation import exif_orientation, upright
-from imaging.formats.pillow import on_black
 from imaging.formats.png_chunks import (
     GREY,
     GREY_ALPHA,
@@ -47,18 +46,23 @@ _UNPACKED: Final = {
     (8, GREY_ALPHA): ("LA", "LA"),
     (8, RGBA): ("RGBA", "RGBA"),
 }
+# Which sample is alpha.
+_ALPHA: Final = {GREY_ALPHA: 1, RGBA: 3}
 _LONGEST_STORED: Final = 0xFFFF
+_WHITE: Final = 0xFFFF
 _Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
-def decode(data: bytes, channels: Literal[1, 3], max_pixels: int) -> NDArray[np.uint8]:
+def decode(
+    data: bytes, channels: Literal[1, 3], max_pixels: int, white_level: int | None
+) -> NDArray[np.uint8]:
     """Decode a PNG file, uint8 [channels, H, W]."""
     chunks = read_chunks(data, max_pixels)
     if chunks.animated:
         raise several_frames()
     stream = _verified(b"".join(chunks.pixels), chunks.header.bytes_filtered)
     if chunks.header.bits == 16:
-        pixels = _sixteen_bits(stream, chunks, channels)
+        pixels = _sixteen_bits(stream, chunks, channels, white_level or _WHITE)
     elif chunks.header.colour == PALETTE:
         pixels = _palette(stream, chunks, channels)
     else:
@@ -107,25 +111,32 @@ def _unfiltered(stream: bytes, header: Header, mode: str, unpacking: str) -> Ima
 def _eight_bits(stream: bytes, chunks: Chunks, channels: Literal[1, 3]) -> NDArray[np.uint8]:
     header = chunks.header
     image = _unfiltered(stream, header, *_UNPACKED[header.bits, header.colour])
-    if header.colour in (GREY_ALPHA, RGBA):
-        return interleaved_to_planes(on_black(image), channels)
+    if header.colour in _ALPHA:
+        samples = np.frombuffer(image.tobytes(), np.uint8)
+        samples = samples.reshape(header.height, header.width, -1)
+        return eight_bits(Pixels(samples, _model(header), 255, _ALPHA[header.colour]), channels)
     if chunks.transparency is None:
         return interleaved_to_planes(image, channels)
     scale = 255 // (2**header.bits - 1)
     key = [scale * level for level in _transparent_colour(chunks)]
     native: Literal[1, 3] = 1 if header.colour == GREY else 3
     planes = _keyed(interleaved_to_planes(image, native).transpose(1, 2, 0), key)
-    return eight_bits(Pixels(planes, "grey" if native == 1 else "rgb", 255), channels)
+    return eight_bits(Pixels(planes, _model(header), 255), channels)
 
 
-def _sixteen_bits(stream: bytes, chunks: Chunks, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+def _sixteen_bits(
+    stream: bytes, chunks: Chunks, channels: Literal[1, 3], white: int
+) -> NDArray[np.uint8]:
     header = chunks.header
     samples = _sixteen_bit_samples(stream, header)
     if header.colour in (GREY, RGB) and chunks.transparency is not None:
         samples = _keyed(samples, _transparent_colour(chunks))
-    alpha = {GREY_ALPHA: 1, RGBA: 3}.get(header.colour)
-    model: Literal["grey", "rgb"] = "grey" if header.colour in (GREY, GREY_ALPHA) else "rgb"
-    return eight_bits(Pixels(samples, model, 0xFFFF, alpha), channels)
+    check_white(samples, white, 16)
+    return eight_bits(Pixels(samples, _model(header), white, _ALPHA.get(header.colour)), channels)
+
+
+def _model(header: Header) -> Literal["grey", "rgb"]:
+    return "grey" if header.colour in (GREY, GREY_ALPHA) else "rgb"
 
 
 def _sixteen_bit_samples(stream: bytes, header: Header) -> NDArray[np.uint16]:

@@ -16,6 +16,8 @@ class DataSet:
         The digest of training images followed by test images, as ``Split.digest`` defines it.
     fit
         How the images came to their size; a served image has to come to it likewise.
+    white_level
+        The white of images of more than 8 bits, as ``imaging.decode`` takes it.
     choice
         Images that are neither trained on nor tested on, for choices between networks and recipes,
         if the data set has any.
@@ -29,3 +31,4 @@ class DataSet:
     train: Split
     test: Split
     choice: Split | None = None
+    white_level: int | None = None

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
+from imaging.files import MOST_IMAGE, FileRefusedError, read_file, read_named
 from imaging.refusal import RefusedError
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
@@ -33,6 +34,8 @@ class Survey:
         The image files, class by class, and the index of each one's class.
     sizes
         Width and height of each image.
+    white_level
+        With which they were decoded, as ``imaging.decode`` takes it.
     channels
         3 if any image is in colour, else 1.
     """
@@ -43,6 +46,7 @@ class Survey:
     labels: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
     channels: Literal[1, 3]
+    white_level: int | None = None
 
     @property
     def name(self) -> str:
@@ -50,7 +54,9 @@ class Survey:
         return self.folder.resolve().name
 
 
-def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
+def survey(
+    folder: Path, white_level: int | None = None, progress: Progress = lambda _: None
+) -> Survey:
     """Find the classes and images below ``folder`` and decode every image once.
 
     Hidden files, and files whose name is not that of an image, do not count.
@@ -66,8 +72,8 @@ def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
     sizes, coloured, unreadable = [], False, []
     for path in (path for paths in files.values() for path in paths):
         try:
-            image = decode(path.read_bytes(), 3)
-        except (ImageError, OSError) as error:
+            image = decode(read_file(path, MOST_IMAGE), 3, white_level=white_level)
+        except (ImageError, FileRefusedError) as error:
             unreadable.append((path.relative_to(folder), error))
         else:
             sizes.append((image.shape[2], image.shape[1]))
@@ -82,6 +88,7 @@ def survey(folder: Path, progress: Progress = lambda _: None) -> Survey:
         labels=tuple(k for k, name in enumerate(classes) for _ in files[name]),
         sizes=tuple(sizes),
         channels=3 if coloured else 1,
+        white_level=white_level,
     )
 
 
@@ -100,8 +107,8 @@ def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) 
     shape = (len(order), found.channels, policy.size, policy.size)
     images = np.empty(shape, np.uint8)
     for row, index in enumerate(order):
-        data = found.files[index].read_bytes()
-        images[row] = fit(decode(data, found.channels), policy)
+        data = read_named(found.files[index], MOST_IMAGE)
+        images[row] = fit(decode(data, found.channels, white_level=found.white_level), policy)
         progress(1)
     whole = Split(images, labels[order])
     train = len(whole) - round(TEST_PART * len(whole))
@@ -113,6 +120,7 @@ def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) 
         fit=policy,
         train=whole[:train],
         test=whole[train:],
+        white_level=found.white_level,
     )
 
 
@@ -159,7 +167,7 @@ def _unreadable(folder: Path, failures: Sequence[tuple[Path, Exception]]) -> str
 def _reason(error: Exception) -> str:
     if isinstance(error, ImageError):
         return error.reason.replace("-", " ")
-    return getattr(error, "strerror", None) or str(error)
+    return str(error)
 
 
 def _listed(items: Iterable[str], limit: int = 3) -> str:

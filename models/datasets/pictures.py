@@ -1,6 +1,5 @@
 """Images to audit a model on: a folder of image files, or the audit set of another version."""
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
+from imaging.files import MOST_IMAGE, read_named
 from imaging.refusal import RefusedError
+from models.datasets.arrays import read_arrays
 from models.datasets.folder import image_files
 
 
@@ -33,7 +34,11 @@ class Pictures:
 
 
 def read_pictures(
-    place: Path, classes: Sequence[str], channels: Literal[1, 3], policy: FitPolicy
+    place: Path,
+    classes: Sequence[str],
+    channels: Literal[1, 3],
+    policy: FitPolicy,
+    white_level: int | None = None,
 ) -> Pictures:
     """Read a folder of images, labelled if it has one sub-folder a class, or an audit set's file.
 
@@ -59,7 +64,7 @@ def read_pictures(
             f"There are no images in {place}; accepted are files ending in "
             f"{', '.join(IMAGE_SUFFIXES)}."
         )
-    fitted = np.stack([fit(_decode(path, channels), policy) for path, _ in found])
+    fitted = np.stack([fit(_decode(path, channels, white_level), policy) for path, _ in found])
     given = np.array([-1 if label is None else label for _, label in found], np.int64)
     return Pictures(fitted, None if (given < 0).any() else given, place.resolve().name)
 
@@ -84,10 +89,10 @@ def _labelled(folder: Path, classes: Sequence[str]) -> Iterator[tuple[Path, int 
         yield from ((path, classes.index(entry.name)) for path in image_files(entry))
 
 
-def _decode(path: Path, channels: Literal[1, 3]) -> NDArray[np.uint8]:
+def _decode(path: Path, channels: Literal[1, 3], white_level: int | None) -> NDArray[np.uint8]:
     try:
-        return decode(path.read_bytes(), channels)
-    except (ImageError, OSError) as error:
+        return decode(read_named(path, MOST_IMAGE), channels, white_level=white_level)
+    except ImageError as error:
         raise RefusedError(f"{path} cannot be read as an image: {error}") from error
 
 
@@ -95,13 +100,17 @@ def _read_arrays(
     file: Path, channels: Literal[1, 3]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            images: NDArray[np.uint8] = archive["images"]
-            labels = archive["labels"].astype(np.int64) if "labels" in archive else None
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(file)
+    except RefusedError as error:
+        raise _no_audit_set(file, str(error).rstrip(".")) from error
+    images, labels = arrays.get("images"), arrays.get("labels")
+    if images is None:
+        raise _no_audit_set(file, f"it has {', '.join(arrays) or 'nothing'}")
+    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
         raise RefusedError(
-            f"{file} is neither a folder of images nor an audit set, an npz file with 'images'."
-        ) from error
+            f"The labels of {file} are {labels.dtype} of shape {labels.shape}; integers [N] are "
+            "accepted."
+        )
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, channels):
         raise RefusedError(
             f"The images of {file} are {images.dtype} of shape {images.shape}; uint8 "
@@ -109,4 +118,11 @@ def _read_arrays(
         )
     if images.shape[1] != channels:
         images = images.repeat(channels, axis=1)
-    return images, labels
+    return images, None if labels is None else labels.astype(np.int64)
+
+
+def _no_audit_set(file: Path, reason: str) -> RefusedError:
+    return RefusedError(
+        f"{file} is neither a folder of images nor an audit set, an npz file with 'images' "
+        f"({reason})."
+    )

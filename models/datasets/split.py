@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
+from models.datasets.arrays import read_arrays
+
 
 @dataclass(frozen=True)
 class Split:
@@ -42,8 +45,10 @@ def load(path: Path) -> Split:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    RefusedError
+        If it is not that.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        return Split(arrays["images"], arrays["labels"])
+    arrays = read_arrays(path)
+    if not {"images", "labels"} <= arrays.keys():
+        raise RefusedError(f"{path} has no arrays 'images' and 'labels'; a data set's file has.")
+    return Split(arrays["images"], arrays["labels"])

@@ -14,6 +14,7 @@ from typing import Final, Literal, cast, get_args
 
 import structlog
 
+from imaging.files import MOST_TEXT, FileRefusedError, read_file
 from service.settings import ConfigurationError
 
 Scope = Literal["infer", "admin"]
@@ -121,9 +122,11 @@ def read_keys(file: Path) -> tuple[Key, ...]:
         Naming the line that is wrong, and never what is on it.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(file, error) from error
+        lines = read_file(file, MOST_TEXT).decode().splitlines()
+    except UnicodeDecodeError:
+        raise _refused(file, "is not UTF-8") from None
+    except FileRefusedError as error:
+        raise _refused(file, str(error)) from error
     keys = tuple(_parse(file, lines))
     if not keys:
         raise ConfigurationError(f"The file of API keys {file} holds no key.")
@@ -173,10 +176,9 @@ def _fingerprint(file: Path) -> _Fingerprint:
     try:
         found = file.stat()
     except OSError as error:
-        raise _unreadable(file, error) from error
+        raise _refused(file, f"cannot be read: {error.strerror}") from error
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _unreadable(file: Path, error: Exception) -> ConfigurationError:
-    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-    return ConfigurationError(f"The file of API keys {file} cannot be read: {reason}.")
+def _refused(file: Path, reason: str) -> ConfigurationError:
+    return ConfigurationError(f"The file of API keys {file} {reason}.")

@@ -81,7 +81,8 @@ class Decoders:
     async def _decode(
         self, parts: Sequence[Part], spec: InputSpec, max_pixels: int, deadline: float
     ) -> Images | Fault:
-        asked = [part.content for part in parts], spec.channels, spec.fit, max_pixels
+        contents = [part.content for part in parts]
+        asked = contents, spec.channels, spec.fit, max_pixels, spec.white_level
         left = deadline - time.monotonic()
         try:
             async with asyncio.timeout(None if left == math.inf else left):

@@ -31,7 +31,7 @@ def prepare(parts: Sequence[Part], spec: InputSpec, *, max_pixels: int) -> Image
     """
     check_arrays(parts, spec, max_pixels)
     contents = [part.content for part in parts]
-    found = decode_and_fit(contents, spec.channels, spec.fit, max_pixels)
+    found = decode_and_fit(contents, spec.channels, spec.fit, max_pixels, spec.white_level)
     if isinstance(found, Fault):
         raise refusal(found, parts)
     return found

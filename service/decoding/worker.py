@@ -29,6 +29,7 @@ def decode_and_fit(
     channels: Literal[1, 3],
     policy: FitPolicy,
     max_pixels: int,
+    white_level: int | None = None,
 ) -> npt.NDArray[np.uint8] | Fault:
     """Decode and fit images, one after the other, so that one at a time is held in full size.
 
@@ -47,7 +48,7 @@ def decode_and_fit(
     for place, content in enumerate(contents):
         try:
             if isinstance(content, bytes):
-                content = decode(content, channels, max_pixels=max_pixels)
+                content = decode(content, channels, max_pixels=max_pixels, white_level=white_level)
         except ImageError as error:
             return Fault(place, error.reason, str(error))
         images.append(fit(content, policy))

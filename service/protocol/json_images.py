@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from service.errors import MalformedError, TooLargeError, UnprocessableError
+from service.protocol.names import unique
 from service.protocol.parts import Part, check_count
 
 _ACCEPTED = "'image' with one base64 string or 'images' with a list of them is accepted"
@@ -24,7 +25,7 @@ def read_json(body: bytes, max_images: int) -> list[Part]:
     Raises
     ------
     MalformedError
-        If the body is not JSON.
+        If the body is not JSON, or has a field twice.
     TooLargeError
         If it holds more strings or values than images are accepted.
     UnprocessableError
@@ -38,7 +39,7 @@ def read_json(body: bytes, max_images: int) -> list[Part]:
             f"The JSON body holds too many values; at most {max_images} images are accepted."
         )
     try:
-        document = json.loads(body, object_pairs_hook=_object)
+        document = json.loads(body, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"The body is not JSON ({error}); {_ACCEPTED}.") from None
     if not isinstance(document, dict):
@@ -56,16 +57,6 @@ def read_json(body: bytes, max_images: int) -> list[Part]:
         raise UnprocessableError(f"The JSON field 'images' is no list of images; {_ACCEPTED}.")
     check_count(len(images), max_images)
     return [_part(image, f"images[{index}]") for index, image in enumerate(images)]
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a field that is there twice: readers differ about which of the two counts."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UnprocessableError(f"The JSON field '{twice}' is there twice; {_ACCEPTED}.")
-    return found
 
 
 def _part(value: Any, where: str) -> Part:

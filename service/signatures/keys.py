@@ -24,8 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
+from artifact.files import FileRefusedError, read_file
 from audit.envelope import EnvelopeError, Signature
 from service.signatures.status import SignatureError, SignatureStatus
+
+_MOST_PEM: Final = 2**20
+"""Bytes of a PEM file; long chains of certificates have some thousands."""
 
 EC_KEY: Final = "on the elliptic curve P-256, P-384 or P-521, as a PEM file without a password"
 
@@ -131,11 +135,11 @@ def open_signer(private_key: Path, certificate: Path | None) -> KeySigner:
         If they cannot be used.
     """
     try:
-        key = load_pem_private_key(private_key.read_bytes(), None)
+        key = load_pem_private_key(read_pem(private_key), None)
         public = _ec_key(key.public_key())
         chain = None
         if certificate is not None:
-            certificates = x509.load_pem_x509_certificates(certificate.read_bytes())
+            certificates = x509.load_pem_x509_certificates(read_pem(certificate))
             if certificates[0].public_key() != public:
                 raise ValueError("the first certificate is not of this key")
             chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates).decode()
@@ -152,7 +156,7 @@ def open_signer(private_key: Path, certificate: Path | None) -> KeySigner:
 def trust_key(file: Path) -> TrustedKey:
     """Trust the private half of a public key; raise SignatureError if it is none."""
     try:
-        return TrustedKey(_ec_key(load_pem_public_key(file.read_bytes())))
+        return TrustedKey(_ec_key(load_pem_public_key(read_pem(file))))
     except Exception as error:
         raise SignatureError(
             f"{file} cannot be used ({reason(error)}); a public key {EC_KEY} is accepted."
@@ -162,7 +166,7 @@ def trust_key(file: Path) -> TrustedKey:
 def trust_roots(file: Path, identity: str | None) -> TrustedRoots:
     """Trust certificates below those in a file; raise SignatureError if there are none."""
     try:
-        roots = x509.load_pem_x509_certificates(file.read_bytes())
+        roots = x509.load_pem_x509_certificates(read_pem(file))
     except Exception as error:
         raise SignatureError(
             f"{file} cannot be used ({reason(error)}); one PEM file of certificates is accepted."
@@ -238,3 +242,17 @@ def _may_sign(certificate: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return False
     return ExtendedKeyUsageOID.CODE_SIGNING in usages
+
+
+def read_pem(file: Path) -> bytes:
+    """Read a PEM file, or one that is none, which a package would read however large it is.
+
+    Raises
+    ------
+    FileRefusedError
+        Saying what is wrong with the file, by its name.
+    """
+    try:
+        return read_file(file, _MOST_PEM)
+    except FileRefusedError as error:
+        raise FileRefusedError(f"{file.name} {error}") from error

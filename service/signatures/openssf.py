@@ -20,7 +20,7 @@ from model_signing import hashing, manifest, signing, verifying
 from model_signing._hashing.hashing import Digest
 
 from artifact.files import FileRefusedError, read_file
-from service.signatures.keys import EC_KEY, fingerprint, reason
+from service.signatures.keys import EC_KEY, fingerprint, read_pem, reason
 from service.signatures.status import SIGNATURE_FILE, SignatureError, SignatureStatus
 
 _LARGEST: Final = 2**20
@@ -109,7 +109,7 @@ class OpenSSFVerifier:
 def trust_key(file: Path) -> OpenSSFVerifier:
     """Trust signatures by the private half of a public key; raise SignatureError if it is none."""
     try:
-        key = fingerprint(load_pem_public_key(file.read_bytes()))
+        key = fingerprint(load_pem_public_key(read_pem(file)))
         config = verifying.Config().use_elliptic_key_verifier(public_key=file)
     except Exception as error:
         raise SignatureError(
@@ -121,6 +121,7 @@ def trust_key(file: Path) -> OpenSSFVerifier:
 def trust_roots(file: Path) -> OpenSSFVerifier:
     """Trust signatures with certificates below those in a file; raise SignatureError if none."""
     try:
+        read_pem(file)
         config = verifying.Config().use_certificate_verifier(certificate_chain=[file])
     except Exception as error:
         raise SignatureError(
@@ -139,10 +140,12 @@ def sign(
     """Sign files by their digests, as `service.signatures.sign` says; return the fingerprint."""
     config = signing.Config().set_hashing_config(_Digests(digests))
     try:
-        key = fingerprint(load_pem_private_key(private_key.read_bytes(), None).public_key())
+        key = fingerprint(load_pem_private_key(read_pem(private_key), None).public_key())
         if certificate is None:
             config.use_elliptic_key_signer(private_key=private_key)
         else:
+            for file in (certificate, *chain):
+                read_pem(file)
             config.use_certificate_signer(
                 private_key=private_key,
                 signing_certificate=certificate,

@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+import traceback
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ _THREADS = 2
 """How often a session's threads may be there: a quick graph is opened a second time."""
 
 _LONGEST = 500
+_LONGEST_TRACE = 20_000
 
 _NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
 """How onnxruntime and the C++ library say that there is none left."""
@@ -44,6 +46,8 @@ class Tried(BaseModel):
     digest: str = ""
     """SHA-256 of the card that was read, which names those of the other files."""
     verification: Verification | None = None
+    defect: str | None = None
+    """Where it was refused for an error that nobody expected: the traceback, for the log."""
 
 
 def try_version(attempt: Attempt) -> Tried:
@@ -69,8 +73,10 @@ def try_version(attempt: Attempt) -> Tried:
     except Exception as error:  # whatever it is that its files made a library raise
         if _is_of_memory(error):
             return too_large(settings)
-        expected = isinstance(error, ModelRejectedError)
-        return Tried(refused=sentence(str(error)) if expected else failure(error))
+        if isinstance(error, ModelRejectedError):
+            return Tried(refused=sentence(str(error)))
+        defect = "".join(traceback.format_exception(error))
+        return Tried(refused=failure(error), defect=defect[-_LONGEST_TRACE:])
     return Tried(digest=model.card_sha256, verification=model.verification)
 
 
@@ -90,7 +96,7 @@ def failure(error: Exception) -> str:
     """Say in one sentence that an error which nobody expected ended the trial."""
     lines = str(error).strip().splitlines()
     reason = ": ".join([type(error).__name__, *lines[:1]]).rstrip(".")
-    return sentence(f"Trying it stopped at an error ({reason}).")
+    return sentence(f"Trying it stopped at an error of its own ({reason}).")
 
 
 def sentence(text: str) -> str:

@@ -73,6 +73,24 @@ def test_the_file_spells_the_fit_policy_out(card: Card) -> None:
     assert written["proof"] is None
 
 
+def test_a_white_level_is_on_the_card_and_none_is_not(card: Card, tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    stated = card.model_copy(
+        update={"input": InputSpec(channels=1, fit=FitPolicy(28), white_level=4095)}
+    )
+    path.write_text(stated.model_dump_json())
+    assert json.loads(path.read_text())["input"]["white_level"] == 4095
+    assert load_card(path) == stated
+    assert card.input.white_level is None
+    assert "white_level" not in card.model_dump_json()
+
+
+@pytest.mark.parametrize("path", sorted(Path("model_repository").glob("*/*/card.json")), ids=str)
+def test_the_input_of_a_card_from_before_is_written_as_it_was(path: Path) -> None:
+    written = json.loads(path.read_text())["input"]
+    assert load_card(path).input.model_dump_json() == json.dumps(written, separators=(",", ":"))
+
+
 def test_a_card_takes_its_audit_figures_from_a_report(card: Card) -> None:
     assert card.audit.verdict == "PASS"
     assert card.audit.images == 400
@@ -105,6 +123,8 @@ def test_a_card_cannot_be_changed(card: Card) -> None:
         ("schema_version", 2),
         ("proof", "PROVED"),
         ("input.channels", 2),
+        ("input.white_level", 255),
+        ("input.white_level", 65536),
         ("input.fit.size", 0),
         ("input.fit.mode", "stretch"),
         ("input.fit.colour", "red"),

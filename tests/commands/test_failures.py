@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from imaging import RefusedError
+from tests.permissions import held_to_permissions
 
 MODEL = "rotmnist-c4-int8"
 PROGRAM = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]
@@ -169,22 +170,31 @@ class TestOutput:
         assert "report.json cannot be written: No space left" in one_sentence(err)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 class TestPermissions:
     def test_a_folder_that_may_not_be_written(self, run, tmp_path):
         tmp_path.chmod(0o500)
-        code, _, err = run("audit", MODEL, "--resume", tmp_path / "answers")
+        with held_to_permissions():
+            code, _, err = run("audit", MODEL, "--resume", tmp_path / "answers")
         tmp_path.chmod(0o700)
         assert code == 3
-        assert "answers" in one_sentence(err)
+        assert "answers cannot be used: Permission denied" in one_sentence(err)
 
     def test_a_repository_that_may_not_be_read(self, run, tmp_path):
         shutil.copytree(f"model_repository/{MODEL}", tmp_path / MODEL)
         (tmp_path / MODEL).chmod(0o000)
-        code, _, err = run("audit", MODEL, "--repository", tmp_path)
+        with held_to_permissions():
+            code, _, err = run("audit", MODEL, "--repository", tmp_path)
         (tmp_path / MODEL).chmod(0o700)
         assert code == 3
-        one_sentence(err)
+        assert "cannot be read: Permission denied" in one_sentence(err)
+
+    @pytest.mark.parametrize("command", [["prove"], ["classify"], ["audit", MODEL, "--images"]])
+    def test_a_file_that_may_not_be_read(self, run, tmp_path, command):
+        (tmp_path / "it.png").touch(0o000)
+        with held_to_permissions():
+            code, out, err = run(*command, tmp_path / "it.png")
+        assert (code, out) == (3, "")
+        assert "it.png cannot be read: Permission denied" in one_sentence(err)
 
 
 def test_an_audit_set_that_was_changed_is_a_refusal(run, tmp_path):

@@ -1,6 +1,7 @@
 """`orbitserve prove`: its outcome, its limits, and files that are made to break it."""
 
 import json
+import os
 from pathlib import Path
 
 import onnx
@@ -62,8 +63,8 @@ def test_a_limit_is_a_sentence_and_no_verdict(refused, options, sentence):
 
 
 def test_a_file_that_is_none_or_cannot_be_read(refused, tmp_path):
-    assert "is not a file" in refused(tmp_path)
-    assert "is not a file" in refused(tmp_path / "none.onnx")
+    assert "is a folder; a regular file is accepted" in refused(tmp_path)
+    assert "cannot be read: No such file" in refused(tmp_path / "none.onnx")
     memory = Path("/proc/self/mem")  # a regular file that nobody may read from its beginning
     if memory.exists():
         assert "cannot be read" in refused(memory)
@@ -73,8 +74,9 @@ def test_of_a_file_that_is_too_large_nothing_is_read(refused, tmp_path, monkeypa
     file = tmp_path / "large.onnx"
     with file.open("wb") as opened:
         opened.truncate(3 * 2**30)
-    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("it was read"))
-    assert "has 3221225472 bytes and the proof may hold 2147483648" in refused(file)
+    monkeypatch.setattr(os, "fdopen", lambda *_: pytest.fail("it was opened"))
+    assert "is too large; at most 2,048 MiB are accepted" in refused(file, "--memory", "4096")
+    assert "is too large; at most 1 MiB are accepted" in refused(file, "--memory", "1")
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), RecursionError("a\nb"), MemoryError()])

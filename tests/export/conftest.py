@@ -56,9 +56,9 @@ def test_images():
 
 @pytest.fixture
 def finished_run(tmp_path):
-    """Return a function from a group's name to a finished run of a network with that group."""
+    """Return a function from a group, and more of `RunInfo`, to a finished run."""
 
-    def make(group):
+    def make(group, **more):
         info = RunInfo(
             network=specification(group),
             recipe=Recipe(epochs=1),
@@ -66,6 +66,7 @@ def finished_run(tmp_path):
             data_sha256="0" * 64,
             data_licence="none",
             classes=("a", "b", "c"),
+            **more,
         )
         run = Run.begin(tmp_path / "runs" / group, info, resume=False)
         result = Result(test_error_percent=66.0, test_count=520)

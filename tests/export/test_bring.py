@@ -100,6 +100,18 @@ def test_a_plain_network_gets_a_symmetry_and_the_card_says_what_it_cost(
     assert prove((folder / "model.onnx").read_bytes()).group == "C4"
 
 
+def test_a_white_level_is_used_and_kept(tmp_path: Path) -> None:
+    digits = load_audit_set(CNN / "audit.npz").images[:8]
+    (tmp_path / "images").mkdir()
+    for place, image in enumerate(digits):
+        twelve = image[0].astype(np.uint16) * 16
+        Image.fromarray(twelve).save(tmp_path / "images" / f"{place}.png")
+    request = plain(tmp_path / "images", white_level=4080)
+    folder, card = imported(request, tmp_path / "repository")
+    assert card.input.white_level == 4080
+    assert np.array_equal(load_audit_set(folder / "audit.npz").images, digits)
+
+
 def test_a_version_is_served_as_any_other_and_its_claims_are_enforced(
     tmp_path: Path, digits: Path
 ) -> None:

@@ -70,6 +70,11 @@ def test_a_file_that_answers_otherwise_is_refused_and_leaves_nothing(
     assert not (repository / "other").exists()
 
 
+def test_the_white_of_the_trained_images_is_on_the_card(finished_run, tmp_path):
+    folder = package(finished_run("C4", white_level=4095), tmp_path / "repository", "toy")
+    assert load_card(folder / "card.json").input.white_level == 4095
+
+
 def test_an_interrupted_packaging_leaves_no_version(finished_run, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -58,7 +58,9 @@ def written(entries: dict[int, tuple[int, int, int]], pixels: bytes, order: str 
     body = pixels + b"\0" * (len(pixels) % 2) + struct.pack(f"{order}H", len(entries))
     for tag, (kind, count, value) in sorted(entries.items()):
         packed = (
-            struct.pack(f"{order}HH", value, 0) if kind == 3 else struct.pack(f"{order}I", value)
+            struct.pack(f"{order}HH", value, 0)
+            if kind == 3 and count <= 2
+            else struct.pack(f"{order}I", value)
         )
         body += struct.pack(f"{order}HHI", tag, kind, count) + packed
     return head + body + b"\0\0\0\0"
@@ -290,6 +292,25 @@ def test_a_palette_is_rounded(writer: str) -> None:
     data = tiff(indices, photometric="palette", colormap=stored.astype(np.uint16))
     expected = nearest(levels / 65535) if writer == "sixteen bits" else levels
     assert np.array_equal(decode(data, 3), expected[:, indices])
+
+
+@pytest.mark.parametrize("bits", [4, 5, 6, 7, 8])
+def test_the_alpha_beside_a_palette_is_rounded_with_it(bits: int) -> None:
+    most = 2**bits - 1
+    samples = noise(bits, 32, 48, 2)
+    palette = noise(16, 3, most + 1)
+    pixels = packed(samples.reshape(32, -1), bits)
+    pixels += b"\0" * (len(pixels) % 2)
+    entries = grey_entries(48, 32, bits, len(pixels)) | {
+        262: (3, 1, 3),
+        277: (3, 1, 2),
+        320: (3, palette.size, 8 + len(pixels)),
+        338: (3, 1, 2),
+    }
+    data = written(entries, pixels + palette.astype("<u2").tobytes())
+    laid = palette[:, samples[..., 0]].astype(np.int64) * samples[..., 1]
+    unit = 65535 * most
+    assert np.array_equal(decode(data, 3), (laid * 510 + unit) // (2 * unit))
 
 
 # --- the white level --------------------------------------------------------------------------

@@ -94,6 +94,22 @@ def test_images_are_prepared_by_the_code_that_serves(make_folder):
     assert data.fit == policy
 
 
+def test_images_of_a_camera_with_twelve_bits_have_the_white_that_is_said(tmp_path):
+    random = np.random.default_rng(0)
+    for kind in ("a", "b"):
+        (tmp_path / "cells" / kind).mkdir(parents=True)
+        for i in range(LEAST):
+            grey = random.integers(0, 4096, (16, 16), np.uint16)
+            Image.fromarray(grey).save(tmp_path / "cells" / kind / f"{i}.tif")
+    plan = folder_plan(tmp_path / "cells", "D4", 16, "pad", 4095)
+    files = (tmp_path / "cells").glob("*/*.tif")
+    expected = {decode(path.read_bytes(), 1, white_level=4095).tobytes() for path in files}
+    parts = (plan.data.train.images, plan.data.test.images)
+    assert {image.tobytes() for part in parts for image in part} == expected
+    assert plan.info.white_level == 4095
+    assert folder_plan(tmp_path / "cells", "D4", 16, "pad").info.white_level is None
+
+
 def test_training_held_out_and_test_images_hold_each_class_in_its_proportion(make_folder):
     folder = make_folder({"stripes": 60, "rings": 30, "chequers": 10})
     plan = folder_plan(folder, "C4", None, "pad")

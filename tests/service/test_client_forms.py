@@ -449,7 +449,7 @@ class TestOddTexts:
     async def test_a_field_that_is_there_twice_is_refused(self, client: httpx.AsyncClient) -> None:
         for body in (b'{"image": "aaaa", "image": "bbbb"}', b'{"images": [], "images": ["aaaa"]}'):
             answer = await client.post("/classify", content=body, headers=JSON)
-            assert "there twice" in refusal_of(answer, 422)
+            assert "there twice" in refusal_of(answer, 400)
 
     @pytest.mark.parametrize(
         "shape",

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ from imaging import FitPolicy
 from service.decoding import Decoders, prepare
 from service.engine import DeadlineError
 from service.errors import ServiceError
+from service.offline import read_images
 from service.protocol import Part
 
 SPEC = InputSpec(channels=1, fit=FitPolicy(28))
@@ -160,3 +162,17 @@ async def test_what_ended_before_it_began_starts_nothing() -> None:
     with pytest.raises(ServiceError, match="is ending"):
         await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])
     assert _processes() == before
+
+
+async def test_the_white_level_of_the_card_is_that_of_every_way_in(
+    decoders: Decoders, tmp_path: Path
+) -> None:
+    grey = np.arange(28 * 28, dtype=np.uint8).reshape(28, 28)
+    data = png(grey.astype(np.uint16) * 16)
+    (tmp_path / "grey.png").write_bytes(data)
+    spec = SPEC.model_copy(update={"white_level": 4080})
+    here = prepare([Part(data)], spec, max_pixels=PIXELS)
+    there = await decoders.prepare([Part(data)], spec, max_pixels=PIXELS, deadline=math.inf)
+    offline = read_images([tmp_path / "grey.png"], spec, PIXELS)
+    for found in (here, there, offline):
+        assert np.array_equal(found[0, 0], grey)

@@ -129,7 +129,7 @@ def refusal(repository: Path, **options: object) -> str:
         timeout=20,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert done.stdout == ""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1, done.stderr

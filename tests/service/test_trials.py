@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.engine import Selection, select
 from service.engine.providers import CPU
+from service.folder import ModelRejectedError
+from service.loading import Loader
 from service.settings import Settings
-from service.trials import Trials
+from service.trials import Trials, trying
 from service.version import load_version
 from tests.service.test_hostile_versions import change_graph, take_two_gibibytes
 
@@ -114,3 +117,43 @@ async def test_a_version_that_vanishes_meanwhile_is_refused(
     shutil.rmtree(folder)
     tried = await trials.attempt(folder, HERE)
     assert tried.refused == "card.json cannot be read: No such file or directory."
+
+
+async def test_a_defect_refuses_the_version_and_is_logged(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(trying, "load_version", fails)
+    monkeypatch.setattr(trying, "_limit_memory", lambda *_: None)  # of this very process
+    settings = Settings(repository=repository, device="cpu")
+    folder = repository / "turning" / "2"
+    tried = trying.try_version(trying.Attempt(folder, settings, HERE))
+    assert tried.refused is not None
+    assert "at an error of its own (ValueError: operands could not be" in tried.refused
+    assert tried.defect is not None and 'raise ValueError("operands' in tried.defect
+
+    async def attempt(*_: object) -> trying.Tried:
+        return tried
+
+    there = Trials(settings)
+    monkeypatch.setattr(there, "attempt", attempt)
+    loader = Loader(settings, HERE, there)
+    with capture_logs() as logged, pytest.raises(ModelRejectedError, match="an error of its own"):
+        await loader.load(folder)
+    assert [(line["log_level"], line["traceback"]) for line in logged] == [("error", tried.defect)]
+    loader.close()
+
+
+async def test_a_defect_while_opening_is_logged_too(
+    trials: Trials, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr("service.loading.open_tried", fails)
+    loader = Loader(Settings(repository=repository, device="cpu"), HERE, trials)
+    with capture_logs() as logged, pytest.raises(ModelRejectedError, match="an error of its own"):
+        await loader.load(repository / "turning" / "2")
+    assert [line["exc_info"] for line in logged] == [True]

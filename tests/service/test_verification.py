@@ -137,3 +137,29 @@ async def test_the_metadata_show_what_was_verified(client: httpx.AsyncClient) ->
     assert shown["proof"]["outcome"] == "PROVED"
     assert shown["exactness"]["batch_sizes"] == [1, 3, 8, 64]
     assert shown["differences"] == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "service.folder.parse_card",
+        "service.folder.check_operators",
+        "service.folder.refuse_other_formats",
+        "service.folder.parse_audit_set",
+        "service.verification.prove_file",
+        "service.verification.measure_exactness",
+    ],
+)
+def test_a_defect_is_no_refusal(
+    load: Callable[..., ServedModel],
+    turning: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(broken, fails)
+    with pytest.raises(ValueError, match="could not be broadcast") as defect:
+        load(turning, "report")
+    assert type(defect.value) is ValueError

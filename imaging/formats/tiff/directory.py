@@ -173,7 +173,7 @@ def _directory(data: bytes, position: int, order: str, shape: _Shape) -> tuple[D
     directory = Directory(order, {}, {})
     for entry in range(count):
         tag, kind, length, inline = _unpack(order + shape.entry, data, position + entry * step)
-        if tag in _WANTED and tag not in directory.tags:
+        if tag in _WANTED and tag not in directory.tags and tag not in directory.texts:
             _keep(directory, tag, kind, _value(data, kind, length, inline, order, shape))
     return directory, _unpack(order + shape.pointer, data, position + count * step)[0]
 

@@ -1,6 +1,7 @@
 """What a TIFF's tags say of its samples; a layout that would be misread is refused by name."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -108,8 +109,13 @@ class Layout:
         return (self.segment_width * self.samples_a_plane * self.bits + 7) // 8
 
 
-def read_layout(directory: Directory, max_pixels: int) -> Layout:
+def read_layout(directory: Directory, max_pixels: int, white_level: int | None) -> Layout:
     """Read a picture's layout from its tags.
+
+    Parameters
+    ----------
+    white_level
+        The sample that is white in more than 8 bits where the file does not state its own depth.
 
     Raises
     ------
@@ -145,7 +151,7 @@ def read_layout(directory: Directory, max_pixels: int) -> Layout:
         counts=directory.numbers(Tag.TILE_BYTE_COUNTS if tiled else Tag.STRIP_BYTE_COUNTS),
         order=directory.order,
         model=model,
-        white=_white(directory, bits),
+        white=_white(directory, bits, white_level),
         alpha=alpha,
         orientation=directory.number(Tag.ORIENTATION, 1),
     )
@@ -241,22 +247,30 @@ def _check_ycbcr(directory: Directory, compression: int) -> None:
         raise refused("subsampled YCbCr samples without JPEG")
 
 
-def _white(directory: Directory, bits: int) -> int:
-    """The sample of full intensity: that of the bits, or of fewer if the file says so.
+def _white(directory: Directory, bits: int, level: int | None) -> int:
+    """The sample of full intensity: that of the bits, or of fewer if it is said that they are.
 
-    The maximum of TIFF 6.0 may be mere statistics. One of the form 2^k - 1 is a camera's depth.
+    What the file states of its depth counts first, and what is known of the camera second. The
+    maximum of TIFF 6.0 may be mere statistics: one of the form 2^k - 1 is taken for a depth where
+    nothing else is known.
     """
     full = (1 << bits) - 1
     if bits <= 8:
         return full
     significant = _SIGNIFICANT_BITS.search(directory.texts.get(Tag.IMAGE_DESCRIPTION, b""))
-    stated = [(1 << int(significant[1])) - 1] if significant else []
+    stated = _depths([(1 << int(significant[1])) - 1] if significant else [], full)
+    if level is not None:
+        return next(iter(stated), min(level, full))
     for tag in (Tag.MAX_SAMPLE_VALUE, Tag.S_MAX_SAMPLE_VALUE):
-        stated += sorted(set(directory.numbers(tag)))
-    depths = {white for white in stated if 255 <= white < full and not white & (white + 1)}
-    if len(depths) > 1:
-        raise refused(f"several white levels, {', '.join(map(str, sorted(depths)))}")
-    return depths.pop() if depths else full
+        stated |= _depths(directory.numbers(tag), full)
+    if len(stated) > 1:
+        raise refused(f"several white levels, {', '.join(map(str, sorted(stated)))}")
+    return stated.pop() if stated else full
+
+
+def _depths(whites: Iterable[int], full: int) -> set[int]:
+    """Those of the form 2^k - 1 that say something."""
+    return {white for white in whites if 255 <= white < full and not white & (white + 1)}
 
 
 def _is_predicted(directory: Directory, bits: int, compression: int) -> bool:

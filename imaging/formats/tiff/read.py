@@ -8,21 +8,23 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from imaging.formats import jpeg
-from imaging.formats.colour import Model, Pixels, Samples, eight_bits
+from imaging.formats.colour import Model, Pixels, Samples, check_white, eight_bits
 from imaging.formats.errors import broken
 from imaging.formats.orientation import upright
 from imaging.formats.tiff.codecs import uncompressed
 from imaging.formats.tiff.directory import Directory, Tag, picture
-from imaging.formats.tiff.layout import JPEG, RAW, WEBP, Layout, read_layout, refused
+from imaging.formats.tiff.layout import JPEG, RAW, WEBP, Layout, read_layout
 from imaging.formats.tiff.samples import undo_prediction, unpack
 
 SIGNATURES: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def decode(data: bytes, channels: Literal[1, 3], max_pixels: int) -> NDArray[np.uint8]:
+def decode(
+    data: bytes, channels: Literal[1, 3], max_pixels: int, white_level: int | None
+) -> NDArray[np.uint8]:
     """Decode a TIFF file, uint8 [channels, H, W]."""
     directory = picture(data)
-    layout = read_layout(directory, max_pixels)
+    layout = read_layout(directory, max_pixels, white_level)
     planes = [_plane(data, layout, directory, index) for index in range(layout.planes)]
     samples = planes[0] if len(planes) == 1 else cast(Samples, np.concatenate(planes, axis=2))
     pixels = eight_bits(_meaning(samples, layout, directory), channels)
@@ -111,8 +113,7 @@ def _meaning(samples: Samples, layout: Layout, directory: Directory) -> Pixels:
         return _colours(samples, layout, directory)
     if layout.model == "ycbcr":
         return Pixels(_from_ycbcr(samples, layout), "rgb", 255, layout.alpha)
-    if layout.white < 2**layout.bits - 1 and int(samples.max()) > layout.white:
-        raise refused(f"a white level of {layout.white}, and samples up to {samples.max()}")
+    check_white(samples, layout.white, layout.bits)
     return Pixels(samples, cast(Model, layout.model), layout.white, layout.alpha)
 
 
@@ -131,8 +132,8 @@ def _colours(samples: Samples, layout: Layout, directory: Directory) -> Pixels:
     colours = table[samples[..., 0]]
     if layout.alpha is None:
         return Pixels(colours, "rgb", 0xFFFF)
-    opacity = samples[..., layout.alpha, None].astype(np.uint32) * 0xFFFF // (count - 1)
-    return Pixels(np.concatenate((colours, opacity.astype(np.uint16)), axis=2), "rgb", 0xFFFF, 3)
+    opacity = samples[..., layout.alpha, None].astype(np.uint16)
+    return Pixels(np.concatenate((colours, opacity), axis=2), "rgb", 0xFFFF, 3, opaque=count - 1)
 
 
 def _from_ycbcr(samples: Samples, layout: Layout) -> Samples:

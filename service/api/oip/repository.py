@@ -13,6 +13,7 @@ from service.api.bodies import errors_documented, read_body
 from service.api.oip.documents import TAGS, json_body
 from service.api.routes import ServiceRoute
 from service.errors import ForbiddenError, UnprocessableError
+from service.protocol.names import check_names
 from service.protocol.oip.request import refuse_json
 from service.repository import Repository, Unserved
 
@@ -148,13 +149,19 @@ def _entries(repository: Repository) -> Iterator[IndexEntry]:
 async def _body(request: Request, kind: type[Asked]) -> Asked:
     body = (await read_body(request)).content
     try:
-        return msgspec.convert(_without_null(msgspec.json.decode(body or b"{}")), kind)
+        return msgspec.convert(_without_null(_decode(body or b"{}")), kind)
     except msgspec.ValidationError as error:
         raise UnprocessableError(
             f"The request's JSON is refused: {error}; /docs shows what is accepted."
         ) from None
     except (ValueError, RecursionError) as error:
         raise refuse_json(error, body) from None
+
+
+def _decode(body: bytes) -> Any:
+    found = msgspec.json.decode(body)
+    check_names(body)
+    return found
 
 
 def _without_null(value: Any) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from artifact.files import FileRefusedError, read_file
+from imaging.files import FileRefusedError, read_file
+from tests.permissions import held_to_permissions
 
 pytestmark = pytest.mark.timeout(20)  # a FIFO is waited for in vain
 
@@ -68,3 +69,12 @@ def test_a_file_that_lies_about_its_size_is_refused() -> None:
     for name in ("maps", "stat"):
         with pytest.raises(FileRefusedError, match="another size than it says"):
             read_file(Path("/proc/self") / name, 2**20)
+
+
+def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(0o000)
+    with (
+        held_to_permissions(),
+        pytest.raises(FileRefusedError, match="cannot be read: Permission denied"),
+    ):
+        read_file(tmp_path / "file", 100)

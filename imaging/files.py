@@ -1,0 +1,91 @@
+"""Reading a file of which nothing is known: only a regular one, and only so many bytes of it."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from imaging.refusal import RefusedError
+
+MEBIBYTE: Final = 2**20
+
+MOST_IMAGE: Final = 2**29
+"""Bytes of an image file; 2^26 pixels of RGBA at 16 bits have as many, uncompressed."""
+
+MOST_TEXT: Final = 16 * MEBIBYTE
+"""Bytes of a file that a person or a small program wrote."""
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class FileRefusedError(RefusedError):
+    """A file is not read; the message goes on after its name, and ends without a full stop."""
+
+
+@contextmanager
+def open_file(path: Path, most: int) -> Iterator[BinaryIO]:
+    """Open a regular file of at most so many bytes, never waiting for anybody to write it.
+
+    Symbolic links are followed, as mounted volumes are full of them: what was opened counts.
+
+    Raises
+    ------
+    FileRefusedError
+        Saying what is there instead, how large it is, or why it cannot be read.
+    """
+    try:
+        # Opening alone may do something to a device, so it is looked at before and after.
+        _check(path.stat(), most)
+        file = os.fdopen(os.open(path, _FLAGS), "rb")
+    except OSError as error:
+        raise _unreadable(error) from error
+    except FileRefusedError:
+        raise
+    except ValueError as error:  # a zero byte in its name
+        raise FileRefusedError("has a name that no file can have") from error
+    with file:
+        _check(os.fstat(file.fileno()), most)
+        yield file
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Read a file as `open_file` opens it, all of it."""
+    with open_file(path, most) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            data = file.read(size + 1)
+        except OSError as error:
+            raise _unreadable(error) from error
+    if len(data) != size:  # as in /proc, or while somebody writes
+        raise FileRefusedError("has another size than it says; a file at rest is accepted")
+    return data
+
+
+def read_named(path: Path, most: int) -> bytes:
+    """Read a file that a user names; what is refused is a whole sentence, a `RefusedError`."""
+    try:
+        return read_file(path, most)
+    except FileRefusedError as error:
+        raise RefusedError(f"{path} {error}.") from error
+
+
+def _unreadable(error: OSError) -> FileRefusedError:
+    return FileRefusedError(f"cannot be read: {error.strerror}")
+
+
+def _check(found: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "no regular file")
+        raise FileRefusedError(f"is {kind}; a regular file is accepted")
+    if found.st_size > most:
+        raise FileRefusedError(f"is too large; at most {most / MEBIBYTE:,.0f} MiB are accepted")

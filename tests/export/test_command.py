@@ -1,0 +1,59 @@
+"""`orbitserve export`: what it reads the images of a folder by."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from audit import RefusedError
+from commands.export import export
+from export.package import package
+from models.checkpoint import Run
+
+
+def test_images_are_read_by_the_white_level_on_the_card(finished_run, tmp_path, monkeypatch):
+    package(finished_run("C4", white_level=4095), tmp_path / "repository", "toy")
+    asked = []
+
+    def read_folder(*arguments):
+        asked.append(arguments)
+        raise RefusedError("Enough is seen.")
+
+    monkeypatch.setattr("models.sitting.read_folder", read_folder)
+    with pytest.raises(RefusedError, match="Enough"):
+        export("toy", "int8", repository=tmp_path / "repository", images=Path("cells"))
+    assert asked == [(Path("cells"), "C4", 12, "pad", 4095)]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+@pytest.mark.parametrize(
+    "name",
+    ["run.json", "weights.safetensors", "result.json", "audit.npz", "checkpoint.pt"],
+)
+def test_a_run_of_such_files_is_refused(finished_run, name, make):
+    folder = finished_run("C4").folder
+    (folder / name).unlink(missing_ok=True)
+    make(folder / name)
+    with pytest.raises(RefusedError, match=f"{name} .*a regular file is accepted"):
+        read_all(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run.json", "weights.safetensors", "result.json", "audit.npz", "checkpoint.pt"],
+)
+def test_a_run_of_damaged_files_is_refused(finished_run, name):
+    folder = finished_run("C4").folder
+    (folder / name).write_bytes(b"\xff\x00\xfe" * 100)
+    with pytest.raises(RefusedError, match=name):
+        read_all(folder)
+
+
+def read_all(folder):
+    run = Run.open(folder)
+    run.network()
+    run.weights_sha256()
+    run.result()
+    run.audit_set()
+    run.training()
