@@ -51,9 +51,8 @@ def orbit_claim(elements: Sequence[GridSymmetry]) -> tuple[str, str]:
     """What a verdict on the exact orbit says, and what it does not."""
     tried = ", ".join(element.name for element in elements[1:])
     return (
-        f"The verdict speaks of the turns and mirror images that were tried ({tried}), under which "
-        "pixels only change places, of images chosen as these were, and of the file as it ran "
-        "here.",
+        f"The verdict speaks of the symmetries that were tried ({tried}), under which pixels only "
+        "change places, of images chosen as these were, and of the file as it ran here.",
         "It says nothing of angles between them, of other images, or of the labels being right.",
     )
 

@@ -46,9 +46,10 @@ def _checks(report: Report) -> Iterator[Check]:
             (*_tried(tested), _meaning(tested.passed)),
         )
     found = report.orbit
+    tried = ", ".join(element.element for element in report.figures.elements)
     yield Check(
         "exact-orbit",
-        f"The answers stay the same under the turns and mirror images of {report.group}.",
+        f"The answers stay the same under {tried}.",
         found.verdict,
         found.reasons,
         report.claim,

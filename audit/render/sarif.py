@@ -24,7 +24,7 @@ _RULES: Final = {
         "Audit with images that the model tells apart, and more of them.",
     ),
     "exact-orbit": (
-        "The answer does not change under the turns and mirror images of the pixel grid.",
+        "The answer does not change under the symmetries of the pixel grid that were tried.",
         "Serve a network with the symmetry built in, or average this one over the group with "
         "`orbitserve import --symmetrise`.",
     ),

@@ -20,9 +20,9 @@ _CLASSES = 20
 
 
 def orbit_lines(report: Report, words: Words, naming: Naming) -> Iterator[str]:
-    """The turns and mirror images of the pixel grid."""
+    """The symmetries of the pixel grid."""
     figures, interval = report.figures, report.figures.agreement_interval
-    yield words("Turns and mirror images of the pixel grid")
+    yield words("The symmetries of the pixel grid that were tried")
     head = (words("turn"), words("labels changed"), words("logits, max"))
     widths = [max(10, len(head[0])), max(14, len(head[1])), max(12, len(head[2])), 18]
     yield _columns((*head, words("probabilities, max")), widths)

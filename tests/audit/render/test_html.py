@@ -69,7 +69,7 @@ def test_the_verdict_and_its_reasons_come_first(report: Report) -> None:
 
 def test_what_is_claimed_and_what_is_not_comes_before_any_figure(report: Report) -> None:
     text = page(report).text
-    claims = text[: text.index("Turns and mirror images of the pixel grid")]
+    claims = text[: text.index("The symmetries of the pixel grid that were tried")]
     assert all(sentence in claims for sentence in report.claim)
     if report.angles is not None:
         assert all(sentence in claims for sentence in report.angles.claim)
