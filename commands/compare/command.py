@@ -115,7 +115,15 @@ def compare(
     )
     settings = settings_of_a_command(repository, device)
     with chosen_progress(progress) as show:
-        how = Asked(images or [], group, group_by, api_key, settings, show)
+        how = Asked(
+            images or [],
+            group,
+            group_by,
+            api_key,
+            settings,
+            show,
+            tell=lambda told: None if progress == "none" else typer.echo(told, err=True),
+        )
         sides = read_sides(baseline, candidate, how)
     made = compare_reports(
         sides.baseline,

@@ -29,6 +29,7 @@ class Asked:
     api_key: str | None
     settings: Settings
     stages: Callable[[str, int, int], None]
+    tell: Callable[[str], None] = lambda sentence: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,7 @@ def read_sides(baseline: str, candidate: str, asked: Asked) -> Compared:
             asked.settings,
             lambda done, total: asked.stages("images", done, total),
             group_by=asked.group_by,
+            tell=asked.tell,
         )
         notes = tuple(note for other in others for note in _otherwise_fitted(first, other, asked))
         group = asked.group or next((r.group for r in stored.values()), first.group)
