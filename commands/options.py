@@ -1,7 +1,7 @@
 """Options that several commands have."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,3 +26,16 @@ WhiteLevel = Annotated[
     ),
 ]
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder that holds the data sets.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="ORBITSERVE_API_KEY", help="Of a service; better by the variable."),
+]
+FailOn = Annotated[
+    str | None,
+    typer.Option(help="Verdicts that are failures: fail, inconclusive, both, or never."),
+]
+Shown = Annotated[
+    Literal["auto", "plain", "none"],
+    typer.Option(help="On standard error: bars on a terminal, plain lines, or nothing."),
+]
+ServedModel = Annotated[str | None, typer.Option(help="Of a service: <name> or <name>/<version>.")]

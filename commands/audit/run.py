@@ -3,7 +3,7 @@
 import time
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
@@ -26,7 +26,7 @@ from commands.audit.replay import given_options
 from commands.audit.signing import read_signer
 from commands.audit.target import Target, open_target, read_audit_images
 from commands.display import chosen_progress
-from commands.options import DEFAULT_MODEL, Device, Repository
+from commands.options import DEFAULT_MODEL, ApiKey, Device, FailOn, Repository, ServedModel, Shown
 from commands.reading import settings_of_a_command
 from service.replay import replay
 
@@ -55,13 +55,8 @@ def run(
     ] = None,
     repository: Repository = None,
     device: Device = None,
-    model: Annotated[
-        str | None, typer.Option(help="Of a service: <name> or <name>/<version>.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="ORBITSERVE_API_KEY", help="Of a service; better by the variable."),
-    ] = None,
+    model: ServedModel = None,
+    api_key: ApiKey = None,
     group_by: Annotated[
         str | None,
         typer.Option(
@@ -115,18 +110,12 @@ def run(
         Path | None,
         typer.Option(help="PEM file: certificate of that key, then those up to a root."),
     ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(help="Verdicts that are failures: fail, inconclusive, both, or never."),
-    ] = None,
+    fail_on: FailOn = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="File that keeps the answers, for an audit that was interrupted."),
     ] = None,
-    progress: Annotated[
-        Literal["auto", "plain", "none"],
-        typer.Option(help="On standard error: bars on a terminal, plain lines, or nothing."),
-    ] = "auto",
+    progress: Shown = "auto",
     **asked: Any,
 ) -> None:
     """Audit a model; `asked` has the fields of `AuditOptions`."""

@@ -1,11 +1,11 @@
 """The options of `orbitserve compare`, and what it does in order."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from commands.options import Device, Repository
+from commands.options import ApiKey, Device, FailOn, Repository, Shown
 
 _SIDE = (
     "A report's JSON file, <name> or <name>/<version> of the repository, a file that ends in "
@@ -27,10 +27,7 @@ def compare(
     ] = None,
     repository: Repository = None,
     device: Device = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="ORBITSERVE_API_KEY", help="Of a service; better by the variable."),
-    ] = None,
+    api_key: ApiKey = None,
     group: Annotated[
         str | None, typer.Option(help="For models: group to try on both; else that of A.")
     ] = None,
@@ -76,14 +73,8 @@ def compare(
         list[Path] | None,
         typer.Option(help="File for it, in the form that its ending names; may be repeated."),
     ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(help="Verdicts that are failures: fail, inconclusive, both, or never."),
-    ] = None,
-    progress: Annotated[
-        Literal["auto", "plain", "none"],
-        typer.Option(help="On standard error: bars on a terminal, plain lines, or nothing."),
-    ] = "auto",
+    fail_on: FailOn = None,
+    progress: Shown = "auto",
 ) -> None:
     """Say whether B is worse than A on the same images, upright and turned.
 

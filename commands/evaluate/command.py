@@ -2,11 +2,11 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from commands.options import Device, Repository
+from commands.options import ApiKey, Device, Repository, ServedModel, Shown
 
 
 def evaluate(
@@ -63,17 +63,9 @@ def evaluate(
     ] = None,
     repository: Repository = None,
     device: Device = None,
-    model: Annotated[
-        str | None, typer.Option(help="Of a service: <name> or <name>/<version>.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="ORBITSERVE_API_KEY", help="Of a service; better by the variable."),
-    ] = None,
-    progress: Annotated[
-        Literal["auto", "plain", "none"],
-        typer.Option(help="On standard error: bars on a terminal, plain lines, or nothing."),
-    ] = "auto",
+    model: ServedModel = None,
+    api_key: ApiKey = None,
+    progress: Shown = "auto",
 ) -> None:
     """Measure how often a model is right on images whose classes are known.
 
