@@ -314,7 +314,7 @@ class TestLedger:
             code, out, err = run(*asked)
             report = Report.model_validate_json(out)
             assert code == 2
-            assert f"{place}: entry {number}, report {report_digest(report)}\n" in err
+            assert f"{place}: entry {number}, report {report_digest(report)}, head " in err
         page = open_ledger(str(place)).page(10)
         assert [entry.number for entry in page.entries] == [2, 1]
         assert not page.faults

@@ -17,8 +17,7 @@ import numpy as np
 COMMAND = [
     sys.executable,
     "-c",
-    "from service.server import serve; from service.settings import read_settings;"
-    " serve(read_settings())",
+    "import sys; sys.argv[1:] = ['serve']; import orbitserve; orbitserve.main()",
 ]
 
 

@@ -20,7 +20,7 @@ from imaging import FitPolicy
 from service.decoding import Decoders, prepare
 from service.engine import DeadlineError
 from service.errors import ServiceError
-from service.offline import read_images
+from service.image_files import read_images
 from service.protocol import Part
 
 SPEC = InputSpec(channels=1, fit=FitPolicy(28))

@@ -48,7 +48,7 @@ def told_as_defect(answer: httpx.Response, lines: list[dict[str, Any]]) -> None:
 AUDITED = [
     "service.auditing.audit_tiers",  # the audit
     "service.auditing.version_subject",
-    "service.api.audits.query.questions",
+    "service.api.audits.query.cost",
     "service.audits.plane.report_digest",
     "service.api.audits.forms.render",
 ]
