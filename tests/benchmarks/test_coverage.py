@@ -86,7 +86,7 @@ def test_what_is_stated_holds(
 
 @pytest.mark.slow
 def test_every_line_of_the_table_holds() -> None:
-    for each in table.simulate(400, 2):
+    for each in table.simulate(100, 2):
         assert each.holds, str(each)
 
 
