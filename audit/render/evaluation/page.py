@@ -3,12 +3,13 @@
 from functools import lru_cache
 from typing import Final
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from audit.evaluation import Evaluation, Rate
 from audit.render.evaluation.matrix import confusion_matrix
 from audit.render.evaluation.reliability import draw_reliability
 from audit.render.html.page import SIGNS
+from audit.render.pages import page_environment
 
 _MEANINGS: Final = {
     "PASS": "Enough images were shown to get the right label.",
@@ -43,20 +44,7 @@ def render_page(evaluation: Evaluation) -> bytes:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader(
-            [
-                PackageLoader("audit.render.evaluation", "templates"),
-                PackageLoader("audit.render.html", "templates"),
-            ]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda part: f"{part:.2%}"
-    environment.filters["asked"] = lambda part: f"{100 * part:.6g}%"
+    environment = page_environment("audit.render.evaluation")
     environment.filters["interval"] = _interval
     return environment
 
