@@ -370,3 +370,24 @@ def expected(turning: bytes) -> Callable[[Images], list[tuple[str, float]]]:
         return [(CLASSES[k], float(p[k])) for k, p in zip(labels, probabilities, strict=True)]
 
     return classify
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def ours(keys: Path) -> Any:
+    return _key(keys, "ours")
+
+
+@pytest.fixture(scope="module")
+def theirs(keys: Path) -> Any:
+    return _key(keys, "theirs")
+
+
+def _key(folder: Path, name: str) -> Any:
+    from tests.service.signing import make_key  # needs what only some tests need
+
+    return make_key(folder, name)

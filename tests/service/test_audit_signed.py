@@ -20,28 +20,13 @@ from service.settings import ConfigurationError
 from service.signatures import open_signer
 from service.signatures.keys import trust_key
 from tests.service.processes import NPY, npy
-from tests.service.signing import Key, make_authority, make_key, refused_elsewhere
+from tests.service.signing import Key, make_authority, refused_elsewhere
 from tests.service.test_ledger import entry_file, seal_file
 
 pytestmark = pytest.mark.anyio
 
 AUDIT = "/models/turning/audit"
 ENVELOPE = "application/vnd.in-toto.test-result+dsse"
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def ours(keys: Path) -> Key:
-    return make_key(keys, "ours")
-
-
-@pytest.fixture(scope="module")
-def theirs(keys: Path) -> Key:
-    return make_key(keys, "theirs")
 
 
 @pytest.fixture

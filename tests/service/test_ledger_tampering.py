@@ -19,7 +19,7 @@ from service.ledger import Check, Ledger, LedgerError, TamperedError, check_ledg
 from service.ledger.entry import seal
 from service.signatures import open_signer
 from service.signatures.keys import trust_key
-from tests.service.signing import Key, make_key
+from tests.service.signing import Key
 from tests.service.test_ledger import entry_file, report, seal_file
 
 OLD = Path(__file__).parent / "data" / "ledger-4"
@@ -29,21 +29,6 @@ OLD = Path(__file__).parent / "data" / "ledger-4"
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is being sealed here."""
     monkeypatch.setattr("service.ledger.ledger._SEALING", 0.0)
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def ours(keys: Path) -> Key:
-    return make_key(keys, "ours")
-
-
-@pytest.fixture(scope="module")
-def theirs(keys: Path) -> Key:
-    return make_key(keys, "theirs")
 
 
 def filled(folder: Path, count: int, signer: Any = None) -> Path:

@@ -34,21 +34,6 @@ CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def ours(keys: Path) -> Key:
-    return make_key(keys, "ours")
-
-
-@pytest.fixture(scope="module")
-def theirs(keys: Path) -> Key:
-    return make_key(keys, "theirs")
-
-
-@pytest.fixture(scope="module")
 def report() -> Report:
     return drawn_report().model_copy(update={"replay": "orbitserve audit m/1"})
 
