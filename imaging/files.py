@@ -63,10 +63,11 @@ def read_file(path: Path, most: int) -> bytes:
     with open_file(path, most) as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            data = file.read(size + 1)
+            data: bytes | None = file.read(size + 1)
         except OSError as error:
             raise _unreadable(error) from error
-    if len(data) != size:  # as in /proc, or while somebody writes
+    # As in /proc, or while somebody writes; None is read where one would wait for the first byte.
+    if data is None or len(data) != size:
         raise FileRefusedError("has another size than it says; a file at rest is accepted")
     return data
 

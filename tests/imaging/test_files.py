@@ -71,6 +71,19 @@ def test_a_file_that_lies_about_its_size_is_refused() -> None:
             read_file(Path("/proc/self") / name, 2**20)
 
 
+def test_a_file_that_has_nothing_to_read_yet_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel's log is, once all of it was read: it says that it is a regular file."""
+    (tmp_path / "file").touch()
+    waiting, writer = os.pipe2(os.O_NONBLOCK)
+    monkeypatch.setattr("imaging.files.os.open", lambda *_: waiting)
+    monkeypatch.setattr("imaging.files.os.fstat", lambda _: (tmp_path / "file").stat())
+    with pytest.raises(FileRefusedError, match="another size than it says"):
+        read_file(tmp_path / "file", 100)
+    os.close(writer)
+
+
 def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch(0o000)
     with (
