@@ -27,10 +27,6 @@ _START_SECONDS: Final = 1.0
 _LARGEST: Final = 2**24
 """Bytes of an outcome; the proof of a graph of a thousand nodes has some thousands."""
 
-_CODE: Final = (
-    "import sys; sys.path[:] = {path!r}; from service.trials.server import main; main({n})"
-)
-
 
 class Trials:
     """Tries versions, as many at once as there are CPUs, and more where some are slow.
@@ -42,11 +38,13 @@ class Trials:
     ----------
     settings
         What the versions would be served with.
+    server
+        Forks the processes; by default one of its own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, server: ForkServer | None = None) -> None:
         self._settings = settings
-        self._server = ForkServer()
+        self._server = server or ForkServer()
         self._wanted = 0
         self._ending: asyncio.TimerHandle | None = None
         self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(cpu_budget())

@@ -56,6 +56,7 @@ from service.app import create_app
 from service.engine import Signature
 from service.observability.logs import configure_logs
 from service.settings import Settings
+from service.trials import ForkServer, Trials
 
 SIZE, FILTERS, CLASSES = 8, 6, ("ant", "bee", "cat", "dog")
 Images = npt.NDArray[np.uint8]
@@ -224,11 +225,35 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+class _LastingServer(ForkServer):
+    """One for all applications: starting it takes longer than most of what is tried here."""
+
+    def end(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+MakeApp = Callable[..., FastAPI]
+
+
+@pytest.fixture(scope="session")
+def make_app() -> Iterator[MakeApp]:
+    """Make applications over a repository, which try versions in children of one process."""
+    server = _LastingServer()
+
+    def make(repository: Path, **options: Any) -> FastAPI:
+        settings = Settings(repository=repository, **options)
+        return create_app(settings, Trials(settings, server))
+
+    yield make
+    ForkServer.kill(server)
+
+
 Open = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture(scope="session")
-def open_client() -> Open:
+def open_client(make_app: MakeApp) -> Open:
     """Start an application and talk to it when what is there is loaded.
 
     Its server errors are answers, as over a socket.
@@ -237,7 +262,7 @@ def open_client() -> Open:
     @asynccontextmanager
     async def opened(repository: Path, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
         options = {"device": "cpu", "default_model": "turning", **options}
-        app = create_app(Settings(repository=repository, **options))
+        app = make_app(repository, **options)
         async with app.router.lifespan_context(app):
             await app.state.data_plane.repository.started.wait()
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -269,13 +294,13 @@ Listen = Callable[..., AbstractContextManager[Listening]]
 
 
 @pytest.fixture(scope="session")
-def listen() -> Listen:
+def listen(make_app: MakeApp) -> Listen:
     """Serve an application over real sockets; it ends with the context."""
 
     @contextmanager
     def listening(repository: Path, **options: Any) -> Iterator[Listening]:
         options = {"device": "cpu", "default_model": "turning", "threads": 1, **options}
-        app = create_app(Settings(repository=repository, **options))
+        app = make_app(repository, **options)
         config = uvicorn.Config(app, port=0, log_config=None, lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
