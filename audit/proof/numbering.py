@@ -17,6 +17,9 @@ Numbers = NDArray[np.int64]
 PADDING = -1
 """Stands in a window for what lies outside of the tensor."""
 
+_SORTED_FAST = {"V1": "u1", "V2": "u2", "V4": "u4", "V8": "u8"}
+"""Integers of as many bytes, which NumPy sorts many times as fast as bytes of no type."""
+
 _CONSTANTS = 2**32
 _LARGEST_BLOCK = 2**48
 _LONG = 32
@@ -103,13 +106,13 @@ class Numbering:
             key = name_of(array.dtype), array.tobytes()
             number = self._constants.setdefault(key, len(self._constants))
             return np.full(array.shape, number)
-        array = np.ascontiguousarray(array)
-        raw = array.reshape(-1).view(f"V{array.dtype.itemsize}")
+        array, kind = np.ascontiguousarray(array), name_of(array.dtype)
+        bits = f"V{array.dtype.itemsize}"
+        raw = array.reshape(-1).view(_SORTED_FAST.get(bits, bits))
         distinct, ids = np.unique(raw, return_inverse=True)
-        kind = name_of(array.dtype)
         numbers = [
-            self._constants.setdefault((kind, value.tobytes()), len(self._constants))
-            for value in distinct
+            self._constants.setdefault((kind, value), len(self._constants))
+            for value in distinct.view(bits).tolist()
         ]
         return np.asarray(numbers, np.int64)[ids].reshape(array.shape)
 
