@@ -12,8 +12,13 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from imaging.files import FileRefusedError, read_file
+
 _BUCKETS: Final = frozenset({"s3", "gs", "abfs", "oss", "oci"})
 """Protocols of object stores, where making a folder would make a bucket."""
+
+_MOST: Final = 2**30
+"""Bytes of a report; one of all images of a large audit has some tens of millions."""
 
 log = structlog.get_logger()
 
@@ -71,8 +76,14 @@ class Store:
         return True
 
     def read(self, names: Sequence[str]) -> list[bytes | None]:
-        """Return the content of files, None for one that is not there."""
+        """Return the content of files: None for one that is not there, nothing for what is no file.
+
+        A local FIFO or device is not waited for; nobody has stored what it would say.
+        """
         paths = [self._path(name) for name in names]
+        if self._local:
+            with self._reported("read"):
+                return [_read(Path(path)) for path in paths]
         with self._reported("read"):
             found = self._system.cat(paths, on_error="return") if paths else {}
         return [self._content(found.get(path)) for path in paths]
@@ -122,6 +133,18 @@ class Store:
 def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:
     names = system.protocol
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return read_file(path, _MOST)
+    except FileRefusedError as refusal:
+        if isinstance(refusal.__cause__, FileNotFoundError):
+            return None
+        if isinstance(refusal.__cause__, OSError):
+            raise refusal.__cause__ from None
+        log.error("a file of the ledger is none", file=path.name, reason=str(refusal))
+        return b""
 
 
 def _create(path: Path, content: bytes) -> bool:

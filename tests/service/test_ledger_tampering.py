@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -135,6 +136,26 @@ def test_every_file_that_is_deleted_or_cut_is_named(
         assert_named(listed(folder), names)
         assert_named(check(folder).faults, names)
         path.write_bytes(whole)
+    assert check(folder).faults == ()
+
+
+@pytest.mark.timeout(30)  # a FIFO is waited for in vain
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")],
+    ids=["fifo", "folder", "endless device"],
+)
+def test_what_is_no_file_is_named_as_one_that_was_changed(
+    folder: Path, make: Callable[[Path], object]
+) -> None:
+    for path in files(folder):
+        kept, names = path.read_bytes(), names_of(folder, path)
+        path.unlink()
+        make(path)
+        assert_named(listed(folder), names)
+        assert_named(check(folder).faults, names)
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        path.write_bytes(kept)
     assert check(folder).faults == ()
 
 
