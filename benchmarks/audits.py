@@ -29,11 +29,11 @@ from benchmarks.machine import describe_machine
 from benchmarks.models import images_per_second
 from benchmarks.serving.bars import Bar
 from service.app import create_app
-from service.auditing import audit_model
+from service.audits.run import audit_model
 from service.engine.providers import CPU, start
-from service.offline import open_model
+from service.repository.local import open_model
+from service.repository.version import ServedModel
 from service.settings import Settings
-from service.version import ServedModel
 
 BATCH: Final = 64
 """Images that an audit has classified at once."""

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from audit import load_audit_set
 from benchmarks.machine import describe_machine
 from service.engine.providers import CPU, start
-from service.folder import AUDIT_FILE
-from service.offline import open_model
+from service.repository.folder import AUDIT_FILE
+from service.repository.local import open_model
+from service.repository.version import ServedModel
 from service.settings import Settings
-from service.version import ServedModel
 
 BATCH = 32
 

@@ -13,8 +13,8 @@ from audit.angles import AngleOutcome
 from audit.render.html import centre_of, render_polar
 from benchmarks.machine import describe_machine
 from imaging import Resampler
-from service.auditing import audit_model
-from service.offline import open_model
+from service.audits.run import audit_model
+from service.repository.local import open_model
 from service.settings import read_settings
 
 MODELS = ("rotmnist-c8", "rotmnist-c4", "rotmnist-cnn")

@@ -19,8 +19,8 @@ def classify(
     Example: orbitserve classify examples/digit.png
     """
     from commands.reading import settings_of_a_command
-    from service.image_files import find_images, read_images
-    from service.offline import open_model
+    from service.decoding.files import find_images, read_images
+    from service.repository.local import open_model
 
     settings = settings_of_a_command(repository, device)
     paths = find_images(images)

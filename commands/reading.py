@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.observability.logs import configure_logs
+from service.metrics.logs import configure_logs
 from service.settings import Settings, read_settings
 
 _LEVEL = "warning"

@@ -29,7 +29,7 @@ def sign(
     Example: orbitserve sign rotmnist-c4/1 --private-key signer.pem
     """
     from imaging import RefusedError
-    from service.offline import sign_version
+    from service.repository.local import sign_version
     from service.settings import read_settings
 
     if chain and certificate is None:

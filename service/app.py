@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from audit.render import formats
-from service.access import ApiKeys
 from service.api.audits import (
     audit_routes,
     comparison_routes,
@@ -22,25 +21,26 @@ from service.api.audits import (
 from service.api.bodies import Unpacker
 from service.api.classify import classify_routes
 from service.api.docs import documentation_routes
-from service.api.documentation import Application
 from service.api.health import health_routes
 from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
-from service.api.routes import ServiceRoute
 from service.audits import AuditPlane
+from service.auth import ApiKeys
 from service.data_plane import DataPlane
 from service.errors import answer_error
-from service.front import Front
+from service.http.application import Application
+from service.http.middleware import Front
+from service.http.routes import ServiceRoute
 from service.ledger import Ledger, LedgerError, open_ledger
-from service.observability.metrics import Metrics
-from service.observability.traces import Traces
+from service.metrics.prometheus import Metrics
+from service.metrics.traces import Traces
 from service.product import product_version
-from service.repository import open_repository
+from service.repository.registry import open_repository
+from service.repository.trials import Trials
 from service.settings import ConfigurationError, Settings
 from service.signatures import SignatureError, configured_signer, open_trust
-from service.trials import Trials
 
 if TYPE_CHECKING:
     from service.signatures.keys import KeySigner

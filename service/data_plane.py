@@ -11,12 +11,12 @@ from anyio import CapacityLimiter, to_thread
 from service.decoding import Decoders, prepare
 from service.engine import QueueFullError, cpu_budget
 from service.errors import TooLargeError, UnavailableError
-from service.observability.call import Call
+from service.metrics.call import Call
 from service.protocol import Body, Classification, Part, classification, read_parts
 from service.protocol.media import NPY
-from service.repository import Repository
+from service.repository.registry import Repository
+from service.repository.version import ServedModel
 from service.settings import Settings
-from service.version import ServedModel
 
 Images = npt.NDArray[np.uint8]
 

@@ -19,8 +19,8 @@ from service.engine import (
     EngineError,
     QueueFullError,
 )
-from service.observability.call import Call
-from service.observability.statistics import Reason
+from service.metrics.call import Call
+from service.repository.statistics import Reason
 
 
 class ServiceError(Exception):

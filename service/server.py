@@ -17,13 +17,13 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.audits import AuditPlane
-from service.connection import protocol
 from service.data_plane import DataPlane
-from service.loading import still_opening
-from service.observability.logs import configure_logs
-from service.repository import Repository
+from service.http.connection import protocol
+from service.metrics.logs import configure_logs
+from service.repository.loading import still_opening
+from service.repository.registry import Repository
+from service.repository.trials import Trials
 from service.settings import ConfigurationError, Settings
-from service.trials import Trials
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that has computed a batch waits for a busy event loop to let it go on."""

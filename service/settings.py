@@ -22,7 +22,7 @@ from audit.proof import Limits as ProofLimits
 from imaging.refusal import RefusedError
 from service.engine import Device, GpuOptions, Limits
 from service.engine.providers import ConvSearch
-from service.verification import Mode
+from service.repository.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")

@@ -21,7 +21,7 @@ from benchmarks.gpu.placements import DEVICES, placements
 from service.engine import DeviceUnavailableError
 from service.engine.graph import INPUT, buckets
 from service.engine.providers import Placement, start
-from service.engine.waiting import Floats, Images
+from service.engine.queue import Floats, Images
 
 _SUMS = ("Conv", "Gemm", "MatMul")
 

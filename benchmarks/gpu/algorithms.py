@@ -28,7 +28,7 @@ from benchmarks.gpu.accumulators import with_outputs
 from benchmarks.gpu.candidates import candidates
 from service.engine.graph import INPUT
 from service.engine.providers import CPU, start
-from service.engine.waiting import Floats, Images
+from service.engine.queue import Floats, Images
 
 Real = TypeVar("Real", np.float32, np.float64)
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from audit import Card, load_audit_set, load_card
 from export.quantize import to_half
-from service.discovery import discover
 from service.engine import Signature
-from service.folder import AUDIT_FILE, CARD_FILE, MODEL_FILE
+from service.repository.discovery import discover
+from service.repository.folder import AUDIT_FILE, CARD_FILE, MODEL_FILE
 
 
 @dataclass(frozen=True, eq=False)

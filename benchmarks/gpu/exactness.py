@@ -21,7 +21,7 @@ from benchmarks.gpu.placements import DEVICES, placements, shared_with_cpu
 from service.engine import DeviceUnavailableError, GraphError, Selection
 from service.engine.graph import Graph
 from service.engine.providers import CPU, Placement
-from service.engine.waiting import Floats, Images
+from service.engine.queue import Floats, Images
 
 COLUMNS = (
     "model",

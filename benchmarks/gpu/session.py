@@ -18,7 +18,7 @@ from benchmarks.gpu.placements import DEVICES, placements
 from service.engine import DeviceUnavailableError, GraphError, Selection, cpu_budget
 from service.engine.graph import Graph
 from service.engine.providers import Placement
-from service.engine.waiting import Images
+from service.engine.queue import Images
 
 BATCHES = (1, 8, 32, 128, 512, 2048)
 MODELS = ["rotmnist-c4", "rotmnist-c4-integer", "rotmnist-c8"]

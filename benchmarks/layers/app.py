@@ -11,8 +11,8 @@ from typing import Any
 import uvicorn
 
 from benchmarks.serving.model import open_subject
-from service.connection import protocol
 from service.engine import Session, Signature, select
+from service.http.connection import protocol
 from service.protocol.oip import Served, header_length, read_request, write_answer
 
 _CANNED = b"x" * 200

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from audit import Card, load_audit_set
 from service.engine.providers import CPU, start
-from service.folder import AUDIT_FILE, MODEL_FILE
-from service.offline import open_model
+from service.repository.folder import AUDIT_FILE, MODEL_FILE
+from service.repository.local import open_model
 from service.settings import Settings
 
 DIGITS = 32

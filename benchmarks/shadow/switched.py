@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.engine import Inference
-from service.engine.lanes import IdleLane
-from service.engine.waiting import Images
+from service.engine.priorities import IdleLane
+from service.engine.queue import Images
 from service.server import serve
 from service.settings import read_settings
 from service.shadow import Shadow

@@ -8,9 +8,9 @@ import numpy as np
 from audit import AuditSet, Subject, load_card
 from audit.angles.selftest import with_compass
 from benchmarks.verdicts.case import Case, digits
-from service.offline import open_model
+from service.audits.targets import version_subject
+from service.repository.local import open_model
 from service.settings import Settings
-from service.subjects import version_subject
 
 _GIVEN = "C8"  # of which a pixel grid shows a quarter
 

@@ -28,7 +28,7 @@ from commands.audit.target import Target, open_target, read_audit_images
 from commands.display import chosen_progress
 from commands.options import DEFAULT_MODEL, ApiKey, Device, FailOn, Repository, ServedModel, Shown
 from commands.reading import settings_of_a_command
-from service.replay import replay
+from service.audits.reproduce import replay
 
 _TIMED: Final = 64
 """Images that are classified twice to tell how long an audit takes."""

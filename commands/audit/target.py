@@ -7,12 +7,12 @@ from pathlib import Path
 from audit import AuditSet, ClassNames, InputSpec, Progress, Subject, load_audit_set
 from commands.images import FolderLabels, folder_labels, read_groups, read_labels
 from imaging import RefusedError
-from service.folder import ModelRejectedError
-from service.image_files import ImageFile, find_image_files, read_images, readable
-from service.offline import open_model
+from service.audits.targets import Address, open_file, open_remote, version_subject
+from service.decoding.files import ImageFile, find_image_files, read_images, readable
+from service.repository.folder import ModelRejectedError
+from service.repository.local import open_model
+from service.repository.version import ServedModel
 from service.settings import Settings
-from service.subjects import Address, open_file, open_remote, version_subject
-from service.version import ServedModel
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def evaluate(
     from commands.evaluate.images import read_labelled
     from commands.reading import settings_of_a_command
     from commands.writing import check_writable, write_file
-    from service.replay import replay
+    from service.audits.reproduce import replay
 
     outputs = [(path, render_form(path.name)) for path in output or []]
     for path, _ in outputs:

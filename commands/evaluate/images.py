@@ -10,7 +10,7 @@ from audit.evaluation import Unread
 from commands.audit.target import Target, read_audit_images
 from commands.images import folder_labels, read_groups, read_labels
 from imaging import RefusedError
-from service.image_files import find_image_files, read_images, readable
+from service.decoding.files import find_image_files, read_images, readable
 from service.settings import ConfigurationError, Settings
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from audit import ClassNames
 from audit.class_names import listed
 from imaging import RefusedError
-from service.image_files import ImageFile
+from service.decoding.files import ImageFile
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 from service.audits import AuditPlane
 from service.data_plane import DataPlane
 from service.errors import NotFoundError
-from service.version import ServedModel
+from service.repository.version import ServedModel
 
 _VERSION = re.compile(r"[1-9][0-9]{0,14}")
 

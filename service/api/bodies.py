@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from service.engine import cpu_budget
 from service.errors import ErrorAnswer
-from service.exchange import Exchange
+from service.http.context import Exchange
 from service.protocol import Body
 from service.protocol.media import IMAGE_TYPES, JSON, MULTIPART, NPY
 from service.protocol.oip import unpack

@@ -8,13 +8,13 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.api.addresses import Name, Version
-from service.api.bare import BareRoute
 from service.api.bodies import errors_documented, images_documented, receive
 from service.data_plane import DataPlane
 from service.errors import UnprocessableError, invalid_parameter
-from service.exchange import Exchange
+from service.http.context import Exchange
+from service.http.fast_routes import BareRoute
 from service.protocol import Body, Classification, write_classification
-from service.version import ServedModel
+from service.repository.version import ServedModel
 
 
 class ClassifyQuery(BaseModel):

@@ -5,12 +5,12 @@ from typing import Final, Literal
 from fastapi import Request
 from pydantic import BaseModel
 
-from service.access import is_known
 from service.api.addresses import Plane
 from service.api.bodies import errors_documented
-from service.api.routes import ServiceRoute
+from service.auth import is_known
 from service.errors import UnavailableError
-from service.exchange import Exchange
+from service.http.context import Exchange
+from service.http.routes import ServiceRoute
 
 PROBES: Final = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 """What an orchestrator asks again and again."""

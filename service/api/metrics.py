@@ -2,8 +2,8 @@
 
 from fastapi import Request, Response
 
-from service.api.routes import ServiceRoute
-from service.observability.metrics import Metrics
+from service.http.routes import ServiceRoute
+from service.metrics.prometheus import Metrics
 
 
 def metrics_routes() -> list[ServiceRoute]:

@@ -7,10 +7,10 @@ from fastapi import Depends
 
 from service.api.addresses import NAMED, Plane, Resolve
 from service.api.bodies import errors_documented
-from service.api.routes import ServiceRoute
-from service.protocol.listing import Failure, ModelDetail, Models, ModelSummary, Runtime
-from service.repository import Repository
-from service.version import ServedModel
+from service.api.listing import Failure, ModelDetail, Models, ModelSummary, Runtime
+from service.http.routes import ServiceRoute
+from service.repository.registry import Repository
+from service.repository.version import ServedModel
 
 
 def model_routes() -> list[ServiceRoute]:

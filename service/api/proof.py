@@ -13,10 +13,10 @@ from audit.proving import ProofFailedError, prove_file
 from imaging import RefusedError
 from service.api.addresses import NAMED, Resolve
 from service.api.bodies import errors_documented
-from service.api.routes import ServiceRoute
 from service.errors import UnavailableError
-from service.folder import ModelRejectedError
-from service.version import ServedModel
+from service.http.routes import ServiceRoute
+from service.repository.folder import ModelRejectedError
+from service.repository.version import ServedModel
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 """Audits that the service makes: one at a time, each a job that can be watched and cancelled."""
 
 from service.audits.job import Finished, Job, State
-from service.audits.plane import AuditPlane
+from service.audits.job_queue import AuditPlane
 
 __all__ = ["AuditPlane", "Finished", "Job", "State"]

@@ -10,7 +10,7 @@ from uuid import uuid4
 from audit import Progress, Report
 from audit.values import Sha256
 from service.errors import UnavailableError
-from service.version import ServedModel
+from service.repository.version import ServedModel
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 

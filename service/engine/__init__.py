@@ -8,8 +8,8 @@ from service.engine.errors import (
     QueueFullError,
 )
 from service.engine.graph import GraphError, Signature
-from service.engine.lanes import IdleDrop, IdleWork
 from service.engine.observer import Batch, Drop, Observer, Spent
+from service.engine.priorities import IdleDrop, IdleWork
 from service.engine.providers import (
     Device,
     DeviceUnavailableError,
@@ -17,9 +17,9 @@ from service.engine.providers import (
     Selection,
     select,
 )
+from service.engine.queue import DEFAULT_LIMITS, Inference, Limits
 from service.engine.session import AuditedGraph, Session
 from service.engine.threads import cpu_budget
-from service.engine.waiting import DEFAULT_LIMITS, Inference, Limits
 
 __all__ = [
     "DEFAULT_LIMITS",

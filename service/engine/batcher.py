@@ -22,12 +22,11 @@ import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
 from service.engine.graph import QUICK
-from service.engine.lanes import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
-from service.engine.moments import Moments
+from service.engine.idle_detector import Moments
 from service.engine.observer import Batch, Drop, Observer, Spent
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
-from service.engine.sweep import Sweep
-from service.engine.waiting import (
+from service.engine.priorities import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
+from service.engine.queue import (
     Compute,
     Images,
     Inference,
@@ -37,6 +36,7 @@ from service.engine.waiting import (
     Slice,
     joined,
 )
+from service.engine.timeout_scanner import Sweep
 
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
 _WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from service.engine.waiting import Images, Inference
+from service.engine.queue import Images, Inference
 
 
 class Binding:

@@ -14,7 +14,7 @@ import numpy as np
 from imaging.refusal import RefusedError
 from service.engine.binding import Binding
 from service.engine.providers import Placement, Selection, placed_nodes, start
-from service.engine.waiting import Images, Inference, joined
+from service.engine.queue import Images, Inference, joined
 
 QUICK: Final = 0.001
 """Seconds for one image: a graph that takes less is not worth several threads, nor a change of

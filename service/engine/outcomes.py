@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from service.engine.errors import ComputeError, DeadlineError, EngineError
-from service.engine.waiting import Inference, Request, Slice
+from service.engine.queue import Inference, Request, Slice
 
 Outcome = tuple[Request, Inference | EngineError]
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from service.engine.batcher import Batcher
 from service.engine.graph import Graph, Signature
-from service.engine.lanes import IdleWork
 from service.engine.observer import Observer, Spent
+from service.engine.priorities import IdleWork
 from service.engine.providers import Placement, Selection
-from service.engine.waiting import DEFAULT_LIMITS, Floats, Images, Inference, Limits
+from service.engine.queue import DEFAULT_LIMITS, Floats, Images, Inference, Limits
 
 
 class AuditedGraph:

@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 
-from service.engine.waiting import Floats
+from service.engine.queue import Floats
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import structlog
 from PIL import Image
 
 from imaging import GridSymmetry
-from service.engine.waiting import Images
+from service.engine.queue import Images
 from service.shadow.comparison import Comparison
 
 _MOST_WAITING = 16

@@ -11,7 +11,7 @@ import structlog
 from audit import Card, Thresholds
 from imaging import GridSymmetry, grid_symmetries
 from service.engine import IdleDrop, IdleWork, Inference
-from service.engine.waiting import Floats, Images
+from service.engine.queue import Floats, Images
 from service.shadow.comparison import compare
 from service.shadow.recorder import Finding, Recorder
 from service.shadow.sampler import Sampler

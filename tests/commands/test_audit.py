@@ -17,7 +17,7 @@ from audit import AuditSet, Report, load_audit_set, save_audit_set
 from audit.canonical import canonical_json, report_digest
 from audit.render import FORMATS
 from commands.audit.outputs import exit_status, read_fail_on
-from service.image_files import find_images, read_images
+from service.decoding.files import find_images, read_images
 from service.ledger import LedgerError, open_ledger
 
 PROGRAM = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]

@@ -50,7 +50,7 @@ PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
         *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
         (["audit", MODEL], "commands.audit.run.audit_tiers", DEFECTS[0]),
         (["audit", MODEL], "commands.audit.run.render", DEFECTS[0]),
-        (["classify", "examples/seven.png"], "service.image_files.read_images", DEFECTS[0]),
+        (["classify", "examples/seven.png"], "service.decoding.files.read_images", DEFECTS[0]),
         (["serve"], "service.server.serve", DEFECTS[0]),
     ],
 )

@@ -17,7 +17,7 @@ from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
 from export.foreign.summary import summarise
 from export.runtime import open_model as run_model
-from service.offline import open_model
+from service.repository.local import open_model
 from service.settings import read_settings
 
 CNN = Path("model_repository/rotmnist-cnn/1")

@@ -54,9 +54,9 @@ from audit import (
 from imaging import FitPolicy
 from service.app import create_app
 from service.engine import Signature
-from service.observability.logs import configure_logs
+from service.metrics.logs import configure_logs
+from service.repository.trials import ForkServer, Trials
 from service.settings import Settings
-from service.trials import ForkServer, Trials
 
 SIZE, FILTERS, CLASSES = 8, 6, ("ant", "bee", "cat", "dog")
 Images = npt.NDArray[np.uint8]

@@ -10,7 +10,7 @@ import pytest
 from audit import AnglePlan, AngleThresholds, Question, Report, Thresholds
 from audit.render import FORMATS, render
 from imaging import Resampler
-from service.auditing import audit_model, cost
+from service.audits.run import audit_model, cost
 from tests.service.processes import NPY, npy
 
 pytestmark = pytest.mark.anyio

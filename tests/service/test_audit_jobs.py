@@ -139,7 +139,7 @@ def test_an_audit_that_fails_says_why(
     def broken(*arguments: Any, **options: Any) -> Any:
         raise KeyError("a mistake, with a secret")
 
-    monkeypatch.setattr("service.auditing.audit_tiers", broken)
+    monkeypatch.setattr("service.audits.run.audit_tiers", broken)
     status = ended(client, begin(client))
     assert status["state"] == "failed"
     assert "its log says why" in status["error"]
@@ -165,7 +165,7 @@ def test_a_job_that_is_not_there(client: httpx.Client) -> None:
 def test_jobs_that_have_ended_are_kept_up_to_a_number(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.audits.plane._REMEMBERED", 2)
+    monkeypatch.setattr("service.audits.job_queue._REMEMBERED", 2)
     few = npy(np.zeros((1, 1, 8, 8), np.uint8))
     jobs = []
     for _ in range(4):

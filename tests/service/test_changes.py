@@ -13,9 +13,9 @@ import httpx
 import numpy as np
 import pytest
 
-from service import loading as loading_module
 from service.engine import Session, select
-from service.version import load_version
+from service.repository import loading as loading_module
+from service.repository.version import load_version
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.connection import protocol
-from service.wire import Wire
+from service.http.connection import protocol
+from service.http.transport import Wire
 from tests.service.engine.test_batcher import until
 
 pytestmark = pytest.mark.anyio

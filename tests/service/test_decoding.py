@@ -18,9 +18,9 @@ from PIL import Image
 from audit import InputSpec
 from imaging import FitPolicy
 from service.decoding import Decoders, prepare
+from service.decoding.files import read_images
 from service.engine import DeadlineError
 from service.errors import ServiceError
-from service.image_files import read_images
 from service.protocol import Part
 
 SPEC = InputSpec(channels=1, fit=FitPolicy(28))

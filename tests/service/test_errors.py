@@ -46,10 +46,10 @@ def told_as_defect(answer: httpx.Response, lines: list[dict[str, Any]]) -> None:
 
 
 AUDITED = [
-    "service.auditing.audit_tiers",  # the audit
-    "service.auditing.version_subject",
+    "service.audits.run.audit_tiers",  # the audit
+    "service.audits.run.version_subject",
     "service.api.audits.query.cost",
-    "service.audits.plane.report_digest",
+    "service.audits.job_queue.report_digest",
     "service.api.audits.forms.render",
 ]
 
@@ -70,7 +70,7 @@ async def test_a_defect_of_the_auditor_is_no_refusal(
 async def test_a_defect_is_told_to_whoever_watches(
     fresh: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.auditing.audit_tiers", failing(ValueError(WORDS)))
+    monkeypatch.setattr("service.audits.run.audit_tiers", failing(ValueError(WORDS)))
     events = await fresh.post("/models/turning/audit", headers={"Accept": "text/event-stream"})
     assert '"status": 500' in events.text
     assert WORDS not in events.text
@@ -89,7 +89,7 @@ async def test_a_refusal_of_the_auditor_is_told(
     fresh: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sentence = "The moon is full; another night is accepted."
-    monkeypatch.setattr("service.auditing.audit_tiers", failing(RefusedError(sentence)))
+    monkeypatch.setattr("service.audits.run.audit_tiers", failing(RefusedError(sentence)))
     answer = await fresh.post("/models/turning/audit")
     assert (answer.status_code, answer.json()) == (422, {"error": sentence})
 
@@ -121,7 +121,7 @@ async def test_a_defect_of_the_proof_says_that_it_is_one(
         ("POST", "/v2/models/turning/infer", "service.api.oip.infer.read_request"),
         ("GET", "/models", "service.api.models._summary"),
         ("GET", "/models/turning", "service.api.models._failures"),
-        ("GET", "/metrics", "service.observability.metrics.Metrics.write"),
+        ("GET", "/metrics", "service.metrics.prometheus.Metrics.write"),
         ("GET", "/readyz", "service.data_plane.DataPlane.check_ready"),
         ("GET", "/v2/models/stats", "service.api.oip.models.ModelStatistics.of"),
         ("POST", "/v2/repository/index", "service.api.oip.repository._entries"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from audit import load_card
-from service.image_files import find_image_files, find_images, read_images
+from service.decoding.files import find_image_files, find_images, read_images
 from service.settings import ConfigurationError
 
 SPEC = load_card(Path("model_repository/rotmnist-c4-int8/1/card.json")).input

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import structlog
 
-from service.observability.logs import configure_logs
+from service.metrics.logs import configure_logs
 from tests.service.test_overload import NPY, npy
 
 Logged = Callable[[], list[dict[str, Any]]]
@@ -87,7 +87,7 @@ async def test_lines_of_answered_requests_can_be_left_out_and_others_cannot(
         await client.get("/models/none")
         assert [line["status"] for line in requests(logged)] == [404]
     draws = iter([0.1, 0.3, 0.9, 0.2])
-    monkeypatch.setattr("service.front.random.random", lambda: next(draws))
+    monkeypatch.setattr("service.http.middleware.random.random", lambda: next(draws))
     async with open_client(repository, proof="off", log_requests=0.25) as client:
         for _ in range(4):
             await client.get("/models")

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine import Inference, select
-from service.version import load_version
+from service.repository.version import load_version
 
 pytestmark = pytest.mark.anyio
 

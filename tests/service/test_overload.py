@@ -12,12 +12,12 @@ import httpx
 import numpy as np
 import pytest
 
-from service.access import ApiKeys
+from service.auth import ApiKeys
 from service.engine import Inference
-from service.exchange import LOOK_AFTER
-from service.front import Front
-from service.observability.metrics import Metrics
-from service.observability.traces import Traces
+from service.http.context import LOOK_AFTER
+from service.http.middleware import Front
+from service.metrics.prometheus import Metrics
+from service.metrics.traces import Traces
 from service.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -15,13 +15,13 @@ import pytest
 
 from audit import AuditSet, Card, InputSpec, load_card, save_audit_set, sha256_file
 from imaging import FitPolicy
-from service import folder as folders
-from service import version as versions
 from service.engine import select
-from service.folder import ModelRejectedError
-from service.repository import open_repository
+from service.repository import folder as folders
+from service.repository import version as versions
+from service.repository.folder import ModelRejectedError
+from service.repository.registry import open_repository
+from service.repository.version import load_version
 from service.settings import ConfigurationError, Settings
-from service.version import load_version
 
 pytestmark = pytest.mark.anyio
 CPU = select("cpu")

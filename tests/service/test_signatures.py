@@ -31,8 +31,8 @@ from audit import (
     save_audit_set,
     sha256_file,
 )
-from service import folder as folders
-from service.offline import open_model, sign_version
+from service.repository import folder as folders
+from service.repository.local import open_model, sign_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import NOT_ASKED, SIGNATURE_FILE, SignatureError, sign
 
@@ -544,5 +544,8 @@ def test_without_the_extra_it_is_named(
 
 
 def test_the_package_is_imported_only_where_it_is_used() -> None:
-    code = "import sys, service.app, service.offline; assert 'model_signing' not in sys.modules"
+    code = (
+        "import sys, service.app, service.repository.local; "
+        "assert 'model_signing' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

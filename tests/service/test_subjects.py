@@ -16,11 +16,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from audit import AuditSet, Journal, Question, Report, Subject, Thresholds, audit_tiers
+from service.audits.targets import Address, open_file, open_remote, version_subject
+from service.audits.targets.connection import Connection, RemoteError
 from service.engine import select
+from service.repository.version import load_version
 from service.settings import Settings
-from service.subjects import Address, open_file, open_remote, version_subject
-from service.subjects.connection import Connection, RemoteError
-from service.version import load_version
 
 KEY = "a-key-of-an-auditor"
 

@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from service.engine import Selection, select
 from service.engine.providers import CPU
-from service.folder import ModelRejectedError
-from service.loading import Loader
+from service.repository.folder import ModelRejectedError
+from service.repository.loading import Loader
+from service.repository.trials import Trials, trying
+from service.repository.version import load_version
 from service.settings import Settings
-from service.trials import Trials, trying
-from service.version import load_version
 from tests.service.test_hostile_versions import change_graph, take_two_gibibytes
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +152,7 @@ async def test_a_defect_while_opening_is_logged_too(
     def fails(*_: object, **__: object) -> None:
         raise ValueError("operands could not be broadcast together")
 
-    monkeypatch.setattr("service.loading.open_tried", fails)
+    monkeypatch.setattr("service.repository.loading.open_tried", fails)
     loader = Loader(Settings(repository=repository, device="cpu"), HERE, trials)
     with capture_logs() as logged, pytest.raises(ModelRejectedError, match="an error of its own"):
         await loader.load(repository / "turning" / "2")

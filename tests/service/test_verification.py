@@ -12,9 +12,9 @@ from audit.proof import Limits, prove
 from audit.proof.limits import DEFAULT_LIMITS
 from service.engine import Selection
 from service.engine.providers import CPU
-from service.folder import ModelRejectedError
-from service.verification import Mode
-from service.version import ServedModel, load_version
+from service.repository.folder import ModelRejectedError
+from service.repository.verification import Mode
+from service.repository.version import ServedModel, load_version
 
 SELECTION = Selection((CPU,))
 
@@ -142,12 +142,12 @@ async def test_the_metadata_show_what_was_verified(client: httpx.AsyncClient) ->
 @pytest.mark.parametrize(
     "broken",
     [
-        "service.folder.parse_card",
-        "service.folder.check_operators",
-        "service.folder.refuse_other_formats",
-        "service.folder.parse_audit_set",
-        "service.verification.prove_file",
-        "service.verification.measure_exactness",
+        "service.repository.folder.parse_card",
+        "service.repository.folder.check_operators",
+        "service.repository.folder.refuse_other_formats",
+        "service.repository.folder.parse_audit_set",
+        "service.repository.verification.prove_file",
+        "service.repository.verification.measure_exactness",
     ],
 )
 def test_a_defect_is_no_refusal(

@@ -22,14 +22,14 @@ from service.api.audits.jobs import JobStatus, job_path
 from service.api.audits.ledger import report_path
 from service.api.audits.query import AuditQuery
 from service.api.bodies import errors_documented, images_documented, read_body
-from service.api.routes import ServiceRoute
 from service.audits import AuditPlane, Job
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
-from service.observability.call import Call
-from service.preferences import preferred_wait, prefers_async
+from service.http.preferences import preferred_wait, prefers_async
+from service.http.routes import ServiceRoute
+from service.metrics.call import Call
+from service.repository.version import ServedModel
 from service.settings import Settings
-from service.version import ServedModel
 
 _ACCEPTED: Final[dict[str, Any]] = {
     "model": JobStatus,

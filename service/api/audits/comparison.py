@@ -16,8 +16,8 @@ from service.api.addresses import Audits
 from service.api.audits.forms import preferred_type
 from service.api.audits.stored import ledger_of, read_stored
 from service.api.bodies import errors_documented
-from service.api.routes import ServiceRoute
 from service.errors import BusyError, UnprocessableError
+from service.http.routes import ServiceRoute
 from service.ledger import Ledger
 
 _MOST_WAITING: Final = 8

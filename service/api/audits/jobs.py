@@ -12,9 +12,9 @@ from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, answer_report, choose_form, report_documented
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
-from service.api.routes import ServiceRoute
 from service.audits import AuditPlane, Job, State
 from service.errors import NotFoundError, describe_error
+from service.http.routes import ServiceRoute
 
 JobId = Annotated[str, Path(description="The id of the job, as its `Location` has it.")]
 

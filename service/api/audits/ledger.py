@@ -23,8 +23,8 @@ from service.api.audits.forms import (
 )
 from service.api.audits.stored import CorruptError, ledger_of
 from service.api.bodies import errors_documented
-from service.api.routes import ServiceRoute
 from service.errors import NotAcceptableError, NotFoundError, UnavailableError
+from service.http.routes import ServiceRoute
 from service.ledger import Entry, LedgerError, TamperedError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

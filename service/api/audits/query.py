@@ -12,12 +12,12 @@ from audit.about import About
 from audit.options import AuditOptions
 from imaging import RefusedError
 from service.api.audits.forms import AskedFormat
-from service.auditing import audit_model, cost
 from service.audits.job import Audit
+from service.audits.reproduce import replay
+from service.audits.run import audit_model, cost
 from service.errors import UnprocessableError
-from service.replay import replay
+from service.repository.version import ServedModel
 from service.settings import Settings
-from service.version import ServedModel
 
 Images = npt.NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from service.api.docs.page import render_page
-from service.api.routes import ServiceRoute
+from service.http.routes import ServiceRoute
 
 _STATIC: Final = {"style.css": "text/css", "script.js": "text/javascript"}
 

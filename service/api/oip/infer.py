@@ -7,12 +7,12 @@ from typing import Final, TypeVar, TypeVarTuple
 from anyio import CapacityLimiter, to_thread
 
 from service.api.addresses import Name, Version
-from service.api.bare import BareRoute
 from service.api.bodies import errors_documented, receive
 from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
 from service.engine import cpu_budget
-from service.exchange import Exchange
+from service.http.context import Exchange
+from service.http.fast_routes import BareRoute
 from service.protocol.oip import (
     Answer,
     InferRequest,
@@ -23,7 +23,7 @@ from service.protocol.oip import (
     read_request,
     write_answer,
 )
-from service.version import ServedModel
+from service.repository.version import ServedModel
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -10,9 +10,9 @@ from service.api.addresses import Name, Plane, Resolve, Version, exact_version, 
 from service.api.bodies import errors_documented
 from service.api.oip.documents import TAGS
 from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
-from service.api.routes import ServiceRoute
+from service.http.routes import ServiceRoute
 from service.protocol.oip.request import INPUT, OUTPUTS
-from service.version import ServedModel
+from service.repository.version import ServedModel
 
 PLATFORM: Final = "onnxruntime_onnx"
 

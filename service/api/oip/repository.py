@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from service.api.addresses import Name, Plane
 from service.api.bodies import errors_documented, read_body
 from service.api.oip.documents import TAGS, json_body
-from service.api.routes import ServiceRoute
 from service.errors import ForbiddenError, UnprocessableError
+from service.http.routes import ServiceRoute
 from service.protocol.names import check_names
 from service.protocol.oip.request import refuse_json
-from service.repository import Repository, Unserved
+from service.repository.registry import Repository, Unserved
 
 Asked = TypeVar("Asked")
 

@@ -10,8 +10,8 @@ from service.api.addresses import Plane
 from service.api.bodies import errors_documented
 from service.api.health import readyz
 from service.api.oip.documents import TAGS
-from service.api.routes import ServiceRoute
 from service.errors import NotFoundError
+from service.http.routes import ServiceRoute
 from service.product import product_version
 
 EXTENSIONS: Final = (

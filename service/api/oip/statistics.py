@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import BaseModel
 
-from service.observability.statistics import Duration
-from service.version import ServedModel
+from service.repository.statistics import Duration
+from service.repository.version import ServedModel
 
 
 class DurationAnswer(BaseModel):

@@ -25,7 +25,11 @@ FORMS: Final = ROOT / "audit" / "render"
 WRITERS: Final = (
     *("audit/verdict.py", "audit/phrases.py", "audit/angles/verdict.py", "audit/circle.py"),
     *("audit/tiers.py", "audit/proved.py", "audit/render/checks.py"),
-    *("service/subjects/file.py", "service/subjects/version.py", "service/subjects/remote.py"),
+    *(
+        "service/audits/targets/file.py",
+        "service/audits/targets/version.py",
+        "service/audits/targets/remote.py",
+    ),
 )
 _GAP: Final = re.compile(r"\{[^{}]*\}")
 _ASKED_WORDS: Final = re.compile(r"[A-Za-z]+ [a-z]+|% [a-z]+|^label \{\}$")

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.access import ApiKeys
-from service.access.keys import read_keys
+from service.auth import ApiKeys
+from service.auth.keys import read_keys
 from service.settings import ConfigurationError
 from tests.service.observability.scrape import scrape
 from tests.service.test_overload import NPY, npy
@@ -200,7 +200,7 @@ def test_no_key_is_equal_to_another_by_operator(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.access.keys.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("service.auth.keys.LOOK_EVERY", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -233,7 +233,7 @@ def test_the_file_is_looked_at_once_a_second_and_no_more(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("service.access.keys.time.monotonic", lambda: now)
+    monkeypatch.setattr("service.auth.keys.time.monotonic", lambda: now)
     keys = ApiKeys(file)
     keys.open()
     keys.find(INFER)

@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
 import service.app
-from service.api.routes import ServiceRoute
 from service.app import create_app
+from service.http.routes import ServiceRoute
 from service.settings import Settings
 from tests.service.access.test_keys import ADMIN, BOTH, CALLS, FILE, INFER, bearer
 

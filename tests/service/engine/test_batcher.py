@@ -21,7 +21,7 @@ from service.engine import (
     QueueFullError,
 )
 from service.engine.batcher import Batcher
-from service.engine.waiting import Images
+from service.engine.queue import Images
 
 pytestmark = pytest.mark.anyio
 

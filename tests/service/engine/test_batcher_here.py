@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from service.engine import ComputeError, DeadlineError, EngineDownError, Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.graph import QUICK
-from service.engine.waiting import Images
+from service.engine.queue import Images
 from tests.service.engine.test_batcher import Gate, Make, echo, make, numbered, numbers_of, until
 
 __all__ = ["make"]

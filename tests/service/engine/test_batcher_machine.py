@@ -25,7 +25,7 @@ from service.engine import (
     QueueFullError,
 )
 from service.engine.batcher import Batcher
-from service.engine.waiting import Images
+from service.engine.queue import Images
 
 LARGEST, WAITING = 4, 12
 HOUR = 3600.0  # deadlines are hours of the batcher's clock, so that no real timer fires

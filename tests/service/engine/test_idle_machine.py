@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from service.engine import Inference, Limits
 from service.engine.batcher import Batcher
-from service.engine.lanes import Job
-from service.engine.waiting import Images
+from service.engine.priorities import Job
+from service.engine.queue import Images
 from tests.service.engine.work import Work, answer, blank
 
 CAPACITY, PATIENCE = 64, 10.0  # what IdleLane has by default

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from service.engine import Inference
-from service.engine.lanes import IdleLane
+from service.engine.priorities import IdleLane
 from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
 
 

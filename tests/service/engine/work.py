@@ -7,7 +7,7 @@ import numpy as np
 
 from service.engine import IdleDrop, Inference, Limits
 from service.engine.batcher import Batcher
-from service.engine.waiting import Images
+from service.engine.queue import Images
 
 
 def blank(rows: int = 1) -> Images:

@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from service.engine import QueueFullError
 from service.errors import UnavailableError
-from service.observability.histogram import Histogram
-from service.observability.statistics import Reason
+from service.repository.histogram import Histogram
+from service.repository.statistics import Reason
 from tests.service.observability.scrape import Scrape, scrape
 from tests.service.test_overload import NPY, held, npy, until
 

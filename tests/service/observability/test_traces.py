@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.observability.traces import Traces
+from service.metrics.traces import Traces
 from service.settings import ConfigurationError
 from tests.service.test_overload import NPY, npy
 from tests.service.test_server import serving

@@ -1,6 +1,0 @@
-"""Who may call what: API keys with names and scopes."""
-
-from service.access.check import HEADER, Need, authorise, is_known
-from service.access.keys import ApiKeys, Key
-
-__all__ = ["HEADER", "ApiKeys", "Key", "Need", "authorise", "is_known"]

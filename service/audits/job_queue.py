@@ -1,0 +1,150 @@
+"""All audits of the service: which run, which wait, and what is remembered of those that ended."""
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+
+from audit.canonical import report_digest
+from audit.render import FORMATS, Format, Rendering
+from imaging import RefusedError
+from service.audits.job import Audit, AuditCancelledError, Finished, Job
+from service.errors import (
+    BusyError,
+    NotFoundError,
+    UnavailableError,
+    UnprocessableError,
+    describe_error,
+)
+from service.ledger import Ledger, LedgerError
+from service.repository.folder import ModelRejectedError
+from service.repository.version import ServedModel
+
+_REMEMBERED: Final = 64
+"""Jobs that are kept after their end, for whoever asked for them to fetch the report."""
+
+_PAUSE: Final = 10
+"""Seconds until the next try, where nothing is known of an audit's speed."""
+
+log = structlog.get_logger()
+
+
+class AuditPlane:
+    """Makes audits one at a time, behind the classifications of the model.
+
+    Its methods are called on the event loop.
+
+    Parameters
+    ----------
+    ledger
+        Where every report is stored before anybody is given it, if anywhere.
+    most
+        Audits that may run or wait.
+    forms
+        The forms that reports are answered in.
+    """
+
+    def __init__(
+        self, ledger: Ledger | None, most: int, forms: Mapping[Format, Rendering] = FORMATS
+    ) -> None:
+        self.ledger = ledger
+        self.forms = forms
+        self._most = most
+        self._turn = CapacityLimiter(1)
+        self._under_way: dict[str, Job] = {}
+        self._kept: OrderedDict[str, Job] = OrderedDict()
+        self._until = 0.0
+
+    def check_room(self) -> None:
+        """Raise BusyError if as many audits run or wait as may."""
+        if len(self._under_way) >= self._most:
+            raise BusyError(
+                f"{len(self._under_way)} audits run or wait, and at most {self._most} may; try "
+                "again later.",
+                retry_after=self._pause(),
+            )
+
+    def begin(self, model: ServedModel, audit: Audit, total: int) -> Job:
+        """Start an audit, or let it wait for its turn; raise BusyError if too many do."""
+        self.check_room()
+        job = Job(model, audit, total)
+        self._under_way[job.id] = job
+        job.start(self._run).add_done_callback(lambda _: self._ended(job))
+        return job
+
+    def keep(self, job: Job) -> None:
+        """Remember a job by its id, also when it has ended; of those that have, the last 64."""
+        self._kept[job.id] = job
+        ended = [each.id for each in self._kept.values() if each.ended]
+        for old in ended[: max(0, len(ended) - _REMEMBERED)]:
+            del self._kept[old]
+
+    def find(self, number: str) -> Job:
+        """Return a job that is kept; raise NotFoundError."""
+        job = self._kept.get(number)
+        if job is None:
+            raise NotFoundError(
+                f"There is no audit job '{number}'; those of this process are kept, and of the "
+                f"ones that have ended the last {_REMEMBERED}."
+            )
+        return job
+
+    def end_within(self, seconds: float) -> None:
+        """Allow the audits so many more seconds from now on, once the service ends."""
+        self._until = asyncio.get_running_loop().time() + seconds
+
+    async def close(self) -> None:
+        """Wait for the audits as long as was allowed, cancel the others, and say which."""
+        left = self._until - asyncio.get_running_loop().time()
+        jobs = list(self._under_way.values())
+        if jobs and left > 0:
+            await asyncio.wait({asyncio.ensure_future(job.wait(left)) for job in jobs})
+        for job in jobs:
+            if not job.ended:
+                log.warning("audit cancelled, the service ends", job=job.id, **_named(job.model))
+                job.cancel()
+                await job.wait()
+
+    async def _run(self, job: Job) -> Finished:
+        with job.model:
+            try:
+                return await to_thread.run_sync(self._finish, job, limiter=self._turn)
+            except (ModelRejectedError, LedgerError) as error:
+                raise UnavailableError(str(error)) from error
+            except RefusedError as error:
+                raise UnprocessableError(str(error)) from error
+            except asyncio.CancelledError:
+                raise AuditCancelledError from None
+
+    def _finish(self, job: Job) -> Finished:
+        report = job.perform()
+        if self.ledger is None:
+            return Finished(report, report_digest(report))
+        return Finished(report, self.ledger.append(report).report)
+
+    def _ended(self, job: Job) -> None:
+        del self._under_way[job.id]
+        failure = job.failure
+        if (
+            failure is not None
+            and describe_error(failure).status == HTTPStatus.INTERNAL_SERVER_ERROR
+        ):
+            log.error("an audit failed", job=job.id, exc_info=failure, **_named(job.model))
+
+    def _pause(self) -> int:
+        """Seconds until the audit that runs should be done, by the speed of earlier ones."""
+        for job in self._under_way.values():
+            counted = job.model.statistics.audited
+            if job.state == "running" and counted.count:
+                left = (job.total - job.done) * counted.ns / counted.count / 1e9
+                return max(1, math.ceil(left))
+        return _PAUSE
+
+
+def _named(model: ServedModel) -> dict[str, object]:
+    return {"model": model.card.name, "version": model.card.version}

@@ -1,0 +1,190 @@
+"""An ONNX file without a card as the subject of an audit, if it says by itself what it takes."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto
+
+from artifact.files import MOST_GRAPH, FileRefusedError, read_file
+from artifact.session import run_as_written
+from audit import (
+    Classifier,
+    InputSpec,
+    ModelIdentity,
+    Precision,
+    Subject,
+    mutate,
+)
+from audit.onnx_file import check_operators, read_onnx
+from audit.proving import prove_tier
+from imaging import FitPolicy, grid_symmetries
+from imaging.refusal import RefusedError
+from service.audits.targets.execution import execution
+from service.engine import GraphError, cpu_budget, select
+from service.engine.graph import start_first
+from service.settings import Settings
+
+_ACCEPTED = "one input of uint8 [N, C, H, H] with any N and with C of 1 or 3 is accepted"
+
+_WITHOUT_CARD = "The file came without a card: the names of its classes are those that it says."
+_WITHOUT_NAMES = "The file came without a card: what its classes are, nobody said."
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What a file takes and gives: an image input and an output of logits, by their names."""
+
+    image: str
+    channels: Literal[1, 3]
+    size: int
+    logits: str
+
+
+def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
+    """Open a file; return it, what its images have to be, and the group that it names, or C4.
+
+    Raises
+    ------
+    ValueError
+        If it is no ONNX file, takes no images of uint8, gives no logits, or does not open on the
+        device that is asked for.
+    """
+    try:
+        graph = read_file(path, MOST_GRAPH)
+    except FileRefusedError as error:
+        raise RefusedError(f"The file {path} {error}.") from error
+    model = read_onnx(graph)
+    check_operators(model)
+    ends = read_ends(model)
+    selection, threads = select(settings.device, settings.gpu), settings.threads or cpu_budget()
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    group = _known_group(metadata.get("group", ""))
+
+    def open_graph(data: bytes) -> tuple[Classifier, Any]:
+        runtime, placement, _ = start_first(data, selection, threads)
+
+        def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            logits: npt.NDArray[np.float32] = runtime.run([ends.logits], {ends.image: images})[0]
+            return logits
+
+        return classify, placement
+
+    try:
+        classify, placement = open_graph(graph)
+    except GraphError as error:
+        raise RefusedError(f"The file {path} does not open: {error}.") from error
+    precision, classes = metadata.get("precision"), _class_names(metadata.get("classes", ""))
+    fit = FitPolicy(ends.size)
+    subject = Subject(
+        identity=ModelIdentity(
+            name=metadata.get("name") or path.stem,
+            version=1,
+            sha256=hashlib.sha256(graph).hexdigest(),
+            group=group or "trivial",
+            precision=precision if precision in get_args(Precision) else "fp32",
+            classes=classes,
+        ),
+        classify=classify,
+        graph=graph if _has_mutant(graph) else None,
+        build=lambda data: open_graph(data)[0],
+        execution=execution(placement, threads),
+        fill=fit.fill,
+        # Whether what runs keeps every bit was not measured beyond the images of the audit.
+        prove=lambda group: prove_tier(
+            graph, group, runtime=run_as_written, limits=settings.proof_limits
+        ),
+        caveats=(_WITHOUT_CARD if classes else _WITHOUT_NAMES,),
+    )
+    turned = group if group and len(grid_symmetries(group)) > 1 else "C4"
+    return subject, InputSpec(channels=ends.channels, fit=fit), turned
+
+
+def read_ends(model: onnx.ModelProto) -> Ends:
+    """Find the one input and the logits of a file.
+
+    Raises
+    ------
+    ValueError
+        Saying what the file takes or gives, and what is accepted.
+    """
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored]
+    if len(inputs) != 1:
+        raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
+    kind, axes = inputs[0].type.tensor_type.elem_type, _axes(inputs[0])
+    if kind != TensorProto.UINT8:
+        raise RefusedError(
+            f"The file takes {_described(inputs)}; {_ACCEPTED}. `orbitserve import` brings a file "
+            "that takes floats into a repository, with its scaling."
+        )
+    if len(axes) != 4 or axes[0] is not None or axes[2] is None or axes[2] != axes[3]:
+        raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
+    if axes[1] not in (1, 3):
+        raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
+    return Ends(inputs[0].name, 1 if axes[1] == 1 else 3, axes[2], _logits(model.graph.output))
+
+
+def _logits(outputs: Any) -> str:
+    floats = [
+        value.name
+        for value in outputs
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT and len(_axes(value)) == 2
+    ]
+    if "logits" in floats:
+        return "logits"
+    if len(floats) != 1:
+        raise RefusedError(
+            f"The file gives {_described(outputs)}; one output of float32 [N, K], or one of that "
+            "form that is named 'logits', is accepted."
+        )
+    return str(floats[0])
+
+
+def _has_mutant(graph: bytes) -> bool:
+    try:
+        mutate(graph)
+    except RefusedError:
+        return False
+    return True
+
+
+def _known_group(name: str) -> str | None:
+    try:
+        grid_symmetries(name)
+    except RefusedError:
+        return None
+    return name
+
+
+def _class_names(text: str) -> tuple[str, ...]:
+    """The names in a file's metadata, a list of strings in JSON; none if it is anything else."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return ()
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    try:
+        "".join(names if listed else ()).encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, which no report can hold
+        return ()
+    return tuple(names) if listed else ()
+
+
+def _axes(value: onnx.ValueInfoProto) -> list[int | None]:
+    shape = value.type.tensor_type.shape.dim
+    return [axis.dim_value if axis.HasField("dim_value") else None for axis in shape]
+
+
+def _described(values: Any) -> str:
+    each = []
+    for value in values:
+        kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        axes = ", ".join("?" if axis is None else str(axis) for axis in _axes(value))
+        each.append(f"'{value.name[:80]}' {kind} [{axes}]")
+    return ", ".join(each) or "nothing"

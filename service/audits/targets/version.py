@@ -1,0 +1,46 @@
+"""A version of a repository as the subject of an audit."""
+
+from artifact.session import run_as_written
+from audit import ProofTier, Subject
+from audit.elements import covered
+from audit.proving import prove_tier
+from imaging import grid_symmetries
+from service.audits.targets.execution import execution
+from service.repository.version import ServedModel
+
+_SWITCHED_OFF = "proofs are switched off here (ORBITSERVE_PROOF)."
+
+
+def version_subject(model: ServedModel) -> Subject:
+    """Return the version as it runs: each batch is one entry in the queue of its session.
+
+    Requests are answered in between. The mutant is opened once for a model.
+
+    Raises
+    ------
+    ModelRejectedError
+        If the version's file is no longer the one that was loaded.
+    """
+    return Subject(
+        identity=model.card.identity,
+        classify=model.session.logits,
+        graph=model.read_graph(),
+        build=lambda graph: model.sibling(graph).logits,
+        execution=execution(model.session.placement, model.session.threads),
+        bundled=model.card.audit_set.sha256,
+        fill=model.card.input.fit.fill,
+        prove=lambda group: _proved(model, group),
+    )
+
+
+def _proved(model: ServedModel, group: str) -> ProofTier:
+    """What was proved when the version was loaded, or is proved now of a group that it lacks."""
+    found, tried = model.verification, grid_symmetries(group)
+    exact = found.exactness is not None and found.exactness.exact
+    if found.mode == "off":
+        return ProofTier.of(_SWITCHED_OFF, tried)
+    if found.proof is None:
+        return ProofTier.of(found.unproved or _SWITCHED_OFF, tried)
+    if covered(tried, found.proof.subgroup):
+        return ProofTier.of(found.proof, tried, runs_exactly=exact)
+    return prove_tier(model.read_graph(), group, runtime=run_as_written, runs_exactly=exact)

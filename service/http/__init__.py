@@ -1,0 +1,1 @@
+"""HTTP as this server speaks it: connections, what stands before every route, and the routes."""

@@ -1,0 +1,222 @@
+"""One request and its answer on the wire: received within limits, answered under its own id."""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Iterable
+from typing import Final, Self
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from service.errors import ServiceError, SlowClientError, TooLargeError
+from service.http.preferences import preferred_wait
+from service.http.transport import Wire
+from service.metrics.call import Call
+
+REQUEST_ID: Final = "X-Request-ID"
+LOOK_AFTER: Final = 0.05
+"""Seconds of work on one request before its client is looked after."""
+
+_ID_HEADER: Final = REQUEST_ID.lower().encode()
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class Exchange:
+    """What one call of the application reads and writes, and what is known of its client.
+
+    A client's own `X-Request-ID` is kept if it is safe to write into a log. Its `Prefer: wait`
+    (RFC 7240, 4.3) in seconds brings the deadline forward, and never puts it off.
+
+    Parameters
+    ----------
+    scope, receive, send
+        Of the call, by ASGI.
+    request_seconds
+        How long it may take to be answered.
+    receive_seconds, max_bytes
+        How long its body may take to arrive, and how large it may be.
+
+    Attributes
+    ----------
+    id
+        The request's, printable ASCII.
+    path
+        The request's, without what a proxy in front has stripped and the links have to have.
+    headers
+        The request's, by their names in small letters.
+    call
+        What becomes known of the request.
+    status
+        Of the answer, once it has begun; 0 before.
+    fault
+        Why the work on it was given up from outside.
+    """
+
+    __slots__ = (
+        *("call", "fault", "headers", "id", "path", "scope", "status"),
+        *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
+        *("_watcher", "_wire", "_seconds"),
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_seconds: float,
+        receive_seconds: float,
+        max_bytes: int,
+    ) -> None:
+        self.scope = scope
+        self.path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        now = time.monotonic()
+        self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))
+        self._wire = Wire.of(scope)
+        if self._wire is not None:
+            self.call.under_way = self._wire.under_way
+        self.id = _request_id(self.headers)
+        self.status = 0
+        self.fault: ServiceError | ClientDisconnect | None = None
+        self._receive, self._send = receive, send
+        self._bytes, self._max_bytes = 0, max_bytes
+        self._received = False
+        self._since, self._seconds = now, receive_seconds
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+
+    def check_wire(self) -> None:
+        """Refuse what the connection could not read.
+
+        Raises
+        ------
+        ServiceError
+            Before anything is done about the request.
+        """
+        if self._wire is not None and self._wire.fault is not None:
+            raise self._wire.fault
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Return the exchange that `service.http.middleware.Front` has begun."""
+        exchange: Self = scope["state"]["exchange"]
+        return exchange
+
+    def check_length(self) -> None:
+        """Refuse a body that is announced to be too large.
+
+        Raises
+        ------
+        TooLargeError
+            Before any of it is read.
+        """
+        announced = self.headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Receive a message of the request, counting its bytes.
+
+        Raises
+        ------
+        TooLargeError
+            As soon as the body has grown too large.
+        ServiceError
+            As soon as it cannot be read.
+        """
+        message = await self._receive()
+        if not self._received:
+            self.check_wire()
+            self._received = not message.get("more_body", False)
+            self._bytes += len(message.get("body", b""))
+            if self._bytes > self._max_bytes:
+                raise self._too_large()
+        return message
+
+    async def body(self) -> bytes:
+        """Receive the whole body.
+
+        Raises
+        ------
+        TooLargeError
+            As soon as it has grown too large.
+        ClientDisconnect
+            If the client hangs up before it is complete.
+        """
+        blocks = []
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            blocks.append(message.get("body", b""))
+            if self._received:
+                return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the answer, whose head gets the request's id and its timings."""
+        if message["type"] == "http.response.start":
+            message = self._begun(message["status"], message.get("headers", ()))
+        await self._send(message)
+
+    async def answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer of status 200."""
+        length = (b"content-length", b"%d" % len(body))
+        head = self._begun(200, (*headers, length))
+        if self._wire is None or not self._wire.answer(head["headers"], body):
+            await self._send(head)
+            await self._send({"type": "http.response.body", "body": body})
+
+    def _begun(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
+        self.status = status
+        own = (
+            (_ID_HEADER, self.id.encode()),
+            (b"server-timing", self.call.timings.header().encode()),
+        )
+        return {"type": "http.response.start", "status": status, "headers": [*headers, *own]}
+
+    def look(self) -> None:
+        """Give the work up if the client is too slow, and see whether it has hung up."""
+        if self.status or self._watcher is not None:
+            return
+        now = time.monotonic()
+        if not self._received:
+            # Before all of the body is there, whoever reads it is told of a client that hangs up.
+            if now - self._since > self._seconds:
+                self._give_up(self._too_slow())
+        elif now - self._since > LOOK_AFTER:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    def end(self) -> None:
+        """Look no longer."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def _watch(self) -> None:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.status:
+            self._give_up(ClientDisconnect())
+
+    def _give_up(self, fault: ServiceError | ClientDisconnect) -> None:
+        if self.fault is None and self._task is not None:
+            self.fault = fault
+            self._task.cancel()
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(
+            f"The body is too large; at most {self._max_bytes} bytes are accepted."
+        )
+
+    def _too_slow(self) -> SlowClientError:
+        return SlowClientError(
+            f"The body did not arrive in time; all of it within {self._seconds:g} s is accepted."
+        )
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    own = headers.get(_ID_HEADER)
+    if own is not None and _SAFE_ID.fullmatch(own):
+        return own.decode("ascii")
+    # Unique, and no secret: asking the system for random bytes would be a call of it a request.
+    return f"{random.getrandbits(128):032x}"

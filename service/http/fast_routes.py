@@ -1,0 +1,69 @@
+"""Routes that are documented like every other and answered without the framework in between."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from service.api.addresses import read_version
+from service.auth import Need
+from service.data_plane import DataPlane
+from service.http.context import Exchange
+from service.http.routes import ServiceRoute
+from service.repository.version import ServedModel
+
+Handler = Callable[[Exchange, DataPlane, ServedModel], Awaitable[None]]
+
+
+class BareRoute(ServiceRoute):
+    """A route of a model that FastAPI documents, by a function that it never calls.
+
+    At one small image a request FastAPI's solving of dependencies and validation of answers would
+    cost as much as the network. `service.http.middleware.Front` calls `handle_bare` instead.
+
+    Parameters
+    ----------
+    path
+        Its template; `name` and `version` in it name the model, none the default model.
+    documented
+        A function with the parameters and the docstring of the call.
+    handler
+        What answers it, with the model held until it returns.
+    needs
+        The key that a call needs.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        documented: Callable[..., Any],
+        handler: Handler,
+        *,
+        needs: Need,
+        **options: Any,
+    ) -> None:
+        super().__init__(path, documented, needs=needs, methods=["POST"], **options)
+        self._handler = handler
+
+    async def handle_bare(self, exchange: Exchange, address: Mapping[str, str]) -> None:
+        """Answer one call that may be made; what this raises is a refusal.
+
+        Parameters
+        ----------
+        address
+            What the path has in the places of the template's names.
+        """
+        plane: DataPlane = exchange.scope["app"].state.data_plane
+        with _find(plane, address) as model:
+            await self._handler(exchange, plane, model)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call that came through the framework all the same."""
+        await self.handle_bare(Exchange.of(scope), scope["path_params"])
+
+
+def _find(plane: DataPlane, address: Mapping[str, str]) -> ServedModel:
+    version = address.get("version")
+    if version is None:
+        return plane.repository.find(address.get("name"))
+    return plane.repository.find(address["name"], read_version(version))

@@ -1,0 +1,77 @@
+"""What becomes known of one request while it is handled: for its log line, counters and trace."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Self
+
+from starlette.types import Scope
+
+from service.metrics.timings import Timings
+from service.repository.statistics import Reason, Statistics
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, from its head to its answer.
+
+    Attributes
+    ----------
+    deadline
+        A point of `time.monotonic` after which no one waits for the answer.
+    model, version, rows
+        Who is asked, and about how many images, once that is known.
+    statistics
+        Where it is counted, if it is an inference.
+    key
+        Name of the API key that it came with.
+    refusal
+        Why it got no answer to what it asked.
+    under_way
+        All requests that the server has begun to read and not ended, this one among them; None
+        where that is not known.
+    """
+
+    deadline: float = math.inf
+    timings: Timings = field(default_factory=Timings)
+    model: str | None = None
+    version: int | None = None
+    rows: int | None = None
+    statistics: Statistics | None = None
+    key: str | None = None
+    refusal: Reason | None = None
+    under_way: Collection[object] | None = None
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Return the call that `service.http.middleware.Front` has begun."""
+        call: Self = scope["state"]["call"]
+        return call
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is known to be the only request there is."""
+        return self.under_way is not None and len(self.under_way) == 1
+
+    @property
+    def queue_seconds(self) -> float | None:
+        """How long its images waited for the engine; None if they did not get there."""
+        return self._seconds("queue")
+
+    @property
+    def inference_seconds(self) -> float | None:
+        """How long the graph ran over them; None if it did not."""
+        return self._seconds("inference")
+
+    def end(self) -> None:
+        """Count the call with the model that it asked."""
+        if self.statistics is None:
+            return
+        if self.refusal is None:
+            self.statistics.answered(self.timings.total, self.rows or 0)
+        else:
+            self.statistics.refused(self.timings.total, self.refusal)
+
+    def _seconds(self, name: str) -> float | None:
+        found = [stage.seconds for stage in self.timings.stages if stage.name == name]
+        return sum(found) if found else None

@@ -1,0 +1,85 @@
+"""Prometheus: what is counted elsewhere, written out when it is asked for.
+
+Nothing is counted here but calls that no model counts. So a model's series cost its requests
+nothing, and are gone when it is.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from service.metrics import own_metrics, shadow_metrics, triton_metrics
+from service.repository.registry import Repository
+from service.repository.statistics import Reason
+from service.repository.version import ServedModel
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Metrics:
+    """The metrics of one application, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.repository: Repository | None = None
+        self.calls: Counter[tuple[str, str, str]] = Counter()
+        self.refusals: Counter[Reason] = Counter()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Service(self))
+        ProcessCollector(registry=self._registry)
+
+    def called(self, method: str, route: str, status: int) -> None:
+        """Count a call.
+
+        Parameters
+        ----------
+        route
+            The template of its path; empty where no route took it.
+        status
+            Of its answer; 0 if there was none.
+        """
+        # Clients choose the method, and each value of a label is kept for ever.
+        self.calls[method if method in _METHODS else "other", route, str(status)] += 1
+
+    def refused(self, reason: Reason) -> None:
+        """Count a call that was refused and that no model counts."""
+        self.refusals[reason] += 1
+
+    def write(self, accept: str) -> tuple[bytes, str]:
+        """Write all metrics in the format that an `Accept` header names, and name it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Service(Collector):
+    """All that the service itself has to tell."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Read every counter as it stands."""
+        yield self._calls()
+        models: list[ServedModel] = []
+        repository = self._metrics.repository
+        if repository is not None:
+            versions = [each for found in repository.models.values() for each in found.values()]
+            models = [each for each in versions if isinstance(each, ServedModel)]
+            yield from own_metrics.of_repository(repository)
+        yield own_metrics.rejections(models, self._metrics.refusals)
+        yield from own_metrics.of_models(models)
+        yield from shadow_metrics.of_models(models)
+        yield from triton_metrics.of_models(models)
+
+    def _calls(self) -> CounterMetricFamily:
+        family = CounterMetricFamily(
+            "orbitserve_http_requests",
+            "HTTP calls by the status of their answers; 0 where the client hung up before.",
+            labels=("method", "route", "status"),
+        )
+        for labels, count in list(self._metrics.calls.items()):
+            family.add_metric(labels, count)
+        return family

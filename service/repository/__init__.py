@@ -1,0 +1,1 @@
+"""The model repository: versions found, tried, verified, loaded and served."""

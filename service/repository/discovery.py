@@ -1,0 +1,88 @@
+"""What lies in a model repository: version folders, and whether their files were touched."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.repository.folder import AUDIT_FILE, CARD_FILE, MODEL_FILE
+from service.settings import ConfigurationError
+from service.signatures import SIGNATURE_FILE
+
+_VERSION = re.compile(r"[1-9][0-9]*")
+
+_FILES = (MODEL_FILE, CARD_FILE, AUDIT_FILE, SIGNATURE_FILE)
+
+Fingerprint = tuple[tuple[int, ...] | None, ...]
+"""Of each of a version's files the inode, size and times; None for one that is not there."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a repository.
+
+    Attributes
+    ----------
+    versions
+        Version folders by the name of their model, ascending.
+    unread
+        Folders that are left alone because they cannot be read, and why.
+    """
+
+    versions: dict[str, list[Path]]
+    unread: dict[Path, str]
+
+
+def discover(root: Path) -> Found:
+    """Find the version folders, by name and number; those with other names are no versions.
+
+    A version under construction has a name that is no integer until it is renamed as a whole. A
+    model's folder that cannot be read, such as the `lost+found` of a volume, hinders no other.
+
+    Raises
+    ------
+    ConfigurationError
+        If the repository is no folder, or cannot be read.
+    """
+    try:
+        if not root.is_dir():
+            raise ConfigurationError(f"The repository {root} is not a folder.")
+        models = sorted(root.iterdir())
+    except OSError as error:
+        raise ConfigurationError(
+            f"The repository {root} cannot be read: {error.strerror}."
+        ) from error
+    found = Found({}, {})
+    for model in models:
+        if model.name.startswith("."):
+            continue
+        try:
+            model.name.encode()
+            versions = version_folders(model)
+        except OSError as error:
+            found.unread[model] = f"it cannot be read: {error.strerror}"
+        except UnicodeEncodeError:
+            found.unread[model] = "its name is not UTF-8"
+        else:
+            if versions:
+                found.versions[model.name] = versions
+    return found
+
+
+def version_folders(model: Path) -> list[Path]:
+    """Return the folders of a model's versions, ascending; raise OSError if it cannot be read."""
+    entries = model.iterdir() if model.is_dir() else ()
+    versions = [entry for entry in entries if _VERSION.fullmatch(entry.name) and entry.is_dir()]
+    return sorted(versions, key=lambda folder: int(folder.name))
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """Look at a version's files without reading them: equal where nobody touched them between."""
+    return tuple(_touched(folder / name) for name in _FILES)
+
+
+def _touched(file: Path) -> tuple[int, ...] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,0 +1,120 @@
+"""Loading a version: tried in another process, which may not come back, and then opened here."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from service.engine import Selection, cpu_budget
+from service.repository.folder import ModelRejectedError
+from service.repository.trials import Trials
+from service.repository.trials.trying import failure
+from service.repository.version import ServedModel, open_tried
+from service.settings import Settings
+from service.shadow import open_shadow
+from service.signatures import open_verifier
+
+_THREAD: Final = "opening"
+
+log = structlog.get_logger()
+
+
+class Loader:
+    """Loads versions as the settings ask. Its methods are called on an event loop."""
+
+    def __init__(self, settings: Settings, selection: Selection, trials: Trials) -> None:
+        self._selection, self._trials = selection, trials
+        self._threads = settings.threads or cpu_budget()
+        self._limits, self._seconds = settings.limits, settings.load_seconds
+        self._verifier, self._shadows = open_verifier(settings), open_shadow(settings)
+        self._openings = asyncio.Semaphore(cpu_budget())
+
+    async def load(self, folder: Path) -> ServedModel:
+        """Load a version, or refuse it whatever its files do. Cancelled, it leaves nothing behind.
+
+        Raises
+        ------
+        ModelRejectedError
+            In one sentence.
+        """
+        tried = await self._trials.attempt(folder, self._selection)
+        if tried.defect is not None:
+            log.error("a trial stopped at an error", folder=str(folder), traceback=tried.defect)
+        if tried.verification is None:
+            raise ModelRejectedError(tried.refused or "It was not tried.")
+        verification = tried.verification
+
+        def open_here() -> ServedModel:
+            return open_tried(
+                folder,
+                tried.digest,
+                verification,
+                self._selection,
+                self._threads,
+                self._limits,
+                self._verifier,
+                self._shadows,
+            )
+
+        try:
+            # The trial ended, so this does. But a graph may ask for random numbers.
+            async with self._openings, asyncio.timeout(self._seconds):
+                return await _in_thread(open_here)
+        except TimeoutError:
+            raise ModelRejectedError(
+                f"It was tried, and opening it takes more than {self._seconds:g} s."
+            ) from None
+        except ModelRejectedError:
+            raise
+        except Exception as error:
+            log.exception("opening a version stopped at an error", folder=str(folder))
+            raise ModelRejectedError(failure(error)) from error
+
+    def close(self) -> None:
+        """End what is being tried."""
+        self._trials.close()
+
+
+def still_opening() -> bool:
+    """Whether a thread is still inside of a native library that was told to open a version."""
+    return any(thread.name == _THREAD for thread in threading.enumerate())
+
+
+async def _in_thread(open_here: Callable[[], ServedModel]) -> ServedModel:
+    """Open a version on a thread that nobody has to wait for; close what nobody waited for."""
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[ServedModel] = loop.create_future()
+
+    def hand_over(model: ServedModel | None, error: Exception | None) -> None:
+        if opened.done():  # nobody waits any more
+            if model is not None:
+                _close(model)
+        elif model is not None:
+            opened.set_result(model)
+        elif error is not None:
+            opened.set_exception(error)
+
+    def run() -> None:
+        model, error = None, None
+        try:
+            model = open_here()
+        except Exception as refusal:
+            error = refusal
+        with suppress(RuntimeError):  # of a loop that has ended
+            loop.call_soon_threadsafe(hand_over, model, error)
+
+    threading.Thread(target=run, name=_THREAD, daemon=True).start()
+    try:
+        return await opened
+    except asyncio.CancelledError:
+        if opened.done() and not opened.cancelled() and opened.exception() is None:
+            _close(opened.result())
+        raise
+
+
+def _close(model: ServedModel) -> None:
+    threading.Thread(target=model.session.close, name=_THREAD, daemon=True).start()

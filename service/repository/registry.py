@@ -1,0 +1,493 @@
+"""The model repository: which versions are there, which are served, and why others are not.
+
+What is served is one snapshot, replaced as a whole on the event loop; folders are looked at on a
+thread, and each version is loaded by a task of its own, which may be cancelled at any time. So a
+request sees the models before a change or after it, never between, and waits for none of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar, TypeVarTuple
+
+import structlog
+
+from service.engine import select
+from service.errors import NotFoundError, UnavailableError, UnprocessableError
+from service.repository.discovery import Fingerprint, Found, discover, fingerprint, version_folders
+from service.repository.folder import MODEL_FILE, ModelRejectedError
+from service.repository.loading import Loader
+from service.repository.statistics import Loads
+from service.repository.trials import Trials
+from service.repository.trials.trying import failure
+from service.repository.version import ServedModel
+from service.settings import ConfigurationError, Settings
+
+UNLOADED = "unloaded"
+"""Why a version that did not fail is not served, in the protocol's word."""
+
+LOADING = "loading"
+"""Why one that is being loaded is not served yet."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+log = structlog.get_logger()
+
+
+class Loading(Protocol):
+    """Loads versions; see `service.repository.loading.Loader`."""
+
+    async def load(self, folder: Path) -> ServedModel:
+        """Load a version; raise ModelRejectedError. It may be cancelled."""
+
+    def close(self) -> None:
+        """End what is being loaded."""
+
+
+@dataclass(frozen=True)
+class Unserved:
+    """A version that is there and not served.
+
+    Attributes
+    ----------
+    reason
+        Why it failed to load; None if it was unloaded, or is being loaded.
+    loading
+        Whether it is being loaded.
+    """
+
+    name: str
+    version: int
+    reason: str | None
+    loading: bool = False
+
+    @property
+    def why(self) -> str:
+        """Why it is not served, in a list of what is."""
+        return self.reason or (LOADING if self.loading else UNLOADED)
+
+    @property
+    def sentence(self) -> str:
+        """Why it is not served, for whoever asks for it."""
+        which = f"Version {self.version} of the model '{self.name}'"
+        if self.reason is not None:
+            return f"{which} failed to load: {self.reason}"
+        if self.loading:
+            return f"{which} is being loaded."
+        return f"{which} was unloaded; /v2/repository/models/{self.name}/load loads it again."
+
+
+Versions = Mapping[int, ServedModel | Unserved]
+
+
+class Repository:
+    """All versions of all models, and which of them answers when none is named.
+
+    Its methods are called on the event loop.
+
+    Attributes
+    ----------
+    models
+        By name, then by version, both ascending.
+    default
+        Name of the model behind calls that name none.
+    loads
+        How often versions were loaded, by name and version.
+    started
+        Set when every version that was there at the start was loaded or refused, or the time that
+        one of them may take is over.
+    """
+
+    def __init__(self, root: Path, default: str, loader: Loading) -> None:
+        self.models: Mapping[str, Versions] = {}
+        self._latest: dict[str, int] = {}
+        self.default = default
+        self._root = root
+        self._loader = loader
+        self._loading: dict[Path, asyncio.Task[None]] = {}
+        self._unloaded: set[str] = set()
+        self._seen: dict[Path, Fingerprint] = {}
+        self._replaced: dict[Path, str] = {}
+        self._unread: dict[Path, str] = {}
+        self._open: set[ServedModel] = set()
+        self.loads: dict[tuple[str, int], Loads] = {}
+        self.started = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="repository")
+
+    def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
+        """Return the version asked for; by default the highest that loaded, of the default model.
+
+        Whoever awaits anything while using it writes `with repository.find(...) as model:`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model or version.
+        UnavailableError
+            If there is one and it failed to load or was unloaded.
+        """
+        if name is None:
+            name = self.default
+            if name not in self.models:
+                raise UnavailableError(f"The default model '{name}' is no longer there.")
+        versions = self.versions(name)
+        if version is None:
+            version = self._latest[name]
+        if version not in versions:
+            there = ", ".join(map(str, versions))
+            raise NotFoundError(
+                f"The model '{name}' has no version {version}; the versions are {there}."
+            )
+        found = versions[version]
+        if isinstance(found, Unserved):
+            raise UnavailableError(found.sentence)
+        return found
+
+    def versions(self, name: str) -> Versions:
+        """Return all versions of a model, also those that are not served; raise NotFoundError."""
+        if name not in self.models:
+            there = ", ".join(self.models)
+            raise NotFoundError(f"There is no model '{name}'; the models are {there}.")
+        return self.models[name]
+
+    def served(self, name: str) -> list[int]:
+        """Return the versions of a model that answer."""
+        found = self.versions(name).items()
+        return [version for version, model in found if isinstance(model, ServedModel)]
+
+    def unserved(self, name: str) -> list[Unserved]:
+        """Return the versions of a model that do not."""
+        found = self.versions(name).values()
+        return [version for version in found if isinstance(version, Unserved)]
+
+    def remark(self, model: ServedModel) -> str | None:
+        """Say what became of the files of a served version since it was loaded, if anything."""
+        if _is_gone(self._seen[model.folder]):
+            return "Its files are gone; it is served until it is unloaded."
+        return self._replaced.get(model.folder)
+
+    def check_started(self) -> None:
+        """Raise UnavailableError with what is being loaded, as long as the service is starting."""
+        if not self.started.is_set():
+            waiting = ", ".join(f"{each.parent.name}/{each.name}" for each in self._loading)
+            raise UnavailableError(f"Models are still being loaded: {waiting or 'the last one'}.")
+
+    def start(self, found: Found, seconds: float) -> None:
+        """Begin to load every version; the start is over when all are, or in so many seconds."""
+        self._note_unread(found)
+        for name, folders in found.versions.items():
+            self._publish(name, {int(each.name): self._begin(each) for each in folders})
+        self._starting = asyncio.create_task(self._start(seconds))
+
+    async def load(self, name: str) -> None:
+        """Load what is not served of a model, also what failed before or was unloaded.
+
+        What is served already goes on being served, whatever comes of it.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model in the repository.
+        UnprocessableError
+            If a version fails to load, or was changed in place after it was loaded; or if the model
+            was unloaded meanwhile.
+        """
+        async with self._changing:
+            folders = (await self._found()).versions.get(name)
+            if folders is None:
+                raise NotFoundError(f"There is no model '{name}' in the repository.")
+            self._unloaded.discard(name)
+            await self._look(name, folders, again=True)
+            tasks = [self._loading[each] for each in folders if each in self._loading]
+        await _ended(tasks)
+        faults = [found.sentence for found in self.unserved(name)]
+        faults += [self._replaced[each] for each in folders if each in self._replaced]
+        if faults:
+            raise UnprocessableError(faults[-1])
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no longer; requests under way are answered, and then its sessions end.
+
+        What is being loaded of it is given up.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model.
+        """
+        async with self._changing:
+            self.versions(name)
+            self._unloaded.add(name)
+            there = await self._run(_folders_or_none, self._root / name)
+            before = self.versions(name)
+            self._give_up(folder for folder in self._loading if folder.parent.name == name)
+            self._publish(name, _unloaded(name, there))
+            for model in before.values():
+                if isinstance(model, ServedModel):
+                    self._replaced.pop(model.folder, None)
+                    model.retire(partial(self._worker.submit, self._end, model))
+
+    async def poll(self) -> None:
+        """Look for versions that have appeared, disappeared or changed, and load what is new."""
+        await self._look_around()
+        await _ended(tuple(self._loading.values()))
+
+    @asynccontextmanager
+    async def watched(self, seconds: float) -> AsyncIterator[None]:
+        """Poll every so many seconds inside of the context; never if 0."""
+        stop = asyncio.Event()
+        watch = asyncio.create_task(self._watch(seconds, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await watch
+
+    async def close(self) -> None:
+        """Give up what is being loaded, and end all sessions."""
+        loading = tuple(self._loading.values())
+        self._give_up(self._loading)
+        self._loader.close()
+        if self._starting is not None:
+            self._starting.cancel()
+        await _ended(loading)
+        await asyncio.to_thread(self._close_sessions)
+
+    def _close_sessions(self) -> None:
+        self._worker.shutdown()
+        for model in tuple(self._open):
+            self._end(model)
+
+    async def _start(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await _ended(tuple(self._loading.values()))
+        self.started.set()
+        served = sum(len(self.served(name)) for name in self.models)
+        failed = sum(len(self.unserved(name)) for name in self.models) - len(self._loading)
+        log.info("repository loaded", served=served, failed=failed, loading=len(self._loading))
+
+    async def _watch(self, seconds: float, stop: asyncio.Event) -> None:
+        while seconds and not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), seconds)
+                return
+            try:
+                await self._look_around()
+            except Exception:
+                log.exception("the repository could not be looked at")
+
+    async def _look_around(self) -> None:
+        """Look at all models, and begin to load what is new."""
+        async with self._changing:
+            found = await self._found()
+            self._note_unread(found)
+            for name in sorted({*found.versions, *self.models}):
+                there = found.versions.get(name, [])
+                if name in self._unloaded:
+                    self._publish(name, _unloaded(name, there))
+                else:
+                    await self._look(name, there, again=False)
+
+    def _note_unread(self, found: Found) -> None:
+        """Say, once, which folders are left alone because they cannot be read."""
+        for folder, reason in found.unread.items():
+            if self._unread.get(folder) != reason:
+                name = folder.name.encode(errors="replace").decode()
+                log.warning("folder left alone", folder=name, reason=reason)
+        self._unread = found.unread
+
+    async def _found(self) -> Found:
+        try:
+            return await self._run(discover, self._root)
+        except (ConfigurationError, OSError) as error:
+            raise UnavailableError(f"The repository cannot be read: {error}") from error
+
+    async def _run(self, look: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, look, *arguments)
+
+    def _publish(self, name: str, versions: Versions) -> None:
+        models = {**self.models, name: dict(sorted(versions.items()))}
+        self.models = {name: models[name] for name in sorted(models) if models[name]}
+        self._latest = {
+            name: max(self.served(name), default=max(found)) for name, found in self.models.items()
+        }
+
+    async def _look(self, name: str, folders: Sequence[Path], again: bool) -> None:
+        """Look at a model's folders: keep what is served, begin to load what is new.
+
+        What failed before is tried again if its files were touched since, or if asked to.
+        """
+        served = (
+            [self.find(name, each) for each in self.served(name)] if name in self.models else []
+        )
+        for model in served:
+            await self._run(self._look_after, model)
+        seen = await self._run(_fingerprints, folders)
+        here = [folder for folder in self._loading if folder.parent.name == name]
+        self._give_up(folder for folder in here if folder not in folders)
+        known = self.models.get(name, {})
+        found: dict[int, ServedModel | Unserved] = {
+            version: model for version, model in known.items() if isinstance(model, ServedModel)
+        }
+        for folder in folders:
+            version = int(folder.name)
+            if version in found:
+                continue
+            if folder in self._loading:
+                found[version] = Unserved(name, version, None, loading=True)
+            elif again or version not in known or seen[folder] != self._seen.get(folder):
+                found[version] = self._begin(folder)
+            else:
+                found[version] = known[version]
+        self._publish(name, found)
+
+    def _look_after(self, model: ServedModel) -> None:
+        """Say, once, that a version which is served was changed in place or removed."""
+        folder, seen = model.folder, fingerprint(model.folder)
+        if seen == self._seen[folder]:
+            return
+        self._seen[folder] = seen
+        self._replaced.pop(folder, None)
+        which = {"model": model.card.name, "version": model.card.version}
+        if _is_gone(seen):
+            log.warning("the files of a served model are gone", **which)
+            return
+        try:
+            model.check_folder()
+        except Exception as error:
+            self._replaced[folder] = (
+                f"Version {model.card.version} of the model '{model.card.name}' was changed in "
+                f"place, and what was loaded before goes on being served: {error} A new version, "
+                "or unloading and loading the model, is accepted."
+            )
+            log.error("a served model was changed in place", reason=str(error), **which)
+
+    def _begin(self, folder: Path) -> Unserved:
+        self._loading[folder] = asyncio.create_task(self._load(folder))
+        return Unserved(folder.parent.name, int(folder.name), None, loading=True)
+
+    def _give_up(self, folders: Iterable[Path]) -> None:
+        for folder in tuple(folders):
+            self._loading.pop(folder).cancel()
+
+    async def _load(self, folder: Path) -> None:
+        name, version = folder.parent.name, int(folder.name)
+        # As they are now: what is touched while it is loaded is tried again when it is next seen.
+        self._seen[folder] = await self._run(fingerprint, folder)
+        loads = self.loads.setdefault((name, version), Loads())
+        found: ServedModel | Unserved
+        try:
+            found = await self._loader.load(folder)
+        except Exception as error:
+            expected = isinstance(error, ModelRejectedError)
+            reason = str(error) if expected else failure(error)
+            found = Unserved(name, version, reason)
+            loads.refused += 1
+            log.error("model refused", model=name, version=version, reason=reason)
+        else:
+            loads.served += 1
+            self._open.add(found)
+            _log_loaded(found)
+        del self._loading[folder]
+        self._publish(name, {**self.models.get(name, {}), version: found})
+
+    def _end(self, model: ServedModel) -> None:
+        model.session.close()
+        self._open.discard(model)
+        log.info("model ended", model=model.card.name, version=model.card.version)
+
+
+async def open_repository(settings: Settings, trials: Trials | None = None) -> Repository:
+    """Begin to load every version in the settings' repository.
+
+    A version that is not what its card says is listed as failed and hinders no other.
+
+    Parameters
+    ----------
+    trials
+        What tries versions; by default processes that are started here.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such folder, no model in it, or no default model of the name that is set;
+        or if signatures are asked for and cannot be verified.
+    DeviceUnavailableError
+        If the settings' device does not start.
+    """
+    trials = trials or Trials(settings)
+    try:
+        trials.prepare()
+        return _open_repository(settings, trials)
+    except BaseException:
+        trials.close()
+        raise
+
+
+def _open_repository(settings: Settings, trials: Trials) -> Repository:
+    root = settings.repository
+    found = discover(root)
+    models = found.versions
+    if not models:
+        raise ConfigurationError(
+            f"The repository {root} holds no model; <name>/<version>/{MODEL_FILE} is looked for."
+        )
+    default = settings.default_model or min(models)
+    if default not in models:
+        raise ConfigurationError(
+            f"The default model '{default}' is not in the repository {root}; "
+            f"the models are {', '.join(models)}."
+        )
+    selection = select(settings.device, settings.gpu)
+    if selection.note is not None:
+        log.warning("device", note=selection.note)
+    repository = Repository(root, default, Loader(settings, selection, trials))
+    repository.start(found, settings.load_seconds)
+    return repository
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until tasks have ended in any way."""
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _log_loaded(model: ServedModel) -> None:
+    which, session = {"model": model.card.name, "version": model.card.version}, model.session
+    log.info(
+        "model loaded",
+        **which,
+        device=session.placement.device,
+        threads=session.threads,
+        note=session.note,
+    )
+    for difference in model.verification.differences:
+        log.warning("claim not shown", **which, difference=difference)
+
+
+def _fingerprints(folders: Sequence[Path]) -> dict[Path, Fingerprint]:
+    return {folder: fingerprint(folder) for folder in folders}
+
+
+def _folders_or_none(model: Path) -> list[Path]:
+    try:
+        return version_folders(model)
+    except OSError:
+        return []
+
+
+def _unloaded(name: str, folders: Sequence[Path]) -> Versions:
+    numbers = [int(folder.name) for folder in folders]
+    return {number: Unserved(name, number, None) for number in numbers}
+
+
+def _is_gone(seen: Fingerprint) -> bool:
+    return not any(seen)

@@ -1,0 +1,274 @@
+"""One version of a model: its directory checked against its card, and its session opened."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from audit import AuditSet, Card
+from audit.proof import Limits as ProofLimits
+from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
+from imaging.refusal import RefusedError
+from service.engine import (
+    DEFAULT_LIMITS,
+    AuditedGraph,
+    EngineError,
+    GraphError,
+    Inference,
+    Limits,
+    Selection,
+    Session,
+    Signature,
+    Spent,
+)
+from service.engine.queue import Images
+from service.metrics.call import Call
+from service.metrics.timings import Stage
+from service.protocol import ServedIdentity
+from service.repository.folder import (
+    AUDIT_FILE,
+    CARD_FILE,
+    MODEL_FILE,
+    ModelRejectedError,
+    check_graph,
+    read_audit_set,
+    read_card,
+    read_graph,
+)
+from service.repository.statistics import Statistics
+from service.repository.verification import Mode, Verification, verify
+from service.shadow import Shadow, ShadowAudits
+from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
+
+
+@dataclass(eq=False)
+class _Users:
+    """How many requests use a version, and what to do when none does any more."""
+
+    count: int = 0
+    when_none: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A version that is loaded: its card, its session and the folder that both came from.
+
+    Whoever awaits while using a version does so inside of `with model:`, so that a version that
+    is unloaded meanwhile lives until its last request is answered. It is entered and left, and
+    retired, on the event loop.
+    """
+
+    folder: Path
+    card: Card
+    session: Session
+    verification: Verification
+    load_seconds: float
+    card_sha256: str
+    signature: SignatureStatus = NOT_ASKED
+    statistics: Statistics = field(default_factory=Statistics)
+    shadow: Shadow | None = None
+    _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
+    _users: _Users = field(default_factory=_Users)
+
+    def __enter__(self) -> Self:
+        self._users.count += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._users.count -= 1
+        self._end_if_unused()
+
+    def retire(self, end: Callable[[], object]) -> None:
+        """Call `end` as soon as nobody uses this version: now, or after the last request."""
+        self._users.when_none = end
+        self._end_if_unused()
+
+    def asked(self, call: Call) -> None:
+        """Note that a call asks this version."""
+        call.model, call.version = self.card.name, self.card.version
+
+    def asked_to_infer(self, call: Call) -> None:
+        """Note that a call asks this version for an inference, to be counted with it."""
+        self.asked(call)
+        call.statistics = self.statistics
+
+    async def infer(self, images: Images, call: Call) -> Inference:
+        """Classify the images [N, C, H, W] of a call before its deadline.
+
+        Raises
+        ------
+        EngineError
+            As `Session.infer`.
+        """
+        call.rows = len(images)
+        self.statistics.handed_over()
+        spent, began = Spent(), time.perf_counter()
+        try:
+            # While it is the only request there is, the event loop has nothing better to do.
+            result = await self.session.infer(images, call.deadline, spent, here=call.alone)
+        finally:
+            stages = call.timings.stages
+            if spent.compute_seconds:
+                computed = began + spent.queue_seconds
+                stages.append(Stage("queue", began, spent.queue_seconds))
+                stages.append(Stage("inference", computed, spent.compute_seconds))
+            else:
+                stages.append(Stage("queue", began, time.perf_counter() - began))
+        if self.shadow is not None:
+            self.shadow.offer(images, result)
+        return result
+
+    @cached_property
+    def identity(self) -> ServedIdentity:
+        """Name, version and digest, as answers carry them."""
+        digest = f"sha256:{self.card.sha256}"
+        return {"name": self.card.name, "version": self.card.version, "digest": digest}
+
+    @cached_property
+    def ends(self) -> Signature:
+        """What the graph takes and gives, by its card."""
+        return _ends(self.card)
+
+    def check_folder(self) -> None:
+        """Refuse a folder whose files are not, or no longer, those that were loaded.
+
+        Raises
+        ------
+        ModelRejectedError
+            Saying which file is another.
+        """
+        if read_card(self.folder)[1][CARD_FILE] != self.card_sha256:
+            raise ModelRejectedError(f"{CARD_FILE} is another than the one that was loaded.")
+        read_graph(self.folder, self.card)
+        read_audit_set(self.folder, self.card)
+
+    def read_graph(self) -> bytes:
+        """Read `model.onnx` again, refusing it if it is not the file that was loaded."""
+        return read_graph(self.folder, self.card)
+
+    def audit_set(self) -> AuditSet:
+        """Read the bundled audit set, refusing it if it is not the one on the card."""
+        return read_audit_set(self.folder, self.card)
+
+    def sibling(self, data: bytes) -> AuditedGraph:
+        """Open another graph on this model's thread; each graph is opened once."""
+        digest = hashlib.sha256(data).hexdigest()
+        if digest == self.card.sha256:
+            return self.session
+        if digest not in self._siblings:
+            self._siblings[digest] = self.session.sibling(data)
+        return self._siblings[digest]
+
+    def _end_if_unused(self) -> None:
+        users = self._users
+        if users.count == 0 and users.when_none is not None:
+            end, users.when_none = users.when_none, None
+            end()
+
+
+def load_version(
+    folder: Path,
+    selection: Selection,
+    threads: int,
+    limits: Limits = DEFAULT_LIMITS,
+    mode: Mode = "report",
+    verifier: Verifier | None = None,
+    proof_limits: ProofLimits = DEFAULT_PROOF_LIMITS,
+    until: float = math.inf,
+) -> ServedModel:
+    """Check one version directory against its card, open its session, and verify the card's claims.
+
+    The proof ends before the point `until` of `time.monotonic`; nothing else is stopped there.
+
+    Raises
+    ------
+    ModelRejectedError
+        If there is a verifier and the version is not signed; if a file is missing, unreadable or
+        not the one on the card; if the graph is refused or does not open; or if ``mode`` is
+        `enforce` and the card claims what is not so, or the proof ends at a limit or an error.
+    """
+    began = time.perf_counter()
+    card, digests, signature = _read_signed_card(folder, verifier)
+    data = read_graph(folder, card)
+    check_graph(data)
+    audit_set = read_audit_set(folder, card)
+    session = _open(data, card, selection, threads, limits)
+    runtime = ", ".join(session.placement.providers)
+    try:
+        images = audit_set.images
+        found = verify(card, data, session.logits, images, runtime, mode, proof_limits, until)
+        if mode == "enforce" and found.differences:
+            raise ModelRejectedError(" ".join(found.differences))
+    except BaseException as error:
+        session.close()
+        if isinstance(error, EngineError | RefusedError):
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise ModelRejectedError(
+                f"{MODEL_FILE} is refused: it fails on images of {AUDIT_FILE}: {reason}."
+            ) from error
+        raise
+    seconds = time.perf_counter() - began
+    return ServedModel(folder, card, session, found, seconds, digests[CARD_FILE], signature)
+
+
+def open_tried(
+    folder: Path,
+    card_sha256: str,
+    verification: Verification,
+    selection: Selection,
+    threads: int,
+    limits: Limits,
+    verifier: Verifier | None = None,
+    shadows: ShadowAudits | None = None,
+) -> ServedModel:
+    """Open a version that `load_version` has loaded in another process, and found worth serving.
+
+    Raises
+    ------
+    ModelRejectedError
+        If its files are no longer those, or do what they did not do there.
+    """
+    began = time.perf_counter()
+    card, digests, signature = _read_signed_card(folder, verifier)
+    if digests[CARD_FILE] != card_sha256:
+        raise ModelRejectedError(f"{CARD_FILE} is another than the one that was tried.")
+    session = _open(read_graph(folder, card), card, selection, threads, limits)
+    seconds = time.perf_counter() - began
+    shadow = shadows.of(card, session) if shadows else None
+    model = ServedModel(
+        folder, card, session, verification, seconds, card_sha256, signature, shadow=shadow
+    )
+    session.observe(model.statistics)
+    return model
+
+
+def _read_signed_card(
+    folder: Path, verifier: Verifier | None
+) -> tuple[Card, dict[str, str], SignatureStatus]:
+    card, digests = read_card(folder)
+    try:
+        signature = verifier.verify(folder, digests) if verifier else NOT_ASKED
+    except SignatureError as error:
+        raise ModelRejectedError(str(error)) from error
+    return card, digests, signature
+
+
+def _open(data: bytes, card: Card, selection: Selection, threads: int, limits: Limits) -> Session:
+    try:
+        return Session(data, _ends(card), selection, threads, limits)
+    except GraphError as error:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
+
+
+def _ends(card: Card) -> Signature:
+    return Signature(card.input.channels, card.input.fit.size, len(card.classes))
