@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from artifact.values import Sha256
 from audit.report import Report
-from audit.values import Sha256
 
 SCHEMA_VERSION: Final[int] = Report.model_fields["schema_version"].default
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.audit_set import AuditSet
+from artifact.audit_set import AuditSet
+from artifact.values import Interval, Value
 from audit.orbit import Classifier, Progress, Questioner
-from audit.statistics import Interval, clopper_pearson
-from audit.values import Value
+from audit.statistics import clopper_pearson
 from imaging import Arcs, GridSymmetry, nearest_arcs
 from imaging.refusal import RefusedError
 

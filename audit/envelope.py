@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 
 from pydantic import ValidationError
 
-from audit.values import Value
+from artifact.values import Value
 from imaging import RefusedError
 
 

@@ -9,39 +9,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.figures import Exactness
 from audit.orbit import Classifier
-from audit.values import Value
 from imaging import GridSymmetry, grid_symmetries
 
 BATCH_SIZES = (1, 3, 8, 64)
 """Where kernels change: a lone image, less than a vector, a vector, many."""
-
-
-class Exactness(Value):
-    """What was tried, and how far a logit moved.
-
-    Attributes
-    ----------
-    images
-        Number of images.
-    elements
-        The grid symmetries under which each was classified.
-    batch_sizes
-        In which they were classified, each size with other neighbours.
-    sessions
-        What the model was opened as; each is compared with the first.
-    exact
-        Whether all logits came out the same in every bit.
-    max_logit_deviation
-        The largest change of a logit.
-    """
-
-    images: int
-    elements: tuple[str, ...]
-    batch_sizes: tuple[int, ...]
-    sessions: tuple[str, ...]
-    exact: bool
-    max_logit_deviation: float
 
 
 def measure_exactness(

@@ -3,9 +3,8 @@
 from datetime import datetime
 from typing import Self
 
+from artifact.values import Interval, Sha256, Value, Verdict
 from audit.report import Report
-from audit.statistics import Interval
-from audit.values import Sha256, Value, Verdict
 
 
 class HistoryPoint(Value):

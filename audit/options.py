@@ -5,10 +5,11 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artifact.values import Precision
 from audit.angles import AnglePlan, AngleThresholds
 from audit.report import Thresholds
 from audit.tiers import Question
-from audit.values import CLASS_AGREEMENT, Precision
+from audit.values import CLASS_AGREEMENT
 from imaging import Method, Resampler
 
 Part = Annotated[float, Field(ge=0.01, le=0.9999)]

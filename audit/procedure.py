@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.audit_set import AuditSet
+from artifact.audit_set import AuditSet
+from artifact.identity import ModelIdentity
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.names import class_naming
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.proved import ProofTier
 from audit.report import Report, SelfTest, Thresholds
-from audit.subject import DataIdentity, Execution, ModelIdentity
+from audit.subject import DataIdentity, Execution
 from audit.units import Units, find_units, near_duplicates
 from audit.verdict import counted, judge, orbit_claim, proof_claim
 from audit.witness import WITNESSES

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from artifact.figures import Arithmetic, Outcome
+from artifact.values import Value
 from audit.circle import ProvedSymmetry
 from audit.elements import covered
-from audit.proof import Arithmetic, Outcome, Proof
-from audit.values import Value
+from audit.proof import Proof
 from imaging import GridSymmetry
 
 

@@ -3,20 +3,19 @@
 from collections.abc import Mapping
 from typing import Final, Literal, Self
 
+from artifact.identity import ModelIdentity
+from artifact.values import Interval, Precision, Value, Verdict
 from audit.about import About
 from audit.angles.outcome import AngleOutcome
 from audit.circle import CircleOutcome
 from audit.proved import ProofTier
-from audit.statistics import Cell, Drift, Interval
-from audit.subject import DataIdentity, Execution, ModelIdentity
+from audit.statistics import Cell, Drift
+from audit.subject import DataIdentity, Execution
 from audit.values import (
     CLASS_AGREEMENT,
     Judgement,
-    Precision,
     Proportion,
     Tolerance,
-    Value,
-    Verdict,
 )
 from audit.witness import Witness
 

@@ -8,13 +8,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from artifact.audit_set import AuditSet
+from artifact.values import Verdict
 from audit.angles.selftest import brightness, with_compass
-from audit.audit_set import AuditSet
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures
 from audit.orbit import Classifier, evaluate_orbit, orbit_questions
 from audit.report import Mutation, SelfTest, Thresholds
-from audit.values import Verdict
 from audit.verdict import judge
 from imaging import GridSymmetry
 from imaging.refusal import RefusedError

@@ -2,38 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from audit.values import Precision, Sha256, Value
-
-
-def _writable(name: str) -> str:
-    return name.encode(errors="replace").decode()
-
-
-Written = Annotated[str, AfterValidator(_writable)]
-"""A name from elsewhere; what UTF-8 cannot write of it, as of a file named in Latin-1, is `?`."""
-
-
-class ModelIdentity(Value):
-    """Which model version was audited.
-
-    Attributes
-    ----------
-    classes
-        Their names, in the order of the logits; none where nobody said them.
-    """
-
-    name: str
-    version: Annotated[int, Field(ge=1)]
-    sha256: Sha256
-    group: str
-    precision: Precision
-    classes: tuple[Written, ...] = ()
-
-    def class_name(self, index: int) -> str:
-        """What a class is called; `label 3` where nobody said."""
-        return self.classes[index] if index < len(self.classes) else f"label {index}"
+from artifact.identity import Written
+from artifact.values import Sha256, Value
 
 
 class DataIdentity(Value):

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from artifact.audit_set import AuditSet
+from artifact.identity import ModelIdentity
 from audit.about import About
 from audit.angles import AnglePlan, AngleThresholds, audit_angles
-from audit.audit_set import AuditSet
 from audit.circle import audit_circle
 from audit.elements import audited_elements
 from audit.journal import Journal
@@ -18,7 +19,7 @@ from audit.proved import ProofTier
 from audit.report import Report, SelfTest, Thresholds
 from audit.selftest import self_test, self_test_unseen
 from audit.statistics import trials_to_show
-from audit.subject import Execution, ModelIdentity
+from audit.subject import Execution
 from audit.units import find_units
 from imaging import GridSymmetry, grid_symmetries
 

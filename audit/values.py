@@ -1,26 +1,17 @@
-"""The values that all schemas of this room are made of."""
+"""The values that the schemas of this room share."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
-Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-Precision = Literal["fp32", "fp16", "int8", "integer"]
+from artifact.values import Verdict
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Proportion = Annotated[float, Field(gt=0, lt=1)]
 Tolerance = Annotated[float, Field(ge=0)]
 
-
 CLASS_AGREEMENT: Final = 0.8
 """What is asked of each class where nothing else is; 17 images that keep their label show it."""
-
-
-class Value(BaseModel):
-    """A frozen record that refuses unknown fields and writes valid JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

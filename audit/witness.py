@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.values import Value
+from artifact.values import Value
 from imaging import png
 
 WITNESSES: Final = 10

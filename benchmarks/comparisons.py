@@ -12,13 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.values import Interval, Verdict
 from audit.comparison.outcomes import Outcomes, Truth
 from audit.comparison.record import Margins
 from audit.comparison.testing import paired_tests
 from audit.comparison.verdict import judge_comparison
-from audit.statistics import Interval
 from audit.units import single_units
-from audit.values import Verdict
 
 UNITS: Final = 160
 CLASSES: Final = 8

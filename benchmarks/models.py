@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit import load_audit_set
+from artifact.audit_set import load_audit_set
 from benchmarks.machine import describe_machine
 from service.engine.providers import CPU, start
 from service.repository.folder import AUDIT_FILE

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from audit import Card, Precision, load_card
+from artifact.card import Card, load_card
+from artifact.values import Precision
 from benchmarks.machine import describe_machine
 from commands.display import shown_progress
 from export.derive import Source, derive, latest_float

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from audit import AnglePlan, AngleThresholds, Card, Thresholds, load_audit_set, load_card, self_test
+from artifact.audit_set import load_audit_set
+from artifact.card import Card, load_card
+from audit import (
+    AnglePlan,
+    AngleThresholds,
+    Thresholds,
+    self_test,
+)
 from audit.angles.selftest import self_test_angles
 from audit.selftest import self_test_unseen
 from export.runtime import open_model

@@ -29,7 +29,7 @@ def export(
 
     Example: orbitserve export rotmnist-c4 --precision fp32,int8
     """
-    from audit import load_card
+    from artifact.card import load_card
     from commands.display import shown_progress
     from export.derive import Source, derive, latest_float, read_precisions
     from export.package import package

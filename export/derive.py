@@ -12,19 +12,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from artifact.files import MOST_GRAPH, read_named
-from audit import (
+from artifact.audit_set import load_audit_set
+from artifact.card import (
     Card,
-    Classifier,
     Conversion,
-    Metric,
-    Precision,
-    RefusedError,
-    Speed,
     Twin,
-    load_audit_set,
     load_card,
 )
+from artifact.figures import Metric, Speed
+from artifact.files import MOST_GRAPH, read_named
+from artifact.values import Precision
+from audit import Classifier, RefusedError
 from audit.machine import cpu_name
 from export.publish import Candidate, Progress, publish
 from export.quantize import measure_ranges, quantize, read_chain, to_half, to_int8, to_integer

@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audit import AuditSet, InputSpec, Metric, NetworkSize, Parity, RefusedError, Training
+from artifact.audit_set import AuditSet
+from artifact.card import InputSpec, Training
+from artifact.figures import Metric, NetworkSize, Parity
+from audit import RefusedError
 from export.bake import bake
 from export.graph import to_onnx
 from export.publish import Candidate, Progress, check_name, publish

@@ -11,32 +11,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from artifact.session import run_as_written
-from audit import (
-    AuditFigures,
-    AuditSet,
+from artifact.audit_set import AuditSet, save_audit_set
+from artifact.card import (
     AuditSetInfo,
     Card,
     Conversion,
-    Exactness,
     InputSpec,
+    Training,
+)
+from artifact.figures import (
+    Exactness,
     Metric,
-    ModelIdentity,
     NetworkSize,
-    Origin,
     Parity,
-    Precision,
     ProofFigures,
+)
+from artifact.identity import ModelIdentity
+from artifact.origin import Origin
+from artifact.session import run_as_written
+from artifact.values import Precision
+from audit import (
     ProofTier,
     RefusedError,
     Report,
     Thresholds,
-    Training,
     measure_exactness,
     run_audit,
-    save_audit_set,
     self_test,
 )
+from audit.card import audit_figures, proof_figures
 from audit.elements import audited_elements
 from audit.proving import prove_file
 from export.runtime import RUNTIME, cpus, open_model
@@ -113,7 +116,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         proof, audited_elements(candidate.audited_group), runs_exactly=exactness.exact
     )
     report = _audit(candidate, identity, tier, progress)
-    card = _card(candidate, identity, ProofFigures.from_proof(proof), exactness, report)
+    card = _card(candidate, identity, proof_figures(proof), exactness, report)
 
     # A folder whose name is no number is not a version: it becomes one by being renamed, whole.
     folder.mkdir(parents=True, exist_ok=True)
@@ -203,7 +206,7 @@ def _card(
             source=report.data.source,
             licence=candidate.data_licence,
         ),
-        audit=AuditFigures.from_report(report),
+        audit=audit_figures(report),
         training=candidate.training,
         conversion=candidate.conversion,
         origin=candidate.origin,

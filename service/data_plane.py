@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from anyio import CapacityLimiter, to_thread
 
+from artifact.cpus import cpu_budget
 from service.decoding import Decoders, prepare
-from service.engine import QueueFullError, cpu_budget
+from service.engine import QueueFullError
 from service.errors import TooLargeError, UnavailableError
 from service.metrics.call import Call
 from service.protocol import Body, Classification, Part, classification, read_parts

@@ -1,7 +1,8 @@
 """The schema of what was measured at sampled angles."""
 
-from audit.statistics import Cell, Drift, Interval
-from audit.values import CLASS_AGREEMENT, Proportion, Value, Verdict
+from artifact.values import Interval, Value, Verdict
+from audit.statistics import Cell, Drift
+from audit.values import CLASS_AGREEMENT, Proportion
 from audit.witness import Witness
 from imaging import Method
 

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.audit_set import AuditSet
 from audit.angles.answers import AngleAnswers, AnglePlan, ask_at_angles
 from audit.angles.figures import angle_figures
 from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds, WorstAngle
 from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
-from audit.audit_set import AuditSet
 from audit.orbit import Classifier, Progress
 from audit.phrases import Naming, label
 from audit.units import Units

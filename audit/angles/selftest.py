@@ -5,12 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.values import Verdict
 from audit.angles.answers import AnglePlan, ask_at_angles
 from audit.angles.figures import angle_figures
 from audit.angles.outcome import AngleSelfTest, AngleThresholds
 from audit.angles.verdict import judge_angles
 from audit.orbit import Classifier
-from audit.values import Verdict
 from imaging import GridSymmetry, keep_disc, turn
 
 _IMAGES: Final = 16

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.identity import ModelIdentity
 from audit.comparison.matching import Matched, answers_of
 from audit.report import Report
-from audit.subject import ModelIdentity
 from imaging.refusal import RefusedError
 
 Flags = NDArray[np.bool_]

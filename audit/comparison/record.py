@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from audit.statistics import Interval
-from audit.subject import Execution, ModelIdentity
-from audit.values import Proportion, Sha256, Tolerance, Value, Verdict
+from artifact.identity import ModelIdentity
+from artifact.values import Interval, Sha256, Value, Verdict
+from audit.subject import Execution
+from audit.values import Proportion, Tolerance
 
 Order = Literal["same", "another", "subset"]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.values import Interval, Verdict
 from audit.comparison.outcomes import Flags, Outcomes, Truth
 from audit.comparison.record import ClassPaired, Margins, Paired, PairedDeviation
 from audit.statistics import (
     Discordance,
-    Interval,
     difference_interval,
     discordance,
     holm,
@@ -21,7 +21,6 @@ from audit.statistics import (
     worse,
 )
 from audit.units import Units
-from audit.values import Verdict
 
 Shown = Callable[[Discordance, float], Interval]
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
+from artifact.values import Verdict
 from audit.comparison.record import ClassPaired, Margins, Paired, PairedDeviation
 from audit.comparison.testing import Tested
 from audit.phrases import level
 from audit.statistics import Discordance, not_worse
-from audit.values import Judgement, Verdict
+from audit.values import Judgement
 
 _SEVERITY: Final[tuple[Verdict, ...]] = ("PASS", "INCONCLUSIVE", "FAIL")
 _MOST_UNITS: Final = 10**6

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.audit_set import AuditSet
+from artifact.audit_set import AuditSet
 from audit.evaluation.figures import evaluation_figures
 from audit.evaluation.gate import judge_accuracy
 from audit.evaluation.probabilities import Probabilities, probabilities

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from audit.statistics import Interval
-from audit.subject import DataIdentity, Execution, ModelIdentity
-from audit.values import Proportion, Value, Verdict
+from artifact.identity import ModelIdentity
+from artifact.values import Interval, Value, Verdict
+from audit.subject import DataIdentity, Execution
+from audit.values import Proportion
 
 
 class Rate(Value):

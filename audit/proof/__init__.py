@@ -2,20 +2,17 @@
 
 from audit.proof.folding import Runtime
 from audit.proof.limits import MEBIBYTE, Limits, ProofLimitError
-from audit.proof.outcome import Arithmetic, Obstacle, Outcome, Proof, Residual, Sensitive
+from audit.proof.outcome import Obstacle, Proof, Sensitive
 from audit.proof.proof import TOLERANCE, prove
 from audit.proof.tied import Tied, find_ties
 
 __all__ = [
     "MEBIBYTE",
     "TOLERANCE",
-    "Arithmetic",
     "Limits",
     "Obstacle",
-    "Outcome",
     "Proof",
     "ProofLimitError",
-    "Residual",
     "Runtime",
     "Sensitive",
     "Tied",

@@ -10,7 +10,7 @@ from typing import Final
 import onnx
 from onnx import inliner
 
-from audit.onnx_file import redefines
+from artifact.onnx_file import redefines
 from audit.proof.limits import ProofLimitError
 from audit.proof.node import Unsupported
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from audit.onnx_file import ONNX_DOMAINS
+from artifact.onnx_file import ONNX_DOMAINS
 
 Array = NDArray[Any]
 

@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from audit.values import Sha256, Value
+from artifact.figures import Arithmetic, Outcome, Residual
+from artifact.values import Sha256, Value
 
-Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
-Arithmetic = Literal["integer", "quantised", "repeated", "float"]
 Effect = Literal["step", "steep", "saturating"]
 Kind = Literal["real arithmetic", "computer arithmetic"]
 
@@ -25,27 +24,6 @@ class Obstacle(Value):
     node: str
     op: str
     reason: str
-
-
-class Residual(Value):
-    """How far the file is from ties that are exact.
-
-    Attributes
-    ----------
-    relative
-        Largest difference of two parameters that ought to tie, relative to the largest parameter of
-        their node.
-    node, op
-        Where that is.
-    deviation
-        By output: no entry for a turned image differs by more, in real arithmetic, for any element
-        of the group and any image in range. A bound, and a loose one.
-    """
-
-    relative: float
-    node: str
-    op: str
-    deviation: dict[str, float]
 
 
 class Sensitive(Value):

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
+from artifact.figures import Arithmetic, Residual
+from artifact.onnx_file import read_onnx
 from audit.elements import audited_elements
-from audit.onnx_file import read_onnx
 from audit.proof.batches import Batches
 from audit.proof.context import Tracked
 from audit.proof.explain import (
@@ -25,7 +26,7 @@ from audit.proof.graph import Graph, read_graph
 from audit.proof.limits import DEFAULT_LIMITS, Budget, Limits, ProofLimitError
 from audit.proof.node import Node, Unsupported
 from audit.proof.numbering import is_unmoved
-from audit.proof.outcome import Arithmetic, Obstacle, Proof, Residual, Sensitive
+from audit.proof.outcome import Obstacle, Proof, Sensitive
 from audit.proof.propagation import Propagation, Question, propagate
 from audit.proof.quantised import QuantisedGroups
 from imaging import GridSymmetry, grid_symmetries

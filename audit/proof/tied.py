@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.onnx_file import read_onnx
+from artifact.onnx_file import read_onnx
 from audit.proof.explain import explain_obstacle, find_obstacle
 from audit.proof.folding import Runtime
 from audit.proof.graph import Graph, read_graph

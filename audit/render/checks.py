@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from artifact.values import Verdict
 from audit.angles import AngleSelfTest
 from audit.report import Report, SelfTest
-from audit.values import Verdict
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from artifact.values import Interval
 from audit.angles import AngleOutcome
 from audit.canonical import circumstances_json, report_digest, sha256
 from audit.names import readable
@@ -12,7 +13,6 @@ from audit.render.document import write_document
 from audit.render.html import render_polar
 from audit.render.properties import properties
 from audit.report import Report
-from audit.statistics import Interval
 
 _SCHEMA: Final = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 

@@ -2,11 +2,11 @@
 
 from typing import Any, Final
 
+from artifact.values import Verdict
 from audit.canonical import circumstances_json, report_digest, sha256
 from audit.render.checks import checks
 from audit.render.document import write_document
 from audit.report import Report
-from audit.values import Verdict
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from artifact.values import Verdict
 from audit.canonical import report_digest
 from audit.render.checks import Check, checks
 from audit.render.document import write_document
@@ -10,7 +11,6 @@ from audit.render.language import words_of
 from audit.render.naming import Naming
 from audit.render.properties import properties
 from audit.report import Report
-from audit.values import Verdict
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 

@@ -1,6 +1,6 @@
 """What images can and cannot show. The image is the sampling unit, whatever is done to it."""
 
-from audit.statistics.binomial import Interval, clopper_pearson, trials_to_settle, trials_to_show
+from audit.statistics.binomial import clopper_pearson, trials_to_settle, trials_to_show
 from audit.statistics.clusters import cluster_interval
 from audit.statistics.curves import agreement_band, mean_band
 from audit.statistics.discordance import (
@@ -23,7 +23,6 @@ __all__ = [
     "Discordance",
     "Drift",
     "DriftBin",
-    "Interval",
     "agreement_band",
     "chance_agreement",
     "class_cells",

@@ -1,19 +1,12 @@
 """Exact intervals of a proportion: what a number of images can and cannot show."""
 
 import math
-from dataclasses import dataclass
 
 from scipy.special import bdtr, bdtrik, betaincinv
 
+from artifact.values import Interval
+
 _MOST_TRIALS = 10**7
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A closed interval of proportions."""
-
-    low: float
-    high: float
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:

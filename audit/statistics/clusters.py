@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from audit.statistics.binomial import Interval, beta_interval
+from artifact.values import Interval
+from audit.statistics.binomial import beta_interval
 
 
 def cluster_interval(

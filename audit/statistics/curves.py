@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.statistics.binomial import Interval, clopper_pearson
+from artifact.values import Interval
+from audit.statistics.binomial import clopper_pearson
 
 RESAMPLES: Final = 1000
 

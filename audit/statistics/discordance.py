@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, betaincinv, gammaln, xlog1py, xlogy
 
-from audit.statistics.binomial import Interval
+from artifact.values import Interval
 from audit.statistics.paired import sign_test
 
 _GIVEN_AWAY: Final = 1e-3

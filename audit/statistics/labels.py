@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from audit.statistics.binomial import Interval, clopper_pearson
+from artifact.values import Interval
+from audit.statistics.binomial import clopper_pearson
 from audit.statistics.paired import sign_test
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from scipy.special import betaln, xlog1py, xlogy
 
-from audit.statistics.binomial import Interval
+from artifact.values import Interval
 
 
 @dataclass(frozen=True)

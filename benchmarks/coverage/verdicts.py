@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from audit.values import Verdict
+from artifact.values import Verdict
 from benchmarks.coverage.line import Line
 from benchmarks.coverage.samples import (
     Population,

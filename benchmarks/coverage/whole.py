@@ -6,17 +6,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.audit_set import AuditSet
+from artifact.identity import ModelIdentity
+from artifact.values import Verdict
 from audit import (
     AnglePlan,
     AngleThresholds,
-    AuditSet,
-    ModelIdentity,
     Question,
     Subject,
     Thresholds,
     audit_tiers,
 )
-from audit.values import Verdict
 from benchmarks.coverage.line import Line, Simulation
 from benchmarks.coverage.samples import Population, Sample, parts, plain, sides
 from benchmarks.coverage.verdicts import CLASS, JUST

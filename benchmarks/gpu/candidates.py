@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from audit import Card, load_audit_set, load_card
+from artifact.audit_set import load_audit_set
+from artifact.card import Card, load_card
 from export.quantize import to_half
 from service.engine import Signature
 from service.repository.discovery import discover

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from artifact.cpus import cpu_budget
 from benchmarks.gpu.load import Loader, loader
 from benchmarks.gpu.placements import DEVICES
 from benchmarks.serving.forms import Form, oip_binary, png
@@ -20,7 +21,6 @@ from benchmarks.serving.model import Subject, open_subject
 from benchmarks.serving.rounds import LARGE, WrongAnswerError, check
 from benchmarks.serving.server import Launch, ServerError, free_port, running
 from benchmarks.serving.wrk import LoadError
-from service.engine import cpu_budget
 
 CONNECTIONS = (1, 8, 32, 128)
 FAILED = "failed"

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from artifact.cpus import cpu_budget
 from benchmarks.gpu.candidates import Candidate, candidates
 from benchmarks.gpu.placements import DEVICES, placements
-from service.engine import DeviceUnavailableError, GraphError, Selection, cpu_budget
+from service.engine import DeviceUnavailableError, GraphError, Selection
 from service.engine.graph import Graph
 from service.engine.providers import Placement
 from service.engine.queue import Images

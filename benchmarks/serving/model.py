@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit import Card, load_audit_set
+from artifact.audit_set import load_audit_set
+from artifact.card import Card
 from service.engine.providers import CPU, start
 from service.repository.folder import AUDIT_FILE, MODEL_FILE
 from service.repository.local import open_model

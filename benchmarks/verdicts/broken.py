@@ -8,7 +8,8 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from audit import AuditSet, Classifier
+from artifact.audit_set import AuditSet
+from audit import Classifier
 from benchmarks.verdicts.case import Case, digits, known
 from imaging import GridSymmetry, resample
 

@@ -7,16 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from artifact.audit_set import AuditSet, load_audit_set
+from artifact.identity import ModelIdentity
 from audit import (
     AnglePlan,
-    AuditSet,
     Classifier,
-    ModelIdentity,
     Question,
     Subject,
     Thresholds,
     audit_tiers,
-    load_audit_set,
 )
 from imaging import RefusedError
 

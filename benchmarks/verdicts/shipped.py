@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from audit import AuditSet, Subject, load_card
+from artifact.audit_set import AuditSet
+from artifact.card import load_card
+from audit import Subject
 from audit.angles.selftest import with_compass
 from benchmarks.verdicts.case import Case, digits
 from service.audits.targets import version_subject

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from audit import AuditSet, Classifier
+from artifact.audit_set import AuditSet
+from audit import Classifier
 from benchmarks.verdicts.case import Case, digits, known
 from imaging import grid_symmetries
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 
-from audit import Report, Verdict
+from artifact.values import Verdict
+from audit import Report
 from audit.render import FORMATS, SIGNED, SIGNED_SUFFIX, Format, Language, Rendering, render
 from commands.writing import check_writable, write_file
 from imaging import RefusedError

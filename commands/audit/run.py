@@ -8,7 +8,14 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from audit import AuditSet, Journal, Question, Report, Subject, audit_tiers
+from artifact.audit_set import AuditSet
+from audit import (
+    Journal,
+    Question,
+    Report,
+    Subject,
+    audit_tiers,
+)
 from audit.cost import questions
 from audit.options import AuditOptions
 from audit.plan import AuditPlan, read_plan

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audit import AuditSet, ClassNames, InputSpec, Progress, Subject, load_audit_set
+from artifact.audit_set import AuditSet, load_audit_set
+from artifact.card import InputSpec
+from audit import ClassNames, Progress, Subject
 from commands.images import FolderLabels, folder_labels, read_groups, read_labels
 from imaging import RefusedError
 from service.audits.targets import Address, open_file, open_remote, version_subject

@@ -10,8 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from artifact.audit_set import AuditSet
 from artifact.files import FileRefusedError, read_file
-from audit import AuditSet, Question, Report, Thresholds, audit_tiers
+from audit import (
+    Question,
+    Report,
+    Thresholds,
+    audit_tiers,
+)
 from commands.audit.target import Target, open_target, read_audit_images
 from imaging import RefusedError
 from service.settings import Settings

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audit import AuditSet, ClassNames, Progress
+from artifact.audit_set import AuditSet
+from audit import ClassNames, Progress
 from audit.evaluation import Unread
 from commands.audit.target import Target, read_audit_images
 from commands.images import folder_labels, read_groups, read_labels

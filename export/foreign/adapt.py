@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, inliner, numpy_helper
 
-from audit.onnx_file import read_onnx, redefines
+from artifact.onnx_file import read_onnx, redefines
 from export.foreign.graphs import (
     ForeignError,
     check_followed,

@@ -11,9 +11,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from artifact.audit_set import AuditSet
+from artifact.card import InputSpec
+from artifact.figures import Metric
 from artifact.files import MOST_GRAPH, read_named
+from artifact.origin import Change, Origin
 from artifact.session import run_as_written
-from audit import AuditSet, Change, InputSpec, Metric, Origin, Precision
+from artifact.values import Precision
 from audit.proof import Proof
 from audit.proving import prove_file
 from export.foreign.adapt import Adapted, adapt

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 import onnx
 from onnx import helper
 
+from artifact.onnx_file import ONNX_DOMAINS, check_operators
 from audit import RefusedError
-from audit.onnx_file import ONNX_DOMAINS, check_operators
 from audit.proof.graph import NEWEST_OPSET, OLDEST_OPSET
 
 

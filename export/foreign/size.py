@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from audit import NetworkSize
+from artifact.figures import NetworkSize
 
 _LINEAR = ("Conv", "ConvInteger", "Gemm", "MatMul", "MatMulInteger", "QLinearConv", "QLinearMatMul")
 _WEIGHTS = {"QLinearConv": 3, "QLinearMatMul": 3}

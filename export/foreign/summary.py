@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from audit import Card, Change, load_card
+from artifact.card import Card, load_card
+from artifact.origin import Change
 
 
 def summarise(folder: Path) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
-from service.engine import cpu_budget
+from artifact.cpus import cpu_budget
 from service.errors import ErrorAnswer
 from service.http.context import Exchange
 from service.protocol import Body

@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel
 
-from audit import Card, ProofFigures
+from artifact.card import Card
+from artifact.figures import ProofFigures
 from service.repository.verification import Verification
 from service.signatures import SignatureStatus
 

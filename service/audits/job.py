@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
+from artifact.values import Sha256
 from audit import Progress, Report
-from audit.values import Sha256
 from service.errors import UnavailableError
 from service.repository.version import ServedModel
 

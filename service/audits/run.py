@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from audit import AuditSet, Classifier, Progress, Question, Report, Subject, audit_tiers
+from artifact.audit_set import AuditSet
+from audit import (
+    Classifier,
+    Progress,
+    Question,
+    Report,
+    Subject,
+    audit_tiers,
+)
 from audit.about import About
 from audit.cost import questions
 from imaging import GridSymmetry, grid_symmetries

@@ -8,7 +8,8 @@ from tempfile import TemporaryFile
 import numpy as np
 import numpy.typing as npt
 
-from audit import InputSpec, Progress
+from artifact.card import InputSpec
+from audit import Progress
 from imaging import IMAGE_SUFFIXES
 from imaging.files import MOST_IMAGE, FileRefusedError, read_file
 from service.decoding import prepare

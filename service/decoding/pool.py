@@ -20,7 +20,7 @@ import numpy.typing as npt
 import structlog
 from pebble import ProcessExpired, ProcessPool
 
-from audit import InputSpec
+from artifact.card import InputSpec
 from imaging import FitPolicy
 from service.decoding.prepare import check_arrays, refusal
 from service.decoding.worker import Fault, begin, decode_and_fit

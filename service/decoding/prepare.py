@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from audit import InputSpec
+from artifact.card import InputSpec
 from imaging import ImageError
 from imaging.fit import MAX_SIDE
 from imaging.formats.errors import Reason

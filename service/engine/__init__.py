@@ -19,7 +19,6 @@ from service.engine.providers import (
 )
 from service.engine.queue import DEFAULT_LIMITS, Inference, Limits
 from service.engine.session import AuditedGraph, Session
-from service.engine.threads import cpu_budget
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -44,6 +43,5 @@ __all__ = [
     "Session",
     "Signature",
     "Spent",
-    "cpu_budget",
     "select",
 ]

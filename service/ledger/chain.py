@@ -8,8 +8,8 @@ chain that was written anew shows to him or, where entries are signed, to whoeve
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from artifact.values import Sha256
 from audit.canonical import sha256
-from audit.values import Sha256
 from service.ledger.entry import Entry, read_entry, sealed_digest, signed
 from service.signatures.status import SignatureError, Trust
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from artifact.values import Sha256
 from audit.canonical import sha256
-from audit.values import Sha256
 from service.ledger.chain import Walk
 from service.ledger.contents import named_files
 from service.ledger.entry import Entry

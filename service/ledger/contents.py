@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from artifact.values import Sha256
 from audit.canonical import sha256
-from audit.values import Sha256
 from service.ledger.entry import Entry
 
 REPORTS: Final = "reports"

@@ -13,10 +13,10 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, ValidationError
 
-from audit import Report, Verdict
+from artifact.values import Sha256, Value, Verdict
+from audit import Report
 from audit.canonical import canonical
 from audit.envelope import Signature, Signer, encoded
-from audit.values import Sha256, Value
 
 SIGNED_TYPE: Final = "application/vnd.orbitserve.ledger-entry+json"
 """What an entry's signature is of, as DSSE names types."""

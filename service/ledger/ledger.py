@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from artifact.values import Sha256
 from audit import Report
 from audit.canonical import canonical, canonical_json, circumstances_json, joined, sha256
 from audit.envelope import Signer
-from audit.values import Sha256
 from service.ledger.chain import Files, Page, Walk
 from service.ledger.contents import (
     CIRCUMSTANCES,

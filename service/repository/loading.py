@@ -9,7 +9,8 @@ from typing import Final
 
 import structlog
 
-from service.engine import Selection, cpu_budget
+from artifact.cpus import cpu_budget
+from service.engine import Selection
 from service.repository.folder import ModelRejectedError
 from service.repository.trials import Trials
 from service.repository.trials.trying import failure

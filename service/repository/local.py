@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.engine import DeviceUnavailableError, cpu_budget, select
+from artifact.cpus import cpu_budget
+from service.engine import DeviceUnavailableError, select
 from service.repository.discovery import version_folders
 from service.repository.folder import ModelRejectedError, check_files
 from service.repository.version import ServedModel, load_version

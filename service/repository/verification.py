@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from artifact.card import Card
+from artifact.figures import Exactness
 from artifact.session import run_as_written
-from audit import Card, Classifier, Exactness, measure_exactness
+from audit import Classifier, measure_exactness
 from audit.proof import Limits, Proof
 from audit.proving import prove_file
 from imaging.refusal import RefusedError

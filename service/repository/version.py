@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from audit import AuditSet, Card
+from artifact.audit_set import AuditSet
+from artifact.card import Card
 from audit.proof import Limits as ProofLimits
 from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
 from imaging.refusal import RefusedError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from audit import Card
+from artifact.card import Card
 from service.engine import Session
 from service.settings import ConfigurationError, Settings
 from service.shadow.recorder import Recorder

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 import structlog
 
-from audit import Card, Thresholds
+from artifact.card import Card
+from audit import Thresholds
 from imaging import GridSymmetry, grid_symmetries
 from service.engine import IdleDrop, IdleWork, Inference
 from service.engine.queue import Floats, Images

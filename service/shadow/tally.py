@@ -4,7 +4,8 @@ import time
 from threading import Lock
 from typing import Final, get_args
 
-from audit import ConfidenceSequence, Interval
+from artifact.values import Interval
+from audit import ConfidenceSequence
 from service.engine import IdleDrop
 from service.shadow.comparison import Comparison
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from artifact.identity import ModelIdentity
 from audit import Report, run_audit
 from audit.comparison import Comparison, Margins, compare
 from audit.report import Answers, Thresholds
-from audit.subject import ModelIdentity
 from tests.audit.conftest import linear
 
 CLASSES = ("bolt", "nut", "washer")

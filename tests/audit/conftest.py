@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audit import Classifier, ModelIdentity, Thresholds
+from artifact.identity import ModelIdentity
+from audit import Classifier, Thresholds
 from imaging import grid_symmetries
 
 

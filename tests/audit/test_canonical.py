@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audit import Classifier, ModelIdentity, Report, Thresholds, run_audit
+from artifact.identity import ModelIdentity
+from audit import (
+    Classifier,
+    Report,
+    Thresholds,
+    run_audit,
+)
 from audit.canonical import (
     canonical,
     canonical_json,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from artifact.identity import ModelIdentity
 from audit import RefusedError, Report, run_audit
 from audit.comparison import Comparison, Margins, compare
 from audit.report import Thresholds
-from audit.subject import ModelIdentity
 from benchmarks import comparisons
 from tests.audit.compared import CLASSES, Made, compared, losing, still
 

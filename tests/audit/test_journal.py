@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from artifact.audit_set import AuditSet
 from audit import (
     AnglePlan,
-    AuditSet,
     Journal,
     Question,
     Subject,

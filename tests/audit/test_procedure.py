@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from artifact.audit_set import AuditSet
+from artifact.identity import ModelIdentity
 from audit import (
     AnglePlan,
     AngleThresholds,
-    AuditSet,
     Classifier,
     Execution,
-    ModelIdentity,
     Report,
     SelfTest,
     Thresholds,

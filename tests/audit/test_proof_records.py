@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from audit.onnx_file import read_onnx
+from artifact.onnx_file import read_onnx
 from audit.proof.batches import Batches
 from audit.proof.graph import read_graph
 from audit.proof.limits import DEFAULT_LIMITS

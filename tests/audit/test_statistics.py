@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import betaln
 from scipy.stats import binom, binomtest, rankdata
 
-from audit import ConfidenceSequence, Interval, clopper_pearson, label_entropy
+from artifact.values import Interval
+from audit import ConfidenceSequence, clopper_pearson, label_entropy
 from audit.statistics import (
     Drift,
     agreement_band,

@@ -5,7 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audit import AuditSet, Question, Subject, Thresholds, audit_tiers
+from artifact.audit_set import AuditSet
+from audit import (
+    Question,
+    Subject,
+    Thresholds,
+    audit_tiers,
+)
 from audit.render import render_text
 from audit.selftest import self_test_unseen
 
@@ -68,5 +74,5 @@ def test_a_subject_that_changed_meanwhile_gives_no_report(audit, model, invarian
 
 def test_the_digest_of_a_large_set_is_that_of_its_file(monkeypatch, images):
     expected = AuditSet(images).sha256()
-    monkeypatch.setattr("audit.audit_set._IN_MEMORY", 100)
+    monkeypatch.setattr("artifact.audit_set._IN_MEMORY", 100)
     assert AuditSet(images).sha256() == expected

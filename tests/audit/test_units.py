@@ -9,19 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
+from artifact.identity import ModelIdentity
 from audit import (
     AnglePlan,
     AngleThresholds,
-    AuditSet,
     Classifier,
-    ModelIdentity,
     Question,
     Report,
     Subject,
     Thresholds,
     audit_tiers,
-    load_audit_set,
-    save_audit_set,
 )
 from audit.units import Units, find_units, near_duplicates, single_units
 from commands.images import read_groups

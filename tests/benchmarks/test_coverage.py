@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from audit.statistics import Interval, clopper_pearson, shuffle_test, trials_to_settle
+from artifact.values import Interval
+from audit.statistics import clopper_pearson, shuffle_test, trials_to_settle
 from audit.units import single_units
 from benchmarks.coverage import intervals, noise, table, verdicts, whole
 from benchmarks.coverage.line import Line, Measured, measure

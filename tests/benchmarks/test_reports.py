@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from artifact.identity import ModelIdentity
 from audit import (
     AnglePlan,
     AngleThresholds,
-    ModelIdentity,
     Report,
     Thresholds,
     audit_angles,

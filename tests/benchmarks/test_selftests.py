@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from audit import AuditSet, load_audit_set, load_card, save_audit_set
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
+from artifact.card import load_card
 from benchmarks import selftests
 
 

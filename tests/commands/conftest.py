@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import orbitserve
-from audit import load_audit_set
+from artifact.audit_set import load_audit_set
 
 MODEL = "model_repository/rotmnist-c4-int8/1"
 NAMES = ["不良", "Näh te", "=cmd", "gut", "4", "5", "6", "7", "8", "9"]

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit import AuditSet, Report, load_audit_set, save_audit_set
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
+from audit import Report
 from audit.canonical import canonical_json, report_digest
 from audit.render import FORMATS
 from commands.audit.outputs import exit_status, read_fail_on
@@ -96,7 +97,7 @@ class TestTarget:
         assert "The proof takes more than the 1e-06 s" in err
 
     def test_images_are_mapped_from_a_file(self, folder):
-        from audit import load_card
+        from artifact.card import load_card
 
         spec = load_card(Path(MODEL) / "card.json").input
         seen = []

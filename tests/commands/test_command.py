@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from audit import load_audit_set
+from artifact.audit_set import load_audit_set
 from service.settings import Settings
 
 COMMANDS = ["data", "train", "export", "import", "serve", "classify", "audit", "prove", "sign"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from audit import AuditSet, load_audit_set, save_audit_set
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from audit.comparison import Comparison
 from audit.render.comparison import render_comparison
 

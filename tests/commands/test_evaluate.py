@@ -9,7 +9,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from audit import AuditSet, load_audit_set, load_card, save_audit_set
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
+from artifact.card import load_card
 from audit.evaluation import Evaluation
 from audit.render.evaluation import render_evaluation
 

@@ -8,7 +8,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from audit import Report, load_audit_set
+from artifact.audit_set import load_audit_set
+from audit import Report
 
 MODEL = "model_repository/rotmnist-c4-int8/1"
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("model_signing", reason="the extra `signing` is not installed")
 
-from audit import load_audit_set, save_audit_set
+from artifact.audit_set import load_audit_set, save_audit_set
 from audit.canonical import document_digest
 from tests.service.signing import make_authority, make_key, refused_elsewhere
 

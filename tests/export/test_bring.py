@@ -10,7 +10,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from audit import AuditSet, Card, load_audit_set, load_card, save_audit_set
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
+from artifact.card import Card, load_card
 from audit.proof import Limits, Proof, ProofLimitError, prove
 from export.foreign.bring import Request, bring
 from export.foreign.graphs import ForeignError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit import load_card, sha256_file
+from artifact.card import load_card
 from export.derive import (
     AccuracyLossError,
     Source,
@@ -15,6 +15,7 @@ from export.package import package
 from export.publish import InexactError
 from imaging import FitPolicy
 from models.datasets.data_set import DataSet
+from tests.digests import sha256_file
 
 
 @pytest.fixture

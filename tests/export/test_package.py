@@ -3,8 +3,10 @@ import json
 import pytest
 import torch
 
-from audit import load_audit_set, load_card, sha256_file
+from artifact.audit_set import load_audit_set
+from artifact.card import load_card
 from export.package import ParityError, measure_parity, package
+from tests.digests import sha256_file
 
 
 def files(folder):

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from audit import load_audit_set
+from artifact.audit_set import load_audit_set
 from export.quantize import measure_ranges, quantize, read_chain, to_int8
 from export.runtime import open_model
 

@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from audit import load_audit_set, mutate
+from artifact.audit_set import load_audit_set
+from audit import mutate
 from audit.proof import prove
 from export.foreign.size import network_size
 from export.foreign.symmetrise import symmetrise

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 import orbitserve
-from audit import load_audit_set, load_card
+from artifact.audit_set import load_audit_set
+from artifact.card import load_card
 from export.package import package
 from imaging import FitPolicy, decode, fit
 from models.checkpoint import Run

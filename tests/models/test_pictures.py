@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit import AuditSet, save_audit_set
+from artifact.audit_set import AuditSet, save_audit_set
 from imaging import FitPolicy
 from models.datasets.pictures import read_pictures
 

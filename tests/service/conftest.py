@@ -37,26 +37,27 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
-from audit import (
-    AuditFigures,
-    AuditSet,
+from artifact.audit_set import AuditSet, save_audit_set
+from artifact.card import (
     AuditSetInfo,
     Card,
     InputSpec,
-    Interval,
+    Training,
+)
+from artifact.figures import (
+    AuditFigures,
     Metric,
     NetworkSize,
     Parity,
-    Training,
-    save_audit_set,
-    sha256_file,
 )
+from artifact.values import Interval
 from imaging import FitPolicy
 from service.app import create_app
 from service.engine import Signature
 from service.metrics.logs import configure_logs
 from service.repository.trials import ForkServer, Trials
 from service.settings import Settings
+from tests.digests import sha256_file
 
 SIZE, FILTERS, CLASSES = 8, 6, ("ant", "bee", "cat", "dog")
 Images = npt.NDArray[np.uint8]

@@ -15,7 +15,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from audit import AuditSet, Execution, Report, run_audit
+from artifact.audit_set import AuditSet
+from audit import Execution, Report, run_audit
 from audit.machine import cpu_name
 from imaging import png
 from service.engine import Batch, Drop

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit import InputSpec
+from artifact.card import InputSpec
 from imaging import FitPolicy
 from service.decoding import Decoders, prepare
 from service.decoding.files import read_images

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import audit.canonical
-from audit import AuditSet, save_audit_set
+from artifact.audit_set import AuditSet, save_audit_set
 from audit.canonical import document_digest
 from service.ledger import open_ledger
 from tests.service.processes import NPY, Server, environment, npy, serving

@@ -19,7 +19,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from audit import load_card, sha256_file
+from artifact.card import load_card
+from tests.digests import sha256_file
 from tests.service.processes import Server, assert_serves, serving
 
 LIMIT = 6

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit import load_card
+from artifact.card import load_card
 from service.decoding.files import find_image_files, find_images, read_images
 from service.settings import ConfigurationError
 

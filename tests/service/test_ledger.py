@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from audit import ModelIdentity, Report, Thresholds, run_audit
+from artifact.identity import ModelIdentity
+from audit import Report, Thresholds, run_audit
 from audit.canonical import canonical_json, circumstances_json, report_digest
 from service.ledger import Ledger, LedgerError, open_ledger
 

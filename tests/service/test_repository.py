@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 import pytest
 
-from audit import AuditSet, Card, InputSpec, load_card, save_audit_set, sha256_file
+from artifact.audit_set import AuditSet, save_audit_set
+from artifact.card import Card, InputSpec, load_card
 from imaging import FitPolicy
 from service.engine import select
 from service.repository import folder as folders
@@ -22,6 +23,7 @@ from service.repository.folder import ModelRejectedError
 from service.repository.registry import open_repository
 from service.repository.version import load_version
 from service.settings import ConfigurationError, Settings
+from tests.digests import sha256_file
 
 pytestmark = pytest.mark.anyio
 CPU = select("cpu")

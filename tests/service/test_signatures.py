@@ -22,19 +22,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from audit import (
-    AuditSet,
-    Card,
-    load_audit_set,
-    load_card,
-    parse_card,
-    save_audit_set,
-    sha256_file,
-)
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
+from artifact.card import Card, load_card, parse_card
 from service.repository import folder as folders
 from service.repository.local import open_model, sign_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import NOT_ASKED, SIGNATURE_FILE, SignatureError, sign
+from tests.digests import sha256_file
 
 pytestmark = pytest.mark.anyio
 PEM = serialization.Encoding.PEM

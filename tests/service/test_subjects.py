@@ -15,7 +15,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from audit import AuditSet, Journal, Question, Report, Subject, Thresholds, audit_tiers
+from artifact.audit_set import AuditSet
+from audit import (
+    Journal,
+    Question,
+    Report,
+    Subject,
+    Thresholds,
+    audit_tiers,
+)
 from service.audits.targets import Address, open_file, open_remote, version_subject
 from service.audits.targets.connection import Connection, RemoteError
 from service.engine import select

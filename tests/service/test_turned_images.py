@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from audit import load_audit_set
+from artifact.audit_set import load_audit_set
 from export.bake import bake
 from export.graph import to_onnx
 from export.quantize import measure_ranges, quantize, read_chain, to_int8

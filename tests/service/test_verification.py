@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from audit import Exactness, ProofFigures
+from artifact.figures import Exactness
+from audit.card import proof_figures
 from audit.proof import Limits, prove
 from audit.proof.limits import DEFAULT_LIMITS
 from service.engine import Selection
@@ -46,7 +47,7 @@ def load(tmp_path: Path, write_version: Any) -> Callable[..., ServedModel]:
 
 
 def test_what_the_file_shows_is_served(load: Callable[..., ServedModel], turning: bytes) -> None:
-    claim = ProofFigures.from_proof(prove(turning, "C4"))
+    claim = proof_figures(prove(turning, "C4"))
     found = load(turning, "enforce", proof=claim).verification
     assert found.differences == ()
     assert found.proof is not None and found.proof.outcome == "PROVED"
@@ -57,7 +58,7 @@ def test_what_the_file_shows_is_served(load: Callable[..., ServedModel], turning
 def test_a_claimed_proof_that_the_bytes_do_not_give_is_refused(
     load: Callable[..., ServedModel], turning: bytes, plain: bytes
 ) -> None:
-    claim = ProofFigures.from_proof(prove(turning, "C4"))
+    claim = proof_figures(prove(turning, "C4"))
     with pytest.raises(ModelRejectedError, match="says PROVED and its file is NOT PROVED"):
         load(plain, "enforce", proof=claim)
     found = load(plain, "report", proof=claim).verification
@@ -68,7 +69,7 @@ def test_a_claimed_proof_that_the_bytes_do_not_give_is_refused(
 def test_bits_that_the_proof_does_not_give_are_refused(
     load: Callable[..., ServedModel], turning: bytes
 ) -> None:
-    claim = ProofFigures.from_proof(prove(turning, "C4")).model_copy(update={"exact_bits": True})
+    claim = proof_figures(prove(turning, "C4")).model_copy(update={"exact_bits": True})
     with pytest.raises(ModelRejectedError, match="proved the same in every bit"):
         load(turning, "enforce", proof=claim)
 
@@ -92,7 +93,7 @@ def test_exactness_that_is_not_measured_here_is_refused(
 def test_a_proof_past_its_limits_is_a_difference(
     load: Callable[..., ServedModel], turning: bytes, limits: Limits, sentence: str
 ) -> None:
-    claim = ProofFigures.from_proof(prove(turning, "C4"))
+    claim = proof_figures(prove(turning, "C4"))
     found = load(turning, "report", limits, proof=claim).verification
     assert (found.proof, found.differences) == (None, (found.unproved,))
     assert found.unproved is not None and sentence in found.unproved

@@ -7,9 +7,9 @@ from typing import Final
 
 from markupsafe import Markup
 
+from artifact.values import Verdict
 from audit.history import HistoryPoint
 from audit.render.html.svg import Point, line, path, picture, tag, text
-from audit.values import Verdict
 
 _WIDTH: Final = 760.0
 _LEFT: Final = 78.0

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import get_args
 
+from artifact.values import Sha256, Verdict
 from audit.history import History, HistoryPoint
 from audit.render.history.curves import draw_agreement, draw_deviation, draw_sign
 from audit.render.html.page import SIGNS
 from audit.render.html.svg import picture
 from audit.render.pages import page_environment
-from audit.values import Sha256, Verdict
 
 
 @dataclass(frozen=True)

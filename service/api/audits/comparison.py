@@ -7,10 +7,10 @@ from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from artifact.values import Sha256
 from audit import Proportion, Tolerance
 from audit.comparison import Comparison, Margins, compare
 from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat, render_comparison
-from audit.values import Sha256
 from imaging import RefusedError
 from service.api.addresses import Audits
 from service.api.audits.forms import preferred_type

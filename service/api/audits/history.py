@@ -9,9 +9,9 @@ from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from artifact.values import Sha256
 from audit.history import History, HistoryPoint
 from audit.render.history import Addresses, render_history
-from audit.values import Sha256
 from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import preferred_type
 from service.api.audits.ledger import report_path

@@ -6,8 +6,8 @@ from fastapi import Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from artifact.values import Sha256
 from audit import Report
-from audit.values import Sha256
 from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, answer_report, choose_form, report_documented
 from service.api.audits.ledger import report_path

@@ -10,9 +10,9 @@ from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from audit import Report, Verdict
+from artifact.values import Sha256, Verdict
+from audit import Report
 from audit.render import Language, Rendering
-from audit.values import Sha256
 from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import (
     AskedFormat,

@@ -2,8 +2,8 @@
 
 from pydantic import ValidationError
 
+from artifact.values import Sha256
 from audit import Report
-from audit.values import Sha256
 from service.audits import AuditPlane
 from service.errors import NotFoundError, ServiceError, UnavailableError, UnprocessableError
 from service.ledger import Ledger, LedgerError, TamperedError

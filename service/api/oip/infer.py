@@ -6,11 +6,11 @@ from typing import Final, TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, to_thread
 
+from artifact.cpus import cpu_budget
 from service.api.addresses import Name, Version
 from service.api.bodies import errors_documented, receive
 from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
-from service.engine import cpu_budget
 from service.http.context import Exchange
 from service.http.fast_routes import BareRoute
 from service.protocol.oip import (

@@ -11,22 +11,19 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
+from artifact.card import InputSpec
+from artifact.cpus import cpu_budget
 from artifact.files import MOST_GRAPH, FileRefusedError, read_file
+from artifact.identity import ModelIdentity
+from artifact.onnx_file import check_operators, read_onnx
 from artifact.session import run_as_written
-from audit import (
-    Classifier,
-    InputSpec,
-    ModelIdentity,
-    Precision,
-    Subject,
-    mutate,
-)
-from audit.onnx_file import check_operators, read_onnx
+from artifact.values import Precision
+from audit import Classifier, Subject, mutate
 from audit.proving import prove_tier
 from imaging import FitPolicy, grid_symmetries
 from imaging.refusal import RefusedError
 from service.audits.targets.execution import execution
-from service.engine import GraphError, cpu_budget, select
+from service.engine import GraphError, select
 from service.engine.graph import start_first
 from service.settings import Settings
 

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from audit import Card, InputSpec, Subject
+from artifact.card import Card, InputSpec
+from audit import Subject
 from service.audits.targets.connection import Address, Connection, RemoteError
 
 _LARGEST: Final = 64

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from service.engine import Selection, cpu_budget
+from artifact.cpus import cpu_budget
+from service.engine import Selection
 from service.repository.trials.host import ForkServer
 from service.repository.trials.server import SLOW_SECONDS, STATUS, TOO_LARGE
 from service.repository.trials.trying import Attempt, Tried, too_large

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from artifact.cpus import cpu_budget
 from audit.proof import MEBIBYTE
-from service.engine import Selection, cpu_budget, nvidia
+from service.engine import Selection, nvidia
 from service.repository.folder import ModelRejectedError
 from service.repository.verification import Verification
 from service.repository.version import load_version

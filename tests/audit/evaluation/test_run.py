@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit import AuditSet, ModelIdentity, Subject
+from artifact.audit_set import AuditSet
+from artifact.identity import ModelIdentity
+from audit import Subject
 from audit.evaluation import Asked, Evaluation, Unread, evaluate
 from imaging import RefusedError
 

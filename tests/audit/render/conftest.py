@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from artifact.identity import ModelIdentity
 from audit import (
     AnglePlan,
     AngleThresholds,
     Classifier,
     Execution,
-    ModelIdentity,
     Report,
     SelfTest,
     Thresholds,

@@ -13,11 +13,11 @@ from typing import Final, get_args
 
 from jinja2 import Environment, nodes
 
+from artifact.values import Verdict
 from audit.render.html.glossary import GLOSSARY
 from audit.render.html.page import MEANINGS
 from audit.render.language.catalogue import Catalogue, load_catalogue
 from audit.report import Mutation
-from audit.values import Verdict
 from imaging import Method
 
 ROOT: Final = Path(__file__).parents[3]

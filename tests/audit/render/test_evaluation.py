@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit import AuditSet, ModelIdentity, Subject
+from artifact.audit_set import AuditSet
+from artifact.identity import ModelIdentity
+from audit import Subject
 from audit.evaluation import Asked, Evaluation, Unread, evaluate
 from audit.render.evaluation import render_evaluation, render_form
 from audit.render.evaluation.matrix import MOST_CLASSES, confusion_matrix

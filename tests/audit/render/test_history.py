@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import Interval, Report, Verdict
+from artifact.values import Interval, Verdict
+from audit import Report
 from audit.history import History, HistoryPoint
 from audit.render.history import Addresses, render_history
 from audit.render.history.curves import draw_agreement, draw_deviation

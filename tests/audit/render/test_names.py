@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
+from artifact.values import Interval
 from audit import Report
 from audit.names import LONGEST, Names, class_naming, harmless, readable, shortened
 from audit.render import render, render_text
-from audit.statistics import Cell, Interval
+from audit.statistics import Cell
 from audit.verdict import class_failures
 from tests.audit.render.conftest import HARD_NAMES
 from tests.audit.render.test_cyclonedx import VALIDATOR

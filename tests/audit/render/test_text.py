@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.identity import ModelIdentity
 from audit import (
     AnglePlan,
     AngleThresholds,
     Classifier,
-    ModelIdentity,
     Thresholds,
     audit_angles,
     audit_circle,

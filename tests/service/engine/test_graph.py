@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from audit import load_audit_set
+from artifact.audit_set import load_audit_set
 from service.engine import GpuOptions, Selection, Session, Signature, select
 from service.engine.graph import Graph, buckets
 from service.engine.providers import CPU, on_cuda, start

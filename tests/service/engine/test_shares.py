@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit import load_audit_set
+from artifact.audit_set import load_audit_set
 from service.engine import Session, Signature, select
 from service.engine.graph import Graph, _guided
 

@@ -17,7 +17,7 @@ import pytest
 import structlog
 from PIL import Image
 
-from audit import load_card
+from artifact.card import load_card
 from imaging import grid_symmetries
 from service.engine import IdleWork, Inference
 from service.shadow import Shadow

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import structlog
 
-from audit import evaluate_orbit, load_audit_set
+from artifact.audit_set import load_audit_set
+from audit import evaluate_orbit
 from imaging import grid_symmetries
 from service.settings import ConfigurationError, Settings
 from service.shadow import open_shadow

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audit import AuditSet, load_audit_set, save_audit_set, sha256_file
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
+from tests.digests import sha256_file
 
 shapes = st.tuples(*[st.integers(1, 4)] * 4)
 

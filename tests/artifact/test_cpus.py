@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.threads import cpu_budget
+from artifact.cpus import cpu_budget
 
 
 def cgroup(tmp_path: Path, own: str, quotas: dict[str, str]) -> tuple[Path, Path]:

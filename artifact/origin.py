@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from audit.values import Sha256, Value
+from artifact.values import Sha256, Value
 
 
 class Change(Value):

@@ -23,8 +23,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from artifact.onnx_file import (
+    check_operators,
+    read_onnx,
+    redefines,
+    refuse_other_formats,
+)
 from artifact.session import run_as_written
-from audit.onnx_file import check_operators, read_onnx, redefines, refuse_other_formats
 from audit.proof import prove
 
 ROOT = Path(__file__).parents[2]
