@@ -11,8 +11,8 @@ def audited_elements(group: str) -> tuple[GridSymmetry, ...]:
     elements = grid_symmetries(group)
     if len(elements) == 1:
         raise RefusedError(
-            f"The group {group!r} turns no image exactly, so that every model would pass; a group "
-            "with grid symmetries, as 'C4' or 'D4', is accepted."
+            f"The group {group!r} rotates no image exactly, so that every model would pass; a "
+            "group with grid symmetries, as 'C4' or 'D4', is accepted."
         )
     return elements
 

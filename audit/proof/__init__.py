@@ -1,4 +1,4 @@
-"""The static proof: a file's invariance under turns of the image, read from its bytes."""
+"""The static proof: a file's invariance under rotations of the image, read from its bytes."""
 
 from audit.proof.folding import Runtime
 from audit.proof.limits import MEBIBYTE, Limits, ProofLimitError

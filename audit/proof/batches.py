@@ -1,8 +1,8 @@
-"""Several batches in one: images, and turned copies of them, one after the other.
+"""Several batches in one: images, and rotated copies of them, one after the other.
 
-``concat([x, turned(x)], 0)`` makes a batch of 2 N images. Every operator does to each of the copies
-what it would do to it alone, so that the copies are followed one by one, until the graph parts them
-again.
+``concat([x, rotated(x)], 0)`` makes a batch of 2 N images. Every operator does to each of the
+copies what it would do to it alone, so that the copies are followed one by one, until the graph
+parts them again.
 """
 
 import math

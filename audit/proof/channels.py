@@ -1,4 +1,4 @@
-"""How a tensor turns: as a symmetry of the plane and a permutation of its channels."""
+"""How a tensor rotates: as a symmetry of the plane and a permutation of its channels."""
 
 import math
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ def read_channels(numbers: Numbers, generator: GridSymmetry) -> tuple[GridSymmet
     Returns
     -------
     symmetry, ids
-        ``ids`` int64 ``[2, C]`` numbers the planes: the turned image's plane ``c``, turned back, is
-        the upright image's plane of the same number. None if there is no such symmetry.
+        ``ids`` int64 ``[2, C]`` numbers the planes: the rotated image's plane ``c``, rotated back,
+        is the upright image's plane of the same number. None if there is no such symmetry.
     """
-    here, turned = numbers
-    if not here.size or turned.min() < here.min() or turned.max() > here.max():
+    here, rotated = numbers
+    if not here.size or rotated.min() < here.min() or rotated.max() > here.max():
         return None
     square = here.shape[1] == here.shape[2]
     for symmetry in dict.fromkeys([generator, *_SYMMETRIES]):
         if symmetry.quarter_turns % 2 and not square:
             continue
-        back = symmetry.inverse()(turned)
+        back = symmetry.inverse()(rotated)
         if not np.isin(back[:, 0, 0], here[:, 0, 0]).all():
             continue  # the quick way to see that no plane is another
         planes = np.concatenate([here, back]).reshape(2 * len(here), -1)
@@ -39,23 +39,23 @@ def read_channels(numbers: Numbers, generator: GridSymmetry) -> tuple[GridSymmet
     return None
 
 
-def turned_planes(
-    context: Context, ids: Numbers, sides: Sequence[int], turn: GridSymmetry
+def rotated_planes(
+    context: Context, ids: Numbers, sides: Sequence[int], symmetry: GridSymmetry
 ) -> Numbers:
-    """Number planes of which each is one function of the image, and the turned image's of another.
+    """Number planes of which each is one function of the image, and the rotated image's of another.
 
     Parameters
     ----------
     ids : int64 [2, F]
-        Names the functions, for the image and for the turned image: small numbers.
+        Names the functions, for the image and for the rotated image: small numbers.
     sides
         Of a plane.
-    turn
-        How the turned image's planes are turned.
+    symmetry
+        How the rotated image's planes are rotated.
     """
     pixels, count = math.prod(sides), int(ids.max(initial=0)) + 1
     context.reserve(ids.shape[1] * pixels)
     start = context.numbering.fresh(count * pixels)
     planes = start + ids[..., None] * pixels + np.arange(pixels)
     here, there = planes.reshape(2, ids.shape[1], *sides)
-    return np.stack([here, turn(there) if len(sides) == 2 else there])
+    return np.stack([here, symmetry(there) if len(sides) == 2 else there])

@@ -1,7 +1,7 @@
 """Nodes that do the same to the same: what the branches of a graph share.
 
-A branch that reads a turned copy of the image does for the upright image what another branch does
-for the turned one. Two nodes of one function that read equal numbers and equal constants for one
+A branch that reads a rotated copy of the image does for the upright image what another branch does
+for the rotated one. Two nodes of one function that read equal numbers and equal constants for one
 image give equal outputs for it, whatever their operator: nothing has to be known of it but that it
 is a function.
 """
@@ -27,18 +27,18 @@ _SYMMETRIES: Final = [GridSymmetry(m, k) for m in (False, True) for k in range(4
 
 @dataclass(frozen=True)
 class _Planes:
-    """Numbers in rows, as most are: a start for each plane, and how the planes are turned."""
+    """Numbers in rows, as most are: a start for each plane, and how the planes are rotated."""
 
     starts: Numbers
     shape: tuple[int, ...]
-    turn: GridSymmetry
+    symmetry: GridSymmetry
 
     def unpack(self) -> Numbers:
         height, width = self.shape[1:]
-        if self.turn.quarter_turns % 2:
+        if self.symmetry.quarter_turns % 2:
             height, width = width, height
         rows = self.starts[:, None, None] + np.arange(height * width).reshape(height, width)
-        return np.ascontiguousarray(self.turn(rows))
+        return np.ascontiguousarray(self.symmetry(rows))
 
 
 _Packed = Numbers | _Planes
@@ -79,7 +79,7 @@ class _Kept:
 
 
 class Congruence:
-    """Remembers what nodes gave, for the image and for the turned image alike.
+    """Remembers what nodes gave, for the image and for the rotated image alike.
 
     What was read is remembered by a digest of 256 bits, and what was given in short where it is in
     rows, so that it costs little to remember a whole branch.
@@ -103,7 +103,7 @@ class Congruence:
     def remember(self, context: Context, outputs: Sequence[Numbers]) -> None:
         """Keep what a node gave, unless parameters tied only nearly, there or before.
 
-        Then what it gave for the turned image is near the values that its numbers stand for, and
+        Then what it gave for the rotated image is near the values that its numbers stand for, and
         another node that took it for those values would not know how near.
         """
         if context.mismatch is not None or any(v.bound.deviation for v in context.tracked):
@@ -188,7 +188,7 @@ def _name(numbers: Numbers) -> Hashable:
     """Return what equal numbers have in common, and others have not."""
     packed = _pack(numbers)
     if isinstance(packed, _Planes):
-        return packed.turn, packed.shape, _digest(packed.starts)
+        return packed.symmetry, packed.shape, _digest(packed.starts)
     return _digest(packed)
 
 
@@ -199,13 +199,13 @@ def _digest(array: Array) -> bytes:
 def _pack(numbers: Numbers) -> _Packed:
     if numbers.ndim != 3 or numbers.size < _WORTH_PACKING:
         return numbers
-    for turn in _SYMMETRIES:
-        back = turn.inverse()(numbers)
+    for symmetry in _SYMMETRIES:
+        back = symmetry.inverse()(numbers)
         row = np.arange(back[0].size).reshape(back.shape[1:])
         if np.array_equal(back[0] - back[0, 0, 0], row):
             starts = back[:, 0, 0].copy()
             if np.array_equal(back, starts[:, None, None] + row):
-                return _Planes(starts, numbers.shape, turn)
+                return _Planes(starts, numbers.shape, symmetry)
     return numbers
 
 

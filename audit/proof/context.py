@@ -26,14 +26,14 @@ class Bound:
     whole
         Whether all entries are integers.
     deviation
-        How far an entry for the turned image may be from the value that its number stands for. Zero
-        as long as all filters tie exactly.
+        How far an entry for the rotated image may be from the value that its number stands for.
+        Zero as long as all filters tie exactly.
     unbounded
         Whether an entry may be infinite or not a number, in floats.
     signed_zero
         Whether an entry may be -0.0.
     rounded
-        Whether last bits may depend already on how the image is turned.
+        Whether last bits may depend already on how the image is rotated.
     either_zero
         Whether the signs of zeros may.
     """
@@ -84,7 +84,7 @@ class Tracked:
     Attributes
     ----------
     numbers : int64 [2, *S]
-        Value numbers of the entries, for the image and for the turned image. The axis of the batch
+        Value numbers of the entries, for the image and for the rotated image. The axis of the batch
         comes first, wherever it stands in the tensor.
     dtype
         Of its elements, where it is known.
@@ -128,7 +128,7 @@ class Mismatch:
     relative
         Largest difference of two parameters, relative to the largest parameter.
     factor
-        A turned output is off by at most this much for inputs of magnitude 1 (a difference of
+        A rotated output is off by at most this much for inputs of magnitude 1 (a difference of
         filters in the L1 norm, or of factors), ...
     offset
         ... and by this much besides (a difference of biases).
@@ -284,7 +284,7 @@ class Context:
 
     @property
     def unmoved(self) -> bool:
-        """Whether the node reads the same for the turned image, entry by entry."""
+        """Whether the node reads the same for the rotated image, entry by entry."""
         if "unmoved" not in self.cache:
             self.cache["unmoved"] = all(is_unmoved(value.numbers) for value in self.tracked)
         return bool(self.cache["unmoved"])

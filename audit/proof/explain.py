@@ -45,13 +45,13 @@ def find_obstacle(graph: Graph, found: Propagation) -> Obstacle:
     found
         With every tensor kept.
     """
-    # Another tensor may be for the upright image what one is for the turned image.
+    # Another tensor may be for the upright image what one is for the rotated image.
     elsewhere = {_digest(t.numbers[0]) for value in found.tensors.values() for t in _parts(value)}
     for name, value in found.tensors.items():
         for tensor in _parts(value):
             if not is_closed(tensor.numbers) and _digest(tensor.numbers[1]) not in elsewhere:
                 node = found.producers[name]
-                return obstacle_at(node, found.notes.get(node.index) or _lost(node, found))
+                return obstacle_at(node, found.notes.get(node.index) or _reason(node, found))
     if found.obstacle is not None:
         return obstacle_at(*found.obstacle)
     for name in graph.outputs:
@@ -73,7 +73,7 @@ def _fault(name: str, value: Followed | None) -> str | None:
     if isinstance(value, Batches) or value.batch_axis:
         return f"gives in '{name}' more or other than an answer for each image of the batch"
     if not is_unmoved(value.numbers):
-        return f"gives the entries of '{name}' in another order when the image is turned"
+        return f"gives the entries of '{name}' in another order when the image is rotated"
     return None
 
 
@@ -91,20 +91,20 @@ def obstacle_at(node: Node, reason: str) -> Obstacle:
     return Obstacle(node=node.name, op=node.op, reason=reason)
 
 
-def _lost(node: Node, found: Propagation) -> str:
+def _reason(node: Node, found: Propagation) -> str:
     if node.op in _POINTWISE:
         if sum(name in found.tensors for name in node.inputs) > 1:
-            return "combines entries that turn in different ways"
-        return "has constants that differ among entries which a turn exchanges"
+            return "combines entries that rotate in different ways"
+        return "has constants that differ among entries which a rotation exchanges"
     if node.op in _REDUCTIONS:
         if node["kernel_shape"]:
             return _WINDOWS
         return "takes blocks of entries that are not mapped onto blocks"
     if node.op in MOVES:
-        return "keeps a part of the entries that a turn exchanges"
+        return "keeps a part of the entries that a rotation exchanges"
     if node.op in _NORMALISING:
-        return "depends on the order of entries that a turn exchanges"
-    return "computes something else for a turned image"
+        return "depends on the order of entries that a rotation exchanges"
+    return "computes something else for a rotated image"
 
 
 def explain_obstacle(obstacle: Obstacle) -> str:
@@ -126,14 +126,14 @@ def explain_proof(proof: Proof, rounding: Node | None, floats: bool) -> Iterator
     """
     if proof.residual is None:
         yield (
-            f"All outputs are the same, in real arithmetic, for an image turned by any element of "
+            f"All outputs are the same, in real arithmetic, for an image rotated by any element of "
             f"{proof.subgroup}: parameters tie in every bit."
         )
     else:
         deviation = proof.residual.deviation
         bounds = ", ".join(f"'{n}' by at most {d:.2g}" for n, d in deviation.items())
         yield (
-            f"For an image in range turned by any element of {proof.subgroup}, real arithmetic "
+            f"For an image in range rotated by any element of {proof.subgroup}, real arithmetic "
             f"changes {bounds}."
         )
         yield (
@@ -157,7 +157,7 @@ def explain_proof(proof: Proof, rounding: Node | None, floats: bool) -> Iterator
 
 def _bits(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:
     if proof.exact_bits:
-        yield "They are the same in every bit: nothing is rounded in a turned order."
+        yield "They are the same in every bit: nothing is rounded in a rotated order."
         if floats and proof.input_range is not None:
             low, high = proof.input_range
             yield f"That holds for images whose entries are numbers from {low:g} to {high:g}."
@@ -177,7 +177,7 @@ def _bits(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:
         elif proof.disordered is None or proof.disordered.node != rounding.name:
             yield (
                 f"Last bits may differ: {where} is the first to round in an order, or in a place, "
-                "that turns with the image."
+                "that rotates with the image."
             )
 
 
@@ -190,7 +190,7 @@ def _more_than_bits(proof: Proof) -> Iterator[str]:
     for step in [step for step in proof.steps if step.effect == "saturating"][:1]:
         yield (
             f"'{step.node}' ({step.op}) has integers that runtimes do not compute as integers on "
-            "every processor: what it gives may be far off, and depend on how the image is turned."
+            "every processor: what it gives may be far off, and depend on how the image is rotated."
         )
     steps = [step for step in proof.steps if step.effect != "saturating"]
     for step in steps[:1]:

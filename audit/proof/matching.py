@@ -1,4 +1,4 @@
-"""Finding turned filters in a filter bank, exactly or within a residual.
+"""Finding rotated filters in a filter bank, exactly or within a residual.
 
 A filter is what it does to *functions of the image*: taps, and for each the value number of the
 channel that it reads. Two channels that hold the same function share a number, and may change
@@ -57,15 +57,15 @@ class Bank:
 
 @dataclass(frozen=True)
 class Match:
-    """Numbers of the filters and of the turned filters: int64 ``[2, G F]``.
+    """Numbers of the filters and of the rotated filters: int64 ``[2, G F]``.
 
     Attributes
     ----------
     mismatch
         The residual, if not all equal numbers mean equal filters.
     unmatched
-        A turned filter that is not in the bank, and its relative distance from the nearest, if that
-        was asked for.
+        A rotated filter that is not in the bank, and its relative distance from the nearest, if
+        that was asked for.
     """
 
     numbers: Numbers
@@ -73,24 +73,24 @@ class Match:
     unmatched: tuple[int, float] | None = None
 
 
-def match(here: Bank, turned: Bank, tolerance: float, *, explaining: bool) -> Match:
-    """Number the filters of a bank and the turned filters, the same number for the same filter.
+def match(here: Bank, rotated: Bank, tolerance: float, *, explaining: bool) -> Match:
+    """Number the filters of a bank and the rotated filters, the same number for the same filter.
 
     Parameters
     ----------
     tolerance
-        A turned filter that is none of the bank takes the number of the nearest, if no parameter
+        A rotated filter that is none of the bank takes the number of the nearest, if no parameter
         differs by more than this, relative to the largest one.
     explaining
         Whether to find out how far the nearest is.
     """
-    here, turned = here.canonical(), turned.canonical()
-    sources = number_rows(np.concatenate([here.channels, turned.channels]))
+    here, rotated = here.canonical(), rotated.canonical()
+    sources = number_rows(np.concatenate([here.channels, rotated.channels]))
     groups, filters = here.taps.shape[:2]
     sources = sources.reshape(2, groups).repeat(filters, axis=1)
-    here_rows, turned_rows = here.rows(), turned.rows()
+    here_rows, rotated_rows = here.rows(), rotated.rows()
     taps = here.taps[0, 0].size
-    both = np.concatenate([here_rows, turned_rows])
+    both = np.concatenate([here_rows, rotated_rows])
     both[:, :taps] += 0.0  # makes -0.0 the zero that it equals: a sum tells neither from the other
     bits = both.view(np.int64)
     if sources.max(initial=0) > 0:
@@ -98,19 +98,19 @@ def match(here: Bank, turned: Bank, tolerance: float, *, explaining: bool) -> Ma
     numbers = number_rows(bits).reshape(2, -1)
     del both, bits
 
-    lost = np.flatnonzero(~np.isin(numbers[1], numbers[0]))
-    if not lost.size or not (tolerance or explaining):
+    missing = np.flatnonzero(~np.isin(numbers[1], numbers[0]))
+    if not missing.size or not (tolerance or explaining):
         return Match(numbers)
     scales = np.ones(here_rows.shape[1])
     scales[:taps] = _largest(here_rows[:, :taps])
     scales[taps:] = _largest(here_rows[:, taps:])
-    here_rows, turned_rows = here_rows / scales, turned_rows / scales
-    nearest, distances = np.zeros(len(lost), np.intp), np.full(len(lost), np.inf)
-    for source in np.unique(sources[1, lost]):
+    here_rows, rotated_rows = here_rows / scales, rotated_rows / scales
+    nearest, distances = np.zeros(len(missing), np.intp), np.full(len(missing), np.inf)
+    for source in np.unique(sources[1, missing]):
         candidates = np.flatnonzero(sources[0] == source)
         if candidates.size:
-            asked = np.flatnonzero(sources[1, lost] == source)
-            rows, queries = here_rows[candidates], turned_rows[lost[asked]]
+            asked = np.flatnonzero(sources[1, missing] == source)
+            rows, queries = here_rows[candidates], rotated_rows[missing[asked]]
             if tolerance:
                 found, distances[asked] = _close(rows, queries, tolerance)
                 nearest[asked] = candidates[found]
@@ -122,9 +122,9 @@ def match(here: Bank, turned: Bank, tolerance: float, *, explaining: bool) -> Ma
     if explaining and not close.all():
         seen = np.where(close | ~np.isfinite(distances), -1.0, distances)
         worst = int(seen.argmax()) if (seen >= 0).any() else int((~close).argmax())
-        unmatched = int(lost[worst]), float(distances[worst])
-    numbers[1, lost[close]] = numbers[0, nearest[close]]
-    differences = np.abs(here_rows[nearest[close]] - turned_rows[lost[close]]) * scales
+        unmatched = int(missing[worst]), float(distances[worst])
+    numbers[1, missing[close]] = numbers[0, nearest[close]]
+    differences = np.abs(here_rows[nearest[close]] - rotated_rows[missing[close]]) * scales
     mismatch = Mismatch(
         relative=float(distances[close].max(initial=0)),
         factor=float(differences[:, :taps].sum(axis=1).max(initial=0)),

@@ -1,7 +1,7 @@
 """Value numbers: names for the entries of tensors, such that equal numbers mean equal values.
 
 A tensor is followed as int64 ``[2, *S]``: the numbers of its entries for an image, and those for
-the turned image, as if both were one batch. A number stands for one function of the upright image.
+the rotated image, as if both were one batch. A number stands for one function of the upright image.
 It may happen that equal values get different numbers; that costs a proof, never its soundness.
 """
 
@@ -68,12 +68,12 @@ def _places(names: Numbers, numbers: Numbers) -> Numbers | None:
 
 
 def is_unmoved(numbers: Numbers) -> bool:
-    """Whether the turned image gives every entry the value that the upright one gives it."""
+    """Whether the rotated image gives every entry the value that the upright one gives it."""
     return bool(np.array_equal(numbers[0], numbers[1]))
 
 
 def is_closed(numbers: Numbers) -> bool:
-    """Whether the turned image gives no values but those that the upright one gives."""
+    """Whether the rotated image gives no values but those that the upright one gives."""
     return bool(np.isin(numbers[1], numbers[0]).all())
 
 
@@ -124,8 +124,8 @@ class Numbering:
     def pairs(self, a: Numbers, b: Numbers) -> Numbers | None:
         """Number what one node computes from pairs of entries, the quick way.
 
-        It works if the turn pairs the same numbers as the upright image does, as it should; None if
-        it does not.
+        It works if the rotation pairs the same numbers as the upright image does, as it should;
+        None if it does not.
         """
         if not a.size:
             return self.rows(np.stack([a, b], axis=-1))
@@ -140,16 +140,16 @@ class Numbering:
         return self.fresh(here_b.size) + places
 
     def _pairs_apart(self, here: Numbers, a: Numbers, b: Numbers) -> Numbers | None:
-        """Number pairs where the turned image has no entry that the upright one has."""
-        turned = _places(a[1], a[1])
-        if turned is None:
+        """Number pairs where the rotated image has no entry that the upright one has."""
+        rotated = _places(a[1], a[1])
+        if rotated is None:
             return None
-        places = np.stack([here, turned])
+        places = np.stack([here, rotated])
         seconds = (b[half].reshape(-1)[places[half]] for half in (0, 1))
         if not all(np.array_equal(second, b[half]) for half, second in enumerate(seconds)):
             return None
-        places[1] += turned.size
-        return self.fresh(2 * turned.size) + places
+        places[1] += rotated.size
+        return self.fresh(2 * rotated.size) + places
 
     def multisets(self, rows: Numbers) -> Numbers:
         """Number what one node computes from each row of ``[..., K]``, in whatever order."""
@@ -176,7 +176,8 @@ class Numbering:
         numbers
             Of its argument.
         parameters
-            Numbers of a second argument that no turn of the image changes, broadcast to the first.
+            Numbers of a second argument that no rotation of the image changes, broadcast to the
+            first.
         """
         count = 1
         if parameters is not None and parameters.size == 1:

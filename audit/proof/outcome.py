@@ -37,7 +37,7 @@ class Sensitive(Value):
         `step`: a last bit may become a whole step, as where numbers are rounded to integers or
         compared. `steep`: it may be magnified without a bound, as by a division by nearly nothing.
         `saturating`: whatever came before, the runtime does not compute such integers as integers
-        on every processor, and what it gives may be far off and depend on how the image is turned.
+        on every processor, and what it gives may be far off and depend on how the image is rotated.
     """
 
     node: str
@@ -51,7 +51,7 @@ class Proof(Value):
     Attributes
     ----------
     outcome
-        `PROVED`: the outputs are the same for a turned image, in real arithmetic. `PROVED WITHIN`:
+        `PROVED`: the outputs are the same for a rotated image, in real arithmetic. `PROVED WITHIN`:
         they differ by no more than a bound. `NOT PROVED`: neither is known, and the file may be
         invariant nevertheless.
     reasons
@@ -66,12 +66,12 @@ class Proof(Value):
     exact_bits
         Whether the outputs are the same in every bit, and not only in real arithmetic.
     arithmetic
-        `integer`: whatever turns with the image is computed exactly. `quantised`: what is not
+        `integer`: whatever rotates with the image is computed exactly. `quantised`: what is not
         stands between DequantizeLinear and QuantizeLinear, and is exact where the runtime sums the
-        integers. `repeated`: whatever is rounded for the turned image is computed from the same
+        integers. `repeated`: whatever is rounded for the rotated image is computed from the same
         entries in the same order by another node for the upright one, and is exact where the
         runtime gives such nodes equal bits. `float`: it is rounded, in an order or a place that
-        turns with the image.
+        rotates with the image.
     disordered
         The first operator whose bits depend on the order of infinities, NaN, or zeros of both
         signs, where such are not excluded: whatever `arithmetic` says, it says of other images.

@@ -27,7 +27,7 @@ from audit.proof.limits import DEFAULT_LIMITS, Budget, Limits, ProofLimitError
 from audit.proof.node import Node, Unsupported
 from audit.proof.numbering import is_unmoved
 from audit.proof.outcome import Obstacle, Proof, Sensitive
-from audit.proof.propagation import Propagation, Question, propagate
+from audit.proof.propagation import Propagation, PropagationOptions, propagate
 from audit.proof.quantised import QuantisedGroups
 from imaging import GridSymmetry, grid_symmetries
 
@@ -46,7 +46,7 @@ def prove(
     runtime: Runtime | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Proof:
-    """Prove from an ONNX file that turned images get the same answer.
+    """Prove from an ONNX file that rotated images get the same answer.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def prove(
     Raises
     ------
     ValueError
-        If the bytes are no valid ONNX file with all its weights, or the group turns no image
+        If the bytes are no valid ONNX file with all its weights, or the group rotates no image
         exactly.
     ProofLimitError
         A ValueError: if the proof would take more than its limits.
@@ -91,9 +91,9 @@ def prove(
     try:
         graph = read_graph(parsed)
         _, height, width = graph.image.shape
-        if height != width and any(turn.quarter_turns % 2 for turn in asked.generators):
+        if height != width and any(rotation.quarter_turns % 2 for rotation in asked.generators):
             raise Unsupported(
-                f"takes images of {height} x {width} pixels, and square ones can be turned"
+                f"takes images of {height} x {width} pixels, and square ones can be rotated"
             )
     except Unsupported as reason:
         return asked.refuse(Obstacle(node=FILE, op="", reason=str(reason)))
@@ -101,28 +101,30 @@ def prove(
     found = []
     in_bits = graph.shares_weights()  # an average of branches: one propagation then says it all
     for generator in asked.generators:
-        question = Question(generator, 0.0, input_range, runtime, bitwise=in_bits)
-        one = propagate(graph, question, budget)
+        options = PropagationOptions(generator, 0.0, input_range, runtime, bitwise=in_bits)
+        one = propagate(graph, options, budget)
         if in_bits and not is_invariant(graph, one):
-            in_bits, question = False, replace(question, bitwise=False)
-            one = propagate(graph, question, budget)
+            in_bits, options = False, replace(options, bitwise=False)
+            one = propagate(graph, options, budget)
         if tolerance > 0 and not is_invariant(graph, one):
-            question = replace(question, tolerance=tolerance)
-            one = propagate(graph, question, budget)
+            options = replace(options, tolerance=tolerance)
+            one = propagate(graph, options, budget)
         if not is_invariant(graph, one):
-            return asked.refuse(_explained(graph, question, one, budget))
-        found.append((question, one))
+            return asked.refuse(_explained(graph, options, one, budget))
+        found.append((options, one))
     return asked.conclude(graph, found, budget)
 
 
-def _explained(graph: Graph, question: Question, found: Propagation, budget: Budget) -> Obstacle:
+def _explained(
+    graph: Graph, options: PropagationOptions, found: Propagation, budget: Budget
+) -> Obstacle:
     """Say where a proof ended, by following the graph once more with everything kept."""
     try:
-        found = propagate(graph, replace(question, explaining=True), budget)
+        found = propagate(graph, replace(options, explaining=True), budget)
     except ProofLimitError:
         if found.obstacle is not None:
             return obstacle_at(*found.obstacle)
-        reason = "gives another answer for a turned image, as far as can be followed"
+        reason = "gives another answer for a rotated image, as far as can be followed"
         return Obstacle(node=FILE, op="", reason=reason)
     return find_obstacle(graph, found)
 
@@ -141,9 +143,9 @@ def generators(group: str) -> tuple[GridSymmetry, ...]:
         If the group has none but the identity.
     """
     elements = audited_elements(group)
-    turns = [GridSymmetry(False, quarters) for quarters in (1, 2)]
+    rotations = [GridSymmetry(False, quarters) for quarters in (1, 2)]
     return (
-        *[turn for turn in turns if turn in elements][:1],
+        *[rotation for rotation in rotations if rotation in elements][:1],
         *[mirror for mirror in [GridSymmetry(True, 0)] if mirror in elements],
     )
 
@@ -151,8 +153,8 @@ def generators(group: str) -> tuple[GridSymmetry, ...]:
 def subgroup(group: str) -> str:
     """Return the name of the part of a group that moves the pixel grid onto itself."""
     elements = grid_symmetries(group)
-    turns = sum(not element.mirrored for element in elements)
-    return f"{'D' if len(elements) > turns else 'C'}{turns}"
+    rotations = sum(not element.mirrored for element in elements)
+    return f"{'D' if len(elements) > rotations else 'C'}{rotations}"
 
 
 @dataclass(frozen=True)
@@ -173,14 +175,14 @@ class _Asked:
         )
 
     def conclude(
-        self, graph: Graph, found: Sequence[tuple[Question, Propagation]], budget: Budget
+        self, graph: Graph, found: Sequence[tuple[PropagationOptions, Propagation]], budget: Budget
     ) -> Proof:
         residual = None
-        walks = [one for _, one in found]
-        worst = _worst_mismatch(walks)
+        propagations = [one for _, one in found]
+        worst = _worst_mismatch(propagations)
         if worst is not None:
             node, relative = graph.nodes[worst[0]], worst[1]
-            deviation = _deviation(graph, self.generators, walks)
+            deviation = _deviation(graph, self.generators, propagations)
             if not all(map(math.isfinite, deviation.values())):
                 reason = (
                     f"has parameters that tie to {relative:.1g} only, and no bound is known of "
@@ -191,8 +193,8 @@ class _Asked:
         arithmetic: Arithmetic | None = None
         if residual is None:
             arithmetic = _arithmetic(graph, found, budget)
-        rounding = sorted({n.index: n for one in walks for n in one.rounding}.items())
-        disordered = sorted({n.index: n for one in walks for n in one.disordered}.items())
+        rounding = sorted({n.index: n for one in propagations for n in one.rounding}.items())
+        disordered = sorted({n.index: n for one in propagations for n in one.disordered}.items())
         image = found[0][0].input_range
         part = subgroup(self.group)
         draft = Proof(
@@ -205,7 +207,7 @@ class _Asked:
             exact_bits=arithmetic == "integer",
             arithmetic=arithmetic,
             disordered=_disordered(disordered[0][1]) if disordered else None,
-            steps=() if arithmetic == "integer" else _steps(walks),
+            steps=() if arithmetic == "integer" else _steps(propagations),
             residual=residual,
             input_range=_input_range(graph, image),
             holds_in=(
@@ -240,18 +242,18 @@ def _steps(found: Sequence[Propagation]) -> tuple[Sensitive, ...]:
 
 
 def is_invariant(graph: Graph, found: Propagation) -> bool:
-    """Whether every output was reached, and none changes when the image is turned."""
+    """Whether every output was reached, and none changes when the image is rotated."""
     reached = [found.tensors.get(name) for name in graph.outputs]
     return found.obstacle is None and bool(reached) and all(map(_is_answer, reached))
 
 
 def _is_answer(output: Tracked | Batches | None) -> bool:
-    """Whether an output has an answer for each image of the batch, the same for turned ones."""
+    """Whether an output has an answer for each image of the batch, the same for rotated ones."""
     return isinstance(output, Tracked) and output.batch_axis == 0 and is_unmoved(output.numbers)
 
 
 def _arithmetic(
-    graph: Graph, found: Sequence[tuple[Question, Propagation]], budget: Budget
+    graph: Graph, found: Sequence[tuple[PropagationOptions, Propagation]], budget: Budget
 ) -> Arithmetic:
     """Say how far the bits of a proved file go."""
     rounding = [node for _, one in found for node in one.rounding]
@@ -265,9 +267,9 @@ def _arithmetic(
     joined = any(node.op == "Concat" for node in graph.nodes)
     if not joined and any(kinds[graph.kind(node)] == 1 for node in rounding):
         return "float"  # nothing else does what this node does
-    for question, one in found:
-        if not question.bitwise:
-            bitwise = replace(question, tolerance=0.0, bitwise=True)
+    for options, one in found:
+        if not options.bitwise:
+            bitwise = replace(options, tolerance=0.0, bitwise=True)
             one = propagate(graph, bitwise, budget)
         if not is_invariant(graph, one):
             return "float"

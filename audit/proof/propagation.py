@@ -1,4 +1,4 @@
-"""The propagation: what every node does to the image and to the turned image, in order."""
+"""The propagation: what every node does to the image and to the rotated image, in order."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ _READ_SIZES: Final = ("ConstantOfShape", "Expand", "Reshape", "Resize", "Slice",
 
 
 @dataclass(frozen=True)
-class Question:
+class PropagationOptions:
     """What is to be followed.
 
     Attributes
@@ -84,7 +84,7 @@ class Propagation:
     notes
         Of nodes at which the symmetry may end.
     rounding
-        Nodes whose last bits may depend on how the image is turned.
+        Nodes whose last bits may depend on how the image is rotated.
     sensitive
         Nodes that may make more of a last bit that depends on it.
     disordered
@@ -109,7 +109,7 @@ class Propagation:
     ties: dict[int, Ties] = field(default_factory=dict)
 
 
-def propagate(graph: Graph, question: Question, budget: Budget) -> Propagation:
+def propagate(graph: Graph, options: PropagationOptions, budget: Budget) -> Propagation:
     """Follow one symmetry through a graph, to its end or to a node that cannot be followed.
 
     Raises
@@ -117,12 +117,12 @@ def propagate(graph: Graph, question: Question, budget: Budget) -> Propagation:
     ProofLimitError
         If that takes more than it may.
     """
-    return _Propagator(graph, question, budget).run()
+    return _Propagator(graph, options, budget).run()
 
 
 class _Propagator:
-    def __init__(self, graph: Graph, question: Question, budget: Budget) -> None:
-        self.graph, self.question, self.budget = graph, question, budget
+    def __init__(self, graph: Graph, options: PropagationOptions, budget: Budget) -> None:
+        self.graph, self.options, self.budget = graph, options, budget
         self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
         self.congruence = Congruence(graph, budget)
         self.memory = Memory(budget)
@@ -156,12 +156,12 @@ class _Propagator:
         return self.found
 
     def _start(self) -> None:
-        image, question = self.graph.image, self.question
+        image, options = self.graph.image, self.options
         pixels = math.prod(image.shape)
         self.budget.reserve(64 * pixels)
         here = self.numbering.fresh(pixels) + np.arange(pixels).reshape(image.shape)
-        numbers = np.stack([here, question.generator(here)])
-        known = of_image(image.dtype, *question.input_range)
+        numbers = np.stack([here, options.generator(here)])
+        known = of_image(image.dtype, *options.input_range)
         self._keep(image.name, Tracked(numbers, image.dtype, known), None)
 
     def _follow(self, node: Node) -> None:
@@ -185,7 +185,7 @@ class _Propagator:
             self._constant(node, compute(node, [_constant(value) for value in inputs]))
         else:
             arrays = [value if isinstance(value, np.ndarray) else None for value in inputs]
-            self._constant(node, fold(node, arrays, self.question.runtime, self.budget))
+            self._constant(node, fold(node, arrays, self.options.runtime, self.budget))
 
     def _read(self, name: str) -> Value:
         if not name:
@@ -221,18 +221,18 @@ class _Propagator:
         return [Batches(tuple(outputs)) for outputs in zip(*copies, strict=True)]
 
     def _step(self, node: Node, inputs: Sequence[Input], copies: int) -> list[Tracked]:
-        operator, question = self._operator(node), self.question
+        operator, options = self._operator(node), self.options
         context = Context(
             node,
             inputs,
             self.graph.dtypes.get(node.outputs[0]),
             self.numbering,
             self.budget,
-            question.generator,
-            question.tolerance,
+            options.generator,
+            options.tolerance,
             self.graph.image.batch,
-            self.found.ties.setdefault(node.index, Ties()) if question.tie else None,
-            question.explaining,
+            self.found.ties.setdefault(node.index, Ties()) if options.tie else None,
+            options.explaining,
             copies,
         )
         if not operator.any_axis:
@@ -284,14 +284,14 @@ class _Propagator:
         known: list[Half | None] = [None, None]
         if context.ties is None:
             known = self.congruence.find(context)
-        here, turned = known
-        if here is not None and turned is not None:
+        here, rotated = known
+        if here is not None and rotated is not None:
             context.batch_axis = here.batch_axis
-            context.reordered = here.reordered or turned.reordered
-            pairs = zip(here.outputs, turned.outputs, strict=True)
+            context.reordered = here.reordered or rotated.reordered
+            pairs = zip(here.outputs, rotated.outputs, strict=True)
             return [np.stack(pair) for pair in pairs]
         outputs = operator.rule(context)
-        if self.question.bitwise and is_inexact(operator, context, finite=True):
+        if self.options.bitwise and is_inexact(operator, context, finite=True):
             outputs = [context.opaque(numbers.shape[1:], "rounds") for numbers in outputs]
             context.terms = None
         outputs = adopt(known, outputs)
@@ -342,7 +342,7 @@ class _Propagator:
     def _forget(self, node: Node) -> None:
         """Let go of what no further node reads."""
         self.congruence.leave(node)
-        if self.question.explaining or self.question.tie:
+        if self.options.explaining or self.options.tie:
             return
         for name in {*node.inputs, *node.outputs}:
             if name in self.found.tensors and self.last_use.get(name, -1) <= node.index:

@@ -13,7 +13,7 @@ from audit.proof.graph import Graph, read_graph
 from audit.proof.limits import DEFAULT_LIMITS, Limits
 from audit.proof.node import Array, Unsupported
 from audit.proof.proof import TOLERANCE, generators, is_invariant
-from audit.proof.propagation import Propagation, Question, propagate
+from audit.proof.propagation import Propagation, PropagationOptions, propagate
 from audit.proof.tying import Places
 from imaging.refusal import RefusedError
 
@@ -64,25 +64,27 @@ def find_ties(
         graph = read_graph(read_onnx(model))
     except Unsupported as reason:
         raise RefusedError(f"The file {reason}.") from reason
-    budget, walks = limits.begin(), []
-    for turn in generators(group):
-        question = Question(turn, tolerance, (0.0, 1.0), runtime, tie=True)
-        found = propagate(graph, question, budget)
+    budget, propagations = limits.begin(), []
+    for generator in generators(group):
+        options = PropagationOptions(generator, tolerance, (0.0, 1.0), runtime, tie=True)
+        found = propagate(graph, options, budget)
         if not is_invariant(graph, found):
-            found = propagate(graph, replace(question, explaining=True), budget)
+            found = propagate(graph, replace(options, explaining=True), budget)
             raise RefusedError(explain_obstacle(find_obstacle(graph, found)))
-        walks.append(found)
+        propagations.append(found)
     pairs: dict[str, list[Places]] = {}
-    for name, places in _pairs(graph, walks):
+    for name, places in _pairs(graph, propagations):
         pairs.setdefault(name, []).append(places)
     constants: Mapping[str, Array] = {
-        name: value for name, value in walks[0].constants.items() if isinstance(value, np.ndarray)
+        name: value
+        for name, value in propagations[0].constants.items()
+        if isinstance(value, np.ndarray)
     }
     return {name: _orbits(constants[name], np.hstack(pairs[name])) for name in pairs}
 
 
-def _pairs(graph: Graph, walks: list[Propagation]) -> Iterator[tuple[str, Places]]:
-    for found in walks:
+def _pairs(graph: Graph, propagations: list[Propagation]) -> Iterator[tuple[str, Places]]:
+    for found in propagations:
         for index, ties in found.ties.items():
             for place, pairs in ties.pairs.items():
                 yield from ((graph.nodes[index].inputs[place], some) for some in pairs)

@@ -1,4 +1,4 @@
-"""Which stored numbers a walk took to be equal: entries of one constant, in pairs."""
+"""Which stored numbers a propagation took to be equal: entries of one constant, in pairs."""
 
 from dataclasses import dataclass, field
 
@@ -27,13 +27,13 @@ class Ties:
         self.pairs.setdefault(place, []).append(np.stack([first.reshape(-1), second.reshape(-1)]))
 
     def add_entries(self, place: int, shape: tuple[int, ...], numbers: Numbers) -> None:
-        """Tie a constant of this shape wherever a turned output has the number of another."""
+        """Tie a constant of this shape wherever a rotated output has the number of another."""
         size = int(np.prod(shape))
         if size > 1:
             entries = np.arange(size).reshape(shape)
             entries = np.broadcast_to(entries, numbers.shape[1:]).reshape(-1)
-            turned, here = _equal(numbers[1].reshape(-1), numbers[0].reshape(-1))
-            self.add(place, entries[turned], entries[here])
+            rotated, here = _equal(numbers[1].reshape(-1), numbers[0].reshape(-1))
+            self.add(place, entries[rotated], entries[here])
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,26 @@ class FilterPlaces:
 
     Attributes
     ----------
-    taps, turned : int64 [G, F, C, T]
-        Of the filters, and of the turned filters.
+    taps, rotated : int64 [G, F, C, T]
+        Of the filters, and of the rotated filters.
     channels : int64 [2, G, C]
-        Which function of the image each channel is, for the image and for the turned image.
+        Which function of the image each channel is, for the image and for the rotated image.
     """
 
     taps: Places
-    turned: Places
+    rotated: Places
     channels: Numbers
 
     def pairs(self, numbers: Numbers) -> tuple[Places, Places, tuple[Places, Places]]:
-        """Return taps that are tied, and filters, if filters and turned ones have these numbers."""
+        """Return tied taps and filters, if filters and rotated ones have these numbers."""
         there, here = _equal(numbers[1], numbers[0])
         groups, filters, channels, taps = self.taps.shape
         order = np.argsort(self.channels, axis=2, kind="stable")
-        rows = self.turned.reshape(groups * filters, channels, taps)[there]
-        turned = np.take_along_axis(rows, order[1][there // filters][:, :, None], axis=1)
+        rows = self.rotated.reshape(groups * filters, channels, taps)[there]
+        rotated = np.take_along_axis(rows, order[1][there // filters][:, :, None], axis=1)
         rows = self.taps.reshape(groups * filters, channels, taps)[here]
         kept = np.take_along_axis(rows, order[0][here // filters][:, :, None], axis=1)
-        return turned, kept, (there, here)
+        return rotated, kept, (there, here)
 
 
 def _equal(asked: Numbers, there: Numbers) -> tuple[Places, Places]:

@@ -134,10 +134,10 @@ CONSTANTS: Final[dict[str, Any]] = {
 
 _START = "a = Cast<to = 1>(image) x = Mul(a, PERCENT) "
 UNEVEN = "a = Cast<to = 1>(image) b = Mul(a, PERCENT) m = Mul(b, FACTORS) x = Add(m, SUMMANDS) "
-"""A start that makes another thing of a turned image."""
+"""A start that makes another thing of a rotated image."""
 COUNTED = " g = Cast<to = 1>(y) c = Greater(g, K) i = Cast<to = 6>(c) f = Flatten(i)"
 COUNTED += " s = ReduceSum<keepdims = 0>(f, ONE) logits = Cast<to = 1>(s)"
-"""An end that is the same for turned entries, in every bit, whatever they are."""
+"""An end that is the same for rotated entries, in every bit, whatever they are."""
 WHOLE = " g = Cast<to = 1>(y) logits = Flatten(g)"
 """An end that keeps all entries where they are."""
 

@@ -177,7 +177,7 @@ def test_the_drift_is_that_of_each_image(audited: Any, plain: Classifier) -> Non
 
 @pytest.mark.parametrize("group", ["trivial", "C1", "C3"])
 def test_a_group_that_turns_nothing_is_refused(audited: Any, plain: Classifier, group: str) -> None:
-    with pytest.raises(ValueError, match=f"The group '{group}' turns no image exactly"):
+    with pytest.raises(ValueError, match=f"The group '{group}' rotates no image exactly"):
         audited(plain, group=group)
 
 

@@ -175,7 +175,7 @@ def mutate(model: onnx.ModelProto, group: str, random: np.random.Generator) -> o
     kind = random.choice(["tap", "tap", "tap", "turn", "part", "twice", "attribute", "operator"])
     {
         "tap": _change_tap,
-        "turn": _turn_wrongly,
+        "turn": _rotate_wrongly,
         "part": _leave_out,
         "twice": _vote_twice,
         "attribute": _change_attribute,
@@ -200,14 +200,14 @@ def _change_tap(graph: onnx.GraphProto, branch: str, random: np.random.Generator
     node.input[place] = "mutant"
 
 
-def _turn_wrongly(graph: onnx.GraphProto, branch: str, random: np.random.Generator) -> None:
-    """Let a branch read the image turned by another element of D4."""
+def _rotate_wrongly(graph: onnx.GraphProto, branch: str, random: np.random.Generator) -> None:
+    """Let a branch read the image rotated by another element of D4."""
     table = next(t for t in graph.initializer if t.name == f"{branch}.turn")
     places = numpy_helper.to_array(table)
     side = int(np.sqrt(places.size))
     elements = grid_symmetries("D4")
-    turned = elements[random.integers(len(elements))](np.arange(side**2).reshape(side, side))
-    wrong = np.ascontiguousarray(turned).reshape(-1).astype(places.dtype)
+    rotated = elements[random.integers(len(elements))](np.arange(side**2).reshape(side, side))
+    wrong = np.ascontiguousarray(rotated).reshape(-1).astype(places.dtype)
     if random.random() < 0.3:
         wrong = places.copy()
         wrong[:2] = wrong[1::-1]
@@ -252,7 +252,7 @@ def _change_operator(graph: onnx.GraphProto, branch: str, random: np.random.Gene
 
 
 def deviates(data: bytes, group: str, seed: int, *, optimised: bool = False) -> bool | None:
-    """Whether any bit of the logits depends on the turn; None if onnxruntime does not run it."""
+    """Whether any bit of the logits depends on the rotation; None if it does not run."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     if not optimised:
@@ -263,13 +263,13 @@ def deviates(data: bytes, group: str, seed: int, *, optimised: bool = False) -> 
     try:
         run = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run
         upright = run(["logits"], {"image": images})[0].view(np.uint32)
-        turned = [
+        rotated = [
             run(["logits"], {"image": np.ascontiguousarray(g(images))})[0].view(np.uint32)
             for g in grid_symmetries(group)
         ]
     except Exception:  # onnxruntime's exceptions share no base class of their own
         return None
-    return any(not np.array_equal(upright, other) for other in turned)
+    return any(not np.array_equal(upright, other) for other in rotated)
 
 
 @dataclass
@@ -333,7 +333,7 @@ def test_of_an_average_of_rounded_sums_every_bit_stays(optimised: bool) -> None:
         data = symmetrise(plain_network(seed, floats=True), group).SerializeToString()
         proof = prove(data, group)
         assert proof.outcome == "PROVED", proof.reasons
-        # A network that first takes the maximum over all pixels rounds nothing that turns.
+        # A network that first takes the maximum over all pixels rounds nothing that rotates.
         assert proof.arithmetic in ("repeated", "integer")
         repeated += proof.arithmetic == "repeated"
         assert not deviates(data, group, seed, optimised=optimised)
@@ -373,7 +373,7 @@ def test_an_obstacle_names_the_first_node_that_no_branch_repeats() -> None:
 
 
 def near(kernel: NDArray[np.float32]) -> bytes:
-    """One filter as large as the image, applied to its four turned copies, each an output."""
+    """One filter as large as the image, applied to its four rotated copies, each an output."""
     nodes, outputs, tables = [], [], []
     for k in range(4):
         places = np.ascontiguousarray(np.rot90(np.arange(9).reshape(3, 3), k)).reshape(-1)
@@ -421,7 +421,7 @@ def test_a_bound_holds_on_every_branch_of_a_network_that_ties_nearly() -> None:
 
 
 def test_branches_side_by_side_do_not_make_bits_equal_by_themselves() -> None:
-    """A convolution that is equivariant in real arithmetic rounds otherwise for a turned image."""
+    """A convolution that is equivariant in real arithmetic rounds otherwise for a rotated image."""
     base = np.random.default_rng(0).standard_normal((1, 1, 3, 3)).astype(np.float32)
     kernel = np.concatenate([np.rot90(base, k, (2, 3)) for k in range(4)])
     network = Plain(np.random.default_rng(0), 1, 7, floats=True)
@@ -442,9 +442,9 @@ def test_branches_side_by_side_do_not_make_bits_equal_by_themselves() -> None:
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     ).run
     images = np.random.default_rng(1).integers(0, 256, (64, 1, 7, 7), np.uint8)
-    turned = np.ascontiguousarray(np.rot90(images, 1, (2, 3)))
+    rotated = np.ascontiguousarray(np.rot90(images, 1, (2, 3)))
     average, branch = (
-        np.array_equal(run([name], {"image": images})[0], run([name], {"image": turned})[0])
+        np.array_equal(run([name], {"image": images})[0], run([name], {"image": rotated})[0])
         for name in ("logits", "orbit.identity.logits")
     )
     assert average

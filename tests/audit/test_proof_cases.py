@@ -130,10 +130,10 @@ def test_integers_that_floats_cannot_hold_are_not_compared_as_floats() -> None:
     ],
 )
 def test_small_types_are_told_apart(one: Any, other: Any) -> None:
-    """Four turned copies, every second of them quantised to another type; the sum's corner."""
-    turn = "{b} = Transpose<perm = [0, 1, 3, 2]>({a}) {c} = Slice({b}, M, END, TWO, M) "
+    """Four rotated copies, every second of them quantised to another type; the sum's corner."""
+    rotation = "{b} = Transpose<perm = [0, 1, 3, 2]>({a}) {c} = Slice({b}, M, END, TWO, M) "
     body = "r0 = Identity(x) " + "".join(
-        turn.format(a=f"r{k}", b=f"t{k}", c=f"r{k + 1}") for k in range(3)
+        rotation.format(a=f"r{k}", b=f"t{k}", c=f"r{k + 1}") for k in range(3)
     )
     for k in range(4):
         zero = "ZA" if k % 2 == 0 else "ZB"

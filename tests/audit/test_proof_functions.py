@@ -31,7 +31,7 @@ DEFAULTS = {
     "floats": f"{HEAD} F <v: floats = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]> (X) => (Y)"
     " { A = Constant <value_floats: floats = @v> () Y = Mul (X, A) }",
 }
-"""By default, each gives something that does not turn with an image of 7 x 7 pixels; read without
+"""By default, each gives something that does not rotate with an image of 7 x 7 pixels; read without
 its defaults, or with those of the wrong function, it would."""
 
 

@@ -136,8 +136,8 @@ def tied(random: np.random.Generator, out: int, channels: int, kernel: int) -> N
     """Random filters of a group convolution of C4."""
     shape = (out // 4, channels // 4, 4, kernel, kernel)
     base = random.standard_normal(shape, np.float32) / 50
-    turned = [np.rot90(np.roll(base, k, axis=2), k, (3, 4)) for k in range(4)]
-    return np.stack(turned, axis=1).reshape(out, channels, kernel, kernel)
+    rotated = [np.rot90(np.roll(base, k, axis=2), k, (3, 4)) for k in range(4)]
+    return np.stack(rotated, axis=1).reshape(out, channels, kernel, kernel)
 
 
 def residual_network(random: np.random.Generator) -> bytes:

@@ -41,12 +41,12 @@ def mutate(monkeypatch: pytest.MonkeyPatch) -> Mutate:
     return change
 
 
-def deviates(data: bytes, turns: int = 1) -> bool:
-    """Whether onnxruntime answers otherwise for turned images."""
+def deviates(data: bytes, quarters: int = 1) -> bool:
+    """Whether onnxruntime answers otherwise for rotated images."""
     images = draw_images(onnx.load_model_from_string(data))
     runs = answers(data, images, optimised=False)
     assert runs is not None
-    return not same_bits(runs[0][0], runs[turns][0])
+    return not same_bits(runs[0][0], runs[quarters][0])
 
 
 # --- fails closed -----------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_an_operator_that_minds_the_order_of_its_inputs_is_not_symmetric(
 ) -> None:
     data = build(PAIRS.format(op=ORDERED[name]), end=WHOLE)
     assert proof_of(data, "C2").outcome == "NOT PROVED"
-    assert deviates(data, turns=2)
+    assert deviates(data, quarters=2)
     monkeypatch.setattr(pointwise, "SYMMETRIC", pointwise.SYMMETRIC | {name})
     # Of three inputs, of which one is a condition, no two can be exchanged.
     assert proof_of(data, "C2").outcome == ("NOT PROVED" if name == "Where" else "PROVED")
@@ -204,7 +204,7 @@ def test_every_operator_that_is_taken_for_symmetric_is() -> None:
     for name, op in SYMMETRIC.items():
         data = build(PAIRS.format(op=op), end=WHOLE)
         assert proof_of(data, "C2").outcome == "PROVED", name
-        assert not deviates(data, turns=2), name
+        assert not deviates(data, quarters=2), name
 
 
 QUARTERS = "q0 = Identity(x) " + "".join(
@@ -219,7 +219,7 @@ BRANCHES = QUARTERS + " ".join(f"b{k} = Conv(q{k}, UNEVEN_FILTERS)" for k in ran
 def test_a_chain_is_one_function_of_its_terms_where_their_order_does_not_matter(
     op: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """((a - b) - c) - d of the four turns is no function of all four alike."""
+    """((a - b) - c) - d of the four rotations is no function of all four alike."""
     data = build(f"{BRANCHES} u = {op}(b0, b1) v = {op}(u, b2) y = {op}(v, b3)", end=WHOLE)
     if op in SYMMETRIC:
         assert proof_of(data).outcome == "PROVED"

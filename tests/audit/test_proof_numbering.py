@@ -81,16 +81,18 @@ def test_a_set_forgets_how_often_and_a_multiset_does_not() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 1000]))
-def test_a_twin_renames_equal_numbers_alike_and_no_others(seed: int, spread: int) -> None:
+def test_renaming_keeps_equal_numbers_equal_and_others_apart(seed: int, spread: int) -> None:
     random = np.random.default_rng(seed)
-    here, turned = random.integers(0, 8, (2, 3, 4)) * spread
+    here, rotated = random.integers(0, 8, (2, 3, 4)) * spread
     names = random.permutation(10**6)[: here.max() // spread + 1] + 10**6
-    twin = names[here // spread]
-    first, second = adopt([Half((twin,), 0, reordered=False), None], [np.stack([here, turned])])[0]
-    assert np.array_equal(first, twin)
-    known = np.isin(turned, here)
-    renamed = names[np.minimum(turned // spread, len(names) - 1)]
-    assert np.array_equal(second, np.where(known, renamed, turned))
+    congruent = names[here // spread]
+    first, second = adopt(
+        [Half((congruent,), 0, reordered=False), None], [np.stack([here, rotated])]
+    )[0]
+    assert np.array_equal(first, congruent)
+    known = np.isin(rotated, here)
+    renamed = names[np.minimum(rotated // spread, len(names) - 1)]
+    assert np.array_equal(second, np.where(known, renamed, rotated))
 
 
 # --- windows ----------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def test_windows_are_reversible_exactly_if_positions_are_mapped_onto_positions(
 
 @given(SIDES, SIDES, st.sampled_from(SYMMETRIES))
 @settings(max_examples=400)
-def test_windows_of_a_plane_are_symmetric_only_if_gathering_commutes_with_the_turn(
+def test_windows_of_a_plane_are_symmetric_only_if_gathering_commutes_with_the_rotation(
     rows: Window, columns: Window, symmetry: GridSymmetry
 ) -> None:
     if not are_symmetric([rows, columns], symmetry):
@@ -132,9 +134,9 @@ def test_windows_of_a_plane_are_symmetric_only_if_gathering_commutes_with_the_tu
         return padded[rows.places()[:, :, None, None], columns.places()].transpose(0, 2, 1, 3)
 
     windows = gather(plane).transpose(2, 3, 0, 1)
-    # Each window is turned in itself, and takes the place of another.
-    turned = symmetry(symmetry(windows).transpose(2, 3, 0, 1))
-    assert np.array_equal(gather(symmetry(plane)), turned)
+    # Each window is rotated in itself, and takes the place of another.
+    rotated = symmetry(symmetry(windows).transpose(2, 3, 0, 1))
+    assert np.array_equal(gather(symmetry(plane)), rotated)
 
 
 # --- filters ----------------------------------------------------------------------------------
@@ -154,8 +156,8 @@ def test_filters_match_whatever_the_order_of_channels_that_hold_the_same(seed: i
             places = np.flatnonzero(channels[0] == number)
             moved[..., places, tap] = moved[..., random.permutation(places), tap]
     shuffle = random.permutation(5)
-    turned = Bank(moved[:, :, shuffle], numbers[:, shuffle], extras[:, order])
-    found = match(Bank(taps, channels, extras), turned, 0.0, explaining=True)
+    rotated = Bank(moved[:, :, shuffle], numbers[:, shuffle], extras[:, order])
+    found = match(Bank(taps, channels, extras), rotated, 0.0, explaining=True)
     assert np.array_equal(found.numbers[1], found.numbers[0, order])
     assert found.mismatch is None
     assert found.unmatched is None
@@ -170,10 +172,13 @@ def test_a_filter_that_is_off_is_found_by_its_distance(seed: int, off: float) ->
     random = np.random.default_rng(seed)
     taps, extras = random.standard_normal((1, 30, 4, 9)), random.standard_normal((1, 30, 1))
     channels = np.arange(4)[None]
-    turned = taps[:, ::-1].copy()
-    turned[0, 3, 1, 2] += off * np.abs(taps).max()
+    rotated = taps[:, ::-1].copy()
+    rotated[0, 3, 1, 2] += off * np.abs(taps).max()
     found = match(
-        Bank(taps, channels, extras), Bank(turned, channels, extras[:, ::-1]), 1e-5, explaining=True
+        Bank(taps, channels, extras),
+        Bank(rotated, channels, extras[:, ::-1]),
+        1e-5,
+        explaining=True,
     )
     if off <= 1e-5:
         assert np.array_equal(found.numbers[1], found.numbers[0, ::-1])

@@ -1,6 +1,6 @@
-"""Every operator that the proof follows, in a network that turns and in one that does not.
+"""Every operator that the proof follows, in a network that rotates and in one that does not.
 
-Whatever is PROVED is run on turned images by onnxruntime as well.
+Whatever is PROVED is run on rotated images by onnxruntime as well.
 """
 
 import re
@@ -67,11 +67,11 @@ def deviation(data: bytes, group: str) -> float:
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     shape = session.get_inputs()[0].shape[1:]
     images = np.random.default_rng(1).integers(0, 256, (8, *shape), np.uint8)
-    upright, *turned = (
+    upright, *rotated = (
         session.run(None, {"image": np.ascontiguousarray(g(images))})[0].astype(np.float64)
         for g in grid_symmetries(group)
     )
-    return float(max(np.abs(t - upright).max() for t in turned) / np.abs(upright).max())
+    return float(max(np.abs(t - upright).max() for t in rotated) / np.abs(upright).max())
 
 
 def outcome(data: bytes, group: str = "C4") -> str:
@@ -81,7 +81,7 @@ def outcome(data: bytes, group: str = "C4") -> str:
     return " ".join([proof.outcome, *proof.reasons])
 
 
-# --- what turns -------------------------------------------------------------------------------
+# --- what rotates -------------------------------------------------------------------------------
 
 POINTWISE = [
     "Abs(f)",
@@ -255,7 +255,7 @@ def test_integer_networks_are_proved_to_the_bit(body: str, arithmetic: str) -> N
 
 
 def test_whole_floats_beyond_their_significand_are_not_exact() -> None:
-    """A sum of more than 2^24 is rounded, in an order that turns with the image."""
+    """A sum of more than 2^24 is rounded, in an order that rotates with the image."""
     proof = prove(model(WHOLE, **ENDS, GROUP=GROUP * 2**10), "C4")
     assert (proof.outcome, proof.exact_bits) == ("PROVED", False)
     fractions = prove(model(WHOLE, **ENDS, GROUP=GROUP + np.float32(0.5)), "C4")
@@ -279,7 +279,7 @@ def test_integer_mutants_are_refused(name: str, value: Array) -> None:
         assert deviation(data, "C4") > 0
 
 
-# --- what does not turn -----------------------------------------------------------------------
+# --- what does not rotate -----------------------------------------------------------------------
 
 REFUSED = {
     "unknown": ("y = Det(f) " + END, "Det.*does not know"),
@@ -340,7 +340,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_does_not_turn_is_refused_and_says_why(case: str) -> None:
+def test_what_does_not_rotate_is_refused_and_says_why(case: str) -> None:
     body, sentence = REFUSED[case]
     constants = {
         "ZERO": np.array([0]),
@@ -363,7 +363,7 @@ def test_what_does_not_turn_is_refused_and_says_why(case: str) -> None:
     assert proof.obstacle.reason in proof.reasons[0]
 
 
-def test_images_that_cannot_be_turned_are_refused() -> None:
+def test_images_that_cannot_be_rotated_are_refused() -> None:
     data = model(f"{START} y = Relu(f) {END}", size=(SIZE, SIZE + 2))
     assert "NOT PROVED The file takes images of 7 x 9 pixels" in outcome(data)
     assert outcome(data, "C2").startswith("PROVED All")
@@ -378,11 +378,11 @@ def test_what_is_no_onnx_file_is_an_error() -> None:
     for data in (b"", b"PK\x03\x04", whole[: len(whole) // 2], proto.SerializeToString()):
         with pytest.raises(ValueError, match=r"file .*accepted|valid ONNX file"):
             prove(data, "C4")
-    with pytest.raises(ValueError, match="turns no image exactly"):
+    with pytest.raises(ValueError, match="rotates no image exactly"):
         prove(whole, "C3")
 
 
-def test_an_image_that_is_answered_as_it_is_turns() -> None:
+def test_an_image_that_is_answered_as_it_is_rotates() -> None:
     text = """
         <ir_version: 9, opset_import: ["" : 21]>
         network (float[N, 1, 4, 4] image) => (float[N, 1, 4, 4] image) { unused = Relu(image) }
@@ -422,7 +422,7 @@ def test_old_operators_keep_their_old_meaning() -> None:
 def test_duplicated_filters_leave_no_wrong_choice() -> None:
     """Two fields hold the same filters, and the layers that follow tell them apart.
 
-    Which copy a turned filter is matched with is free in the first layer, and not in what follows.
+    Which copy a rotated filter is matched with is free in the first layer, and not in what follows.
     """
     twice = np.concatenate([LIFT[:4], LIFT[:4]])
     order = rng.permutation(CHANNELS)
@@ -454,10 +454,10 @@ def test_mirror_images_are_proved_for_d4_alone() -> None:
     assert "D4 is the part of D8" in outcome(mirrored, "D8")
 
 
-@pytest.mark.parametrize("turns", range(4))
-def test_a_tensor_may_turn_in_its_own_way(turns: int) -> None:
-    """After a transposition, a quarter turn of the image turns the tensor the other way round."""
-    g = GridSymmetry(False, turns)
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_tensor_may_rotate_in_its_own_way(quarters: int) -> None:
+    """After a transposition, a quarter turn of the image rotates the tensor the other way round."""
+    g = GridSymmetry(False, quarters)
     filters = np.stack([g(BASE), g(BASE)], axis=1).reshape(-1, 1, 3, 3) + LIFT[:4].sum()
     symmetric = sum((GridSymmetry(False, k)(filters) for k in range(4)), np.zeros_like(filters))
     body = (

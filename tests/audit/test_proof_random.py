@@ -57,7 +57,7 @@ def cosets(group: str, subgroup: str) -> Field:
 
 @dataclass
 class Network:
-    """A graph under construction: the tensor in hand, how it turns, how large it can get."""
+    """A graph under construction: the tensor in hand, how it rotates, how large it can get."""
 
     random: np.random.Generator
     group: str
@@ -95,7 +95,7 @@ class Network:
         return found.reordered(self.random.permutation(found.channels))
 
     def tied(self, out: Field, kernel: int) -> Ints:
-        """Random integer filters, summed over the group so that they turn as the fields do."""
+        """Random integer filters, summed over the group so that they rotate as the fields do."""
         shape = (out.channels, self.field.channels, kernel, kernel)
         raw = self.random.integers(-1, 2, shape) * (self.random.random(shape) < 0.4)
         return sum(
@@ -250,7 +250,7 @@ class Network:
             self.node("Resize", self.tensor, "", factors, nearest_mode="floor", **how)
             self.size *= 2
 
-    def turn_axes(self) -> None:
+    def transpose_axes(self) -> None:
         """Exchange rows and columns there and back, with something in between."""
         self.node("Transpose", self.tensor, perm=[0, 1, 3, 2])
         if not self.integer and self.chance(0.5):
@@ -316,7 +316,7 @@ def random_network(seed: int) -> tuple[onnx.ModelProto, str, bool]:
         network.drop,
         network.depthwise,
         network.enlarge,
-        network.turn_axes,
+        network.transpose_axes,
         network.requantise,
         lambda: network.convolve(network.new_field()),
         lambda: network.convolve(network.new_field()),
@@ -390,7 +390,7 @@ def _changed(model: onnx.ModelProto, random: np.random.Generator) -> onnx.ModelP
 
 
 def deviates(model: onnx.ModelProto, group: str, seed: int) -> bool | None:
-    """Whether onnxruntime answers a turned image otherwise; None if it does not run the file."""
+    """Whether onnxruntime answers a rotated image otherwise; None if it does not run the file."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads, options.log_severity_level = 1, 4

@@ -14,7 +14,7 @@ from audit.proof.graph import read_graph
 from audit.proof.limits import DEFAULT_LIMITS
 from audit.proof.node import Unsupported
 from audit.proof.operators import OPERATORS, pointwise, ranges
-from audit.proof.propagation import Question, propagate
+from audit.proof.propagation import PropagationOptions, propagate
 from imaging import GridSymmetry
 from tests.audit.fuzz.draw import draw_graph
 from tests.audit.fuzz.judge import answers, draw_images, run_alone
@@ -224,8 +224,10 @@ def _held(model: onnx.ModelProto) -> set[str]:
         graph = read_graph(read_onnx(model.SerializeToString()))
     except (Unsupported, ValueError):
         return set()
-    question = Question(GridSymmetry(False, 1), 0.0, (0.0, 1.0), run_alone, explaining=True)
-    found = propagate(graph, question, DEFAULT_LIMITS.begin())
+    options = PropagationOptions(
+        GridSymmetry(False, 1), 0.0, (0.0, 1.0), run_alone, explaining=True
+    )
+    found = propagate(graph, options, DEFAULT_LIMITS.begin())
     named = [name for name in found.tensors if name != graph.image.name]
     inferred = onnx.shape_inference.infer_shapes(model)
     types = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.output)}

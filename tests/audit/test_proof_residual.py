@@ -33,10 +33,10 @@ def measured(data: bytes, group: str, images: Floats) -> float:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.elem_type = TensorProto.DOUBLE
     run = ReferenceEvaluator(model).run
-    upright, *turned = (
+    upright, *rotated = (
         run(None, {"image": np.ascontiguousarray(g(images))})[0] for g in grid_symmetries(group)
     )
-    return float(max(np.abs(t - upright).max() for t in turned))
+    return float(max(np.abs(t - upright).max() for t in rotated))
 
 
 def images(shape: tuple[int, ...], seed: int = 0) -> Floats:
@@ -189,7 +189,7 @@ def test_every_operator_carries_its_bound(middle: str) -> None:
 
 
 def test_the_bound_is_nearly_reached_where_one_tap_is_off() -> None:
-    """One layer, one tap: white at the tap and black where it turns to makes the most of it."""
+    """One layer, one tap: white at the tap and black where it rotates to makes the most of it."""
     off = 2.0**-18
     filters = np.stack([np.rot90(np.arange(9.0).reshape(3, 3), k) for k in range(4)])[:, None]
     filters[0, 0, 0, 0] += off

@@ -26,7 +26,7 @@ def test_no_trap_makes_a_verdict_wrong(name: str) -> None:
     [
         # Fewer images than pixels: N as the end of a slice leaves some out.
         "s = Shape(image) n = Slice(s, Z, O, Z) f = Flatten(image) y = Slice(f, Z, n, O)",
-        # The images of a batch meet, and each is turned otherwise.
+        # The images of a batch meet, and each is rotated otherwise.
         "g = GlobalMaxPool(i) b = ReduceSum<keepdims = 1>(j, Z) m = Mul(g, b) y = Flatten(m)",
     ],
     ids=["few images", "images meet"],

@@ -29,7 +29,7 @@ def plain() -> nn.Module:
     )
 
 
-def turned(image: Tensor) -> list[Tensor]:
+def rotated(image: Tensor) -> list[Tensor]:
     """The four quarter turns, by what both exporters can write."""
     views = [image]
     for _ in range(3):
@@ -39,7 +39,7 @@ def turned(image: Tensor) -> list[Tensor]:
 
 def broken(image: Tensor) -> list[Tensor]:
     """Three quarter turns and a mirror image, which are no orbit."""
-    return [*turned(image)[:3], image.flip(3)]
+    return [*rotated(image)[:3], image.flip(3)]
 
 
 def summed(views: list[Tensor], f: Body) -> Tensor:
@@ -74,7 +74,7 @@ ORBITS: dict[str, Callable[..., Tensor]] = {
 
 def averaged(*parts: nn.Module) -> nn.Module:
     """The average over the orbit of what the parts do one after the other."""
-    return Whole({"f": nn.Sequential(*parts)}, lambda x, f: mean(turned(x), f))
+    return Whole({"f": nn.Sequential(*parts)}, lambda x, f: mean(rotated(x), f))
 
 
 def orbit(combine: Callable[..., Tensor], views: Callable[[Tensor], list[Tensor]]) -> nn.Module:
@@ -187,11 +187,11 @@ def cases(names: Iterable[str]) -> list[Any]:
 @pytest.mark.parametrize(("name", "dynamo"), cases(ORBITS))
 def test_what_is_made_of_an_orbit_is_proved(name: str, dynamo: bool) -> None:
     torch.manual_seed(3)
-    assert_proved(export(orbit(ORBITS[name], turned), dynamo=dynamo))
+    assert_proved(export(orbit(ORBITS[name], rotated), dynamo=dynamo))
 
 
 @pytest.mark.parametrize(("name", "dynamo"), cases(ORBITS))
-def test_three_turns_and_a_mirror_image_are_refused(name: str, dynamo: bool) -> None:
+def test_three_rotations_and_a_mirror_image_are_refused(name: str, dynamo: bool) -> None:
     torch.manual_seed(3)
     model = export(orbit(ORBITS[name], broken), dynamo=dynamo)
     assert prove(model.SerializeToString(), "C4", runtime=run_alone).outcome == "NOT PROVED"

@@ -124,12 +124,12 @@ def _picked(context: Context) -> Bound:
         bounds = every_input(context)[1:]
         return hull(bounds)
     found = hull(every_input(context)[1:])
-    drifts = any(value.bound.deviation for value in context.tracked)
+    deviates = any(value.bound.deviation for value in context.tracked)
     return Bound(
         found.low,
         found.high,
         found.whole,
-        math.inf if drifts else 0.0,
+        math.inf if deviates else 0.0,
         signed_zero=found.signed_zero,
     )
 

@@ -1,4 +1,4 @@
-"""Where a turned image can change the last bits of a result."""
+"""Where a rotated image can change the last bits of a result."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from audit.proof.types import is_float, is_integer, significand
 
 
 def rounds(operator: Operator, context: Context) -> bool:
-    """Whether a node's last bits may depend on how the image is turned.
+    """Whether a node's last bits may depend on how the image is rotated.
 
     Sums of floats do, as the entries come in another order, unless all are whole and floats can
     hold every partial sum. So may functions that take more than one rounded operation: a runtime

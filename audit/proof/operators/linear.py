@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.channels import read_channels, turned_planes
+from audit.proof.channels import read_channels, rotated_planes
 from audit.proof.context import Bound, Context, Tracked
 from audit.proof.matching import Bank, Floats, Match, match
 from audit.proof.node import Unsupported
@@ -43,17 +43,17 @@ def convolve(context: Context) -> list[Numbers]:
     else:
         windows = read_windows(context.node, numbers.shape[2:], kernel)
     sides = tuple(window.count for window in windows)
-    turn, ids, note = GridSymmetry(False, 0), np.tile(np.arange(channels), (2, 1)), None
+    symmetry, ids, note = GridSymmetry(False, 0), np.tile(np.arange(channels), (2, 1)), None
     if not is_unmoved(numbers):
         seen = read_channels(numbers, context.generator) if len(sides) == 2 else None
         if seen is None:
-            note = "reads an input that does not turn as an image does"
+            note = "reads an input that does not rotate as an image does"
         elif not are_symmetric(windows, seen[0]):
             note = "slides windows that are not mapped onto windows: see its stride and padding"
         else:
-            turn, ids = seen
+            symmetry, ids = seen
     if note is None:
-        return [_turned(context, weights, ids, turn, sides)]
+        return [_rotated(context, weights, ids, symmetry, sides)]
     terms = 2 * filters * math.prod(sides) * inputs * math.prod(kernel)
     if transposed or terms > _MOST_TERMS:
         return [context.opaque((filters, *sides), note)]
@@ -61,10 +61,10 @@ def convolve(context: Context) -> list[Numbers]:
     return [_by_windows(context, weights, [w for w in windows if isinstance(w, Window)])]
 
 
-def _turned(
-    context: Context, weights: Weights, ids: Numbers, turn: GridSymmetry, sides: Sequence[int]
+def _rotated(
+    context: Context, weights: Weights, ids: Numbers, symmetry: GridSymmetry, sides: Sequence[int]
 ) -> Numbers:
-    """Match filters: the turned image gives filter f what the upright one gives f turned back."""
+    """Match filters: the rotated image gives filter f what the upright one gives f rotated back."""
     groups = context.node.get("group", 1)
     filters, inputs = weights.matrix.shape[:2]
     shape = (groups, filters // groups, inputs, -1)
@@ -75,20 +75,20 @@ def _turned(
 
     context.reserve(weights.matrix.size, copies=3)
     plane = len(sides) == 2
-    turned = turn.inverse()(weights.matrix) if plane else weights.matrix
+    rotated = symmetry.inverse()(weights.matrix) if plane else weights.matrix
     matched = match(
         bank(weights.matrix, ids[0]),
-        bank(np.ascontiguousarray(turned), ids[1]),
+        bank(np.ascontiguousarray(rotated), ids[1]),
         0.0 if weights.exact else context.tolerance,
         explaining=context.explaining,
     )
     _report(context, matched)
     if context.ties is not None and plane and context.node.op != "ConvTranspose":
         places = np.arange(weights.matrix.size).reshape(weights.matrix.shape)
-        taps, moved = (p.reshape(shape) for p in (places, turn.inverse()(places)))
+        taps, moved = (p.reshape(shape) for p in (places, symmetry.inverse()(places)))
         channels_at = ids.reshape(2, groups, inputs)
         _tie(context, context.ties, FilterPlaces(taps, moved, channels_at), matched)
-    return turned_planes(context, matched.numbers, sides, turn)
+    return rotated_planes(context, matched.numbers, sides, symmetry)
 
 
 def _by_windows(context: Context, weights: Weights, windows: Sequence[Window]) -> Numbers:
@@ -233,8 +233,8 @@ def einsum(context: Context) -> list[Numbers]:
 
 def _tie(context: Context, ties: Ties, places: FilterPlaces, matched: Match) -> None:
     """Note which taps and which biases the match takes to be equal."""
-    turned, kept, (there, here) = places.pairs(matched.numbers)
-    ties.add(1, turned, kept)
+    rotated, kept, (there, here) = places.pairs(matched.numbers)
+    ties.add(1, rotated, kept)
     bias = context.given(2)
     if isinstance(bias, np.ndarray) and bias.size == matched.numbers.shape[1]:
         ties.add(2, there, here)
@@ -249,8 +249,8 @@ def _report(context: Context, matched: Match) -> None:
             if np.isfinite(distance)
             else "none reads the same channels"
         )
-        turn = context.generator.name
-        context.note = f"has no filter equal to its filter {place} after {turn}: {nearest}"
+        generator = context.generator.name
+        context.note = f"has no filter equal to its filter {place} after {generator}: {nearest}"
 
 
 def _linear(context: Context) -> Bound:

@@ -59,7 +59,7 @@ def pointwise(context: Context) -> list[Numbers]:
 
 
 def _may_close(terms: Terms) -> bool:
-    """Whether the first of the turned image's terms are among the upright image's at all."""
+    """Whether the first of the rotated image's terms are among the upright image's at all."""
     if len(terms.numbers) < 2 or not all(term.size for term in terms.numbers):
         return False
     firsts = [term[1].reshape(-1)[0] for term in terms.numbers]
@@ -67,12 +67,12 @@ def _may_close(terms: Terms) -> bool:
 
 
 def _may_be_unmoved(terms: Terms) -> bool:
-    """Whether the turned image's terms are the upright image's in the first and the last entry."""
+    """Whether the rotated image's terms are the upright image's in the first and the last entry."""
     for end in (0, -1):
-        here, turned = (
+        here, rotated = (
             sorted(int(term[half].reshape(-1)[end]) for term in terms.numbers) for half in (0, 1)
         )
-        if here != turned:
+        if here != rotated:
             return False
     return True
 
@@ -188,11 +188,11 @@ def _snap(
     factor, offset = form
     if not (_nearly_tied(factor, context.tolerance) or _nearly_tied(offset, context.tolerance)):
         return None
-    here, turned = numbers[0].reshape(-1), numbers[1].reshape(-1)
+    here, rotated = numbers[0].reshape(-1), numbers[1].reshape(-1)
     order = np.argsort(here, kind="stable")
-    found = np.searchsorted(here[order], turned).clip(max=len(here) - 1)
+    found = np.searchsorted(here[order], rotated).clip(max=len(here) - 1)
     place = order[found]
-    known = here[place] == turned
+    known = here[place] == rotated
     shape = numbers.shape
     factor, offset = (np.broadcast_to(v, shape)[0].reshape(-1) for v in (factor, offset))
     differences = [np.abs(value[place] - value) * known for value in (factor, offset)]

@@ -33,11 +33,11 @@ def bound(operator: Operator, context: Context) -> Bound:
     inputs = [value.bound for value in context.tracked]
     unbounded = overflows or any(inner.unbounded for inner in inputs) or _holds_nan(context)
     floats = dtype is None or is_float(dtype)
-    drifts = context.mismatch is not None or any(inner.deviation for inner in inputs)
+    deviates = context.mismatch is not None or any(inner.deviation for inner in inputs)
     deviation = math.inf if math.isnan(found.deviation) else found.deviation
     return replace(
         found,
-        deviation=deviation if drifts else 0.0,
+        deviation=deviation if deviates else 0.0,
         unbounded=unbounded and floats,
         signed_zero=found.signed_zero and floats,
     )

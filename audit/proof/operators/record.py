@@ -11,14 +11,14 @@ Rule = Callable[[Context], list[Numbers]]
 Bounding = Callable[[Context], Bound]
 
 Exact = Literal["never", "whole", "ordered", "bounded", "always"]
-"""When an output has the same bits, however the image is turned.
+"""When an output has the same bits, however the image is rotated.
 
 `always`: an entry is made of entries in fixed places by one operation that is rounded once.
 `bounded`: the same, but of infinities and NaN runtimes make one thing here and another there.
 `ordered`: the largest or smallest of several, which depends on their order where there are NaN, and
-as to its sign where there are zeros of both. `whole`: entries are summed in an order that may turn,
-which is exact if all of them are integers and every partial sum can be held. `never`: several
-rounded operations, which a runtime may do otherwise at the end of a row than in its middle.
+as to its sign where there are zeros of both. `whole`: entries are summed in an order that may
+rotate, which is exact if all of them are integers and every partial sum can be held. `never`:
+several rounded operations, which a runtime may do otherwise at the end of a row than in its middle.
 """
 
 Response = Literal["smooth", "steep", "step"]

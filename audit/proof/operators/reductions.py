@@ -1,9 +1,9 @@
 """Operators that make one entry of many, in whatever order: reductions and pooling.
 
 What is made of a block of entries is named by the block's numbers, as a multiset, or as a set if a
-maximum is taken. Whether a turn maps blocks onto blocks, and so whether strides and padding suit
-the size, shows in these names. Where windows are too many and too large for that, a plane whose
-windows are mapped onto windows gives a plane that turns as it does.
+maximum is taken. Whether a rotation maps blocks onto blocks, and so whether strides and padding
+suit the size, shows in these names. Where windows are too many and too large for that, a plane
+whose windows are mapped onto windows gives a plane that rotates as it does.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.channels import read_channels, turned_planes
+from audit.proof.channels import read_channels, rotated_planes
 from audit.proof.context import Bound, Context
 from audit.proof.node import Unsupported
 from audit.proof.numbering import Numbers, is_unmoved
@@ -24,7 +24,7 @@ from imaging import GridSymmetry
 _IDEMPOTENT: Final = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"})
 _MANY_ENTRIES: Final = 2**20
 _MOST_ENTRIES: Final = 2**23
-"""In windows, for the image and the turned one together: beyond the first number planes are tried
+"""In windows, for the image and the rotated one together: beyond the first number planes are tried
 before windows, beyond the second nothing but planes."""
 
 
@@ -83,15 +83,15 @@ def pool(context: Context) -> list[Numbers]:
 def _of_planes(
     context: Context, numbers: Numbers, windows: Sequence[Window], sides: Sequence[int]
 ) -> Numbers | None:
-    """Number planes as functions of planes, which turn as these do; None if they do not."""
+    """Number planes as functions of planes, which rotate as these do; None if they do not."""
     channels = numbers.shape[1]
-    turn, ids = GridSymmetry(False, 0), np.tile(np.arange(channels), (2, 1))
+    symmetry, ids = GridSymmetry(False, 0), np.tile(np.arange(channels), (2, 1))
     if not is_unmoved(numbers):
         seen = read_channels(numbers, context.generator) if len(windows) == 2 else None
         if seen is None or not are_symmetric(windows, seen[0]):
             return None
-        turn, ids = seen
-    return turned_planes(context, ids, sides, turn)
+        symmetry, ids = seen
+    return rotated_planes(context, ids, sides, symmetry)
 
 
 def slide(numbers: Numbers, windows: Sequence[Window]) -> Numbers:

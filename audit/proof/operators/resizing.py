@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.channels import read_channels, turned_planes
+from audit.proof.channels import read_channels, rotated_planes
 from audit.proof.context import Bound, Context
 from audit.proof.node import Array, Unsupported
 from audit.proof.numbering import Numbers, is_unmoved
@@ -37,7 +37,7 @@ def resize(context: Context) -> list[Numbers]:
     if node.get("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
         raise Unsupported("crops while it resizes, which is not followed")
     if mode != "nearest" and (x.dtype is None or is_integer(x.dtype)):
-        # Runtimes interpolate in floats and cut off, at other places for a turned image.
+        # Runtimes interpolate in floats and cut off, at other places for a rotated image.
         raise Unsupported("interpolates integers, which runtimes round in ways of their own")
     sides, factors = _sides(context)
     context.reserve(x.shape[0] * sides[0] * sides[1])
@@ -113,19 +113,19 @@ def _stretched(context: Context, before: int, side: int) -> Array:
 
 
 def _interpolate(context: Context, sides: tuple[int, int]) -> Numbers:
-    """Every plane becomes a larger one, which turns as it does."""
+    """Every plane becomes a larger one, which rotates as it does."""
     numbers = context.image().numbers
     channels = numbers.shape[1]
-    turn, ids = GridSymmetry(False, 0), np.tile(np.arange(channels), (2, 1))
+    symmetry, ids = GridSymmetry(False, 0), np.tile(np.arange(channels), (2, 1))
     if not is_unmoved(numbers):
         seen = read_channels(numbers, context.generator)
         if seen is None:
-            note = "reads an input that does not turn as an image does"
+            note = "reads an input that does not rotate as an image does"
             return context.opaque((channels, *sides), note)
-        turn, ids = seen
-    if turn.quarter_turns % 2 and sides[0] != sides[1]:
+        symmetry, ids = seen
+    if symmetry.quarter_turns % 2 and sides[0] != sides[1]:
         return context.opaque((channels, *sides), "makes a square image oblong")
-    return turned_planes(context, ids, sides, turn)
+    return rotated_planes(context, ids, sides, symmetry)
 
 
 def _resized(context: Context) -> Bound:

@@ -59,7 +59,9 @@ def judge(model: onnx.ModelProto) -> Judgement:
     if plain is None or not plain[0]:
         return Judgement("not run", claim, seconds=seconds)
     fast = answers(data, images, optimised=True)
-    differs = any(_far(a, b) for turned in plain[1:] for a, b in zip(plain[0], turned, strict=True))
+    differs = any(
+        _far(a, b) for rotated in plain[1:] for a, b in zip(plain[0], rotated, strict=True)
+    )
     if proof is None or proof.outcome == "NOT PROVED":
         return Judgement("sound", claim, differs, seconds=seconds)
     finding, detail = _held_against(proof, plain)
@@ -89,11 +91,11 @@ def _only_rounds(proof: Proof, model: onnx.ModelProto, images: Array) -> bool:
         return False
     fixed = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or len(images)
     for start in range(0, len(images) - fixed + 1, fixed):
-        runs = [in_doubles(model, turned) for turned in _turned(images[start : start + fixed])]
-        for turned in runs[1:]:
-            if runs[0] is None or turned is None:
+        runs = [in_doubles(model, rotated) for rotated in _rotated(images[start : start + fixed])]
+        for rotated in runs[1:]:
+            if runs[0] is None or rotated is None:
                 return False
-            pairs = zip(runs[0], turned, strict=True)
+            pairs = zip(runs[0], rotated, strict=True)
             if any(_difference(a, b) > 1e-6 * (1 + _scale(a)) for a, b in pairs):
                 return False
     return True
@@ -104,8 +106,8 @@ def _claim(proof: Proof) -> str:
 
 
 def _held_against(proof: Proof, runs: list[list[Array]]) -> tuple[Finding, str]:
-    for turned in runs[1:]:
-        for place, (a, b) in enumerate(zip(runs[0], turned, strict=True)):
+    for rotated in runs[1:]:
+        for place, (a, b) in enumerate(zip(runs[0], rotated, strict=True)):
             if proof.exact_bits:
                 if not same_bits(a, b):
                     return "unsound", f"output {place} differs by {_difference(a, b):.3g}"
@@ -120,7 +122,9 @@ def _held_against(proof: Proof, runs: list[list[Array]]) -> tuple[Finding, str]:
 
 
 def _equal(runs: list[list[Array]]) -> bool:
-    return all(same_bits(a, b) for turned in runs[1:] for a, b in zip(runs[0], turned, strict=True))
+    return all(
+        same_bits(a, b) for rotated in runs[1:] for a, b in zip(runs[0], rotated, strict=True)
+    )
 
 
 def same_bits(a: Array, b: Array) -> bool:
@@ -190,7 +194,7 @@ def draw_images(model: onnx.ModelProto) -> Array:
 
 
 def answers(data: bytes, images: Array, *, optimised: bool) -> list[list[Array]] | None:
-    """Return the outputs for the images and for four turns of them; None if it does not run.
+    """Return the outputs for the images and for four rotations of them; None if it does not run.
 
     Each is a list of the outputs of one batch after the other.
     """
@@ -208,22 +212,22 @@ def answers(data: bytes, images: Array, *, optimised: bool) -> list[list[Array]]
         # Small batches are there for the sake of their size: one of each is enough.
         starts = [0] if size in SMALL_BATCHES and size != fixed else range(0, len(images), size)
         for start in starts:
-            for place, turned in enumerate(_turned(images[start : start + size])):
+            for place, rotated in enumerate(_rotated(images[start : start + size])):
                 try:
-                    found = session.run(None, {"image": turned})
+                    found = session.run(None, {"image": rotated})
                 except Exception:  # a graph may take batches of some sizes alone
                     break
                 runs[place] += map(np.atleast_1d, found)
     return runs if all(runs) else None
 
 
-def _turned(images: Array) -> Iterator[Array]:
-    """Yield the images, three turns of all, and each turned otherwise than its neighbours.
+def _rotated(images: Array) -> Iterator[Array]:
+    """Yield the images, three rotations of all, and each rotated otherwise than its neighbours.
 
     The last shows graphs in which the images of a batch meet.
     """
-    for turns in range(4):
-        yield np.ascontiguousarray(np.rot90(images, turns, (2, 3)))
+    for quarters in range(4):
+        yield np.ascontiguousarray(np.rot90(images, quarters, (2, 3)))
     yield np.stack([np.rot90(image, place % 4, (1, 2)) for place, image in enumerate(images)])
 
 

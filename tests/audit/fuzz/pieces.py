@@ -591,15 +591,15 @@ def call(b: Builder) -> None:
     b.put(out, (x.shape[0], after, after))
 
 
-def turned(b: Builder, name: str) -> str:
-    """Turn by a quarter, exactly."""
+def rotated(b: Builder, name: str) -> str:
+    """Rotate by a quarter, exactly."""
     name = b.node("Transpose", name, perm=[0, 1, 3, 2])
     names = [b.constant([v], "int64") for v in (-1, -(2**62), 2, -1)]
     return b.node("Slice", name, *names)
 
 
 def orbit(b: Builder) -> None:
-    """Do the same to four turned copies, or to three of them, and put the answers together."""
+    """Do the same to four rotated copies, or to three of them, and put the answers together."""
     x = b.floating()
     if not x.is_plane or x.shape[1] != x.shape[2] or b.opset < 10 or x.dtype != "float32":
         return
@@ -609,7 +609,7 @@ def orbit(b: Builder) -> None:
     copies, name = [], x.name
     for _ in range(4):
         copies.append(name)
-        name = turned(b, name)
+        name = rotated(b, name)
     if b.chance(0.15):
         copies[3] = copies[0]
     if together == "cat":

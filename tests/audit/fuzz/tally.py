@@ -54,7 +54,7 @@ class Tally:
             ("random graphs", f"{sum(self.findings.values()):,}"),
             ("that onnxruntime runs", f"{self.run:,}"),
             *((_SAID[claim], f"{self.claims[claim]:,}") for claim in CLAIMS),
-            ("graphs whose answers change when an image is turned", f"{self.deviating:,}"),
+            ("graphs whose answers change when an image is rotated", f"{self.deviating:,}"),
             ("**unsound verdicts**", f"**{self.findings['unsound']:,}**"),
             ("**bounds exceeded**", f"**{self.findings['beyond its bound']:,}**"),
             ("crashes, proofs over 60 s", f"{self.findings['crash']}, {self.findings['slow']}"),

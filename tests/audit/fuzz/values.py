@@ -53,7 +53,7 @@ def kernel(random: np.random.Generator, filters: int, inputs: int, side: int) ->
     raw = random.integers(-2, 3, (filters, inputs, side, side))
     style = random.random()
     if style < 0.75:
-        raw = sum(np.rot90(raw, turns, (2, 3)) for turns in range(4))
+        raw = sum(np.rot90(raw, quarters, (2, 3)) for quarters in range(4))
     if 0.6 < style < 0.75:
         raw = raw.copy()
         raw[0, 0, 0, 0] += 1

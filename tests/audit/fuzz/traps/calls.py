@@ -52,7 +52,7 @@ def other_defaults(c: Chooser) -> onnx.ModelProto:
 
 
 def odd_outputs(c: Chooser) -> onnx.ModelProto:
-    """Give nothing, the image, a constant, the same twice, or something of which part turns."""
+    """Give nothing, the image, a constant, the same twice, or something of which part rotates."""
     body = "x = Cast<to = 1>(image) g = GlobalMaxPool(x) y = Flatten(g) z = Flatten(x) "
     outputs = c.pick(
         *("", "float[a,b] y", "float[a,b] y, float[c,d] z", "float[c,d] z, float[a,b] y"),

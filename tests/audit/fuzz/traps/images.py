@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from tests.audit.fuzz.traps.sketch import Chooser, sketch, turns
+from tests.audit.fuzz.traps.sketch import Chooser, rotations, sketch
 
 
 def moved_batches(c: Chooser) -> onnx.ModelProto:
@@ -63,10 +63,10 @@ def moved_batches(c: Chooser) -> onnx.ModelProto:
 
 
 def joined_batches(c: Chooser) -> onnx.ModelProto:
-    """Join turned batches, compute, and part them in ways that may mix the images."""
+    """Join rotated batches, compute, and part them in ways that may mix the images."""
     batch = c.pick("N", "1", "2", "3", "4")
     order = c.pick((0, 1, 2, 3), (0, 1, 2, 3), (0, 0, 2, 2), (0, 1, 2, 2), (3, 1, 0, 2))
-    body = turns() + f"j = Concat<axis = 0>({', '.join(f'r{k}' for k in order)}) "
+    body = rotations() + f"j = Concat<axis = 0>({', '.join(f'r{k}' for k in order)}) "
     body += "x = Cast<to = 1>(j) "
     body += c.pick("c = Identity(x) ", "c = Conv(x, W) ", "c = Mul(x, K) ", "c = Relu(x) ")
     body += c.pick("f = Flatten(c) ", "g = GlobalMaxPool(c) f = Flatten(g) ")

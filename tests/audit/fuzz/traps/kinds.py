@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from tests.audit.fuzz.traps.sketch import RARE, Chooser, reduced, sketch, turns
+from tests.audit.fuzz.traps.sketch import RARE, Chooser, reduced, rotations, sketch
 
 _EDGES = (2**53, 2**24, 2**31 - 1, 2**62, 2**63 - 2, -(2**63), -(2**53) - 1, 2**60 + 1)
 
@@ -44,11 +44,11 @@ def large_integers(c: Chooser) -> onnx.ModelProto:
 
 
 def near_types(c: Chooser) -> onnx.ModelProto:
-    """Do to two of four turned copies what another type makes of the same bits."""
+    """Do to two of four rotated copies what another type makes of the same bits."""
     one, other = c.pick(*RARE), c.pick(*RARE)
     route = c.pick("quantise", "cast", "constant")
     zero: Any = c.pick(0, 1, 3)
-    body = turns()
+    body = rotations()
     scale = np.float32(c.pick(0.05, 0.5, 1.0))
     for k in range(4):
         kind = (one, other)[k % 2]

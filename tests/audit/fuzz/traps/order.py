@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from tests.audit.fuzz.traps.sketch import Chooser, reduced, sketch, turns
+from tests.audit.fuzz.traps.sketch import Chooser, reduced, rotations, sketch
 
 _NUMBERS = (0.0, -0.0, 1.0, -1.0, 128.0, 255.0, 3e38, -3e38, 1e-40, 1e10, float("inf"), 0.5)
 
@@ -117,12 +117,12 @@ def step_after_rounding(c: Chooser) -> onnx.ModelProto:
 
 
 def set_against_each_other(c: Chooser) -> onnx.ModelProto:
-    """Combine turned copies in ways that have an order, or only seem to."""
+    """Combine rotated copies in ways that have an order, or only seem to."""
     op = c.pick("Sub", "Div", "Pow", "Add", "Max", "Min", "Mul", "PRelu", "Greater", "Mod", "Mean")
     pairs = c.pick((0, 2, 1, 3), (0, 1, 2, 3), (0, 3, 1, 2))
     inner = c.pick("Add", "Max", "Mul", "Min", "Sum", "Mean", "Sub")
     a, b, d, e = (f"x{k}" for k in pairs)
-    body = turns() + "".join(f"x{k} = Cast<to = 1>(r{k}) " for k in range(4))
+    body = rotations() + "".join(f"x{k} = Cast<to = 1>(r{k}) " for k in range(4))
     more = "<fmod = 1>" if op == "Mod" else ""
     body += f"p = {inner}({a}, {b}) q = {inner}({d}, {e}) g = {op}{more}(p, q) "
     if c.chance(0.4):

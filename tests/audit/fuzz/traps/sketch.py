@@ -57,8 +57,8 @@ def sketch(
     return model
 
 
-def turns(name: str = "image") -> str:
-    """Write four turned copies, r0 to r3."""
+def rotations(name: str = "image") -> str:
+    """Write four rotated copies, r0 to r3."""
     text = f"r0 = Identity({name}) "
     for k in range(3):
         text += f"t{k} = Transpose<perm = [0, 1, 3, 2]>(r{k}) "
