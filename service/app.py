@@ -26,12 +26,12 @@ from service.api.metrics import metrics_routes
 from service.api.models import model_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
-from service.audits import AuditPlane
+from service.audits import JobQueue
 from service.auth import ApiKeys
 from service.data_plane import DataPlane
 from service.errors import answer_error
 from service.http.application import Application
-from service.http.middleware import Front
+from service.http.middleware import Middleware
 from service.http.routes import ServiceRoute
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.metrics.prometheus import Metrics
@@ -61,7 +61,7 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
     """
 
     keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
-    routes = [*infer_routes(settings.max_batch), *classify_routes()]
+    routes = [*infer_routes(settings.max_batch_size), *classify_routes()]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -76,8 +76,8 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
             stack.push_async_callback(to_thread.run_sync, decoders.close)
             started = asyncio.create_task(to_thread.run_sync(decoders.start))
             stack.callback(started.cancel)
-            app.state.audit_plane = await to_thread.run_sync(_open_audits, settings)
-            stack.push_async_callback(app.state.audit_plane.close)
+            app.state.job_queue = await to_thread.run_sync(_open_audits, settings)
+            stack.push_async_callback(app.state.job_queue.close)
             await stack.enter_async_context(repository.watched(settings.poll_seconds))
             yield
 
@@ -88,7 +88,7 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        front=lambda app: Front(app, routes, settings, keys, metrics, traces),
+        outermost=lambda app: Middleware(app, routes, settings, keys, metrics, traces),
         # The framework answers these two itself, in other shapes, unless it is told not to.
         exception_handlers={
             HTTPException: answer_error,
@@ -113,15 +113,15 @@ def _framed(settings: Settings) -> list[ServiceRoute]:
         *audit_routes(settings),
         *health_routes(),
         *metrics_routes(),
-        *oip_routes(settings.max_batch, model_control=model_control),
+        *oip_routes(settings.max_batch_size, model_control=model_control),
         *documentation_routes(),
     ]
 
 
-def _open_audits(settings: Settings) -> AuditPlane:
+def _open_audits(settings: Settings) -> JobQueue:
     signer = configured_signer(settings)
     ledger = None if settings.ledger is None else _open_ledger(settings.ledger, settings, signer)
-    return AuditPlane(ledger, settings.max_audits, formats(signer))
+    return JobQueue(ledger, settings.max_audits, formats(signer))
 
 
 def _open_ledger(url: str, settings: Settings, signer: "KeySigner | None") -> Ledger:

@@ -85,7 +85,7 @@ class DataPlane:
         model.asked_to_infer(call)
         model.session.check_room(1)
         with call.timings.stage("decode"):
-            images = await self._images(model, body, self._settings.max_batch, call.deadline)
+            images = await self._images(model, body, self._settings.max_batch_size, call.deadline)
         result = await model.infer(images, call)
         return classification(model.identity, model.card.classes, result, top_k)
 
@@ -122,8 +122,8 @@ class DataPlane:
         self, model: ServedModel, body: Body, max_images: int, deadline: float = math.inf
     ) -> tuple[Images, Sequence[Part]]:
         """Read a body in a thread, and decode its images elsewhere."""
-        if self._undecoded >= self._settings.queue_rows:
-            raise QueueFullError(self._undecoded, self._settings.queue_rows, retry_after=1)
+        if self._undecoded >= self._settings.max_queue_size:
+            raise QueueFullError(self._undecoded, self._settings.max_queue_size, retry_after=1)
         self._undecoded += 1
         try:
             parts = await to_thread.run_sync(

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.audits import AuditPlane
+from service.audits import JobQueue
 from service.data_plane import DataPlane
 from service.http.connection import protocol
 from service.metrics.logs import configure_logs
@@ -129,7 +129,7 @@ class _Ending:
     def __init__(self, server: _Server, app: FastAPI, delay: float) -> None:
         self._server, self._delay = server, delay
         self._plane: DataPlane = app.state.data_plane
-        self._audits: AuditPlane = app.state.audit_plane
+        self._audits: JobQueue = app.state.job_queue
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._asked, number)

@@ -95,8 +95,8 @@ class Settings(BaseSettings):
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
 
-    largest_batch: PositiveInt = 64
-    """Most images that a model computes at once; a larger request is several batches."""
+    max_batch_size: PositiveInt = 64
+    """Most images in one request, and most that a model computes at once."""
 
     gpu_device: NonNegativeInt = 0
     """Number of the GPU."""
@@ -128,9 +128,6 @@ class Settings(BaseSettings):
     max_pixels: PositiveInt = 2**25
     """Largest image, in pixels, read from its header before it is decoded."""
 
-    max_batch: PositiveInt = 64
-    """Most images in one classification."""
-
     max_audit_images: PositiveInt = 4096
     """Most images in one audit."""
 
@@ -143,8 +140,8 @@ class Settings(BaseSettings):
     ledger: str | None = None
     """Folder, or URL of fsspec's, where every audit is stored; without it, none is."""
 
-    queue_rows: int = Field(default=1024, validate_default=True)
-    """Most images that may wait for a model; at least as many as one classification may hold."""
+    max_queue_size: int = Field(default=1024, validate_default=True)
+    """Most images that may wait for a model; at least as many as one request may hold."""
 
     request_seconds: PositiveFloat = 30.0
     """How long a classification may take; a client shortens it by `Prefer: wait=<seconds>`."""
@@ -216,10 +213,10 @@ class Settings(BaseSettings):
             raise ValueError("a path that begins with '/' and ends without it is accepted")
         return path
 
-    @field_validator("queue_rows")
+    @field_validator("max_queue_size")
     @classmethod
     def _hold_one_request(cls, rows: int, info: ValidationInfo) -> int:
-        largest = info.data.get("max_batch", 1)
+        largest = info.data.get("max_batch_size", 1)
         if rows < largest:
             raise ValueError(f"it should hold one request, of up to {largest} images")
         return rows
@@ -227,7 +224,7 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """How much a model computes at once, and how much may wait for it."""
-        return Limits(self.largest_batch, self.queue_rows, self.shadow_time)
+        return Limits(self.max_batch_size, self.max_queue_size, self.shadow_time)
 
     @property
     def proof_limits(self) -> ProofLimits:

@@ -20,7 +20,7 @@ from benchmarks.gpu.candidates import candidates
 from benchmarks.gpu.placements import DEVICES, placements
 from service.engine import DeviceUnavailableError
 from service.engine.graph import INPUT, buckets
-from service.engine.providers import Placement, start
+from service.engine.providers import ProviderConfiguration, start
 from service.engine.queue import Floats, Images
 
 _SUMS = ("Conv", "Gemm", "MatMul")
@@ -47,20 +47,20 @@ def main() -> None:
 
 
 def rows(
-    file: bytes, images: Images, ways: Mapping[str, Placement], sizes: Sequence[int]
+    file: bytes, images: Images, ways: Mapping[str, ProviderConfiguration], sizes: Sequence[int]
 ) -> Iterator[list[str]]:
-    """Yield the cells of a line for each placement that captures no CUDA graph.
+    """Yield the cells of a line for each configuration that captures no CUDA graph.
 
-    A graph repeats the kernels that were captured, which are those of the same placement without.
+    A graph repeats the kernels that were captured, those of the same configuration without.
     """
     model = onnx.load_from_string(file)
     names = accumulators(model)
     shown = with_outputs(model, names)
-    for way, placement in ways.items():
-        if placement.captures:
+    for way, configuration in ways.items():
+        if configuration.captures:
             continue
         try:
-            session = start(shown, placement, threads=1)
+            session = start(shown, configuration, threads=1)
         except RuntimeError as error:
             yield [way, f"refused: {error}", *("" for _ in sizes[1:])]
             continue

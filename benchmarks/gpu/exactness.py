@@ -18,9 +18,9 @@ from audit import Classifier, measure_exactness
 from audit.exactness import BATCH_SIZES
 from benchmarks.gpu.candidates import Candidate, candidates
 from benchmarks.gpu.placements import DEVICES, placements, shared_with_cpu
-from service.engine import DeviceUnavailableError, GraphError, Selection
+from service.engine import DeviceUnavailableError, GraphError, ProviderCandidates
 from service.engine.graph import Graph
-from service.engine.providers import CPU, Placement
+from service.engine.providers import CPU, ProviderConfiguration
 from service.engine.queue import Floats, Images
 
 COLUMNS = (
@@ -82,33 +82,39 @@ def main() -> None:
 
 
 def rows(
-    candidate: Candidate, ways: dict[str, Placement], images: int
+    candidate: Candidate, ways: dict[str, ProviderConfiguration], images: int
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of a line for each placement; the last, after a refusal, beside the CPU."""
-    reference = Graph(candidate.file, candidate.signature, Selection((CPU,)), 1, LARGEST)
+    """Yield a cell for each configuration; the last, after a refusal, beside the CPU."""
+    reference = Graph(candidate.file, candidate.signature, ProviderCandidates((CPU,)), 1, LARGEST)
     head = candidate.name, candidate.precision
-    for name, placement in ways.items():
+    for name, configuration in ways.items():
         try:
-            moves = measure(candidate, placement, reference, images)
+            moves = measure(candidate, configuration, reference, images)
         except GraphError as error:
             yield *head, name, f"refused: {error}", "", "", "", ""
-            beside = shared_with_cpu(placement)
-            graph = Graph(candidate.file, candidate.signature, Selection((beside,)), 1, LARGEST)
+            beside = shared_with_cpu(configuration)
+            graph = Graph(
+                candidate.file, candidate.signature, ProviderCandidates((beside,)), 1, LARGEST
+            )
             moves = _moves(candidate, graph, reference, images)
             yield *head, f"{name} beside the CPU: {_operators(graph)}", *_cells(moves)
             return
         yield *head, name, *_cells(moves)
 
 
-def measure(candidate: Candidate, placement: Placement, reference: Graph, images: int) -> Moves:
-    """Open a file on a placement and measure it.
+def measure(
+    candidate: Candidate, configuration: ProviderConfiguration, reference: Graph, images: int
+) -> Moves:
+    """Open a file on a configuration and measure it.
 
     Raises
     ------
     GraphError
-        If the placement does not take the whole graph.
+        If the configuration does not take the whole graph.
     """
-    graph = Graph(candidate.file, candidate.signature, Selection((placement,)), 1, LARGEST)
+    graph = Graph(
+        candidate.file, candidate.signature, ProviderCandidates((configuration,)), 1, LARGEST
+    )
     return _moves(candidate, graph, reference, images)
 
 

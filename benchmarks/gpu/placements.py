@@ -4,7 +4,13 @@ from dataclasses import replace
 from typing import Literal
 
 from service.engine import GpuOptions, select
-from service.engine.providers import CPU, Placement, on_cuda, on_tensorrt, why_not_started
+from service.engine.providers import (
+    CPU,
+    ProviderConfiguration,
+    on_cuda,
+    on_tensorrt,
+    why_not_started,
+)
 
 Device = Literal["cpu", "cuda"]
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
@@ -21,7 +27,7 @@ _TENSORRT = {
 }
 
 
-def placements(device: Device) -> dict[str, Placement]:
+def placements(device: Device) -> dict[str, ProviderConfiguration]:
     """Return placements by name; the CPU's second one pads batches in fixed buffers as a GPU's.
 
     Raises
@@ -43,9 +49,9 @@ def why_not_tensorrt() -> str | None:
     return why_not_started(on_tensorrt(GpuOptions()))
 
 
-def shared_with_cpu(placement: Placement) -> Placement:
+def shared_with_cpu(configuration: ProviderConfiguration) -> ProviderConfiguration:
     """Let the CPU take the nodes that a device does not; batches come as they are, unpadded.
 
-    Named a CPU's, a placement is not held to running every node on its first provider.
+    Named a CPU's, a configuration is not held to running every node on its first provider.
     """
-    return Placement("cpu", placement.options | CPU.options)
+    return ProviderConfiguration("cpu", configuration.options | CPU.options)

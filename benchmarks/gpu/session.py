@@ -16,9 +16,9 @@ import numpy as np
 from artifact.cpus import cpu_budget
 from benchmarks.gpu.candidates import Candidate, candidates
 from benchmarks.gpu.placements import DEVICES, placements
-from service.engine import DeviceUnavailableError, GraphError, Selection
+from service.engine import DeviceUnavailableError, GraphError, ProviderCandidates
 from service.engine.graph import Graph
-from service.engine.providers import Placement
+from service.engine.providers import ProviderConfiguration
 from service.engine.queue import Images
 
 BATCHES = (1, 8, 32, 128, 512, 2048)
@@ -44,21 +44,28 @@ def main() -> None:
     print("".join(f" {size} |" for size in options.batches))
     print("| --- " * (4 + len(options.batches)) + "|", flush=True)
     for candidate in candidates(options.repository, options.models):
-        for name, placement in ways.items():
+        for name, configuration in ways.items():
             print(f"| {candidate.name} | {candidate.precision} | {name} |", end="", flush=True)
-            for cell in cells(candidate, placement, options.batches, options.seconds):
+            for cell in cells(candidate, configuration, options.batches, options.seconds):
                 print(f" {cell} |", end="", flush=True)
             print()
 
 
 def cells(
-    candidate: Candidate, placement: Placement, batches: Sequence[int], seconds: float
+    candidate: Candidate,
+    configuration: ProviderConfiguration,
+    batches: Sequence[int],
+    seconds: float,
 ) -> Iterator[str]:
     """Yield the seconds until a session is ready, then rate and latency of each batch size."""
-    began, selection = time.perf_counter(), Selection((placement,))
+    began, candidates = time.perf_counter(), ProviderCandidates((configuration,))
     try:
         graph = Graph(
-            candidate.file, candidate.signature, selection, cpu_budget(), largest=max(batches)
+            candidate.file,
+            candidate.signature,
+            candidates,
+            cpu_budget(),
+            max_batch_size=max(batches),
         )
     except GraphError as error:
         yield f"refused: {error}"

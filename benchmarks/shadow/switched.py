@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.engine import Inference
-from service.engine.priorities import IdleLane
+from service.engine.priorities import IdleQueue
 from service.engine.queue import Images
 from service.server import serve
 from service.settings import read_settings
@@ -52,7 +52,7 @@ def obey(byte: mmap.mmap, burden: float = 0.0) -> None:
     burden
         Seconds for which every offer keeps the event loop busy besides.
     """
-    offer, rest, pause = Shadow.offer, IdleLane.rest, IdleLane.pause
+    offer, rest, pause = Shadow.offer, IdleQueue.rest, IdleQueue.pause
 
     def offer_if_on(self: Shadow, images: Images, answer: Inference) -> None:
         if byte[0] == ON:
@@ -62,15 +62,15 @@ def obey(byte: mmap.mmap, burden: float = 0.0) -> None:
                 while time.perf_counter() < until:
                     pass
 
-    def rest_if_on(self: IdleLane, now: float) -> float | None:
+    def rest_if_on(self: IdleQueue, now: float) -> float | None:
         return rest(self, now) if byte[0] == ON else None
 
-    def pause_if_on(self: IdleLane, now: float) -> float | None:
+    def pause_if_on(self: IdleQueue, now: float) -> float | None:
         return pause(self, now) if byte[0] == ON else None
 
     Shadow.offer = offer_if_on  # type: ignore[method-assign]
-    IdleLane.rest = rest_if_on  # type: ignore[method-assign]
-    IdleLane.pause = pause_if_on  # type: ignore[method-assign]
+    IdleQueue.rest = rest_if_on  # type: ignore[method-assign]
+    IdleQueue.pause = pause_if_on  # type: ignore[method-assign]
 
 
 def main() -> None:

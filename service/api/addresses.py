@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Path, Request
 from pydantic import BeforeValidator
 
-from service.audits import AuditPlane
+from service.audits import JobQueue
 from service.data_plane import DataPlane
 from service.errors import NotFoundError
 from service.repository.version import ServedModel
@@ -44,9 +44,9 @@ async def data_plane(request: Request) -> DataPlane:
     return plane
 
 
-async def audit_plane(request: Request) -> AuditPlane:
+async def job_queue(request: Request) -> JobQueue:
     """Return the audit plane that the application opened when it started."""
-    plane: AuditPlane = request.app.state.audit_plane
+    plane: JobQueue = request.app.state.job_queue
     return plane
 
 
@@ -57,7 +57,7 @@ async def root_path(request: Request) -> str:
 
 
 Plane = Annotated[DataPlane, Depends(data_plane)]
-Audits = Annotated[AuditPlane, Depends(audit_plane)]
+Audits = Annotated[JobQueue, Depends(job_queue)]
 RootPath = Annotated[str, Depends(root_path)]
 
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from artifact.cpus import cpu_budget
 from service.errors import ErrorAnswer
-from service.http.context import Exchange
+from service.http.context import RequestContext
 from service.protocol import Body
 from service.protocol.media import IMAGE_TYPES, JSON, MULTIPART, NPY
 from service.protocol.oip import unpack
@@ -54,19 +54,19 @@ class Unpacker:
         )
 
 
-async def receive(exchange: Exchange) -> bytes:
+async def receive(context: RequestContext) -> bytes:
     """Receive the whole body of a call, unpacked."""
-    body = await exchange.body()
-    coding = exchange.headers.get(b"content-encoding")
+    body = await context.body()
+    coding = context.headers.get(b"content-encoding")
     if coding is None:
         return body
-    unpacker: Unpacker = exchange.scope["app"].state.unpacker
+    unpacker: Unpacker = context.scope["app"].state.unpacker
     return await unpacker.unpack(body, coding.decode("latin-1"))
 
 
 async def read_body(request: Request) -> Body:
     """Receive the whole body of a call that the framework answers."""
-    content = await receive(Exchange.of(request.scope))
+    content = await receive(RequestContext.of(request.scope))
     return Body(request.headers.get("content-type", ""), content)
 
 

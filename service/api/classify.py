@@ -11,8 +11,8 @@ from service.api.addresses import Name, Version
 from service.api.bodies import errors_documented, images_documented, receive
 from service.data_plane import DataPlane
 from service.errors import UnprocessableError, invalid_parameter
-from service.http.context import Exchange
-from service.http.fast_routes import BareRoute
+from service.http.context import RequestContext
+from service.http.fast_routes import FastRoute
 from service.protocol import Body, Classification, write_classification
 from service.repository.version import ServedModel
 
@@ -30,10 +30,10 @@ class ClassifyQuery(BaseModel):
 Asked = Annotated[ClassifyQuery, Query()]
 
 
-def classify_routes() -> list[BareRoute]:
+def classify_routes() -> list[FastRoute]:
     """Build the routes of `/classify` under every address of a model, to stand before others."""
     return [
-        BareRoute(
+        FastRoute(
             f"{prefix}/classify",
             documented,
             _classify,
@@ -74,15 +74,15 @@ def exact_version(name: Name, version: Version, query: Asked) -> None:
     """Classify by one version of the model."""
 
 
-async def _classify(exchange: Exchange, plane: DataPlane, model: ServedModel) -> None:
-    query = _query(exchange.scope["query_string"])
-    with exchange.call.timings.stage("receive"):
-        content_type = exchange.headers.get(b"content-type", b"").decode("latin-1")
-        body = Body(content_type, await receive(exchange))
-    found = await plane.classify(model, body, query.top_k, exchange.call)
-    with exchange.call.timings.stage("encode"):
+async def _classify(context: RequestContext, plane: DataPlane, model: ServedModel) -> None:
+    query = _query(context.scope["query_string"])
+    with context.call.timings.stage("receive"):
+        content_type = context.headers.get(b"content-type", b"").decode("latin-1")
+        body = Body(content_type, await receive(context))
+    found = await plane.classify(model, body, query.top_k, context.call)
+    with context.call.timings.stage("encode"):
         answer = write_classification(found)
-    await exchange.answer([(b"content-type", b"application/json")], answer)
+    await context.answer([(b"content-type", b"application/json")], answer)
 
 
 @lru_cache(64)

@@ -9,7 +9,7 @@ from service.api.addresses import Plane
 from service.api.bodies import errors_documented
 from service.auth import is_known
 from service.errors import UnavailableError
-from service.http.context import Exchange
+from service.http.context import RequestContext
 from service.http.routes import ServiceRoute
 
 PROBES: Final = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
@@ -50,7 +50,7 @@ async def readyz(request: Request, plane: Plane) -> Health:
     try:
         plane.check_ready()
     except UnavailableError:
-        if is_known(request.app.state.keys, Exchange.of(request.scope)):
+        if is_known(request.app.state.keys, RequestContext.of(request.scope)):
             raise
         raise UnavailableError(
             "The service is not ready; with an API key the reason is told."

@@ -52,8 +52,8 @@ def _endpoint(resolve: Resolve) -> Callable[..., Coroutine[Any, Any, ModelDetail
             versions=repository.served(model.card.name),
             failed=_failures(repository, model.card.name),
             runtime=Runtime(
-                device=session.placement.device,
-                providers=session.placement.providers,
+                device=session.configuration.device,
+                providers=session.configuration.providers,
                 nodes=session.nodes,
                 threads=session.threads,
                 note=session.note,
@@ -81,7 +81,7 @@ def _summary(repository: Repository, name: str) -> ModelSummary:
         group=card.group if card else None,
         precision=card.precision if card else None,
         proof=card.proof if card else None,
-        device=latest.session.placement.device if latest else None,
+        device=latest.session.configuration.device if latest else None,
     )
 
 

@@ -34,7 +34,7 @@ _PAUSE: Final = 10
 log = structlog.get_logger()
 
 
-class AuditPlane:
+class JobQueue:
     """Makes audits one at a time, behind the classifications of the model.
 
     Its methods are called on the event loop.

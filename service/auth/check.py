@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from service.auth.keys import ApiKeys, Scope
 from service.errors import ForbiddenError, UnauthenticatedError
-from service.http.context import Exchange
+from service.http.context import RequestContext
 
 HEADER: Final = "X-API-Key"
 
@@ -20,7 +20,7 @@ _HEADER: Final = HEADER.lower().encode()
 _BEARER: Final = "bearer "
 
 
-def authorise(keys: ApiKeys, exchange: Exchange, needed: Need) -> None:
+def authorise(keys: ApiKeys, context: RequestContext, needed: Need) -> None:
     """Check that a call came with a key that allows it, and note whose key it is.
 
     Raises
@@ -30,7 +30,7 @@ def authorise(keys: ApiKeys, exchange: Exchange, needed: Need) -> None:
     """
     if needed == "nothing" or not keys.asked_for:
         return
-    presented = _presented(exchange.headers)
+    presented = _presented(context.headers)
     if presented is None:
         raise UnauthenticatedError(
             "This call needs an API key; `Authorization: Bearer <key>` or "
@@ -39,7 +39,7 @@ def authorise(keys: ApiKeys, exchange: Exchange, needed: Need) -> None:
     key = keys.find(presented)
     if key is None:
         raise UnauthenticatedError("The API key is not one of those accepted.", "invalid_token")
-    exchange.call.key = key.name
+    context.call.key = key.name
     if needed != "key" and needed not in key.scopes:
         raise ForbiddenError(
             f"The API key '{key.name}' may not do this; a key with the scope '{needed}' is "
@@ -48,9 +48,9 @@ def authorise(keys: ApiKeys, exchange: Exchange, needed: Need) -> None:
         )
 
 
-def is_known(keys: ApiKeys, exchange: Exchange) -> bool:
+def is_known(keys: ApiKeys, context: RequestContext) -> bool:
     """Whether whoever calls may be told what any key is told."""
-    presented = _presented(exchange.headers)
+    presented = _presented(context.headers)
     return not keys.asked_for or (presented is not None and keys.find(presented) is not None)
 
 

@@ -8,13 +8,13 @@ from service.engine.errors import (
     QueueFullError,
 )
 from service.engine.graph import GraphError, Signature
-from service.engine.observer import Batch, Drop, Observer, Spent
+from service.engine.observer import Batch, Drop, Observer, Timing
 from service.engine.priorities import IdleDrop, IdleWork
 from service.engine.providers import (
     Device,
     DeviceUnavailableError,
     GpuOptions,
-    Selection,
+    ProviderCandidates,
     select,
 )
 from service.engine.queue import DEFAULT_LIMITS, Inference, Limits
@@ -38,10 +38,10 @@ __all__ = [
     "Inference",
     "Limits",
     "Observer",
+    "ProviderCandidates",
     "QueueFullError",
-    "Selection",
     "Session",
     "Signature",
-    "Spent",
+    "Timing",
     "select",
 ]

@@ -2,8 +2,8 @@
 
 An idle engine never waits: what came in one turn of the event loop leaves at its end, and requests
 gather only while a batch runs. Each batch wakes the thread once and the event loop once. Audits
-wait in a lane of their own and are served when no request waits, or when they have let enough
-batches of requests pass. Work of the idle lane starts, on the thread alone, when neither waits and
+wait in a queue of their own and are served when no request waits, or when they have let enough
+batches of requests pass. Idle work starts, on the thread alone, when neither waits and
 the event loop, asked, has nothing to do either: an empty queue may mean that it is still reading.
 
 On a CPU a lone request of a quick graph is computed where it came in, since going to the thread and
@@ -22,10 +22,10 @@ import structlog
 
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
 from service.engine.graph import QUICK
-from service.engine.idle_detector import Moments
-from service.engine.observer import Batch, Drop, Observer, Spent
+from service.engine.idle_detector import IdleDetector
+from service.engine.observer import Batch, Drop, Observer, Timing
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
-from service.engine.priorities import AuditLane, IdleLane, IdleTask, IdleWork, Job, Task
+from service.engine.priorities import AuditQueue, IdleQueue, IdleTask, IdleWork, Job, Task
 from service.engine.queue import (
     Compute,
     Images,
@@ -36,12 +36,12 @@ from service.engine.queue import (
     Slice,
     joined,
 )
-from service.engine.timeout_scanner import Sweep
+from service.engine.timeout_scanner import TimeoutScanner
 
 _LONGEST_PAUSE = 10.0  # seconds between two probes of an engine that has crashed
 _WORTHWHILE = 8  # rows from which on a CPU gains nothing by more of them at once
 _DEADLINE_SECONDS = 0.01  # that a wait may go on past its deadline
-_SHORTEST_NAP = 0.001  # seconds, of the thread when it sleeps until work of the idle lane may run
+_SHORTEST_NAP = 0.001  # seconds, of the thread when it sleeps until idle work may run
 _CRASHED = "The model's engine crashed on the batch of this request; it restarts, try again."
 
 log = structlog.get_logger()
@@ -81,13 +81,13 @@ class Batcher:
         self._compute, self._probe = compute, probe
         self._clock, self._retry_seconds = clock, retry_seconds
         self._on_cpu = on_cpu
-        self._deadlines = Sweep(self._expire, _DEADLINE_SECONDS)
+        self._deadlines = TimeoutScanner(self._expire, _DEADLINE_SECONDS)
         self._changed = threading.Condition(threading.Lock())  # guards what follows
-        self._requests = RequestQueue(limits.waiting)
-        self._jobs = AuditLane()
-        self._spare = IdleLane(limits.idle)
+        self._requests = RequestQueue(limits.max_queue_size)
+        self._jobs = AuditQueue()
+        self._spare = IdleQueue(limits.max_idle_share)
         self._idle = self._held = False  # the thread waits; it is held off while a batch runs here
-        self._moments = Moments(self._changed, self._pause, self._busy)
+        self._idle_detector = IdleDetector(self._changed, self._pause, self._busy)
         self._draining = self._down = self._crashed = False
         self._thread: threading.Thread | None = None
         # The rest belongs to whoever runs a batch.
@@ -143,13 +143,13 @@ class Batcher:
             waiting = self._requests.rows
             self._tell(lambda observer: observer.dropped("full", rows))
             pause = max(1, math.ceil(waiting * self._seconds_per_row))
-            raise QueueFullError(waiting, self.limits.waiting, pause)
+            raise QueueFullError(waiting, self.limits.max_queue_size, pause)
 
     async def infer(
         self,
         images: Images,
         deadline: float | None = None,
-        spent: Spent | None = None,
+        timing: Timing | None = None,
         *,
         here: bool = False,
     ) -> Inference:
@@ -157,15 +157,15 @@ class Batcher:
 
         The deadline is a point of the batcher's clock.
         """
-        now, spent = self._clock(), spent or Spent()
+        now, timing = self._clock(), timing or Timing()
         loop = asyncio.get_running_loop()
-        if self._moments.loop is not loop:
-            self._moments.ask_by(loop)
+        if self._idle_detector.loop is not loop:
+            self._idle_detector.ask_by(loop)
         if here and self._on_cpu and (deadline is None or deadline > now):
-            result = self._try_here(images, spent)
+            result = self._try_here(images, timing)
             if result is not None:
                 return result
-        request = Request(images, loop.create_future(), now, deadline, spent)
+        request = Request(images, loop.create_future(), now, deadline, timing)
         with self._changed:
             self.check_room(request.left)
             self._requests.add(request)
@@ -196,7 +196,7 @@ class Batcher:
         EngineError
             If the engine is down, or the images make the graph fail.
         """
-        size = self.limits.largest
+        size = self.limits.max_batch_size
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return joined([self._run_audit(part, compute or self._compute) for part in parts])
 
@@ -221,7 +221,7 @@ class Batcher:
             task.drop("full" if up else "down")
 
     def turn(self) -> None:
-        """Run one batch, of requests or of another lane, and recover from whatever crashes it."""
+        """Run one batch, of whatever priority, and recover from whatever crashes it."""
         self._guard(self._step)
         if self._crashed:
             self._recover()
@@ -235,8 +235,8 @@ class Batcher:
             while True:
                 rest = self._spare.rest(self._clock())
                 if rest == 0:
-                    self._moments.ask()
-                granted = self._moments.take()
+                    self._idle_detector.ask()
+                granted = self._idle_detector.take()
                 if not self._held:
                     if self._requests or self._jobs or self._crashed:
                         return True
@@ -245,7 +245,7 @@ class Batcher:
                     if granted and self._pause() == 0:
                         return True
                 self._idle = not self._held
-                untimed = self._moments.asked or rest is None
+                untimed = self._idle_detector.asked or rest is None
                 self._changed.wait(None if untimed else max(rest or 0, _SHORTEST_NAP))
                 self._idle = False
 
@@ -261,7 +261,7 @@ class Batcher:
             if self._idle and self._requests:
                 self._changed.notify()
 
-    def _try_here(self, images: Images, spent: Spent) -> Inference | None:
+    def _try_here(self, images: Images, timing: Timing) -> Inference | None:
         """Run a quick graph where the caller is, if nothing else is in hand; None if it is not run.
 
         Nor if it fails: then it goes the way of all others, to the thread, which finds out why.
@@ -270,7 +270,7 @@ class Batcher:
         with self._changed:
             if not self._idle or self._requests or self._jobs or not self.ready:
                 return None
-            if rows > self.limits.largest or not 0 < self._seconds_per_row * rows < QUICK:
+            if rows > self.limits.max_batch_size or not 0 < self._seconds_per_row * rows < QUICK:
                 return None
             self._held, self._idle = True, False
         began = self._clock()
@@ -282,14 +282,14 @@ class Batcher:
         ended = self._clock()
         with self._changed:
             self._held = False
-            self._idle = True  # the thread sleeps; it wakes by itself for work of the idle lane
+            self._idle = True  # the thread sleeps; it wakes by itself for idle work
             self._spare.served(ended)
             if self._requests or self._jobs or self._draining:
                 self._changed.notify()
         if result is None or not len(result.logits) == len(result.probabilities) == rows:
             return None
         seconds = ended - began
-        spent.ran(0.0, seconds)
+        timing.ran(0.0, seconds)
         self._seconds_per_row = seconds / rows
         self._tell(lambda observer: observer.ran(Batch("requests", rows, [0.0], seconds)))
         return result
@@ -316,11 +316,11 @@ class Batcher:
         self._answer(batch, expired)
         if task is not None:
             self._run_task(task)
-            if task.lane == "idle":
+            if task.priority == "idle":
                 self._spare.ran(self._clock() - now, self._clock())
 
     def _take(self) -> tuple[list[Slice], list[Request]]:
-        largest = self.limits.largest
+        largest = self.limits.max_batch_size
         enough = max(_WORTHWHILE, -(-self._requests.rows // 2)) if self._on_cpu else largest
         return self._requests.take(largest, self._clock(), min(enough, largest))
 
@@ -335,7 +335,7 @@ class Batcher:
         outcomes = self._attempt(batch)
         seconds = self._clock() - began
         for request, _ in batch:
-            request.spent.ran(began - request.since, seconds)
+            request.timing.ran(began - request.since, seconds)
         self._hand_out(outcomes)
         self._in_hand = ()
         self._spare.served(self._clock())
@@ -368,7 +368,7 @@ class Batcher:
             self._probe()
             return
         self._in_hand = ()
-        record = Batch(task.lane, rows, [began - task.since], self._clock() - began)
+        record = Batch(task.priority, rows, [began - task.since], self._clock() - began)
         self._tell(lambda observer: observer.ran(record))
 
     def _run_audit(self, images: Images, compute: Compute) -> Inference:

@@ -13,7 +13,7 @@ import numpy as np
 
 from imaging.refusal import RefusedError
 from service.engine.binding import Binding
-from service.engine.providers import Placement, Selection, placed_nodes, start
+from service.engine.providers import ProviderCandidates, ProviderConfiguration, placed_nodes, start
 from service.engine.queue import Images, Inference, joined
 
 QUICK: Final = 0.001
@@ -78,21 +78,21 @@ class Graph:
         The ONNX file.
     signature
         What the graph has to take and give.
-    selection
-        Where it may run: the first placement that takes the whole graph is used.
+    candidates
+        Where it may run: the first configuration that takes the whole graph is used.
     threads
         How many threads compute one batch.
-    largest
+    max_batch_size
         The largest batch that will be asked for.
 
     Raises
     ------
     GraphError
-        If no placement takes the graph, its ends are not the signature's, or it does not run.
+        If no configuration takes the graph, its ends are not the signature's, or it does not run.
 
     Attributes
     ----------
-    placement, note
+    configuration, note
         Where it runs, and why not on a better device, if one was tried.
     nodes
         By execution provider, the nodes that it was given, `<name> (<operator>)`.
@@ -101,24 +101,29 @@ class Graph:
     """
 
     def __init__(
-        self, data: bytes, signature: Signature, selection: Selection, threads: int, largest: int
+        self,
+        data: bytes,
+        signature: Signature,
+        candidates: ProviderCandidates,
+        threads: int,
+        max_batch_size: int,
     ) -> None:
         self.signature = signature
         self._threads = threads
         self._bindings: dict[int, Binding] = {}
         self._helpers: ThreadPoolExecutor | None = None
-        self._runtime, self.placement, self.note = start_first(data, selection, threads)
+        self._runtime, self.configuration, self.note = start_first(data, candidates, threads)
         difference = signature.mismatch(self._runtime.get_inputs(), self._runtime.get_outputs())
         if difference is not None:
             raise GraphError(difference)
         self.nodes = placed_nodes(self._runtime)
-        if (memory := self.placement.memory) is not None:
-            self._bindings = {size: self._bind(size, memory) for size in buckets(largest)}
+        if (memory := self.configuration.memory) is not None:
+            self._bindings = {size: self._bind(size, memory) for size in buckets(max_batch_size)}
         for size in self._bindings or (1,):
             self._warm(size)
         self.quick = memory is None and self._seconds() < QUICK
         if self.quick and threads > 1:
-            self._runtime = start(data, self.placement, 1)
+            self._runtime = start(data, self.configuration, 1)
             self._warm(1)
             self._helpers = ThreadPoolExecutor(threads - 1, thread_name_prefix="inference")
 
@@ -180,7 +185,7 @@ class Graph:
             (INPUT, [size, *self.signature.image]),
             {name: [size, self.signature.classes] for name in OUTPUTS},
             memory,
-            captured=self.placement.captures,
+            captured=self.configuration.captures,
         )
 
     def _blank(self, size: int) -> Images:
@@ -218,29 +223,29 @@ def _guided(images: Images, threads: int) -> Sequence[Images]:
     return parts
 
 
-def buckets(largest: int) -> list[int]:
+def buckets(max_batch_size: int) -> list[int]:
     """Return the batch sizes that a GPU runs: powers of two, and the largest."""
-    return [*(2**power for power in range((largest - 1).bit_length())), largest]
+    return [*(2**power for power in range((max_batch_size - 1).bit_length())), max_batch_size]
 
 
 def start_first(
-    data: bytes, selection: Selection, threads: int
-) -> tuple[Any, Placement, str | None]:
-    """Open a graph where it may run: the session, its placement, and why not on a better device.
+    data: bytes, candidates: ProviderCandidates, threads: int
+) -> tuple[Any, ProviderConfiguration, str | None]:
+    """Open a graph where it may run: session, configuration, why not on a better device.
 
     Raises
     ------
     GraphError
-        If no placement takes it, with the reason of each.
+        If no configuration takes it, with the reason of each.
     """
-    notes = [] if selection.note is None else [selection.note]
-    for placement in selection.placements:
+    notes = [] if candidates.note is None else [candidates.note]
+    for configuration in candidates.configurations:
         try:
-            runtime = start(data, placement, threads)
+            runtime = start(data, configuration, threads)
         except RuntimeError as error:
-            notes.append(f"{placement.device} does not take the graph: {error}")
+            notes.append(f"{configuration.device} does not take the graph: {error}")
         else:
-            return runtime, placement, "; ".join(notes) or None
+            return runtime, configuration, "; ".join(notes) or None
     raise GraphError("; ".join(notes))
 
 

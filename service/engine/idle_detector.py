@@ -1,4 +1,4 @@
-"""Asking the event loop for a moment in which work of the idle lane is in nobody's way.
+"""Asking the event loop for a moment in which idle work is in nobody's way.
 
 That nothing waits does not mean that nothing comes: the event loop may still be reading it. So the
 inference thread asks it, and sleeps until it has had nothing to do for some turns.
@@ -16,7 +16,7 @@ _ASK_AGAIN: Final = 0.01
 """Seconds, after the event loop was found busy."""
 
 
-class Moments:
+class IdleDetector:
     """What the event loop was asked, and whether it has answered.
 
     Parameters

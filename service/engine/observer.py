@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Lane = Literal["requests", "audit", "idle"]
+Priority = Literal["requests", "audit", "idle"]
 Drop = Literal["full", "expired", "cancelled", "failed"]
 
 
@@ -14,7 +14,7 @@ class Batch:
 
     Attributes
     ----------
-    lane
+    priority
         Whether it served requests, one batch of an audit, or work that waits for idle moments.
     rows
         Images in it, without padding.
@@ -24,14 +24,14 @@ class Batch:
         How long the graph ran, repetitions after a failure included.
     """
 
-    lane: Lane
+    priority: Priority
     rows: int
     queue_seconds: Sequence[float]
     compute_seconds: float
 
 
 @dataclass(slots=True)
-class Spent:
+class Timing:
     """Where the time of one request went; the engine fills it in before the answer is there.
 
     Attributes

@@ -1,4 +1,4 @@
-"""What a graph runs beside requests: audits, which take turns with them, and work of the idle lane.
+"""What a graph runs beside requests: audits, which take turns with them, and idle work.
 
 Nothing here locks, computes or knows the time: the batcher does.
 """
@@ -12,13 +12,13 @@ from typing import ClassVar, Literal, Protocol
 import structlog
 
 from service.engine.errors import EngineError
-from service.engine.observer import Lane
+from service.engine.observer import Priority
 from service.engine.queue import Compute, Images, Inference
 
 _PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 
 IdleDrop = Literal["full", "expired", "failed", "down"]
-"""Why work of the idle lane is not done: too much waits, it has waited too long, its graph or its
+"""Why idle work is not done: too much waits, it has waited too long, its graph or its
 own code failed, or the engine had crashed or was ending."""
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ class Task(Protocol):
     """One run of a graph that is no batch of requests; times are the batcher's."""
 
     @property
-    def lane(self) -> Lane:
+    def priority(self) -> Priority:
         """Where it waits."""
 
     @property
@@ -46,7 +46,7 @@ class Task(Protocol):
 class Job:
     """One batch of an audit; its graph may be another than that of the requests."""
 
-    lane: ClassVar[Lane] = "audit"
+    priority: ClassVar[Priority] = "audit"
 
     compute: Compute
     images: Images
@@ -63,7 +63,7 @@ class Job:
         self.future.set_exception(error)
 
 
-class AuditLane:
+class AuditQueue:
     """Batches of audits: they are served when no request waits, and now and then all the same."""
 
     def __init__(self) -> None:
@@ -109,9 +109,9 @@ class IdleWork(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IdleTask:
-    """Work of the idle lane, and the graph that it is for."""
+    """Idle work, and the graph that it is for."""
 
-    lane: ClassVar[Lane] = "idle"
+    priority: ClassVar[Priority] = "idle"
 
     work: IdleWork
     compute: Compute
@@ -132,10 +132,10 @@ class IdleTask:
         try:
             self.work.dropped(reason, error)
         except Exception as failure:
-            log.error("work of the idle lane could not be dropped", exc_info=failure)
+            log.error("idle work could not be dropped", exc_info=failure)
 
 
-class IdleLane:
+class IdleQueue:
     """Tasks that run when nothing else is there to be run; few may wait, and not for long.
 
     A task cannot be interrupted. What keeps requests from noticing is that tasks run for a small

@@ -30,7 +30,7 @@ class DeviceUnavailableError(RefusedError):
 
 
 @dataclass(frozen=True)
-class Placement:
+class ProviderConfiguration:
     """Where a session has to run: its execution providers in order of preference, and no other."""
 
     device: Literal["cpu", "cuda", "tensorrt"]
@@ -50,10 +50,10 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The placements to try for a model, best first, and why a better one was passed over."""
+class ProviderCandidates:
+    """The configurations to try for a model, best first, and why a better one was passed over."""
 
-    placements: tuple[Placement, ...]
+    configurations: tuple[ProviderConfiguration, ...]
     note: str | None = None
 
 
@@ -91,15 +91,17 @@ class GpuOptions:
 
 
 DEFAULT_GPU = GpuOptions()
-CPU = Placement("cpu", {"CPUExecutionProvider": {}})
+CPU = ProviderConfiguration("cpu", {"CPUExecutionProvider": {}})
 
 
-def on_cuda(gpu: GpuOptions) -> Placement:
+def on_cuda(gpu: GpuOptions) -> ProviderConfiguration:
     """Place a graph on a GPU by CUDA."""
-    return Placement("cuda", {"CUDAExecutionProvider": _cuda(gpu)}, ("cuda", gpu.device))
+    return ProviderConfiguration(
+        "cuda", {"CUDAExecutionProvider": _cuda(gpu)}, ("cuda", gpu.device)
+    )
 
 
-def on_tensorrt(gpu: GpuOptions) -> Placement:
+def on_tensorrt(gpu: GpuOptions) -> ProviderConfiguration:
     """Place a graph on a GPU by TensorRT, and by CUDA what TensorRT does not take."""
     options = {"device_id": str(gpu.device), "trt_fp16_enable": _flag(gpu.tensorrt_fp16)}
     if gpu.tensorrt_cache is not None:
@@ -112,7 +114,7 @@ def on_tensorrt(gpu: GpuOptions) -> Placement:
         options["trt_cuda_graph_enable"] = "1"
     beside = _cuda(replace(gpu, graphs=False))
     providers = {"TensorrtExecutionProvider": options, "CUDAExecutionProvider": beside}
-    return Placement("tensorrt", providers, ("cuda", gpu.device))
+    return ProviderConfiguration("tensorrt", providers, ("cuda", gpu.device))
 
 
 def _cuda(gpu: GpuOptions) -> dict[str, str]:
@@ -134,9 +136,9 @@ def _flag(on: bool) -> str:
 def select(
     device: Device,
     gpu: GpuOptions = DEFAULT_GPU,
-    why_not: Callable[[Placement], str | None] | None = None,
-) -> Selection:
-    """Turn the device that was asked for into the placements that may be tried.
+    why_not: Callable[[ProviderConfiguration], str | None] | None = None,
+) -> ProviderCandidates:
+    """Turn the device that was asked for into the configurations that may be tried.
 
     Parameters
     ----------
@@ -145,7 +147,7 @@ def select(
     gpu
         How a GPU is used.
     why_not
-        Tells why a placement cannot start, None where it can; by default by starting it.
+        Tells why a configuration cannot start, None where it can; by default by starting it.
 
     Raises
     ------
@@ -154,40 +156,43 @@ def select(
     """
     why_not = why_not or why_not_started
     if device == "cpu":
-        return Selection((CPU,))
+        return ProviderCandidates((CPU,))
     if device == "auto":
         cuda = on_cuda(gpu)
         reason = why_not(cuda)
         if reason is None:
-            return Selection((cuda, CPU))
-        return Selection((CPU,), f"the CPU is used because CUDA does not start: {reason}")
-    placement = on_cuda(gpu) if device == "cuda" else on_tensorrt(gpu)
-    if (reason := why_not(placement)) is not None:
+            return ProviderCandidates((cuda, CPU))
+        return ProviderCandidates((CPU,), f"the CPU is used because CUDA does not start: {reason}")
+    configuration = on_cuda(gpu) if device == "cuda" else on_tensorrt(gpu)
+    if (reason := why_not(configuration)) is not None:
         raise DeviceUnavailableError(
-            f"device={device} was asked for and {placement.providers[0]} does not start: {reason}"
+            f"device={device} was asked for and {configuration.providers[0]} does not start: "
+            f"{reason}"
         )
-    return Selection((placement,))
+    return ProviderCandidates((configuration,))
 
 
-def start(data: bytes, placement: Placement, threads: int, *, quiet: bool = False) -> Any:
-    """Open a graph as an `onnxruntime.InferenceSession` on exactly the placement's providers.
+def start(
+    data: bytes, configuration: ProviderConfiguration, threads: int, *, quiet: bool = False
+) -> Any:
+    """Open a graph as an `onnxruntime.InferenceSession` on exactly the configuration's providers.
 
     Raises
     ------
     RuntimeError
         With onnxruntime's reason, if it refuses the graph, or would run any node elsewhere.
     """
-    options = session_options(threads, strict=placement.device != "cpu", quiet=quiet)
-    providers = list(placement.options.items())
+    options = session_options(threads, strict=configuration.device != "cpu", quiet=quiet)
+    providers = list(configuration.options.items())
     try:
         session = onnxruntime.InferenceSession(data, options, providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise RuntimeError(_plain(error)) from error
     session.disable_fallback()
     started = session.get_providers()
-    if started[: len(placement.options)] != placement.providers:
+    if started[: len(configuration.options)] != configuration.providers:
         raise RuntimeError(f"onnxruntime started {', '.join(started)} instead")
-    elsewhere = set(placed_nodes(session)) - set(placement.options)
+    elsewhere = set(placed_nodes(session)) - set(configuration.options)
     if elsewhere:
         raise RuntimeError(f"onnxruntime gave nodes to {', '.join(sorted(elsewhere))} too")
     return session
@@ -202,17 +207,17 @@ def placed_nodes(session: Any) -> dict[str, list[str]]:
     return placed
 
 
-def why_not_started(placement: Placement) -> str | None:
-    """Start the placement on a graph of one node; return why it failed, or None."""
-    missing = set(placement.providers) - set(onnxruntime.get_available_providers())
+def why_not_started(configuration: ProviderConfiguration) -> str | None:
+    """Start the configuration on a graph of one node; return why it failed, or None."""
+    missing = set(configuration.providers) - set(onnxruntime.get_available_providers())
     if missing:
         return f"this build of onnxruntime has no {', '.join(sorted(missing))}"
     with _silence():
         nvidia.preload()
         try:
-            start(_one_node(), placement, threads=1, quiet=True)
+            start(_one_node(), configuration, threads=1, quiet=True)
         except RuntimeError as error:
-            return _library_error(placement.providers[0]) or str(error)
+            return _library_error(configuration.providers[0]) or str(error)
     return None
 
 

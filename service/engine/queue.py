@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from service.engine.observer import Spent
+from service.engine.observer import Timing
 
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -35,15 +35,15 @@ class Limits:
 
     Attributes
     ----------
-    largest, waiting
+    max_batch_size, max_queue_size
         In images.
-    idle
+    max_idle_share
         The largest part of the time that work for idle moments may take.
     """
 
-    largest: int = 64
-    waiting: int = 1024
-    idle: float = 0.01
+    max_batch_size: int = 64
+    max_queue_size: int = 1024
+    max_idle_share: float = 0.01
 
 
 DEFAULT_LIMITS = Limits()
@@ -57,7 +57,7 @@ class Request:
     ----------
     since, deadline
         When it came in, and when it is too late, in seconds of the batcher's clock.
-    spent
+    timing
         Where its time goes.
     left
         How many of its rows still wait.
@@ -69,7 +69,7 @@ class Request:
     future: asyncio.Future[Inference]
     since: float
     deadline: float | None
-    spent: Spent = field(default_factory=Spent)
+    timing: Timing = field(default_factory=Timing)
     left: int = field(init=False)
     parts: list[Inference] = field(default_factory=list)
 
@@ -137,9 +137,9 @@ class RequestQueue:
         return requests
 
     def take(
-        self, largest: int, now: float, enough: int | None = None
+        self, max_batch_size: int, now: float, enough: int | None = None
     ) -> tuple[list[Slice], list[Request]]:
-        """Form the next batch of at most `largest` rows, and drop what no one waits for any more.
+        """Form the next batch, and drop what no one waits for any more.
 
         A request stays whole unless it is larger than a batch can be. Once there are `enough`
         rows no further request is added.
@@ -150,7 +150,7 @@ class RequestQueue:
         """
         batch: list[Slice] = []
         expired: list[Request] = []
-        space, spare = largest, largest - (enough or largest)
+        space, spare = max_batch_size, max_batch_size - (enough or max_batch_size)
         while self._waiting and space > spare:
             request = self._waiting[0]
             if request.future.done():  # its caller has gone, and will withdraw it in a moment
@@ -158,7 +158,7 @@ class RequestQueue:
             elif request.deadline is not None and request.deadline <= now:
                 self._forget(self._waiting.popleft())
                 expired.append(request)
-            elif request.left <= space or len(request.images) > largest:
+            elif request.left <= space or len(request.images) > max_batch_size:
                 slice_ = self._cut(request, min(request.left, space))
                 batch.append(slice_)
                 space -= len(slice_.images)

@@ -4,9 +4,9 @@ import numpy as np
 
 from service.engine.batcher import Batcher
 from service.engine.graph import Graph, Signature
-from service.engine.observer import Observer, Spent
+from service.engine.observer import Observer, Timing
 from service.engine.priorities import IdleWork
-from service.engine.providers import Placement, Selection
+from service.engine.providers import ProviderCandidates, ProviderConfiguration
 from service.engine.queue import DEFAULT_LIMITS, Floats, Images, Inference, Limits
 
 
@@ -64,7 +64,7 @@ class Session(AuditedGraph):
 
     Parameters
     ----------
-    data, signature, selection, threads
+    data, signature, candidates, threads
         As for `Graph`.
     limits
         How much is computed at once and how much may wait.
@@ -72,34 +72,34 @@ class Session(AuditedGraph):
     Raises
     ------
     GraphError
-        If no placement takes the graph, its ends are not the signature's, or it does not run.
+        If no configuration takes the graph, its ends are not the signature's, or it does not run.
     """
 
     def __init__(
         self,
         data: bytes,
         signature: Signature,
-        selection: Selection,
+        candidates: ProviderCandidates,
         threads: int,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.threads = threads
         self.limits = limits
-        graph = Graph(data, signature, selection, threads, limits.largest)
+        graph = Graph(data, signature, candidates, threads, limits.max_batch_size)
         batcher = Batcher(
             graph.compute,
             graph.probe,
             limits,
-            on_cpu=graph.placement.memory is None,
+            on_cpu=graph.configuration.memory is None,
         )
         super().__init__(graph, batcher)
         self._siblings: list[Graph] = []
         self._batcher.start()
 
     @property
-    def placement(self) -> Placement:
+    def configuration(self) -> ProviderConfiguration:
         """Where the graph runs."""
-        return self.graph.placement
+        return self.graph.configuration
 
     @property
     def note(self) -> str | None:
@@ -138,7 +138,7 @@ class Session(AuditedGraph):
         self,
         images: Images,
         deadline: float | None = None,
-        spent: Spent | None = None,
+        timing: Timing | None = None,
         *,
         here: bool = False,
     ) -> Inference:
@@ -148,7 +148,7 @@ class Session(AuditedGraph):
         ----------
         deadline
             A point of `time.monotonic` after which no one waits for the answer.
-        spent
+        timing
             Where to note where the time went.
         here
             Whether a quick graph may be run here and now, on the event loop, if nothing else is in
@@ -162,7 +162,7 @@ class Session(AuditedGraph):
             If the request is refused, late, or its images make the graph fail.
         """
         self._check(images)
-        return await self._batcher.infer(images, deadline, spent, here=here)
+        return await self._batcher.infer(images, deadline, timing, here=here)
 
     def has_idle_room(self) -> bool:
         """Return whether work may wait for an idle moment now, or is too much waiting."""
@@ -177,8 +177,8 @@ class Session(AuditedGraph):
 
         What it is asked waits where this session's audits do. It ends with this session.
         """
-        here = Selection((self.placement,))
-        graph = Graph(data, self.graph.signature, here, self.threads, self.limits.largest)
+        here = ProviderCandidates((self.configuration,))
+        graph = Graph(data, self.graph.signature, here, self.threads, self.limits.max_batch_size)
         self._siblings.append(graph)
         return AuditedGraph(graph, self._batcher)
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Sweep(Generic[T]):
+class TimeoutScanner(Generic[T]):
     """Looks at everything that has been added and not yet discarded, again and again.
 
     A timer of its own would cost each request more than a place in a set does. It is used on one

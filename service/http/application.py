@@ -1,4 +1,4 @@
-"""FastAPI as this service uses it: what stands in front of it, and how it describes API keys."""
+"""FastAPI as this service uses it: what stands before it, and how it describes API keys."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.auth import HEADER, authorise
-from service.http.context import Exchange
+from service.http.context import RequestContext
 from service.http.routes import ServiceRoute, check_routes
 
 _SCHEMES: Final = {
@@ -20,7 +20,7 @@ _SCHEMES: Final = {
 
 
 class Application(FastAPI):
-    """FastAPI behind a front, with a document that says which calls need a key of which scope.
+    """FastAPI behind the middleware, whose document says which calls need a key of which scope.
 
     Every route says who may call it, or the application is not built. A path that no route has is
     told to whoever has any key. `state.keys` holds the keys.
@@ -29,8 +29,8 @@ class Application(FastAPI):
     ----------
     routes
         All of them.
-    front
-        Puts itself in front of the ASGI application that it is given.
+    outermost
+        Puts itself before the ASGI application that it is given.
 
     Raises
     ------
@@ -39,9 +39,13 @@ class Application(FastAPI):
     """
 
     def __init__(
-        self, *, routes: Sequence[ServiceRoute], front: Callable[[ASGIApp], ASGIApp], **options: Any
+        self,
+        *,
+        routes: Sequence[ServiceRoute],
+        outermost: Callable[[ASGIApp], ASGIApp],
+        **options: Any,
     ) -> None:
-        self._front = front
+        self._outermost = outermost
         super().__init__(
             routes=[*routes], docs_url=None, redoc_url=None, openapi_url=None, **options
         )
@@ -50,14 +54,14 @@ class Application(FastAPI):
         self._not_found = not_found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection, without FastAPI's own telemetry: the front has another."""
+        """Handle one connection, without FastAPI's own telemetry: the middleware has another."""
         if scope["type"] == "http":
             await Starlette.__call__(self, scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Put the front before all that FastAPI puts before its routes.
+        """Put the middleware before all that FastAPI puts before its routes.
 
         Starlette's catch-all, the outermost layer, is left out: it would answer in its own form.
         """
@@ -66,11 +70,11 @@ class Application(FastAPI):
         stack = super().build_middleware_stack()
         if not isinstance(stack, ServerErrorMiddleware):
             raise TypeError(f"The outermost layer is {type(stack).__name__}.")
-        return self._front(stack.app)
+        return self._outermost(stack.app)
 
     async def _unmatched(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            authorise(self.state.keys, Exchange.of(scope), "key")
+            authorise(self.state.keys, RequestContext.of(scope), "key")
         await self._not_found(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:

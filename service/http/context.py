@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import ServiceError, SlowClientError, TooLargeError
 from service.http.preferences import preferred_wait
-from service.http.transport import Wire
+from service.http.transport import Transport
 from service.metrics.call import Call
 
 REQUEST_ID: Final = "X-Request-ID"
@@ -23,7 +23,7 @@ _ID_HEADER: Final = REQUEST_ID.lower().encode()
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
-class Exchange:
+class RequestContext:
     """What one call of the application reads and writes, and what is known of its client.
 
     A client's own `X-Request-ID` is kept if it is safe to write into a log. Its `Prefer: wait`
@@ -57,7 +57,7 @@ class Exchange:
     __slots__ = (
         *("call", "fault", "headers", "id", "path", "scope", "status"),
         *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
-        *("_watcher", "_wire", "_seconds"),
+        *("_watcher", "_transport", "_seconds"),
     )
 
     def __init__(
@@ -74,9 +74,9 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
         self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))
-        self._wire = Wire.of(scope)
-        if self._wire is not None:
-            self.call.under_way = self._wire.under_way
+        self._transport = Transport.of(scope)
+        if self._transport is not None:
+            self.call.under_way = self._transport.under_way
         self.id = _request_id(self.headers)
         self.status = 0
         self.fault: ServiceError | ClientDisconnect | None = None
@@ -87,7 +87,7 @@ class Exchange:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
 
-    def check_wire(self) -> None:
+    def check_transport(self) -> None:
         """Refuse what the connection could not read.
 
         Raises
@@ -95,14 +95,14 @@ class Exchange:
         ServiceError
             Before anything is done about the request.
         """
-        if self._wire is not None and self._wire.fault is not None:
-            raise self._wire.fault
+        if self._transport is not None and self._transport.fault is not None:
+            raise self._transport.fault
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
-        """Return the exchange that `service.http.middleware.Front` has begun."""
-        exchange: Self = scope["state"]["exchange"]
-        return exchange
+        """Return the context that `service.http.middleware.Middleware` has begun."""
+        context: Self = scope["state"]["context"]
+        return context
 
     def check_length(self) -> None:
         """Refuse a body that is announced to be too large.
@@ -128,7 +128,7 @@ class Exchange:
         """
         message = await self._receive()
         if not self._received:
-            self.check_wire()
+            self.check_transport()
             self._received = not message.get("more_body", False)
             self._bytes += len(message.get("body", b""))
             if self._bytes > self._max_bytes:
@@ -164,7 +164,7 @@ class Exchange:
         """Send a whole answer of status 200."""
         length = (b"content-length", b"%d" % len(body))
         head = self._begun(200, (*headers, length))
-        if self._wire is None or not self._wire.answer(head["headers"], body):
+        if self._transport is None or not self._transport.answer(head["headers"], body):
             await self._send(head)
             await self._send({"type": "http.response.body", "body": body})
 

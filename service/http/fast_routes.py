@@ -1,4 +1,4 @@
-"""Routes that are documented like every other and answered without the framework in between."""
+"""Fast routes: documented like every other, and answered without the framework in between."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -8,18 +8,18 @@ from starlette.types import Receive, Scope, Send
 from service.api.addresses import read_version
 from service.auth import Need
 from service.data_plane import DataPlane
-from service.http.context import Exchange
+from service.http.context import RequestContext
 from service.http.routes import ServiceRoute
 from service.repository.version import ServedModel
 
-Handler = Callable[[Exchange, DataPlane, ServedModel], Awaitable[None]]
+Handler = Callable[[RequestContext, DataPlane, ServedModel], Awaitable[None]]
 
 
-class BareRoute(ServiceRoute):
+class FastRoute(ServiceRoute):
     """A route of a model that FastAPI documents, by a function that it never calls.
 
     At one small image a request FastAPI's solving of dependencies and validation of answers would
-    cost as much as the network. `service.http.middleware.Front` calls `handle_bare` instead.
+    cost as much as the network. `service.http.middleware.Middleware` calls `handle_fast` instead.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class BareRoute(ServiceRoute):
         super().__init__(path, documented, needs=needs, methods=["POST"], **options)
         self._handler = handler
 
-    async def handle_bare(self, exchange: Exchange, address: Mapping[str, str]) -> None:
+    async def handle_fast(self, context: RequestContext, address: Mapping[str, str]) -> None:
         """Answer one call that may be made; what this raises is a refusal.
 
         Parameters
@@ -53,13 +53,13 @@ class BareRoute(ServiceRoute):
         address
             What the path has in the places of the template's names.
         """
-        plane: DataPlane = exchange.scope["app"].state.data_plane
+        plane: DataPlane = context.scope["app"].state.data_plane
         with _find(plane, address) as model:
-            await self._handler(exchange, plane, model)
+            await self._handler(context, plane, model)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call that came through the framework all the same."""
-        await self.handle_bare(Exchange.of(scope), scope["path_params"])
+        await self.handle_fast(RequestContext.of(scope), scope["path_params"])
 
 
 def _find(plane: DataPlane, address: Mapping[str, str]) -> ServedModel:

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.health import PROBES
 from service.auth import ApiKeys, authorise
-from service.engine.timeout_scanner import Sweep
+from service.engine.timeout_scanner import TimeoutScanner
 from service.errors import UnavailableError, answer_error, describe_error
-from service.http.context import LOOK_AFTER, Exchange
-from service.http.fast_routes import BareRoute
+from service.http.context import LOOK_AFTER, RequestContext
+from service.http.fast_routes import FastRoute
 from service.metrics.call import Call
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
@@ -34,21 +34,21 @@ _PATHS = 256  # that are remembered with the route that takes them
 log = structlog.get_logger()
 
 
-class Front:
+class Middleware:
     """Gives each call an id, a deadline, counters, a trace and a log line, and answers its errors.
 
     Parameters
     ----------
     app
-        What answers the calls that no bare route takes.
+        What answers the calls that no fast route takes.
     routes
-        The bare routes.
+        The fast routes.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        routes: Sequence[BareRoute],
+        routes: Sequence[FastRoute],
         settings: Settings,
         keys: ApiKeys,
         metrics: Metrics,
@@ -61,7 +61,7 @@ class Front:
         self._logged = settings.log_level in ("debug", "info")  # what is not is not even gathered
         self._keys, self._metrics, self._traces = keys, metrics, traces
         # Clients that send too slowly or hang up are looked after from here.
-        self._open = Sweep(Exchange.look, LOOK_AFTER)
+        self._open = TimeoutScanner(RequestContext.look, LOOK_AFTER)
         self._find = lru_cache(_PATHS)(self._find_route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,80 +69,80 @@ class Front:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, *self._limits)
-        call = exchange.call
+        context = RequestContext(scope, receive, send, *self._limits)
+        call = context.call
         state = scope.setdefault("state", {})
-        state["call"], state["exchange"] = call, exchange
+        state["call"], state["context"] = call, context
         # Each request is a task of its own, so its context is its own too.
-        structlog.contextvars.bind_contextvars(request_id=exchange.id)
-        trace = self._traces.begin(exchange.headers, call)
+        structlog.contextvars.bind_contextvars(request_id=context.id)
+        trace = self._traces.begin(context.headers, call)
         if trace is not None:
             structlog.contextvars.bind_contextvars(trace_id=trace.id)
-        self._open.add(exchange)
+        self._open.add(context)
         try:
-            await self._handle(exchange)
+            await self._handle(context)
         except BaseException:
             call.refusal = call.refusal or "error"
             raise
         finally:
-            self._open.discard(exchange)
-            exchange.end()
-            self._end(exchange)
+            self._open.discard(context)
+            context.end()
+            self._end(context)
             if trace is not None:
-                trace.end(scope["method"], exchange.path, _template(scope), exchange.status)
+                trace.end(scope["method"], context.path, _template(scope), context.status)
 
-    async def _handle(self, exchange: Exchange) -> None:
+    async def _handle(self, context: RequestContext) -> None:
         try:
-            await self._dispatch(exchange)
+            await self._dispatch(context)
         except ClientDisconnect:
-            exchange.call.refusal = "cancelled"
+            context.call.refusal = "cancelled"
         except asyncio.CancelledError:
-            await self._given_up(exchange)
+            await self._given_up(context)
         except Exception as error:
-            if exchange.status:
+            if context.status:
                 raise
             if describe_error(error).status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 log.exception("the request failed")
-            await _refuse(exchange, error)
+            await _refuse(context, error)
 
-    async def _dispatch(self, exchange: Exchange) -> None:
-        scope = exchange.scope
-        exchange.check_wire()
-        found = self._find(exchange.path) if scope["method"] == "POST" else None
+    async def _dispatch(self, context: RequestContext) -> None:
+        scope = context.scope
+        context.check_transport()
+        found = self._find(context.path) if scope["method"] == "POST" else None
         if found is None:
             # Every other route asks for the key itself.
-            await self.app(scope, exchange.receive, exchange.send)
+            await self.app(scope, context.receive, context.send)
             return
         route, address = found
         scope["route"] = route
         if self._keys.asked_for:
-            authorise(self._keys, exchange, route.needs)
-        exchange.check_length()
-        await route.handle_bare(exchange, address)
+            authorise(self._keys, context, route.needs)
+        context.check_length()
+        await route.handle_fast(context, address)
 
-    def _find_route(self, path: str) -> tuple[BareRoute, Mapping[str, str]] | None:
+    def _find_route(self, path: str) -> tuple[FastRoute, Mapping[str, str]] | None:
         for route in self._routes:
             matched = route.path_regex.fullmatch(path)
             if matched is not None:
                 return route, matched.groupdict()
         return None
 
-    async def _given_up(self, exchange: Exchange) -> None:
+    async def _given_up(self, context: RequestContext) -> None:
         """Say why a request's task was cancelled, if there is anybody to be told."""
-        fault, task = exchange.fault, asyncio.current_task()
+        fault, task = context.fault, asyncio.current_task()
         if fault is not None and task is not None:
             task.uncancel()
         if isinstance(fault, ClientDisconnect):
-            exchange.call.refusal = "cancelled"
-        elif exchange.status:
-            exchange.call.refusal = "cancelled"
+            context.call.refusal = "cancelled"
+        elif context.status:
+            context.call.refusal = "cancelled"
             raise asyncio.CancelledError
         else:
             # The server ends and will wait no longer; its own answer would be in plain text.
-            await _refuse(exchange, fault or UnavailableError(_ENDING))
+            await _refuse(context, fault or UnavailableError(_ENDING))
 
-    def _end(self, exchange: Exchange) -> None:
-        scope, call, status = exchange.scope, exchange.call, exchange.status
+    def _end(self, context: RequestContext) -> None:
+        scope, call, status = context.scope, context.call, context.status
         call.end()
         self._metrics.called(scope["method"], _template(scope), status)
         if call.refusal is not None and call.statistics is None:
@@ -151,13 +151,13 @@ class Front:
             return
         if call.refusal is None and random.random() >= self._log_share:  # noqa: S311 - no secret
             return
-        write = log.debug if exchange.path in _UNREMARKABLE else log.info
-        write("request", method=scope["method"], path=exchange.path, status=status, **_known(call))
+        write = log.debug if context.path in _UNREMARKABLE else log.info
+        write("request", method=scope["method"], path=context.path, status=status, **_known(call))
 
 
-async def _refuse(exchange: Exchange, error: Exception) -> None:
-    response = await answer_error(Request(exchange.scope), error)
-    await response(exchange.scope, exchange.receive, exchange.send)
+async def _refuse(context: RequestContext, error: Exception) -> None:
+    response = await answer_error(Request(context.scope), error)
+    await response(context.scope, context.receive, context.send)
 
 
 def _known(call: Call) -> dict[str, Any]:

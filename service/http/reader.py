@@ -20,7 +20,7 @@ from service.http.head import (
     check_framing,
     read_target,
 )
-from service.http.transport import EXTENSION, Wire
+from service.http.transport import EXTENSION, Transport
 
 _SHOWN: Final = 256  # bytes of a target that could not be read, for the log
 _LOOKED_AT: Final = FRAMING | {b"expect"}
@@ -34,7 +34,7 @@ class RequestReader(HttpToolsProtocol):
     - A head, a target and trailers have a largest size, and nothing is read while requests wait.
     - A request that asks for another protocol is answered in this one.
     - What is refused is answered by the application, in its own form and in its turn.
-    - A request has a `Wire`.
+    - A request has a `Transport`.
     """
 
     flow: Flow
@@ -210,7 +210,7 @@ class RequestReader(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        scope["extensions"] = {EXTENSION: Wire(self.tasks, self.cycle)}
+        scope["extensions"] = {EXTENSION: Transport(self.tasks, self.cycle)}
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
             return
@@ -266,9 +266,9 @@ class RequestReader(HttpToolsProtocol):
             cycle = self.cycle
         cycle.keep_alive = False
         cycle.transport = Lingering(self.transport)  # type: ignore[assignment]
-        wire = Wire.of(cycle.scope)  # type: ignore[arg-type]
-        assert wire is not None  # noqa: S101 - every request has one
-        wire.fault = fault
+        transport = Transport.of(cycle.scope)  # type: ignore[arg-type]
+        assert transport is not None  # noqa: S101 - every request has one
+        transport.fault = fault
         cycle.message_event.set()
 
     def _begin_unread(self) -> None:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from service.auth import Need, authorise
-from service.http.context import Exchange
+from service.http.context import RequestContext
 
 
 class ServiceRoute(APIRoute):
@@ -49,15 +49,15 @@ class ServiceRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of the route's path to whoever may make it."""
         taken = self._as_get(scope)
-        keys, exchange = scope["app"].state.keys, Exchange.of(scope)
+        keys, context = scope["app"].state.keys, RequestContext.of(scope)
         if taken["method"] not in self.taken:
             # That the path is there is told to whoever has any key.
-            authorise(keys, exchange, self.needs if self.needs == "nothing" else "key")
+            authorise(keys, context, self.needs if self.needs == "nothing" else "key")
             raise HTTPException(
                 HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(self.allowed)}
             )
-        authorise(keys, exchange, self.needs)
-        exchange.check_length()
+        authorise(keys, context, self.needs)
+        context.check_length()
         await self.answer(taken, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:

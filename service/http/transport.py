@@ -8,11 +8,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from service.errors import ServiceError
 
-EXTENSION: Final = "orbitserve.wire"
-"""Under this name a call's scope has its wire."""
+EXTENSION: Final = "orbitserve.transport"
+"""Under this name a call's scope has its transport."""
 
 
-class Wire:
+class Transport:
     """What a request may know of its connection, beyond what ASGI says.
 
     Attributes
@@ -21,7 +21,7 @@ class Wire:
         All requests that have begun on any connection, and not ended. A socket is read before any
         request that was read in the same turn of the event loop is handled.
     fault
-        Why the request is to be refused, once that is known: an application that takes the wire
+        Why the request is to be refused, once that is known: an application that takes it
         has to look at it before it does anything, and again after each part of the body.
     """
 
@@ -33,9 +33,9 @@ class Wire:
         self._cycle = cycle
 
     @classmethod
-    def of(cls, scope: Scope) -> "Wire | None":
-        """Return the wire of a call, or None if another server than this project's took it."""
-        found: Wire | None = scope.get("extensions", {}).get(EXTENSION)
+    def of(cls, scope: Scope) -> "Transport | None":
+        """Return the transport of a call, or None if another server than this project's took it."""
+        found: Transport | None = scope.get("extensions", {}).get(EXTENSION)
         return found
 
     def answer(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:

@@ -44,7 +44,7 @@ class Call:
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
-        """Return the call that `service.http.middleware.Front` has begun."""
+        """Return the call that `service.http.middleware.Middleware` has begun."""
         call: Self = scope["state"]["call"]
         return call
 

@@ -145,7 +145,7 @@ def _info(models: Sequence[ServedModel]) -> Metric:
                 "digest": model.identity["digest"],
                 "group": model.card.group,
                 "precision": model.card.precision,
-                "device": model.session.placement.device,
+                "device": model.session.configuration.device,
                 "proof": _outcome(model),
                 "exact": str(exactness.exact).lower() if exactness else "not tried",
             },

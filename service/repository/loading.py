@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from artifact.cpus import cpu_budget
-from service.engine import Selection
+from service.engine import ProviderCandidates
 from service.repository.folder import ModelRejectedError
 from service.repository.trials import Trials
 from service.repository.trials.trying import failure
@@ -27,8 +27,8 @@ log = structlog.get_logger()
 class Loader:
     """Loads versions as the settings ask. Its methods are called on an event loop."""
 
-    def __init__(self, settings: Settings, selection: Selection, trials: Trials) -> None:
-        self._selection, self._trials = selection, trials
+    def __init__(self, settings: Settings, candidates: ProviderCandidates, trials: Trials) -> None:
+        self._candidates, self._trials = candidates, trials
         self._threads = settings.threads or cpu_budget()
         self._limits, self._seconds = settings.limits, settings.load_seconds
         self._verifier, self._shadows = open_verifier(settings), open_shadow(settings)
@@ -42,7 +42,7 @@ class Loader:
         ModelRejectedError
             In one sentence.
         """
-        tried = await self._trials.attempt(folder, self._selection)
+        tried = await self._trials.attempt(folder, self._candidates)
         if tried.defect is not None:
             log.error("a trial stopped at an error", folder=str(folder), traceback=tried.defect)
         if tried.verification is None:
@@ -54,7 +54,7 @@ class Loader:
                 folder,
                 tried.digest,
                 verification,
-                self._selection,
+                self._candidates,
                 self._threads,
                 self._limits,
                 self._verifier,

@@ -23,11 +23,11 @@ def open_model(name: str, settings: Settings) -> ServedModel:
     """
     folder, verifier = find_version(name, settings), open_verifier(settings)
     try:
-        selection = select(settings.device, settings.gpu)
+        candidates = select(settings.device, settings.gpu)
         threads = settings.threads or cpu_budget()
         return load_version(
             folder,
-            selection,
+            candidates,
             threads,
             settings.limits,
             settings.proof,

@@ -446,10 +446,10 @@ def _open_repository(settings: Settings, trials: Trials) -> Repository:
             f"The default model '{default}' is not in the repository {root}; "
             f"the models are {', '.join(models)}."
         )
-    selection = select(settings.device, settings.gpu)
-    if selection.note is not None:
-        log.warning("device", note=selection.note)
-    repository = Repository(root, default, Loader(settings, selection, trials))
+    candidates = select(settings.device, settings.gpu)
+    if candidates.note is not None:
+        log.warning("device", note=candidates.note)
+    repository = Repository(root, default, Loader(settings, candidates, trials))
     repository.start(found, settings.load_seconds)
     return repository
 
@@ -465,7 +465,7 @@ def _log_loaded(model: ServedModel) -> None:
     log.info(
         "model loaded",
         **which,
-        device=session.placement.device,
+        device=session.configuration.device,
         threads=session.threads,
         note=session.note,
     )

@@ -116,10 +116,10 @@ class Statistics:
     def ran(self, batch: Batch) -> None:
         """Count a run of the graph."""
         seconds, waits = batch.compute_seconds, batch.queue_seconds
-        if batch.lane == "audit":
+        if batch.priority == "audit":
             self.audited.add(seconds, batch.rows)
             return
-        if batch.lane == "idle":
+        if batch.priority == "idle":
             self.shadowed.add(seconds, batch.rows)
             return
         self.queue.add(sum(waits), len(waits))

@@ -22,10 +22,10 @@ from service.engine import (
     GraphError,
     Inference,
     Limits,
-    Selection,
+    ProviderCandidates,
     Session,
     Signature,
-    Spent,
+    Timing,
 )
 from service.engine.queue import Images
 from service.metrics.call import Call
@@ -113,16 +113,16 @@ class ServedModel:
         """
         call.rows = len(images)
         self.statistics.handed_over()
-        spent, began = Spent(), time.perf_counter()
+        timing, began = Timing(), time.perf_counter()
         try:
             # While it is the only request there is, the event loop has nothing better to do.
-            result = await self.session.infer(images, call.deadline, spent, here=call.alone)
+            result = await self.session.infer(images, call.deadline, timing, here=call.alone)
         finally:
             stages = call.timings.stages
-            if spent.compute_seconds:
-                computed = began + spent.queue_seconds
-                stages.append(Stage("queue", began, spent.queue_seconds))
-                stages.append(Stage("inference", computed, spent.compute_seconds))
+            if timing.compute_seconds:
+                computed = began + timing.queue_seconds
+                stages.append(Stage("queue", began, timing.queue_seconds))
+                stages.append(Stage("inference", computed, timing.compute_seconds))
             else:
                 stages.append(Stage("queue", began, time.perf_counter() - began))
         if self.shadow is not None:
@@ -179,7 +179,7 @@ class ServedModel:
 
 def load_version(
     folder: Path,
-    selection: Selection,
+    candidates: ProviderCandidates,
     threads: int,
     limits: Limits = DEFAULT_LIMITS,
     mode: Mode = "report",
@@ -203,8 +203,8 @@ def load_version(
     data = read_graph(folder, card)
     check_graph(data)
     audit_set = read_audit_set(folder, card)
-    session = _open(data, card, selection, threads, limits)
-    runtime = ", ".join(session.placement.providers)
+    session = _open(data, card, candidates, threads, limits)
+    runtime = ", ".join(session.configuration.providers)
     try:
         images = audit_set.images
         found = verify(card, data, session.logits, images, runtime, mode, proof_limits, until)
@@ -226,7 +226,7 @@ def open_tried(
     folder: Path,
     card_sha256: str,
     verification: Verification,
-    selection: Selection,
+    candidates: ProviderCandidates,
     threads: int,
     limits: Limits,
     verifier: Verifier | None = None,
@@ -243,7 +243,7 @@ def open_tried(
     card, digests, signature = _read_signed_card(folder, verifier)
     if digests[CARD_FILE] != card_sha256:
         raise ModelRejectedError(f"{CARD_FILE} is another than the one that was tried.")
-    session = _open(read_graph(folder, card), card, selection, threads, limits)
+    session = _open(read_graph(folder, card), card, candidates, threads, limits)
     seconds = time.perf_counter() - began
     shadow = shadows.of(card, session) if shadows else None
     model = ServedModel(
@@ -264,9 +264,11 @@ def _read_signed_card(
     return card, digests, signature
 
 
-def _open(data: bytes, card: Card, selection: Selection, threads: int, limits: Limits) -> Session:
+def _open(
+    data: bytes, card: Card, candidates: ProviderCandidates, threads: int, limits: Limits
+) -> Session:
     try:
-        return Session(data, _ends(card), selection, threads, limits)
+        return Session(data, _ends(card), candidates, threads, limits)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
 

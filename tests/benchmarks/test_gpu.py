@@ -16,7 +16,7 @@ from benchmarks.gpu.placements import placements, shared_with_cpu
 from benchmarks.serving.forms import post
 from benchmarks.serving.server import free_port
 from benchmarks.serving.wrk import LoadError
-from service.engine import Selection
+from service.engine import ProviderCandidates
 from service.engine.graph import Graph
 from service.engine.providers import CPU
 
@@ -57,7 +57,7 @@ def test_a_network_of_no_symmetry_is_seen_to_move_when_turned_and_only_then(foun
 
 def test_answers_that_depend_on_their_neighbours_are_seen(found):
     candidate = found["rotmnist-c4", "fp32"]
-    graph = Graph(candidate.file, candidate.signature, Selection((CPU,)), 1, 64)
+    graph = Graph(candidate.file, candidate.signature, ProviderCandidates((CPU,)), 1, 64)
     honest = graph.compute
 
     class Leaking(Graph):
@@ -92,12 +92,12 @@ def test_what_a_device_refuses_is_measured_beside_the_cpu(found, monkeypatch):
     assert beside[1:] == ("0", "0", "0", "0", "16 of 16")
 
 
-def _refuse_all_but_the_cpu(data, placement, threads):
+def _refuse_all_but_the_cpu(data, configuration, threads):
     from service.engine.providers import start
 
-    if placement.device != "cpu":
+    if configuration.device != "cpu":
         raise RuntimeError("a reason")
-    return start(data, placement, threads)
+    return start(data, configuration, threads)
 
 
 def test_beside_the_cpu_a_placement_is_held_to_both_providers_in_order():

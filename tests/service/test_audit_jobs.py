@@ -50,7 +50,7 @@ def classified(server: Any) -> int:
 
 def idle(server: Any) -> bool:
     """Wait until no audit runs or waits any more."""
-    jobs = server.app.state.audit_plane._under_way
+    jobs = server.app.state.job_queue._under_way
     return holds(lambda: not jobs)
 
 
@@ -268,13 +268,13 @@ async def test_the_room_is_looked_at_again_when_an_audit_begins(
             progress(1, 2)
             raise ValueError("enough")
 
-        job = state.audit_plane.begin(model, audit, 2)
+        job = state.job_queue.begin(model, audit, 2)
         with pytest.raises(BusyError):
-            state.audit_plane.begin(model, audit, 2)
+            state.job_queue.begin(model, audit, 2)
         go.set()
         assert await job.wait(SECONDS)
         assert job.state == "failed"
-        state.audit_plane.check_room()
+        state.job_queue.check_room()
 
 
 # --- events -----------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ async def test_no_report_that_cannot_be_stored_is_answered(
     monkeypatch.setattr("service.ledger.store.os.link", full)
     answer = await audit(kept, few, **headers)
     if answer.status_code == 202:
-        job = kept._transport.app.state.audit_plane.find(answer.json()["id"])  # type: ignore[attr-defined]
+        job = kept._transport.app.state.job_queue.find(answer.json()["id"])  # type: ignore[attr-defined]
         await job.wait()
         answer = await kept.get(answer.headers["Location"])
         assert answer.json()["state"] == "failed"
@@ -94,7 +94,7 @@ async def test_a_job_names_the_report_in_the_ledger(kept: httpx.AsyncClient, few
     answer = await audit(kept, few, Prefer="respond-async, wait=20")
     assert answer.status_code == 200
     started = await audit(kept, few, Prefer="respond-async")
-    job = kept._transport.app.state.audit_plane.find(started.json()["id"])  # type: ignore[attr-defined]
+    job = kept._transport.app.state.job_queue.find(started.json()["id"])  # type: ignore[attr-defined]
     await job.wait()
     status = (await kept.get(started.headers["Location"])).json()
     assert status["report"] == f"/audits/{status['digest']}" == answer.headers["Content-Location"]

@@ -256,7 +256,7 @@ class Runs:
 
     def ran(self, batch: Batch) -> None:
         began = time.monotonic() - batch.compute_seconds
-        if batch.lane == "audit":
+        if batch.priority == "audit":
             self.audit.append(began)
         else:
             self.requests.append((began - max(batch.queue_seconds), began))

@@ -262,7 +262,7 @@ async def test_a_body_of_exactly_the_limit_is_read(
 async def test_limits_of_pixels_and_images_are_settings(
     open_client: Any, repository: Path, images: Any, png: Png
 ) -> None:
-    async with open_client(repository, max_pixels=63, max_batch=2) as client:
+    async with open_client(repository, max_pixels=63, max_batch_size=2) as client:
         assert_refused(await post(client, png(images[0]), "image/png"), 413, "63 pixels")
         assert_refused(await post(client, npy(images[0]), "application/x-npy"), 413, "63 pixels")
         assert_refused(await post(client, npy(images[:3]), "application/x-npy"), 413, "at most 2")

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from service.http.connection import protocol
-from service.http.transport import Wire
+from service.http.transport import Transport
 from tests.service.engine.test_batcher import until
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ async def listening(
 
 async def at_once(scope: Any, receive: Any, send: Any) -> None:
     await receive()
-    wire = Wire.of(scope)
+    wire = Transport.of(scope)
     assert wire is not None
     assert wire.answer(_HEAD, b"answer")
     assert not wire.answer(_HEAD, b"answer")
@@ -98,7 +98,7 @@ async def test_requests_in_a_row_are_answered_in_their_order() -> None:
         body = (await receive())["body"]
         order.append(body)
         await asyncio.sleep(0.02 if body == b"slow" else 0)
-        wire = Wire.of(scope)
+        wire = Transport.of(scope)
         assert wire is not None
         assert wire.answer([(b"content-length", b"4")], body)
 
@@ -117,7 +117,7 @@ async def test_what_asgi_has_begun_or_must_close_is_not_written_at_once() -> Non
 
     async def handle(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        wire = Wire.of(scope)
+        wire = Transport.of(scope)
         assert wire is not None
         taken.append(wire.answer(_HEAD, b"answer"))
         await answer_by_asgi(send)
@@ -135,7 +135,7 @@ async def test_each_of_those_that_come_at_once_sees_that_it_is_not_alone() -> No
     seen = []
 
     async def handle(scope: Any, receive: Any, send: Any) -> None:
-        wire = Wire.of(scope)
+        wire = Transport.of(scope)
         assert wire is not None
         seen.append(len(wire.under_way))
         await by_asgi(scope, receive, send)

@@ -30,7 +30,7 @@ Bare = Callable[[Any, int], Inference]
 
 @pytest.fixture(scope="module")
 def server(listen: Any, repository: Path) -> Iterator[Any]:
-    with listen(repository, max_batch=100, max_body_bytes=2**20, model_control=True) as server:
+    with listen(repository, max_batch_size=100, max_body_bytes=2**20, model_control=True) as server:
         yield server
 
 

@@ -15,7 +15,7 @@ import pytest
 from service.auth import ApiKeys
 from service.engine import Inference
 from service.http.context import LOOK_AFTER
-from service.http.middleware import Front
+from service.http.middleware import Middleware
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
 from service.settings import Settings
@@ -68,7 +68,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_full_queue_is_503_with_a_time_and_probes_pass(
     open_client: Any, repository: Path, images: Any
 ) -> None:
-    options = {"queue_rows": 4, "max_batch": 4, "largest_batch": 4}
+    options = {"max_queue_size": 4, "max_batch_size": 4}
     async with overloaded(open_client, repository, **options) as (client, session, released):
 
         def post(count: int) -> asyncio.Task[httpx.Response]:
@@ -171,6 +171,6 @@ async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
 
     scope = {"type": "http", "method": "POST", "path": "/work", "headers": []}
     metrics = Metrics()
-    await Front(app, [], Settings(), ApiKeys(None), metrics, Traces())(scope, receive, send)
+    await Middleware(app, [], Settings(), ApiKeys(None), metrics, Traces())(scope, receive, send)
     assert metrics.refusals == ({} if answering else {"cancelled": 1})
     assert ended == ["done" if answering else "cancelled"]

@@ -34,7 +34,7 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("ROOT_PATH", "/inspection/", "begins with '/' and ends without it"),
         ("ROOT_PATH", "//host", "begins with '/' and ends without it"),
         ("KEEP_ALIVE_SECONDS", "0", "greater than 0"),
-        ("QUEUE_ROWS", "63", "should hold one request, of up to 64 images"),
+        ("MAX_QUEUE_SIZE", "63", "should hold one request, of up to 64 images"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -14,7 +14,7 @@ class Batch:
     rows: int
     compute_seconds: float
     queue_seconds: list[float] = field(default_factory=list)
-    lane: str = "requests"
+    priority: str = "requests"
 
 
 async def test_batches_of_requests_are_counted_by_their_size(
@@ -28,7 +28,7 @@ async def test_batches_of_requests_are_counted_by_their_size(
             Batch(3, 0.5, [0.1, 0.2]),
             Batch(3, 0.25, [0.0]),
             Batch(1, 0.125, [0.3]),
-            Batch(64, 9.0, lane="audit"),
+            Batch(64, 9.0, priority="audit"),
         ):
             model.statistics.ran(batch)
         after = await counted(client)

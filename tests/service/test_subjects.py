@@ -105,7 +105,7 @@ class TestService:
         assert open_at(server.url, "turning/2").identity.version == 2
 
     def test_batches_are_as_large_as_the_service_takes(self, open_at, listen, repository, audit):
-        with listen(repository, max_batch=5) as small:
+        with listen(repository, max_batch_size=5) as small:
             subject = open_at(small.url)
             assert subject.batch_size == 5
             report = audit(subject, 24, circle_images=1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.engine import Selection, select
+from service.engine import ProviderCandidates, select
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
 from service.repository.loading import Loader
@@ -22,7 +22,7 @@ from tests.service.test_hostile_versions import change_graph, take_two_gibibytes
 
 pytestmark = pytest.mark.anyio
 HERE = select("cpu")
-ON_A_DEVICE = Selection((replace(CPU, memory=("cpu", 0)),))
+ON_A_DEVICE = ProviderCandidates((replace(CPU, memory=("cpu", 0)),))
 
 
 class Does:
@@ -73,17 +73,17 @@ async def test_it_says_what_loading_here_says(trials: Trials, repository: Path) 
         assert tried.verification == loaded.verification
 
 
-@pytest.mark.parametrize("selection", [HERE, ON_A_DEVICE], ids=["cpu", "device"])
+@pytest.mark.parametrize("candidates", [HERE, ON_A_DEVICE], ids=["cpu", "device"])
 async def test_memory_is_bounded(
-    write_version: Any, turning: bytes, tmp_path: Path, selection: Selection
+    write_version: Any, turning: bytes, tmp_path: Path, candidates: ProviderCandidates
 ) -> None:
     """On a device the limit is one that is looked after, since CUDA asks for more than there is."""
     folder = write_version(tmp_path, "huge", 1, turning)
     change_graph(folder, take_two_gibibytes)
     for memory, refused in ((500, True), (6000, False)):
         limits = {"load_memory": memory, "load_timeout": 100, "proof": "off"}
-        trials = Trials(Settings(repository=tmp_path, device="cpu", largest_batch=1, **limits))
-        tried = await trials.attempt(folder, selection)
+        trials = Trials(Settings(repository=tmp_path, device="cpu", max_batch_size=1, **limits))
+        tried = await trials.attempt(folder, candidates)
         trials.close()
         assert (tried.refused is not None) == refused, tried.refused
         if tried.refused is not None:

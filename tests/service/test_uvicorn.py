@@ -30,8 +30,8 @@ READ = {
 def test_what_is_overridden_is_what_was_read(part: type) -> None:
     digest = hashlib.sha256(inspect.getsource(part).encode()).hexdigest()
     assert digest == READ[part], (
-        f"uvicorn {version('uvicorn')} has another {part.__name__} than connection.py, "
-        "reading.py, flow.py, wire.py and server.py in service/ were written against: read it, "
+        f"uvicorn {version('uvicorn')} has another {part.__name__} than "
+        "service/server.py and those of service/http/ were written against: read it, "
         "adapt them, and note its digest."
     )
 

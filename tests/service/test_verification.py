@@ -11,13 +11,13 @@ from artifact.figures import Exactness
 from audit.card import proof_figures
 from audit.proof import Limits, prove
 from audit.proof.limits import DEFAULT_LIMITS
-from service.engine import Selection
+from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
 from service.repository.verification import Mode
 from service.repository.version import ServedModel, load_version
 
-SELECTION = Selection((CPU,))
+SELECTION = ProviderCandidates((CPU,))
 
 
 def exact(claimed: bool) -> Exactness:

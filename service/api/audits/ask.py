@@ -22,7 +22,7 @@ from service.api.audits.jobs import JobStatus, job_path
 from service.api.audits.ledger import report_path
 from service.api.audits.query import AuditQuery
 from service.api.bodies import errors_documented, images_documented, read_body
-from service.audits import AuditPlane, Job
+from service.audits import Job, JobQueue
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.http.preferences import preferred_wait, prefers_async
@@ -106,7 +106,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
 async def _begin(
     request: Request,
     plane: DataPlane,
-    audits: AuditPlane,
+    audits: JobQueue,
     model: ServedModel,
     query: AuditQuery,
     settings: Settings,
@@ -121,7 +121,7 @@ async def _begin(
     return audits.begin(model, audit, total)
 
 
-async def _done_within(job: Job, audits: AuditPlane, seconds: float) -> bool:
+async def _done_within(job: Job, audits: JobQueue, seconds: float) -> bool:
     """Wait so long, then let a job go on without its client, and say whether it had ended.
 
     A client that hangs up while it waits has not been told of the job: it ends.

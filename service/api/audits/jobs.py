@@ -12,7 +12,7 @@ from service.api.addresses import Audits, RootPath
 from service.api.audits.forms import AskedFormat, answer_report, choose_form, report_documented
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
-from service.audits import AuditPlane, Job, State
+from service.audits import Job, JobQueue, State
 from service.errors import NotFoundError, describe_error
 from service.http.routes import ServiceRoute
 
@@ -46,7 +46,7 @@ class JobStatus(BaseModel):
     error: str | None = None
 
     @classmethod
-    def of(cls, job: Job, audits: AuditPlane, root: str) -> "JobStatus":
+    def of(cls, job: Job, audits: JobQueue, root: str) -> "JobStatus":
         """Describe a job; its report is named where it stays longest."""
         finished, failure = job.finished, job.failure
         status = cls(

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from artifact.values import Sha256
 from audit import Report
-from service.audits import AuditPlane
+from service.audits import JobQueue
 from service.errors import NotFoundError, ServiceError, UnavailableError, UnprocessableError
 from service.ledger import Ledger, LedgerError, TamperedError
 
@@ -13,7 +13,7 @@ class CorruptError(ServiceError):
     """What is stored is not what was stored."""
 
 
-def ledger_of(audits: AuditPlane) -> Ledger:
+def ledger_of(audits: JobQueue) -> Ledger:
     """Return the service's ledger; NotFoundError if it keeps none."""
     if audits.ledger is None:
         raise NotFoundError(

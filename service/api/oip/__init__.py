@@ -9,6 +9,6 @@ from service.http.routes import ServiceRoute
 __all__ = ["infer_routes", "oip_routes"]
 
 
-def oip_routes(max_batch: int, *, model_control: bool) -> list[ServiceRoute]:
+def oip_routes(max_batch_size: int, *, model_control: bool) -> list[ServiceRoute]:
     """Build all routes but those of inference, which stand in front of every other route."""
-    return [*server_routes(), *model_routes(max_batch), *repository_routes(model_control)]
+    return [*server_routes(), *model_routes(max_batch_size), *repository_routes(model_control)]

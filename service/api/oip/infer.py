@@ -11,8 +11,8 @@ from service.api.addresses import Name, Version
 from service.api.bodies import errors_documented, receive
 from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
-from service.http.context import Exchange
-from service.http.fast_routes import BareRoute
+from service.http.context import RequestContext
+from service.http.fast_routes import FastRoute
 from service.protocol.oip import (
     Answer,
     InferRequest,
@@ -35,11 +35,11 @@ _WORTH_PACKING: Final = 2**10
 """Smaller answers are sent as they are, whatever coding is accepted."""
 
 
-def infer_routes(max_images: int) -> list[BareRoute]:
+def infer_routes(max_images: int) -> list[FastRoute]:
     """Build the two routes of inference, to stand in front of all others."""
     infer = _Infer(max_images)
     return [
-        BareRoute(
+        FastRoute(
             path,
             documented,
             infer,
@@ -76,12 +76,12 @@ class _Infer:
         self._max_images = max_images
         self._threads = CapacityLimiter(cpu_budget())
 
-    async def __call__(self, exchange: Exchange, plane: DataPlane, model: ServedModel) -> None:
+    async def __call__(self, context: RequestContext, plane: DataPlane, model: ServedModel) -> None:
         """Answer one request."""
-        call, headers = exchange.call, exchange.headers
+        call, headers = context.call, context.headers
         timings = call.timings
         with timings.stage("receive"):
-            body = await receive(exchange)
+            body = await receive(context)
         model.asked_to_infer(call)
         with timings.stage("decode"):
             asked = await self._read(body, headers, model)
@@ -97,7 +97,7 @@ class _Infer:
                 coding = accepted_coding(headers.get(b"accept-encoding", b"").decode("latin-1"))
             if coding is not None:
                 packed = await self._run(len(packed) > _QUICK_BYTES, pack, packed, coding)
-        await exchange.answer(_headers(answer, coding), packed)
+        await context.answer(_headers(answer, coding), packed)
 
     async def _read(
         self, body: bytes, headers: dict[bytes, bytes], model: ServedModel

@@ -77,12 +77,12 @@ class ModelConfig(BaseModel):
     instance_group: list[InstanceGroup]
 
 
-def model_routes(max_batch: int) -> list[ServiceRoute]:
+def model_routes(max_batch_size: int) -> list[ServiceRoute]:
     """Build the routes about models, each for the latest version and for one version.
 
     Parameters
     ----------
-    max_batch
+    max_batch_size
         Most images in one request, for the configuration to say.
     """
     routes: list[ServiceRoute] = []
@@ -113,7 +113,12 @@ def model_routes(max_batch: int) -> list[ServiceRoute]:
         which = resolve.__name__
         add(path, _metadata(resolve), f"metadata_{which}", "Model metadata")
         add(f"{path}/ready", _ready(resolve), f"ready_{which}", "Model readiness")
-        add(f"{path}/config", _config(resolve, max_batch), f"config_{which}", "Model configuration")
+        add(
+            f"{path}/config",
+            _config(resolve, max_batch_size),
+            f"config_{which}",
+            "Model configuration",
+        )
     return routes
 
 
@@ -167,16 +172,16 @@ def _metadata(resolve: Resolve) -> Endpoint:
     return metadata
 
 
-def _config(resolve: Resolve, max_batch: int) -> Endpoint:
+def _config(resolve: Resolve, max_batch_size: int) -> Endpoint:
     async def config(model: Annotated[ServedModel, Depends(resolve)]) -> ModelConfig:
         """Answer what holds for the model here; it is derived from its card, and no file."""
-        cpu = model.session.placement.device == "cpu"
+        cpu = model.session.configuration.device == "cpu"
         return ModelConfig(
             name=model.card.name,
             platform=PLATFORM,
             backend="onnxruntime",
             version_policy={"all": {}},
-            max_batch_size=max_batch,
+            max_batch_size=max_batch_size,
             input=[TensorConfig(name=INPUT, data_type="TYPE_UINT8", dims=_image(model))],
             output=[
                 TensorConfig(name=name, data_type="TYPE_FP32", dims=[model.ends.classes])

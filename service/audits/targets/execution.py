@@ -6,20 +6,20 @@ import onnxruntime
 
 from audit import Execution
 from audit.machine import cpu_name
-from service.engine.providers import Placement
+from service.engine.providers import ProviderConfiguration
 from service.product import product_version
 
 
-def execution(placement: Placement, threads: int) -> Execution:
-    """Describe a graph's placement on this machine."""
+def execution(configuration: ProviderConfiguration, threads: int) -> Execution:
+    """Describe a graph's configuration on this machine."""
     return Execution(
         orbitserve=product_version(),
         runtime="onnxruntime",
         runtime_version=onnxruntime.__version__,
-        provider=", ".join(placement.providers),
+        provider=", ".join(configuration.providers),
         threads=threads,
         cpu=cpu_name() or None,
-        device=None if placement.memory is None else _gpu(*placement.memory),
+        device=None if configuration.memory is None else _gpu(*configuration.memory),
     )
 
 

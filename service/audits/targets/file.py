@@ -59,21 +59,21 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
     model = read_onnx(graph)
     check_operators(model)
     ends = read_ends(model)
-    selection, threads = select(settings.device, settings.gpu), settings.threads or cpu_budget()
+    candidates, threads = select(settings.device, settings.gpu), settings.threads or cpu_budget()
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     group = _known_group(metadata.get("group", ""))
 
     def open_graph(data: bytes) -> tuple[Classifier, Any]:
-        runtime, placement, _ = start_first(data, selection, threads)
+        runtime, configuration, _ = start_first(data, candidates, threads)
 
         def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
             logits: npt.NDArray[np.float32] = runtime.run([ends.logits], {ends.image: images})[0]
             return logits
 
-        return classify, placement
+        return classify, configuration
 
     try:
-        classify, placement = open_graph(graph)
+        classify, configuration = open_graph(graph)
     except GraphError as error:
         raise RefusedError(f"The file {path} does not open: {error}.") from error
     precision, classes = metadata.get("precision"), _class_names(metadata.get("classes", ""))
@@ -90,7 +90,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         classify=classify,
         graph=graph if _has_mutant(graph) else None,
         build=lambda data: open_graph(data)[0],
-        execution=execution(placement, threads),
+        execution=execution(configuration, threads),
         fill=fit.fill,
         # Whether what runs keeps every bit was not measured beyond the images of the audit.
         prove=lambda group: prove_tier(

@@ -26,7 +26,7 @@ def version_subject(model: ServedModel) -> Subject:
         classify=model.session.logits,
         graph=model.read_graph(),
         build=lambda graph: model.sibling(graph).logits,
-        execution=execution(model.session.placement, model.session.threads),
+        execution=execution(model.session.configuration, model.session.threads),
         bundled=model.card.audit_set.sha256,
         fill=model.card.input.fit.fill,
         prove=lambda group: _proved(model, group),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from artifact.cpus import cpu_budget
-from service.engine import Selection
+from service.engine import ProviderCandidates
 from service.repository.trials.host import ForkServer
 from service.repository.trials.server import SLOW_SECONDS, STATUS, TOO_LARGE
 from service.repository.trials.trying import Attempt, Tried, too_large
@@ -50,7 +50,7 @@ class Trials:
         self._ending: asyncio.TimerHandle | None = None
         self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(cpu_budget())
 
-    async def attempt(self, folder: Path, selection: Selection) -> Tried:
+    async def attempt(self, folder: Path, candidates: ProviderCandidates) -> Tried:
         """Try a version; whatever becomes of the process that does, this says how it came out.
 
         Where this is cancelled, the process is ended.
@@ -59,7 +59,7 @@ class Trials:
         self._stay()
         try:
             async with self._room, self._lane():
-                return await self._attempt(Attempt(folder, self._settings, selection))
+                return await self._attempt(Attempt(folder, self._settings, candidates))
         finally:
             self._wanted -= 1
             if not self._wanted:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artifact.cpus import cpu_budget
 from audit.proof import MEBIBYTE
-from service.engine import Selection, nvidia
+from service.engine import ProviderCandidates, nvidia
 from service.repository.folder import ModelRejectedError
 from service.repository.verification import Verification
 from service.repository.version import load_version
@@ -35,7 +35,7 @@ class Attempt:
 
     folder: Path
     settings: Settings
-    selection: Selection
+    candidates: ProviderCandidates
 
 
 class Tried(BaseModel):
@@ -53,9 +53,9 @@ class Tried(BaseModel):
 
 def try_version(attempt: Attempt) -> Tried:
     """Load a version as it would be served, verify its claims, and say how it came out."""
-    settings, selection = attempt.settings, attempt.selection
+    settings, candidates = attempt.settings, attempt.candidates
     threads, until = settings.threads or cpu_budget(), time.monotonic() + settings.load_seconds
-    on_device = any(placement.memory is not None for placement in selection.placements)
+    on_device = any(configuration.memory is not None for configuration in candidates.configurations)
     _limit_memory(None if on_device else settings.load_memory * MEBIBYTE, threads)
     try:
         if on_device:
@@ -63,7 +63,7 @@ def try_version(attempt: Attempt) -> Tried:
                 nvidia.preload()
         model = load_version(
             attempt.folder,
-            selection,
+            candidates,
             threads,
             settings.limits,
             settings.proof,

@@ -114,7 +114,7 @@ def nothing_changes(server: Any, request: pytest.FixtureRequest) -> Iterator[Non
     yield
     models = httpx.get(f"{server.url}/models", headers=bearer(ADMIN)).json()["models"]
     assert [model["versions"] for model in models] == [[1], [2, 10]]
-    assert not server.app.state.audit_plane._under_way
+    assert not server.app.state.job_queue._under_way
 
 
 @pytest.mark.parametrize("holder", HOLDERS)

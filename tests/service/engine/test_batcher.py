@@ -72,9 +72,11 @@ Make = Callable[..., Batcher]
 async def make() -> AsyncIterator[Make]:
     made: list[Batcher] = []
 
-    def build(compute: Any = echo, largest: int = 8, waiting: int = 64, **options: Any) -> Batcher:
+    def build(
+        compute: Any = echo, max_batch_size: int = 8, max_queue_size: int = 64, **options: Any
+    ) -> Batcher:
         probe = options.pop("probe", lambda: None)
-        made.append(Batcher(compute, probe, Limits(largest, waiting), **options))
+        made.append(Batcher(compute, probe, Limits(max_batch_size, max_queue_size), **options))
         made[-1].start()
         return made[-1]
 
@@ -137,7 +139,7 @@ async def test_a_deadline_ends_the_wait_while_a_long_batch_still_runs(make: Make
 
 async def test_cancelled_requests_make_room_at_once(make: Make) -> None:
     gate = Gate()
-    batcher = make(gate, waiting=4)
+    batcher = make(gate, max_queue_size=4)
     first = asyncio.create_task(batcher.infer(numbered(0)))
     await gate.entrance()
     given_up = asyncio.create_task(batcher.infer(numbered(1, 2, 3, 4)))
@@ -164,7 +166,7 @@ async def test_audits_wait_behind_requests_and_take_a_turn_now_and_then() -> Non
         order.append("audit")
         return echo(parts)
 
-    batcher = Batcher(compute, lambda: None, Limits(largest=1, waiting=64))
+    batcher = Batcher(compute, lambda: None, Limits(max_batch_size=1, max_queue_size=64))
     audit = asyncio.create_task(asyncio.to_thread(batcher.run, numbered(1, 2), audited))
     await until(lambda: bool(batcher._jobs))
     tasks = [asyncio.create_task(batcher.infer(numbered(n))) for n in range(12)]
@@ -228,7 +230,7 @@ async def test_no_further_rows_of_a_request_that_failed_are_computed() -> None:
         seen.extend(numbers_of(parts))
         raise ValueError
 
-    batcher = Batcher(broken, lambda: None, Limits(largest=2))
+    batcher = Batcher(broken, lambda: None, Limits(max_batch_size=2))
     call = asyncio.create_task(batcher.infer(numbered(0, 1, 2, 3, 4)))
     await asyncio.sleep(0)
     batcher.turn()
@@ -243,7 +245,7 @@ async def test_a_drain_with_a_broken_engine_refuses_what_waits_and_ends() -> Non
     def broken(*_: object) -> Inference:
         raise SystemExit
 
-    batcher = Batcher(broken, broken, Limits(largest=1), retry_seconds=60)
+    batcher = Batcher(broken, broken, Limits(max_batch_size=1), retry_seconds=60)
     tasks = [asyncio.create_task(batcher.infer(numbered(n))) for n in range(3)]
     await asyncio.sleep(0)
     batcher.start()
@@ -261,7 +263,7 @@ async def test_a_failing_observer_hurts_nobody(make: Make) -> None:
         def dropped(self, reason: Drop, rows: int) -> None:
             raise KeyError
 
-    batcher = make(waiting=8)
+    batcher = make(max_queue_size=8)
     batcher.observers.append(Failing())
     with pytest.raises(QueueFullError):
         await batcher.infer(numbered(*range(9)))
@@ -271,7 +273,7 @@ async def test_a_failing_observer_hurts_nobody(make: Make) -> None:
 
 async def test_many_callers_that_come_and_go_get_their_own_answers(make: Make) -> None:
     chance = random.Random(5)
-    batcher = make(waiting=200, largest=16)
+    batcher = make(max_queue_size=200, max_batch_size=16)
     answered = 0
 
     async def caller(first: int) -> None:

@@ -82,7 +82,7 @@ async def test_only_what_is_quick_as_a_whole_is_computed_where_it_came_in(
     make: Make, rows: int
 ) -> None:
     compute = Watched()
-    batcher = make(compute, largest=8, on_cpu=True)
+    batcher = make(compute, max_batch_size=8, on_cpu=True)
     await batcher.infer(numbered(0))
     await idle(batcher)
     batcher._seconds_per_row = QUICK / 3.5
@@ -93,7 +93,7 @@ async def test_only_what_is_quick_as_a_whole_is_computed_where_it_came_in(
 
 async def test_a_request_larger_than_a_batch_is_not_computed_where_it_came_in(make: Make) -> None:
     compute = Watched()
-    batcher = make(compute, largest=2, on_cpu=True)
+    batcher = make(compute, max_batch_size=2, on_cpu=True)
     await batcher.infer(numbered(0))
     await idle(batcher)
     batcher._seconds_per_row = QUICK / 100
@@ -116,7 +116,7 @@ async def test_what_is_late_when_it_comes_is_not_computed_where_it_came_in(make:
 
 async def test_half_of_what_waits_is_a_batch_where_that_is_worthwhile(make: Make) -> None:
     gate = Gate()
-    batcher = make(gate, largest=64, waiting=256, on_cpu=True)
+    batcher = make(gate, max_batch_size=64, max_queue_size=256, on_cpu=True)
     tasks = [asyncio.create_task(batcher.infer(numbered(0)))]
     await gate.entrance()
     tasks += [asyncio.create_task(batcher.infer(numbered(n))) for n in range(1, 41)]
@@ -131,7 +131,7 @@ async def test_half_of_what_waits_is_a_batch_where_that_is_worthwhile(make: Make
 async def test_never_two_batches_at_once_wherever_they_are_computed(make: Make) -> None:
     compute = Watched()
     chance = random.Random(3)
-    batcher = make(compute, waiting=512, on_cpu=True)
+    batcher = make(compute, max_queue_size=512, on_cpu=True)
     ended = threading.Event()
 
     def audit() -> None:

@@ -75,7 +75,7 @@ class Tally:
     dropped: dict[str, int] = field(default_factory=dict)
 
     def ran_batch(self, batch: Batch) -> None:
-        assert batch.lane == "requests"
+        assert batch.priority == "requests"
         self.ran += batch.rows
 
     def drop(self, reason: Drop, rows: int) -> None:

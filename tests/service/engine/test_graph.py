@@ -11,14 +11,14 @@ import pytest
 from onnx import numpy_helper
 
 from artifact.audit_set import load_audit_set
-from service.engine import GpuOptions, Selection, Session, Signature, select
+from service.engine import GpuOptions, ProviderCandidates, Session, Signature, select
 from service.engine.graph import Graph, buckets
 from service.engine.providers import CPU, on_cuda, start
 
 MODELS = Path(__file__).parents[3] / "model_repository"
 gpu = pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="this machine has no GPU")
 # Buffers at fixed addresses and padded batches, as on a GPU, in the CPU's own memory.
-BOUND = Selection((dataclasses.replace(CPU, memory=("cpu", 0)),))
+BOUND = ProviderCandidates((dataclasses.replace(CPU, memory=("cpu", 0)),))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_padded_batches_in_fixed_buffers_are_answered_alike(
     whole: bytes, signature: Signature, images: Any
 ) -> None:
     bare = start(whole, CPU, threads=1)
-    graph = Graph(whole, signature, BOUND, threads=1, largest=12)
+    graph = Graph(whole, signature, BOUND, threads=1, max_batch_size=12)
     kept = []
     for rows in range(1, 13):
         parts = np.array_split(images[rows : 2 * rows], min(rows, 3))
@@ -52,7 +52,7 @@ def test_padded_batches_in_fixed_buffers_are_answered_alike(
 
 
 def test_the_nodes_that_run_are_recorded(turning: bytes, signature: Signature) -> None:
-    graph = Graph(turning, signature, select("cpu"), threads=1, largest=4)
+    graph = Graph(turning, signature, select("cpu"), threads=1, max_batch_size=4)
     assert list(graph.nodes) == ["CPUExecutionProvider"]
     kinds = sorted(node.rpartition("(")[2].rstrip(")") for node in graph.nodes[CPU.providers[0]])
     written = sorted(node.op_type for node in onnx.load_from_string(turning).graph.node)
@@ -86,9 +86,9 @@ async def test_batched_answers_are_those_of_the_bare_session_bit_for_bit(
 def test_every_bucket_runs_on_cuda_and_answers_as_the_cpu_does(
     turning: bytes, signature: Signature, images: Any, graphs: bool
 ) -> None:
-    selection = select("cuda", GpuOptions(graphs=graphs))
-    on_gpu = Graph(turning, signature, selection, threads=1, largest=16)
-    on_cpu = Graph(turning, signature, select("cpu"), threads=1, largest=16)
+    candidates = select("cuda", GpuOptions(graphs=graphs))
+    on_gpu = Graph(turning, signature, candidates, threads=1, max_batch_size=16)
+    on_cpu = Graph(turning, signature, select("cpu"), threads=1, max_batch_size=16)
     assert list(on_gpu.nodes) == ["CUDAExecutionProvider"]
     for rows in (1, 2, 3, 7, 16, 5, 1):
         batch = [images[rows : 2 * rows]]
@@ -123,9 +123,11 @@ def test_integers_have_the_same_bits_on_every_device_however_an_image_is_turned(
     folder = MODELS / "rotmnist-c4-integer" / "1"
     file, signature = (folder / "model.onnx").read_bytes(), Signature(1, 28, 10)
     audit = load_audit_set(folder / "audit.npz").images[:64]
-    selection = BOUND if options is None else select("cuda", options)
-    tried = Graph(file, signature, selection, threads=1, largest=64)
-    expected = Graph(file, signature, select("cpu"), threads=1, largest=64).compute([audit]).logits
+    candidates = BOUND if options is None else select("cuda", options)
+    tried = Graph(file, signature, candidates, threads=1, max_batch_size=64)
+    expected = (
+        Graph(file, signature, select("cpu"), threads=1, max_batch_size=64).compute([audit]).logits
+    )
     for turns in range(4):
         turned = np.ascontiguousarray(np.rot90(audit, turns, (2, 3)))
         np.testing.assert_array_equal(tried.compute([turned]).logits, expected)

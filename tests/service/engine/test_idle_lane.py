@@ -10,11 +10,11 @@ import pytest
 
 from service.engine import Batch, Drop, IdleDrop, Inference, Limits
 from service.engine.batcher import Batcher
-from service.engine.priorities import IdleLane, IdleTask, Job
+from service.engine.priorities import IdleQueue, IdleTask, Job
 from service.engine.queue import Images
 from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
 
-CAPACITY, PATIENCE, LULL = 64, 10.0, 0.001  # what IdleLane has by default
+CAPACITY, PATIENCE, LULL = 64, 10.0, 0.001  # what IdleQueue has by default
 
 
 @pytest.mark.anyio
@@ -98,8 +98,8 @@ async def test_the_thread_does_not_forget_it_while_it_is_held_off() -> None:
             held.wait(0.2)  # the event loop stands still, as a graph makes it
         return answer(parts)
 
-    batcher = Batcher(slow, lambda: None, Limits(idle=1.0), on_cpu=True)
-    batcher._spare = IdleLane(lull=0.1)
+    batcher = Batcher(slow, lambda: None, Limits(max_idle_share=1.0), on_cpu=True)
+    batcher._spare = IdleQueue(lull=0.1)
     turns, turn = list[bool](), batcher.turn
     batcher.turn = lambda: (turns.append(batcher._held), turn())  # type: ignore[assignment,func-returns-value]
     work = Work()
@@ -271,7 +271,7 @@ async def test_the_thread_wakes_for_it_and_tells_observers_of_its_lane() -> None
     finally:
         batcher.drain()
     assert work.ends == ["ran"]
-    assert [(batch.lane, batch.rows) for batch in batches] == [("idle", 1)]
+    assert [(batch.priority, batch.rows) for batch in batches] == [("idle", 1)]
 
 
 @pytest.mark.anyio
@@ -279,7 +279,7 @@ async def test_the_first_waits_until_answers_are_on_their_way() -> None:
     """Not before a lull after the last batch; time is measured, so only the least of it is sure."""
     started: list[float] = []
     batcher = stepped()
-    batcher._spare = IdleLane(lull=0.05)  # longer than a scheduler is late
+    batcher._spare = IdleQueue(lull=0.05)  # longer than a scheduler is late
     batcher.start()
     try:
         await batcher.infer(blank(), here=True)
@@ -295,24 +295,24 @@ async def test_the_first_waits_until_answers_are_on_their_way() -> None:
 
 
 def test_a_lull_is_counted_from_the_last_batch_and_only_if_something_waits() -> None:
-    lane = IdleLane(lull=1.0)
-    lane.served(10.0)
-    assert lane.pause(10.25) is None
-    lane.add(IdleTask(Work(), answer, 10.25))
-    assert lane.pause(10.25) == 0.75
-    assert lane.pause(12.0) == 0
+    queue = IdleQueue(lull=1.0)
+    queue.served(10.0)
+    assert queue.pause(10.25) is None
+    queue.add(IdleTask(Work(), answer, 10.25))
+    assert queue.pause(10.25) == 0.75
+    assert queue.pause(12.0) == 0
 
 
 def test_after_a_task_there_is_a_rest() -> None:
-    lane = IdleLane(part=0.01)
-    lane.add(IdleTask(Work(), answer, 0.0))
-    lane.ran(0.5, 100.0)
-    assert lane.pause(100.0) == pytest.approx(49.5)
-    lane.served(120.0)
-    assert lane.pause(120.0) == lane.rest(120.0) == pytest.approx(29.5)
-    lane.served(149.5)
-    assert lane.rest(149.5) == 0
-    assert lane.pause(149.5) == pytest.approx(LULL)
+    queue = IdleQueue(part=0.01)
+    queue.add(IdleTask(Work(), answer, 0.0))
+    queue.ran(0.5, 100.0)
+    assert queue.pause(100.0) == pytest.approx(49.5)
+    queue.served(120.0)
+    assert queue.pause(120.0) == queue.rest(120.0) == pytest.approx(29.5)
+    queue.served(149.5)
+    assert queue.rest(149.5) == 0
+    assert queue.pause(149.5) == pytest.approx(LULL)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -323,7 +323,7 @@ def test_tasks_run_for_no_more_than_their_part_of_the_time(fails: bool) -> None:
             raise ValueError
         return answer(parts)
 
-    batcher = Batcher(slow, lambda: None, Limits(idle=0.1))
+    batcher = Batcher(slow, lambda: None, Limits(max_idle_share=0.1))
     works = [Work() for _ in range(CAPACITY)]
     for work in works:
         batcher.when_idle(work)

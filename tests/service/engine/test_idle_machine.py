@@ -15,7 +15,7 @@ from service.engine.priorities import Job
 from service.engine.queue import Images
 from tests.service.engine.work import Work, answer, blank
 
-CAPACITY, PATIENCE = 64, 10.0  # what IdleLane has by default
+CAPACITY, PATIENCE = 64, 10.0  # what IdleQueue has by default
 
 
 class IdleMachine(RuleBasedStateMachine):
@@ -32,7 +32,10 @@ class IdleMachine(RuleBasedStateMachine):
         self.tasks: list[asyncio.Task[Inference]] = []
         self.jobs: list[Future[Inference]] = []
         self.batcher = Batcher(
-            self.compute, lambda: None, Limits(largest=2, waiting=12), clock=lambda: self.now
+            self.compute,
+            lambda: None,
+            Limits(max_batch_size=2, max_queue_size=12),
+            clock=lambda: self.now,
         )
 
     def compute(self, parts: Sequence[Images]) -> Inference:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from service.engine import Inference
-from service.engine.priorities import IdleLane
+from service.engine.priorities import IdleQueue
 from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
 
 
@@ -68,9 +68,9 @@ async def test_what_the_event_loop_has_read_goes_first() -> None:
 async def test_the_thread_sleeps_while_requests_come_and_go() -> None:
     """It would take the interpreter from the event loop each time that it wakes to look."""
     batcher, looks = on_the_event_loop(), list[str]()
-    batcher._spare = lane = IdleLane(lull=0.05)
-    rest = lane.rest
-    lane.rest = lambda now: (looks.append(""), rest(now))[1]  # type: ignore[method-assign]
+    batcher._spare = queue = IdleQueue(lull=0.05)
+    rest = queue.rest
+    queue.rest = lambda now: (looks.append(""), rest(now))[1]  # type: ignore[method-assign]
     batcher.start()
     try:
         await batcher.infer(blank())

@@ -12,7 +12,7 @@ from service.engine import DeviceUnavailableError, Session, Signature, nvidia, s
 from service.engine.providers import (
     CPU,
     GpuOptions,
-    Placement,
+    ProviderConfiguration,
     _one_node,
     on_cuda,
     on_tensorrt,
@@ -34,14 +34,14 @@ def test_a_device_that_does_not_start_is_refused_with_the_linkers_reason(device:
 
 @no_gpu
 def test_auto_takes_the_cpu_and_says_why() -> None:
-    selection = select("auto")
-    assert selection.placements == (CPU,)
-    assert selection.note is not None
-    assert "lib" in selection.note
+    candidates = select("auto")
+    assert candidates.configurations == (CPU,)
+    assert candidates.note is not None
+    assert "lib" in candidates.note
 
 
 def test_auto_prefers_cuda_where_it_starts() -> None:
-    assert select("auto", why_not=lambda _: None).placements == (CUDA, CPU)
+    assert select("auto", why_not=lambda _: None).configurations == (CUDA, CPU)
 
 
 @no_gpu
@@ -51,7 +51,7 @@ def test_onnxruntime_itself_would_have_fallen_back(capfd: pytest.CaptureFixture[
     assert session.get_providers() == ["CPUExecutionProvider"]
     with pytest.raises(RuntimeError, match="fallback to CPU EP has been explicitly disabled"):
         start(_one_node(), CUDA, threads=1, quiet=True)
-    lax = Placement("cpu", CUDA.options)  # the name that asks for no strictness
+    lax = ProviderConfiguration("cpu", CUDA.options)  # the name that asks for no strictness
     with pytest.raises(RuntimeError, match="started CPUExecutionProvider instead"):
         start(_one_node(), lax, threads=1, quiet=True)
     capfd.readouterr()
@@ -83,16 +83,18 @@ def test_a_session_that_gave_nodes_to_another_provider_is_refused(
 
 
 def test_options_of_tensorrt_reach_onnxruntime(tmp_path: Path) -> None:
-    placement = on_tensorrt(GpuOptions(graphs=True, tensorrt_fp16=True, tensorrt_cache=tmp_path))
-    assert placement.providers == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
-    assert placement.options["TensorrtExecutionProvider"] == {
+    configuration = on_tensorrt(
+        GpuOptions(graphs=True, tensorrt_fp16=True, tensorrt_cache=tmp_path)
+    )
+    assert configuration.providers == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    assert configuration.options["TensorrtExecutionProvider"] == {
         "device_id": "0",
         "trt_fp16_enable": "1",
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(tmp_path),
         "trt_cuda_graph_enable": "1",
     }
-    assert placement.options["CUDAExecutionProvider"]["enable_cuda_graph"] == "0"
+    assert configuration.options["CUDAExecutionProvider"]["enable_cuda_graph"] == "0"
 
 
 def test_the_cpu_always_starts() -> None:
@@ -104,7 +106,7 @@ def test_the_cpu_always_starts() -> None:
 def test_cuda_runs_every_node(turning: bytes, signature: Signature, images: Images) -> None:
     on_gpu = Session(turning, signature, select("cuda"), threads=1)
     on_cpu = Session(turning, signature, select("cpu"), threads=1)
-    assert on_gpu.placement == CUDA
+    assert on_gpu.configuration == CUDA
     assert list(on_gpu.nodes) == ["CUDAExecutionProvider"]
     np.testing.assert_allclose(on_gpu.logits(images), on_cpu.logits(images), atol=1e-5)
     on_gpu.close(), on_cpu.close()

@@ -41,11 +41,11 @@ class Work:
 
 
 def stepped(compute: Any = answer, **options: Any) -> Batcher:
-    return Batcher(compute, lambda: None, Limits(1, 64, idle=1.0), **options)
+    return Batcher(compute, lambda: None, Limits(1, 64, max_idle_share=1.0), **options)
 
 
 def on_the_event_loop() -> Batcher:
     """A batcher that computes lone requests where they came in."""
-    batcher = Batcher(answer, lambda: None, Limits(idle=1.0), on_cpu=True)
+    batcher = Batcher(answer, lambda: None, Limits(max_idle_share=1.0), on_cpu=True)
     batcher._seconds_per_row = 1e-6
     return batcher

@@ -137,7 +137,7 @@ async def test_a_batch_of_two_requests_is_one_execution_and_computes_for_both(
 async def test_rejections_of_the_engine_are_counted_by_reason(
     open_client: Open, repository: Path, images: Any
 ) -> None:
-    options = {"queue_rows": 2, "max_batch": 2, "proof": "off", "threads": 1}
+    options = {"max_queue_size": 2, "max_batch_size": 2, "proof": "off", "threads": 1}
     async with open_client(repository, **options) as client:
         session = plane(client).repository.find().session
 
