@@ -1,12 +1,11 @@
 """From two reports to a comparison."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.canonical import report_digest
-from audit.comparison.matching import Matched, match
+from audit.comparison.claims import claims
+from audit.comparison.matching import match
 from audit.comparison.outcomes import read_outcomes, read_truth
 from audit.comparison.record import ComparedAudit, Comparison, Margins, Matching
 from audit.comparison.testing import paired_tests
@@ -50,7 +49,7 @@ def compare(
     return Comparison(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
-        claim=tuple(_claim(baseline, candidate, matched, margins)),
+        claim=tuple(claims(baseline, candidate, matched, margins)),
         baseline=_identity(baseline),
         candidate=_identity(candidate),
         elements=tuple(each.element for each in baseline.figures.elements),
@@ -67,10 +66,6 @@ def compare(
             (baseline, candidate), (first, second), truth, matched, images, pictures=pictures
         ),
     )
-
-
-def _proved(report: Report) -> bool:
-    return report.proof is not None and report.proof.covers
 
 
 def _resolved(margins: Margins, baseline: Report, candidate: Report) -> Margins:
@@ -93,37 +88,3 @@ def _identity(report: Report) -> ComparedAudit:
         largest_logit=report.figures.largest_logit,
         execution=report.execution,
     )
-
-
-def _claim(
-    baseline: Report, candidate: Report, matched: Matched, margins: Margins
-) -> Iterator[str]:
-    chance = f"{100 * (1 - margins.confidence):.6g}%"
-    tried = ", ".join(each.element for each in baseline.figures.elements)
-    yield (
-        f"It speaks of both models as they ran, of the turns that were tried ({tried}), and of "
-        "images drawn as these were."
-    )
-    yield (
-        f"A model that is worse by just a margin passes with a chance of at most {chance}, and one "
-        f"that is as good fails with at most {chance}."
-    )
-    if matched.order == "another":
-        yield "B has the images of A in another order: they were matched by their digests."
-    if matched.order == "subset":
-        counts = [report.data.count for report in (baseline, candidate)]
-        yield (
-            f"A has {counts[0]} images and B {counts[1]}: the {len(matched.baseline)} that both "
-            "have were matched by their digests, and nothing is said of the others."
-        )
-    if matched.units.count < len(matched.baseline):
-        yield (
-            f"The {len(matched.baseline)} images count as {matched.units.count}: those that either "
-            "report counts once count once together."
-        )
-    if _proved(baseline) and not _proved(candidate):
-        yield "The file of A is proved to keep its answer for every image, and that of B is not."
-    if baseline.model.sha256 == candidate.model.sha256:
-        yield "A and B are the same file: whatever differs is the doing of what ran them."
-    if baseline.execution and candidate.execution and baseline.execution != candidate.execution:
-        yield "A and B were not run in the same way on the same machine, which moves logits too."

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from artifact.values import Verdict
 from audit.comparison.record import ClassPaired, Margins, Paired, PairedDeviation
 from audit.comparison.testing import Tested
-from audit.phrases import level
+from audit.names import Names
+from audit.phrases import label, level, listed
 from audit.statistics import Discordance, not_worse
 from audit.values import Judgement
 
 _SEVERITY: Final[tuple[Verdict, ...]] = ("PASS", "INCONCLUSIVE", "FAIL")
 _MOST_UNITS: Final = 10**6
+
+Unit = Literal["images", "units"]
 
 
 def judge_comparison(tested: Tested, margins: Margins, images: int, units: int) -> Judgement:
@@ -29,7 +32,7 @@ def judge_comparison(tested: Tested, margins: Margins, images: int, units: int) 
     )
 
 
-def _sentences(tested: Tested, margins: Margins, unit: str) -> Iterator[tuple[Verdict, str]]:
+def _sentences(tested: Tested, margins: Margins, unit: Unit) -> Iterator[tuple[Verdict, str]]:
     yield tested.kept.state, _of_all(tested.kept, "keep their label when turned", margins, unit)
     if tested.correct is not None:
         yield tested.correct.state, _of_all(tested.correct, "get the right label", margins, unit)
@@ -37,37 +40,55 @@ def _sentences(tested: Tested, margins: Margins, unit: str) -> Iterator[tuple[Ve
     yield tested.steady.state, _of_all(tested.steady, held, margins, unit)
     yield tested.deviation.state, _of_deviation(tested.deviation, margins)
     if margins.class_margin is not None:
-        yield _of_classes(tested.classes, margins.class_margin, margins, unit)
+        named = _named(tested.classes)
+        kept = [(name, each.kept) for name, each in zip(named, tested.classes, strict=True)]
+        yield _of_classes(kept, "keep their label when turned", margins.class_margin, margins, unit)
+        right = [
+            (name, each.correct)
+            for name, each in zip(named, tested.classes, strict=True)
+            if each.correct is not None
+        ]
+        if right:
+            yield _of_classes(right, "get the right label", margins.class_margin, margins, unit)
 
 
-def _of_all(paired: Paired, what: str, margins: Margins, unit: str) -> str:
+def _named(classes: Sequence[ClassPaired]) -> list[str]:
+    """Names of classes as a sentence has them: short and in quotes, or `label 3`."""
+    short = Names.of([each.name for each in classes]).short
+    return [
+        name if name == label(each.label) else f"“{name or ''}”"
+        for name, each in zip(short, classes, strict=True)
+    ]
+
+
+def _of_all(paired: Paired, what: str, margins: Margins, unit: Unit) -> str:
     counts = (
         f"{paired.baseline} of {paired.units} {unit} {what} with A and {paired.candidate} with B: "
         f"{paired.lost} with A alone, {paired.gained} with B alone"
     )
-    most = f"at {level(margins.confidence)} {_at_most(paired)} fewer of all {unit} do with B"
-    allowed = f"{100 * margins.margin:.6g}% is allowed"
+    most = (
+        f"at {level(margins.confidence)} at most {max(0.0, -paired.interval.low):.2%} fewer of all "
+        f"{unit} do with B, and {100 * margins.margin:.6g}% is allowed"
+    )
     if paired.state == "PASS":
-        worse = paired.worse_p < 1 - margins.confidence
-        though = f"; that B is worse is shown too (p = {paired.worse_p:.2g})" if worse else ""
-        return f"{counts}; {most}, and {allowed}{though}."
+        if paired.worse_p < 1 - margins.confidence:
+            return (
+                f"{counts}, which is within what is allowed: {most}; that B is worse is shown too "
+                f"(p = {paired.worse_p:.2g})."
+            )
+        return f"{counts}, which is within what is allowed: {most}."
     if paired.state == "FAIL":
         return (
             f"{counts}, which is worse than chance explains (McNemar's exact test, p = "
-            f"{paired.worse_p:.2g}, adjusted for all tests); {most}, and {allowed}."
+            f"{paired.worse_p:.2g}, adjusted for all tests): {most}."
         )
-    return f"{counts}, which decides nothing: {most}, and {allowed}{_needed(paired, margins)}."
-
-
-def _at_most(paired: Paired) -> str:
-    return f"at most {max(0.0, -paired.interval.low):.2%}"
-
-
-def _needed(paired: Paired, margins: Margins) -> str:
     needed = units_needed(margins.margin, margins.confidence)
     if paired.units >= needed:
-        return ""
-    return f"; {needed} are needed at least (--images FOLDER; labels are not needed)"
+        return f"{counts}, which decides nothing: {most}."
+    return (
+        f"{counts}, which decides nothing: {most}; {needed} are needed at least (--images FOLDER; "
+        "labels are not needed)."
+    )
 
 
 @lru_cache(maxsize=64)
@@ -93,38 +114,31 @@ def _of_deviation(deviation: PairedDeviation, margins: Margins) -> str:
         f"and {margins.deviation_margin:.6g} is allowed"
     )
     if deviation.state == "PASS":
-        return f"{counts}: {most}."
+        return f"{counts}, which is within what is allowed: {most}."
     if deviation.state == "FAIL":
         return f"{counts}, more than chance explains (p = {deviation.larger_p:.2g}): {most}."
     return f"{counts}, which decides nothing: {most}."
 
 
 def _of_classes(
-    classes: Sequence[ClassPaired], margin: float, margins: Margins, unit: str
+    classes: Sequence[tuple[str, Paired]], what: str, margin: float, margins: Margins, unit: Unit
 ) -> tuple[Verdict, str]:
-    allowed = f"{100 * margin:.6g}% is allowed in each"
-    measured = [
-        (each.name, what, paired)
-        for each in classes
-        for what, paired in (("kept", each.kept), ("right", each.correct))
-        if paired is not None
-    ]
-    failed = [entry for entry in measured if entry[2].state == "FAIL"]
-    if failed:
-        named = "; ".join(
-            f"{name}: {p.lost} of {p.units} no longer {what}, {p.gained} newly"
-            for name, what, p in failed
+    """Say whether any class does it less often; classes that do are named with what they lost."""
+    allowed = f"{100 * margin:.6g}%"
+    if failed := [each for each in classes if each[1].state == "FAIL"]:
+        return "FAIL", (
+            f"Some classes {what} less often than chance explains (Holm); lost with B, gained, and "
+            f"{unit} of each: {_counted(failed)}; {allowed} is allowed in each class."
         )
-        return "FAIL", f"Some classes are worse than chance explains (Holm): {named}; {allowed}."
-    doubtful = [entry for entry in measured if entry[2].state == "INCONCLUSIVE"]
-    if doubtful:
-        named = "; ".join(
-            f"{name} ({what}: {p.lost} of {p.units} lost, {p.gained} gained)"
-            for name, what, p in doubtful
-        )
+    if doubtful := [each for each in classes if each[1].state == "INCONCLUSIVE"]:
         return "INCONCLUSIVE", (
-            f"Some classes have too few {unit} to say whether they are worse: {named}; {allowed}, "
-            f"and {units_needed(margin, margins.confidence)} of a class that part nowhere show it "
-            "(--no-classes asks nothing of classes)."
+            f"Some classes have too few {unit} to say whether they {what} less often; lost with B, "
+            f"gained, and {unit} of each: {_counted(doubtful)}; {allowed} is allowed in each "
+            f"class, and {units_needed(margin, margins.confidence)} of a class show it where none "
+            "is lost (--no-classes asks nothing of classes)."
         )
-    return "PASS", f"No class is worse by more than what is allowed: {allowed}."
+    return "PASS", f"All classes {what} often enough: {allowed} less is allowed in each class."
+
+
+def _counted(classes: Sequence[tuple[str, Paired]]) -> str:
+    return listed([f"{name} -{p.lost} +{p.gained} /{p.units}" for name, p in classes])

@@ -51,11 +51,16 @@ class Naming:
         return self._images.get(index) or self._words("image {index}", index=index)
 
     def turn(self, element: str) -> str:
-        """An element of a group by what it does: `m r90` mirrors, then turns by 90 degrees."""
-        *mirrored, last = element.split()
-        if last == "m":
-            return self._words("mirrored")
-        degrees = last.removeprefix("r")
-        if mirrored:
-            return self._words("mirrored, then turned by {degrees}°", degrees=degrees)
-        return self._words("turned by {degrees}°", degrees=degrees)
+        """An element of a group by what it does."""
+        return turn_in_words(element, self._words)
+
+
+def turn_in_words(element: str, words: Words) -> str:
+    """An element of a group by what it does: `m r90` mirrors, then turns by 90 degrees."""
+    *mirrored, last = element.split()
+    if last == "m":
+        return words("mirrored")
+    degrees = last.removeprefix("r")
+    if mirrored:
+        return words("mirrored, then turned by {degrees}°", degrees=degrees)
+    return words("turned by {degrees}°", degrees=degrees)

@@ -1,26 +1,42 @@
-"""The environment of pages beside that of a report: their own templates, and a report's style."""
+"""The environment of pages: their own templates, a report's styles and parts, and a language."""
 
 from functools import lru_cache
+from typing import Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from audit.names import readable
+from audit.render.language import Language, words_of
 
-@lru_cache(maxsize=4)
-def page_environment(package: str) -> Environment:
-    """Return the environment of a package's `templates`, which may include a report's styles."""
+_REPORT: Final = "audit.render.html"
+
+
+@lru_cache(maxsize=8)
+def page_environment(package: str, language: Language = "en") -> Environment:
+    """Return the environment of a package's `templates`, which may include those of a report.
+
+    In a template `_` says a message of the page in its language, `sentence` one of the report, and
+    `knows` whether that is translated.
+    """
     environment = Environment(
         loader=ChoiceLoader(
-            [
-                PackageLoader(package, "templates"),
-                PackageLoader("audit.render.html", "templates"),
-            ]
+            [PackageLoader(each, "templates") for each in dict.fromkeys((package, _REPORT))]
         ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    words = words_of(language)
+    environment.globals |= {
+        "_": words,
+        "sentence": words.sentence,
+        "knows": words.knows,
+        "language": language,
+    }
     environment.filters["percent"] = lambda part: f"{part:.2%}"
+    environment.filters["hundredfold"] = lambda part: f"{100 * part:.6g}"
     environment.filters["asked"] = lambda part: f"{100 * part:.6g}%"
     environment.filters["brief"] = lambda value: f"{value:.3g}"
+    environment.filters["readable"] = readable
     return environment

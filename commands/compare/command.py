@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from audit.render.language import Language
 from commands.options import ApiKey, Device, FailOn, Repository, Shown
 
 _SIDE = (
@@ -73,6 +74,7 @@ def compare(
         list[Path] | None,
         typer.Option(help="File for it, in the form that its ending names; may be repeated."),
     ] = None,
+    language: Annotated[Language, typer.Option(help="Language of the forms text and html.")] = "en",
     fail_on: FailOn = None,
     progress: Shown = "auto",
 ) -> None:
@@ -125,7 +127,7 @@ def compare(
     )
     comparison = made.model_copy(update={"claim": (*made.claim, *sides.notes)})
     printed = "json" if json else "text" if outputs or asked is None else asked
-    typer.echo(render_comparison(comparison, printed), nl=False)
+    typer.echo(render_comparison(comparison, printed, language), nl=False)
     for path, each in outputs:
-        write_file(path, render_comparison(comparison, each))
+        write_file(path, render_comparison(comparison, each, language))
     raise typer.Exit(exit_status(comparison.verdict, failures))

@@ -12,12 +12,8 @@ from pydantic import ValidationError
 
 from artifact.audit_set import AuditSet
 from artifact.files import FileRefusedError, read_file
-from audit import (
-    Question,
-    Report,
-    Thresholds,
-    audit_tiers,
-)
+from audit import Question, Report, Thresholds, audit_tiers
+from audit.comparison.claims import otherwise_fitted
 from commands.audit.target import Target, open_target, read_audit_images
 from imaging import RefusedError
 from service.settings import Settings
@@ -151,7 +147,4 @@ def _audited(
 def _otherwise_fitted(first: Target, other: Target, asked: Asked) -> list[str]:
     if not asked.images or first.spec.fit == other.spec.fit:
         return []
-    return [
-        f"{other.name} fits images to its input otherwise than {first.name} does: both were asked "
-        f"about images as {first.name} fits them."
-    ]
+    return [otherwise_fitted(first.name, other.name)]

@@ -6,8 +6,10 @@ from typing import Final
 from markupsafe import Markup
 
 from audit.comparison import Paired
+from audit.render.comparison.rows import Row
 from audit.render.html.page import SIGNS
 from audit.render.html.svg import line, path, picture, tag, text
+from audit.render.language import Words
 
 _WIDTH: Final = 720.0
 _LEFT: Final = 200.0
@@ -18,7 +20,7 @@ _AXIS: Final = 44.0
 _MOST_MARGINS: Final = 8
 
 
-def draw_differences(rows: Sequence[tuple[str, Paired]], margin: float) -> Markup:
+def draw_differences(rows: Sequence[Row], margin: float, words: Words) -> Markup:
     """Draw a row for each difference of two parts: its value, its interval, and the margin.
 
     What lies beyond eight margins is drawn at the edge, with an arrow.
@@ -29,8 +31,10 @@ def draw_differences(rows: Sequence[tuple[str, Paired]], margin: float) -> Marku
     return picture(
         _WIDTH,
         below + _AXIS,
-        "How much more often B does than A, with intervals; the dashed line is what is allowed.",
-        *_axis(reach, margin, below),
+        words(
+            "How much more often B does than A, with intervals; the dashed line is what is allowed."
+        ),
+        *_axis(reach, margin, below, words),
         *(
             shape
             for row, (name, paired) in enumerate(rows)
@@ -39,17 +43,17 @@ def draw_differences(rows: Sequence[tuple[str, Paired]], margin: float) -> Marku
     )
 
 
-def _axis(reach: float, margin: float, below: float) -> Iterator[Markup]:
+def _axis(reach: float, margin: float, below: float, words: Words) -> Iterator[Markup]:
     yield line((_LEFT, below), (_END, below), class_="axis")
     for part in (-1.0, -0.5, 0.0, 0.5, 1.0):
         x = _at(part * reach, reach)
         yield line((x, _TOP), (x, below + 5), class_="axis" if part == 0 else "grid")
         yield text(x, below + 20, f"{part * reach:+.2%}", text_anchor="middle", class_="tick")
-    words = "part of all that do with B, less that with A"
-    yield text((_LEFT + _END) / 2, below + 38, words, text_anchor="middle", class_="tick")
+    said = words("part of all that do with B, less that with A")
+    yield text((_LEFT + _END) / 2, below + 38, said, text_anchor="middle", class_="tick")
     x = _at(-margin, reach)
     yield line((x, _TOP - 8), (x, below), class_="mark mark1")
-    label = f"allowed: {-margin:+.2%}"
+    label = words("allowed: {margin:+.2%}", margin=-margin)
     yield text(x, _TOP - 14, label, text_anchor="middle", class_="tick halo")
 
 
@@ -66,8 +70,8 @@ def _row(y: float, name: str, paired: Paired, reach: float) -> Iterator[Markup]:
             yield tag("path", d=path([(x + tip, y), (x, y - 5), (x, y + 5)]), class_="dot")
     if abs(paired.difference) <= reach:
         yield tag("circle", cx=_at(paired.difference, reach), cy=y, r=4.5, class_="dot")
-    words = f"{SIGNS[paired.state]} {paired.state}"
-    yield text(_END + 14, y + 4, words, class_="label")
+    verdict = f"{SIGNS[paired.state]} {paired.state}"
+    yield text(_END + 14, y + 4, verdict, class_="label")
 
 
 def _at(value: float, reach: float) -> float:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from audit.comparison import Comparison
 from audit.render.comparison.page import render_page
 from audit.render.comparison.text import render_comparison_text
+from audit.render.language import Language
 
 ComparisonFormat = Literal["json", "text", "html"]
 
@@ -22,29 +23,37 @@ class ComparisonRendering:
     suffix
         What a file of it ends with.
     render
-        Writes it, as UTF-8.
+        Writes it in English, as UTF-8.
+    translate
+        Writes it in a language; None where programs read it.
     """
 
     media_type: str
     suffix: str
     render: Callable[[Comparison], bytes]
+    translate: Callable[[Comparison, Language], bytes] | None = None
 
 
 def _json(comparison: Comparison) -> bytes:
     return (comparison.model_dump_json(indent=2) + "\n").encode()
 
 
-def _text(comparison: Comparison) -> bytes:
-    return (render_comparison_text(comparison) + "\n").encode()
+def _text(comparison: Comparison, language: Language = "en") -> bytes:
+    return (render_comparison_text(comparison, language) + "\n").encode()
 
 
 COMPARISON_FORMATS: Final[Mapping[ComparisonFormat, ComparisonRendering]] = {
     "json": ComparisonRendering("application/json", ".json", _json),
-    "text": ComparisonRendering("text/plain", ".txt", _text),
-    "html": ComparisonRendering("text/html", ".html", render_page),
+    "text": ComparisonRendering("text/plain", ".txt", _text, _text),
+    "html": ComparisonRendering("text/html", ".html", render_page, render_page),
 }
 
 
-def render_comparison(comparison: Comparison, format: ComparisonFormat) -> bytes:  # noqa: A002
-    """Write a comparison in a form."""
-    return COMPARISON_FORMATS[format].render(comparison)
+def render_comparison(
+    comparison: Comparison,
+    format: ComparisonFormat,  # noqa: A002 - what the option is called
+    language: Language = "en",
+) -> bytes:
+    """Write a comparison in a form, in a language where the form is one that people read."""
+    form = COMPARISON_FORMATS[format]
+    return form.translate(comparison, language) if form.translate else form.render(comparison)

@@ -2,33 +2,30 @@
 
 from collections.abc import Iterator
 
-from audit.comparison import ClassPaired, ComparedAudit, Comparison, Paired
+from audit.comparison import ClassPaired, Comparison, Paired
+from audit.render.language import Words
 
-KEPT, RIGHT, STEADY = "label kept when turned", "right label", "logits within the tolerance"
+Row = tuple[str, Paired]
 
 
-def measured(comparison: Comparison) -> Iterator[tuple[str, Paired]]:
+def measured(comparison: Comparison, words: Words) -> Iterator[Row]:
     """Yield what was counted over all units."""
-    yield KEPT, comparison.kept
+    yield words("label kept when turned"), comparison.kept
     if comparison.correct is not None:
-        yield RIGHT, comparison.correct
-    yield STEADY, comparison.steady
+        yield words("right label"), comparison.correct
+    yield words("logits within the tolerance"), comparison.steady
 
 
-def measured_of_class(each: ClassPaired) -> Iterator[tuple[str, Paired]]:
+def measured_of_class(each: ClassPaired, words: Words) -> Iterator[Row]:
     """Yield what was counted over the units of a class."""
-    yield KEPT, each.kept
+    yield words("label kept when turned"), each.kept
     if each.correct is not None:
-        yield RIGHT, each.correct
+        yield words("right label"), each.correct
 
 
-def named(audit: ComparedAudit) -> str:
-    """A model as a heading names it."""
-    return f"{audit.model.name} version {audit.model.version}"
-
-
-def counted(comparison: Comparison) -> str:
+def counted(comparison: Comparison, words: Words) -> str:
     """How many there are of what is counted."""
     matching = comparison.matching
-    unit = "images" if matching.units == matching.images else f"units of {matching.images} images"
-    return f"{matching.units} {unit}"
+    if matching.units == matching.images:
+        return words("{count} images", count=matching.images)
+    return words("{units} units of {images} images", units=matching.units, images=matching.images)

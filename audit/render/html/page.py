@@ -1,14 +1,11 @@
 """The page: what is drawn and said, handed to its template."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from audit.angles import AngleOutcome
 from audit.canonical import report_digest
-from audit.names import harmless, readable
+from audit.names import harmless
 from audit.render.checks import checks
 from audit.render.html.arcs import draw_arcs
 from audit.render.html.classes import class_table, draw_classes
@@ -16,10 +13,13 @@ from audit.render.html.drift import draw_drift
 from audit.render.html.gallery import angle_exhibits, orbit_exhibits
 from audit.render.html.glossary import GLOSSARY
 from audit.render.html.polar import centre_of, draw_polar
-from audit.render.language import LANGUAGES, Language, Words, words_of
+from audit.render.language import Language, Words, words_of
 from audit.render.naming import Naming, what_is_said
+from audit.render.pages import page_environment
 from audit.render.properties import said_about
 from audit.report import Report
+
+_PACKAGE: Final = "audit.render.html"
 
 SIGNS: Final = {"PASS": "✓", "FAIL": "✕", "INCONCLUSIVE": "?"}
 MEANINGS: Final = {
@@ -33,25 +33,30 @@ def render_html(report: Report, language: Language = "en") -> bytes:
     """Write one page that loads nothing and runs nothing; it can be mailed, kept and printed."""
     words = words_of(language)
     naming = Naming(report, words)
-    page = _template(language).render(
-        report=report,
-        digest=report_digest(report),
-        checks=checks(report),
-        meaning=MEANINGS[report.verdict],
-        signs=SIGNS,
-        naming=naming,
-        said=[(what_is_said(name, words), value) for name, value in said_about(report)],
-        drift=draw_drift(
-            {words("{count} images", count=report.figures.images): report.figures.drift},
-            {
-                words("noise floor"): report.noise_floor.relative,
-                words("tolerance"): report.thresholds.logit_tolerance,
-            },
-            words,
-        ),
-        orbit_exhibits=[*orbit_exhibits(report, naming)],
-        **_between(report, words, naming),
-        **_around(report, words, naming),
+    page = (
+        page_environment(_PACKAGE, language)
+        .get_template("page.html")
+        .render(
+            report=report,
+            digest=report_digest(report),
+            checks=checks(report),
+            meaning=MEANINGS[report.verdict],
+            signs=SIGNS,
+            naming=naming,
+            glossary=GLOSSARY,
+            said=[(what_is_said(name, words), value) for name, value in said_about(report)],
+            drift=draw_drift(
+                {words("{count} images", count=report.figures.images): report.figures.drift},
+                {
+                    words("noise floor"): report.noise_floor.relative,
+                    words("tolerance"): report.thresholds.logit_tolerance,
+                },
+                words,
+            ),
+            orbit_exhibits=[*orbit_exhibits(report, naming)],
+            **_between(report, words, naming),
+            **_around(report, words, naming),
+        )
     )
     return harmless(page).encode() + b"\n"
 
@@ -87,34 +92,6 @@ def _around(report: Report, words: Words, naming: Naming) -> Mapping[str, Any]:
 
 def render_polar(angles: AngleOutcome, low: float | None = None) -> bytes:
     """Write agreement by angle, as `draw_polar` draws it, as an SVG file of its own on white."""
-    style = _environment("en").get_template("charts.css").render()
+    style = page_environment(_PACKAGE).get_template("charts.css").render()
     head, tail = draw_polar(angles.figures, low).split("</title>", 1)
     return f"{head}</title><style>{style}svg{{background:#fff}}</style>{tail}\n".encode()
-
-
-def _template(language: Language) -> Template:
-    return _environment(language).get_template("page.html")
-
-
-@lru_cache(maxsize=len(LANGUAGES))
-def _environment(language: Language) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("audit.render.html", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    words = words_of(language)
-    environment.globals |= {
-        "_": words,
-        "sentence": words.sentence,
-        "knows": words.knows,
-        "language": language,
-        "glossary_entries": GLOSSARY,
-    }
-    environment.filters["percent"] = lambda part: f"{part:.2%}"
-    environment.filters["hundredfold"] = lambda part: f"{100 * part:.6g}"
-    environment.filters["brief"] = lambda value: f"{value:.3g}"
-    environment.filters["readable"] = readable
-    return environment

@@ -14,6 +14,8 @@ from typing import Final, get_args
 from jinja2 import Environment, nodes
 
 from artifact.values import Verdict
+from audit.comparison.verdict import Unit
+from audit.render.comparison.page import MEANINGS as COMPARED
 from audit.render.html.glossary import GLOSSARY
 from audit.render.html.page import MEANINGS
 from audit.render.language.catalogue import Catalogue, load_catalogue
@@ -30,6 +32,7 @@ WRITERS: Final = (
         "service/audits/targets/version.py",
         "service/audits/targets/remote.py",
     ),
+    *("audit/comparison/verdict.py", "audit/comparison/claims.py"),
 )
 _GAP: Final = re.compile(r"\{[^{}]*\}")
 _ASKED_WORDS: Final = re.compile(r"[A-Za-z]+ [a-z]+|% [a-z]+|^label \{\}$")
@@ -37,7 +40,7 @@ _ASKED_WORDS: Final = re.compile(r"[A-Za-z]+ [a-z]+|% [a-z]+|^label \{\}$")
 
 def form_messages() -> set[str]:
     """What the forms say in words of their own."""
-    told = {*get_args(Verdict), *get_args(Method), *MEANINGS.values()}
+    told = {*get_args(Verdict), *get_args(Method), *MEANINGS.values(), *COMPARED.values()}
     told |= {text for entry in GLOSSARY for text in entry}
     for file in FORMS.rglob("*.py"):
         told |= {*_called(ast.parse(file.read_text("utf-8")))}
@@ -60,7 +63,7 @@ def _called(tree: ast.AST) -> Iterator[str]:
 
 def skeletons() -> set[str]:
     """The sentences and parts of sentences that a report is made of, with `{}` for each gap."""
-    return {*get_args(Method), *get_args(Mutation)} | {
+    return {*get_args(Method), *get_args(Mutation), *get_args(Unit)} | {
         text
         for name in WRITERS
         for text in _strings(ast.parse((ROOT / name).read_text("utf-8")))
