@@ -46,6 +46,10 @@ def bring(
     output: Annotated[
         str | None, typer.Option(help="The output with the logits, if the file has several.")
     ] = None,
+    output_kind: Annotated[
+        Literal["logits", "probabilities", "percent", "sigmoid"] | None,
+        typer.Option(help="What that output holds, if the file does not tell."),
+    ] = None,
     fit: Annotated[
         Literal["pad", "crop"], typer.Option(help="What becomes of oblong images.")
     ] = "pad",
@@ -76,6 +80,7 @@ def bring(
         scaling=read_scaling(input_scale, mean, std),
         size=size,
         output=output,
+        output_kind=output_kind,
         fit=fit,
         fill=fill,
         white_level=white_level,

@@ -20,16 +20,33 @@ from export.foreign.graphs import (
     check_followed,
     dependents,
     keep_ancestors,
+    keep_tensors,
     rename,
+    stored_tensors,
     strip,
     tensor_names,
+    units,
 )
 from export.foreign.inputs import Input, Scaling, check_scaling, read_input
-from export.foreign.outputs import find_logits
+from export.foreign.outputs import Found, OutputKind, find_logits
 
 CONTRACT: Final = ("image", "logits", "probabilities")
-_RESERVED: Final = ("image.", "logits.", "orbit.")
+_RESERVED: Final = ("image.", "logits.", "probabilities.", "orbit.")
 """Begin the names of tensors that are added to a graph."""
+
+_STORED_APART: Final = 4
+"""Version of the format from which on stored tensors need not be inputs as well."""
+
+_LEAST: Final = np.float32(1e-30)
+"""What a probability of zero is taken for where its logarithm is wanted."""
+
+_SECOND: Final = np.array([[0, 1]], np.float32)
+_APART, _ONE = np.array([[-1, 1]], np.float32), np.array([1, 0], np.float32)
+_SHOWN: Final = {
+    "logits": "by a softmax in the graph",
+    "probabilities": "as the file gives them",
+    "sigmoid": "as the file gives them",
+}
 
 
 @dataclass(frozen=True)
@@ -38,10 +55,8 @@ class Adapted:
 
     Attributes
     ----------
-    answer
-        The given file's output that the logits come from.
-    softened
-        Whether that output holds probabilities, whose logits were found in front of it.
+    found
+        What the given file's output holds; None if the file kept the contract.
     nhwc
         Whether the given file takes its channels last.
     """
@@ -49,8 +64,7 @@ class Adapted:
     model: onnx.ModelProto
     channels: Literal[1, 3]
     size: int
-    answer: str
-    softened: bool
+    found: Found | None
     nhwc: bool
     adaptations: tuple[str, ...]
 
@@ -62,6 +76,7 @@ def adapt(
     scaling: Scaling | None = None,
     size: int | None = None,
     output: str | None = None,
+    output_kind: OutputKind | None = None,
 ) -> Adapted:
     """Read a file and wrap its graph so that it keeps the contract.
 
@@ -77,6 +92,8 @@ def adapt(
         The input's side, where the file leaves it open.
     output
         The output that holds the logits, where that is not plain.
+    output_kind
+        What that output holds, where the graph does not tell.
 
     Raises
     ------
@@ -90,32 +107,34 @@ def adapt(
         raise ForeignError("The file gives operators of ONNX a meaning of its own.")
     if model.functions:
         model = inliner.inline_local_functions(model)
+    keep_tensors(model.graph)
     check_followed(model)
     strip(model)
+    model.ir_version = max(model.ir_version, _STORED_APART)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     if len(inputs) != 1:
         named = ", ".join(f"'{value.name}'" for value in inputs) or "none"
         raise ForeignError(f"The file takes the inputs {named}; one image is accepted.")
-    given = read_input(inputs[0], size)
+    given = read_input(model.graph, inputs[0], size)
     if _keeps_contract(model.graph, given, output):
         check_scaling(given, scaling)
-        return Adapted(model, given.channels, given.side, "logits", False, False, ())
-    answer, logits, softened, notes = find_logits(model.graph, output)
+        return Adapted(model, given.channels, given.side, None, False, ())
+    found = find_logits(model.graph, output, output_kind)
+    notes = list(found.notes)
     check_scaling(given, scaling)
-    _check_classes(model.graph, answer, classes)
+    _check_classes(model.graph, found, classes)
 
     if given.batch is not None:
         notes.append(_free_batch(model.graph, given))
     wrapped = _Wrapping(model, given)
     wrapped.read_image(scaling, notes)
-    wrapped.write_answers(logits, classes, notes)
+    wrapped.write_answers(found, classes, notes)
     return Adapted(
         model=wrapped.model,
         channels=given.channels,
         size=given.side,
-        answer=answer,
-        softened=softened,
+        found=found,
         nhwc=given.nhwc,
         adaptations=tuple(notes),
     )
@@ -128,22 +147,28 @@ def _keeps_contract(graph: onnx.GraphProto, given: Input, output: str | None) ->
     return is_image and ends == list(CONTRACT) and output in (None, "logits")
 
 
-def _check_classes(graph: onnx.GraphProto, answer: str, classes: int) -> None:
-    kind = next(output for output in graph.output if output.name == answer).type.tensor_type
-    sides = [axis.dim_value for axis in kind.shape.dim][1:]
-    if all(sides) and sides and np.prod(sides) != classes:
+def _check_classes(graph: onnx.GraphProto, found: Found, classes: int) -> None:
+    count = units(graph, found.answer)
+    if count not in (None, classes) and (count, classes) != (1, 2):
         raise ForeignError(
-            f"The output '{answer}' has {np.prod(sides)} numbers an image, and {classes} classes "
+            f"The output '{found.answer}' has {count} numbers an image, and {classes} classes "
             "are named."
+        )
+    if found.kind == "sigmoid" and count != 1:
+        raise ForeignError(
+            f"The output '{found.answer}' gives every class a probability of its own, and several "
+            "may hold of one image; classes that exclude each other are accepted."
+        )
+    if count == 1 and not found.known:
+        raise ForeignError(
+            f"The output '{found.answer}' is one number an image; --output-kind says whether it is "
+            "the logit or the probability (sigmoid) of the second of two classes."
         )
 
 
 def _free_batch(graph: onnx.GraphProto, given: Input) -> str:
     """Let N be any number: of the input, and where an image's entries are laid out anew."""
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            stored[node.output[0]] = node.attribute[0].t
+    stored = stored_tensors(graph)
     changed = 0
     for node in dependents(graph.node, given.name):
         if node.op_type == "Reshape" and node.input[1] in stored:
@@ -207,24 +232,74 @@ class _Wrapping:
         shape = ["N", given.channels, given.side, given.side]
         graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, shape))
 
-    def write_answers(self, logits: str, classes: int, notes: list[str]) -> None:
-        """Put the outputs of the contract behind the tensor that holds the logits."""
+    def write_answers(self, found: Found, classes: int, notes: list[str]) -> None:
+        """Put the outputs of the contract behind the tensors that hold the answers."""
         graph = self.model.graph
-        name = self._renamed.get(logits, logits)
-        for op, source, output, attributes in (
-            ("Flatten", name, "logits.flat", {"axis": 1}),
-            ("Cast", "logits.flat", "logits", {"to": TensorProto.FLOAT}),
-            ("Softmax", "logits", "probabilities", {"axis": 1}),
-        ):
-            node = helper.make_node(op, [source], [output], name=output, **attributes)
-            graph.node.append(node)
+        single = units(graph, found.answer) == 1
+        add = _Chain(graph)
+        if found.logits is None:
+            values = self._values(add, found, "probabilities.given")
+            add("Identity", add.pair(values) if single else values, "probabilities")
+            add("Clip", "probabilities", "probabilities.positive", _LEAST)
+            add("Log", "probabilities.positive", "logits")
+        else:
+            name = self._renamed.get(found.logits, found.logits)
+            flat = add("Flatten", name, "logits.flat", axis=1)
+            flat = add("Cast", flat, "logits.float" if single else "logits", to=TensorProto.FLOAT)
+            if single:
+                add("MatMul", flat, "logits", _SECOND)
+            if found.kind == "logits" or not found.step:
+                add("Softmax", "logits", "probabilities", axis=1)
+            else:
+                values = self._values(add, found, "probabilities.given")
+                add("Identity", add.pair(values) if single else values, "probabilities")
         del graph.output[:]
         graph.output.extend(
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", classes])
             for output in CONTRACT[1:]
         )
         keep_ancestors(graph)
-        notes.append("The outputs are logits and, by a softmax in the graph, probabilities.")
+        if single:
+            notes.append("The one number of the output is taken for the second class.")
+        notes.append(f"The outputs are logits and probabilities, {_SHOWN[found.kind]}.")
+
+    def _values(self, add: "_Chain", found: Found, name: str) -> str:
+        """Undo the scale of the answer."""
+        answer = self._renamed.get(found.answer, found.answer)
+        flat = add("Flatten", answer, f"{name}.flat", axis=1)
+        flat = add("Cast", flat, f"{name}.float", to=TensorProto.FLOAT)
+        if found.shift:
+            flat = add("Sub", flat, f"{name}.shifted", np.float32(found.shift))
+        return add("Div", flat, name, np.float32(found.scale)) if found.scale != 1 else flat
+
+
+class _Chain:
+    """Adds nodes behind one another."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+
+    def __call__(
+        self,
+        op: str,
+        source: str,
+        output: str,
+        constant: NDArray[np.float32] | np.float32 | None = None,
+        **attributes: int,
+    ) -> str:
+        """Add a node that reads ``source``, and a constant where there is one."""
+        inputs = [source]
+        if constant is not None:
+            inputs.append(f"{output}.by")
+            stored = numpy_helper.from_array(np.asarray(constant), inputs[1])
+            self._graph.initializer.append(stored)
+        node = helper.make_node(op, inputs, [output], name=output, **attributes)
+        self._graph.node.append(node)
+        return output
+
+    def pair(self, values: str) -> str:
+        """Make [1 - p, p] of p."""
+        return self("Add", self("MatMul", values, f"{values}.pair", _APART), f"{values}.both", _ONE)
 
 
 def _planes(values: Sequence[float]) -> NDArray[np.float32]:

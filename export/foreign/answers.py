@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from scipy.special import softmax
 
-from audit import Classifier
 from export.foreign.adapt import Adapted
 from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
-from export.runtime import open_model
+from export.foreign.outputs import Found
 
 IMAGES = 32
 _TOLERANCE, _HALF_TOLERANCE = 1e-4, 1e-2
@@ -30,12 +31,12 @@ def check_answers(
     Raises
     ------
     ForeignError
-        If the answers differ, are for another number of classes, are no logits, or depend on the
-        other images of a batch.
+        If the answers differ, are for another number of classes, are not what they are taken for,
+        or depend on the other images of a batch.
     """
     images = images[:IMAGES]
-    classify = open_model(model)
-    logits = _logits(classify, images)
+    session = _session(model)
+    logits, probabilities = _answers(session, images)
     if logits.shape != (len(images), classes):
         raise ForeignError(
             f"For {len(images)} images the file answers in the shape {list(logits.shape)}, and "
@@ -43,62 +44,120 @@ def check_answers(
         )
     if not np.isfinite(logits).all():
         raise ForeignError("The file gives logits that are not finite for images of the set.")
-    if not adapted.softened and _are_probabilities(logits):
-        raise ForeignError(
-            f"The output '{adapted.answer}' holds probabilities, and no softmax is in front of it; "
-            "a file with logits is accepted."
-        )
-    alone = np.concatenate([_logits(classify, images[i : i + 1]) for i in range(len(images))])
+    alone = [_answers(session, images[i : i + 1]) for i in range(len(images))]
     expected, dtype = _given_answers(given, adapted, scaling, images)
     relative = _HALF_TOLERANCE if dtype == np.float16 else _TOLERANCE
     tolerance = relative * max(1.0, float(np.abs(logits).max()))
-    if not np.abs(alone - logits).max() <= tolerance:
+    if not np.abs(np.concatenate([one for one, _ in alone]) - logits).max() <= tolerance:
         raise ForeignError(
             "What the file answers for an image depends on the other images of its batch, or it "
             "does not take a batch of another size; one that treats every image alone is accepted."
         )
-    answers = _softmax(logits) if adapted.softened else logits
-    if not np.abs(answers - expected).max() <= tolerance:
+    found = adapted.found
+    if found is None:
+        check_kind("logits", logits)
+        _compare(logits, expected, tolerance)
+        _compare(probabilities, softmax(logits, axis=1), relative)
+        return
+    values = (expected - found.shift) / found.scale
+    if not found.known:
+        check_kind(found.answer, expected)
+    if values.shape[1] == 1:
+        values = np.hstack([0 * values if found.kind == "logits" else 1 - values, values])
+    if found.kind == "logits":
+        rounded = found.step / found.scale / 2
+        _compare(logits, values, tolerance + rounded)
+        _compare(probabilities, softmax(values, axis=1), relative + rounded)
+    else:
+        _check_probabilities(found, values)
+        # A graph with other ends may be fused otherwise, and then rounds another way now and then.
+        step = found.step / found.scale
+        _compare(probabilities, values, relative + step)
+        _compare(softmax(logits, axis=1), values, relative + 1.5 * step)
+
+
+def check_kind(answer: str, values: Floats) -> None:
+    """Refuse numbers that may be probabilities where logits are due and nobody said which.
+
+    Raises
+    ------
+    ForeignError
+        If all images' numbers sum to one or to a hundred, or lie between nought and one.
+    """
+    sums = values.sum(axis=1)
+    for whole, kind in ((1, "probabilities"), (100, "percent")):
+        if (values >= 0).all() and np.allclose(sums, whole, rtol=1e-3):
+            raise ForeignError(
+                f"The output '{answer}' holds numbers that sum to {whole}, and no softmax is found "
+                f"in front of it; --output-kind {kind} takes them for what they seem to be, "
+                "--output-kind logits for logits."
+            )
+    if (values >= 0).all() and (values <= 1).all():
         raise ForeignError(
-            f"The adapted file's answers differ from the given one's by "
-            f"{np.abs(answers - expected).max():.2g}, and nothing is imported."
+            f"The output '{answer}' holds numbers between 0 and 1 alone, and it is open what they "
+            "are; --output-kind says so: logits, probabilities, percent or sigmoid."
         )
 
 
-def _logits(classify: Classifier, images: NDArray[np.uint8]) -> Floats:
+def _check_probabilities(found: Found, values: Floats) -> None:
+    slack = _HALF_TOLERANCE + found.step / found.scale * values.shape[1]
+    whole = np.abs(values.sum(axis=1) - 1).max() <= slack
+    if not (whole and values.min() >= -slack and values.max() <= 1 + slack):
+        raise ForeignError(
+            f"What the output '{found.answer}' holds are no probabilities: an image's sum to "
+            f"{values.sum(axis=1)[0]:.3g} where 1 is due; --output-kind says what they are."
+        )
+
+
+def _compare(answers: Floats, expected: Floats, tolerance: float) -> None:
+    difference = np.abs(answers - expected).max()
+    if not difference <= tolerance:
+        raise ForeignError(
+            f"The adapted file's answers differ from the given one's by {difference:.2g}, and "
+            "nothing is imported."
+        )
+
+
+def _session(model: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _answers(session: ort.InferenceSession, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     try:
-        return classify(images).astype(np.float64)
+        logits, probabilities = session.run(["logits", "probabilities"], {"image": images})
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ForeignError(f"The file does not run on {len(images)} images: {reason}.") from error
-
-
-def _are_probabilities(logits: Floats) -> bool:
-    return bool((logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3))
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    answers: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return answers
+    return logits.astype(np.float64), probabilities.astype(np.float64)
 
 
 def _given_answers(
     given: bytes, adapted: Adapted, scaling: Scaling | None, images: NDArray[np.uint8]
 ) -> tuple[Floats, np.dtype[np.generic]]:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    session = _session(_of_any_batch(given))
     source = session.get_inputs()[0]
     dtype = np.dtype({"tensor(uint8)": "u1", "tensor(float16)": "f2"}.get(source.type, "f4"))
     dtype = np.dtype(np.float64) if source.type == "tensor(double)" else dtype
     batch = source.shape[0] if isinstance(source.shape[0], int) else len(images)
+    answer = adapted.found.answer if adapted.found else "logits"
     answers = [
-        session.run([adapted.answer], {source.name: rows})[0]
+        session.run([answer], {source.name: rows})[0]
         for rows in _inputs(images, scaling, dtype, batch, nhwc=adapted.nhwc)
     ]
     found = np.concatenate(answers)[: len(images)]
     return found.reshape(len(images), -1).astype(np.float64), dtype
+
+
+def _of_any_batch(given: bytes) -> bytes:
+    """Take a batch of 0 images, which would be run as one, for the open axis that was meant."""
+    model = onnx.load_model_from_string(given)
+    ends = [value.type.tensor_type for value in (*model.graph.input, *model.graph.output)]
+    empty = [end.shape.dim[0] for end in ends if end.shape.dim and end.shape.dim[0].dim_value == 0]
+    for axis in empty:
+        axis.dim_param = axis.dim_param or "N"
+    return bytes(model.SerializeToString()) if empty else given
 
 
 def _inputs(

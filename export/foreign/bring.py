@@ -24,6 +24,7 @@ from export.foreign.adapt import Adapted, adapt
 from export.foreign.answers import check_answers
 from export.foreign.graphs import ForeignError, finished
 from export.foreign.inputs import Scaling
+from export.foreign.outputs import OutputKind
 from export.foreign.project import Projection, project
 from export.foreign.size import network_size
 from export.foreign.symmetrise import symmetrise
@@ -61,6 +62,7 @@ class Request:
     scaling: Scaling | None = None
     size: int | None = None
     output: str | None = None
+    output_kind: OutputKind | None = None
     fit: Literal["pad", "crop"] = "pad"
     fill: int = 0
     white_level: int | None = None
@@ -88,6 +90,7 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
         scaling=request.scaling,
         size=request.size,
         output=request.output,
+        output_kind=request.output_kind,
     )
     spec = InputSpec.model_validate(
         {

@@ -1,9 +1,10 @@
 """Surgery on ONNX graphs that others have written: names, constants, what depends on what."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper
 
 from artifact.onnx_file import ONNX_DOMAINS, check_operators
 from audit import RefusedError
@@ -77,6 +78,39 @@ def keep_ancestors(graph: onnx.GraphProto) -> None:
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(stored)
+
+
+def keep_tensors(graph: onnx.GraphProto) -> None:
+    """Drop outputs that are no tensors; where all are a ZipMap's, keep what that reads."""
+    producers = {name: node for node in graph.node for name in node.output}
+    outputs = [output for output in graph.output if output.type.HasField("tensor_type")]
+    dropped = [output for output in graph.output if output not in outputs]
+    for output in dropped:
+        node = producers.get(output.name)
+        if node is not None and node.op_type == "ZipMap" and not outputs:
+            outputs.append(helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, None))
+    if dropped and outputs:
+        del graph.output[:]
+        graph.output.extend(outputs)
+        keep_ancestors(graph)
+
+
+def stored_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """Return the constants of a graph by the name of the tensor, however they are stored."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            stored[node.output[0]] = node.attribute[0].t
+    return stored
+
+
+def units(graph: onnx.GraphProto, output: str) -> int | None:
+    """Return how many numbers an output has for an image; None if the graph does not say."""
+    kind = next(each for each in graph.output if each.name == output).type.tensor_type
+    if not kind.HasField("shape"):
+        return None
+    sides = [axis.dim_value for axis in kind.shape.dim][1:]
+    return math.prod(sides) if all(sides) else None
 
 
 def strip(model: onnx.ModelProto) -> None:

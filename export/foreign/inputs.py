@@ -7,9 +7,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from export.foreign.graphs import ForeignError
+from export.foreign.graphs import ForeignError, dependents, stored_tensors
 
 _FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+
+
+_KEEP_CHANNELS: Final = ("Identity", "Cast", "Add", "Sub", "Mul", "Div", "Clip", "Pad")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,11 @@ class Input:
     batch: int | None
 
 
-def read_input(value: onnx.ValueInfoProto, size: int | None) -> Input:
+def read_input(graph: onnx.GraphProto, value: onnx.ValueInfoProto, size: int | None) -> Input:
     """Read what the one input of a file is; ``size`` is its side, where that is open.
+
+    A batch of 0 or -1 images stands for one of any size, as some exporters write it. Channels that
+    are open are as many as the first convolution reads.
 
     Raises
     ------
@@ -47,13 +53,15 @@ def read_input(value: onnx.ValueInfoProto, size: int | None) -> Input:
         If it is no square image with one or three channels.
     """
     kind = value.type.tensor_type
-    axes = [axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim]
+    axes = [axis.dim_value if axis.dim_value > 0 else None for axis in kind.shape.dim]
     shown = ", ".join("?" if axis is None else str(axis) for axis in axes)
     if kind.elem_type not in (*_FLOATS, TensorProto.UINT8):
         name = TensorProto.DataType.Name(kind.elem_type)
         raise ForeignError(f"The input '{value.name}' is {name}; uint8 and floats are accepted.")
     if len(axes) != 4:
         raise ForeignError(f"The input '{value.name}' is [{shown}]; [N, C, H, W] is accepted.")
+    if axes[1] is None and axes[3] not in (1, 3):
+        axes[1] = _read_channels(graph, value.name)
     last = axes[3] in (1, 3) and axes[1] not in (1, 3)
     channels, height, width = (axes[3], axes[1], axes[2]) if last else axes[1:]
     height, width = (size if side is None else side for side in (height, width))
@@ -68,6 +76,18 @@ def read_input(value: onnx.ValueInfoProto, size: int | None) -> Input:
             "first or last, are accepted."
         )
     return Input(value.name, kind.elem_type, 3 if channels == 3 else 1, height, last, axes[0])
+
+
+def _read_channels(graph: onnx.GraphProto, image: str) -> int | None:
+    """Return how many channels the first convolution reads, if it reads the image's own."""
+    stored = stored_tensors(graph)
+    for node in dependents(graph.node, image):
+        if node.op_type == "Conv" and node.input[1] in stored:
+            groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+            return int(stored[node.input[1]].dims[1]) * groups
+        if node.op_type not in _KEEP_CHANNELS:
+            return None
+    return None
 
 
 def check_scaling(given: Input, scaling: Scaling | None) -> None:

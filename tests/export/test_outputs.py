@@ -1,0 +1,269 @@
+"""Whatever a file's last nodes do, what is served are the probabilities that it gives itself."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from scipy.special import softmax
+
+from export.foreign.adapt import adapt
+from export.foreign.answers import check_answers
+from export.foreign.graphs import ForeignError, finished
+from export.foreign.inputs import Scaling
+
+CLASSES = 4
+SCALING = Scaling(1 / 255)
+random = np.random.default_rng(5)
+WEIGHTS = {
+    "W": random.standard_normal((6, 3, 3, 3)),
+    "H": random.standard_normal((6, CLASSES)),
+    "ONE": random.standard_normal((6, 1)),
+    "HUNDRED": np.array(100),
+    "TENTH": np.array(0.1),
+    "TEN": np.array([10]),
+    "PRIOR": np.array([1, 2, 5, 1]),
+    "LOW": np.array(1e-4),
+    "HIGH": np.array(1 - 1e-4),
+}
+INTEGERS = {"ROW": [0, -1], "SPREAD": [0, -1, 1, 1], "AXIS": [1], "TWO": [2, 3]}
+QUANTISED = {"STEP": np.float32(1 / 256), "COARSE": np.float32(0.25), "ZERO": np.uint8(0)}
+BODY = "f = Conv<pads = [1, 1, 1, 1]>(x, W) g = GlobalAveragePool(f) v = Reshape(g, ROW)"
+BODY += " l = MatMul(v, H) "
+SINGLE = BODY.replace("H)", "ONE)")
+
+
+def file(end: str, body: str = BODY, outputs: str = "float[N, 4] y", **more: Any) -> bytes:
+    text = f'<ir_version: 8, opset_import: ["" : 17]> net (float[N, 3, 6, 6] x) => ({outputs})'
+    proto = onnx.parser.parse_model(f"{text} {{ {body} {end} }}")
+    values = {name: np.asarray(value, np.float32) for name, value in WEIGHTS.items()}
+    values |= {name: np.array(value) for name, value in INTEGERS.items()} | QUANTISED
+    used = {name for node in proto.graph.node for name in node.input}
+    for name, value in {**values, **more}.items():
+        if name in used:
+            proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return bytes(proto.SerializeToString())
+
+
+def pictures(count: int = 7) -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (count, 3, 6, 6), np.uint8)
+
+
+def answers(given: bytes, output: str | None = None) -> NDArray[np.float64]:
+    """What the file itself says of the pictures."""
+    session = onnxruntime.InferenceSession(given, providers=["CPUExecutionProvider"])
+    found = session.run(output and [output], {"x": pictures() * np.float32(SCALING.scale)})[0]
+    return np.asarray(found, np.float64).reshape(len(pictures()), -1)
+
+
+def serve(
+    given: bytes, classes: int = CLASSES, **options: Any
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    found = adapt(given, classes, scaling=SCALING, **options)
+    model = finished(found.model, {})
+    check_answers(given, found, model, SCALING, pictures(), classes)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    logits, probabilities = session.run(["logits", "probabilities"], {"image": pictures()})
+    return logits, probabilities
+
+
+SOFT = "p = Softmax<axis = -1>(l)"
+QDQ = "q = QuantizeLinear({0}, STEP, ZERO) y = DequantizeLinear(q, STEP, ZERO)"
+BEHIND = {
+    "nothing": ("y = Softmax<axis = -1>(l)", 1),
+    "identity": (f"{SOFT} y = Identity(p)", 1),
+    "cast": (f"{SOFT} y = Cast<to = 1>(p)", 1),
+    "through half": (f"{SOFT} h = Cast<to = 10>(p) y = Cast<to = 1>(h)", 1),
+    "reshape": (f"{SOFT} y = Reshape(p, SPREAD)", 1),
+    "squeeze": ("s = Reshape(l, SPREAD) p = Softmax<axis = 1>(s) y = Squeeze(p, TWO)", 1),
+    "flatten": ("s = Reshape(l, SPREAD) p = Softmax<axis = 1>(s) y = Flatten(p)", 1),
+    "clip": (f"{SOFT} y = Clip(p, LOW, HIGH)", 1),
+    "percent": (f"{SOFT} y = Mul(p, HUNDRED)", 100),
+    "factor in front": (f"{SOFT} y = Mul(HUNDRED, p)", 100),
+    "divided": (f"{SOFT} y = Div(p, TENTH)", 10),
+    "shifted": (f"{SOFT} z = Mul(p, HUNDRED) y = Sub(z, z0)", 100),
+    "quantised": (f"{SOFT} {QDQ.format('p')}", 1),
+    "percent, quantised, cast": (
+        f"{SOFT} {QDQ.format('p').replace('y =', 'd =')} e = Cast<to = 1>(d) y = Mul(e, HUNDRED)",
+        100,
+    ),
+    "in front of a sum": (f"{SOFT} t = Add(p, z0) y = Sub(t, z0)", 1),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_what_stands_behind_a_softmax_is_undone(name: str) -> None:
+    end, scale = BEHIND[name]
+    outputs = "float[N, 4, 1, 1] y" if name == "reshape" else "float[N, 4] y"
+    given = file(end, outputs=outputs, z0=np.float32(0))
+    logits, probabilities = serve(given)
+    expected = answers(given) / scale
+    np.testing.assert_allclose(probabilities, expected, atol=2e-3 if "half" in name else 1e-5)
+    assert np.abs(softmax(logits, axis=1) - expected).max() < 0.01
+    assert np.array_equal(logits.argmax(1), expected.argmax(1))
+
+
+def test_integers_are_read_by_their_scale() -> None:
+    outputs = "uint8[N, 4] y"
+    given = file(f"{SOFT} y = QuantizeLinear(p, STEP, ZERO)", outputs=outputs)
+    assert np.array_equal(serve(given)[1], answers(given) / 256)
+    zero = np.uint8(128)
+    given = file("y = QuantizeLinear(l, COARSE, MID)", outputs=outputs, MID=zero)
+    logits, probabilities = serve(given)
+    assert np.abs(logits - 0.25 * (answers(given) - 128)).max() <= 0.125
+    np.testing.assert_allclose(probabilities, softmax(logits, axis=1), atol=1e-6)
+    given = file("i = Cast<to = 2>(l) y = Identity(i)", outputs=outputs)
+    with pytest.raises(ForeignError, match="is of integers"):
+        serve(given)
+
+
+LOGITS = {
+    "as they are": "y = Identity(l)",
+    "a temperature": "y = Mul(l, TEN)",  # belongs to the network, and is not undone
+    "logarithms": "y = LogSoftmax<axis = -1>(l)",
+    "logarithms of a softmax": f"{SOFT} y = Log(p)",
+    "rectified": "y = Relu(l)",
+}
+
+
+@pytest.mark.parametrize("name", LOGITS)
+def test_logits_are_served_as_they_are(name: str) -> None:
+    given = file(LOGITS[name])
+    logits, probabilities = serve(given)
+    np.testing.assert_allclose(logits, answers(given), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(probabilities, softmax(answers(given), axis=1), atol=1e-5)
+
+
+UNCLEAR = {
+    "a prior": f"{SOFT} y = Mul(p, PRIOR)",
+    "a difference": f"{SOFT} y = Sub(HUNDRED, p)",
+    "scaled logarithms": f"{SOFT} s = Log(p) y = Mul(s, TENTH)",
+    "powers": f"{SOFT} y = Pow(p, HUNDRED)",
+    "a mean of two": f"{SOFT} m = Mul(l, TENTH) o = Softmax<axis = -1>(m) y = Add(p, o)",
+    "a softmax by hand": "e = Exp(l) t = ReduceSum(e, AXIS) y = Div(e, t)",
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_what_stays_unclear_is_refused_until_somebody_says_it(name: str) -> None:
+    given = file(UNCLEAR[name])
+    with pytest.raises(ForeignError, match="--output-kind says so") as refused:
+        serve(given)
+    assert str(refused.value).endswith(".")
+    logits, _ = serve(given, output_kind="logits")
+    np.testing.assert_allclose(logits, answers(given), rtol=1e-4, atol=1e-5)
+    if name == "a softmax by hand":
+        _, probabilities = serve(given, output_kind="probabilities")
+        np.testing.assert_allclose(probabilities, answers(given), atol=1e-6)
+    else:
+        with pytest.raises(ForeignError, match="are no probabilities"):
+            serve(given, output_kind="probabilities")
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(1, "probabilities"), (100, "percent")])
+def test_numbers_that_sum_to_a_whole_are_not_taken_for_logits(scale: int, kind: Any) -> None:
+    """A normalisation that no rule knows: squares, divided by their sum."""
+    end = "s = Mul(l, l) t = ReduceSum(s, AXIS) d = Div(s, t) y = Mul(d, W1)"
+    given = file(end, W1=np.float32(scale))
+    with pytest.raises(ForeignError, match=f"sum to {scale}.*--output-kind {kind}"):
+        serve(given)
+    logits, probabilities = serve(given, output_kind=kind)
+    np.testing.assert_allclose(probabilities, answers(given) / scale, atol=1e-6)
+    np.testing.assert_allclose(softmax(logits, axis=1), answers(given) / scale, atol=1e-5)
+
+
+def test_numbers_between_nought_and_one_are_asked_about() -> None:
+    given = file("c = Mul(l, TENTH) y = Clip(c, LOW, HIGH)")
+    with pytest.raises(ForeignError, match="between 0 and 1 alone"):
+        serve(given)
+    serve(given, output_kind="logits")
+
+
+SINGLES = {
+    "a sigmoid": ("y = Sigmoid(l)", None, lambda y: y),
+    "a sigmoid, quantised": (f"p = Sigmoid(l) {QDQ.format('p')}", None, lambda y: y),
+    "per cent": ("p = Sigmoid(l) y = Mul(p, HUNDRED)", None, lambda y: y / 100),
+    "a logit": ("y = Identity(l)", "logits", lambda y: 1 / (1 + np.exp(-y))),
+    "by hand": ("n = Neg(l) e = Exp(n) a = Add(e, W1) y = Div(W1, a)", "sigmoid", lambda y: y),
+}
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_one_number_is_of_the_second_class(name: str) -> None:
+    end, kind, probability = SINGLES[name]
+    given = file(end, SINGLE, "float[N, 1] y", W1=np.float32(1))
+    logits, probabilities = serve(given, 2, output_kind=kind)
+    second = probability(answers(given))
+    np.testing.assert_allclose(probabilities, np.hstack([1 - second, second]), atol=1e-5)
+    assert np.abs(softmax(logits, axis=1) - probabilities).max() < 0.01
+    if kind is not None:
+        with pytest.raises(ForeignError, match="--output-kind"):
+            serve(given, 2)
+
+
+def test_classes_that_do_not_exclude_each_other_are_refused() -> None:
+    given = file("y = Sigmoid(l)")
+    with pytest.raises(ForeignError, match="several may hold of one image"):
+        serve(given)
+
+
+def test_what_is_said_may_not_contradict_the_graph() -> None:
+    with pytest.raises(ForeignError, match="comes from a Softmax, and --output-kind says logits"):
+        serve(file("y = Softmax<axis = -1>(l)"), output_kind="logits")
+    given = file("y = Identity(l)")
+    with pytest.raises(ForeignError, match="are no probabilities"):
+        serve(given, output_kind="probabilities")
+
+
+def test_a_softmax_over_something_else_is_refused() -> None:
+    given = file("s = Reshape(l, SPREAD) p = Softmax<axis = 3>(s) y = Flatten(p)")
+    with pytest.raises(ForeignError, match="are no probabilities"):
+        serve(given)
+
+
+def test_outputs_that_are_no_tensors_are_left_out() -> None:
+    model = onnx.load_model_from_string(file("y = Softmax<axis = -1>(l)"))
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
+    node = helper.make_node(
+        "ZipMap", ["y"], ["map"], domain="ai.onnx.ml", classlabels_int64s=list(range(CLASSES))
+    )
+    model.graph.node.append(node)
+    values = helper.make_map_type_proto(
+        onnx.TensorProto.INT64, helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [])
+    )
+    output = helper.make_value_info("map", helper.make_sequence_type_proto(values))
+    model.graph.output.append(output)
+    expected = answers(file("y = Softmax<axis = -1>(l)"))
+    np.testing.assert_allclose(serve(model.SerializeToString())[1], expected, atol=1e-6)
+
+
+def test_labels_among_the_outputs_are_left_out() -> None:
+    given = file(
+        "y = Softmax<axis = -1>(l) label = ArgMax<axis = 1, keepdims = 0>(l)",
+        outputs="int64[N] label, float[N, 4] y",
+    )
+    np.testing.assert_allclose(serve(given)[1], answers(given, "y"), atol=1e-6)
+
+
+def test_a_file_of_the_third_version_has_its_weights_as_inputs() -> None:
+    model = onnx.load_model_from_string(file("y = Identity(l)"))
+    model.ir_version = 3
+    for tensor in model.graph.initializer:
+        value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        model.graph.input.append(value)
+    expected = answers(file("y = Identity(l)"))
+    np.testing.assert_allclose(serve(model.SerializeToString())[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shape", [["N", "C", 6, 6], [0, 3, 6, 6], [-1, 3, 6, 6]], ids=["channels", "0", "-1"]
+)
+def test_open_axes_are_read_from_the_graph(shape: list[int | str]) -> None:
+    model = onnx.load_model_from_string(file("y = Identity(l)"))
+    del model.graph.input[:]
+    model.graph.input.append(helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape))
+    expected = answers(file("y = Identity(l)"))
+    np.testing.assert_allclose(serve(model.SerializeToString())[0], expected, rtol=1e-4, atol=1e-5)
