@@ -33,6 +33,8 @@ def self_test(
 ) -> SelfTest:
     """Audit the model with one weight changed, and a known model that is invariant.
 
+    A model without such a weight is tried as one whose file is not at hand.
+
     Parameters
     ----------
     model
@@ -47,9 +49,14 @@ def self_test(
     Raises
     ------
     ValueError
-        If no mutant can be made of the model, or `run_audit` would refuse the images or the group.
+        If `run_audit` would refuse the images or the group.
     """
-    mutant = build(mutate(model))
+    try:
+        mutant = build(mutate(model))
+    except RefusedError:
+        return self_test_unseen(
+            build(model), images, group=group, thresholds=thresholds, batch_size=batch_size
+        )
     return _tried(mutant, "one weight changed", images, group, thresholds, batch_size)
 
 

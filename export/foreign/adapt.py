@@ -7,7 +7,7 @@ refused.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import onnx
@@ -22,7 +22,7 @@ from export.foreign.graphs import (
     keep_ancestors,
     keep_tensors,
     rename,
-    stored_tensors,
+    store_constants,
     strip,
     tensor_names,
     units,
@@ -110,6 +110,7 @@ def adapt(
     keep_tensors(model.graph)
     check_followed(model)
     strip(model)
+    store_constants(model.graph)
     model.ir_version = max(model.ir_version, _STORED_APART)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
@@ -127,9 +128,10 @@ def adapt(
 
     if given.batch is not None:
         notes.append(_free_batch(model.graph, given))
+    single = units(model.graph, found.answer) == 1
     wrapped = _Wrapping(model, given)
     wrapped.read_image(scaling, notes)
-    wrapped.write_answers(found, classes, notes)
+    wrapped.write_answers(found, classes, notes, single=single)
     return Adapted(
         model=wrapped.model,
         channels=given.channels,
@@ -168,7 +170,7 @@ def _check_classes(graph: onnx.GraphProto, found: Found, classes: int) -> None:
 
 def _free_batch(graph: onnx.GraphProto, given: Input) -> str:
     """Let N be any number: of the input, and where an image's entries are laid out anew."""
-    stored = stored_tensors(graph)
+    stored = {tensor.name: tensor for tensor in graph.initializer}
     changed = 0
     for node in dependents(graph.node, given.name):
         if node.op_type == "Reshape" and node.input[1] in stored:
@@ -232,10 +234,12 @@ class _Wrapping:
         shape = ["N", given.channels, given.side, given.side]
         graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, shape))
 
-    def write_answers(self, found: Found, classes: int, notes: list[str]) -> None:
-        """Put the outputs of the contract behind the tensors that hold the answers."""
+    def write_answers(self, found: Found, classes: int, notes: list[str], *, single: bool) -> None:
+        """Put the outputs of the contract behind the tensors that hold the answers.
+
+        Where these are a ``single`` number an image, it is taken for the second of two classes.
+        """
         graph = self.model.graph
-        single = units(graph, found.answer) == 1
         add = _Chain(graph)
         if found.logits is None:
             values = self._values(add, found, "probabilities.given")
@@ -285,7 +289,7 @@ class _Chain:
         source: str,
         output: str,
         constant: NDArray[np.float32] | np.float32 | None = None,
-        **attributes: int,
+        **attributes: Any,
     ) -> str:
         """Add a node that reads ``source``, and a constant where there is one."""
         inputs = [source]

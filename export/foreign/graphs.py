@@ -95,13 +95,18 @@ def keep_tensors(graph: onnx.GraphProto) -> None:
         keep_ancestors(graph)
 
 
-def stored_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    """Return the constants of a graph by the name of the tensor, however they are stored."""
-    stored = {tensor.name: tensor for tensor in graph.initializer}
+def store_constants(graph: onnx.GraphProto) -> None:
+    """Turn tensors that a Constant node gives into stored ones, as weights are looked for there."""
+    nodes = []
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
-            stored[node.output[0]] = node.attribute[0].t
-    return stored
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(node.attribute[0].t)
+            tensor.name = node.output[0]
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def units(graph: onnx.GraphProto, output: str) -> int | None:

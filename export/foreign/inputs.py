@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from export.foreign.graphs import ForeignError, dependents, stored_tensors
+from export.foreign.graphs import ForeignError, dependents
 
 _FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
@@ -80,7 +80,7 @@ def read_input(graph: onnx.GraphProto, value: onnx.ValueInfoProto, size: int | N
 
 def _read_channels(graph: onnx.GraphProto, image: str) -> int | None:
     """Return how many channels the first convolution reads, if it reads the image's own."""
-    stored = stored_tensors(graph)
+    stored = {tensor.name: tensor for tensor in graph.initializer}
     for node in dependents(graph.node, image):
         if node.op_type == "Conv" and node.input[1] in stored:
             groups = next((each.i for each in node.attribute if each.name == "group"), 1)

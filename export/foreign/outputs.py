@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from export.foreign.graphs import ForeignError, stored_tensors
+from export.foreign.graphs import ForeignError
 
 OutputKind = Literal["logits", "probabilities", "percent", "sigmoid"]
 """What an output may hold: logits; probabilities that sum to one, or to a hundred; or numbers of
@@ -22,6 +22,9 @@ _FLOATS: Final = {
     TensorProto.BFLOAT16: 2.0**-8,
 }
 """How far a cast to them rounds a probability, beyond float32."""
+
+_BARELY: Final = 1e-7
+"""Not rounded, but not what it was either."""
 
 _ARITHMETIC: Final = ("Mul", "Div", "Add", "Sub")
 _SIGMOIDS: Final = ("Sigmoid", "HardSigmoid")
@@ -101,9 +104,8 @@ class _Graph:
 
     @classmethod
     def of(cls, graph: onnx.GraphProto) -> Self:
-        return cls(
-            {name: node for node in graph.node for name in node.output}, stored_tensors(graph)
-        )
+        producers = {name: node for node in graph.node for name in node.output}
+        return cls(producers, {tensor.name: tensor for tensor in graph.initializer})
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _undo(
         to = next(each.i for each in node.attribute if each.name == "to")
         return (first, 1.0, 0.0, _FLOATS[to]) if to in _FLOATS else None
     if op == "Clip":
-        return first, 1.0, 0.0, np.finfo(np.float32).eps
+        return first, 1.0, 0.0, _BARELY
     if op in ("QuantizeLinear", "DequantizeLinear"):
         return _undo_quantisation(node, stored)
     if op in _ARITHMETIC:

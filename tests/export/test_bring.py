@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
@@ -200,6 +201,33 @@ def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
             bring(request, tmp_path)
         assert str(refusal.value).count("\n") == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["no convolution", "weights in nodes"])
+def test_whatever_network_it_is_it_is_audited(tmp_path: Path, digits: Path, kind: str) -> None:
+    """One without a kernel to change for the self-test, and one that keeps it in a node."""
+    random = np.random.default_rng(0)
+    body = (
+        "f = Flatten(x) y = MatMul(f, H)"
+        if kind == "no convolution"
+        else ("c = Conv(x, W) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) y = MatMul(f, H)")
+    )
+    text = '<ir_version: 8, opset_import: ["" : 17]> net (float[N, 1, 28, 28] x) => (float[N, 2] y)'
+    model = onnx.parser.parse_model(f"{text} {{ {body} }}")
+    size = 784 if kind == "no convolution" else 5
+    for name, shape in (("W", (5, 1, 3, 3)), ("H", (size, 2))):
+        value = numpy_helper.from_array(random.standard_normal(shape).astype(np.float32), name)
+        if kind == "weights in nodes":
+            model.graph.node.insert(0, helper.make_node("Constant", [], [name], value=value))
+        elif name == "H":
+            model.graph.initializer.append(value)
+    file = tmp_path / "net.onnx"
+    file.write_bytes(model.SerializeToString())
+    request = Request(file, "net", ("a", "b"), digits, scaling=Scaling(1 / 255))
+    folder, card = imported(request, tmp_path / "models")
+    assert card.audit.images == 40
+    graph = onnx.load_model(folder / "model.onnx").graph
+    assert {"H"} <= {tensor.name for tensor in graph.initializer}
 
 
 def test_an_error_of_the_import_is_one_of_values() -> None:

@@ -18,7 +18,7 @@ from artifact.identity import ModelIdentity
 from artifact.onnx_file import check_operators, read_onnx
 from artifact.session import run_as_written
 from artifact.values import Precision
-from audit import Classifier, Subject, mutate
+from audit import Classifier, Subject
 from audit.proving import prove_tier
 from imaging import FitPolicy, grid_symmetries
 from imaging.refusal import RefusedError
@@ -88,7 +88,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
             classes=classes,
         ),
         classify=classify,
-        graph=graph if _has_mutant(graph) else None,
+        graph=graph,
         build=lambda data: open_graph(data)[0],
         execution=execution(configuration, threads),
         fill=fit.fill,
@@ -141,14 +141,6 @@ def _logits(outputs: Any) -> str:
             "form that is named 'logits', is accepted."
         )
     return str(floats[0])
-
-
-def _has_mutant(graph: bytes) -> bool:
-    try:
-        mutate(graph)
-    except RefusedError:
-        return False
-    return True
 
 
 def _known_group(name: str) -> str | None:
