@@ -33,4 +33,4 @@ class ModelIdentity(Value):
 
     def class_name(self, index: int) -> str:
         """What a class is called; `label 3` where nobody said."""
-        return self.classes[index] if index < len(self.classes) else f"label {index}"
+        return self.classes[index] if 0 <= index < len(self.classes) else f"label {index}"

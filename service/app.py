@@ -107,7 +107,7 @@ def _framed(settings: Settings) -> list[ServiceRoute]:
         *proof_routes(settings.proof_limits),
         *model_routes(),
         *job_routes(),
-        *comparison_routes(),
+        *comparison_routes(settings.max_audit_images),
         *history_routes(),
         *ledger_routes(),
         *audit_routes(settings),

@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,11 @@ from audit.comparison.record import Order
 from audit.report import Answers, Report
 from audit.units import Units
 from imaging.refusal import RefusedError
+
+_MOST_NUMBER: Final = 2**31
+# Of float32, of which logits are, and of the distance of two of them.
+_MOST_LOGIT: Final = 2.0**129
+_MOST_RELATIVE: Final = 1e60
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +66,29 @@ def answers_of(report: Report, side: str) -> Answers:
             f"The report {side} was made before reports held what became of each image; a new "
             "audit of that model is accepted."
         )
-    count = len(report.data.image_sha256)
-    lengths = [answers.labels, answers.kept, answers.deviation, answers.units]
-    lengths += [] if answers.expected is None else [answers.expected]
-    torn = any(len(each) != count for each in lengths)
-    if torn or _agreeing(answers) != report.figures.agreeing_images:
+    if _torn(report, answers) or _agreeing(answers) != report.figures.agreeing_images:
         raise RefusedError(
             f"The report {side} contradicts itself: what became of each image does not give its "
             "figures; a report as the audit wrote it is accepted."
         )
     return answers
+
+
+def _torn(report: Report, answers: Answers) -> bool:
+    """Whether lists have not one entry an image, or entries that no audit writes."""
+    count, files = len(report.data.image_sha256), report.data.files
+    lists: list[Sequence[object]] = [answers.labels, answers.kept, answers.deviation, answers.units]
+    lists += [] if answers.expected is None else [answers.expected]
+    lists += [files] if files else []
+    numbers = (*answers.labels, *answers.units, *(answers.expected or ()))
+    moved = (report.figures.largest_logit, *answers.deviation)
+    return (
+        count == 0
+        or any(len(each) != count for each in lists)
+        or not all(0 <= number < _MOST_NUMBER for number in numbers)
+        or not all(0 <= value <= _MOST_LOGIT for value in moved)
+        or max(answers.deviation) > _MOST_RELATIVE * (report.figures.largest_logit or 1)
+    )
 
 
 def _agreeing(answers: Answers) -> int:

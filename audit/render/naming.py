@@ -1,5 +1,6 @@
 """What classes and images are called in the forms that people read."""
 
+import re
 from typing import Final
 
 from audit.names import Names, readable
@@ -7,6 +8,7 @@ from audit.render.language import Words
 from audit.report import Report
 
 _NARROW: Final = 16
+_ELEMENT: Final = re.compile(r"m|(m )?r(\d+)")
 
 
 def what_is_said(name: str, words: Words) -> str:
@@ -57,10 +59,12 @@ class Naming:
 
 def turn_in_words(element: str, words: Words) -> str:
     """An element of a group by what it does: `m r90` mirrors, then turns by 90 degrees."""
-    *mirrored, last = element.split()
-    if last == "m":
+    read = _ELEMENT.fullmatch(element)
+    if read is None:
+        return readable(element)
+    mirrored, degrees = read.groups()
+    if degrees is None:
         return words("mirrored")
-    degrees = last.removeprefix("r")
     if mirrored:
         return words("mirrored, then turned by {degrees}°", degrees=degrees)
     return words("turned by {degrees}°", degrees=degrees)

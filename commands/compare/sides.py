@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from artifact.audit_set import AuditSet
 from artifact.files import FileRefusedError, read_file
 from audit import Question, Report, Thresholds, audit_tiers
 from audit.comparison.claims import otherwise_fitted
+from audit.reading import parse_report
 from commands.audit.target import Target, open_target, read_audit_images
 from imaging import RefusedError
 from service.settings import Settings
@@ -109,15 +109,7 @@ def read_report(path: Path) -> Report:
         content = read_file(path, _MOST_REPORT)
     except FileRefusedError as error:
         raise RefusedError(f"The report {path} {error}.") from error
-    try:
-        return Report.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its beginning"
-        raise RefusedError(
-            f"The file {path} is no report of an audit (at {where}: {first['msg']}); what "
-            "`orbitserve audit --format json` writes is accepted."
-        ) from error
+    return parse_report(content, f"The file {path}")
 
 
 def _stages(sides: tuple[str, str], targets: dict[str, Target]) -> list[str]:

@@ -16,7 +16,19 @@ _ACCEPTED = "one or more image files as multipart/form-data are accepted"
 
 
 def read_multipart(content_type: str, body: bytes, max_images: int) -> list[Part]:
+    """Take images out of a form, in their order; see `read_files`."""
+    return read_files(content_type, body, max_images, "images", _ACCEPTED)
+
+
+def read_files(
+    content_type: str, body: bytes, max_files: int, what: str, accepted: str
+) -> list[Part]:
     """Take the files out of a form, in their order.
+
+    Parameters
+    ----------
+    what, accepted
+        What a refusal calls the files, and says is accepted.
 
     Raises
     ------
@@ -29,16 +41,16 @@ def read_multipart(content_type: str, body: bytes, max_images: int) -> list[Part
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
-        raise MalformedError(f"The multipart content type names no boundary; {_ACCEPTED}.")
-    form = _Form(max_images)
+        raise MalformedError(f"The multipart content type names no boundary; {accepted}.")
+    form = _Form(max_files, what, accepted)
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
-        raise MalformedError(f"The multipart body cannot be read ({error}); {_ACCEPTED}.") from None
+        raise MalformedError(f"The multipart body cannot be read ({error}); {accepted}.") from None
     if not form.complete or not form.parts:
-        raise MalformedError(f"The multipart body is cut off or empty; {_ACCEPTED}.")
+        raise MalformedError(f"The multipart body is cut off or empty; {accepted}.")
     return form.parts
 
 
@@ -46,7 +58,9 @@ def read_multipart(content_type: str, body: bytes, max_images: int) -> list[Part
 class _Form:
     """Collects the parser's events into parts."""
 
-    max_images: int
+    max_files: int
+    what: str
+    accepted: str
     parts: list[Part] = field(default_factory=list)
     complete: bool = False
     _headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -66,7 +80,7 @@ class _Form:
         }
 
     def _begin(self) -> None:
-        check_count(len(self.parts) + 1, self.max_images)
+        check_count(len(self.parts) + 1, self.max_files, self.what)
         self._headers.clear()
         self._content.clear()
 
@@ -79,10 +93,10 @@ class _Form:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         name = options.get(b"name", b"").decode(errors="replace")
         if b"filename" not in options:
-            raise UnprocessableError(f"The form field '{name}' is no file; {_ACCEPTED}.")
+            raise UnprocessableError(f"The form field '{name}' is no file; {self.accepted}.")
         file = options[b"filename"].decode(errors="replace")
         where = f"file {len(self.parts) + 1} ('{file}')"
-        self.parts.append(Part(bytes(self._content), where, file))
+        self.parts.append(Part(bytes(self._content), where, file, name))
 
     def _finish(self) -> None:
         self.complete = True

@@ -20,14 +20,17 @@ class Part:
         The image's place in the request, to name it in an error; empty if it is the whole body.
     file
         What its sender calls it; empty if nothing.
+    field
+        The field of the form that it was sent in; empty where there is no form.
     """
 
     content: bytes | npt.NDArray[np.uint8]
     where: str = ""
     file: str = ""
+    field: str = ""
 
 
-def check_count(images: int, max_images: int) -> None:
+def check_count(images: int, max_images: int, what: str = "images") -> None:
     """Refuse a request of too many images; to be asked before anything is built for each.
 
     Raises
@@ -37,5 +40,5 @@ def check_count(images: int, max_images: int) -> None:
     """
     if images > max_images:
         raise TooLargeError(
-            f"The request holds {images} images; at most {max_images} are accepted."
+            f"The request holds {images} {what}; at most {max_images} are accepted."
         )

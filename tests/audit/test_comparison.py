@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from artifact.identity import ModelIdentity
 from audit import RefusedError, Report, run_audit
 from audit.comparison import Comparison, Margins, compare
-from audit.report import Thresholds
+from audit.report import Answers, Thresholds
 from benchmarks import comparisons
 from tests.audit.compared import CLASSES, Made, compared, losing, still
 
@@ -122,6 +122,18 @@ def forged(report: Report) -> Report:
     )
 
 
+def without_images(report: Report) -> Report:
+    nothing = Answers(labels=(), expected=None, kept=(), deviation=(), units=())
+    figures = report.figures.model_copy(update={"answers": nothing, "agreeing_images": 0})
+    data = report.data.model_copy(update={"image_sha256": (), "count": 0})
+    return report.model_copy(update={"figures": figures, "data": data})
+
+
+def with_a_name_too_few(report: Report) -> Report:
+    files = ("a.png",) * (len(report.data.image_sha256) - 1)
+    return report.model_copy(update={"data": report.data.model_copy(update={"files": files})})
+
+
 def of_other_turns(report: Report) -> Report:
     fewer = report.figures.model_copy(update={"elements": report.figures.elements[:1]})
     return report.model_copy(update={"figures": fewer})
@@ -132,6 +144,8 @@ def of_other_turns(report: Report) -> Report:
     [
         (without_answers, "before reports held what became of each image"),
         (torn, "contradicts itself"),
+        (without_images, "contradicts itself"),
+        (with_a_name_too_few, "contradicts itself"),
         (forged, "contradicts itself"),
         (of_other_turns, "same turns are accepted"),
     ],

@@ -1,18 +1,27 @@
 """Over HTTP, reports of the ledger are compared, and a model's audits are shown as a history."""
 
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit import Report
 from audit.comparison import Comparison, Margins, compare
 from audit.history import History
+from audit.reading import parse_report
+from audit.render.comparison import COMPARISON_FORMATS, render_comparison
+from imaging import RefusedError
+from tests.audit.compared import losing, still
 from tests.service.processes import NPY, npy
 
 pytestmark = pytest.mark.anyio
+
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -75,7 +84,8 @@ async def test_a_comparison_has_the_form_that_is_asked_for(
     answer = await kept.get(f"/audits/compare?a={a}&b={a}{query}", headers=headers)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith(media_type)
-    assert answer.headers["Vary"] == "Accept"
+    translated = media_type != "application/json"
+    assert answer.headers["Vary"] == ("Accept, Accept-Language" if translated else "Accept")
 
 
 async def test_what_cannot_be_compared_is_a_sentence(
@@ -100,6 +110,179 @@ async def test_what_cannot_be_compared_is_a_sentence(
 async def test_without_a_ledger_nothing_is_compared(client: httpx.AsyncClient) -> None:
     for path in (f"/audits/compare?a={'0' * 64}&b={'0' * 64}", "/audits/history?model=turning"):
         assert "keeps no ledger" in await sentence(client, path, 404)
+
+
+# --- reports that are sent --------------------------------------------------------------------
+
+
+SENT = "/audits/compare"
+
+
+@pytest.fixture(scope="module")
+def reports() -> tuple[bytes, bytes]:
+    before = still(60, files=[f"{n}.png" for n in range(60)])
+    pair = before.report(), losing(before, *range(0, 60, 3)).report()
+    return pair[0].model_dump_json().encode(), pair[1].model_dump_json().encode()
+
+
+@pytest.fixture
+def as_json(reports: tuple[bytes, bytes]) -> bytes:
+    return b'{"a": %b, "b": %b}' % reports
+
+
+async def refused(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.json().keys() == {"error"}
+    return str(answer.json()["error"])
+
+
+async def test_two_reports_are_compared_without_a_ledger(
+    client: httpx.AsyncClient, reports: tuple[bytes, bytes], as_json: bytes
+) -> None:
+    expected = compare(*map(Report.model_validate_json, reports), Margins(margin=0.3))
+    assert expected.verdict == "FAIL"
+    sent = await client.post(f"{SENT}?margin=0.3", content=as_json, headers=JSON)
+    assert sent.status_code == 200, sent.text
+    assert Comparison.model_validate_json(sent.content) == expected
+    files = {"b": ("new.json", reports[1]), "a": ("old.json", reports[0])}
+    assert (await client.post(f"{SENT}?margin=0.3", files=files)).content == sent.content
+    packed = gzip.compress(as_json)
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    again = await client.post(f"{SENT}?margin=0.3", content=packed, headers=headers)
+    assert again.content == sent.content
+
+
+async def test_reports_that_are_sent_are_compared_as_those_of_the_ledger(
+    kept: httpx.AsyncClient, images: Any
+) -> None:
+    a, b = [await audited(kept, model, images[:40]) for model in ("turning", "plain")]
+    stored = [(await kept.get(f"/audits/{digest}")).json() for digest in (a, b)]
+    sent = await kept.post(SENT, json=dict(zip("ab", stored, strict=True)))
+    found = Comparison.model_validate_json(sent.content)
+    expected = Comparison.model_validate_json((await kept.get(f"{SENT}?a={a}&b={b}")).content)
+    sides = {"baseline", "candidate"}  # where the images lay is in the ledger, and not in evidence
+    assert found.model_dump(exclude=sides) == expected.model_dump(exclude=sides)
+    assert (found.baseline.report, found.candidate.report) == (a, b)
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "media_type", "says"),
+    [
+        ("?format=html", {"Accept-Language": "de"}, "text/html", "Was behauptet wird"),
+        ("?format=text", {}, "text/plain", "What is claimed"),
+        ("", {"Accept": "text/html"}, "text/html", "What is claimed"),
+        ("", {"Accept-Language": "de"}, "application/json", '"claim"'),
+    ],
+)
+async def test_what_is_sent_has_the_form_and_language_that_are_asked_for(
+    client: httpx.AsyncClient,
+    as_json: bytes,
+    query: str,
+    headers: dict[str, str],
+    media_type: str,
+    says: str,
+) -> None:
+    answer = await client.post(SENT + query, content=as_json, headers={**JSON, **headers})
+    assert answer.headers["Content-Type"].startswith(media_type)
+    assert says in answer.text
+    assert ("Content-Language" in answer.headers) == (media_type != "application/json")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"", 400, "is empty"),
+        (b"{", 400, "is not JSON"),
+        (b"[" * 100_000, 400, "is not JSON"),
+        (b'{"a": {}, "a": {}, "b": {}}', 400, "'a' is there twice"),
+        (b'{"a": {"x": 1, "x": 2}, "b": {}}', 400, "'x' is there twice"),
+        (b"[]", 422, "is no JSON object"),
+        (b'{"a": {}}', 422, "lacks the report 'b'"),
+        (b'{"a": {}, "b": {}, "c": {}}', 422, "'c' is not known"),
+        (b'{"a": {}, "b": []}', 422, "'b' is no JSON object"),
+        (b'{"a": {}, "b": {}}', 422, "The report 'a' is no report of an audit (at verdict"),
+    ],
+)
+async def test_a_body_that_is_not_two_reports_is_refused(
+    client: httpx.AsyncClient, body: bytes, status: int, said: str
+) -> None:
+    answer = await client.post(SENT, content=body, headers=JSON)
+    assert said in await refused(answer, status)
+
+
+async def test_files_that_are_not_two_reports_are_refused(
+    client: httpx.AsyncClient, reports: tuple[bytes, bytes]
+) -> None:
+    a, b = reports
+    cases: list[tuple[list[tuple[str, Any]], int, str]] = [
+        ([("a", ("a", a))], 422, "lacks the report 'b'"),
+        ([("a", ("a", a)), ("a", ("b", b))], 422, "'a' is there twice"),
+        ([("a", ("a", a)), ("c", ("b", b))], 422, "'c' is not known"),
+        ([("a", ("a", a)), ("b", ("b", b)), ("c", ("c", b))], 413, "holds 3 files; at most 2"),
+        ([("a", ("a", a)), ("b", ("b", b"\x89PNG"))], 400, "The file 'b' is not JSON"),
+        ([("a", ("a", a)), ("b", (None, b))], 422, "The form field 'b' is no file"),
+    ]
+    for files, status, said in cases:
+        assert said in await refused(await client.post(SENT, files=files), status)
+    answer = await client.post(SENT, content=a, headers={"Content-Type": "image/png"})
+    assert "two reports are accepted" in await refused(answer, 415)
+
+
+async def test_reports_beyond_the_limits_are_refused(
+    open_client: Any, repository: Path, as_json: bytes
+) -> None:
+    options = {"threads": 1, "proof": "off", "max_audit_images": 59}
+    async with open_client(repository, **options) as client:
+        answer = await client.post(SENT, content=as_json, headers=JSON)
+        assert "is of 60 images; at most 59" in await refused(answer, 413)
+    options = {"threads": 1, "proof": "off", "max_body_bytes": len(as_json) - 1}
+    async with open_client(repository, **options) as client:
+        await refused(await client.post(SENT, content=as_json, headers=JSON), 413)
+
+
+async def test_no_more_reports_wait_than_may(
+    client: httpx.AsyncClient, as_json: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.audits.comparison._MOST_WAITING", 0)
+    answer = await client.post(SENT, content=as_json, headers=JSON)
+    assert "wait" in await refused(answer, 503)
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_reports_that_no_audit_wrote_are_compared_or_refused(data: st.DataObject) -> None:
+    """Whatever stands in a report, it has a comparison in every form, or a sentence."""
+    before = still(6, files=[f"{n}.png" for n in range(6)])
+    pair = [made.report().model_dump(mode="json") for made in (before, losing(before, 3))]
+    for _ in range(data.draw(st.integers(1, 2))):
+        _spoil(pair[data.draw(st.integers(0, 1))], data)
+    try:
+        reports = [parse_report(document, "It") for document in pair]
+        comparison = compare(*reports)
+    except RefusedError as error:
+        assert str(error).endswith(".")
+        return
+    for form in COMPARISON_FORMATS:
+        assert render_comparison(comparison, form)
+
+
+ODD = (None, -1, 0, 1, 2**31, 2**63, 2**70, -0.5, 1e300, 1e-300, "", "x", "\ud800", [], {}, True)
+
+
+def _spoil(document: Any, data: st.DataObject) -> None:
+    """Put something odd in a place of a document, or take it away."""
+    while True:
+        keys = range(len(document)) if isinstance(document, list) else [*document]
+        key = data.draw(st.sampled_from(keys))
+        inside = document[key]
+        if not isinstance(inside, (list, dict)) or not inside or data.draw(st.integers(0, 9)) == 0:
+            break
+        document = inside
+    if isinstance(document, list) and data.draw(st.booleans()):
+        del document[key]
+    else:
+        document[key] = data.draw(st.sampled_from(ODD))
 
 
 # --- history ----------------------------------------------------------------------------------

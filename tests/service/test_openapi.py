@@ -41,6 +41,7 @@ async def test_the_documented_calls_are_those_of_the_design(document: Any) -> No
         ("POST", "/models/{name}/versions/{version}/audit"),
         ("GET", "/audits"),
         ("GET", "/audits/compare"),
+        ("POST", "/audits/compare"),
         ("GET", "/audits/history"),
         ("GET", "/audits/{digest}"),
         ("GET", "/audits/jobs/{job}"),

@@ -1,5 +1,7 @@
-"""Two reports of the ledger, compared: is the second model worse than the first?"""
+"""Two reports, stored or sent, compared: is the second model worse than the first?"""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Final
 
 from anyio import CapacityLimiter, to_thread
@@ -8,33 +10,53 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from artifact.values import Sha256
-from audit import Proportion, Tolerance
+from audit import Proportion, Report, Tolerance
 from audit.comparison import Comparison, Margins, compare
+from audit.reading import parse_report
+from audit.render import Language
 from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat, render_comparison
 from imaging import RefusedError
 from service.api.addresses import Audits
-from service.api.audits.forms import preferred_type
+from service.api.audits.forms import choose_language, language_headers, preferred_type
 from service.api.audits.stored import ledger_of, read_stored
-from service.api.bodies import errors_documented
-from service.errors import BusyError, UnprocessableError
+from service.api.bodies import errors_documented, read_body
+from service.errors import BusyError, TooLargeError, UnprocessableError
 from service.http.routes import ServiceRoute
 from service.ledger import Ledger
+from service.protocol import Body
+from service.protocol.media import JSON, MULTIPART
+from service.protocol.reports import FIELDS, read_reports
 
 _MOST_WAITING: Final = 8
 _PAUSE: Final = 5
+
+_BODIES: Final[dict[str, Any]] = {
+    type_: {
+        "schema": {
+            "type": "object",
+            "properties": dict.fromkeys(FIELDS, schema),
+            "required": [*FIELDS],
+            "additionalProperties": False,
+        }
+    }
+    for type_, schema in (
+        (JSON, {"type": "object", "description": "A report, as the form `json` has it."}),
+        (MULTIPART, {"type": "string", "format": "binary"}),
+    )
+}
+
+Pair = tuple[Report, Report]
 
 _BY_TYPE: Final[dict[str, ComparisonFormat]] = {
     rendering.media_type: name for name, rendering in COMPARISON_FORMATS.items()
 }
 
 
-class ComparisonQuery(BaseModel):
-    """Which reports are compared, and by how much the second may be worse."""
+class ComparisonOptions(BaseModel):
+    """By how much the second model may be worse, and the form of the comparison."""
 
     model_config = ConfigDict(extra="forbid")
 
-    a: Annotated[Sha256, Field(description="Digest of the report of what was there before.")]
-    b: Annotated[Sha256, Field(description="Digest of the report of what is to take its place.")]
     margin: Annotated[
         Proportion, Field(description="Part of all images that it may be worse on.")
     ] = 0.01
@@ -73,29 +95,53 @@ class ComparisonQuery(BaseModel):
         )
 
 
-def comparison_routes() -> list[ServiceRoute]:
-    """Build the route of `/audits/compare`."""
-    text: dict[str, Any] = {"schema": {"type": "string"}}
-    others = {type_: text for type_ in _BY_TYPE if type_ != "application/json"}
+class StoredReports(ComparisonOptions):
+    """Which reports of the ledger are compared, and how."""
+
+    a: Annotated[Sha256, Field(description="Digest of the report of what was there before.")]
+    b: Annotated[Sha256, Field(description="Digest of the report of what is to take its place.")]
+
+
+def comparison_routes(max_images: int) -> list[ServiceRoute]:
+    """Build the routes of `/audits/compare`, for reports of at most so many images each."""
     turns = CapacityLimiter(1)
 
+    async def answer(
+        request: Request, options: ComparisonOptions, read: Callable[[], Pair]
+    ) -> Response:
+        form = _form(request, options)
+        _check_room(turns)
+        language = choose_language(request)
+        content = await to_thread.run_sync(
+            _compared, read, options, max_images, form, language, limiter=turns
+        )
+        rendering = COMPARISON_FORMATS[form]
+        varies = language_headers(language, translated=rendering.translate is not None)
+        headers = {**varies, "Cache-Control": "private, no-cache"}
+        return Response(content, media_type=rendering.media_type, headers=headers)
+
     async def compare_stored(
-        request: Request, audits: Audits, query: Annotated[ComparisonQuery, Query()]
+        request: Request, audits: Audits, query: Annotated[StoredReports, Query()]
     ) -> Response:
         """Compare two reports of the ledger that are on the same images.
 
         The verdict is `PASS` where the second model is shown not to be worse by more than the
         margins, `FAIL` where it is shown to be worse, else `INCONCLUSIVE`.
         """
-        form = query.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
-        ledger = ledger_of(audits)
-        if turns.statistics().tasks_waiting >= _MOST_WAITING:
-            raise BusyError(
-                f"{_MOST_WAITING} comparisons wait, and no more may; try again later.", _PAUSE
-            )
-        content = await to_thread.run_sync(_compared, ledger, query, form, limiter=turns)
-        headers = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
-        return Response(content, media_type=COMPARISON_FORMATS[form].media_type, headers=headers)
+        return await answer(request, query, partial(_stored, ledger_of(audits), query.a, query.b))
+
+    async def compare_sent(
+        request: Request, query: Annotated[ComparisonOptions, Query()]
+    ) -> Response:
+        """Compare two reports that are sent, whoever made them; nothing of them is kept.
+
+        `a` is the report of what was there before, `b` that of what is to take its place: fields of
+        a JSON object, or files of a form. The verdict is as of two reports of the ledger.
+        """
+        # What cannot be answered is refused before its body is received.
+        _form(request, query)
+        _check_room(turns)
+        return await answer(request, query, partial(_sent, await read_body(request)))
 
     return [
         ServiceRoute(
@@ -105,18 +151,72 @@ def comparison_routes() -> list[ServiceRoute]:
             tags=["audits"],
             summary="Compare two reports of the ledger",
             response_model=Comparison,
-            responses={
-                200: {"description": "The comparison.", "content": others},
-                **errors_documented(404, 406, 422, 500, 503),
-            },
-        )
+            responses=_documented(404, 406, 413, 422, 500, 503),
+        ),
+        ServiceRoute(
+            "/audits/compare",
+            compare_sent,
+            needs="admin",
+            methods=["POST"],
+            tags=["audits"],
+            summary="Compare two reports that are sent",
+            response_model=Comparison,
+            responses=_documented(400, 406, 408, 413, 415, 422, 503),
+            openapi_extra={"requestBody": {"content": _BODIES, "required": True}},
+        ),
     ]
 
 
-def _compared(ledger: Ledger, query: ComparisonQuery, form: ComparisonFormat) -> bytes:
-    first, second = (read_stored(ledger, digest, whole=True) for digest in (query.a, query.b))
+def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    text = {"schema": {"type": "string"}}
+    others = {type_: text for type_ in _BY_TYPE if type_ != JSON}
+    return {
+        200: {"description": "The comparison.", "content": others},
+        **errors_documented(*statuses),
+    }
+
+
+def _form(request: Request, options: ComparisonOptions) -> ComparisonFormat:
+    return options.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
+
+
+def _check_room(turns: CapacityLimiter) -> None:
+    if turns.statistics().tasks_waiting >= _MOST_WAITING:
+        raise BusyError(
+            f"{_MOST_WAITING} comparisons wait, and no more may; try again later.", _PAUSE
+        )
+
+
+def _stored(ledger: Ledger, *digests: Sha256) -> Pair:
+    first, second = (read_stored(ledger, digest, whole=True) for digest in digests)
+    return first, second
+
+
+def _sent(body: Body) -> Pair:
+    first, second = read_reports(body)
+    return parse_report(first, "The report 'a'"), parse_report(second, "The report 'b'")
+
+
+def _compared(
+    read: Callable[[], Pair],
+    options: ComparisonOptions,
+    max_images: int,
+    form: ComparisonFormat,
+    language: Language,
+) -> bytes:
     try:
-        comparison = compare(first, second, query.margins, pictures=query.pictures)
+        reports = read()
+        for name, report in zip("AB", reports, strict=True):
+            _check_size(name, len(report.data.image_sha256), max_images)
+        comparison = compare(*reports, options.margins, pictures=options.pictures)
     except RefusedError as error:
         raise UnprocessableError(str(error)) from error
-    return render_comparison(comparison, form)
+    return render_comparison(comparison, form, language)
+
+
+def _check_size(name: str, images: int, max_images: int) -> None:
+    if images > max_images:
+        raise TooLargeError(
+            f"The report {name} is of {images} images; at most {max_images} are accepted "
+            "(`orbitserve compare` takes more)."
+        )

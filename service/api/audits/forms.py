@@ -52,9 +52,9 @@ def choose_language(request: Request) -> Language:
     return max(LANGUAGES, key=lambda language: weights[language])
 
 
-def language_headers(rendering: Rendering, language: Language) -> dict[str, str]:
+def language_headers(language: Language, *, translated: bool) -> dict[str, str]:
     """Say what an answer depends on, and the language of a form that people read."""
-    if rendering.translate is None:
+    if not translated:
         return {"Vary": "Accept"}
     return {"Vary": "Accept, Accept-Language", "Content-Language": language}
 
@@ -65,10 +65,11 @@ async def answer_report(
     """Answer a report in a form; it is written on a thread, since some have pictures."""
     language = choose_language(request)
     content = await to_thread.run_sync(render, report, form, forms, language)
+    varies = language_headers(language, translated=forms[form].translate is not None)
     return Response(
         content,
         media_type=forms[form].media_type,
-        headers={**language_headers(forms[form], language), **headers},
+        headers={**varies, **headers},
     )
 
 

@@ -179,7 +179,7 @@ def _cached(
     headers: dict[str, Any] = {
         "ETag": tag,
         "Cache-Control": control,
-        **language_headers(rendering, language),
+        **language_headers(language, translated=rendering.translate is not None),
     }
     known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
     if "*" in known or tag in {each.removeprefix("W/") for each in known}:

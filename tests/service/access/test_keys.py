@@ -61,6 +61,7 @@ CALLS = [
     ("POST", "/models/{name}/versions/{version}/audit", "admin"),
     ("GET", "/audits", "admin"),
     ("GET", "/audits/compare", "admin"),
+    ("POST", "/audits/compare", "admin"),
     ("GET", "/audits/history", "admin"),
     ("GET", "/audits/{digest}", "admin"),
     ("GET", "/audits/jobs/{job}", "admin"),
