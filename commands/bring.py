@@ -50,9 +50,20 @@ def bring(
         Literal["logits", "probabilities", "percent", "sigmoid"] | None,
         typer.Option(help="What that output holds, if the file does not tell."),
     ] = None,
+    channel_order: Annotated[
+        Literal["rgb", "bgr"], typer.Option(help="In which the file takes colours.")
+    ] = "rgb",
     fit: Annotated[
-        Literal["pad", "crop"], typer.Option(help="What becomes of oblong images.")
+        Literal["pad", "crop", "stretch", "resize-crop"],
+        typer.Option(help="How images of other sizes come to the input's."),
     ] = "pad",
+    resize: Annotated[
+        int | None,
+        typer.Option(min=1, help="For resize-crop: the shorter side that is cropped, as 256."),
+    ] = None,
+    resampling: Annotated[
+        Literal["bilinear", "bicubic"], typer.Option("--filter", help="Of the resizing.")
+    ] = "bilinear",
     fill: Annotated[
         int, typer.Option(min=0, max=255, help="Grey level of what lies outside of them.")
     ] = 0,
@@ -77,12 +88,14 @@ def bring(
         classes=read_classes(classes),
         pictures=audit_images,
         group=group,
-        scaling=read_scaling(input_scale, mean, std),
+        scaling=read_scaling(input_scale, mean, std, channel_order),
         size=size,
         output=output,
         output_kind=output_kind,
         fit=fit,
         fill=fill,
+        resize=resize,
+        filter=resampling,
         white_level=white_level,
         project=project,
         symmetrise=symmetrise,

@@ -9,8 +9,9 @@ end. The weights are integers that a mirror image leaves as they are.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,11 @@ _UNIT = 2 * _HALF
 # the filter's support, wide enough for BLAS to pay.
 _BLOCK = 16
 
-FitMode = Literal["pad", "crop"]
+FitMode = Literal["pad", "crop", "stretch", "resize-crop"]
+FitFilter = Literal["bilinear", "bicubic"]
+
+Integers = NDArray[Any]
+"""Of int64, or Python's own where those are too small."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,16 @@ class FitPolicy:
         Side of the input in pixels.
     mode
         `"pad"` shows the whole image and fills the rest of the square; `"crop"` shows the largest
-        square in the middle of the image.
+        square in the middle of the image; `"stretch"` shows the whole image with its sides scaled
+        apart; `"resize-crop"` scales the shorter side to ``resize`` pixels and shows the square of
+        ``size`` pixels in the middle, as networks trained on ImageNet expect.
     fill
         Grey level, 0 to 255, of what lies outside the image.
+    resize
+        For `"resize-crop"`: the shorter side, in pixels, at least ``size``.
+    filter
+        Both are antialiased: their support grows with the reduction. The bicubic one is that of
+        Keys (1981) with a = -1/2, as Pillow's.
 
     Raises
     ------
@@ -55,23 +67,43 @@ class FitPolicy:
     size: int
     mode: FitMode = "pad"
     fill: int = 0
+    resize: int | None = None
+    filter: FitFilter = "bilinear"
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= MAX_SIDE:
             raise RefusedError(f"The input size is {self.size}; 1 to {MAX_SIDE} is accepted.")
         if self.mode not in get_args(FitMode):
-            raise RefusedError(f"The fit mode is {self.mode!r}; 'pad' and 'crop' are accepted.")
+            modes = ", ".join(f"'{mode}'" for mode in get_args(FitMode))
+            raise RefusedError(f"The fit mode is {self.mode!r}; {modes} are accepted.")
         if not 0 <= self.fill <= 255:
             raise RefusedError(f"The fill is {self.fill}; a grey level from 0 to 255 is accepted.")
+        if self.filter not in get_args(FitFilter):
+            raise RefusedError(
+                f"The filter is {self.filter!r}; 'bilinear' and 'bicubic' are accepted."
+            )
+        if (self.resize is None) == (self.mode == "resize-crop"):
+            raise RefusedError(
+                "The mode 'resize-crop' goes with a size to resize to, and no other."
+            )
+        if self.resize is not None and not self.size <= self.resize <= MAX_SIDE:
+            raise RefusedError(
+                f"Images are resized to {self.resize} pixels; {self.size}, the input size, to "
+                f"{MAX_SIDE} is accepted."
+            )
+
+    @property
+    def keeps(self) -> bool:
+        """Whether an image of the input's size comes back as it is."""
+        return self.resize in (None, self.size)
 
 
 def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
     """Resize an image to the square input of a model.
 
-    The filter is the antialiased triangle (bilinear interpolation whose support grows with the
-    reduction), over the square window around the image's centre. For every symmetry `g` of the
-    square, `fit(g(image), policy)` equals `g(fit(image, policy))` bit for bit, and an image that
-    has the right size already comes back as it is.
+    The filter runs over a window around the image's centre. For every symmetry `g` of the square,
+    `fit(g(image), policy)` equals `g(fit(image, policy))` bit for bit, and an image that has the
+    right size already comes back as it is, unless it is to be resized to another one.
 
     Parameters
     ----------
@@ -97,16 +129,26 @@ def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
         raise RefusedError(
             f"The image has {width} x {height} pixels; sides of 1 to {MAX_SIDE} are accepted."
         )
-    if height == width == policy.size:
+    if height == width == policy.size and policy.keeps:
         return image
 
-    window = max(height, width) if policy.mode == "pad" else min(height, width)
-    rows = _axis(height, window, policy.size)
-    columns = _axis(width, window, policy.size)
+    rows = _axis(*_window(height, width, policy), policy.size, policy.filter)
+    columns = _axis(*_window(width, height, policy), policy.size, policy.filter)
     outside = float(_UNIT**2) - np.outer(rows.inside, columns.inside)
     total = _apply_both(rows, columns, image) + policy.fill * outside
-    # Never negative and at most 255 * _UNIT**2, so truncation rounds down and nothing overflows.
-    return (total / float(_UNIT**2) + 0.5).astype(np.uint8)
+    levels = total / float(_UNIT**2) + 0.5
+    if policy.filter == "bicubic":  # which overshoots
+        levels = np.clip(levels, 0, 255)
+    return levels.astype(np.uint8)  # truncation rounds down
+
+
+def _window(length: int, other: int, policy: FitPolicy) -> tuple[int, int | Fraction, bool]:
+    """Return the length of an axis, that of its window, and whether what is beyond that counts."""
+    if policy.mode == "stretch":
+        return length, length, False
+    if policy.resize is not None:
+        return length, Fraction(min(length, other) * policy.size, policy.resize), True
+    return length, (max if policy.mode == "pad" else min)(length, other), False
 
 
 @dataclass(frozen=True)
@@ -142,8 +184,10 @@ def _apply_both(rows: _Axis, columns: _Axis, image: NDArray[np.uint8]) -> NDArra
 
 
 @lru_cache(maxsize=32)
-def _axis(length: int, window: int, size: int) -> _Axis:
-    first, weights = _weights(length, window, size)
+def _axis(
+    length: int, window: int | Fraction, beyond: bool, size: int, filter_: FitFilter
+) -> _Axis:
+    first, weights = _weights(length, window, beyond, size, filter_)
     index = first[:, None] + np.arange(weights.shape[1])
     weights[(index < 0) | (index >= length)] = 0
     blocks = tuple(_blocks(first, weights, length))
@@ -163,27 +207,52 @@ def _blocks(first: NDArray[np.int64], weights: NDArray[np.int64], length: int) -
         yield _Block(slice(left, right), slice(start, stop), dense[left - low : right - low])
 
 
-def _weights(length: int, window: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _weights(
+    length: int, window: int | Fraction, beyond: bool, size: int, filter_: FitFilter
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The integer filter of one axis: the first pixel [size] and the weights [size, taps].
 
     The window, `window` pixels long, lies centred on the image. Output pixel o weighs input pixel
-    i by the triangle around o's centre times the part of i that lies in the window (pixels outside
-    the image count here as well), scaled so that each row sums to `_UNIT`.
+    i by the filter around o's centre times the part of i that lies in the window, or in the image
+    if what is ``beyond`` the window counts, scaled so that each row sums to `_UNIT`. (Without
+    ``beyond``, pixels outside the image count here as well.)
 
-    All lengths are counted in units of 1 / (2 * size) pixel, which makes every quantity an integer.
+    All lengths are counted in units of 1 / (2 * size * q) pixel, where q is the denominator of the
+    window, which makes every quantity an integer.
     """
-    centre = (length - window) * size + (2 * np.arange(size, dtype=np.int64) + 1) * window
-    radius = 2 * max(window, size)
-    first = (centre - radius - size) // (2 * size)
-    index = first[:, None] + np.arange(radius // size + 3)
-    triangle = np.maximum(radius - np.abs((2 * index + 1) * size - centre[:, None]), 0)
-    # Twice the length of [i, i + 1] that lies in the window: 0, 1 or 2.
-    overlap = np.minimum(2 * index + 2, length + window) - np.maximum(2 * index, length - window)
-    prefix = np.cumsum(triangle * np.clip(overlap, 0, 2), axis=1)
+    p, q = window.numerator, window.denominator
+    pixel = size * q  # half of one
+    scale = 2 * max(p, pixel)  # the radius of the triangle
+    support = scale if filter_ == "bilinear" else 2 * scale
+    taps = support // pixel + 3
+    heaviest = scale if filter_ == "bilinear" else 48 * scale**3  # or what it is computed from
+    whole = _fitting(_HALF * taps * 2 * q * heaviest)
+    centre = (length * q - p) * size + (2 * np.arange(size, dtype=np.int64) + 1) * p
+    first = (centre - support - pixel) // (2 * pixel)
+    index = first[:, None] + np.arange(taps)
+    distance = np.abs((2 * index + 1) * pixel - centre[:, None]).astype(whole)
+    # Twice the length of [i, i + 1] that counts, in units of 1 / q: 0 to 2 q.
+    low, high = (0, 2 * length * q) if beyond else (length * q - p, length * q + p)
+    overlap = np.minimum((2 * index + 2) * q, high) - np.maximum(2 * index * q, low)
+    prefix = np.cumsum(_filter(distance, scale, filter_) * np.clip(overlap, 0, 2 * q), axis=1)
 
     # Scale the prefix sums, not the weights, and the rows sum to _UNIT by themselves. Rounding
     # down plus rounding up is odd under s -> total - s, so a row that is read from its other end
     # gets the same integers: that is what makes the whole map commute with mirror images.
     numerator, total = _HALF * prefix, prefix[:, -1:]
     scaled = numerator // total - (-numerator // total)
-    return first, np.diff(scaled, axis=1, prepend=0)
+    return first, np.diff(scaled, axis=1, prepend=0).astype(np.int64)
+
+
+def _filter(distance: Integers, scale: int, filter_: FitFilter) -> Integers:
+    """Weigh distances; ``scale`` is that of one output pixel, and of an input pixel if longer."""
+    if filter_ == "bilinear":
+        return np.asarray(np.maximum(scale - distance, 0))
+    near = 3 * distance**3 - 5 * scale * distance**2 + 2 * scale**3
+    far = -(distance**3) + 5 * scale * distance**2 - 8 * scale**2 * distance + 4 * scale**3
+    return np.where(distance < scale, near, np.where(distance < 2 * scale, far, 0))
+
+
+def _fitting(largest: int) -> type:
+    """Return int64 if numbers of this size fit in it, else Python's own integers."""
+    return np.int64 if largest < 2**63 else object

@@ -42,6 +42,7 @@ _LEAST: Final = np.float32(1e-30)
 
 _SECOND: Final = np.array([[0, 1]], np.float32)
 _APART, _ONE = np.array([[-1, 1]], np.float32), np.array([1, 0], np.float32)
+_REVERSED: Final = np.array([2, 1, 0])
 _SHOWN: Final = {
     "logits": "by a softmax in the graph",
     "probabilities": "as the file gives them",
@@ -204,6 +205,12 @@ class _Wrapping:
         if scaling is not None:
             nodes.append(helper.make_node("Cast", ["image"], ["image.float"], to=TensorProto.FLOAT))
             current = "image.float"
+            if scaling.bgr:
+                graph.initializer.append(numpy_helper.from_array(_REVERSED, "image.bgr.by"))
+                order = [current, "image.bgr.by"]
+                nodes.append(helper.make_node("Gather", order, ["image.bgr"], axis=1))
+                current = "image.bgr"
+                notes.append("The file takes blue, green, red; the graph puts them in this order.")
             steps = [("Mul", (scaling.scale,)), ("Sub", scaling.mean), ("Div", scaling.std)]
             for op, values in steps:
                 if any(value != (op != "Sub") for value in values):

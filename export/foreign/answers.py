@@ -174,6 +174,7 @@ def _inputs(
         mean, std = (
             np.reshape(v, (-1, 1, 1)).astype(np.float32) for v in (scaling.mean, scaling.std)
         )
+        images = images[:, ::-1] if scaling.bgr else images
         values = (images * np.float32(scaling.scale) - mean) / std
     if nhwc:
         values = values.transpose(0, 2, 3, 1)

@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -30,6 +29,8 @@ from export.foreign.size import network_size
 from export.foreign.symmetrise import symmetrise
 from export.publish import Candidate, Progress, check_name, publish
 from export.runtime import batches, open_model
+from imaging import FitPolicy
+from imaging.fit import FitFilter, FitMode
 from models.datasets.pictures import Pictures, read_pictures
 
 TRIVIAL = "trivial"
@@ -63,8 +64,10 @@ class Request:
     size: int | None = None
     output: str | None = None
     output_kind: OutputKind | None = None
-    fit: Literal["pad", "crop"] = "pad"
+    fit: FitMode = "pad"
     fill: int = 0
+    resize: int | None = None
+    filter: FitFilter = "bilinear"
     white_level: int | None = None
     project: bool = False
     symmetrise: str | None = None
@@ -95,7 +98,9 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
     spec = InputSpec.model_validate(
         {
             "channels": adapted.channels,
-            "fit": {"size": adapted.size, "mode": request.fit, "fill": request.fill},
+            "fit": FitPolicy(
+                adapted.size, request.fit, request.fill, request.resize, request.filter
+            ),
             "white_level": request.white_level,
         }
     )

@@ -17,11 +17,15 @@ _KEEP_CHANNELS: Final = ("Identity", "Cast", "Add", "Sub", "Mul", "Div", "Clip",
 
 @dataclass(frozen=True)
 class Scaling:
-    """What becomes of a level: ``(scale * level - mean) / std``, one number or one a channel."""
+    """What becomes of a level: ``(scale * level - mean) / std``, one number or one a channel.
+
+    The channels are those that the file takes: blue, green, red with ``bgr``.
+    """
 
     scale: float
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    bgr: bool = False
 
     def __post_init__(self) -> None:
         numbers = (self.scale, *self.mean, *self.std)
@@ -104,6 +108,8 @@ def check_scaling(given: Input, scaling: Scaling | None) -> None:
             f"The input '{given.name}' is of floats, and what a grey level from 0 to 255 becomes "
             "is not in the file; --input-scale names it, 1/255 for instance."
         )
+    if scaling.bgr and given.channels != 3:
+        raise ForeignError("--channel-order bgr is for images in colour, and the file takes grey.")
     for name, numbers in (("--mean", scaling.mean), ("--std", scaling.std)):
         if len(numbers) not in (1, given.channels):
             raise ForeignError(

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 from artifact.files import MOST_TEXT, FileRefusedError, read_file
 from export.foreign.graphs import ForeignError
@@ -28,7 +29,9 @@ def read_classes(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def read_scaling(scale: str | None, mean: str, std: str) -> Scaling | None:
+def read_scaling(
+    scale: str | None, mean: str, std: str, order: Literal["rgb", "bgr"] = "rgb"
+) -> Scaling | None:
     """Read what becomes of a grey level; None if nothing is said about it.
 
     Raises
@@ -37,11 +40,13 @@ def read_scaling(scale: str | None, mean: str, std: str) -> Scaling | None:
         If something is no number, or a mean or deviation is given without a scale.
     """
     if scale is None:
-        if (mean, std) != ("0", "1"):
-            raise ForeignError("--mean and --std go with --input-scale, 1/255 for instance.")
+        if (mean, std, order) != ("0", "1", "rgb"):
+            raise ForeignError(
+                "--mean, --std and --channel-order go with --input-scale, 1/255 for instance."
+            )
         return None
     numbers = [_numbers(option, text) for option, text in (("--mean", mean), ("--std", std))]
-    return Scaling(_number("--input-scale", scale), numbers[0], numbers[1])
+    return Scaling(_number("--input-scale", scale), numbers[0], numbers[1], order == "bgr")
 
 
 def _reason(error: Exception) -> str:

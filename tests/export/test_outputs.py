@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from scipy.special import softmax
 
+from audit.proof import prove
 from export.foreign.adapt import adapt
 from export.foreign.answers import check_answers
 from export.foreign.graphs import ForeignError, finished
@@ -267,3 +268,29 @@ def test_open_axes_are_read_from_the_graph(shape: list[int | str]) -> None:
     model.graph.input.append(helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape))
     expected = answers(file("y = Identity(l)"))
     np.testing.assert_allclose(serve(model.SerializeToString())[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_colours_come_in_the_order_that_the_file_takes() -> None:
+    scaling = Scaling(1 / 255, (0.1, 0.2, 0.3), (0.5, 1, 2), bgr=True)
+    given = file("y = Identity(l)")
+    found = adapt(given, CLASSES, scaling=scaling)
+    model = finished(found.model, {})
+    check_answers(given, found, model, scaling, pictures(), CLASSES)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    plain = onnxruntime.InferenceSession(given, providers=["CPUExecutionProvider"])
+    mean, std = (np.reshape(each, (3, 1, 1)) for each in (scaling.mean, scaling.std))
+    fed = ((pictures()[:, ::-1] / 255 - mean) / std).astype(np.float32)
+    np.testing.assert_allclose(
+        session.run(["logits"], {"image": pictures()})[0],
+        plain.run(None, {"x": fed})[0],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_a_file_that_reads_blue_first_is_proved_as_one_that_reads_red_first() -> None:
+    kernel = np.repeat(random.standard_normal((6, 3, 1, 1)), 9).reshape(6, 3, 3, 3)
+    given = file("y = Identity(l)", W=kernel.astype(np.float32))
+    for bgr in (False, True):
+        found = adapt(given, CLASSES, scaling=Scaling(1 / 255, (0.1, 0.2, 0.3), bgr=bgr))
+        assert prove(finished(found.model, {}), "D4").outcome == "PROVED"

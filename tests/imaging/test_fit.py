@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,7 +25,24 @@ def noise(channels: int, height: int, width: int, seed: int) -> NDArray[np.uint8
 images = st.builds(
     noise, st.sampled_from([1, 3]), st.integers(1, 400), st.integers(1, 600), st.integers(0, 2**32)
 )
-policies = st.builds(FitPolicy, st.integers(1, 80), st.sampled_from(["pad", "crop"]), GREYS)
+SIZES, FILTERS = st.integers(1, 80), st.sampled_from(["bilinear", "bicubic"])
+policies = st.one_of(
+    st.builds(
+        FitPolicy,
+        SIZES,
+        st.sampled_from(["pad", "crop", "stretch"]),
+        GREYS,
+        st.none(),
+        FILTERS,
+    ),
+    st.builds(
+        lambda size, more, fill, kind: FitPolicy(size, "resize-crop", fill, size + more, kind),
+        SIZES,
+        st.integers(0, 60),
+        GREYS,
+        FILTERS,
+    ),
+)
 
 
 def commutes(fit_: Fit, image: NDArray[np.uint8], policy: FitPolicy) -> bool:
@@ -155,13 +174,60 @@ def test_fit_agrees_with_pillow_to_one_grey_level(height: int, width: int) -> No
     assert np.abs(difference).max() <= 1
 
 
+def soft_noise(height: int, width: int) -> NDArray[np.uint8]:
+    """Noise that a bicubic filter does not carry out of range, where Pillow cuts after one pass."""
+    return 64 + noise(1, height, width, seed=1) // 2
+
+
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@pytest.mark.parametrize("kind", RESAMPLING)
+@pytest.mark.parametrize(("height", "width"), [(280, 280), (300, 200), (61, 97), (28, 20), (9, 13)])
+def test_stretching_agrees_with_pillow_to_one_grey_level(
+    height: int, width: int, kind: Literal["bilinear", "bicubic"]
+) -> None:
+    image = soft_noise(height, width)
+    expected = Image.fromarray(image[0]).resize((28, 28), RESAMPLING[kind])
+    fitted = fit(image, FitPolicy(28, "stretch", filter=kind)).astype(np.int64)
+    assert np.abs(fitted[0] - np.asarray(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", RESAMPLING)
+@pytest.mark.parametrize(("height", "width"), [(320, 480), (96, 64), (64, 64), (40, 20)])
+def test_resizing_and_cropping_agree_with_pillow_to_one_grey_level(
+    height: int, width: int, kind: Literal["bilinear", "bicubic"]
+) -> None:
+    """Of sides that come out whole; in between, Pillow rounds them, and ours lie in the middle."""
+    image = soft_noise(height, width)
+    short = min(height, width)
+    sides = width * 32 // short, height * 32 // short
+    resized = np.asarray(Image.fromarray(image[0]).resize(sides, RESAMPLING[kind]))
+    top, left = (resized.shape[0] - 28) // 2, (resized.shape[1] - 28) // 2
+    policy = FitPolicy(28, "resize-crop", resize=32, filter=kind)
+    expected = resized[top : top + 28, left : left + 28].astype(np.int64)
+    assert np.abs(fit(image, policy)[0] - expected).max() <= 1
+    assert not np.array_equal(fit(image, policy), fit(image, FitPolicy(28, "crop")))
+
+
+def test_what_lies_beyond_the_crop_is_seen_by_its_border_alone() -> None:
+    """As where the whole image is resized first; a crop that comes first sees nothing of it."""
+    image = noise(1, 64, 64, seed=6)
+    framed = image.copy()
+    framed[:, :4] = framed[:, -4:] = framed[:, :, :4] = framed[:, :, -4:] = 0
+    policy = FitPolicy(28, "resize-crop", resize=32)
+    changed = (fit(image, policy) != fit(framed, policy))[0]
+    assert changed.any()
+    assert not changed[1:-1, 1:-1].any()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), GREYS, policies)
 def test_a_constant_stays_constant(height: int, width: int, grey: int, policy: FitPolicy) -> None:
-    padded = FitPolicy(policy.size, policy.mode, fill=grey)
-    assert (fit(np.full((1, height, width), grey, np.uint8), padded) == grey).all()
-    cropped = FitPolicy(policy.size, "crop", fill=255 - grey)
-    assert (fit(np.full((1, height, width), grey, np.uint8), cropped) == grey).all()
+    image = np.full((1, height, width), grey, np.uint8)
+    assert (fit(image, replace(policy, fill=grey)) == grey).all()
+    if policy.mode != "pad":  # of the others, no pixel is outside of the image
+        assert (fit(image, replace(policy, fill=255 - grey)) == grey).all()
 
 
 @pytest.mark.parametrize("size", [1, 28, 3000])
@@ -169,7 +235,7 @@ def test_the_sums_stay_exact_at_the_largest_side_and_the_brightest_grey(size: in
     image = np.full((1, 2**16, 1), 255, np.uint8)
     assert (fit(image, FitPolicy(size, "pad", fill=255)) == 255).all()
     striped = noise(1, 2**16, 2, seed=3)
-    policy = FitPolicy(size, "pad", fill=255)
+    policy = FitPolicy(size, "pad", fill=255, filter="bicubic" if size == 28 else "bilinear")
     assert np.array_equal(fit(striped[:, ::-1], policy), fit(striped, policy)[:, ::-1])
 
 
@@ -205,7 +271,11 @@ def test_cropping_shows_the_middle_and_nothing_beyond() -> None:
     [
         ({"size": 0}, "size is 0"),
         ({"size": 2**16 + 1}, "size is 65537"),
-        ({"size": 28, "mode": "stretch"}, "mode is 'stretch'"),
+        ({"size": 28, "mode": "zoom"}, "mode is 'zoom'"),
+        ({"size": 28, "filter": "box"}, "filter is 'box'"),
+        ({"size": 28, "mode": "resize-crop"}, "goes with a size to resize to"),
+        ({"size": 28, "resize": 32}, "and no other"),
+        ({"size": 28, "mode": "resize-crop", "resize": 27}, "resized to 27 pixels; 28"),
         ({"size": 28, "fill": 256}, "fill is 256"),
         ({"size": 28, "fill": -1}, "fill is -1"),
     ],
