@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.contract import softmax
 from imaging import GridSymmetry
 from imaging.refusal import RefusedError
 
@@ -204,14 +205,6 @@ def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classi
         return mean.astype(np.float32)
 
     return average
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities over the last axis, computed in float64."""
-    exact = logits.astype(np.float64)
-    powers = np.exp(exact - exact.max(axis=-1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
-    return probabilities
 
 
 class Questioner:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.audit_set import load_audit_set
+from artifact.contract import INPUT
+from artifact.layout import AUDIT_FILE
 from benchmarks.machine import describe_machine
 from service.engine.providers import CPU, start
-from service.repository.folder import AUDIT_FILE
 from service.repository.local import open_model
 from service.repository.version import ServedModel
 from service.settings import Settings
@@ -51,7 +52,7 @@ def images_per_second(session: Any, batch: NDArray[np.uint8], seconds: float) ->
     """Run ``batch`` again and again for ``seconds``."""
     runs, begun = 0, time.perf_counter()
     while time.perf_counter() < begun + seconds:
-        session.run(None, {"image": batch})
+        session.run(None, {INPUT: batch})
         runs += 1
     return runs * len(batch) / (time.perf_counter() - begun)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from artifact.card import Card, load_card
+from artifact.layout import CARD_FILE
 from artifact.values import Precision
 from benchmarks.machine import describe_machine
 from commands.display import shown_progress
@@ -35,7 +36,7 @@ def main() -> None:
         with TemporaryDirectory() as made, shown_progress() as progress:
             print(name, file=sys.stderr)
             paths = list(derive(source, _PRECISIONS, Path(made), progress))
-            cards = [load_card(path / "card.json") for path in paths]
+            cards = [load_card(path / CARD_FILE) for path in paths]
         print("\n".join(table(name, [source.card, *cards])) + "\n")
 
 

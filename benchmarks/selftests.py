@@ -9,6 +9,7 @@ from typing import Final
 
 from artifact.audit_set import load_audit_set
 from artifact.card import Card, load_card
+from artifact.layout import AUDIT_FILE, MODEL_FILE
 from audit import (
     AnglePlan,
     AngleThresholds,
@@ -48,8 +49,8 @@ def lines(repository: Path) -> Iterator[str]:
 
 def tested(folder: Path, card: Card) -> tuple[str, ...]:
     """Try the procedures on the model of a version's folder with its own audit set."""
-    graph = (folder / "model.onnx").read_bytes()
-    images = load_audit_set(folder / "audit.npz").images
+    graph = (folder / MODEL_FILE).read_bytes()
+    images = load_audit_set(folder / AUDIT_FILE).images
     thresholds, group = Thresholds.of(card.precision), card.audit.group
     classify = open_model(graph)
     of_file = self_test(graph, open_model, images, group=group, thresholds=thresholds)

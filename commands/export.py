@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from artifact.layout import CARD_FILE
 from commands.options import DataFolder, Repository
 
 
@@ -49,7 +50,7 @@ def export(
         return
     version = latest_float(models, name)
     if images is not None:
-        card = load_card(version / "card.json")
+        card = load_card(version / CARD_FILE)
         fit, white = card.input.fit, card.input.white_level
         plan = read_folder(images, card.group, fit.size, fit.mode, white)
     elif name in NAMES:

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from imaging import RefusedError
+from imaging.writing import write_aside
 
 
 def check_writable(path: Path) -> None:
@@ -22,7 +22,7 @@ def check_writable(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: aside, then renamed.
+    """Write a file whole or not at all.
 
     Raises
     ------
@@ -30,14 +30,6 @@ def write_file(path: Path, data: bytes) -> None:
         If it cannot be written.
     """
     try:
-        with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_aside(path, data)
     except OSError as error:
         raise RefusedError(f"The file {path} cannot be written: {error.strerror}.") from error

@@ -19,14 +19,16 @@ from artifact.card import (
     Twin,
     load_card,
 )
+from artifact.cpus import cpu_budget
 from artifact.figures import Metric, Speed
 from artifact.files import MOST_GRAPH, read_named
+from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE, version_folders
 from artifact.values import Precision
 from audit import Classifier, RefusedError
 from audit.machine import cpu_name
 from export.publish import Candidate, Progress, publish
 from export.quantize import measure_ranges, quantize, read_chain, to_half, to_int8, to_integer
-from export.runtime import BATCH, batches, cpus, has_vnni, open_model
+from export.runtime import BATCH, batches, has_vnni, open_model
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
 
@@ -60,12 +62,12 @@ class Source:
         ValueError
             If it is not of float32, not what its card says, or was trained on other data.
         """
-        card = load_card(folder / "card.json")
-        model = read_named(folder / "model.onnx", MOST_GRAPH)
+        card = load_card(folder / CARD_FILE)
+        model = read_named(folder / MODEL_FILE, MOST_GRAPH)
         if card.precision != "fp32":
             raise RefusedError(f"{folder} is of {card.precision}; a version of fp32 is accepted.")
         if hashlib.sha256(model).hexdigest() != card.sha256:
-            raise RefusedError(f"{folder}/model.onnx is not the file that its card names.")
+            raise RefusedError(f"{folder}/{MODEL_FILE} is not the file that its card names.")
         if card.training is None or card.training.data_sha256 != data.sha256:
             raise RefusedError(f"{folder} was trained on other images than those of {data.name}.")
         return cls(folder, card, model, data)
@@ -94,9 +96,8 @@ def latest_float(repository: Path, name: str) -> Path:
     ValueError
         If there is none.
     """
-    folders = [path for path in (repository / name).glob("*") if path.name.isdecimal()]
-    for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
-        if load_card(folder / "card.json").precision == "fp32":
+    for folder in reversed(version_folders(repository / name)):
+        if load_card(folder / CARD_FILE).precision == "fp32":
             return folder
     raise RefusedError(
         f"The repository {repository} has no fp32 version of {name!r} to start from; "
@@ -145,7 +146,7 @@ class _Converter:
                 f"{source_error:.2f} % were; {MAX_LOSS} points more are accepted, and nothing was "
                 "published."
             )
-        audit_set = load_audit_set(source.folder / "audit.npz")
+        audit_set = load_audit_set(source.folder / AUDIT_FILE)
         calibrated = (
             f"{self._calibration} training images of {source.data.name} and their orbits"
             if precision in _TWINS
@@ -255,7 +256,7 @@ def compare_speed(model: bytes, source: bytes, images: NDArray[np.uint8]) -> Spe
         source_images_per_second=round(there, 1),
         ratio=round(statistics.median(a / b for a, b in rounds), 3),
         batch=len(batch),
-        threads=cpus(),
+        threads=cpu_budget(),
         cpu=cpu_name(),
         vnni=has_vnni(),
     )

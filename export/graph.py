@@ -14,6 +14,7 @@ from typing import Any
 import onnx
 import torch
 
+from artifact.contract import INPUT, OUTPUTS
 from export.bake import Baked
 from models.networks import NetworkSpec
 
@@ -32,9 +33,9 @@ def to_onnx(baked: Baked, spec: NetworkSpec, metadata: Mapping[str, Any]) -> onn
                 (example,),
                 dynamo=True,
                 verbose=False,
-                input_names=["image"],
-                output_names=["logits", "probabilities"],
-                dynamic_shapes={"image": {0: torch.export.Dim("N")}},
+                input_names=[INPUT],
+                output_names=list(OUTPUTS),
+                dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
             )
     finally:
         exporter_log.setLevel(level)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from artifact.audit_set import AuditSet
 from artifact.card import InputSpec, Training
 from artifact.figures import Metric, NetworkSize, Parity
+from artifact.layout import check_name
 from audit import RefusedError
 from export.bake import bake
 from export.graph import to_onnx
-from export.publish import Candidate, Progress, check_name, publish
+from export.publish import Candidate, Progress, publish
 from export.runtime import RUNTIME, batches, open_model
 from models.checkpoint import Run
 from models.networks import Network, free_parameters, multiply_adds

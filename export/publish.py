@@ -4,9 +4,6 @@ Whatever the card says about the file is measured or proved here, from the file 
 """
 
 import hashlib
-import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from artifact.card import (
     InputSpec,
     Training,
 )
+from artifact.cpus import cpu_budget
 from artifact.figures import (
     Exactness,
     Metric,
@@ -27,6 +25,14 @@ from artifact.figures import (
     ProofFigures,
 )
 from artifact.identity import ModelIdentity
+from artifact.layout import (
+    AUDIT_FILE,
+    CARD_FILE,
+    MODEL_FILE,
+    check_name,
+    next_version,
+    written_version,
+)
 from artifact.origin import Origin
 from artifact.session import run_as_written
 from artifact.values import Precision
@@ -42,7 +48,7 @@ from audit import (
 from audit.card import audit_figures, proof_figures
 from audit.elements import audited_elements
 from audit.proving import prove_file
-from export.runtime import RUNTIME, cpus, open_model
+from export.runtime import RUNTIME, open_model
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -106,7 +112,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     folder = repository / candidate.name
     identity = ModelIdentity(
         name=candidate.name,
-        version=_next_version(folder),
+        version=next_version(folder),
         sha256=candidate.sha256,
         group=candidate.group,
         precision=candidate.precision,
@@ -118,31 +124,16 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     report = _audit(candidate, identity, tier, progress)
     card = _card(candidate, identity, proof_figures(proof), exactness, report)
 
-    # A folder whose name is no number is not a version: it becomes one by being renamed, whole.
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
-    try:
-        (partial / "model.onnx").write_bytes(candidate.model)
-        save_audit_set(partial / "audit.npz", candidate.audit_set)
-        (partial / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
-        partial.chmod(0o755)
-        return partial.rename(folder / str(identity.version))
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
-
-
-def check_name(name: str) -> None:
-    """Raise a ``ValueError`` unless a model may have this name."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise RefusedError(
-            f"{name!r} names no model; accepted are small letters, digits, '.', '_' and '-'."
-        )
+    with written_version(folder, identity.version) as partial:
+        (partial / MODEL_FILE).write_bytes(candidate.model)
+        save_audit_set(partial / AUDIT_FILE, candidate.audit_set)
+        (partial / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
+    return folder / str(identity.version)
 
 
 def _measure(candidate: Candidate) -> Exactness:
     """Try all batch sizes, one thread and all of them, and the group's grid symmetries."""
-    threads = sorted({1, cpus()}, reverse=True)
+    threads = sorted({1, cpu_budget()}, reverse=True)
     sessions = [
         (f"{RUNTIME}, {count} thread{'s' * (count > 1)}", open_model(candidate.model, count))
         for count in threads
@@ -212,9 +203,3 @@ def _card(
         origin=candidate.origin,
         data_licence=candidate.data_licence,
     )
-
-
-def _next_version(folder: Path) -> int:
-    entries = folder.iterdir() if folder.is_dir() else ()
-    versions = [int(entry.name) for entry in entries if entry.name.isdecimal()]
-    return max(versions, default=0) + 1

@@ -1,18 +1,20 @@
 """Files as onnxruntime runs them on this machine's CPU, for everything that an export measures."""
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from artifact.contract import INPUT, LOGITS
+from artifact.cpus import cpu_budget
+from artifact.session import CPU_PROVIDER, open_session
 from audit import Classifier
 from audit.machine import cpu_flags
 
 BATCH = 64
 
-RUNTIME = f"onnxruntime {ort.__version__}, CPUExecutionProvider"
+RUNTIME = f"onnxruntime {ort.__version__}, {CPU_PROVIDER}"
 
 
 def open_model(model: bytes, threads: int | None = None) -> Classifier:
@@ -20,13 +22,10 @@ def open_model(model: bytes, threads: int | None = None) -> Classifier:
 
     ``threads`` is by default the number of CPUs that this process may use.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or cpus()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = open_session(model, threads or cpu_budget())
 
     def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = session.run(["logits"], {"image": images})[0]
+        logits: NDArray[np.float32] = session.run([LOGITS], {INPUT: images})[0]
         return logits
 
     return classify
@@ -35,11 +34,6 @@ def open_model(model: bytes, threads: int | None = None) -> Classifier:
 def batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """Yield images in batches of at most ``BATCH``."""
     yield from np.array_split(images, range(BATCH, len(images), BATCH))
-
-
-def cpus() -> int:
-    """Return the number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_vnni() -> bool:

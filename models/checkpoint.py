@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load
+from safetensors.torch import save as serialise
 
 from imaging import LEAST_WHITE, MOST_WHITE
 from imaging.files import (
@@ -27,6 +28,7 @@ from imaging.files import (
 )
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
+from imaging.writing import written_aside
 from models.datasets.split import Split, save
 from models.datasets.split import load as load_split
 from models.networks import Network, NetworkSpec
@@ -112,7 +114,9 @@ class Run:
             if cls.open(folder).info != info:
                 raise RefusedError(f"{folder} holds a run of another network, recipe or data set.")
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "run.json", lambda path: path.write_text(info.model_dump_json(indent=2)))
+        _write(
+            folder / "run.json", lambda file: file.write(info.model_dump_json(indent=2).encode())
+        )
         return cls(folder, info)
 
     @classmethod
@@ -147,19 +151,20 @@ class Run:
 
     def record(self, training: Training) -> None:
         """Keep the state and the metrics of the epoch that just ended."""
-        _write(self.folder / "checkpoint.pt", lambda path: torch.save(training.state_dict(), path))
+        _write(self.folder / "checkpoint.pt", lambda file: torch.save(training.state_dict(), file))
         lines = "".join(f"{epoch.model_dump_json()}\n" for epoch in training.history)
-        _write(self.folder / "metrics.jsonl", lambda path: path.write_text(lines))
+        _write(self.folder / "metrics.jsonl", lambda file: file.write(lines.encode()))
 
     def keep(self, network: Network) -> None:
         """Keep the weights of the network whose training is over."""
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        _write(self.folder / "weights.safetensors", lambda path: save_file(weights, path))
+        _write(self.folder / "weights.safetensors", lambda file: file.write(serialise(weights)))
 
     def finish(self, result: Result, audit_set: Split) -> None:
         """Keep the network's error on the test set, and some of its images."""
         save(audit_set, self.folder / "audit.npz")
-        _write(self.folder / "result.json", lambda path: path.write_text(result.model_dump_json()))
+        text = result.model_dump_json()
+        _write(self.folder / "result.json", lambda file: file.write(text.encode()))
 
     def network(self) -> Network:
         """Return the trained network, ready to be evaluated."""
@@ -197,12 +202,11 @@ class Run:
         return load_split(path)
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
+def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
-        write(partial)
-        partial.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # of a full disk, each in its way
+        with written_aside(path) as file:
+            write(file)
+    except (OSError, RuntimeError) as error:  # of a full disk, each in its way
         raise RefusedError(f"The file {path} cannot be written: {_reason(error)}.") from error
 
 

@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 from anyio import CapacityLimiter, to_thread
 
+from artifact.contract import Images
 from artifact.cpus import cpu_budget
 from service.decoding import Decoders, prepare
 from service.engine import QueueFullError
@@ -18,8 +17,6 @@ from service.protocol.media import NPY
 from service.repository.registry import Repository
 from service.repository.version import ServedModel
 from service.settings import Settings
-
-Images = npt.NDArray[np.uint8]
 
 LONGEST_NAME: Final = 255
 """Characters of a file's name that a report repeats."""

@@ -1,12 +1,12 @@
 """The table of all simulated audits."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 
+from artifact.cpus import cpu_budget
 from benchmarks import selftests
 from benchmarks.coverage import intervals, noise, verdicts, whole
 from benchmarks.coverage.line import HEAD, Line, Measured, measure
@@ -29,9 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--audits", type=int, default=500, help="simulated a line; fewer where one takes long"
     )
-    parser.add_argument(
-        "--processes", type=int, default=len(os.sched_getaffinity(0)), help="that simulate at once"
-    )
+    parser.add_argument("--processes", type=int, default=cpu_budget(), help="that simulate at once")
     options = parser.parse_args()
     print(f"{HEAD}", flush=True)
     wrong = 0

@@ -15,13 +15,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from artifact.contract import INPUT, Images
 from audit.exactness import BATCH_SIZES
 from benchmarks.gpu.candidates import candidates
 from benchmarks.gpu.placements import DEVICES, placements
 from service.engine import DeviceUnavailableError
-from service.engine.graph import INPUT, buckets
+from service.engine.graph import buckets
 from service.engine.providers import ProviderConfiguration, start
-from service.engine.queue import Floats, Images
+from service.engine.queue import Floats
 
 _SUMS = ("Conv", "Gemm", "MatMul")
 

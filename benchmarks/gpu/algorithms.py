@@ -24,11 +24,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from artifact.contract import INPUT, Images
 from benchmarks.gpu.accumulators import with_outputs
 from benchmarks.gpu.candidates import candidates
-from service.engine.graph import INPUT
 from service.engine.providers import CPU, start
-from service.engine.queue import Floats, Images
+from service.engine.queue import Floats
 
 Real = TypeVar("Real", np.float32, np.float64)
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from artifact.audit_set import load_audit_set
 from artifact.card import Card, load_card
+from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
 from export.quantize import to_half
 from service.engine import Signature
 from service.repository.discovery import discover
-from service.repository.folder import AUDIT_FILE, CARD_FILE, MODEL_FILE
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artifact.contract import Images
 from audit import Classifier, measure_exactness
 from audit.exactness import BATCH_SIZES
 from benchmarks.gpu.candidates import Candidate, candidates
@@ -21,7 +22,7 @@ from benchmarks.gpu.placements import DEVICES, placements, shared_with_cpu
 from service.engine import DeviceUnavailableError, GraphError, ProviderCandidates
 from service.engine.graph import Graph
 from service.engine.providers import CPU, ProviderConfiguration
-from service.engine.queue import Floats, Images
+from service.engine.queue import Floats
 
 COLUMNS = (
     "model",

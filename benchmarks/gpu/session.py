@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from artifact.contract import Images
 from artifact.cpus import cpu_budget
 from benchmarks.gpu.candidates import Candidate, candidates
 from benchmarks.gpu.placements import DEVICES, placements
 from service.engine import DeviceUnavailableError, GraphError, ProviderCandidates
 from service.engine.graph import Graph
 from service.engine.providers import ProviderConfiguration
-from service.engine.queue import Images
 
 BATCHES = (1, 8, 32, 128, 512, 2048)
 MODELS = ["rotmnist-c4", "rotmnist-c4-integer", "rotmnist-c8"]

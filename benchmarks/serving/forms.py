@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Images = NDArray[np.uint8]
+from artifact.contract import INPUT, PROBABILITIES, Images
+
 HEADER_LENGTH = "Inference-Header-Content-Length"
-OUTPUT = "probabilities"
+OUTPUT = PROBABILITIES
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _infer(model: str) -> str:
 
 
 def _tensor(images: Images) -> dict[str, Any]:
-    return {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
+    return {"name": INPUT, "datatype": "UINT8", "shape": list(images.shape)}
 
 
 def _output(answer: Any) -> Any:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from artifact.audit_set import load_audit_set
 from artifact.card import Card
+from artifact.contract import INPUT, PROBABILITIES
+from artifact.layout import AUDIT_FILE, MODEL_FILE
 from service.engine.providers import CPU, start
-from service.repository.folder import AUDIT_FILE, MODEL_FILE
 from service.repository.local import open_model
 from service.settings import Settings
 
@@ -49,7 +50,7 @@ def open_subject(file: Path, threads: int | None) -> Subject:
     threads = served.session.threads
     session = start(served.read_graph(), CPU, threads)
     images = load_audit_set(served.folder / AUDIT_FILE).images[:DIGITS]
-    (probabilities,) = session.run(["probabilities"], {"image": images})
+    (probabilities,) = session.run([PROBABILITIES], {INPUT: images})
     labels = [int(label) for label in probabilities.argmax(-1)]
     served.session.close()
     return Subject(served.folder / MODEL_FILE, served.card, threads, session, images, labels)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from artifact.contract import INPUT, PROBABILITIES
 from benchmarks.serving import wrk
 from benchmarks.serving.environments import InstallError, prepare
 from benchmarks.serving.forms import Form
@@ -163,7 +164,7 @@ def bare(subject: Subject, size: int, seconds: float) -> Figure:
     latencies: list[float] = []
     deadline = time.perf_counter() + seconds
     while (now := time.perf_counter()) < deadline:
-        session.run(["probabilities"], {"image": batch})
+        session.run([PROBABILITIES], {INPUT: batch})
         latencies.append(time.perf_counter() - now)
     return Figure(len(latencies) * size / sum(latencies), statistics.median(latencies))
 

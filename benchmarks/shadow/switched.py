@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from artifact.contract import Images
 from service.engine import Inference
 from service.engine.priorities import IdleQueue
-from service.engine.queue import Images
 from service.server import serve
 from service.settings import read_settings
 from service.shadow import Shadow

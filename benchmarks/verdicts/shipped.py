@@ -7,6 +7,7 @@ import numpy as np
 
 from artifact.audit_set import AuditSet
 from artifact.card import load_card
+from artifact.layout import CARD_FILE
 from audit import Subject
 from audit.angles.selftest import with_compass
 from benchmarks.verdicts.case import Case, digits
@@ -21,7 +22,7 @@ def shipped() -> Iterator[Case]:
     """Yield the models of the repository, and cases of `rotmnist-c4`, whose file is proved."""
     whole = digits()
     for folder in sorted(Settings().repository.glob("rotmnist-*")):
-        card = load_card(max(folder.glob("[0-9]*")) / "card.json")
+        card = load_card(max(folder.glob("[0-9]*")) / CARD_FILE)
         due = "FAIL" if card.group == "trivial" else "PASS"
         group = "C4" if card.group == "trivial" else card.group
         yield Case(folder.name, _opener(folder.name), whole, due, group=group)

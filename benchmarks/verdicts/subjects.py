@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.audit_set import AuditSet
+from artifact.contract import Images
 from audit import Classifier
 from benchmarks.verdicts.case import Case, digits, known
 from imaging import grid_symmetries
 
-Images = NDArray[np.uint8]
 Logits = NDArray[np.float32]
 
 

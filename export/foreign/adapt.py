@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, inliner, numpy_helper
 
+from artifact.contract import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 from artifact.onnx_file import read_onnx, redefines
 from export.foreign.graphs import (
     ForeignError,
@@ -30,8 +31,7 @@ from export.foreign.graphs import (
 from export.foreign.inputs import Input, Scaling, check_scaling, read_input
 from export.foreign.outputs import Found, OutputKind, find_logits
 
-CONTRACT: Final = ("image", "logits", "probabilities")
-_RESERVED: Final = ("image.", "logits.", "probabilities.", "orbit.")
+_RESERVED: Final = (*(f"{name}." for name in (INPUT, *OUTPUTS)), "orbit.")
 """Begin the names of tensors that are added to a graph."""
 
 _STORED_APART: Final = 4
@@ -147,7 +147,7 @@ def _keeps_contract(graph: onnx.GraphProto, given: Input, output: str | None) ->
     """Whether a graph is left as it is."""
     ends = [given.name, *(value.name for value in graph.output)]
     is_image = given.kind == TensorProto.UINT8 and given.batch is None and not given.nhwc
-    return is_image and ends == list(CONTRACT) and output in (None, "logits")
+    return is_image and ends == [INPUT, *OUTPUTS] and output in (None, LOGITS)
 
 
 def _check_classes(graph: onnx.GraphProto, found: Found, classes: int) -> None:
@@ -194,42 +194,42 @@ class _Wrapping:
         self._given = given
         graph = model.graph
         names = tensor_names(graph)
-        taken = [name for name in names if name in CONTRACT or name.startswith(_RESERVED)]
+        taken = [name for name in names if name in (INPUT, *OUTPUTS) or name.startswith(_RESERVED)]
         self._renamed = {name: _free(f"{name}.given", names) for name in taken}
         rename(graph, self._renamed)
 
     def read_image(self, scaling: Scaling | None, notes: list[str]) -> None:
         """Put the new input, and what scales and transposes it, in front of the given one."""
         given, graph = self._given, self.model.graph
-        current, nodes = "image", []
+        current, nodes = INPUT, []
         if scaling is not None:
-            nodes.append(helper.make_node("Cast", ["image"], ["image.float"], to=TensorProto.FLOAT))
-            current = "image.float"
+            current = f"{INPUT}.float"
+            nodes.append(helper.make_node("Cast", [INPUT], [current], to=TensorProto.FLOAT))
             if scaling.bgr:
-                graph.initializer.append(numpy_helper.from_array(_REVERSED, "image.bgr.by"))
-                order = [current, "image.bgr.by"]
-                nodes.append(helper.make_node("Gather", order, ["image.bgr"], axis=1))
-                current = "image.bgr"
+                graph.initializer.append(numpy_helper.from_array(_REVERSED, f"{INPUT}.bgr.by"))
+                order = [current, f"{INPUT}.bgr.by"]
+                nodes.append(helper.make_node("Gather", order, [f"{INPUT}.bgr"], axis=1))
+                current = f"{INPUT}.bgr"
                 notes.append("The file takes blue, green, red; the graph puts them in this order.")
             steps = [("Mul", (scaling.scale,)), ("Sub", scaling.mean), ("Div", scaling.std)]
             for op, values in steps:
                 if any(value != (op != "Sub") for value in values):
-                    name = f"image.{op.lower()}"
+                    name = f"{INPUT}.{op.lower()}"
                     graph.initializer.append(numpy_helper.from_array(_planes(values), f"{name}.by"))
                     nodes.append(helper.make_node(op, [current, f"{name}.by"], [name]))
                     current = name
             if given.kind != TensorProto.FLOAT:
-                nodes.append(helper.make_node("Cast", [current], ["image.cast"], to=given.kind))
-                current = "image.cast"
+                nodes.append(helper.make_node("Cast", [current], [f"{INPUT}.cast"], to=given.kind))
+                current = f"{INPUT}.cast"
             notes.append(
                 f"A grey level x becomes ({scaling.scale:g} x - {_shown(scaling.mean)}) / "
                 f"{_shown(scaling.std)} in the graph."
             )
         if given.nhwc:
             nodes.append(
-                helper.make_node("Transpose", [current], ["image.nhwc"], perm=[0, 2, 3, 1])
+                helper.make_node("Transpose", [current], [f"{INPUT}.nhwc"], perm=[0, 2, 3, 1])
             )
-            current = "image.nhwc"
+            current = f"{INPUT}.nhwc"
             notes.append("The input took its channels last; a transposition in the graph does it.")
         name = self._renamed.get(given.name, given.name)
         nodes.append(helper.make_node("Identity", [current], [name]))
@@ -239,7 +239,7 @@ class _Wrapping:
         del graph.node[:], graph.input[:]
         graph.node.extend([*nodes, *rest])
         shape = ["N", given.channels, given.side, given.side]
-        graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, shape))
+        graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
 
     def write_answers(self, found: Found, classes: int, notes: list[str], *, single: bool) -> None:
         """Put the outputs of the contract behind the tensors that hold the answers.
@@ -249,25 +249,25 @@ class _Wrapping:
         graph = self.model.graph
         add = _Chain(graph)
         if found.logits is None:
-            values = self._values(add, found, "probabilities.given")
-            add("Identity", add.pair(values) if single else values, "probabilities")
-            add("Clip", "probabilities", "probabilities.positive", _LEAST)
-            add("Log", "probabilities.positive", "logits")
+            values = self._values(add, found, f"{PROBABILITIES}.given")
+            add("Identity", add.pair(values) if single else values, PROBABILITIES)
+            add("Clip", PROBABILITIES, f"{PROBABILITIES}.positive", _LEAST)
+            add("Log", f"{PROBABILITIES}.positive", LOGITS)
         else:
             name = self._renamed.get(found.logits, found.logits)
-            flat = add("Flatten", name, "logits.flat", axis=1)
-            flat = add("Cast", flat, "logits.float" if single else "logits", to=TensorProto.FLOAT)
+            flat = add("Flatten", name, f"{LOGITS}.flat", axis=1)
+            flat = add("Cast", flat, f"{LOGITS}.float" if single else LOGITS, to=TensorProto.FLOAT)
             if single:
-                add("MatMul", flat, "logits", _SECOND)
+                add("MatMul", flat, LOGITS, _SECOND)
             if found.kind == "logits" or not found.step:
-                add("Softmax", "logits", "probabilities", axis=1)
+                add("Softmax", LOGITS, PROBABILITIES, axis=1)
             else:
-                values = self._values(add, found, "probabilities.given")
-                add("Identity", add.pair(values) if single else values, "probabilities")
+                values = self._values(add, found, f"{PROBABILITIES}.given")
+                add("Identity", add.pair(values) if single else values, PROBABILITIES)
         del graph.output[:]
         graph.output.extend(
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", classes])
-            for output in CONTRACT[1:]
+            for output in OUTPUTS
         )
         keep_ancestors(graph)
         if single:

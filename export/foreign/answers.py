@@ -1,13 +1,15 @@
 """Whether an adapted file answers what the given one does, on images that both are shown."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
-from scipy.special import softmax
 
+from artifact.contract import INPUT, LOGITS, OUTPUTS, softmax
+from artifact.cpus import cpu_budget
+from artifact.session import open_session
 from export.foreign.adapt import Adapted
 from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
@@ -35,7 +37,7 @@ def check_answers(
         or depend on the other images of a batch.
     """
     images = images[:IMAGES]
-    session = _session(model)
+    session = open_session(model, cpu_budget())
     logits, probabilities = _answers(session, images)
     if logits.shape != (len(images), classes):
         raise ForeignError(
@@ -57,7 +59,7 @@ def check_answers(
     if found is None:
         check_kind("logits", logits)
         _compare(logits, expected, tolerance)
-        _compare(probabilities, softmax(logits, axis=1), relative)
+        _compare(probabilities, softmax(logits), relative)
         return
     values = (expected - found.shift) / found.scale
     if not found.known:
@@ -67,13 +69,13 @@ def check_answers(
     if found.kind == "logits":
         rounded = found.step / found.scale / 2
         _compare(logits, values, tolerance + rounded)
-        _compare(probabilities, softmax(values, axis=1), relative + rounded)
+        _compare(probabilities, softmax(values), relative + rounded)
     else:
         _check_probabilities(found, values)
         # A graph with other ends may be fused otherwise, and then rounds another way now and then.
         step = found.step / found.scale
         _compare(probabilities, values, relative + step)
-        _compare(softmax(logits, axis=1), values, relative + 1.5 * step)
+        _compare(softmax(logits), values, relative + 1.5 * step)
 
 
 def check_kind(answer: str, values: Floats) -> None:
@@ -118,15 +120,9 @@ def _compare(answers: Floats, expected: Floats, tolerance: float) -> None:
         )
 
 
-def _session(model: bytes) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _answers(session: ort.InferenceSession, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+def _answers(session: Any, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     try:
-        logits, probabilities = session.run(["logits", "probabilities"], {"image": images})
+        logits, probabilities = session.run(list(OUTPUTS), {INPUT: images})
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ForeignError(f"The file does not run on {len(images)} images: {reason}.") from error
@@ -136,12 +132,12 @@ def _answers(session: ort.InferenceSession, images: NDArray[np.uint8]) -> tuple[
 def _given_answers(
     given: bytes, adapted: Adapted, scaling: Scaling | None, images: NDArray[np.uint8]
 ) -> tuple[Floats, np.dtype[np.generic]]:
-    session = _session(_of_any_batch(given))
+    session = open_session(_of_any_batch(given), cpu_budget())
     source = session.get_inputs()[0]
     dtype = np.dtype({"tensor(uint8)": "u1", "tensor(float16)": "f2"}.get(source.type, "f4"))
     dtype = np.dtype(np.float64) if source.type == "tensor(double)" else dtype
     batch = source.shape[0] if isinstance(source.shape[0], int) else len(images)
-    answer = adapted.found.answer if adapted.found else "logits"
+    answer = adapted.found.answer if adapted.found else LOGITS
     answers = [
         session.run([answer], {source.name: rows})[0]
         for rows in _inputs(images, scaling, dtype, batch, nhwc=adapted.nhwc)

@@ -14,6 +14,7 @@ from artifact.audit_set import AuditSet
 from artifact.card import InputSpec
 from artifact.figures import Metric
 from artifact.files import MOST_GRAPH, read_named
+from artifact.layout import check_name
 from artifact.origin import Change, Origin
 from artifact.session import run_as_written
 from artifact.values import Precision
@@ -27,7 +28,7 @@ from export.foreign.outputs import OutputKind
 from export.foreign.project import Projection, project
 from export.foreign.size import network_size
 from export.foreign.symmetrise import symmetrise
-from export.publish import Candidate, Progress, check_name, publish
+from export.publish import Candidate, Progress, publish
 from export.runtime import batches, open_model
 from imaging import FitPolicy
 from imaging.fit import FitFilter, FitMode

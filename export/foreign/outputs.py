@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from artifact.contract import LOGITS
 from export.foreign.graphs import ForeignError
 
 OutputKind = Literal["logits", "probabilities", "percent", "sigmoid"]
@@ -202,8 +203,8 @@ def _number(name: str, stored: Mapping[str, onnx.TensorProto]) -> float | None:
 def _candidates(graph: onnx.GraphProto, paths: Mapping[str, _Path]) -> list[str]:
     """Leave out labels, and probabilities if their logits are an output as well."""
     names = [output.name for output in graph.output]
-    if "logits" in names:
-        return ["logits"]
+    if LOGITS in names:
+        return [LOGITS]
     ends = {path.tensor for path in paths.values()}
     left = [name for name in names if paths[name].softened not in (*names, *ends)]
     kinds = {output.name: output.type.tensor_type.elem_type for output in graph.output}

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from artifact.card import Card, load_card
+from artifact.layout import CARD_FILE
 from artifact.origin import Change
 
 
 def summarise(folder: Path) -> str:
     """Tell of a version that was imported what was done to the file, and what was found."""
-    return "\n  ".join([str(folder), *_lines(load_card(folder / "card.json"))])
+    return "\n  ".join([str(folder), *_lines(load_card(folder / CARD_FILE))])
 
 
 def _lines(card: Card) -> Iterator[str]:

@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from artifact.contract import INPUT, LOGITS, PROBABILITIES
 from audit.elements import audited_elements
 from export.foreign.graphs import dependents
 
@@ -39,8 +40,8 @@ def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
         axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim[1:]
     )
     classes = graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    before = [node for node in graph.node if "probabilities" not in node.output]
-    copied = dependents(before, "image")
+    before = [node for node in graph.node if PROBABILITIES not in node.output]
+    copied = dependents(before, INPUT)
     averaged = onnx.ModelProto()
     averaged.CopyFrom(model)
     del averaged.graph.node[:], averaged.graph.value_info[:]
@@ -50,7 +51,7 @@ def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
     flat = orbit.constant("flat", np.array([0, channels, height * width]))
     plane = orbit.constant("plane", np.array([0, channels, height, width]))
     pixels = np.arange(height * width, dtype=np.int32).reshape(height, width)
-    image = orbit.add("Reshape", "pixels", "image", flat)
+    image = orbit.add("Reshape", "pixels", INPUT, flat)
     for element in elements:
         places = np.ascontiguousarray(element(pixels)).reshape(-1)
         turn = orbit.constant(f"{element.name}.turn", places)
@@ -115,13 +116,13 @@ class _Orbit:
             pairs = zip(terms[::2], terms[1::2], strict=True)
             terms = [self.add("Add", f"sum{len(terms)}.{i}", *pair) for i, pair in enumerate(pairs)]
         part = self.constant("part", np.array(1 / len(branches), np.float32))
-        self.append("Mul", self.name("mean"), [terms[0], part], ["logits"], {})
-        self.append("Softmax", "probabilities", ["logits"], ["probabilities"], {"axis": 1})
+        self.append("Mul", self.name("mean"), [terms[0], part], [LOGITS], {})
+        self.append("Softmax", PROBABILITIES, [LOGITS], [PROBABILITIES], {"axis": 1})
 
 
 def _branch(nodes: Sequence[onnx.NodeProto], branch: str) -> Iterator[onnx.NodeProto]:
     """Copy nodes; what depends on the image gets a name of its own, what is stored is shared."""
-    own = {"image", *(name for node in nodes for name in node.output if name)}
+    own = {INPUT, *(name for node in nodes for name in node.output if name)}
     for node in nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)

@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from artifact.contract import INPUT
 from audit import RefusedError
 
 Array = NDArray[Any]
@@ -90,7 +91,7 @@ def read_chain(model: onnx.ModelProto) -> Chain:
     cast = reader.take("Cast")
     factor = reader.number(reader.take("Mul"))
     shift = reader.number(reader.take("Sub"))
-    if cast.input[0] != "image":
+    if cast.input[0] != INPUT:
         raise UnsupportedError(f"The file does not begin with its input 'image'; {_ACCEPTED}.")
     layers = tuple(_layers(reader))
     head = reader.take("Gemm")

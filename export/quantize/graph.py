@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from artifact.contract import INPUT, PROBABILITIES
 from export.quantize.chain import Move
 
 
@@ -15,7 +16,7 @@ class GraphBuilder:
     """Collects nodes and constants; ``current`` is the tensor that the next node reads."""
 
     def __init__(self) -> None:
-        self.current = "image"
+        self.current = INPUT
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, NDArray[Any]] = {}
 
@@ -41,7 +42,7 @@ class GraphBuilder:
 
     def build(self, source: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """Return a checked model with the ends and the version of operators that ``source`` has."""
-        self.add("Softmax", output="probabilities", axis=1)
+        self.add("Softmax", output=PROBABILITIES, axis=1)
         graph = helper.make_graph(
             self._nodes,
             source.graph.name,

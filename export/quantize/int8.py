@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
+from artifact.contract import LOGITS
 from export.quantize.chain import Move
 from export.quantize.graph import GraphBuilder
 from export.quantize.network import IntegerConvolution, IntegerNetwork, Quantised
@@ -29,7 +30,7 @@ def to_int8(network: IntegerNetwork, metadata: Mapping[str, str]) -> onnx.ModelP
     graph.add("MatMulInteger", weight, zero, output="products")
     graph.add("Add", graph.constant("head_bias", head.bias), output="accumulators")
     graph.add("Cast", output="floats", to=onnx.TensorProto.FLOAT)
-    graph.add("Mul", graph.constant("head_scale", head.input.scale * head.scales), output="logits")
+    graph.add("Mul", graph.constant("head_scale", head.input.scale * head.scales), output=LOGITS)
     return graph.build(network.chain.model, metadata)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import onnx
 
+from artifact.contract import LOGITS
 from audit import RefusedError
 from export.quantize.chain import Move
 from export.quantize.graph import GraphBuilder
@@ -48,7 +49,7 @@ def to_integer(network: IntegerNetwork, metadata: Mapping[str, str]) -> onnx.Mod
     weight = graph.constant("head_weight", head.weight.T.astype(np.float32))
     bias = graph.constant("head_bias", head.bias.astype(np.float32))
     graph.add("Gemm", weight, bias, output="accumulators")
-    _scale(graph, "head", head.input.scale * head.scales, "logits")
+    _scale(graph, "head", head.input.scale * head.scales, LOGITS)
     return graph.build(network.chain.model, metadata)
 
 

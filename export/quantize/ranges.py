@@ -1,15 +1,18 @@
 """Calibration: between which numbers the activations of a float32 file lie."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from artifact.contract import INPUT
+from artifact.cpus import cpu_budget
+from artifact.session import open_session
 from audit.elements import audited_elements
 from export.quantize.chain import Chain, Convolution
-from export.runtime import batches, cpus
+from export.runtime import batches
 
 Ranges = Mapping[str, tuple[float, float]]
 """Smallest and largest entry of each convolution's output, by the tensor's name."""
@@ -41,7 +44,7 @@ def measure_ranges(
     done, total = 0, len(images) * len(elements)
     for batch in batches(images):
         for element in elements:
-            found = session.run(names, {"image": np.ascontiguousarray(element(batch))})
+            found = session.run(names, {INPUT: np.ascontiguousarray(element(batch))})
             low = np.minimum(low, [tensor.min() for tensor in found])
             high = np.maximum(high, [tensor.max() for tensor in found])
             done += len(batch)
@@ -49,11 +52,8 @@ def measure_ranges(
     return dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
 
 
-def _session(model: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
+def _session(model: onnx.ModelProto, names: list[str]) -> Any:
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = cpus()
-    providers = ["CPUExecutionProvider"]
-    return ort.InferenceSession(watched.SerializeToString(), options, providers=providers)
+    return open_session(watched.SerializeToString(), cpu_budget())

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.refusal import RefusedError
+from imaging.writing import written_aside
 from models.datasets.arrays import read_arrays
 
 
@@ -34,10 +35,8 @@ class Split:
 def save(split: Split, path: Path) -> None:
     """Write ``split`` as an npz file, complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with written_aside(path) as file:
         np.savez(file, images=split.images, labels=split.labels)
-    partial.replace(path)
 
 
 def load(path: Path) -> Split:

@@ -3,22 +3,20 @@
 The model is held until the call is answered: one that is unloaded meanwhile lives so long.
 """
 
-import re
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Path, Request
 from pydantic import BeforeValidator
 
+from artifact.layout import read_version
 from service.audits import JobQueue
 from service.data_plane import DataPlane
 from service.errors import NotFoundError
 from service.repository.version import ServedModel
 
-_VERSION = re.compile(r"[1-9][0-9]{0,14}")
 
-
-def read_version(text: str) -> int:
+def version_of_path(text: str) -> int:
     """Read a version as it stands in a path: as the repository writes it, and in no other way.
 
     Raises
@@ -26,14 +24,15 @@ def read_version(text: str) -> int:
     NotFoundError
         If it is something else: no version has such a path.
     """
-    if not _VERSION.fullmatch(text):
+    version = read_version(text)
+    if version is None:
         raise NotFoundError(f"'{text[:32]}' is no version; a positive number is accepted.")
-    return int(text)
+    return version
 
 
 Name = Annotated[str, Path(description="Name of a model, as `GET /models` lists it.")]
 Version = Annotated[
-    int, BeforeValidator(read_version), Path(ge=1, description="Version of the model.")
+    int, BeforeValidator(version_of_path), Path(ge=1, description="Version of the model.")
 ]
 Resolve = Callable[..., AsyncIterator[ServedModel]]
 

@@ -16,19 +16,17 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 from pebble import ProcessExpired, ProcessPool
 
 from artifact.card import InputSpec
+from artifact.contract import Images
 from imaging import FitPolicy
 from service.decoding.prepare import check_arrays, refusal
 from service.decoding.worker import Fault, begin, decode_and_fit
 from service.engine import DeadlineError
 from service.errors import UnavailableError, UnprocessableError
 from service.protocol import Part
-
-Images = npt.NDArray[np.uint8]
 
 _AT_ONCE: Final = 16
 """Images of one request that are decoded before others have their turn."""

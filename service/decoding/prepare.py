@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from typing import cast
 
-import numpy as np
-import numpy.typing as npt
-
 from artifact.card import InputSpec
+from artifact.contract import Images
 from imaging import ImageError
 from imaging.fit import MAX_SIDE
 from imaging.formats.errors import Reason
 from service.decoding.worker import Fault, decode_and_fit
 from service.errors import ServiceError, TooLargeError, UnprocessableError, refuse_image
 from service.protocol import Part
-
-Images = npt.NDArray[np.uint8]
 
 
 def prepare(parts: Sequence[Part], spec: InputSpec, *, max_pixels: int) -> Images:

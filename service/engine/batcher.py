@@ -20,6 +20,7 @@ from concurrent.futures import Future
 
 import structlog
 
+from artifact.contract import Images
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
 from service.engine.graph import QUICK
 from service.engine.idle_detector import IdleDetector
@@ -28,7 +29,6 @@ from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.priorities import AuditQueue, IdleQueue, IdleTask, IdleWork, Job, Task
 from service.engine.queue import (
     Compute,
-    Images,
     Inference,
     Limits,
     Request,

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from service.engine.queue import Images, Inference
+from artifact.contract import Images
+from service.engine.queue import Inference
 
 
 class Binding:

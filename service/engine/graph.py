@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from artifact.contract import INPUT, OUTPUTS, Images
 from imaging.refusal import RefusedError
 from service.engine.binding import Binding
 from service.engine.providers import ProviderCandidates, ProviderConfiguration, placed_nodes, start
-from service.engine.queue import Images, Inference, joined
+from service.engine.queue import Inference, joined
 
 QUICK: Final = 0.001
 """Seconds for one image: a graph that takes less is not worth several threads, nor a change of
@@ -22,8 +23,6 @@ thread."""
 
 _SHARED: Final = 32  # images from which on a batch is shared out
 _LEAST: Final = 4  # images that are worth a run of their own
-
-INPUT, OUTPUTS = "image", ("logits", "probabilities")
 
 
 class GraphError(RefusedError):

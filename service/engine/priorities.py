@@ -11,9 +11,10 @@ from typing import ClassVar, Literal, Protocol
 
 import structlog
 
+from artifact.contract import Images
 from service.engine.errors import EngineError
 from service.engine.observer import Priority
-from service.engine.queue import Compute, Images, Inference
+from service.engine.queue import Compute, Inference
 
 _PATIENCE = 8  # batches of requests that an audit lets pass before it takes one turn
 

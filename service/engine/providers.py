@@ -17,9 +17,9 @@ from typing import Any, Literal
 import onnxruntime
 from onnx import TensorProto, helper
 
+from artifact.session import CPU_PROVIDER, SILENT, WARNINGS, open_session
 from imaging.refusal import RefusedError
 from service.engine import nvidia
-from service.engine.options import SILENT, WARNINGS, session_options
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 ConvSearch = Literal["HEURISTIC", "EXHAUSTIVE", "DEFAULT"]
@@ -91,7 +91,7 @@ class GpuOptions:
 
 
 DEFAULT_GPU = GpuOptions()
-CPU = ProviderConfiguration("cpu", {"CPUExecutionProvider": {}})
+CPU = ProviderConfiguration("cpu", {CPU_PROVIDER: {}})
 
 
 def on_cuda(gpu: GpuOptions) -> ProviderConfiguration:
@@ -182,13 +182,16 @@ def start(
     RuntimeError
         With onnxruntime's reason, if it refuses the graph, or would run any node elsewhere.
     """
-    options = session_options(threads, strict=configuration.device != "cpu", quiet=quiet)
-    providers = list(configuration.options.items())
     try:
-        session = onnxruntime.InferenceSession(data, options, providers, enable_fallback=0)
+        session = open_session(
+            data,
+            threads,
+            configuration.options,
+            strict=configuration.device != "cpu",
+            quiet=quiet,
+        )
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise RuntimeError(_plain(error)) from error
-    session.disable_fallback()
     started = session.get_providers()
     if started[: len(configuration.options)] != configuration.providers:
         raise RuntimeError(f"onnxruntime started {', '.join(started)} instead")

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from artifact.contract import Images
 from service.engine.observer import Timing
 
-Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 

@@ -2,12 +2,18 @@
 
 import numpy as np
 
+from artifact.contract import Images
 from service.engine.batcher import Batcher
 from service.engine.graph import Graph, Signature
 from service.engine.observer import Observer, Timing
 from service.engine.priorities import IdleWork
 from service.engine.providers import ProviderCandidates, ProviderConfiguration
-from service.engine.queue import DEFAULT_LIMITS, Floats, Images, Inference, Limits
+from service.engine.queue import (
+    DEFAULT_LIMITS,
+    Floats,
+    Inference,
+    Limits,
+)
 
 
 class AuditedGraph:

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from service.api.addresses import read_version
+from service.api.addresses import version_of_path
 from service.auth import Need
 from service.data_plane import DataPlane
 from service.http.context import RequestContext
@@ -66,4 +66,4 @@ def _find(plane: DataPlane, address: Mapping[str, str]) -> ServedModel:
     version = address.get("version")
     if version is None:
         return plane.repository.find(address.get("name"))
-    return plane.repository.find(address["name"], read_version(version))
+    return plane.repository.find(address["name"], version_of_path(version))

@@ -1,11 +1,9 @@
 """Files that are written once and never changed, in a folder of any file system fsspec opens."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from fsspec import AbstractFileSystem
@@ -13,6 +11,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from imaging.files import FileRefusedError, read_file
+from imaging.writing import write_aside
 
 _BUCKETS: Final = frozenset({"s3", "gs", "abfs", "oss", "oci"})
 """Protocols of object stores, where making a folder would make a bucket."""
@@ -148,21 +147,8 @@ def _read(path: Path) -> bytes | None:
 
 
 def _create(path: Path, content: bytes) -> bool:
-    aside = path.with_name(f".{uuid4().hex}")
     try:
-        with aside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(aside, path)  # which, unlike renaming, replaces nothing
-        except FileExistsError:
-            return False
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        aside.unlink(missing_ok=True)
+        write_aside(path, content, new=True)
+    except FileExistsError:
+        return False
     return True

@@ -1,16 +1,13 @@
 """What lies in a model repository: version folders, and whether their files were touched."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.repository.folder import AUDIT_FILE, CARD_FILE, MODEL_FILE
+from artifact.layout import (
+    VERSION_FILES,
+    version_folders,
+)
 from service.settings import ConfigurationError
-from service.signatures import SIGNATURE_FILE
-
-_VERSION = re.compile(r"[1-9][0-9]*")
-
-_FILES = (MODEL_FILE, CARD_FILE, AUDIT_FILE, SIGNATURE_FILE)
 
 Fingerprint = tuple[tuple[int, ...] | None, ...]
 """Of each of a version's files the inode, size and times; None for one that is not there."""
@@ -68,16 +65,9 @@ def discover(root: Path) -> Found:
     return found
 
 
-def version_folders(model: Path) -> list[Path]:
-    """Return the folders of a model's versions, ascending; raise OSError if it cannot be read."""
-    entries = model.iterdir() if model.is_dir() else ()
-    versions = [entry for entry in entries if _VERSION.fullmatch(entry.name) and entry.is_dir()]
-    return sorted(versions, key=lambda folder: int(folder.name))
-
-
 def fingerprint(folder: Path) -> Fingerprint:
     """Look at a version's files without reading them: equal where nobody touched them between."""
-    return tuple(_touched(folder / name) for name in _FILES)
+    return tuple(_touched(folder / name) for name in VERSION_FILES)
 
 
 def _touched(file: Path) -> tuple[int, ...] | None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifact.cpus import cpu_budget
+from artifact.layout import SIGNATURE_FILE, version_folders
 from service.engine import DeviceUnavailableError, select
-from service.repository.discovery import version_folders
 from service.repository.folder import ModelRejectedError, check_files
 from service.repository.version import ServedModel, load_version
 from service.settings import ConfigurationError, Settings
-from service.signatures import SIGNATURE_FILE, open_verifier, sign
+from service.signatures import open_verifier, sign
 
 
 def open_model(name: str, settings: Settings) -> ServedModel:

@@ -16,10 +16,16 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 import structlog
 
+from artifact.layout import MODEL_FILE, version_folders
 from service.engine import select
 from service.errors import NotFoundError, UnavailableError, UnprocessableError
-from service.repository.discovery import Fingerprint, Found, discover, fingerprint, version_folders
-from service.repository.folder import MODEL_FILE, ModelRejectedError
+from service.repository.discovery import (
+    Fingerprint,
+    Found,
+    discover,
+    fingerprint,
+)
+from service.repository.folder import ModelRejectedError
 from service.repository.loading import Loader
 from service.repository.statistics import Loads
 from service.repository.trials import Trials

@@ -12,6 +12,8 @@ from typing import Self
 
 from artifact.audit_set import AuditSet
 from artifact.card import Card
+from artifact.contract import Images
+from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
 from audit.proof import Limits as ProofLimits
 from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
 from imaging.refusal import RefusedError
@@ -27,14 +29,10 @@ from service.engine import (
     Signature,
     Timing,
 )
-from service.engine.queue import Images
 from service.metrics.call import Call
 from service.metrics.timings import Stage
 from service.protocol import ServedIdentity
 from service.repository.folder import (
-    AUDIT_FILE,
-    CARD_FILE,
-    MODEL_FILE,
     ModelRejectedError,
     check_graph,
     read_audit_set,

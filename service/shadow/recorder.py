@@ -5,8 +5,6 @@ log can not tell which it was.
 """
 
 import hmac
-import os
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,8 +16,9 @@ import numpy as np
 import structlog
 from PIL import Image
 
+from artifact.contract import Images
 from imaging import GridSymmetry
-from service.engine.queue import Images
+from imaging.writing import written_aside
 from service.shadow.comparison import Comparison
 
 _MOST_WAITING = 16
@@ -136,12 +135,6 @@ def _keep(finding: Finding, digest: str, folder: Path) -> str | None:
     if sum(1 for _ in folder.glob("*.png")) >= _KEEP_MOST:
         return None
     pixels = finding.image[0] if len(finding.image) == 1 else np.moveaxis(finding.image, 0, -1)
-    descriptor, partial = tempfile.mkstemp(".partial", dir=folder)  # readable by its owner alone
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            Image.fromarray(pixels).save(file, "PNG")
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    with written_aside(path, mode=0o600) as file:
+        Image.fromarray(pixels).save(file, "PNG")
     return name

@@ -9,10 +9,11 @@ import numpy as np
 import structlog
 
 from artifact.card import Card
+from artifact.contract import Images
 from audit import Thresholds
 from imaging import GridSymmetry, grid_symmetries
 from service.engine import IdleDrop, IdleWork, Inference
-from service.engine.queue import Floats, Images
+from service.engine.queue import Floats
 from service.shadow.comparison import compare
 from service.shadow.recorder import Finding, Recorder
 from service.shadow.sampler import Sampler

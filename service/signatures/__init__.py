@@ -13,7 +13,6 @@ from service.signatures.opening import (
 )
 from service.signatures.status import (
     NOT_ASKED,
-    SIGNATURE_FILE,
     SignatureError,
     SignatureStatus,
     Trust,
@@ -22,7 +21,6 @@ from service.signatures.status import (
 
 __all__ = [
     "NOT_ASKED",
-    "SIGNATURE_FILE",
     "SignatureError",
     "SignatureStatus",
     "Trust",

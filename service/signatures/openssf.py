@@ -8,7 +8,7 @@ import json
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from threading import Lock
 from typing import Any, Final
 
@@ -20,8 +20,10 @@ from model_signing import hashing, manifest, signing, verifying
 from model_signing._hashing.hashing import Digest
 
 from artifact.files import FileRefusedError, read_file
+from artifact.layout import SIGNATURE_FILE
+from imaging.writing import write_aside
 from service.signatures.keys import EC_KEY, fingerprint, read_pem, reason
-from service.signatures.status import SIGNATURE_FILE, SignatureError, SignatureStatus
+from service.signatures.status import SignatureError, SignatureStatus
 
 _LARGEST: Final = 2**20
 """Bytes of a signature; those with long chains of certificates have some thousands."""
@@ -157,10 +159,11 @@ def sign(
             f"{which} cannot be used ({reason(error)}); a private key {EC_KEY}, and the "
             "certificate of that key or none, are accepted."
         ) from error
-    staged = folder / f".{SIGNATURE_FILE}-staging"
     try:
-        config.sign(folder, staged)
-        staged.replace(folder / SIGNATURE_FILE)
+        with TemporaryDirectory() as place:
+            made = Path(place) / SIGNATURE_FILE
+            config.sign(folder, made)
+            write_aside(folder / SIGNATURE_FILE, made.read_bytes())
     except OSError as error:
         raise SignatureError(f"{folder} cannot be written to ({error.strerror}).") from error
     return key

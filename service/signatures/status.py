@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from audit.envelope import Signature
 from imaging.refusal import RefusedError
 
-SIGNATURE_FILE: Final = "model.sig"
-"""Beside the files of a version, of which it signs the digests."""
-
 
 class SignatureError(RefusedError):
     """A thing is not signed as it has to be; the message is one sentence."""

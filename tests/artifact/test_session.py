@@ -1,11 +1,15 @@
-"""One model on onnxruntime as it is written: no rewriting, no log."""
+"""How files are opened on onnxruntime, and run as they are written: no rewriting, no log."""
+
+import subprocess
+import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from artifact.session import run_as_written
+from artifact.session import open_session, run_as_written
 from audit.proof import prove
 
 
@@ -76,3 +80,23 @@ def test_it_confirms_a_constant_that_the_standard_alone_leaves_in_doubt():
     ).SerializeToString()
     assert prove(data, "C4").outcome == "NOT PROVED"
     assert prove(data, "C4", runtime=run_as_written).outcome == "PROVED"
+
+
+def test_a_session_is_opened_as_it_is_asked_for_and_leaves_idle_cores_alone():
+    feeds = {"x": np.ones((2, 2), np.float32)}
+    data = model([helper.make_node("Neg", ["x"], ["y"])], feeds, ["y"]).SerializeToString()
+    options = open_session(data, 3).get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    with pytest.raises(RuntimeError, match="does not have configuration"):
+        options.get_session_config_entry("session.disable_cpu_ep_fallback")
+    strict = open_session(data, 1, strict=True, as_written=True).get_session_options()
+    assert strict.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
+    assert strict.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+
+@pytest.mark.parametrize("module", ["card", "audit_set", "contract", "layout", "cpus", "onnx_file"])
+def test_who_reads_a_version_imports_no_runtime(module):
+    """A report is read, a card checked and a repository listed without onnxruntime's megabytes."""
+    code = f"import sys, artifact.{module}; sys.exit('onnxruntime' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

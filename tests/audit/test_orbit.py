@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from artifact.contract import softmax
 from audit import (
     Classifier,
     Orbit,
@@ -18,7 +19,7 @@ from audit import (
     symmetrise,
 )
 from audit.figures import noise_floor, orbit_figures, worst_images
-from audit.orbit import Questioner, orbit_questions, softmax
+from audit.orbit import Questioner, orbit_questions
 from imaging import grid_symmetries
 
 C4 = grid_symmetries("C4")

@@ -53,7 +53,7 @@ def test_a_finished_run_holds_all_that_an_export_needs(folder):
     assert run.audit_set().digest() == noise(600, 1)[:AUDIT_IMAGES].digest()
     assert (run.info.fit, run.info.fill) == ("crop", 9)
     assert run.network().spec == SPEC
-    assert not list(folder.glob("*.partial"))
+    assert not list(folder.glob("*.partial")) + list(folder.glob(".*"))
 
 
 def test_the_error_is_that_of_the_network_that_is_kept(folder):

@@ -1,10 +1,9 @@
 import copy
-from unittest.mock import Mock
+import resource
 
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
 
 from imaging import RefusedError
 from models.augmentation import Augmentation
@@ -249,12 +248,16 @@ def test_a_checkpoint_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, c
         run.training()
 
 
-def test_a_full_disk_is_told_in_one_sentence(tmp_path, monkeypatch):
+def test_a_full_disk_is_told_in_one_sentence_and_leaves_what_was_there(tmp_path):
     run = Run.begin(tmp_path / "run", info(), resume=False)
     training = run.training()
-    full = SafetensorError("I/O error: No space left on device (os error 28)")
-    monkeypatch.setattr("models.checkpoint.save_file", Mock(side_effect=full))
-    (run.folder / "checkpoint.pt.partial").symlink_to("/dev/full")
+    before = sorted(run.folder.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     for write in (lambda: run.record(training), lambda: run.keep(training.network)):
-        with pytest.raises(RefusedError, match=r"cannot be written: [^\n]+\.$"):
-            write()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+        try:
+            with pytest.raises(RefusedError, match=r"cannot be written: [^\n]+\.$"):
+                write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(run.folder.iterdir()) == before

@@ -342,7 +342,7 @@ def test_a_ledger_that_fails_does_not_tell_its_address(
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device", str(tmp_path))
 
-    monkeypatch.setattr("service.ledger.store.os.link", full)
+    monkeypatch.setattr("imaging.writing.os.link", full)
     with pytest.raises(LedgerError) as refused:
         ledger.append(report())
     assert str(tmp_path) not in str(refused.value)

@@ -24,10 +24,11 @@ from cryptography.x509.oid import NameOID
 
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import Card, load_card, parse_card
+from artifact.layout import SIGNATURE_FILE
 from service.repository import folder as folders
 from service.repository.local import open_model, sign_version
 from service.settings import ConfigurationError, Settings
-from service.signatures import NOT_ASKED, SIGNATURE_FILE, SignatureError, sign
+from service.signatures import NOT_ASKED, SignatureError, sign
 from tests.digests import sha256_file
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from audit.orbit import softmax
+from artifact.contract import softmax
 from audit.render.language import Words
 from audit.render.naming import Naming
 from audit.report import Report

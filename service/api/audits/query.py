@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, Field, Json
 
+from artifact.contract import Images
 from audit.about import About
 from audit.options import AuditOptions
 from imaging import RefusedError
@@ -18,8 +19,6 @@ from service.audits.run import audit_model, cost
 from service.errors import UnprocessableError
 from service.repository.version import ServedModel
 from service.settings import Settings
-
-Images = npt.NDArray[np.uint8]
 
 
 class AuditQuery(AuditOptions):

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Depends
 from pydantic import BaseModel
 
+from artifact.contract import INPUT, OUTPUTS
 from service.api.addresses import Name, Plane, Resolve, Version, exact_version, latest_version
 from service.api.bodies import errors_documented
 from service.api.oip.documents import TAGS
 from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
 from service.http.routes import ServiceRoute
-from service.protocol.oip.request import INPUT, OUTPUTS
 from service.repository.version import ServedModel
 
 PLATFORM: Final = "onnxruntime_onnx"

@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto
 
 from artifact.card import InputSpec
+from artifact.contract import LOGITS
 from artifact.cpus import cpu_budget
 from artifact.files import MOST_GRAPH, FileRefusedError, read_file
 from artifact.identity import ModelIdentity
@@ -133,8 +134,8 @@ def _logits(outputs: Any) -> str:
         for value in outputs
         if value.type.tensor_type.elem_type == TensorProto.FLOAT and len(_axes(value)) == 2
     ]
-    if "logits" in floats:
-        return "logits"
+    if LOGITS in floats:
+        return LOGITS
     if len(floats) != 1:
         raise RefusedError(
             f"The file gives {_described(outputs)}; one output of float32 [N, K], or one of that "

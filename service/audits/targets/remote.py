@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from artifact.card import Card, InputSpec
+from artifact.contract import INPUT, LOGITS
 from audit import Subject
 from service.audits.targets.connection import Address, Connection, RemoteError
 
@@ -91,12 +92,12 @@ class _Remote:
 
     def _batch(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         image = {
-            "name": "image",
+            "name": INPUT,
             "shape": images.shape,
             "datatype": "UINT8",
             "parameters": {"binary_data_size": images.nbytes},
         }
-        output = {"name": "logits", "parameters": {"binary_data": True}}
+        output = {"name": LOGITS, "parameters": {"binary_data": True}}
         head = json.dumps({"inputs": [image], "outputs": [output]}).encode()
         answer = self._connection.call(
             "POST",

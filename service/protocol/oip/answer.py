@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from artifact.contract import LOGITS
 from service.engine import Inference
 from service.protocol.oip.request import InferRequest, RequestedOutput
 
@@ -56,7 +57,7 @@ def write_answer(request: InferRequest, result: Inference, served: Served) -> An
         return _write_binary(request, result, served)
     outputs, buffers = [], []
     for asked in request.outputs:
-        values = result.logits if asked.name == "logits" else result.probabilities
+        values = result.logits if asked.name == LOGITS else result.probabilities
         datatype, shape, buffer, data = (
             _ranked(asked, values, result.logits, served.classes)
             if asked.classes

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from artifact.contract import INPUT, OUTPUTS, Images
 from service.engine import Signature
 from service.errors import MalformedError, ServiceError, TooLargeError, UnprocessableError
 from service.protocol.names import check_names
@@ -24,11 +25,8 @@ from service.protocol.oip.schema import (
     Request,
     fewest_strings,
 )
-from service.protocol.oip.tensor import Images, binary_pixels, json_pixels, raw_pixels
+from service.protocol.oip.tensor import binary_pixels, json_pixels, raw_pixels
 from service.protocol.parts import check_count
-
-INPUT: Final = "image"
-OUTPUTS: Final = ("logits", "probabilities")
 
 _SHORT: Final = 2**10
 """Bytes of a header that may be remembered with what it says."""

@@ -6,12 +6,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from artifact.contract import Images
 from service.engine import Signature
 from service.errors import MalformedError, UnprocessableError
-
-Images = npt.NDArray[np.uint8]
 
 _Pixel = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Flat = list[_Pixel]

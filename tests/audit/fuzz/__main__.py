@@ -1,12 +1,12 @@
 """`python -m tests.audit.fuzz`: as many graphs as asked for, on all cores, and their table."""
 
 import argparse
-import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from artifact.cpus import cpu_budget
 from tests.audit.fuzz.draw import draw_graph
 from tests.audit.fuzz.shrink import shrink
 from tests.audit.fuzz.tally import Tally
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.audit.fuzz", description=__doc__)
     parser.add_argument("--graphs", type=int, default=100_000)
     parser.add_argument("--start", type=int, default=0, help="the first seed: to go on from there")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=cpu_budget())
     parser.add_argument("--found", type=Path, default=Path("fuzz-found"), help="for bad graphs")
     asked = parser.parse_args()
     console, tally = Console(stderr=True), Tally()

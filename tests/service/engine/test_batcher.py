@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from artifact.contract import Images
 from service.engine import (
     Batch,
     ComputeError,
@@ -21,7 +22,6 @@ from service.engine import (
     QueueFullError,
 )
 from service.engine.batcher import Batcher
-from service.engine.queue import Images
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
+from artifact.contract import Images
 from service.engine import ComputeError, DeadlineError, EngineDownError, Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.graph import QUICK
-from service.engine.queue import Images
 from tests.service.engine.test_batcher import Gate, Make, echo, make, numbered, numbers_of, until
 
 __all__ = ["make"]

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from artifact.contract import Images
 from service.engine import (
     Batch,
     ComputeError,
@@ -25,7 +26,6 @@ from service.engine import (
     QueueFullError,
 )
 from service.engine.batcher import Batcher
-from service.engine.queue import Images
 
 LARGEST, WAITING = 4, 12
 HOUR = 3600.0  # deadlines are hours of the batcher's clock, so that no real timer fires

@@ -8,10 +8,10 @@ from concurrent.futures import Future
 
 import pytest
 
+from artifact.contract import Images
 from service.engine import Batch, Drop, IdleDrop, Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.priorities import IdleQueue, IdleTask, Job
-from service.engine.queue import Images
 from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
 
 CAPACITY, PATIENCE, LULL = 64, 10.0, 0.001  # what IdleQueue has by default

@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from artifact.contract import Images
 from service.engine import Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.priorities import Job
-from service.engine.queue import Images
 from tests.service.engine.work import Work, answer, blank
 
 CAPACITY, PATIENCE = 64, 10.0  # what IdleQueue has by default

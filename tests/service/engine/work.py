@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from artifact.contract import Images
 from service.engine import IdleDrop, Inference, Limits
 from service.engine.batcher import Batcher
-from service.engine.queue import Images
 
 
 def blank(rows: int = 1) -> Images:

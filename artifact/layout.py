@@ -1,0 +1,78 @@
+"""How versions of models lie in a repository: `<repository>/<name>/<version>/` and their files.
+
+Triton reads the same layout.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from imaging.refusal import RefusedError
+
+MODEL_FILE: Final = "model.onnx"
+CARD_FILE: Final = "card.json"
+AUDIT_FILE: Final = "audit.npz"
+SIGNATURE_FILE: Final = "model.sig"
+"""Signs the digests of the other three."""
+
+VERSION_FILES: Final = (MODEL_FILE, CARD_FILE, AUDIT_FILE, SIGNATURE_FILE)
+"""All that a version's folder may hold; only the signature may be missing."""
+
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,14}")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def check_name(name: str) -> None:
+    """Refuse what no new model may be called.
+
+    Raises
+    ------
+    RefusedError
+        Saying what is accepted.
+    """
+    if not _NAME.fullmatch(name):
+        raise RefusedError(
+            f"{name!r} names no model; accepted are small letters, digits, '.', '_' and '-'."
+        )
+
+
+def read_version(text: str) -> int | None:
+    """Read a version as folders and paths have it, without leading zeros; None if it is none."""
+    return int(text) if _VERSION.fullmatch(text) else None
+
+
+def version_folders(model: Path) -> list[Path]:
+    """Return the folders of a model's versions, ascending; raise OSError if it cannot be read.
+
+    A version under construction has a name that is no number until it is renamed as a whole.
+    """
+    entries = model.iterdir() if model.is_dir() else ()
+    versions = [entry for entry in entries if read_version(entry.name) and entry.is_dir()]
+    return sorted(versions, key=lambda folder: int(folder.name))
+
+
+def next_version(model: Path) -> int:
+    """The number of a model's next version: one more than its latest, or 1."""
+    folders = version_folders(model)
+    return int(folders[-1].name) + 1 if folders else 1
+
+
+@contextmanager
+def written_version(model: Path, version: int) -> Iterator[Path]:
+    """Make a folder for a version's files, which becomes the version once the block has ended.
+
+    It is one by being renamed, whole; if the block raises, nothing of it is left.
+    """
+    model.mkdir(parents=True, exist_ok=True)
+    aside = Path(mkdtemp(prefix=".partial-", dir=model))
+    try:
+        yield aside
+        aside.chmod(0o755)
+        aside.rename(model / str(version))
+    except BaseException:
+        shutil.rmtree(aside)
+        raise

@@ -1,0 +1,60 @@
+"""Writing a file whole or not at all: aside, then put in its place."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO, cast
+
+
+@contextmanager
+def written_aside(path: Path, *, mode: int = 0o644, new: bool = False) -> Iterator[BinaryIO]:
+    """Open a file that stands at `path` once the block has ended, whole and on disk.
+
+    If the block raises, or whoever runs it is ended, what was at `path` before is left as it was.
+
+    Parameters
+    ----------
+    mode
+        Who may read and write the file, as for `os.chmod`.
+    new
+        Replace nothing.
+
+    Raises
+    ------
+    FileExistsError
+        If the file is to be new and there is one.
+    OSError
+        If it cannot be written.
+    """
+    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".partial", delete=False) as file:
+        aside = Path(file.name)
+        try:
+            yield cast(BinaryIO, file)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+            if new:
+                os.link(aside, path)  # which, unlike renaming, replaces nothing
+                aside.unlink()
+            else:
+                aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+    _sync_folder(path.parent)
+
+
+def write_aside(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False) -> None:
+    """Write a file as `written_aside` does."""
+    with written_aside(path, mode=mode, new=new) as file:
+        file.write(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

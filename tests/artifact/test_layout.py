@@ -1,0 +1,70 @@
+"""What lies where in a model repository."""
+
+from pathlib import Path
+
+import pytest
+
+from artifact.layout import (
+    check_name,
+    next_version,
+    read_version,
+    version_folders,
+    written_version,
+)
+from imaging.refusal import RefusedError
+
+
+def test_versions_are_numbers_as_they_are_written_and_come_in_their_order(tmp_path: Path) -> None:
+    for name in ("2", "10", "1", "01", "0", "-3", "3 ", "1.5", ".partial-7", "notes", "\u0663"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "11").write_text("a file is no version")
+    assert [folder.name for folder in version_folders(tmp_path)] == ["1", "2", "10"]
+    assert next_version(tmp_path) == 11
+    assert next_version(tmp_path / "nobody") == 1
+
+
+@pytest.mark.parametrize("text", ["", "0", "01", "+1", "1\n", "1e3", "9" * 16])
+def test_what_is_no_version_is_none(text: str) -> None:
+    assert read_version(text) is None
+    assert read_version("9" * 15) == 10**15 - 1
+
+
+@pytest.mark.parametrize("name", ["", "A", ".hidden", "a/b", "a b", "a\n", "-x"])
+def test_a_name_that_no_model_may_have_is_refused(name: str) -> None:
+    check_name("my-parts_2.int8")
+    with pytest.raises(RefusedError, match="names no model"):
+        check_name(name)
+
+
+def test_a_version_appears_whole(tmp_path: Path) -> None:
+    model = tmp_path / "parts"
+    with written_version(model, 3) as aside:
+        (aside / "model.onnx").write_bytes(b"")
+        assert version_folders(model) == []
+    assert [path.name for path in model.iterdir()] == ["3"]
+    assert (model / "3").stat().st_mode & 0o777 == 0o755
+
+
+def test_of_a_version_that_is_interrupted_nothing_is_left(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with written_version(tmp_path, 1) as aside:
+            (aside / "model.onnx").write_bytes(b"")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_version_that_is_there_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "model.onnx").write_bytes(b"served")
+
+    def again() -> None:
+        with written_version(tmp_path, 1):
+            pass
+
+    with pytest.raises(OSError, match="not empty"):
+        again()
+    assert (tmp_path / "1" / "model.onnx").read_bytes() == b"served"
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]

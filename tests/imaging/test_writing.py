@@ -1,0 +1,63 @@
+"""Files are written whole, or what was there before is left."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from imaging.writing import write_aside, written_aside
+
+
+def test_a_file_has_what_was_written_and_whom_it_is_for(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    umask = os.umask(0o077)
+    try:
+        write_aside(path, b"all of it")
+        write_aside(tmp_path / "secret", b"", mode=0o600)
+    finally:
+        os.umask(umask)
+    assert path.read_bytes() == b"all of it"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_no_name_is_given_before_the_end_and_none_after_an_error(tmp_path: Path, new: bool) -> None:
+    path = tmp_path / "weights"
+    if not new:
+        path.write_bytes(b"before")
+    before = sorted(tmp_path.iterdir())
+
+    def interrupted() -> None:
+        with written_aside(path, new=new) as file:
+            file.write(b"half")
+            file.flush()
+            assert path.exists() is not new
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sorted(tmp_path.iterdir()) == before
+    assert new or path.read_bytes() == b"before"
+
+
+def test_a_new_file_replaces_none(tmp_path: Path) -> None:
+    path = tmp_path / "entry"
+    write_aside(path, b"first", new=True)
+    with pytest.raises(FileExistsError):
+        write_aside(path, b"second", new=True)
+    assert path.read_bytes() == b"first"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_file_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "entry", list[bool]()
+
+    def sync(descriptor: int) -> None:
+        synced.append(path.exists())
+
+    monkeypatch.setattr("imaging.writing.os.fsync", sync)
+    write_aside(path, b"content")
+    assert synced == [False, True]  # the file, and then the folder
