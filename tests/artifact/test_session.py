@@ -90,9 +90,16 @@ def test_a_session_is_opened_as_it_is_asked_for_and_leaves_idle_cores_alone():
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     with pytest.raises(RuntimeError, match="does not have configuration"):
         options.get_session_config_entry("session.disable_cpu_ep_fallback")
-    strict = open_session(data, 1, strict=True, as_written=True).get_session_options()
-    assert strict.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
-    assert strict.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    as_written = open_session(data, 1, as_written=True).get_session_options()
+    assert as_written.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+
+def test_who_asks_for_no_fallback_gets_no_cpu(capfd):
+    feeds = {"x": np.ones((2, 2), np.float32)}
+    data = model([helper.make_node("Neg", ["x"], ["y"])], feeds, ["y"]).SerializeToString()
+    with pytest.raises(Exception, match="disabled fallback to the CPU"):
+        open_session(data, 1, strict=True, quiet=True)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("module", ["card", "audit_set", "contract", "layout", "cpus", "onnx_file"])
