@@ -18,28 +18,25 @@ from service.api.audits import (
     job_routes,
     ledger_routes,
 )
-from service.api.bodies import Unpacker
 from service.api.classify import classify_routes
 from service.api.docs import documentation_routes
-from service.api.health import health_routes
-from service.api.metrics import metrics_routes
 from service.api.models import model_routes
+from service.api.monitoring import health_routes, metrics_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
 from service.audits import JobQueue
 from service.auth import ApiKeys
 from service.data_plane import DataPlane
-from service.errors import answer_error
 from service.http.application import Application
+from service.http.errors import answer_error
 from service.http.middleware import Middleware
 from service.http.routes import ServiceRoute
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
-from service.product import product_version
 from service.repository.registry import open_repository
 from service.repository.trials import Trials
-from service.settings import ConfigurationError, Settings
+from service.settings import ConfigurationError, Settings, product_version
 from service.signatures import SignatureError, configured_signer, open_trust
 
 if TYPE_CHECKING:
@@ -61,7 +58,7 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
     """
 
     keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
-    routes = [*infer_routes(settings.max_batch_size), *classify_routes()]
+    routes = [*infer_routes(), *classify_routes()]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +93,6 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
         },
     )
     app.state.metrics, app.state.keys = metrics, keys
-    app.state.unpacker = Unpacker(settings.max_body_bytes)
     return app
 
 

@@ -1,25 +1,33 @@
 """What the service does with a request, whatever protocol it came in by."""
 
 import math
-from collections.abc import Sequence
-from typing import Final
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, to_thread
 
 from artifact.contract import Images
 from artifact.cpus import cpu_budget
 from service.decoding import Decoders, prepare
-from service.engine import QueueFullError
+from service.engine import Inference, QueueFullError, Timing
 from service.errors import TooLargeError, UnavailableError
 from service.metrics.call import Call
 from service.protocol import Body, Classification, Part, classification, read_parts
+from service.protocol.compression import unpack
 from service.protocol.media import NPY
 from service.repository.registry import Repository
 from service.repository.version import ServedModel
 from service.settings import Settings
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 LONGEST_NAME: Final = 255
 """Characters of a file's name that a report repeats."""
+
+QUICK_TO_UNPACK: Final = 2**12
+"""Bytes of a packed body that may be unpacked on the event loop."""
 
 SMALL_FILE: Final = 2**13
 """Bytes of an image file that may be decoded on the event loop."""
@@ -41,6 +49,8 @@ class DataPlane:
     ----------
     decoders
         These processes.
+    max_images
+        The most in one request.
     ending
         Set when the service has been asked to end: it is not ready, and serves all the same.
     """
@@ -48,9 +58,10 @@ class DataPlane:
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self.repository = repository
         self.ending = False
+        self.max_images = settings.max_batch_size
         self._settings = settings
         self.decoders = Decoders(cpu_budget())
-        self._readers = CapacityLimiter(cpu_budget())
+        self._threads = CapacityLimiter(cpu_budget())
         self._undecoded = 0
 
     def check_ready(self) -> None:
@@ -79,12 +90,61 @@ class DataPlane:
         EngineError
             If too many requests wait, the deadline passes or the graph fails.
         """
-        model.asked_to_infer(call)
-        model.session.check_room(1)
+        self.begin(model, call)
         with call.timings.stage("decode"):
-            images = await self._images(model, body, self._settings.max_batch_size, call.deadline)
-        result = await model.infer(images, call)
+            images = await self._images(model, body, self.max_images, call.deadline)
+        result = await self.infer(model, images, call)
         return classification(model.identity, model.card.classes, result, top_k)
+
+    def begin(self, model: ServedModel, call: Call) -> None:
+        """Note which version a call asks to infer, and refuse it if that has no room for it.
+
+        Raises
+        ------
+        EngineError
+            If too many requests wait, or the engine is down.
+        """
+        call.asks_to_infer(model)
+        model.session.check_room(1)
+
+    async def infer(self, model: ServedModel, images: Images, call: Call) -> Inference:
+        """Classify the images [N, C, H, W] of a call before its deadline.
+
+        Raises
+        ------
+        EngineError
+            As `Session.infer`.
+        """
+        call.rows = len(images)
+        model.statistics.handed_over()
+        timing, began = Timing(), time.perf_counter()
+        try:
+            # While it is the only request there is, the event loop has nothing better to do.
+            result = await model.session.infer(images, call.deadline, timing, here=call.alone)
+        finally:
+            call.timings.add_engine(began, timing.queue_seconds, timing.compute_seconds)
+        if model.shadow is not None:
+            model.shadow.offer(images, result)
+        return result
+
+    async def run(self, heavy: bool, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Call a codec here and now, or on a thread where it would hold up the event loop."""
+        if heavy:
+            return await to_thread.run_sync(function, *arguments, limiter=self._threads)
+        return function(*arguments)
+
+    async def unpack(self, body: bytes, coding: str) -> bytes:
+        """Return a body as it was before its coding; an empty one is empty in every coding.
+
+        Raises
+        ------
+        ServiceError
+            As `service.protocol.compression.unpack`.
+        """
+        if not body:
+            return body
+        largest = self._settings.max_body_bytes
+        return await self.run(len(body) > QUICK_TO_UNPACK, unpack, body, coding, largest)
 
     async def audit_images(
         self, model: ServedModel, body: Body, call: Call
@@ -123,9 +183,7 @@ class DataPlane:
             raise QueueFullError(self._undecoded, self._settings.max_queue_size, retry_after=1)
         self._undecoded += 1
         try:
-            parts = await to_thread.run_sync(
-                lambda: read_parts(body, max_images=max_images), limiter=self._readers
-            )
+            parts = await self.run(True, read_parts, body, max_images)
             images = await self.decoders.prepare(
                 parts,
                 model.card.input,
@@ -141,7 +199,7 @@ class DataPlane:
         is_array = body.media_type == NPY
         if len(body.content) > (SMALL_ARRAY if is_array else SMALL_FILE):
             return None
-        parts = read_parts(body, max_images=max_images)
+        parts = read_parts(body, max_images)
         if len(parts) > 1 and not is_array:
             return None
         max_pixels = min(SMALL_IMAGE, self._settings.max_pixels)

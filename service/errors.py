@@ -1,152 +1,113 @@
-"""What can go wrong with a request, and the one place that turns it into an answer."""
+"""What can go wrong with a request: one exception, which carries the status of its answer."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, NamedTuple
-
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from typing import Final, Literal, get_args
 
 from imaging import ImageError
-from service.engine import (
-    ComputeError,
-    DeadlineError,
-    EngineDownError,
-    EngineError,
-    QueueFullError,
-)
-from service.metrics.call import Call
-from service.repository.statistics import Reason
+
+Reason = Literal[
+    "cancelled",
+    "down",
+    "error",
+    "expired",
+    "failed",
+    "forbidden",
+    "full",
+    "invalid",
+    "not-found",
+    "slow",
+    "too-large",
+    "unauthenticated",
+    "unavailable",
+]
+"""Why a request is refused; docs/operations.md says what each means."""
+
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+
+CLOSE: Final = MappingProxyType({"Connection": "close"})
+"""Headers of an answer after which the connection is closed."""
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+_BY_STATUS: Final[Mapping[int, Reason]] = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    408: "slow",
+    413: "too-large",
+    414: "too-large",
+    431: "too-large",
+    503: "unavailable",
+}
+
+_BY_IMAGE: Final = {
+    "empty": 400,
+    "unknown-format": 415,
+    "too-large": 413,
+    "broken": 422,
+    "animated": 422,
+}
 
 
 class ServiceError(Exception):
-    """A request that is refused: the status of the answer and one sentence for its sender."""
+    """A request that is refused.
 
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    reason: Reason = "error"
-    headers: Mapping[str, str] = MappingProxyType({})
+    Parameters
+    ----------
+    status
+        Of the answer.
+    sentence
+        For the sender: what was wrong and what is accepted.
+    reason
+        Under which it is counted; by default that of the status.
+    headers
+        Of the answer, besides those that every answer has.
+    """
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        *,
+        reason: Reason | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> None:
         super().__init__(sentence)
-        self.sentence = _encodable(sentence)
-
-
-class MalformedError(ServiceError):
-    """The request is empty, or its outer form cannot be read."""
-
-    status = HTTPStatus.BAD_REQUEST
-    reason = "invalid"
-
-
-class UnauthenticatedError(ServiceError):
-    """The call needs an API key and came without one that is accepted."""
-
-    status = HTTPStatus.UNAUTHORIZED
-    reason = "unauthenticated"
-
-    def __init__(self, sentence: str, error: str | None = None) -> None:
-        super().__init__(sentence)
-        self.headers = _challenge(error)
-
-
-class ForbiddenError(ServiceError):
-    """The API key does not allow the call, or nobody may make it here."""
-
-    status = HTTPStatus.FORBIDDEN
-    reason = "forbidden"
-
-    def __init__(self, sentence: str, scope: str | None = None) -> None:
-        super().__init__(sentence)
-        if scope is not None:
-            self.headers = _challenge("insufficient_scope", scope)
-
-
-class NotFoundError(ServiceError):
-    """The model or the version does not exist."""
-
-    status = HTTPStatus.NOT_FOUND
-    reason = "not-found"
-
-
-class NotAcceptableError(ServiceError):
-    """What is asked for does not come in any of the forms that are accepted."""
-
-    status = HTTPStatus.NOT_ACCEPTABLE
-    reason = "invalid"
+        self.status = status
+        # Halves of characters are written out, which JSON can quote and UTF-8 does not have.
+        self.sentence = sentence.encode(errors="backslashreplace").decode()
+        self.reason: Reason = reason or _BY_STATUS.get(
+            status, "invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "error"
+        )
+        self.headers = headers
 
 
 class TooLargeError(ServiceError):
     """The body, an image or the batch exceeds its limit."""
 
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    reason = "too-large"
-
-
-class UnsupportedError(ServiceError):
-    """The content type, or the format of the bytes, is none of those accepted."""
-
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    reason = "invalid"
-
-
-class UnprocessableError(ServiceError):
-    """The form is known and the content is wrong."""
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    reason = "invalid"
+    def __init__(self, sentence: str) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
 
 
 class UnavailableError(ServiceError):
     """The model is known and not served at present."""
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    reason = "unavailable"
+    def __init__(self, sentence: str) -> None:
+        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
 
 
 class BusyError(ServiceError):
     """As much is under way as may be; seconds after which to try again."""
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    reason = "full"
-
     def __init__(self, sentence: str, retry_after: int) -> None:
-        super().__init__(sentence)
-        self.headers = {"Retry-After": str(retry_after)}
-
-
-class SlowClientError(ServiceError):
-    """The client takes too long to send its request; the connection is closed."""
-
-    status = HTTPStatus.REQUEST_TIMEOUT
-    reason = "slow"
-    headers = MappingProxyType({"Connection": "close"})
-
-
-class ErrorAnswer(BaseModel):
-    """The body of every answer that refuses."""
-
-    error: str
-    """One sentence that says what was wrong and what is accepted."""
-
-
-_BY_ENGINE: dict[type[EngineError], tuple[HTTPStatus, Reason]] = {
-    QueueFullError: (HTTPStatus.SERVICE_UNAVAILABLE, "full"),
-    EngineDownError: (HTTPStatus.SERVICE_UNAVAILABLE, "down"),
-    DeadlineError: (HTTPStatus.GATEWAY_TIMEOUT, "expired"),
-    ComputeError: (HTTPStatus.INTERNAL_SERVER_ERROR, "failed"),
-}
-
-_BY_REASON: dict[str, type[ServiceError]] = {
-    "empty": MalformedError,
-    "unknown-format": UnsupportedError,
-    "too-large": TooLargeError,
-    "broken": UnprocessableError,
-    "animated": UnprocessableError,
-}
+        super().__init__(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            sentence,
+            reason="full",
+            headers={"Retry-After": str(retry_after)},
+        )
 
 
 def refuse_image(error: ImageError, where: str) -> ServiceError:
@@ -157,86 +118,16 @@ def refuse_image(error: ImageError, where: str) -> ServiceError:
     where
         The image's place in the request, such as `images[2]`; empty if it is the whole body.
     """
-    sentence = str(error)
-    return _BY_REASON[error.reason](f"{where}: {sentence}" if where else sentence)
+    sentence = f"{where}: {error}" if where else str(error)
+    status = _BY_IMAGE[error.reason]
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return TooLargeError(sentence)
+    return ServiceError(status, sentence)
 
 
-class Refusal(NamedTuple):
-    """How anything that was raised is told to a client."""
-
-    status: int
-    reason: Reason
-    sentence: str
-    headers: Mapping[str, str] | None = None
-
-
-def describe_error(error: BaseException) -> Refusal:
-    """Say what a client is told of an error that was raised while it was served."""
+def refusal_of(error: BaseException) -> ServiceError:
+    """Return what a client is told of an error that was raised while it was served."""
     if isinstance(error, ServiceError):
-        return Refusal(error.status, error.reason, error.sentence, error.headers)
-    if isinstance(error, EngineError):
-        status, reason = _BY_ENGINE[type(error)]
-        return Refusal(status, reason, str(error), _retry(error))
+        return error
     sentence = "The service failed on this request; its log says why, under the request's id."
-    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "error", sentence)
-
-
-async def answer_error(request: Request, error: Exception) -> JSONResponse:
-    """Turn anything that was raised while a request was handled into its answer."""
-    if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        sentence = invalid_parameter(first["loc"][0], first["loc"][1], first)
-        refusal = Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", sentence)
-    elif isinstance(error, HTTPException):
-        missing = error.status_code == HTTPStatus.NOT_FOUND
-        reason: Reason = "not-found" if missing else "invalid"
-        refusal = Refusal(error.status_code, reason, _routing(request, error), error.headers)
-    else:
-        refusal = describe_error(error)
-    Call.of(request.scope).refusal = refusal.reason
-    content = ErrorAnswer(error=_encodable(refusal.sentence)).model_dump()
-    return JSONResponse(content, int(refusal.status), refusal.headers)
-
-
-def _encodable(sentence: str) -> str:
-    """Write out halves of characters, which JSON can quote and UTF-8 does not have."""
-    return sentence.encode(errors="backslashreplace").decode()
-
-
-def _challenge(error: str | None, scope: str | None = None) -> Mapping[str, str]:
-    """Write what RFC 6750 asks of answers that refuse a key."""
-    parts = ['realm="orbitserve"']
-    parts += [f'{name}="{value}"' for name, value in (("error", error), ("scope", scope)) if value]
-    return {"WWW-Authenticate": f"Bearer {', '.join(parts)}"}
-
-
-def _retry(error: EngineError) -> Mapping[str, str]:
-    if isinstance(error, QueueFullError):
-        return {"Retry-After": str(error.retry_after)}
-    return {"Retry-After": "1"} if isinstance(error, EngineDownError) else {}
-
-
-def invalid_parameter(kind: object, name: object, error: Mapping[str, Any]) -> str:
-    """Say what is wrong with a parameter of a call.
-
-    Parameters
-    ----------
-    kind, name
-        Where it stands, `query` or `path`, and what it is called.
-    error
-        One of pydantic's.
-    """
-    if error["type"] == "extra_forbidden":
-        return f"The {kind} parameter '{name}' is not known; /docs lists those that are accepted."
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return f"The {kind} parameter '{name}' is wrong: {message}."
-
-
-def _routing(request: Request, error: HTTPException) -> str:
-    path, method = request.url.path, request.method
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return f"There is nothing at {path}; /docs lists the calls."
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "other methods")
-        return f"{path} does not take {method}; {allowed} is accepted."
-    return f"{error.detail}."
+    return ServiceError(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)

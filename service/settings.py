@@ -1,5 +1,6 @@
 """The service's settings: one attribute each, read from `ORBITSERVE_<NAME>` or given by name."""
 
+import importlib.metadata
 import re
 from pathlib import Path
 from typing import Literal
@@ -22,13 +23,15 @@ from audit.proof import Limits as ProofLimits
 from imaging.refusal import RefusedError
 from service.engine import Device, GpuOptions, Limits
 from service.engine.providers import ConvSearch
-from service.repository.verification import Mode
 
 _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _SECRETS = ("shadow_salt",)
 _LOAD_SECONDS = 60.0
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
+
+
+ProofMode = Literal["enforce", "report", "off"]
 
 
 class ConfigurationError(RefusedError):
@@ -63,7 +66,7 @@ class Settings(BaseSettings):
     device: Device = "auto"
     """`cpu`; `cuda` or `tensorrt`, or no start; `auto`: CUDA where it starts, else the CPU."""
 
-    proof: Mode = "report"
+    proof: ProofMode = "report"
     """`report` proves and measures at load what a card claims, and warns of what is not so;
     `enforce` does not serve it; `off` takes the card's word."""
 
@@ -249,6 +252,14 @@ class Settings(BaseSettings):
             tensorrt_fp16=self.tensorrt_fp16,
             tensorrt_cache=self.tensorrt_cache,
         )
+
+
+def product_version() -> str:
+    """Return the version that is installed; `unknown` where its files run without being."""
+    try:
+        return importlib.metadata.version("orbitserve")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def read_settings(**options: object) -> Settings:

@@ -40,7 +40,7 @@ class Server:
             length = header_length(
                 dict(scope["headers"]).get(b"inference-header-content-length"), body
             )
-            asked = read_request(body, length, self.ends, max_images=64)
+            asked = read_request(body, length, self.ends.image, 64)
             if self.layer == "engine":
                 result = await self.session.infer(asked.images)
                 answer = write_answer(asked, result, self.served).body

@@ -3,7 +3,7 @@
 The model is held until the call is answered: one that is unloaded meanwhile lives so long.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Annotated, Final
 
 from fastapi import Depends, Path, Request
@@ -12,7 +12,9 @@ from pydantic import BeforeValidator
 from artifact.layout import read_version
 from service.audits import JobQueue
 from service.data_plane import DataPlane
-from service.errors import NotFoundError
+from service.errors import ServiceError
+from service.http.context import RequestContext
+from service.http.routes import Handler
 from service.repository.version import ServedModel
 
 
@@ -21,12 +23,12 @@ def version_of_path(text: str) -> int:
 
     Raises
     ------
-    NotFoundError
+    ServiceError (404)
         If it is something else: no version has such a path.
     """
     version = read_version(text)
     if version is None:
-        raise NotFoundError(f"'{text[:32]}' is no version; a positive number is accepted.")
+        raise ServiceError(404, f"'{text[:32]}' is no version; a positive number is accepted.")
     return version
 
 
@@ -76,6 +78,27 @@ async def exact_version(plane: Plane, name: Name, version: Version) -> AsyncIter
     """Take the version that the path names."""
     with plane.repository.find(name, version) as model:
         yield model
+
+
+ModelHandler = Callable[[RequestContext, DataPlane, ServedModel], Awaitable[None]]
+
+
+def on_model(handler: ModelHandler) -> Handler:
+    """Let a fast route's handler have the model that its path names, held until it returns."""
+
+    async def answer(context: RequestContext, address: Mapping[str, str]) -> None:
+        plane: DataPlane = context.scope["app"].state.data_plane
+        with _find(plane, address) as model:
+            await handler(context, plane, model)
+
+    return answer
+
+
+def _find(plane: DataPlane, address: Mapping[str, str]) -> ServedModel:
+    version = address.get("version")
+    if version is None:
+        return plane.repository.find(address.get("name"))
+    return plane.repository.find(address["name"], version_of_path(version))
 
 
 NAMED: Final[dict[str, Resolve]] = {

@@ -2,15 +2,13 @@
 
 from typing import Any, Final
 
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
-from artifact.cpus import cpu_budget
-from service.errors import ErrorAnswer
+from service.data_plane import DataPlane
 from service.http.context import RequestContext
+from service.http.errors import ErrorAnswer
 from service.protocol import Body
 from service.protocol.media import IMAGE_TYPES, JSON, MULTIPART, NPY
-from service.protocol.oip import unpack
 
 EXAMPLE_IMAGE: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAF0lEQVR42mNgYPjPwMDwn4GBiYEBSgAAHhQCA8JCVE0A"
@@ -22,46 +20,14 @@ _FILE: Final = {"type": "string", "format": "binary"}
 _BASE64: Final = {"type": "string", "format": "byte"}
 
 
-_QUICK_BYTES: Final = 2**12
-"""A packed body above this size is unpacked on a thread."""
-
-
-class Unpacker:
-    """Undoes the `Content-Encoding` of bodies.
-
-    Parameters
-    ----------
-    max_bytes
-        How large one may become.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._threads = CapacityLimiter(cpu_budget())
-
-    async def unpack(self, body: bytes, coding: str) -> bytes:
-        """Return a body as it was before its coding; an empty one is empty in every coding.
-
-        Raises
-        ------
-        ServiceError
-            As `service.protocol.oip.unpack`.
-        """
-        if len(body) <= _QUICK_BYTES:
-            return unpack(body, coding, self._max_bytes) if body else body
-        return await to_thread.run_sync(
-            unpack, body, coding, self._max_bytes, limiter=self._threads
-        )
-
-
 async def receive(context: RequestContext) -> bytes:
     """Receive the whole body of a call, unpacked."""
     body = await context.body()
     coding = context.headers.get(b"content-encoding")
     if coding is None:
         return body
-    unpacker: Unpacker = context.scope["app"].state.unpacker
-    return await unpacker.unpack(body, coding.decode("latin-1"))
+    plane: DataPlane = context.scope["app"].state.data_plane
+    return await plane.unpack(body, coding.decode("latin-1"))
 
 
 async def read_body(request: Request) -> Body:

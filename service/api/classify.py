@@ -7,12 +7,12 @@ from urllib.parse import parse_qsl
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.api.addresses import Name, Version
+from service.api.addresses import Name, Version, on_model
 from service.api.bodies import errors_documented, images_documented, receive
 from service.data_plane import DataPlane
-from service.errors import UnprocessableError, invalid_parameter
 from service.http.context import RequestContext
-from service.http.fast_routes import FastRoute
+from service.http.errors import invalid_parameter
+from service.http.routes import FastRoute
 from service.protocol import Body, Classification, write_classification
 from service.repository.version import ServedModel
 
@@ -36,7 +36,7 @@ def classify_routes() -> list[FastRoute]:
         FastRoute(
             f"{prefix}/classify",
             documented,
-            _classify,
+            on_model(_classify),
             needs="infer",
             tags=["classification"],
             operation_id=f"classify_{documented.__name__}",
@@ -93,4 +93,4 @@ def _query(text: bytes) -> ClassifyQuery:
         return ClassifyQuery.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UnprocessableError(invalid_parameter("query", first["loc"][0], first)) from None
+        raise invalid_parameter("query", first["loc"][0], first) from None

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -14,13 +13,7 @@ from audit.canonical import report_digest
 from audit.render import FORMATS, Format, Rendering
 from imaging import RefusedError
 from service.audits.job import Audit, AuditCancelledError, Finished, Job
-from service.errors import (
-    BusyError,
-    NotFoundError,
-    UnavailableError,
-    UnprocessableError,
-    describe_error,
-)
+from service.errors import BusyError, ServiceError, UnavailableError, refusal_of
 from service.ledger import Ledger, LedgerError
 from service.repository.folder import ModelRejectedError
 from service.repository.version import ServedModel
@@ -85,12 +78,13 @@ class JobQueue:
             del self._kept[old]
 
     def find(self, number: str) -> Job:
-        """Return a job that is kept; raise NotFoundError."""
+        """Return a job that is kept; raise ServiceError (404)."""
         job = self._kept.get(number)
         if job is None:
-            raise NotFoundError(
+            raise ServiceError(
+                404,
                 f"There is no audit job '{number}'; those of this process are kept, and of the "
-                f"ones that have ended the last {_REMEMBERED}."
+                f"ones that have ended the last {_REMEMBERED}.",
             )
         return job
 
@@ -117,7 +111,7 @@ class JobQueue:
             except (ModelRejectedError, LedgerError) as error:
                 raise UnavailableError(str(error)) from error
             except RefusedError as error:
-                raise UnprocessableError(str(error)) from error
+                raise ServiceError(422, str(error)) from error
             except asyncio.CancelledError:
                 raise AuditCancelledError from None
 
@@ -130,10 +124,7 @@ class JobQueue:
     def _ended(self, job: Job) -> None:
         del self._under_way[job.id]
         failure = job.failure
-        if (
-            failure is not None
-            and describe_error(failure).status == HTTPStatus.INTERNAL_SERVER_ERROR
-        ):
+        if failure is not None and refusal_of(failure).status == 500:
             log.error("an audit failed", job=job.id, exc_info=failure, **_named(job.model))
 
     def _pause(self) -> int:

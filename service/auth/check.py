@@ -1,10 +1,10 @@
 """API keys on every call that needs one."""
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
-from service.auth.keys import ApiKeys, Scope
-from service.errors import ForbiddenError, UnauthenticatedError
-from service.http.context import RequestContext
+from service.auth.keys import ApiKeys, Key, Scope
+from service.errors import ServiceError
 
 HEADER: Final = "X-API-Key"
 
@@ -16,45 +16,67 @@ Audits, and what changes which models are served, need `admin`; classification a
 key, nor does the documentation, which is the same for everybody.
 """
 
+Headers = Mapping[bytes, bytes]
+"""Of a request, by their names in small letters."""
+
 _HEADER: Final = HEADER.lower().encode()
 _BEARER: Final = "bearer "
 
 
-def authorise(keys: ApiKeys, context: RequestContext, needed: Need) -> None:
-    """Check that a call came with a key that allows it, and note whose key it is.
+def identify(keys: ApiKeys, headers: Headers) -> Key:
+    """Return the key that a call came with.
 
     Raises
     ------
-    UnauthenticatedError, ForbiddenError
-        If it did not, or the key allows other calls alone.
+    ServiceError (401)
+        If it came with none that is accepted.
     """
-    if needed == "nothing" or not keys.asked_for:
-        return
-    presented = _presented(context.headers)
+    presented = _presented(headers)
     if presented is None:
-        raise UnauthenticatedError(
+        raise _unauthenticated(
             "This call needs an API key; `Authorization: Bearer <key>` or "
             f"`{HEADER}: <key>` is accepted."
         )
     key = keys.find(presented)
     if key is None:
-        raise UnauthenticatedError("The API key is not one of those accepted.", "invalid_token")
-    context.call.key = key.name
-    if needed != "key" and needed not in key.scopes:
-        raise ForbiddenError(
-            f"The API key '{key.name}' may not do this; a key with the scope '{needed}' is "
-            "accepted.",
-            needed,
-        )
+        raise _unauthenticated("The API key is not one of those accepted.", error="invalid_token")
+    return key
 
 
-def is_known(keys: ApiKeys, context: RequestContext) -> bool:
+def check_scope(key: Key, needed: Need) -> None:
+    """Check that a key allows a call.
+
+    Raises
+    ------
+    ServiceError (403)
+        If it allows other calls alone.
+    """
+    if needed in ("nothing", "key") or needed in key.scopes:
+        return
+    raise ServiceError(
+        403,
+        f"The API key '{key.name}' may not do this; a key with the scope '{needed}' is accepted.",
+        headers=_challenge(error="insufficient_scope", scope=needed),
+    )
+
+
+def is_known(keys: ApiKeys, headers: Headers) -> bool:
     """Whether whoever calls may be told what any key is told."""
-    presented = _presented(context.headers)
+    presented = _presented(headers)
     return not keys.asked_for or (presented is not None and keys.find(presented) is not None)
 
 
-def _presented(headers: dict[bytes, bytes]) -> str | None:
+def _unauthenticated(sentence: str, **told: str) -> ServiceError:
+    return ServiceError(401, sentence, headers=_challenge(**told))
+
+
+def _challenge(**told: str) -> Mapping[str, str]:
+    """Write what RFC 6750 asks of answers that refuse a key."""
+    parts = [f'{name}="{value}"' for name, value in {"realm": "orbitserve", **told}.items()]
+    return {"WWW-Authenticate": f"Bearer {', '.join(parts)}"}
+
+
+def _presented(headers: Headers) -> str | None:
     """Return the key that a call came with, and None for another scheme of authorization."""
     own = headers.get(_HEADER)
     if own is not None:

@@ -25,7 +25,7 @@ from imaging import FitPolicy
 from service.decoding.prepare import check_arrays, refusal
 from service.decoding.worker import Fault, begin, decode_and_fit
 from service.engine import DeadlineError
-from service.errors import UnavailableError, UnprocessableError
+from service.errors import ServiceError, UnavailableError
 from service.protocol import Part
 
 _AT_ONCE: Final = 16
@@ -92,9 +92,10 @@ class Decoders:
             raise DeadlineError from None
         except ProcessExpired as error:
             log.warning("a decoder ended", status=error.exitcode)
-            raise UnprocessableError(
+            raise ServiceError(
+                422,
                 "The image, or one of those sent, ends what decodes it; a file that can be decoded "
-                "is accepted."
+                "is accepted.",
             ) from None
 
     def start(self) -> None:

@@ -9,7 +9,7 @@ from imaging import ImageError
 from imaging.fit import MAX_SIDE
 from imaging.formats.errors import Reason
 from service.decoding.worker import Fault, decode_and_fit
-from service.errors import ServiceError, TooLargeError, UnprocessableError, refuse_image
+from service.errors import ServiceError, TooLargeError, refuse_image
 from service.protocol import Part
 
 
@@ -40,8 +40,9 @@ def check_arrays(parts: Sequence[Part], spec: InputSpec, max_pixels: int) -> Non
             continue
         channels, height, width = part.content.shape
         if channels != spec.channels:
-            raise UnprocessableError(
-                f"The array's images have {channels} channels; this model takes {spec.channels}."
+            raise ServiceError(
+                422,
+                f"The array's images have {channels} channels; this model takes {spec.channels}.",
             )
         if height * width > max_pixels or max(height, width) > MAX_SIDE:
             raise TooLargeError(

@@ -8,7 +8,7 @@ from service.engine.errors import (
     QueueFullError,
 )
 from service.engine.graph import GraphError, Signature
-from service.engine.observer import Batch, Drop, Observer, Timing
+from service.engine.observer import Batch, Observer, Timing
 from service.engine.priorities import IdleDrop, IdleWork
 from service.engine.providers import (
     Device,
@@ -18,17 +18,15 @@ from service.engine.providers import (
     select,
 )
 from service.engine.queue import DEFAULT_LIMITS, Inference, Limits
-from service.engine.session import AuditedGraph, Session
+from service.engine.session import Session
 
 __all__ = [
     "DEFAULT_LIMITS",
-    "AuditedGraph",
     "Batch",
     "ComputeError",
     "DeadlineError",
     "Device",
     "DeviceUnavailableError",
-    "Drop",
     "EngineDownError",
     "EngineError",
     "GpuOptions",

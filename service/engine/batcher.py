@@ -24,7 +24,7 @@ from artifact.contract import Images
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
 from service.engine.graph import QUICK
 from service.engine.idle_detector import IdleDetector
-from service.engine.observer import Batch, Drop, Observer, Timing
+from service.engine.observer import Batch, Observer, Timing
 from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.priorities import AuditQueue, IdleQueue, IdleTask, IdleWork, Job, Task
 from service.engine.queue import (
@@ -141,7 +141,6 @@ class Batcher:
         self._check_up()
         if not self._requests.fits(rows):
             waiting = self._requests.rows
-            self._tell(lambda observer: observer.dropped("full", rows))
             pause = max(1, math.ceil(waiting * self._seconds_per_row))
             raise QueueFullError(waiting, self.limits.max_queue_size, pause)
 
@@ -153,9 +152,24 @@ class Batcher:
         *,
         here: bool = False,
     ) -> Inference:
-        """Classify images as `Session.infer` does; a cancelled call takes its images back.
+        """Classify images [N, C, H, W], N at least 1, in a batch with those of other requests.
 
-        The deadline is a point of the batcher's clock.
+        A call that is cancelled takes its images back.
+
+        Parameters
+        ----------
+        deadline
+            A point of the batcher's clock after which no one waits for the answer.
+        timing
+            Where to note where the time went.
+        here
+            Whether a quick graph may be run here and now, on the event loop, if nothing else is in
+            hand: for a caller who knows that no other request is on its way through this loop.
+
+        Raises
+        ------
+        EngineError
+            If the request is refused, late, or its images make the graph fail.
         """
         now, timing = self._clock(), timing or Timing()
         loop = asyncio.get_running_loop()
@@ -175,8 +189,9 @@ class Batcher:
             self._deadlines.add(request)
         try:
             return await request.future
-        except BaseException as error:
-            self._withdraw(request, error)
+        except BaseException:
+            with self._changed:
+                self._requests.withdraw(request)
             raise
         finally:
             self._deadlines.discard(request)
@@ -291,7 +306,7 @@ class Batcher:
         seconds = ended - began
         timing.ran(0.0, seconds)
         self._seconds_per_row = seconds / rows
-        self._tell(lambda observer: observer.ran(Batch("requests", rows, [0.0], seconds)))
+        self._tell(Batch("requests", rows, [0.0], seconds))
         return result
 
     def _guard(self, run: Callable[[], None]) -> None:
@@ -342,7 +357,7 @@ class Batcher:
         rows = sum(len(images) for _, images in batch)
         self._seconds_per_row = seconds / rows
         waits = [began - request.since for request, _ in batch]
-        self._tell(lambda observer: observer.ran(Batch("requests", rows, waits, seconds)))
+        self._tell(Batch("requests", rows, waits, seconds))
         if any(isinstance(outcome, EngineError) for _, outcome in outcomes):
             self._probe()
 
@@ -368,8 +383,7 @@ class Batcher:
             self._probe()
             return
         self._in_hand = ()
-        record = Batch(task.priority, rows, [began - task.since], self._clock() - began)
-        self._tell(lambda observer: observer.ran(record))
+        self._tell(Batch(task.priority, rows, [began - task.since], self._clock() - began))
 
     def _run_audit(self, images: Images, compute: Compute) -> Inference:
         job = Job(compute, images, self._clock(), Future())
@@ -391,16 +405,6 @@ class Batcher:
                 with self._changed:  # no further rows of it are worth computing
                     self._requests.withdraw(request)
         deliver(outcomes)
-
-    def _withdraw(self, request: Request, error: BaseException) -> None:
-        with self._changed:
-            self._requests.withdraw(request)
-        reason: Drop = "failed"
-        if isinstance(error, DeadlineError):
-            reason = "expired"
-        elif isinstance(error, asyncio.CancelledError):
-            reason = "cancelled"
-        self._tell(lambda observer: observer.dropped(reason, len(request.images)))
 
     def _recover(self) -> None:
         """Take nothing until a probe works; what waits goes on waiting.
@@ -448,9 +452,9 @@ class Batcher:
                 "The model's engine is ending or has crashed; it takes no requests at present."
             )
 
-    def _tell(self, tell: Callable[[Observer], None]) -> None:
+    def _tell(self, batch: Batch) -> None:
         for observer in self.observers:
             try:
-                tell(observer)
+                observer.ran(batch)
             except Exception as error:
                 log.error("an observer of the engine failed", exc_info=error)

@@ -136,6 +136,22 @@ class Graph:
             return self._run(images)
         return self._run_shared(_guided(images, self._threads), self._helpers)
 
+    def check(self, images: Images) -> None:
+        """Refuse what is no image of this graph before it shares a batch with those that are.
+
+        Raises
+        ------
+        ValueError
+            If they are not uint8 [N, C, H, W], N at least 1, of its signature.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != self.signature.image:
+            due = ", ".join(map(str, self.signature.image))
+            raise ValueError(
+                f"The images are {images.dtype} {list(images.shape)}; uint8 [N, {due}] is accepted."
+            )
+        if not len(images):
+            raise ValueError("There are no images; one and more is accepted.")
+
     def probe(self) -> None:
         """Run one blank image; raise whatever that raises."""
         self.compute([self._blank(1)])

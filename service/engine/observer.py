@@ -1,11 +1,10 @@
-"""What the engine tells those who watch it: one record a batch, one call a drop."""
+"""What the engine tells those who watch it: one record a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Priority = Literal["requests", "audit", "idle"]
-Drop = Literal["full", "expired", "cancelled", "failed"]
 
 
 @dataclass(slots=True)
@@ -61,6 +60,3 @@ class Observer(Protocol):
 
     def ran(self, batch: Batch) -> None:
         """Note a batch that has been computed."""
-
-    def dropped(self, reason: Drop, rows: int) -> None:
-        """Note a request that gets no answer: refused, late, given up by its client, or failed."""

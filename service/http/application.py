@@ -9,7 +9,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.auth import HEADER, authorise
+from service.auth import HEADER
 from service.http.context import RequestContext
 from service.http.routes import ServiceRoute, check_routes
 
@@ -74,7 +74,7 @@ class Application(FastAPI):
 
     async def _unmatched(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            authorise(self.state.keys, RequestContext.of(scope), "key")
+            RequestContext.of(scope).authorise(self.state.keys, "key")
         await self._not_found(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:

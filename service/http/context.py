@@ -1,6 +1,7 @@
 """One request and its answer on the wire: received within limits, answered under its own id."""
 
 import asyncio
+import math
 import random
 import re
 import time
@@ -10,8 +11,8 @@ from typing import Final, Self
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import ServiceError, SlowClientError, TooLargeError
-from service.http.preferences import preferred_wait
+from service.auth import ApiKeys, Need, check_scope, identify
+from service.errors import CLOSE, ServiceError, TooLargeError
 from service.http.transport import Transport
 from service.metrics.call import Call
 
@@ -21,6 +22,11 @@ LOOK_AFTER: Final = 0.05
 
 _ID_HEADER: Final = REQUEST_ID.lower().encode()
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+_WAIT: Final = re.compile(
+    rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE
+)
+_ASYNC: Final = re.compile(rb"(?:^|[,;])\s*respond-async\s*(?=[,;]|$)", re.IGNORECASE)
 
 
 class RequestContext:
@@ -103,6 +109,20 @@ class RequestContext:
         """Return the context that `service.http.middleware.Middleware` has begun."""
         context: Self = scope["state"]["context"]
         return context
+
+    def authorise(self, keys: ApiKeys, needed: Need) -> None:
+        """Check that the call came with a key that allows it, and note whose key it is.
+
+        Raises
+        ------
+        ServiceError (401, 403)
+            If it did not.
+        """
+        if needed == "nothing" or not keys.asked_for:
+            return
+        key = identify(keys, self.headers)
+        self.call.key = key.name
+        check_scope(key, needed)
 
     def check_length(self) -> None:
         """Refuse a body that is announced to be too large.
@@ -208,10 +228,23 @@ class RequestContext:
             f"The body is too large; at most {self._max_bytes} bytes are accepted."
         )
 
-    def _too_slow(self) -> SlowClientError:
-        return SlowClientError(
-            f"The body did not arrive in time; all of it within {self._seconds:g} s is accepted."
+    def _too_slow(self) -> ServiceError:
+        return ServiceError(
+            408,
+            f"The body did not arrive in time; all of it within {self._seconds:g} s is accepted.",
+            headers=CLOSE,
         )
+
+
+def preferred_wait(header: bytes | None) -> float:
+    """Return the seconds of `wait` in a header `Prefer` (RFC 7240, 4.3); infinity without any."""
+    found = _WAIT.search(header) if header else None
+    return float(found[1]) if found else math.inf
+
+
+def prefers_async(header: bytes | None) -> bool:
+    """Whether an answer is preferred that comes before the work is done (RFC 7240, 4.1)."""
+    return header is not None and _ASYNC.search(header) is not None
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

@@ -9,25 +9,27 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.health import PROBES
-from service.auth import ApiKeys, authorise
+from service.auth import ApiKeys
 from service.engine.timeout_scanner import TimeoutScanner
-from service.errors import UnavailableError, answer_error, describe_error
+from service.errors import UnavailableError, refusal_of
 from service.http.context import LOOK_AFTER, RequestContext
-from service.http.fast_routes import FastRoute
+from service.http.errors import answer_error
+from service.http.routes import FastRoute
 from service.metrics.call import Call
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
 from service.settings import Settings
 
 _ENDING = "The service ends and this request was not done in time; send it again."
+PROBES: Final = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
+"""What an orchestrator asks again and again."""
+
 _UNREMARKABLE: Final = PROBES | {"/metrics"}
 _PATHS = 256  # that are remembered with the route that takes them
 
@@ -101,7 +103,7 @@ class Middleware:
         except Exception as error:
             if context.status:
                 raise
-            if describe_error(error).status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            if refusal_of(error).status == 500:
                 log.exception("the request failed")
             await _refuse(context, error)
 
@@ -116,7 +118,7 @@ class Middleware:
         route, address = found
         scope["route"] = route
         if self._keys.asked_for:
-            authorise(self._keys, context, route.needs)
+            context.authorise(self._keys, route.needs)
         context.check_length()
         await route.handle_fast(context, address)
 

@@ -8,19 +8,18 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.errors import ServiceError
-from service.http.flow import Flow, Lingering
 from service.http.head import (
     FRAMING,
     MAX_BYTES,
     MAX_FIELDS,
-    FieldsTooLargeError,
-    FramingError,
     Target,
-    TargetTooLongError,
+    ambiguous,
     check_framing,
+    fields_too_large,
     read_target,
+    target_too_long,
 )
-from service.http.transport import EXTENSION, Transport
+from service.http.transport import EXTENSION, Flow, Lingering, Transport
 
 _SHOWN: Final = 256  # bytes of a target that could not be read, for the log
 _LOOKED_AT: Final = FRAMING | {b"expect"}
@@ -115,7 +114,7 @@ class RequestReader(HttpToolsProtocol):
         self._overhead += more
         if self._overhead > MAX_BYTES or (self.awaits_head and self._has_too_many_fields()):
             what = "header fields" if self.awaits_head else "trailers"
-            self._refuse(FieldsTooLargeError(what))
+            self._refuse(fields_too_large(what))
 
     def _has_too_many_fields(self) -> bool:
         return self.headers is not None and len(self.headers) > MAX_FIELDS
@@ -145,7 +144,7 @@ class RequestReader(HttpToolsProtocol):
         """Take a part of the target."""
         self.url += url
         if len(self.url) > MAX_BYTES:
-            raise TargetTooLongError
+            raise target_too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field of the head, or drop a trailer."""
@@ -161,17 +160,17 @@ class RequestReader(HttpToolsProtocol):
             return
         self._trailers += 1  # and no more: the request has been begun without them
         if self._trailers > MAX_FIELDS:
-            raise FieldsTooLargeError("trailers")
+            raise fields_too_large("trailers")
 
     def on_headers_complete(self) -> None:
         """Begin the request, if its head can be read in one way alone."""
         if self._overhead > MAX_BYTES - 2 * _PIECE:
             size = sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size + len(self.url) > MAX_BYTES:
-                raise FieldsTooLargeError("header fields")
+                raise fields_too_large("header fields")
         version = self.parser.get_http_version()
         if len(self.headers) > MAX_FIELDS:
-            raise FieldsTooLargeError("header fields")
+            raise fields_too_large("header fields")
         check_framing(self._framing, version)
         method = self.parser.get_method().decode("ascii")
         self._begin(method, read_target(method, self.url), version)
@@ -310,6 +309,6 @@ def _fault(error: httptools.HttpParserError) -> ServiceError:
     """Return what a callback of the parser raised, or put in words why the parser stopped."""
     if isinstance(error.__context__, ServiceError):
         return error.__context__
-    return FramingError(
+    return ambiguous(
         f"The request is not HTTP/1.1 that can be read ({error}); well-formed HTTP is accepted."
     )

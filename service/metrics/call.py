@@ -7,8 +7,10 @@ from typing import Self
 
 from starlette.types import Scope
 
+from service.errors import Reason
 from service.metrics.timings import Timings
-from service.repository.statistics import Reason, Statistics
+from service.repository.statistics import Statistics
+from service.repository.version import ServedModel
 
 
 @dataclass(slots=True)
@@ -47,6 +49,15 @@ class Call:
         """Return the call that `service.http.middleware.Middleware` has begun."""
         call: Self = scope["state"]["call"]
         return call
+
+    def asks(self, model: ServedModel) -> None:
+        """Note which version it asks."""
+        self.model, self.version = model.card.name, model.card.version
+
+    def asks_to_infer(self, model: ServedModel) -> None:
+        """Note which version it asks for an inference, to be counted with it."""
+        self.asks(model)
+        self.statistics = model.statistics
 
     @property
     def alone(self) -> bool:

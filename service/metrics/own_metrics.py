@@ -12,9 +12,9 @@ from prometheus_client.core import (
     Metric,
 )
 
-from service.repository.histogram import Histogram
+from service.errors import REASONS, Reason
 from service.repository.registry import Repository, Unserved
-from service.repository.statistics import REASONS, Reason, Statistics
+from service.repository.statistics import Histogram, Statistics
 from service.repository.version import ServedModel
 
 MODEL: Final = ("model", "version")
@@ -145,7 +145,7 @@ def _info(models: Sequence[ServedModel]) -> Metric:
                 "digest": model.identity["digest"],
                 "group": model.card.group,
                 "precision": model.card.precision,
-                "device": model.session.configuration.device,
+                "device": model.session.graph.configuration.device,
                 "proof": _outcome(model),
                 "exact": str(exactness.exact).lower() if exactness else "not tried",
             },

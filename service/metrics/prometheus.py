@@ -12,9 +12,9 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from service.errors import Reason
 from service.metrics import own_metrics, shadow_metrics, triton_metrics
 from service.repository.registry import Repository
-from service.repository.statistics import Reason
 from service.repository.version import ServedModel
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

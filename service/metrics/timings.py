@@ -32,6 +32,14 @@ class Timings:
         """Time what is done inside of the context that is returned; stages of one name add up."""
         return _Timed(self.stages, name)
 
+    def add_engine(self, began: float, queued: float, computed: float) -> None:
+        """Note how long images waited for the engine, and how long it computed if it did."""
+        if computed:
+            self.stages.append(Stage("queue", began, queued))
+            self.stages.append(Stage("inference", began + queued, computed))
+        else:
+            self.stages.append(Stage("queue", began, time.perf_counter() - began))
+
     @property
     def total(self) -> float:
         """Seconds since the request began."""

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from service.metrics.call import Call
-from service.product import product_version
-from service.settings import ConfigurationError
+from service.settings import ConfigurationError, product_version
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

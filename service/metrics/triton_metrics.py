@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from prometheus_client.core import GaugeMetricFamily, Metric, UnknownMetricFamily
 
+from service.errors import Reason
 from service.metrics.own_metrics import MODEL, labels_of
-from service.repository.statistics import Reason
 from service.repository.version import ServedModel
 
 _FAILURE: Final = "nv_inference_request_failure"

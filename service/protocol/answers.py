@@ -7,7 +7,7 @@ import msgspec
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from service.engine import Inference
+from service.protocol.parts import Scores
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "model": {"name": "rotmnist-c4", "version": 1, "digest": "sha256:9f86d081..."},
@@ -62,7 +62,7 @@ write_classification = msgspec.json.Encoder().encode
 
 
 def classification(
-    model: ServedIdentity, classes: Sequence[str], result: Inference, top_k: int
+    model: ServedIdentity, classes: Sequence[str], result: Scores, top_k: int
 ) -> Classification:
     """Rank the classes of each image.
 

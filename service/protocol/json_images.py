@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from service.errors import MalformedError, TooLargeError, UnprocessableError
+from service.errors import ServiceError, TooLargeError
 from service.protocol.names import unique
 from service.protocol.parts import Part, check_count
 
@@ -24,11 +24,11 @@ def read_json(body: bytes, max_images: int) -> list[Part]:
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         If the body is not JSON, or has a field twice.
     TooLargeError
         If it holds more strings or values than images are accepted.
-    UnprocessableError
+    ServiceError (422)
         If it is of another shape; the sentence names the field.
     """
     # Every image is one string, base64 has no quote, and between two values stands one comma, and
@@ -41,20 +41,20 @@ def read_json(body: bytes, max_images: int) -> list[Part]:
     try:
         document = json.loads(body, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"The body is not JSON ({error}); {_ACCEPTED}.") from None
+        raise ServiceError(400, f"The body is not JSON ({error}); {_ACCEPTED}.") from None
     if not isinstance(document, dict):
-        raise UnprocessableError(f"The JSON body is no object; {_ACCEPTED}.")
+        raise ServiceError(422, f"The JSON body is no object; {_ACCEPTED}.")
     unknown = sorted(set(document) - {"image", "images"})
     if unknown:
-        raise UnprocessableError(f"The JSON field '{unknown[0]}' is not known; {_ACCEPTED}.")
+        raise ServiceError(422, f"The JSON field '{unknown[0]}' is not known; {_ACCEPTED}.")
     if len(document) != 1:
         fault = "has both of the fields" if document else "lacks the field"
-        raise UnprocessableError(f"The JSON body {fault} 'image' or 'images'; {_ACCEPTED}.")
+        raise ServiceError(422, f"The JSON body {fault} 'image' or 'images'; {_ACCEPTED}.")
     if "image" in document:
         return [_part(document["image"], "image")]
     images = document["images"]
     if not isinstance(images, list) or not images:
-        raise UnprocessableError(f"The JSON field 'images' is no list of images; {_ACCEPTED}.")
+        raise ServiceError(422, f"The JSON field 'images' is no list of images; {_ACCEPTED}.")
     check_count(len(images), max_images)
     return [_part(image, f"images[{index}]") for index, image in enumerate(images)]
 
@@ -73,7 +73,8 @@ def _loosely(value: Any, where: str) -> bytes:
         text = value.partition(",")[2] if _DATA_URL.match(value) else value
         with suppress(ValueError):
             return base64.b64decode("".join(text.split()), validate=True)
-    raise UnprocessableError(
+    raise ServiceError(
+        422,
         f"The JSON field '{where}' is not a string of base64, by itself, in lines or as a data: "
-        f"address; {_ACCEPTED}."
+        f"address; {_ACCEPTED}.",
     )

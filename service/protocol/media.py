@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from service.errors import MalformedError, UnsupportedError
+from service.errors import ServiceError
 from service.protocol.json_images import read_json
 from service.protocol.multipart import read_multipart
 from service.protocol.npy import read_npy
@@ -46,7 +46,7 @@ class Body:
         return self.content_type.partition(";")[0].strip().lower()
 
 
-def read_parts(body: Body, *, max_images: int) -> list[Part]:
+def read_parts(body: Body, max_images: int) -> list[Part]:
     """Take the images out of a body, in their order; they are counted before they are built.
 
     Raises
@@ -56,7 +56,7 @@ def read_parts(body: Body, *, max_images: int) -> list[Part]:
         422 for other content.
     """
     if not body.content:
-        raise MalformedError("The body is empty; one image or more is accepted.")
+        raise ServiceError(400, "The body is empty; one image or more is accepted.")
     media_type = body.media_type
     if not media_type or media_type in IMAGE_TYPES:
         return [Part(body.content)]
@@ -67,4 +67,4 @@ def read_parts(body: Body, *, max_images: int) -> list[Part]:
     if media_type == JSON:
         return read_json(body.content, max_images)
     accepted = ", ".join((*IMAGE_TYPES, MULTIPART, NPY, JSON))
-    raise UnsupportedError(f"The content type is '{media_type}'; {accepted} are accepted.")
+    raise ServiceError(415, f"The content type is '{media_type}'; {accepted} are accepted.")

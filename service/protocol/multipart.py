@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from service.errors import MalformedError, UnprocessableError
+from service.errors import ServiceError
 from service.protocol.parts import Part, check_count
 
 logging.getLogger("python_multipart.multipart").setLevel(logging.CRITICAL)
@@ -32,25 +32,27 @@ def read_files(
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         If the body is not the form that its content type announces, or holds no file.
     TooLargeError
         If it holds too many files, as soon as that is seen.
-    UnprocessableError
+    ServiceError (422)
         If a field of the form is not a file.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
-        raise MalformedError(f"The multipart content type names no boundary; {accepted}.")
+        raise ServiceError(400, f"The multipart content type names no boundary; {accepted}.")
     form = _Form(max_files, what, accepted)
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
-        raise MalformedError(f"The multipart body cannot be read ({error}); {accepted}.") from None
+        raise ServiceError(
+            400, f"The multipart body cannot be read ({error}); {accepted}."
+        ) from None
     if not form.complete or not form.parts:
-        raise MalformedError(f"The multipart body is cut off or empty; {accepted}.")
+        raise ServiceError(400, f"The multipart body is cut off or empty; {accepted}.")
     return form.parts
 
 
@@ -93,7 +95,7 @@ class _Form:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         name = options.get(b"name", b"").decode(errors="replace")
         if b"filename" not in options:
-            raise UnprocessableError(f"The form field '{name}' is no file; {self.accepted}.")
+            raise ServiceError(422, f"The form field '{name}' is no file; {self.accepted}.")
         file = options[b"filename"].decode(errors="replace")
         where = f"file {len(self.parts) + 1} ('{file}')"
         self.parts.append(Part(bytes(self._content), where, file, name))

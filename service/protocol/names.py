@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from service.errors import MalformedError
+from service.errors import ServiceError
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         Naming a field that is there twice.
     """
     found = dict(pairs)
@@ -24,9 +24,10 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(
             name for name, count in Counter(name for name, _ in pairs).items() if count > 1
         )
-        raise MalformedError(
+        raise ServiceError(
+            400,
             f"The JSON field '{twice[:64]}' is there twice; an object whose fields have different "
-            "names is accepted."
+            "names is accepted.",
         )
     return found
 
@@ -36,7 +37,7 @@ def check_names(text: bytes) -> None:
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         Naming the field.
     ValueError, RecursionError
         If it is no JSON.

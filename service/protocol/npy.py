@@ -6,7 +6,7 @@ import math
 import numpy as np
 from numpy.lib import format as npy_format
 
-from service.errors import MalformedError, UnprocessableError
+from service.errors import ServiceError
 from service.protocol.parts import Part, check_count
 
 _ACCEPTED = "a uint8 array [H, W], [C, H, W] or [N, C, H, W] with C = 1 or 3 is accepted"
@@ -22,11 +22,11 @@ def read_npy(body: bytes, max_images: int) -> list[Part]:
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         If the bytes are no `.npy` file, or fewer or more than its header says.
     TooLargeError
         If it holds too many images.
-    UnprocessableError
+    ServiceError (422)
         If the array is of another type or shape.
     """
     file = io.BytesIO(body)
@@ -38,20 +38,21 @@ def read_npy(body: bytes, max_images: int) -> list[Part]:
         }[version]
         shape, fortran_order, dtype = read_header(file)
     except Exception:  # NumPy tokenises and evaluates the header, which raises nearly anything
-        raise MalformedError(f"The body is no .npy file; {_ACCEPTED}.") from None
+        raise ServiceError(400, f"The body is no .npy file; {_ACCEPTED}.") from None
     if dtype != np.uint8:
-        raise UnprocessableError(f"The array is of type {dtype}; {_ACCEPTED}.")
+        raise ServiceError(422, f"The array is of type {dtype}; {_ACCEPTED}.")
     # To NumPy's reader a truth value is an integer too, and it reads those of any length.
     if any(type(side) is not int or side > _LONGEST for side in shape):
-        raise UnprocessableError(f"The array has sides that are no lengths; {_ACCEPTED}.")
+        raise ServiceError(422, f"The array has sides that are no lengths; {_ACCEPTED}.")
     if not 2 <= len(shape) <= 4 or min(shape) < 1 or (len(shape) > 2 and shape[-3] not in (1, 3)):
-        raise UnprocessableError(f"The array has the shape {list(shape)}; {_ACCEPTED}.")
+        raise ServiceError(422, f"The array has the shape {list(shape)}; {_ACCEPTED}.")
     check_count(shape[0] if len(shape) == 4 else 1, max_images)
     present = len(body) - file.tell()
     if math.prod(shape) != present:
-        raise MalformedError(
+        raise ServiceError(
+            400,
             f"The array of shape {list(shape)} asks for {math.prod(shape)} bytes and "
-            f"{present} follow its header; {_ACCEPTED}."
+            f"{present} follow its header; {_ACCEPTED}.",
         )
     array = np.frombuffer(body, np.uint8, offset=file.tell())
     array = array.reshape(shape, order="F" if fortran_order else "C")

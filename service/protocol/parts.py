@@ -1,6 +1,7 @@
 """An image as it lies in a request, before it is decoded: the currency of the codecs."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,18 @@ class Part:
     where: str = ""
     file: str = ""
     field: str = ""
+
+
+class Scores(Protocol):
+    """What a model says about N images: two arrays float32 [N, K]."""
+
+    @property
+    def logits(self) -> npt.NDArray[np.float32]:
+        """Before the softmax."""
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """After it."""
 
 
 def check_count(images: int, max_images: int, what: str = "images") -> None:

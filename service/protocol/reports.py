@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from service.errors import MalformedError, UnprocessableError, UnsupportedError
+from service.errors import ServiceError
 from service.protocol.media import JSON, MULTIPART, Body
 from service.protocol.multipart import read_files
 from service.protocol.names import unique
@@ -23,20 +23,20 @@ def read_reports(body: Body) -> tuple[dict[str, Any], dict[str, Any]]:
         too many files, 415 for another content type, 422 for anything but two objects.
     """
     if not body.content:
-        raise MalformedError(f"The body is empty; {_ACCEPTED}.")
+        raise ServiceError(400, f"The body is empty; {_ACCEPTED}.")
     if body.media_type == MULTIPART:
         sent = _sent_as_files(body)
     elif body.media_type == JSON:
         sent = _object(body.content, "The body")
     else:
-        raise UnsupportedError(f"The content type is '{body.media_type}'; {_ACCEPTED}.")
+        raise ServiceError(415, f"The content type is '{body.media_type}'; {_ACCEPTED}.")
     if unknown := sorted(set(sent) - {*FIELDS}):
-        raise UnprocessableError(f"The field '{unknown[0][:64]}' is not known; {_ACCEPTED}.")
+        raise ServiceError(422, f"The field '{unknown[0][:64]}' is not known; {_ACCEPTED}.")
     for field in FIELDS:
         if field not in sent:
-            raise UnprocessableError(f"The body lacks the report '{field}'; {_ACCEPTED}.")
+            raise ServiceError(422, f"The body lacks the report '{field}'; {_ACCEPTED}.")
         if not isinstance(sent[field], dict):
-            raise UnprocessableError(f"The report '{field}' is no JSON object; {_ACCEPTED}.")
+            raise ServiceError(422, f"The report '{field}' is no JSON object; {_ACCEPTED}.")
     return sent["a"], sent["b"]
 
 
@@ -45,7 +45,7 @@ def _sent_as_files(body: Body) -> dict[str, Any]:
     sent: dict[str, Any] = {}
     for part in parts:
         if part.field in sent:
-            raise UnprocessableError(f"The file '{part.field[:64]}' is there twice; {_ACCEPTED}.")
+            raise ServiceError(422, f"The file '{part.field[:64]}' is there twice; {_ACCEPTED}.")
         sent[part.field] = _object(bytes(part.content), f"The file '{part.field[:64]}'")
     return sent
 
@@ -54,7 +54,7 @@ def _object(text: bytes, what: str) -> dict[str, Any]:
     try:
         found = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"{what} is not JSON ({error}); {_ACCEPTED}.") from None
+        raise ServiceError(400, f"{what} is not JSON ({error}); {_ACCEPTED}.") from None
     if not isinstance(found, dict):
-        raise UnprocessableError(f"{what} is no JSON object; {_ACCEPTED}.")
+        raise ServiceError(422, f"{what} is no JSON object; {_ACCEPTED}.")
     return found

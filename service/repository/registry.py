@@ -18,13 +18,8 @@ import structlog
 
 from artifact.layout import MODEL_FILE, version_folders
 from service.engine import select
-from service.errors import NotFoundError, UnavailableError, UnprocessableError
-from service.repository.discovery import (
-    Fingerprint,
-    Found,
-    discover,
-    fingerprint,
-)
+from service.errors import ServiceError, UnavailableError
+from service.repository.discovery import Fingerprint, Found, discover, fingerprint
 from service.repository.folder import ModelRejectedError
 from service.repository.loading import Loader
 from service.repository.statistics import Loads
@@ -134,7 +129,7 @@ class Repository:
 
         Raises
         ------
-        NotFoundError
+        ServiceError (404)
             If there is no such model or version.
         UnavailableError
             If there is one and it failed to load or was unloaded.
@@ -148,8 +143,8 @@ class Repository:
             version = self._latest[name]
         if version not in versions:
             there = ", ".join(map(str, versions))
-            raise NotFoundError(
-                f"The model '{name}' has no version {version}; the versions are {there}."
+            raise ServiceError(
+                404, f"The model '{name}' has no version {version}; the versions are {there}."
             )
         found = versions[version]
         if isinstance(found, Unserved):
@@ -157,10 +152,10 @@ class Repository:
         return found
 
     def versions(self, name: str) -> Versions:
-        """Return all versions of a model, also those that are not served; raise NotFoundError."""
+        """Return all versions of a model, served or not; raise ServiceError (404)."""
         if name not in self.models:
             there = ", ".join(self.models)
-            raise NotFoundError(f"There is no model '{name}'; the models are {there}.")
+            raise ServiceError(404, f"There is no model '{name}'; the models are {there}.")
         return self.models[name]
 
     def served(self, name: str) -> list[int]:
@@ -199,16 +194,16 @@ class Repository:
 
         Raises
         ------
-        NotFoundError
+        ServiceError (404)
             If there is no such model in the repository.
-        UnprocessableError
+        ServiceError (422)
             If a version fails to load, or was changed in place after it was loaded; or if the model
             was unloaded meanwhile.
         """
         async with self._changing:
             folders = (await self._found()).versions.get(name)
             if folders is None:
-                raise NotFoundError(f"There is no model '{name}' in the repository.")
+                raise ServiceError(404, f"There is no model '{name}' in the repository.")
             self._unloaded.discard(name)
             await self._look(name, folders, again=True)
             tasks = [self._loading[each] for each in folders if each in self._loading]
@@ -216,7 +211,7 @@ class Repository:
         faults = [found.sentence for found in self.unserved(name)]
         faults += [self._replaced[each] for each in folders if each in self._replaced]
         if faults:
-            raise UnprocessableError(faults[-1])
+            raise ServiceError(422, faults[-1])
 
     async def unload(self, name: str) -> None:
         """Serve a model no longer; requests under way are answered, and then its sessions end.
@@ -225,7 +220,7 @@ class Repository:
 
         Raises
         ------
-        NotFoundError
+        ServiceError (404)
             If there is no such model.
         """
         async with self._changing:
@@ -471,9 +466,9 @@ def _log_loaded(model: ServedModel) -> None:
     log.info(
         "model loaded",
         **which,
-        device=session.configuration.device,
+        device=session.graph.configuration.device,
         threads=session.threads,
-        note=session.note,
+        note=session.graph.note,
     )
     for difference in model.verification.differences:
         log.warning("claim not shown", **which, difference=difference)

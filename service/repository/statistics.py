@@ -1,36 +1,52 @@
 """What a version of a model has done since it was loaded: the one place where that is counted."""
 
 import time
+from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from itertools import accumulate
+from typing import Final
 
-from service.engine import Batch, Drop
-from service.repository.histogram import Histogram
-
-Reason = Literal[
-    "cancelled",
-    "down",
-    "error",
-    "expired",
-    "failed",
-    "forbidden",
-    "full",
-    "invalid",
-    "not-found",
-    "slow",
-    "too-large",
-    "unauthenticated",
-    "unavailable",
-]
-"""Why a request is refused; docs/operations.md says what each means."""
-
-REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+from service.engine import Batch
+from service.errors import Reason
 
 SECONDS: Final = (
     *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
     *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 """Bounds of durations: from a graph of a small image to the longest wait that is allowed."""
+
+
+class Histogram:
+    """Observations, counted between fixed bounds; one costs a search of a short tuple.
+
+    One thread writes. Others read without a lock, and see each observation counted or not.
+
+    Parameters
+    ----------
+    bounds
+        Upper bounds, inclusive and ascending; what is larger is counted behind the last.
+    """
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.sum = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value, so many times."""
+        self._counts[bisect_left(self.bounds, value)] += times
+        self.sum += times * value
+
+    @property
+    def count(self) -> int:
+        """How many observations there were."""
+        return sum(self._counts)
+
+    @property
+    def buckets(self) -> list[tuple[str, int]]:
+        """The observations up to each bound, and all, as Prometheus writes them."""
+        names = (*map(str, self.bounds), "+Inf")
+        return list(zip(names, accumulate(self._counts), strict=True))
 
 
 @dataclass
@@ -128,9 +144,6 @@ class Statistics:
         self.compute.add(seconds * len(waits), len(waits))
         self.batches.setdefault(batch.rows, Duration()).add(seconds)
         self.runs.observe(seconds)
-
-    def dropped(self, reason: Drop, rows: int) -> None:
-        """Leave it: a request is counted when it is answered, whoever refused it."""
 
 
 @dataclass

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,7 @@ from audit import Classifier, measure_exactness
 from audit.proof import Limits, Proof
 from audit.proving import prove_file
 from imaging.refusal import RefusedError
-
-Mode = Literal["enforce", "report", "off"]
+from service.settings import ProofMode
 
 _IMAGES, _FEW = 64, 8  # measured of a card that claims every bit, and of another
 """As many as the largest batch that exactness is tried with; they come from all over the set."""
@@ -34,7 +33,7 @@ class Verification(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    mode: Mode
+    mode: ProofMode
     """`off`: nothing was recomputed; `enforce`: a version with differences is not served."""
     proof: Proof | None
     """From the bytes that were loaded."""
@@ -52,7 +51,7 @@ def verify(
     classify: Classifier,
     images: npt.NDArray[np.uint8],
     runtime: str,
-    mode: Mode,
+    mode: ProofMode,
     limits: Limits,
     until: float = math.inf,
 ) -> Verification:

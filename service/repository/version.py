@@ -1,6 +1,5 @@
 """One version of a model: its directory checked against its card, and its session opened."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -12,25 +11,19 @@ from typing import Self
 
 from artifact.audit_set import AuditSet
 from artifact.card import Card
-from artifact.contract import Images
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
 from audit.proof import Limits as ProofLimits
 from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
 from imaging.refusal import RefusedError
 from service.engine import (
     DEFAULT_LIMITS,
-    AuditedGraph,
     EngineError,
     GraphError,
-    Inference,
     Limits,
     ProviderCandidates,
     Session,
     Signature,
-    Timing,
 )
-from service.metrics.call import Call
-from service.metrics.timings import Stage
 from service.protocol import ServedIdentity
 from service.repository.folder import (
     ModelRejectedError,
@@ -40,7 +33,8 @@ from service.repository.folder import (
     read_graph,
 )
 from service.repository.statistics import Statistics
-from service.repository.verification import Mode, Verification, verify
+from service.repository.verification import Verification, verify
+from service.settings import ProofMode
 from service.shadow import Shadow, ShadowAudits
 from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
 
@@ -71,7 +65,6 @@ class ServedModel:
     signature: SignatureStatus = NOT_ASKED
     statistics: Statistics = field(default_factory=Statistics)
     shadow: Shadow | None = None
-    _siblings: dict[str, AuditedGraph] = field(default_factory=dict)
     _users: _Users = field(default_factory=_Users)
 
     def __enter__(self) -> Self:
@@ -91,41 +84,6 @@ class ServedModel:
         """Call `end` as soon as nobody uses this version: now, or after the last request."""
         self._users.when_none = end
         self._end_if_unused()
-
-    def asked(self, call: Call) -> None:
-        """Note that a call asks this version."""
-        call.model, call.version = self.card.name, self.card.version
-
-    def asked_to_infer(self, call: Call) -> None:
-        """Note that a call asks this version for an inference, to be counted with it."""
-        self.asked(call)
-        call.statistics = self.statistics
-
-    async def infer(self, images: Images, call: Call) -> Inference:
-        """Classify the images [N, C, H, W] of a call before its deadline.
-
-        Raises
-        ------
-        EngineError
-            As `Session.infer`.
-        """
-        call.rows = len(images)
-        self.statistics.handed_over()
-        timing, began = Timing(), time.perf_counter()
-        try:
-            # While it is the only request there is, the event loop has nothing better to do.
-            result = await self.session.infer(images, call.deadline, timing, here=call.alone)
-        finally:
-            stages = call.timings.stages
-            if timing.compute_seconds:
-                computed = began + timing.queue_seconds
-                stages.append(Stage("queue", began, timing.queue_seconds))
-                stages.append(Stage("inference", computed, timing.compute_seconds))
-            else:
-                stages.append(Stage("queue", began, time.perf_counter() - began))
-        if self.shadow is not None:
-            self.shadow.offer(images, result)
-        return result
 
     @cached_property
     def identity(self) -> ServedIdentity:
@@ -159,15 +117,6 @@ class ServedModel:
         """Read the bundled audit set, refusing it if it is not the one on the card."""
         return read_audit_set(self.folder, self.card)
 
-    def sibling(self, data: bytes) -> AuditedGraph:
-        """Open another graph on this model's thread; each graph is opened once."""
-        digest = hashlib.sha256(data).hexdigest()
-        if digest == self.card.sha256:
-            return self.session
-        if digest not in self._siblings:
-            self._siblings[digest] = self.session.sibling(data)
-        return self._siblings[digest]
-
     def _end_if_unused(self) -> None:
         users = self._users
         if users.count == 0 and users.when_none is not None:
@@ -180,7 +129,7 @@ def load_version(
     candidates: ProviderCandidates,
     threads: int,
     limits: Limits = DEFAULT_LIMITS,
-    mode: Mode = "report",
+    mode: ProofMode = "report",
     verifier: Verifier | None = None,
     proof_limits: ProofLimits = DEFAULT_PROOF_LIMITS,
     until: float = math.inf,
@@ -202,7 +151,7 @@ def load_version(
     check_graph(data)
     audit_set = read_audit_set(folder, card)
     session = _open(data, card, candidates, threads, limits)
-    runtime = ", ".join(session.configuration.providers)
+    runtime = ", ".join(session.graph.configuration.providers)
     try:
         images = audit_set.images
         found = verify(card, data, session.logits, images, runtime, mode, proof_limits, until)
@@ -247,7 +196,7 @@ def open_tried(
     model = ServedModel(
         folder, card, session, verification, seconds, card_sha256, signature, shadow=shadow
     )
-    session.observe(model.statistics)
+    session.observers.append(model.statistics)
     return model
 
 

@@ -19,7 +19,7 @@ from artifact.audit_set import AuditSet
 from audit import Execution, Report, run_audit
 from audit.machine import cpu_name
 from imaging import png
-from service.engine import Batch, Drop
+from service.engine import Batch
 
 pytestmark = pytest.mark.anyio
 NPY = {"Content-Type": "application/x-npy"}
@@ -236,15 +236,19 @@ async def test_more_images_than_the_limit_are_refused(open_client: Any, reposito
         assert "at most 10" in response.json()["error"]
 
 
-async def test_the_mutant_is_opened_once(client: httpx.AsyncClient) -> None:
+async def test_the_mutant_is_opened_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from audit import mutate
 
     model = client._transport.app.state.data_plane.repository.find()  # type: ignore[attr-defined]
     await client.post("/models/turning/audit")
-    mutant = model.sibling(mutate(model.read_graph()))
-    await client.post("/models/turning/audit?agreement=0.9")
-    assert model.sibling(mutate(model.read_graph())) is mutant
-    assert model.sibling(model.read_graph()) is model.session
+    monkeypatch.setattr("service.engine.session.Graph", None)  # no other is opened
+    await audit(client, "/models/turning/audit?agreement=0.9")
+    images = model.audit_set().images
+    mutant, same = map(model.session.sibling, (mutate(model.read_graph()), model.read_graph()))
+    assert (mutant(images) != model.session.logits(images)).any()
+    assert (same(images) == model.session.logits(images)).all()
 
 
 class Runs:
@@ -261,9 +265,6 @@ class Runs:
         else:
             self.requests.append((began - max(batch.queue_seconds), began))
 
-    def dropped(self, reason: Drop, rows: int) -> None:
-        raise AssertionError(reason)
-
     def overtook(self) -> int:
         """Return how many batches of audits began while one request waited, at the most."""
         return max(
@@ -275,7 +276,7 @@ async def test_during_an_audit_probes_and_classifications_are_answered(
     client: httpx.AsyncClient,
 ) -> None:
     runs = Runs()
-    client._transport.app.state.data_plane.repository.find().session.observe(runs)  # type: ignore[attr-defined]
+    client._transport.app.state.data_plane.repository.find().session.observers.append(runs)  # type: ignore[attr-defined]
     many = np.random.default_rng(7).integers(0, 256, (4096, 1, 8, 8), dtype=np.uint8)
     auditing = asyncio.ensure_future(audit(client, "/models/turning/audit", npy(many)))
     probes = classifications = 0

@@ -13,14 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from service.engine import Inference, Signature
-from service.errors import MalformedError, ServiceError, TooLargeError, UnsupportedError
+from service.errors import ServiceError, TooLargeError
+from service.protocol.compression import accepted_coding, pack, unpack
 from service.protocol.oip import (
     Served,
-    accepted_coding,
     header_length,
-    pack,
     read_request,
-    unpack,
     write_answer,
 )
 
@@ -56,7 +54,7 @@ def request(images: Any, asked: Any = (), *, binary: bool = True, **more: Any) -
 
 
 def read(body: bytes, length: int | None, max_images: int = 8) -> Any:
-    return read_request(body, length, SIGNATURE, max_images=max_images)
+    return read_request(body, length, SIGNATURE.image, max_images)
 
 
 @settings(deadline=None)
@@ -278,7 +276,7 @@ def refused_of(document: Any) -> str:
 
 def test_deep_json_is_refused() -> None:
     deep = b'{"inputs":[{"name":"image","other":' + b"[" * 100_000
-    assert isinstance(refused(deep), MalformedError)
+    assert refused(deep).status == 400
     sent = b'{"inputs":[{"name":"image","shape":[1,2,3,3],"datatype":"UINT8","data":'
     assert refused(sent + b"[" * 100_000 + b"]" * 100_000 + b"}]}") is not None
 
@@ -287,7 +285,7 @@ def test_the_length_of_the_header_is_a_number_within_the_body() -> None:
     assert header_length(None, b"body") is None
     assert [header_length(each, b"body") for each in (b"0", b"4", b"04")] == [0, 4, 4]
     for wrong in (b"5", b"-1", b"+1", b"1.0", b"", b"x", b" 1", b"1_0", b"9" * 5000, b"\xb2"):
-        with pytest.raises(MalformedError, match="which has 4"):
+        with pytest.raises(ServiceError, match="which has 4"):
             header_length(wrong, b"body")
 
 
@@ -297,10 +295,10 @@ def test_compressed_bodies_are_unpacked_as_others_compress_them(body: bytes, cod
     theirs = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
     assert unpack(theirs, coding, max_bytes=300) == body
     assert unpack(pack(body, coding), coding.upper(), max_bytes=len(body)) == body
-    with pytest.raises(MalformedError, match="goes on after its end"):
+    with pytest.raises(ServiceError, match="goes on after its end"):
         unpack(theirs + b"x", coding, max_bytes=300)
     for cut in (1, len(theirs) - 1):
-        with pytest.raises(MalformedError):
+        with pytest.raises(ServiceError):
             unpack(theirs[:cut], coding, max_bytes=300)
 
 
@@ -318,7 +316,7 @@ def test_a_bomb_is_refused_before_it_bursts(coding: Any) -> None:
 def test_other_codings_are_refused() -> None:
     assert unpack(b"x", "identity", 1) == b"x"
     for coding in ("br", "zstd", "gzip, deflate"):
-        with pytest.raises(UnsupportedError, match="gzip and deflate"):
+        with pytest.raises(ServiceError, match="gzip and deflate"):
             unpack(b"x", coding, 1)
 
 
@@ -355,7 +353,7 @@ def test_values_are_counted_before_they_are_built(asked: Any) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ServiceError, match="too many values") as refused:
-            read_request(body, None, SIGNATURE, max_images=8)
+            read_request(body, None, SIGNATURE.image, 8)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()

@@ -33,18 +33,18 @@ def npy(images: Any) -> bytes:
 @contextmanager
 def held(session: Any) -> Iterator[threading.Event]:
     """Let no batch of requests end before the event is set."""
-    compute, released = session._batcher._compute, threading.Event()
+    compute, released = session._compute, threading.Event()
 
     def hold(parts: Sequence[Any]) -> Inference:
         released.wait(10)
         return compute(parts)
 
-    session._batcher._compute = hold
+    session._compute = hold
     try:
         yield released
     finally:
         released.set()
-        session._batcher._compute = compute
+        session._compute = compute
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def test_a_full_queue_is_503_with_a_time_and_probes_pass(
             return asyncio.create_task(client.post("/classify", content=body, headers=NPY))
 
         accepted = [post(1)]
-        await until(lambda: bool(session._batcher._in_hand))
+        await until(lambda: bool(session._in_hand))
         accepted += [post(3)]
         await until(lambda: session.waiting == 3)
         refused = await post(2)
@@ -123,7 +123,7 @@ async def test_an_engine_that_crashed_is_not_ready_and_says_so(
 ) -> None:
     async with open_client(repository) as client:
         session = client._transport.app.state.data_plane.repository.find("plain").session
-        session._batcher._compute = session._batcher._probe = lambda *_: 1 / 0
+        session._compute = session._probe = lambda *_: 1 / 0
         body = npy(images[:1])
         failed = await client.post("/models/plain/classify", content=body, headers=NPY)
         assert failed.status_code == 500
@@ -139,7 +139,7 @@ async def test_an_engine_that_crashed_is_not_ready_and_says_so(
         assert (await client.get("/healthz")).status_code == 200
         works = await client.post("/classify", content=body, headers=NPY)
         assert works.status_code == 200
-        session._batcher._probe = lambda: None
+        session._probe = lambda: None
         await until(lambda: session.ready)
         assert (await client.get("/readyz")).status_code == 200
 

@@ -14,8 +14,8 @@ from audit.proof.limits import DEFAULT_LIMITS
 from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
-from service.repository.verification import Mode
 from service.repository.version import ServedModel, load_version
+from service.settings import ProofMode
 
 SELECTION = ProviderCandidates((CPU,))
 
@@ -34,7 +34,7 @@ def exact(claimed: bool) -> Exactness:
 @pytest.fixture
 def load(tmp_path: Path, write_version: Any) -> Callable[..., ServedModel]:
     def loaded(
-        graph: bytes, mode: Mode, limits: Limits = DEFAULT_LIMITS, **claims: Any
+        graph: bytes, mode: ProofMode, limits: Limits = DEFAULT_LIMITS, **claims: Any
     ) -> ServedModel:
         folder = write_version(tmp_path, "turning", len(list(tmp_path.rglob("*.onnx"))) + 1, graph)
         card = folder / "card.json"

@@ -25,7 +25,7 @@ from service.api.bodies import errors_documented, images_documented, read_body
 from service.audits import Job, JobQueue
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
-from service.http.preferences import preferred_wait, prefers_async
+from service.http.context import preferred_wait, prefers_async
 from service.http.routes import ServiceRoute
 from service.metrics.call import Call
 from service.repository.version import ServedModel
@@ -112,7 +112,7 @@ async def _begin(
     settings: Settings,
 ) -> Job:
     call = Call.of(request.scope)
-    model.asked(call)
+    call.asks(model)
     with call.timings.stage("receive"):
         body = await read_body(request)
     audits.check_room()

@@ -20,7 +20,7 @@ from service.api.addresses import Audits
 from service.api.audits.forms import choose_language, language_headers, preferred_type
 from service.api.audits.stored import ledger_of, read_stored
 from service.api.bodies import errors_documented, read_body
-from service.errors import BusyError, TooLargeError, UnprocessableError
+from service.errors import BusyError, ServiceError, TooLargeError
 from service.http.routes import ServiceRoute
 from service.ledger import Ledger
 from service.protocol import Body
@@ -210,7 +210,7 @@ def _compared(
             _check_size(name, len(report.data.image_sha256), max_images)
         comparison = compare(*reports, options.margins, pictures=options.pictures)
     except RefusedError as error:
-        raise UnprocessableError(str(error)) from error
+        raise ServiceError(422, str(error)) from error
     return render_comparison(comparison, form, language)
 
 

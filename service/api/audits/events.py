@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from audit.render import Format, Language, render
 from service.api.audits.forms import EVENTS, Forms
 from service.audits import Job
-from service.errors import describe_error
+from service.errors import refusal_of
 
 _LOOK_AFTER: Final = 0.2
 """Seconds between two looks at an audit."""
@@ -64,8 +64,8 @@ async def _events(job: Job, form: Format, forms: Forms, language: Language) -> A
     try:
         finished = await job.result()
     except Exception as error:
-        refusal = describe_error(error)
-        sentence = {"error": refusal.sentence, "status": int(refusal.status)}
+        refusal = refusal_of(error)
+        sentence = {"error": refusal.sentence, "status": refusal.status}
         yield _event("error", json.dumps(sentence, ensure_ascii=False))
     else:
         content = await to_thread.run_sync(render, finished.report, form, forms, language)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from audit import Report
 from audit.render import FORMATS, LANGUAGES, Format, Language, Rendering, render
-from service.errors import NotAcceptableError
+from service.errors import ServiceError
 
 EVENTS: Final = "text/event-stream"
 
@@ -26,13 +26,13 @@ Forms = Mapping[Format, Rendering]
 
 
 def choose_form(request: Request, asked: Format | None, forms: Forms) -> Format:
-    """Return the form that is asked for, or accepted most, JSON first; NotAcceptableError."""
+    """Return the form that is asked for, or accepted most, JSON first; ServiceError (406)."""
     if asked is None:
         by_type = {rendering.media_type: name for name, rendering in forms.items()}
         return by_type[preferred_type(request, list(by_type))]
     if asked not in forms:
-        raise NotAcceptableError(
-            "This service signs no reports; one whose ORBITSERVE_SIGNING_KEY names a key does."
+        raise ServiceError(
+            406, "This service signs no reports; one whose ORBITSERVE_SIGNING_KEY names a key does."
         )
     return asked
 
@@ -84,13 +84,14 @@ def report_documented(*, events: bool = False) -> dict[str, Any]:
 
 
 def preferred_type(request: Request, offers: Sequence[str]) -> str:
-    """Return the media type that is accepted most, the first of equals; NotAcceptableError."""
+    """Return the media type that is accepted most, the first of equals; ServiceError (406)."""
     accepted = _read_accept(request)
     best = max(offers, key=lambda offer: _quality(accepted, offer))
     if _quality(accepted, best) <= 0:
-        raise NotAcceptableError(
+        raise ServiceError(
+            406,
             f"None of the types in Accept is one that a report has; {', '.join(offers)} are "
-            "accepted."
+            "accepted.",
         )
     return best
 

@@ -13,7 +13,7 @@ from service.api.audits.forms import AskedFormat, answer_report, choose_form, re
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
 from service.audits import Job, JobQueue, State
-from service.errors import NotFoundError, describe_error
+from service.errors import ServiceError, refusal_of
 from service.http.routes import ServiceRoute
 
 JobId = Annotated[str, Path(description="The id of the job, as its `Location` has it.")]
@@ -62,7 +62,7 @@ class JobStatus(BaseModel):
             kept = f"{job_path(job, root)}/report"
             status.report = report_path(finished.digest, root) if audits.ledger else kept
         if isinstance(failure, Exception):
-            status.error = describe_error(failure).sentence
+            status.error = refusal_of(failure).sentence
         return status
 
 
@@ -129,7 +129,7 @@ async def _report(
     found = audits.find(job)
     finished = found.finished
     if finished is None:
-        raise NotFoundError(
-            f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
+        raise ServiceError(
+            404, f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
         )
     return await answer_report(request, finished.report, form, audits.forms, {})

@@ -21,9 +21,9 @@ from service.api.audits.forms import (
     language_headers,
     report_documented,
 )
-from service.api.audits.stored import CorruptError, ledger_of
+from service.api.audits.stored import ledger_of
 from service.api.bodies import errors_documented
-from service.errors import NotAcceptableError, NotFoundError, UnavailableError
+from service.errors import ServiceError, UnavailableError
 from service.http.routes import ServiceRoute
 from service.ledger import Entry, LedgerError, TamperedError
 
@@ -144,11 +144,13 @@ async def _show(
             read = ledger.read if form == "json" else ledger.read_whole
             stored = await to_thread.run_sync(read, digest)
         except TamperedError as error:
-            raise CorruptError(str(error)) from error
+            raise ServiceError(500, str(error)) from error
         except LedgerError as error:
             raise UnavailableError(str(error)) from error
     if stored is None:
-        raise NotFoundError(f"There is no audit '{digest}' in the ledger; GET /audits lists them.")
+        raise ServiceError(
+            404, f"There is no audit '{digest}' in the ledger; GET /audits lists them."
+        )
     rendering, control = audits.forms[form], _FOREVER
     language = choose_language(request)
     if form != "json":
@@ -163,9 +165,10 @@ def _rendered(stored: bytes, rendering: Rendering, language: Language) -> bytes:
     try:
         report = Report.model_validate_json(stored)
     except ValidationError:
-        raise NotAcceptableError(
+        raise ServiceError(
+            406,
             "The report was stored by another version of the service, which wrote another schema; "
-            "format=json is accepted."
+            "format=json is accepted.",
         ) from None
     if rendering.translate is not None:
         return rendering.translate(report, language)

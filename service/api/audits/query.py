@@ -16,7 +16,7 @@ from service.api.audits.forms import AskedFormat
 from service.audits.job import Audit
 from service.audits.reproduce import replay
 from service.audits.run import audit_model, cost
-from service.errors import UnprocessableError
+from service.errors import ServiceError
 from service.repository.version import ServedModel
 from service.settings import Settings
 
@@ -56,7 +56,7 @@ class AuditQuery(AuditOptions):
 
         Raises
         ------
-        UnprocessableError
+        ServiceError (422)
             If the group cannot be tried, the labels are not those of the images, or it is too much.
         """
         card, most = model.card, settings.max_audit_questions
@@ -65,11 +65,12 @@ class AuditQuery(AuditOptions):
         try:
             total = cost(model, count, question)
         except RefusedError as error:
-            raise UnprocessableError(str(error)) from error
+            raise ServiceError(422, str(error)) from error
         if total > most:
-            raise UnprocessableError(
+            raise ServiceError(
+                422,
                 f"The audit has {total} images classified, turned ones included; at most {most} "
-                "are accepted: ask for fewer images, angles or images on the circle."
+                "are accepted: ask for fewer images, angles or images on the circle.",
             )
         asked = partial(
             audit_model,
@@ -94,18 +95,19 @@ def _read_labels(
     if names is None:
         return None
     if images is None:
-        raise UnprocessableError(
+        raise ServiceError(
+            422,
             "There are labels and no images; the bundled audit set has its own, and labels are "
-            "accepted with the images of a body."
+            "accepted with the images of a body.",
         )
     if len(names) != images:
-        raise UnprocessableError(
-            f"There are {len(names)} labels for {images} images; one for each is accepted."
+        raise ServiceError(
+            422, f"There are {len(names)} labels for {images} images; one for each is accepted."
         )
     places = {name: k for k, name in enumerate(classes)}
     for name in names:
         if name not in places:
-            raise UnprocessableError(
-                f"The model has no class '{name}'; {', '.join(classes)} are accepted."
+            raise ServiceError(
+                422, f"The model has no class '{name}'; {', '.join(classes)} are accepted."
             )
     return np.array([places[name] for name in names], np.int64)

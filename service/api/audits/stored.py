@@ -5,22 +5,25 @@ from pydantic import ValidationError
 from artifact.values import Sha256
 from audit import Report
 from service.audits import JobQueue
-from service.errors import NotFoundError, ServiceError, UnavailableError, UnprocessableError
+from service.errors import ServiceError, UnavailableError
 from service.ledger import Ledger, LedgerError, TamperedError
 
 
-class CorruptError(ServiceError):
-    """What is stored is not what was stored."""
-
-
 def ledger_of(audits: JobQueue) -> Ledger:
-    """Return the service's ledger; NotFoundError if it keeps none."""
+    """Return the service's ledger; ServiceError (404) if it keeps none."""
     if audits.ledger is None:
-        raise NotFoundError(
+        raise ServiceError(
+            404,
             "This service keeps no ledger of its audits; one whose ORBITSERVE_LEDGER names a "
-            "folder or a URL does."
+            "folder or a URL does.",
         )
     return audits.ledger
+
+
+def not_stored(digest: Sha256) -> ServiceError:
+    """Say that the ledger has no report of this digest."""
+    sentence = f"There is no audit '{digest}' in the ledger; GET /audits lists them."
+    return ServiceError(404, sentence)
 
 
 def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Report:
@@ -28,25 +31,28 @@ def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Repor
 
     Raises
     ------
-    NotFoundError
+    ServiceError (404)
         If there is none of this digest.
-    CorruptError, UnavailableError
+    ServiceError (500), UnavailableError
         If it was changed, or cannot be read.
-    UnprocessableError
+    ServiceError (422)
         If it has another schema.
     """
     try:
         stored = (ledger.read_whole if whole else ledger.read)(digest)
     except TamperedError as error:
-        raise CorruptError(str(error)) from error
+        raise ServiceError(500, str(error)) from error
     except LedgerError as error:
         raise UnavailableError(str(error)) from error
     if stored is None:
-        raise NotFoundError(f"There is no audit '{digest}' in the ledger; GET /audits lists them.")
+        raise ServiceError(
+            404, f"There is no audit '{digest}' in the ledger; GET /audits lists them."
+        )
     try:
         return Report.model_validate_json(stored)
     except ValidationError:
-        raise UnprocessableError(
+        raise ServiceError(
+            422,
             f"The report {digest} was stored by another version of the service, which wrote "
-            "another schema."
+            "another schema.",
         ) from None

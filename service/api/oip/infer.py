@@ -1,32 +1,23 @@
 """Inference: from the socket's bytes to the session and back."""
 
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final
 
-from anyio import CapacityLimiter, to_thread
-
-from artifact.cpus import cpu_budget
-from service.api.addresses import Name, Version
+from service.api.addresses import Name, Version, on_model
 from service.api.bodies import errors_documented, receive
 from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
 from service.http.context import RequestContext
-from service.http.fast_routes import FastRoute
+from service.http.routes import FastRoute
+from service.protocol.compression import accepted_coding, pack
 from service.protocol.oip import (
     Answer,
-    InferRequest,
     Served,
-    accepted_coding,
     header_length,
-    pack,
     read_request,
     write_answer,
 )
 from service.repository.version import ServedModel
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 _QUICK_BYTES: Final = 2**16
 """JSON above this size is read and written on a thread."""
@@ -35,14 +26,13 @@ _WORTH_PACKING: Final = 2**10
 """Smaller answers are sent as they are, whatever coding is accepted."""
 
 
-def infer_routes(max_images: int) -> list[FastRoute]:
+def infer_routes() -> list[FastRoute]:
     """Build the two routes of inference, to stand in front of all others."""
-    infer = _Infer(max_images)
     return [
         FastRoute(
             path,
             documented,
-            infer,
+            on_model(_infer),
             needs="infer",
             tags=TAGS,
             operation_id=f"infer{documented.__name__}",
@@ -69,51 +59,30 @@ async def _exact(name: Name, version: Version) -> None:
     """Classify images, by one version of the model."""
 
 
-class _Infer:
-    """What answers both routes."""
-
-    def __init__(self, max_images: int) -> None:
-        self._max_images = max_images
-        self._threads = CapacityLimiter(cpu_budget())
-
-    async def __call__(self, context: RequestContext, plane: DataPlane, model: ServedModel) -> None:
-        """Answer one request."""
-        call, headers = context.call, context.headers
-        timings = call.timings
-        with timings.stage("receive"):
-            body = await receive(context)
-        model.asked_to_infer(call)
-        with timings.stage("decode"):
-            asked = await self._read(body, headers, model)
-        if asked.timeout is not None:
-            call.deadline = min(call.deadline, time.monotonic() + asked.timeout)
-        result = await model.infer(asked.images, call)
-        with timings.stage("encode"):
-            served = Served(model.card.name, str(model.card.version), model.card.classes)
-            heavy = result.logits.nbytes > _QUICK_BYTES
-            answer = await self._run(heavy, write_answer, asked, result, served)
-            packed, coding = answer.body, None
-            if len(packed) >= _WORTH_PACKING:
-                coding = accepted_coding(headers.get(b"accept-encoding", b"").decode("latin-1"))
-            if coding is not None:
-                packed = await self._run(len(packed) > _QUICK_BYTES, pack, packed, coding)
-        await context.answer(_headers(answer, coding), packed)
-
-    async def _read(
-        self, body: bytes, headers: dict[bytes, bytes], model: ServedModel
-    ) -> InferRequest:
+async def _infer(context: RequestContext, plane: DataPlane, model: ServedModel) -> None:
+    call, headers = context.call, context.headers
+    timings = call.timings
+    with timings.stage("receive"):
+        body = await receive(context)
+    plane.begin(model, call)
+    with timings.stage("decode"):
         length = header_length(headers.get(b"inference-header-content-length"), body)
         heavy = (len(body) if length is None else length) > _QUICK_BYTES
-
-        def read() -> InferRequest:
-            return read_request(body, length, model.ends, max_images=self._max_images)
-
-        return await self._run(heavy, read)
-
-    async def _run(self, heavy: bool, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        if heavy:
-            return await to_thread.run_sync(function, *arguments, limiter=self._threads)
-        return function(*arguments)
+        shape = model.ends.image
+        asked = await plane.run(heavy, read_request, body, length, shape, plane.max_images)
+    if asked.timeout is not None:
+        call.deadline = min(call.deadline, time.monotonic() + asked.timeout)
+    result = await plane.infer(model, asked.images, call)
+    with timings.stage("encode"):
+        served = Served(model.card.name, str(model.card.version), model.card.classes)
+        heavy = result.logits.nbytes > _QUICK_BYTES
+        answer = await plane.run(heavy, write_answer, asked, result, served)
+        packed, coding = answer.body, None
+        if len(packed) >= _WORTH_PACKING:
+            coding = accepted_coding(headers.get(b"accept-encoding", b"").decode("latin-1"))
+        if coding is not None:
+            packed = await plane.run(len(packed) > _QUICK_BYTES, pack, packed, coding)
+    await context.answer(_headers(answer, coding), packed)
 
 
 def _headers(answer: Answer, coding: str | None) -> list[tuple[bytes, bytes]]:

@@ -175,7 +175,7 @@ def _metadata(resolve: Resolve) -> Endpoint:
 def _config(resolve: Resolve, max_batch_size: int) -> Endpoint:
     async def config(model: Annotated[ServedModel, Depends(resolve)]) -> ModelConfig:
         """Answer what holds for the model here; it is derived from its card, and no file."""
-        cpu = model.session.configuration.device == "cpu"
+        cpu = model.session.graph.configuration.device == "cpu"
         return ModelConfig(
             name=model.card.name,
             platform=PLATFORM,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from service.api.addresses import Name, Plane
 from service.api.bodies import errors_documented, read_body
 from service.api.oip.documents import TAGS, json_body
-from service.errors import ForbiddenError, UnprocessableError
+from service.errors import ServiceError
 from service.http.routes import ServiceRoute
 from service.protocol.names import check_names
 from service.protocol.oip.request import refuse_json
@@ -127,9 +127,10 @@ def _refusing(change: Change) -> Change:
 
     @wraps(change)
     async def refused(request: Request, plane: Plane, name: Name) -> Done:
-        raise ForbiddenError(
+        raise ServiceError(
+            403,
             "Without API keys no model is loaded or unloaded by request; a service that is started "
-            "with ORBITSERVE_API_KEYS, or with ORBITSERVE_MODEL_CONTROL=true, accepts it."
+            "with ORBITSERVE_API_KEYS, or with ORBITSERVE_MODEL_CONTROL=true, accepts it.",
         )
 
     return refused
@@ -151,8 +152,8 @@ async def _body(request: Request, kind: type[Asked]) -> Asked:
     try:
         return msgspec.convert(_without_null(_decode(body or b"{}")), kind)
     except msgspec.ValidationError as error:
-        raise UnprocessableError(
-            f"The request's JSON is refused: {error}; /docs shows what is accepted."
+        raise ServiceError(
+            422, f"The request's JSON is refused: {error}; /docs shows what is accepted."
         ) from None
     except (ValueError, RecursionError) as error:
         raise refuse_json(error, body) from None

@@ -8,11 +8,11 @@ from pydantic import BaseModel
 
 from service.api.addresses import Plane
 from service.api.bodies import errors_documented
-from service.api.health import readyz
+from service.api.monitoring import readyz
 from service.api.oip.documents import TAGS
-from service.errors import NotFoundError
+from service.errors import ServiceError
 from service.http.routes import ServiceRoute
-from service.product import product_version
+from service.settings import product_version
 
 EXTENSIONS: Final = (
     "binary_tensor_data",
@@ -103,6 +103,6 @@ _ABSENT: Final = {
 
 def _absence(what: str) -> Callable[[], Coroutine[Any, Any, None]]:
     async def absent() -> None:
-        raise NotFoundError(f"This service has {what}.")
+        raise ServiceError(404, f"This service has {what}.")
 
     return absent

@@ -7,7 +7,7 @@ import onnxruntime
 from audit import Execution
 from audit.machine import cpu_name
 from service.engine.providers import ProviderConfiguration
-from service.product import product_version
+from service.settings import product_version
 
 
 def execution(configuration: ProviderConfiguration, threads: int) -> Execution:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.contract import LOGITS
-from service.engine import Inference
 from service.protocol.oip.request import InferRequest, RequestedOutput
+from service.protocol.parts import Scores
 
 _encoder = msgspec.json.Encoder()
 
@@ -51,7 +51,7 @@ class _Header(msgspec.Struct, omit_defaults=True):
     id: str = ""
 
 
-def write_answer(request: InferRequest, result: Inference, served: Served) -> Answer:
+def write_answer(request: InferRequest, result: Scores, served: Served) -> Answer:
     """Write the outputs that a request asked for, in its order; FP32, or BYTES where ranked."""
     if all(asked.binary and not asked.classes for asked in request.outputs):
         return _write_binary(request, result, served)
@@ -74,7 +74,7 @@ def write_answer(request: InferRequest, result: Inference, served: Served) -> An
     return Answer(b"".join((header, *buffers)), len(header))
 
 
-def _write_binary(request: InferRequest, result: Inference, served: Served) -> Answer:
+def _write_binary(request: InferRequest, result: Scores, served: Served) -> Answer:
     """Write bytes alone, behind a header that says nothing about their values."""
     names = tuple([asked.name for asked in request.outputs])
     header = _binary_header(served.name, served.version, names, result.logits.shape, request.id)

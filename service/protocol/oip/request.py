@@ -4,6 +4,7 @@ What is refused is refused here, before anything is queued: a request that is re
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from artifact.contract import INPUT, OUTPUTS, Images
-from service.engine import Signature
-from service.errors import MalformedError, ServiceError, TooLargeError, UnprocessableError
+from service.errors import ServiceError, TooLargeError
 from service.protocol.names import check_names
 from service.protocol.oip.schema import (
     Input,
@@ -25,7 +25,7 @@ from service.protocol.oip.schema import (
     Request,
     fewest_strings,
 )
-from service.protocol.oip.tensor import binary_pixels, json_pixels, raw_pixels
+from service.protocol.oip.tensor import ImageShape, binary_pixels, json_pixels, raw_pixels
 from service.protocol.parts import check_count
 
 _SHORT: Final = 2**10
@@ -90,7 +90,7 @@ def header_length(header: bytes | None, body: bytes) -> int | None:
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         If it is no number, or more than the body has.
     """
     if header is None:
@@ -98,17 +98,18 @@ def header_length(header: bytes | None, body: bytes) -> int | None:
     # More digits than any body has bytes are refused before they become a number.
     if header.isdigit() and len(header) < 16 and int(header) <= len(body):
         return int(header)
-    raise MalformedError(
+    raise ServiceError(
+        400,
         f"Inference-Header-Content-Length is '{header[:32].decode('latin-1')}'; the bytes of the "
         f"JSON at the start of the body, which has {len(body)}, are accepted, or 0 if there is no "
-        "JSON."
+        "JSON.",
     )
 
 
 def read_request(
-    body: bytes, length: int | None, signature: Signature, *, max_images: int
+    body: bytes, length: int | None, image: ImageShape, max_images: int
 ) -> InferRequest:
-    """Read a request for a model of the given signature.
+    """Read a request for a model that takes images [C, H, W].
 
     Parameters
     ----------
@@ -123,15 +124,15 @@ def read_request(
         400 for a body that cannot be read, 413 for too many images, 422 for other content.
     """
     if length == 0:
-        images = raw_pixels(body, signature)
+        images = raw_pixels(body, image)
         check_count(len(images), max_images)
         return InferRequest(images, _ALL_BINARY)
     end = len(body) if length is None else length
     if length is not None and end <= _SHORT:
-        asked = _read_short(body[:end], signature, max_images)
+        asked = _read_short(body[:end], image, max_images)
     else:
         header = body if length is None else memoryview(body)[:end]
-        asked = _read_header(header, signature, max_images)
+        asked = _read_header(header, image, max_images)
     return InferRequest(_pixels(asked, body, end), asked.outputs, asked.id, asked.timeout)
 
 
@@ -146,15 +147,16 @@ class _Asked(NamedTuple):
     timeout: float | None
 
 
-def _read_header(header: bytes | memoryview, signature: Signature, max_images: int) -> _Asked:
-    asked = _decode(header, signature, max_images)
+def _read_header(header: bytes | memoryview, image: ImageShape, max_images: int) -> _Asked:
+    asked = _decode(header, image, max_images)
     parameters = asked.parameters or _NO_PARAMETERS
     if parameters.sequence_id:
-        raise UnprocessableError(
+        raise ServiceError(
+            422,
             "The parameter 'sequence_id' is set, and images are not classified in sequences; "
-            "requests without it are accepted."
+            "requests without it are accepted.",
         )
-    sent, size, data = _input(asked.inputs, signature, max_images)
+    sent, size, data = _input(asked.inputs, image, max_images)
     outputs = _outputs(asked.outputs or [], bool(parameters.binary_data_output))
     timeout = (parameters.timeout or 0) / 1e6 or None
     return _Asked(sent.shape, size, data, outputs, asked.id or "", timeout)
@@ -164,12 +166,12 @@ _read_short = lru_cache(256)(_read_header)
 """Clients that send their pixels as bytes send the same few headers again and again."""
 
 
-def _decode(header: bytes | memoryview, signature: Signature, max_images: int) -> Request:
-    _check_marks(header, signature, max_images)
+def _decode(header: bytes | memoryview, image: ImageShape, max_images: int) -> Request:
+    _check_marks(header, image, max_images)
     try:
         asked = _decoder.decode(header)
     except msgspec.ValidationError as error:
-        raise UnprocessableError(f"The request's JSON is no inference request: {error}.") from None
+        raise ServiceError(422, f"The request's JSON is no inference request: {error}.") from None
     except (ValueError, RecursionError) as error:
         raise refuse_json(error, bytes(header)) from None
     _check_names(bytes(header), asked)
@@ -199,13 +201,15 @@ _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 def refuse_json(error: Exception, text: bytes) -> ServiceError:
     """Turn what is wrong with JSON, by msgspec, into a refusal."""
     if _HALF.search(text) and _is_json(text):  # by its grammar, which knows no characters
-        return UnprocessableError(
+        return ServiceError(
+            422,
             "The request's JSON has half a character, a surrogate without the other; whole ones "
-            "are accepted."
+            "are accepted.",
         )
-    return MalformedError(
+    return ServiceError(
+        400,
         f"The request's JSON cannot be read ({error}); a request of the Open Inference Protocol is "
-        "accepted."
+        "accepted.",
     )
 
 
@@ -217,12 +221,12 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _check_marks(header: bytes | memoryview, signature: Signature, max_images: int) -> None:
+def _check_marks(header: bytes | memoryview, image: ImageShape, max_images: int) -> None:
     """Bound what the JSON can become in memory, by its objects and by its commas."""
     if len(header) <= _SHORT:
         return
     text = bytes(header)
-    pixels = max_images * signature.channels * signature.size**2
+    pixels = max_images * math.prod(image)
     if text.count(b"{") > _MOST_OBJECTS or text.count(b",") > pixels + 2**16:
         raise TooLargeError(
             f"The request's JSON holds too many values; the pixels of {max_images} images, and at "
@@ -231,22 +235,22 @@ def _check_marks(header: bytes | memoryview, signature: Signature, max_images: i
 
 
 def _input(
-    inputs: list[Input], signature: Signature, max_images: int
+    inputs: list[Input], image: ImageShape, max_images: int
 ) -> tuple[Input, int | None, msgspec.Raw]:
     """Check the inputs; return the one, the bytes of its values and the JSON of its values."""
     if len(inputs) != 1 or inputs[0].name != INPUT:
         names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
-        raise UnprocessableError(f"The inputs are {names}; one, '{INPUT}', is accepted.")
+        raise ServiceError(422, f"The inputs are {names}; one, '{INPUT}', is accepted.")
     (sent,) = inputs
     parameters = sent.parameters or _OF_NO_INPUT
     if parameters.shared_memory_region is not None:
         raise _no_shared_memory(INPUT)
-    _check_type(sent, signature)
+    _check_type(sent, image)
     check_count(sent.shape[0], max_images)
     data = msgspec.Raw() if bytes(memoryview(sent.data)[:4]) == b"null" else sent.data
     if parameters.binary_data_size is not None and data:
-        raise UnprocessableError(
-            f"The input '{INPUT}' has both 'data' and 'binary_data_size'; one is accepted."
+        raise ServiceError(
+            422, f"The input '{INPUT}' has both 'data' and 'binary_data_size'; one is accepted."
         )
     return sent, parameters.binary_data_size, data
 
@@ -255,22 +259,22 @@ def _pixels(asked: _Asked, body: bytes, end: int) -> Images:
     if asked.size is not None:
         return binary_pixels(body, end, asked.size, asked.shape)
     if end != len(body):
-        raise MalformedError(
-            f"{len(body) - end} bytes follow the JSON and no input has a 'binary_data_size'."
+        raise ServiceError(
+            400, f"{len(body) - end} bytes follow the JSON and no input has a 'binary_data_size'."
         )
     return json_pixels(memoryview(asked.data), asked.shape)
 
 
-def _check_type(sent: Input, signature: Signature) -> None:
+def _check_type(sent: Input, image: ImageShape) -> None:
     if sent.datatype != "UINT8":
-        raise UnprocessableError(
-            f"The input '{INPUT}' is of datatype '{sent.datatype}'; UINT8 is accepted."
+        raise ServiceError(
+            422, f"The input '{INPUT}' is of datatype '{sent.datatype}'; UINT8 is accepted."
         )
-    image = [signature.channels, signature.size, signature.size]
-    if sent.shape[1:] != image or sent.shape[0] < 1:
-        raise UnprocessableError(
+    if tuple(sent.shape[1:]) != image or sent.shape[0] < 1:
+        raise ServiceError(
+            422,
             f"The input '{INPUT}' has the shape {sent.shape}; "
-            f"[N, {', '.join(map(str, image))}] with N of at least 1 is accepted."
+            f"[N, {', '.join(map(str, image))}] with N of at least 1 is accepted.",
         )
 
 
@@ -279,9 +283,10 @@ def _outputs(asked: list[Output], binary: bool) -> tuple[RequestedOutput, ...]:
         return _ALL_BINARY if binary else _ALL_JSON
     names = [each.name for each in asked]
     if len(set(names)) != len(names) or not set(names) <= set(OUTPUTS):
-        raise UnprocessableError(
+        raise ServiceError(
+            422,
             f"The outputs asked for are {', '.join(map(repr, names))}; each of "
-            f"{', '.join(map(repr, OUTPUTS))} is accepted once."
+            f"{', '.join(map(repr, OUTPUTS))} is accepted once.",
         )
     return tuple(_output(each, binary) for each in asked)
 
@@ -292,16 +297,18 @@ def _output(asked: Output, binary: bool) -> RequestedOutput:
     if wanted.shared_memory_region is not None:
         raise _no_shared_memory(asked.name)
     if not 0 <= classes < 2**31:
-        raise UnprocessableError(
+        raise ServiceError(
+            422,
             f"The parameter 'classification' of '{asked.name}' is {classes}; the "
-            "number of classes to rank is accepted."
+            "number of classes to rank is accepted.",
         )
     own = wanted.binary_data
     return RequestedOutput(asked.name, binary if own is None else own, classes)
 
 
 def _no_shared_memory(tensor: str) -> ServiceError:
-    return UnprocessableError(
+    return ServiceError(
+        422,
         f"The tensor '{tensor}' is in shared memory, which this service does not have; tensors "
-        "in the request's body are accepted."
+        "in the request's body are accepted.",
     )

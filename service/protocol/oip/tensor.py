@@ -8,8 +8,10 @@ import msgspec
 import numpy as np
 
 from artifact.contract import Images
-from service.engine import Signature
-from service.errors import MalformedError, UnprocessableError
+from service.errors import ServiceError
+
+ImageShape = tuple[int, int, int]
+"""[C, H, W] of one image."""
 
 _Pixel = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Flat = list[_Pixel]
@@ -20,23 +22,23 @@ _nested: Final = msgspec.json.Decoder(_Nested)
 _WHITESPACE: Final = b" \t\r\n"
 
 
-def raw_pixels(body: bytes, signature: Signature) -> Images:
-    """View a body that is nothing but images, uint8 [N, C, H, W]; its length tells N.
+def raw_pixels(body: bytes, image: ImageShape) -> Images:
+    """View a body that is nothing but images [C, H, W], as uint8 [N, C, H, W]; its length tells N.
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         If it is empty or ends within an image.
     """
-    channels, size = signature.channels, signature.size
-    image = channels * size * size
-    count, rest = divmod(len(body), image)
+    size = math.prod(image)
+    count, rest = divmod(len(body), size)
     if rest or not count:
-        raise MalformedError(
-            f"The body has {len(body)} bytes and no JSON; images of {image} bytes each, "
-            f"[{channels}, {size}, {size}], are accepted."
+        raise ServiceError(
+            400,
+            f"The body has {len(body)} bytes and no JSON; images of {size} bytes each, "
+            f"{list(image)}, are accepted.",
         )
-    return np.frombuffer(body, np.uint8).reshape(count, channels, size, size)
+    return np.frombuffer(body, np.uint8).reshape(count, *image)
 
 
 def binary_pixels(body: bytes, start: int, size: int, shape: Sequence[int]) -> Images:
@@ -44,14 +46,15 @@ def binary_pixels(body: bytes, start: int, size: int, shape: Sequence[int]) -> I
 
     Raises
     ------
-    MalformedError
+    ServiceError (400)
         If the announced size is not the shape's, or other than what is there.
     """
     due, there = math.prod(shape), len(body) - start
     if size != due or there != due:
-        raise MalformedError(
+        raise ServiceError(
+            400,
             f"The input's shape {list(shape)} asks for {due} bytes, its 'binary_data_size' is "
-            f"{size}, and {there} bytes follow the JSON; three times the same is accepted."
+            f"{size}, and {there} bytes follow the JSON; three times the same is accepted.",
         )
     return np.frombuffer(body, np.uint8, offset=start).reshape(shape)
 
@@ -61,22 +64,24 @@ def json_pixels(data: memoryview, shape: Sequence[int]) -> Images:
 
     Raises
     ------
-    UnprocessableError
+    ServiceError (422)
         If they are other than integers of 0 to 255 in one of these two forms.
     """
     text = bytes(data).lstrip(_WHITESPACE)
     if not text:
-        raise UnprocessableError(
-            "The input has neither 'data' nor the parameter 'binary_data_size'; one is accepted."
+        raise ServiceError(
+            422,
+            "The input has neither 'data' nor the parameter 'binary_data_size'; one is accepted.",
         )
     _check_marks(text, shape)
     decoder: msgspec.json.Decoder[Any] = _nested if text[1:].lstrip()[:1] == b"[" else _flat
     try:
         pixels = np.array(decoder.decode(text), np.uint8)
     except (msgspec.DecodeError, ValueError) as error:  # ValueError: rows of unequal length
-        raise UnprocessableError(
+        raise ServiceError(
+            422,
             f"The input's 'data' cannot be read ({error}); integers of 0 to 255 are accepted, as "
-            "one list or nested as the shape is."
+            "one list or nested as the shape is.",
         ) from None
     if list(pixels.shape) not in (list(shape), [math.prod(shape)]):
         raise _other_shape(list(pixels.shape), shape)
@@ -90,8 +95,9 @@ def _check_marks(text: bytes, shape: Sequence[int]) -> None:
         raise _other_shape("more values or lists", shape)
 
 
-def _other_shape(found: object, shape: Sequence[int]) -> UnprocessableError:
-    return UnprocessableError(
+def _other_shape(found: object, shape: Sequence[int]) -> ServiceError:
+    return ServiceError(
+        422,
         f"The input's 'data' holds {found} where its shape is {list(shape)}; its "
-        f"{math.prod(shape)} values are accepted, as one list or nested as the shape is."
+        f"{math.prod(shape)} values are accepted, as one list or nested as the shape is.",
     )

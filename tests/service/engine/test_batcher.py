@@ -15,7 +15,6 @@ from service.engine import (
     Batch,
     ComputeError,
     DeadlineError,
-    Drop,
     EngineDownError,
     Inference,
     Limits,
@@ -258,9 +257,6 @@ async def test_a_drain_with_a_broken_engine_refuses_what_waits_and_ends() -> Non
 async def test_a_failing_observer_hurts_nobody(make: Make) -> None:
     class Failing:
         def ran(self, batch: Batch) -> None:
-            raise KeyError
-
-        def dropped(self, reason: Drop, rows: int) -> None:
             raise KeyError
 
     batcher = make(max_queue_size=8)

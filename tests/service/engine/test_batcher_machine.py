@@ -6,7 +6,7 @@ a number, and its answer is that number: an answer that is not the request's own
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from artifact.contract import Images
 from service.engine import (
-    Batch,
     ComputeError,
     DeadlineError,
-    Drop,
     EngineDownError,
     Inference,
     Limits,
@@ -69,24 +67,6 @@ class Sent:
         return 0 if gone else len(self.numbers) - self.computed
 
 
-@dataclass
-class Tally:
-    ran: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def ran_batch(self, batch: Batch) -> None:
-        assert batch.priority == "requests"
-        self.ran += batch.rows
-
-    def drop(self, reason: Drop, rows: int) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + rows
-
-
-class Watch:
-    def __init__(self, tally: Tally) -> None:
-        self.ran, self.dropped = tally.ran_batch, tally.drop
-
-
 class BatcherMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
@@ -94,7 +74,6 @@ class BatcherMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.count = 0
         self.sent: list[Sent] = []
-        self.refused = 0
         self.draining = False
         self.crashing = self.down = False
         self.failing_probes = 0
@@ -109,8 +88,6 @@ class BatcherMachine(RuleBasedStateMachine):
             retry_seconds=0,
         )
         self.batcher._deadlines._seconds = HOUR  # what is late is found when its turn comes
-        self.tally = Tally()
-        self.batcher.observers.append(Watch(self.tally))
 
     # What the batcher runs.
 
@@ -304,21 +281,6 @@ class BatcherMachine(RuleBasedStateMachine):
                 self.turn([], [], False, 0, False, False)
         self.check_outcomes()
         assert all(sent.task.done() for sent in self.sent)
-        self.check_tally()
-
-    def check_tally(self) -> None:
-        def rows(kind: str) -> int:
-            return sum(len(sent.numbers) for sent in self.sent if getattr(sent, kind))
-
-        dropped = self.tally.dropped
-        assert dropped.get("cancelled", 0) == rows("cancelled")
-        unanswered = sum(
-            len(sent.numbers)
-            for sent in self.sent
-            if not sent.cancelled and sent.task.exception() is not None
-        )
-        assert dropped.get("expired", 0) + dropped.get("failed", 0) == unanswered
-        assert dropped.get("full", 0) == self.refused
 
     def infer(self, numbers: list[int], deadline: float | None) -> asyncio.Task[Inference]:
         images = np.array(numbers, np.uint32).view(np.uint8).reshape(-1, 1, 1, 4)
@@ -329,7 +291,6 @@ class BatcherMachine(RuleBasedStateMachine):
     def assert_refused(self, rows: int, kind: type[Exception]) -> None:
         task = self.infer([2**20] * rows, None)
         assert isinstance(task.exception(), kind)
-        self.refused += rows if kind is QueueFullError else 0
 
     def spin(self) -> None:
         for _ in range(3):

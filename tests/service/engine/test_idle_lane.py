@@ -9,7 +9,7 @@ from concurrent.futures import Future
 import pytest
 
 from artifact.contract import Images
-from service.engine import Batch, Drop, IdleDrop, Inference, Limits
+from service.engine import Batch, IdleDrop, Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.priorities import IdleQueue, IdleTask, Job
 from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
@@ -255,9 +255,6 @@ async def test_the_thread_wakes_for_it_and_tells_observers_of_its_lane() -> None
     class Watch:
         def ran(self, batch: Batch) -> None:
             batches.append(batch)
-
-        def dropped(self, reason: Drop, rows: int) -> None:
-            raise AssertionError
 
     batcher = stepped()
     batcher.observers.append(Watch())

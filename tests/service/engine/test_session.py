@@ -90,9 +90,9 @@ def test_arrays_of_any_memory_order_are_classified_alike(session: Session, image
 def test_siblings_share_the_thread(session: Session, plain: bytes, images: Any) -> None:
     before = threading.active_count()
     sibling = session.sibling(plain)
-    session.run(images), sibling.run(images)
+    session.run(images), sibling(images)
     assert threading.active_count() <= before + 1
-    assert (sibling.logits(images) != session.logits(images)).any()
+    assert (sibling(images) != session.logits(images)).any()
 
 
 @pytest.mark.anyio

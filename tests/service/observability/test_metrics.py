@@ -13,9 +13,8 @@ import structlog
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 
 from service.engine import QueueFullError
-from service.errors import UnavailableError
-from service.repository.histogram import Histogram
-from service.repository.statistics import Reason
+from service.errors import Reason, UnavailableError
+from service.repository.statistics import Histogram
 from tests.service.observability.scrape import Scrape, scrape
 from tests.service.test_overload import NPY, held, npy, until
 
@@ -114,7 +113,7 @@ async def test_a_batch_of_two_requests_is_one_execution_and_computes_for_both(
     session = plane(fresh).repository.find().session
     with held(session) as released:
         posts = [asyncio.create_task(classify(fresh, images[:1]))]
-        await until(lambda: bool(session._batcher._in_hand))
+        await until(lambda: bool(session._in_hand))
         posts += [asyncio.create_task(classify(fresh, images[:n])) for n in (1, 2)]
         await until(lambda: session.waiting == 3)
         waiting = await scrape(fresh)
@@ -149,7 +148,7 @@ async def test_rejections_of_the_engine_are_counted_by_reason(
 
         with held(session) as released:
             running = post(1)
-            await until(lambda: bool(session._batcher._in_hand))
+            await until(lambda: bool(session._in_hand))
             late = post(1, Prefer="wait=0")
             assert (await late).status_code == 504
             waiting = post(2)
@@ -157,13 +156,13 @@ async def test_rejections_of_the_engine_are_counted_by_reason(
             assert [(await post(1)).status_code for _ in range(3)] == [503] * 3
             released.set()
             assert [(await each).status_code for each in (running, waiting)] == [200, 200]
-        compute = session._batcher._compute
-        session._batcher._compute = lambda *_: 1 / 0
+        compute = session._compute
+        session._compute = lambda *_: 1 / 0
         assert (await post(1)).status_code == 500
-        session._batcher._compute = compute
-        session._batcher._down = True
+        session._compute = compute
+        session._down = True
         assert (await post(1)).status_code == 503
-        session._batcher._down = False
+        session._down = False
         found = await scrape(client)
     counts = {
         reason: found("orbitserve_rejections_total", **LATEST, reason=reason)

@@ -143,7 +143,7 @@ async def test_a_mistake_of_the_service_is_an_error_of_the_span(
 ) -> None:
     async with open_client(repository, proof="off") as client:
         app = client._transport.app  # type: ignore[attr-defined]
-        app.state.data_plane.repository.find().session._batcher._compute = lambda *_: 1 / 0
+        app.state.data_plane.repository.find().session._compute = lambda *_: 1 / 0
         refused = await client.post("/classify", content=npy(images[:1]), headers=NPY)
         assert refused.status_code == 500
     span = collector.named("POST /classify")

@@ -3,7 +3,7 @@
 import zlib
 from typing import Final, Literal
 
-from service.errors import MalformedError, TooLargeError, UnsupportedError
+from service.errors import ServiceError, TooLargeError
 
 Coding = Literal["gzip", "deflate"]
 
@@ -17,9 +17,9 @@ def unpack(body: bytes, coding: str, max_bytes: int) -> bytes:
 
     Raises
     ------
-    UnsupportedError
+    ServiceError (415)
         If the coding is another.
-    MalformedError
+    ServiceError (400)
         If the body is not of that coding, is cut off, or goes on after its end.
     TooLargeError
         If it unpacks to more than `max_bytes`.
@@ -28,19 +28,19 @@ def unpack(body: bytes, coding: str, max_bytes: int) -> bytes:
     if coding in ("", "identity"):
         return body
     if coding not in _WINDOW:
-        raise UnsupportedError(f"The content encoding is '{coding}'; {_ACCEPTED}.")
+        raise ServiceError(415, f"The content encoding is '{coding}'; {_ACCEPTED}.")
     inflater = zlib.decompressobj(_WINDOW[coding])
     try:
         content = inflater.decompress(body, max_bytes + 1)
     except zlib.error as error:
-        raise MalformedError(f"The body is not {coding} ({error}); {_ACCEPTED}.") from None
+        raise ServiceError(400, f"The body is not {coding} ({error}); {_ACCEPTED}.") from None
     if len(content) > max_bytes:
         raise TooLargeError(
             f"The body unpacks to too much; at most {max_bytes} bytes are accepted."
         )
     if not inflater.eof or inflater.unused_data:
         fault = "goes on after its end" if inflater.eof else "is cut off"
-        raise MalformedError(f"The {coding} body {fault}; one complete stream is accepted.")
+        raise ServiceError(400, f"The {coding} body {fault}; one complete stream is accepted.")
     return content
 
 

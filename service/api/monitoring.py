@@ -1,8 +1,8 @@
-"""Probes: whether the process lives, and whether it should be sent requests."""
+"""What watches the service: probes of an orchestrator, and Prometheus."""
 
-from typing import Final, Literal
+from typing import Literal
 
-from fastapi import Request
+from fastapi import Request, Response
 from pydantic import BaseModel
 
 from service.api.addresses import Plane
@@ -11,9 +11,7 @@ from service.auth import is_known
 from service.errors import UnavailableError
 from service.http.context import RequestContext
 from service.http.routes import ServiceRoute
-
-PROBES: Final = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
-"""What an orchestrator asks again and again."""
+from service.metrics.prometheus import Metrics
 
 
 class Health(BaseModel):
@@ -50,9 +48,32 @@ async def readyz(request: Request, plane: Plane) -> Health:
     try:
         plane.check_ready()
     except UnavailableError:
-        if is_known(request.app.state.keys, RequestContext.of(request.scope)):
+        if is_known(request.app.state.keys, RequestContext.of(request.scope).headers):
             raise
         raise UnavailableError(
             "The service is not ready; with an API key the reason is told."
         ) from None
     return Health(status="ready")
+
+
+def metrics_routes() -> list[ServiceRoute]:
+    """Build the route of the metrics."""
+    return [
+        ServiceRoute(
+            "/metrics",
+            metrics,
+            needs="key",
+            tags=["probes"],
+            summary="Metrics for Prometheus",
+            response_class=Response,
+            responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        )
+    ]
+
+
+def metrics(request: Request) -> Response:
+    """Answer all metrics, as OpenMetrics where `Accept` asks for that and as text otherwise."""
+    # On a thread: it is no function of the event loop to write thousands of lines.
+    found: Metrics = request.app.state.metrics
+    content, content_type = found.write(request.headers.get("accept", ""))
+    return Response(content, headers={"Content-Type": content_type})
