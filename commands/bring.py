@@ -9,11 +9,14 @@ from commands.options import Repository, WhiteLevel
 
 
 def bring(
-    file: Annotated[Path, typer.Argument(help="An ONNX file that classifies images.")],
-    name: Annotated[str, typer.Option(help="Name of the model that it becomes a version of.")],
-    classes: Annotated[
-        str, typer.Option(help="Names of the classes: a,b,c, or a text file with one a line.")
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="An ONNX file that classifies images, or a folder with one; the names and the "
+            "preprocessing that Transformers, timm and Ultralytics write with it are read."
+        ),
     ],
+    name: Annotated[str, typer.Option(help="Name of the model that it becomes a version of.")],
     audit_images: Annotated[
         Path,
         typer.Option(
@@ -21,6 +24,13 @@ def bring(
             "if they have labels, or the audit.npz of another version."
         ),
     ],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the classes: a,b,c, a text file with one a line, or JSON, a list or "
+            "with their numbers; else those beside the file."
+        ),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(help="To prove, or nothing is imported; else D4 or C4 if it is proved."),
@@ -54,16 +64,17 @@ def bring(
         Literal["rgb", "bgr"], typer.Option(help="In which the file takes colours.")
     ] = "rgb",
     fit: Annotated[
-        Literal["pad", "crop", "stretch", "resize-crop"],
-        typer.Option(help="How images of other sizes come to the input's."),
-    ] = "pad",
+        Literal["pad", "crop", "stretch", "resize-crop"] | None,
+        typer.Option(help="How images of other sizes come to the input's; else they are padded."),
+    ] = None,
     resize: Annotated[
         int | None,
         typer.Option(min=1, help="For resize-crop: the shorter side that is cropped, as 256."),
     ] = None,
     resampling: Annotated[
-        Literal["bilinear", "bicubic"], typer.Option("--filter", help="Of the resizing.")
-    ] = "bilinear",
+        Literal["bilinear", "bicubic"] | None,
+        typer.Option("--filter", help="Of the resizing; else bilinear."),
+    ] = None,
     fill: Annotated[
         int, typer.Option(min=0, max=255, help="Grey level of what lies outside of them.")
     ] = 0,
@@ -85,7 +96,7 @@ def bring(
     request = Request(
         file=file,
         name=name,
-        classes=read_classes(classes),
+        classes=read_classes(classes) if classes is not None else (),
         pictures=audit_images,
         group=group,
         scaling=read_scaling(input_scale, mean, std, channel_order),

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, inliner, numpy_helper
 
 from artifact.contract import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 from artifact.onnx_file import read_onnx, redefines
+from export.foreign.bundle import Preprocessing
 from export.foreign.graphs import (
     ForeignError,
     check_followed,
@@ -58,6 +59,8 @@ class Adapted:
     ----------
     found
         What the given file's output holds; None if the file kept the contract.
+    scaling
+        What becomes of a level in front of the given file; None if that takes uint8.
     nhwc
         Whether the given file takes its channels last.
     """
@@ -66,6 +69,7 @@ class Adapted:
     channels: Literal[1, 3]
     size: int
     found: Found | None
+    scaling: Scaling | None
     nhwc: bool
     adaptations: tuple[str, ...]
 
@@ -78,6 +82,7 @@ def adapt(
     size: int | None = None,
     output: str | None = None,
     output_kind: OutputKind | None = None,
+    said: Preprocessing | None = None,
 ) -> Adapted:
     """Read a file and wrap its graph so that it keeps the contract.
 
@@ -95,6 +100,8 @@ def adapt(
         The output that holds the logits, where that is not plain.
     output_kind
         What that output holds, where the graph does not tell.
+    said
+        What lies beside the file says of its input, where the arguments say nothing.
 
     Raises
     ------
@@ -118,10 +125,13 @@ def adapt(
     if len(inputs) != 1:
         named = ", ".join(f"'{value.name}'" for value in inputs) or "none"
         raise ForeignError(f"The file takes the inputs {named}; one image is accepted.")
-    given = read_input(model.graph, inputs[0], size)
+    said = said or Preprocessing()
+    given = read_input(model.graph, inputs[0], size, said.size)
+    if scaling is None and given.kind != TensorProto.UINT8:
+        scaling = said.scaling
     if _keeps_contract(model.graph, given, output):
         check_scaling(given, scaling)
-        return Adapted(model, given.channels, given.side, None, False, ())
+        return Adapted(model, given.channels, given.side, None, None, False, ())
     found = find_logits(model.graph, output, output_kind)
     notes = list(found.notes)
     check_scaling(given, scaling)
@@ -138,6 +148,7 @@ def adapt(
         channels=given.channels,
         size=given.side,
         found=found,
+        scaling=scaling,
         nhwc=given.nhwc,
         adaptations=tuple(notes),
     )

@@ -24,7 +24,6 @@ def check_answers(
     given: bytes,
     adapted: Adapted,
     model: bytes,
-    scaling: Scaling | None,
     images: NDArray[np.uint8],
     classes: int,
 ) -> None:
@@ -47,7 +46,7 @@ def check_answers(
     if not np.isfinite(logits).all():
         raise ForeignError("The file gives logits that are not finite for images of the set.")
     alone = [_answers(session, images[i : i + 1]) for i in range(len(images))]
-    expected, dtype = _given_answers(given, adapted, scaling, images)
+    expected, dtype = _given_answers(given, adapted, images)
     relative = _HALF_TOLERANCE if dtype == np.float16 else _TOLERANCE
     tolerance = relative * max(1.0, float(np.abs(logits).max()))
     if not np.abs(np.concatenate([one for one, _ in alone]) - logits).max() <= tolerance:
@@ -130,7 +129,7 @@ def _answers(session: Any, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
 
 
 def _given_answers(
-    given: bytes, adapted: Adapted, scaling: Scaling | None, images: NDArray[np.uint8]
+    given: bytes, adapted: Adapted, images: NDArray[np.uint8]
 ) -> tuple[Floats, np.dtype[np.generic]]:
     session = open_session(_of_any_batch(given), cpu_budget())
     source = session.get_inputs()[0]
@@ -140,7 +139,7 @@ def _given_answers(
     answer = adapted.found.answer if adapted.found else LOGITS
     answers = [
         session.run([answer], {source.name: rows})[0]
-        for rows in _inputs(images, scaling, dtype, batch, nhwc=adapted.nhwc)
+        for rows in _inputs(images, adapted.scaling, dtype, batch, nhwc=adapted.nhwc)
     ]
     found = np.concatenate(answers)[: len(images)]
     return found.reshape(len(images), -1).astype(np.float64), dtype

@@ -1,8 +1,7 @@
 """Importing: a file of another exporter becomes a version of a model, proved, measured, audited."""
 
-import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from onnx import TensorProto
 from artifact.audit_set import AuditSet
 from artifact.card import InputSpec
 from artifact.figures import Metric
-from artifact.files import MOST_GRAPH, read_named
 from artifact.layout import check_name
 from artifact.origin import Change, Origin
 from artifact.session import run_as_written
@@ -22,6 +20,7 @@ from audit.proof import Proof
 from audit.proving import prove_file
 from export.foreign.adapt import Adapted, adapt
 from export.foreign.answers import check_answers
+from export.foreign.bundle import Bundle, Preprocessing, read_bundle
 from export.foreign.graphs import ForeignError, finished
 from export.foreign.inputs import Scaling
 from export.foreign.outputs import OutputKind
@@ -44,6 +43,13 @@ class Request:
 
     Attributes
     ----------
+    file
+        The graph, or a folder with it; what lies beside it is read as well.
+    classes
+        Their names; by default those that lie beside the graph.
+    fit, resize, filter
+        What becomes of images of other sizes; by default what lies beside the graph says, and
+        padding by the bilinear filter where nothing does.
     group
         The group to prove; by default the largest that the file is proved to be invariant under.
     pictures
@@ -65,10 +71,10 @@ class Request:
     size: int | None = None
     output: str | None = None
     output_kind: OutputKind | None = None
-    fit: FitMode = "pad"
+    fit: FitMode | None = None
     fill: int = 0
     resize: int | None = None
-    filter: FitFilter = "bilinear"
+    filter: FitFilter | None = None
     white_level: int | None = None
     project: bool = False
     symmetrise: str | None = None
@@ -86,8 +92,10 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
         If the images cannot be read, or `publish` refuses the file.
     """
     check_name(request.name)
+    bundle = read_bundle(request.file)
+    data, said = bundle.data, bundle.said
+    request = replace(request, classes=request.classes or said.classes)
     _check(request)
-    data = read_named(request.file, MOST_GRAPH)
     adapted = adapt(
         data,
         len(request.classes),
@@ -95,13 +103,16 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
         size=request.size,
         output=request.output,
         output_kind=request.output_kind,
+        said=said,
+    )
+    policy, fitting = _fit_policy(request, said, adapted.size)
+    adapted = replace(
+        adapted, adaptations=(*bundle.notes, *said.notes, *adapted.adaptations, fitting)
     )
     spec = InputSpec.model_validate(
         {
             "channels": adapted.channels,
-            "fit": FitPolicy(
-                adapted.size, request.fit, request.fill, request.resize, request.filter
-            ),
+            "fit": policy,
             "white_level": request.white_level,
         }
     )
@@ -109,17 +120,17 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
         request.pictures, request.classes, adapted.channels, spec.fit, spec.white_level
     )
     given = finished(adapted.model, {})
-    check_answers(data, adapted, given, request.scaling, pictures.images, len(request.classes))
+    check_answers(data, adapted, given, pictures.images, len(request.classes))
 
     changed, change = _changed(request, adapted.model, given, pictures)
     group = _group(request, finished(changed, {}))
     precision = _precision(changed)
-    model = finished(changed, _metadata(request, group, precision, data))
+    model = finished(changed, _metadata(request, group, precision, bundle))
     return publish(
         Candidate(
             name=request.name,
             model=model,
-            description=_description(request, change),
+            description=_description(bundle.file.name, change),
             group=group,
             precision=precision,
             classes=request.classes,
@@ -129,14 +140,41 @@ def bring(request: Request, repository: Path, progress: Progress = lambda *_: No
             data_licence=request.licence,
             size=network_size(changed),
             metrics=_metrics(model, pictures),
-            origin=_origin(request, data, adapted, change),
+            origin=_origin(bundle, adapted, change),
         ),
         repository,
         progress,
     )
 
 
+def _fit_policy(request: Request, said: Preprocessing, side: int) -> tuple[FitPolicy, str]:
+    """Return what becomes of images of other sizes, and a sentence about it."""
+    for option, given in (("--fit", request.fit), ("--filter", request.filter)):
+        if given is None and option in said.unclear:
+            raise ForeignError(f"{said.unclear[option].capitalize()}; {option} says what to take.")
+    mode, resize = request.fit or said.fit or "pad", request.resize
+    if request.fit is None and mode == "resize-crop" and said.size != side:
+        raise ForeignError(
+            f"What lies beside the file crops to {said.size} pixels, and the file takes {side}; "
+            "--fit says what is to become of images."
+        )
+    if resize is None and mode == said.fit:
+        resize = said.resize
+    policy = FitPolicy(
+        side, mode, request.fill, resize, request.filter or said.filter or "bilinear"
+    )
+    shown = {
+        "pad": f"padded to a square of level {policy.fill}",
+        "crop": "cropped to the largest square",
+        "stretch": "stretched to a square",
+        "resize-crop": f"resized to {resize} pixels on the shorter side and cropped",
+    }[mode]
+    return policy, f"Images of other sizes are {shown}, by the {policy.filter} filter."
+
+
 def _check(request: Request) -> None:
+    if not request.classes:
+        raise ForeignError("Nothing beside the file names its classes; --classes does.")
     if len(request.classes) < 2 or len(set(request.classes)) < len(request.classes):
         raise ForeignError("Two or more classes with names of their own are accepted.")
     if request.project and request.symmetrise:
@@ -220,13 +258,13 @@ def _precision(model: onnx.ModelProto) -> Precision:
     return "fp16" if halves else "fp32"
 
 
-def _metadata(request: Request, group: str, precision: str, data: bytes) -> dict[str, str]:
+def _metadata(request: Request, group: str, precision: str, bundle: Bundle) -> dict[str, str]:
     return {
         "name": request.name,
         "group": group,
         "precision": precision,
         "classes": json.dumps(request.classes),
-        "source_sha256": hashlib.sha256(data).hexdigest(),
+        "source_sha256": bundle.sha256,
     }
 
 
@@ -238,22 +276,22 @@ def _metrics(model: bytes, pictures: Pictures) -> dict[str, Metric]:
     return {"audit": Metric(error_percent=error, count=count, data_set=source)}
 
 
-def _description(request: Request, change: Change | None) -> str:
+def _description(file: str, change: Change | None) -> str:
     done = {
         None: "",
         "projection": ", its weights averaged over {}",
         "orbit average": ", its logits averaged over {}",
     }[change.kind if change else None]
-    return f"Imported from {request.file.name}{done.format(change.group if change else '')}."
+    return f"Imported from {file}{done.format(change.group if change else '')}."
 
 
-def _origin(request: Request, data: bytes, adapted: Adapted, change: Change | None) -> Origin:
+def _origin(bundle: Bundle, adapted: Adapted, change: Change | None) -> Origin:
     producer = " ".join(
         part for part in (adapted.model.producer_name, adapted.model.producer_version) if part
     )
     return Origin(
-        file=request.file.name,
-        sha256=hashlib.sha256(data).hexdigest(),
+        file=bundle.file.name,
+        sha256=bundle.sha256,
         producer=producer or "not stated",
         adaptations=adapted.adaptations,
         change=change,

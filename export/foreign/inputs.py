@@ -45,11 +45,17 @@ class Input:
     batch: int | None
 
 
-def read_input(graph: onnx.GraphProto, value: onnx.ValueInfoProto, size: int | None) -> Input:
-    """Read what the one input of a file is; ``size`` is its side, where that is open.
+def read_input(
+    graph: onnx.GraphProto,
+    value: onnx.ValueInfoProto,
+    size: int | None,
+    otherwise: int | None = None,
+) -> Input:
+    """Read what the one input of a file is.
 
-    A batch of 0 or -1 images stands for one of any size, as some exporters write it. Channels that
-    are open are as many as the first convolution reads.
+    Its side, where that is open, is ``size``, or ``otherwise`` if that is None, too. A batch of 0
+    or -1 images stands for one of any size, as some exporters write it. Channels that are open are
+    as many as the first convolution reads.
 
     Raises
     ------
@@ -68,7 +74,8 @@ def read_input(graph: onnx.GraphProto, value: onnx.ValueInfoProto, size: int | N
         axes[1] = _read_channels(graph, value.name)
     last = axes[3] in (1, 3) and axes[1] not in (1, 3)
     channels, height, width = (axes[3], axes[1], axes[2]) if last else axes[1:]
-    height, width = (size if side is None else side for side in (height, width))
+    open_side = size or otherwise
+    height, width = (open_side if side is None else side for side in (height, width))
     if height is None or width is None:
         raise ForeignError(
             f"The input '{value.name}' is [{shown}], of any size; --size names the one to use."

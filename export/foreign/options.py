@@ -1,32 +1,59 @@
 """What the command's options say, read from text."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from artifact.files import MOST_TEXT, FileRefusedError, read_file
+from export.foreign.bundle import numbered_names
 from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
 
 
 def read_classes(text: str) -> tuple[str, ...]:
-    """Read names with commas in between, or a text file with a name a line.
+    """Read names with commas in between, or a file: a name a line, or JSON.
+
+    JSON may be a list of names, or give each name its number, either way round, as Keras's class
+    indices and Transformers' id2label do.
 
     Raises
     ------
     ForeignError
-        If a file of this name cannot be read.
+        If a file of this name cannot be read, or holds something else.
     """
     if "," in text:
         return tuple(name.strip() for name in text.split(","))
     try:
-        lines = read_file(Path(text), MOST_TEXT).decode().splitlines()
+        found = read_file(Path(text), MOST_TEXT).decode("utf-8-sig")
     except (FileRefusedError, UnicodeDecodeError) as error:
         raise ForeignError(
             f"The classes {text!r} are neither names with commas in between nor a text file with "
             f"one name a line: it {_reason(error)}."
         ) from error
-    return tuple(line.strip() for line in lines if line.strip())
+    if found.lstrip()[:1] in ("[", "{"):
+        return _read_json(text, found)
+    return tuple(line.strip() for line in found.splitlines() if line.strip())
+
+
+def _read_json(name: str, text: str) -> tuple[str, ...]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ForeignError(
+            f"The classes {name!r} begin as JSON and are none ({error}); a list of names is "
+            "accepted."
+        ) from error
+    if isinstance(found, list) and all(isinstance(each, str) for each in found):
+        return tuple(found)
+    if isinstance(found, dict):
+        turned = all(isinstance(value, int) for value in found.values())
+        named = {number: label for label, number in found.items()} if turned else found
+        return numbered_names(named)
+    raise ForeignError(
+        f"The classes {name!r} are neither a list of names nor names with numbers, as JSON; either "
+        "is accepted."
+    )
 
 
 def read_scaling(

@@ -65,7 +65,7 @@ def serve(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     found = adapt(given, classes, scaling=SCALING, **options)
     model = finished(found.model, {})
-    check_answers(given, found, model, SCALING, pictures(), classes)
+    check_answers(given, found, model, pictures(), classes)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     logits, probabilities = session.run(["logits", "probabilities"], {"image": pictures()})
     return logits, probabilities
@@ -275,7 +275,7 @@ def test_colours_come_in_the_order_that_the_file_takes() -> None:
     given = file("y = Identity(l)")
     found = adapt(given, CLASSES, scaling=scaling)
     model = finished(found.model, {})
-    check_answers(given, found, model, scaling, pictures(), CLASSES)
+    check_answers(given, found, model, pictures(), CLASSES)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     plain = onnxruntime.InferenceSession(given, providers=["CPUExecutionProvider"])
     mean, std = (np.reshape(each, (3, 1, 1)) for each in (scaling.mean, scaling.std))

@@ -1,0 +1,337 @@
+"""What a file from elsewhere brings along: weights beside the graph, names, preprocessing."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from artifact.files import MOST_GRAPH, MOST_TEXT, FileRefusedError, read_named
+from export.foreign.graphs import ForeignError
+from export.foreign.inputs import Scaling
+from imaging.files import open_file
+from imaging.fit import FitFilter, FitMode
+from imaging.refusal import RefusedError
+
+_NAMES: Final = ("model.onnx", "onnx/model.onnx")
+"""Where exporters put a folder's graph."""
+
+_FILTERS: Final[dict[Any, FitFilter]] = {
+    2: "bilinear",
+    3: "bicubic",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+}
+"""By Pillow's number and timm's name."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the files beside a graph say of its input; None, or nothing, where they say nothing."""
+
+    classes: tuple[str, ...] = ()
+    size: int | None = None
+    scaling: Scaling | None = None
+    fit: FitMode | None = None
+    resize: int | None = None
+    filter: FitFilter | None = None
+    notes: tuple[str, ...] = ()
+    unclear: Mapping[str, str] = field(default_factory=dict)
+    """By option that would say it: what was found and is not known here, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A graph with all its weights, and what was found beside it.
+
+    Attributes
+    ----------
+    file
+        The graph's.
+    sha256
+        Of that file, as it lies there.
+    data
+        An ONNX file that holds its weights itself.
+    """
+
+    file: Path
+    sha256: str
+    data: bytes
+    said: Preprocessing
+    notes: tuple[str, ...]
+
+
+def read_bundle(place: Path) -> Bundle:
+    """Read a graph and what lies beside it.
+
+    Parameters
+    ----------
+    place
+        An ONNX file, or a folder with one.
+
+    Raises
+    ------
+    RefusedError
+        If there is no such file, or not just one; if weights are missing, cut off or lie in another
+        folder; if what is beside it cannot be read.
+    """
+    file = _graph_file(place) if place.is_dir() else place
+    given = read_named(file, MOST_GRAPH)
+    data, notes = _with_weights(file, given)
+    return Bundle(file, hashlib.sha256(given).hexdigest(), data, _said(file, data), notes)
+
+
+def _graph_file(folder: Path) -> Path:
+    known = [folder / name for name in _NAMES if (folder / name).exists()]
+    found = known or sorted(folder.glob("*.onnx"))
+    if len(found) != 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
+        raise ForeignError(
+            f"{folder} has these ONNX files: {names}; a folder with one, or the file, is accepted."
+        )
+    return found[0]
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def _with_weights(file: Path, given: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Put weights that lie in files of the same folder into the graph's own file."""
+    try:
+        model = onnx.load_model_from_string(given)
+    except DecodeError:  # told by whoever reads it
+        return given, ()
+    outside = [tensor for tensor in _tensors(model) if tensor.data_location == tensor.EXTERNAL]
+    if not outside:
+        return given, ()
+    total, used = len(given), dict[str, None]()
+    for tensor in outside:
+        raw = _read_tensor(file.parent, tensor)
+        total += len(raw)
+        if total > MOST_GRAPH:
+            raise ForeignError(
+                f"{file} has more than {MOST_GRAPH >> 20} MiB of weights; fewer are accepted."
+            )
+        used[_location(tensor)] = None
+        del tensor.external_data[:]
+        tensor.data_location = tensor.DEFAULT
+        tensor.raw_data = raw
+    return model.SerializeToString(), tuple(f"Its weights lie in '{name}'." for name in used)
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from model.graph.initializer
+    for node in (*model.graph.node, *(node for each in model.functions for node in each.node)):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
+def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
+    """Read a tensor's bytes from a file of the same folder."""
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    name = where.get("location", "")
+    if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise ForeignError(
+            f"The weights of '{tensor.name}' lie in {name!r}; a file in the graph's folder is "
+            "accepted."
+        )
+    try:
+        start, length = int(where.get("offset", "0")), int(where.get("length", "-1"))
+    except ValueError:
+        start, length = -1, -1
+    if start < 0 or length < -1:
+        raise ForeignError(
+            f"Where in {name!r} the weights of '{tensor.name}' lie is no number of bytes."
+        )
+    try:
+        with open_file(folder / name, MOST_GRAPH) as opened:
+            opened.seek(start)
+            raw = opened.read(MOST_GRAPH if length == -1 else min(length, MOST_GRAPH))
+    except FileRefusedError as error:
+        raise ForeignError(f"The file {name!r} with weights of the graph {error}.") from error
+    except OSError as error:
+        raise ForeignError(f"The file {name!r} cannot be read: {error.strerror}.") from error
+    if length not in (-1, len(raw)):
+        raise ForeignError(f"The file {name!r} ends before the weights of '{tensor.name}' do.")
+    return raw
+
+
+# --- names and preprocessing --------------------------------------------------------------------
+
+
+def _said(file: Path, data: bytes) -> Preprocessing:
+    """Read what Transformers, timm and Ultralytics write of a model."""
+    try:
+        return _read_beside(file, data)
+    except RefusedError:
+        raise
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise ForeignError(
+            f"What lies beside {file.name} is not what Transformers or timm write ({error}); "
+            "the file alone, in a folder of its own, is accepted."
+        ) from error
+
+
+def _read_beside(file: Path, data: bytes) -> Preprocessing:
+    folders = [file.parent, file.parent.parent] if file.parent.name == "onnx" else [file.parent]
+    config, processor = (
+        next((_read_json(f / name) for f in folders if (f / name).is_file()), {})
+        for name in ("config.json", "preprocessor_config.json")
+    )
+    timm = _mapping(config.get("pretrained_cfg"))
+    if timm:
+        return _of_timm(config, timm)
+    if processor or config.get("id2label"):
+        return _of_transformers(config, processor)
+    return _of_ultralytics(data)
+
+
+def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> Preprocessing:
+    """Read ``config.json`` and ``preprocessor_config.json`` of Hugging Face's Transformers."""
+    classes = numbered_names(_mapping(config.get("id2label")))
+    notes = [f"{len(classes)} classes have the names of config.json."] * bool(classes)
+    if not processor:
+        return Preprocessing(classes=classes, notes=tuple(notes))
+    scale = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
+    mean, std = [0.0], [1.0]
+    if processor.get("do_normalize", True):
+        mean, std = processor.get("image_mean", mean), processor.get("image_std", std)
+    whole, crop = (_side(processor.get(name)) for name in ("size", "crop_size"))
+    shortest = "shortest_edge" in _mapping(processor.get("size"))
+    cropped = bool(processor.get("do_center_crop", False)) and crop is not None
+    fit: FitMode | None = None
+    if processor.get("do_resize", True) and whole is not None:
+        fit = "resize-crop" if shortest else "stretch"
+    unclear = _unclear_filter(processor.get("resample", 2))
+    if fit == "stretch" and cropped and crop != whole:
+        fit = None
+        unclear["--fit"] = "preprocessor_config.json stretches images and crops them after that"
+    notes.append("What becomes of an image is read from preprocessor_config.json.")
+    return Preprocessing(
+        classes=classes,
+        size=crop if cropped else whole,
+        scaling=Scaling(float(scale), _numbers(mean), _numbers(std)),
+        fit=fit,
+        resize=whole if fit == "resize-crop" else None,
+        filter=_FILTERS.get(processor.get("resample", 2)),
+        notes=tuple(notes),
+        unclear=unclear,
+    )
+
+
+def _of_timm(config: Mapping[str, Any], timm: Mapping[str, Any]) -> Preprocessing:
+    """Read ``config.json`` as timm writes it."""
+    names = config.get("label_names") or timm.get("label_names") or ()
+    size = int(timm["input_size"][-1]) if timm.get("input_size") else None
+    percent = float(timm.get("crop_pct") or 1.0)
+    mode, kernel = timm.get("crop_mode") or "center", timm.get("interpolation") or "bicubic"
+    squashed, unclear = mode == "squash" and percent == 1, _unclear_filter(kernel)
+    if mode != "center" and not squashed:
+        unclear["--fit"] = f"config.json crops images by the mode {mode!r}, which is not known here"
+    return Preprocessing(
+        classes=tuple(str(name) for name in names),
+        size=size,
+        scaling=Scaling(1 / 255, _numbers(timm.get("mean", [0])), _numbers(timm.get("std", [1]))),
+        fit=None if "--fit" in unclear else "stretch" if squashed else "resize-crop",
+        resize=None if squashed or size is None else int(size / percent),
+        filter=_FILTERS.get(kernel),
+        notes=("What becomes of an image is read from config.json, as timm writes it.",),
+        unclear=unclear,
+    )
+
+
+def _of_ultralytics(data: bytes) -> Preprocessing:
+    """Read the metadata that Ultralytics puts into the file of a classifier."""
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError:
+        return Preprocessing()
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    if found.get("task") != "classify" or "Ultralytics" not in found.get("author", ""):
+        return Preprocessing()
+    try:
+        names, sides = ast.literal_eval(found["names"]), ast.literal_eval(found["imgsz"])
+        size = int(sides[0])
+    except (KeyError, SyntaxError, TypeError, ValueError, IndexError, RecursionError) as error:
+        raise ForeignError(
+            "The file's own metadata name no classes or size that can be read; --classes and "
+            "--input-scale say what they are."
+        ) from error
+    return Preprocessing(
+        classes=numbered_names(names),
+        size=size,
+        scaling=Scaling(1 / 255),
+        fit="resize-crop",
+        resize=size,
+        filter="bilinear",
+        notes=("Names and size are those of Ultralytics' metadata in the file.",),
+    )
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(read_named(path, MOST_TEXT))
+    except (ValueError, RecursionError) as error:
+        raise ForeignError(f"{path} cannot be read as JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise ForeignError(f"{path} holds no object of JSON; one is accepted.")
+    return found
+
+
+def _mapping(found: object) -> Mapping[Any, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def numbered_names(names: object) -> tuple[str, ...]:
+    """Return names in the order of their numbers: 0, 1, and so on, each once.
+
+    Raises
+    ------
+    ForeignError
+        If a number is left out, or is none.
+    """
+    try:
+        numbered = {int(number): str(name) for number, name in _mapping(names).items()}
+    except (TypeError, ValueError) as error:
+        raise ForeignError(
+            "The classes have no numbers; a list of names, or a number for each, is accepted."
+        ) from error
+    if sorted(numbered) != list(range(len(numbered))):
+        raise ForeignError(
+            "The numbers of the classes leave some out; 0, 1 and so on are accepted."
+        )
+    return tuple(numbered[number] for number in range(len(numbered)))
+
+
+def _side(found: object) -> int | None:
+    """Return the side that a size names: a number, or by height and width, or the shortest one."""
+    if isinstance(found, int):
+        return found
+    size = _mapping(found)
+    if "shortest_edge" in size:
+        return int(size["shortest_edge"])
+    if size.get("height") != size.get("width"):
+        raise ForeignError(
+            f"The images are {size.get('width')} x {size.get('height')} pixels; square ones are "
+            "accepted."
+        )
+    return int(size["height"]) if "height" in size else None
+
+
+def _numbers(found: Any) -> tuple[float, ...]:
+    return tuple(float(each) for each in (found if isinstance(found, list | tuple) else [found]))
+
+
+def _unclear_filter(found: object) -> dict[str, str]:
+    known = isinstance(found, int | str) and found in _FILTERS
+    return {} if known else {"--filter": f"images are resampled by {found!r}, not known here"}

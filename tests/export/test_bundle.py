@@ -1,0 +1,256 @@
+"""What lies beside a graph: weights, names, what becomes of an image."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import external_data_helper, numpy_helper
+from PIL import Image
+
+from artifact.card import load_card
+from audit import RefusedError
+from export.foreign.bring import Request, bring
+from export.foreign.bundle import read_bundle
+from export.foreign.inputs import Scaling
+from export.foreign.options import read_classes
+from imaging import FitPolicy
+
+random = np.random.default_rng(7)
+TEXT = """<ir_version: 8, opset_import: ["" : 17]> net (float[N, 3, S, S] x) => (float[N, 3] y) {
+    c = Conv<strides = [2, 2]>(x, W) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g)
+    y = Gemm(f, H)
+}"""
+NAMES = ("bolt", "nut", "不良")
+
+
+def graph() -> onnx.ModelProto:
+    model = onnx.parser.parse_model(TEXT)
+    for name, shape in (("W", (8, 3, 3, 3)), ("H", (8, 3))):
+        values = random.standard_normal(shape).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    return model
+
+
+def write(folder: Path, name: str = "model.onnx", **json_files: Any) -> Path:
+    """Write a graph with its weights in a file of their own, and what is to lie beside it."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save_model(
+        graph(), path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=0
+    )
+    for stem, content in json_files.items():
+        (folder / f"{stem}.json").write_text(json.dumps(content, ensure_ascii=False))
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for place in range(4):
+        pixels = random.integers(0, 256, (20, 26, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{place}.png")
+    return folder
+
+
+def imported(place: Path, pictures: Path, **options: Any) -> tuple[Path, Any]:
+    request = Request(place, "net", options.pop("classes", ()), pictures, **options)
+    folder = bring(request, place.parent / "repository")
+    return folder, load_card(folder / "card.json")
+
+
+TRANSFORMERS = {
+    "config": {"id2label": {str(place): name for place, name in enumerate(NAMES)}},
+    "preprocessor_config": {
+        "do_resize": True,
+        "size": {"shortest_edge": 18},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": 15, "width": 15},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_std": [0.2, 0.3, 0.4],
+    },
+}
+TIMM = {
+    "config": {
+        "architecture": "net",
+        "label_names": NAMES,
+        "pretrained_cfg": {
+            "input_size": [3, 15, 15],
+            "mean": [0.5, 0.4, 0.3],
+            "std": [0.2, 0.3, 0.4],
+            "interpolation": "bicubic",
+            "crop_pct": 0.8,
+            "crop_mode": "center",
+        },
+    }
+}
+SCALED = Scaling(1 / 255, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+
+
+@pytest.mark.parametrize("beside", [TRANSFORMERS, TIMM], ids=["transformers", "timm"])
+@pytest.mark.parametrize("name", ["model.onnx", "onnx/model.onnx"])
+def test_a_folder_needs_no_option(
+    tmp_path: Path, pictures: Path, beside: dict[str, Any], name: str
+) -> None:
+    """What is served is what the file says of an image prepared as its folder says."""
+    file = write(tmp_path / "given", name, **beside)
+    folder, card = imported(tmp_path / "given", pictures)
+    assert card.classes == NAMES
+    assert card.input.fit == FitPolicy(15, "resize-crop", 0, 18, "bicubic")
+    assert any("model.onnx.data" in note for note in card.origin.adaptations)
+    images = np.load(folder / "audit.npz")["images"]
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    served = session.run(["logits"], {"image": images})[0]
+    mean, std = (np.reshape(each, (3, 1, 1)) for each in (SCALED.mean, SCALED.std))
+    fed = ((images / 255 - mean) / std).astype(np.float32)
+    expected = onnxruntime.InferenceSession(file).run(None, {"x": fed})[0]
+    np.testing.assert_allclose(served, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_said_goes_before_what_lies_beside(tmp_path: Path, pictures: Path) -> None:
+    write(tmp_path / "given", **TRANSFORMERS)
+    _, card = imported(
+        tmp_path / "given",
+        pictures,
+        classes=("a", "b", "c"),
+        size=13,
+        fit="pad",
+        filter="bilinear",
+        scaling=Scaling(1 / 128),
+    )
+    assert card.classes == ("a", "b", "c")
+    assert card.input.fit == FitPolicy(13)
+    assert any("0.0078125 x" in note for note in card.origin.adaptations)
+
+
+def test_ultralytics_metadata_are_read(tmp_path: Path, pictures: Path) -> None:
+    model = graph()
+    metadata = {
+        "author": "Ultralytics",
+        "task": "classify",
+        "names": str(dict(enumerate(NAMES))),
+        "imgsz": "[15, 15]",
+    }
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save_model(model, tmp_path / "net.onnx")
+    _, card = imported(tmp_path / "net.onnx", pictures)
+    assert (card.classes, card.input.fit) == (NAMES, FitPolicy(15, "resize-crop", 0, 15))
+
+
+def test_an_image_of_the_folders_size_but_not_the_files_is_asked_about(
+    tmp_path: Path, pictures: Path
+) -> None:
+    write(tmp_path / "given", **TRANSFORMERS)
+    with pytest.raises(RefusedError, match="crops to 15 pixels, and the file takes 13; --fit"):
+        imported(tmp_path / "given", pictures, size=13)
+
+
+def changed(**values: Any) -> dict[str, Any]:
+    return TRANSFORMERS | {"preprocessor_config": TRANSFORMERS["preprocessor_config"] | values}
+
+
+UNCLEAR = {
+    "lanczos": (changed(resample=1), "resampled by 1, not known here; --filter says"),
+    "stretched and cropped": (changed(size={"height": 18, "width": 18}), "--fit says what to take"),
+    "oblong": (changed(crop_size={"height": 15, "width": 16}), "16 x 15 pixels; square"),
+    "no numbers": (changed(image_mean=["a"]), "not what Transformers or timm write"),
+    "nothing": (changed(image_std=None), "not what Transformers or timm write"),
+    "classes without numbers": ({"config": {"id2label": {"a": "b"}}}, "have no numbers"),
+    "a class left out": ({"config": {"id2label": {"0": "a", "2": "b"}}}, "leave some out"),
+    "a list": ({"config": [1]}, "holds no object of JSON"),
+    "border": (
+        {"config": {"pretrained_cfg": TIMM["config"]["pretrained_cfg"] | {"crop_mode": "border"}}},
+        "crops images by the mode 'border'.*--fit says",
+    ),
+    "no names": ({}, "--classes does"),
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_what_is_not_known_is_a_sentence(tmp_path: Path, pictures: Path, name: str) -> None:
+    beside, sentence = UNCLEAR[name]
+    write(tmp_path / "given", **beside)
+    classes = NAMES if "config" in beside and "pretrained_cfg" in beside["config"] else ()
+    with pytest.raises(RefusedError, match=sentence) as refused:
+        imported(tmp_path / "given", pictures, classes=classes)
+    assert "\n" not in str(refused.value)
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def relocate(file: Path, **entries: str) -> None:
+    model = onnx.load_model(file, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        entry.value = entries.get(entry.key, entry.value)
+    file.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "a/../../secret", ""])
+def test_weights_come_from_the_graphs_folder_alone(tmp_path: Path, location: str) -> None:
+    file = write(tmp_path / "given")
+    (tmp_path / "secret").write_bytes(bytes(10_000))
+    relocate(file, location=location)
+    with pytest.raises(RefusedError, match="a file in the graph's folder is accepted"):
+        read_bundle(file)
+
+
+def test_weights_that_are_not_there_are_a_sentence(tmp_path: Path) -> None:
+    file = write(tmp_path / "given")
+    data = file.with_name("model.onnx.data")
+    whole = data.read_bytes()
+    data.write_bytes(whole[:100])
+    with pytest.raises(RefusedError, match="ends before the weights of 'W' do"):
+        read_bundle(file)
+    for entries in ({"offset": "-1"}, {"length": "many"}, {"length": "-5"}):
+        relocate(write(tmp_path / "given"), **entries)
+        with pytest.raises(RefusedError, match="is no number of bytes"):
+            read_bundle(file)
+    write(tmp_path / "given")
+    data.unlink()
+    with pytest.raises(RefusedError, match=r"'model.onnx.data' .*No such file"):
+        read_bundle(file)
+    data.mkdir()
+    with pytest.raises(RefusedError, match=r"'model.onnx.data' .*is a folder"):
+        read_bundle(file)
+
+
+def test_the_weights_are_the_files_own(tmp_path: Path) -> None:
+    file = write(tmp_path / "given")
+    expected = onnx.load_model(file)
+    found = onnx.load_model_from_string(read_bundle(file).data)
+    assert not any(map(external_data_helper.uses_external_data, found.graph.initializer))
+    for one, other in zip(found.graph.initializer, expected.graph.initializer, strict=True):
+        assert np.array_equal(numpy_helper.to_array(one), numpy_helper.to_array(other))
+
+
+def test_a_folder_has_one_graph(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="these ONNX files: none"):
+        read_bundle(tmp_path)
+    for name in ("a.onnx", "b.onnx"):
+        onnx.save_model(graph(), tmp_path / name)
+    with pytest.raises(RefusedError, match=r"a\.onnx, b\.onnx"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [list(NAMES), dict(enumerate(NAMES)), {n: k for k, n in enumerate(NAMES)}]
+)
+def test_classes_may_be_json(tmp_path: Path, content: Any) -> None:
+    file = tmp_path / "classes.json"
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False))
+    assert read_classes(str(file)) == NAMES
+    file.write_text("[1, 2]")
+    with pytest.raises(RefusedError, match="neither a list of names nor names with numbers"):
+        read_classes(str(file))
+    file.write_text("[1, ")
+    with pytest.raises(RefusedError, match="begin as JSON and are none"):
+        read_classes(str(file))
