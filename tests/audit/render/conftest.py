@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -159,11 +160,15 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browse(chromium: Any) -> Iterator[Callable[[str], Shown]]:
-    """Show a page, 390 pixels wide, as a file that was opened; note what it asks for and logs."""
+    """Show a page, 390 pixels wide, as a file that was opened; note what it asks for and logs.
+
+    An equal page is shown once in a module, which its tests have to leave as it was.
+    """
     context = chromium.new_context(viewport={"width": 390, "height": 844})
 
+    @cache
     def show(html: str) -> Shown:
         shown = Shown(context.new_page(), [], [])
         address = "http://report.invalid/"

@@ -4,6 +4,7 @@ import csv
 import io
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -282,11 +283,16 @@ def test_of_many_classes_the_most_confused_are_drawn() -> None:
 # --- it is what a browser shows ----------------------------------------------------------------
 
 
+@cache
+def page_of(classes: int) -> str:
+    names = NAMES if classes == 5 else tuple(f"Klasse {k} 不良" for k in range(classes))
+    return html(made(names, count=12 * classes, noise=3))
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("classes", [2, 5, 50])
 def test_a_phone_shows_all_of_it(browse: Callable[[str], Any], classes: int) -> None:
-    names = NAMES if classes == 5 else tuple(f"Klasse {k} 不良" for k in range(classes))
-    shown = browse(html(made(names, count=40 * classes)))
+    shown = browse(page_of(classes))
     assert shown.width == 390
     assert shown.complaints == []
     assert shown.requests == []
@@ -299,8 +305,7 @@ def test_names_stand_beside_their_rows_and_columns(
     browse: Callable[[str], Any], classes: int
 ) -> None:
     """The names are text of the page and the cells are a picture: they have to meet."""
-    names = NAMES if classes == 5 else tuple(f"Klasse {k} 不良" for k in range(classes))
-    shown = browse(html(made(names, count=40 * classes)))
+    shown = browse(page_of(classes))
     apart = shown.ask(
         """[...document.querySelectorAll('.matrix .rows > span')].map((name, k, all) => {
             const box = document.querySelector('.matrix svg').getBoundingClientRect();

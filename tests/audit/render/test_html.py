@@ -206,13 +206,9 @@ def shown(browse: Callable[..., Any], report: Report) -> Any:
 
 
 @pytest.mark.browser
-def test_on_a_phone_nothing_is_wider_than_the_screen(shown: Any) -> None:
+def test_a_phone_shows_all_of_it_and_asks_the_network_for_nothing(shown: Any) -> None:
     assert shown.width == 390
     assert shown.complaints == []
-
-
-@pytest.mark.browser
-def test_the_page_asks_the_network_for_nothing(shown: Any) -> None:
     assert shown.requests == []
 
 
