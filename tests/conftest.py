@@ -1,11 +1,24 @@
 """Files that several rooms are tried with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+
+
+@pytest.fixture(scope="session")
+def exporter() -> Iterator[None]:
+    """Let torch's exporter make its table of operators once, instead of for each network."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib))
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,13 @@
+import shutil
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
 
+from export.bake import bake
+from export.graph import to_onnx
+from export.package import package
 from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
 from models.networks import Convolution, MaxPooling, Network, NetworkSpec
@@ -50,28 +56,55 @@ def make_network():
 
 
 @pytest.fixture(scope="session")
+def exported(exporter):
+    """Return a function from a group to its network's file, which its tests leave as it is."""
+
+    @cache
+    def export(group):
+        network = _network(group)
+        return to_onnx(bake(network), network.spec, {"group": group, "precision": "fp32"})
+
+    return export
+
+
+@pytest.fixture(scope="session")
 def test_images():
     return _noise()
 
 
+def _finish(folder, group, **more):
+    info = RunInfo(
+        network=specification(group),
+        recipe=Recipe(epochs=1),
+        data_set="noise",
+        data_sha256="0" * 64,
+        data_licence="none",
+        classes=("a", "b", "c"),
+        **more,
+    )
+    run = Run.begin(folder, info, resume=False)
+    result = Result(test_error_percent=66.0, test_count=520)
+    run.keep(_network(group))
+    run.finish(result, _noise()[:512])
+    return run
+
+
 @pytest.fixture
-def finished_run(tmp_path):
+def finished_run(tmp_path, exporter):
     """Return a function from a group, and more of `RunInfo`, to a finished run."""
+    return lambda group, **more: _finish(tmp_path / "runs" / group, group, **more)
 
-    def make(group, **more):
-        info = RunInfo(
-            network=specification(group),
-            recipe=Recipe(epochs=1),
-            data_set="noise",
-            data_sha256="0" * 64,
-            data_licence="none",
-            classes=("a", "b", "c"),
-            **more,
-        )
-        run = Run.begin(tmp_path / "runs" / group, info, resume=False)
-        result = Result(test_error_percent=66.0, test_count=520)
-        run.keep(_network(group))
-        run.finish(result, _noise()[:512])
-        return run
 
-    return make
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory, exporter):
+    """A repository with version 1 of `toy`, of C4 and of images of 12 bits."""
+    folder = tmp_path_factory.mktemp("packaged")
+    run = _finish(folder / "run", "C4", white_level=4095)
+    package(run, folder / "repository", "toy")
+    return folder / "repository"
+
+
+@pytest.fixture
+def repository(packaged, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(packaged, tmp_path / "repository")

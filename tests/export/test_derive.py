@@ -1,5 +1,7 @@
 """A float32 version becomes versions of other precisions, measured beside it, or nothing."""
 
+import shutil
+
 import pytest
 
 from artifact.card import load_card
@@ -11,7 +13,6 @@ from export.derive import (
     latest_float,
     read_precisions,
 )
-from export.package import package
 from export.publish import InexactError
 from imaging import FitPolicy
 from models.datasets.data_set import DataSet
@@ -26,14 +27,8 @@ def data(test_images):
 
 
 @pytest.fixture
-def repository(finished_run, tmp_path, monkeypatch):
+def source(repository, data, monkeypatch):
     monkeypatch.setattr("export.derive._ROUND_SECONDS", 0.01)
-    package(finished_run("C4"), tmp_path / "repository", "toy")
-    return tmp_path / "repository"
-
-
-@pytest.fixture
-def source(repository, data):
     return Source.open(latest_float(repository, "toy"), data)
 
 
@@ -102,8 +97,9 @@ def test_other_data_and_other_precisions_are_no_source(repository, source, data)
         Source.open(source.folder, data)
 
 
-def test_the_latest_float_version_is_found_by_number(repository, finished_run):
-    package(finished_run("trivial"), repository, "toy").rename(repository / "toy" / "10")
+def test_the_latest_float_version_is_found_by_number(repository):
+    for version in ("9", "10"):
+        shutil.copytree(repository / "toy" / "1", repository / "toy" / version)
     assert latest_float(repository, "toy").name == "10"
 
 

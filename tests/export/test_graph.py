@@ -8,7 +8,7 @@ from export.bake import bake
 from export.graph import to_onnx
 
 
-def test_the_file_keeps_its_contract(make_network, test_images):
+def test_the_file_keeps_its_contract(make_network, test_images, exporter):
     network = make_network("C4")
     model = to_onnx(bake(network), network.spec, {"name": "toy", "classes": ["a", "b", "c"]})
     assert {domain.domain for domain in model.opset_import} == {""}

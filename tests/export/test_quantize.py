@@ -9,8 +9,6 @@ from onnx.reference import ReferenceEvaluator
 
 from audit import measure_exactness
 from audit.proof import prove
-from export.bake import bake
-from export.graph import to_onnx
 from export.quantize import (
     MagnitudeError,
     UnsupportedError,
@@ -25,15 +23,14 @@ from export.quantize.network import WEIGHT_LIMIT, IntegerConvolution
 from export.runtime import open_model
 
 
-@pytest.fixture(scope="module", params=["C4", "D4", "trivial"])
+@pytest.fixture(scope="module", params=["D4", "trivial"])
 def group(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def floats(group, make_network):
-    network = make_network(group)
-    return to_onnx(bake(network), network.spec, {"group": group, "precision": "fp32"})
+def floats(group, exported):
+    return exported(group)
 
 
 @pytest.fixture(scope="module")
