@@ -98,7 +98,10 @@ def baked(name: str) -> bytes:
 
 
 @pytest.mark.usefixtures("exporter")
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "inspection")) for name in NETWORKS],
+)
 def test_every_kind_of_network_is_proved(name: str) -> None:
     group, data = NETWORKS[name][1], baked(name)
     proof = prove(data, group)

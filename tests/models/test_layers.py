@@ -14,6 +14,7 @@ from models.layers import (
     Restriction,
     SeparableGroupConv,
 )
+from models.steerable import SteerableBasis
 
 GROUPS = [Group.named(name) for name in ("C4", "D4")]
 by_name = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
@@ -173,3 +174,19 @@ def test_a_trivial_group_makes_a_plain_convolution():
 def test_a_grid_basis_does_not_turn_by_45_degrees():
     with pytest.raises(ValueError, match="steerable"):
         LiftingConv(Group.named("C8"), GridBasis(3), 1, 1).expand()
+
+
+@pytest.mark.parametrize("basis", [GridBasis(3), SteerableBasis(3)], ids=["grid", "steerable"])
+@pytest.mark.parametrize("name", ["trivial", "D4"])
+def test_what_is_drawn_first_doubles_the_mean_square_which_a_relu_halves(name, basis):
+    """He et al., ICCV 2015, equation 10: so deep networks neither fade nor overflow."""
+    torch.manual_seed(0)
+    group = Group.named(name)
+    image, field = torch.randn(4, 30, 12, 12), torch.randn(4, 30, group.order, 12, 12)
+    for layer, x, factor in (
+        (LiftingConv(group, basis, 30, 60), image, 2),
+        (GroupConv(group, basis, 30, 60), field, 2),
+        (SeparableGroupConv(group, basis, 30, 60), field, 4),  # of two maps, one after the other
+    ):
+        with torch.no_grad():
+            assert layer(x).square().mean().item() == pytest.approx(factor, rel=0.15)
