@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 import imaging.damping as damping_module
 from imaging import Resampler, damp, grid_symmetries, turn
-from imaging.resample import axis_weights
+from imaging.resample import axis_weights, inside_disc
 
 SIZE = 32
 Images = NDArray[np.uint8]
@@ -19,8 +19,8 @@ DAMPING = pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 
 @pytest.fixture(scope="module")
 def textures() -> Images:
-    """200 pictures without a direction, with detail of a few pixels, that fade at their border."""
-    noise = np.random.default_rng(4).normal(size=(200, 1, SIZE, SIZE))
+    """100 pictures without a direction, with detail of a few pixels, that fade at their border."""
+    noise = np.random.default_rng(4).normal(size=(100, 1, SIZE, SIZE))
     smooth = gaussian_filter(noise, (0, 0, 0.8, 0.8))
     window = np.hanning(SIZE + 2)[1:-1]
     faded = smooth / smooth.std() * 50 * window[:, None] * window
@@ -127,6 +127,21 @@ def test_the_weights_are_those_that_a_turn_interpolates_with(method: Any) -> Non
     assert turned[40] == np.rint(largest[40])
     assert np.allclose(rows.sum(axis=0), 1)
     assert np.allclose(columns.sum(axis=0), 1)
+
+
+@DAMPING
+@pytest.mark.parametrize(("size", "degrees"), [(9, 5.0), (32, 30.0)])
+def test_the_gain_is_the_root_of_the_mean_power_of_the_weights_in_the_disc(
+    method: Any, size: int, degrees: float
+) -> None:
+    """By Fourier transforms of the weights, in floats: but for rounding all greys are the same."""
+    in_disc = axis_weights(size, degrees, method)[..., inside_disc(size).ravel()] / 2**16
+    power = (np.abs(np.fft.fft(in_disc, 256, axis=1)) ** 2).mean(axis=(0, 2))
+    places = np.arange(size)
+    filters = np.fft.ifft(np.sqrt(power)).real[np.abs(places[:, None] - places)]
+    images = np.random.default_rng(0).choice([0, 255], (8, 1, size, size)).astype(np.uint8)
+    expected = np.clip(filters @ (images - 90.0) @ filters + 90, 0, 255)
+    assert np.abs(damp(images, degrees, Resampler(method, 90)) - expected).max() < 0.55
 
 
 def test_the_nearest_pixel_is_refused(textures: Images) -> None:

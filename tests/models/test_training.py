@@ -167,6 +167,48 @@ def test_with_class_weights_each_class_counts_as_much_however_rare_it_is(weighte
     assert next(training.epochs(data)).loss == pytest.approx(expected, rel=1e-4)
 
 
+def one_step_an_epoch(**recipe):
+    data = stripes_and_rings(32)
+    given = {"epochs": 10, "batch_size": 32, "arithmetic": "float32"} | recipe
+    spec = SPEC.model_copy(update={"dropout": 0.0})
+    training = Training(spec, Recipe(**given))
+    return training, training.epochs(data)
+
+
+def test_the_learning_rate_climbs_to_its_peak_and_falls_as_a_cosine():
+    _, epochs = one_step_an_epoch(learning_rate=0.02, warmup=0.4)
+    rates = [epoch.learning_rate for epoch in epochs]
+    falling = 0.01 * (1 + np.cos(np.pi * np.arange(6) / 6))
+    assert rates == pytest.approx([0, 0.005, 0.01, 0.015, *falling])
+
+
+@pytest.mark.parametrize("averaging", [0.1, 0.998])
+def test_what_is_kept_is_the_average_of_the_steps(averaging):
+    training, epochs = one_step_an_epoch(averaging=averaging)
+    for steps, _ in enumerate(epochs):
+        current = torch.cat([p.detach().flatten() for p in training.network.parameters()])
+        decay = min(averaging, (1 + steps) / (10 + steps)) if steps else 0
+        average = current if not steps else decay * average + (1 - decay) * current
+    kept = torch.cat([p.detach().flatten() for p in training.result.parameters()])
+    torch.testing.assert_close(kept, average, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(kept, current, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_decay():
+    sizes = []
+    for decay in (0.0, 1.0):
+        training, epochs = one_step_an_epoch(weight_decay=decay, averaging=0)
+        list(epochs)
+        sizes.append(weights(training).square().sum())
+    assert sizes[1] < 0.99 * sizes[0]
+
+
+def test_labels_are_smoothed():
+    losses = [next(one_step_an_epoch(label_smoothing=part)[1]).loss for part in (0.0, 0.2, 0.4)]
+    assert losses[1] == pytest.approx((losses[0] + losses[2]) / 2, rel=1e-4)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-2)
+
+
 def test_labels_do_not_depend_on_how_many_images_are_evaluated_at_once(monkeypatch):
     data, network = stripes_and_rings(), Training(SPEC, RECIPE).result
     at_once = predict(network, data.images)
