@@ -313,12 +313,12 @@ def test_equal_reports_give_equal_comparisons() -> None:
 # --- how often it is wrong --------------------------------------------------------------------
 
 
-AUDITS = 150
+AUDITS = 60
 
 
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit.statistics.paired_means.RESAMPLES", 399)
+    monkeypatch.setattr("audit.statistics.paired_means.RESAMPLES", 199)
 
 
 @pytest.mark.parametrize("simulation", comparisons.SIMULATIONS, ids=lambda s: s.name)

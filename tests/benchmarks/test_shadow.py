@@ -73,14 +73,14 @@ def test_a_pause_of_the_server_is_felt_by_all_that_were_due_in_it() -> None:
     """A load that waits for an answer would send one request in that time, and see one slow one."""
 
     def answer(number: int) -> bytes:
-        time.sleep(1.0 if number == 5 else 0)
+        time.sleep(0.5 if number == 5 else 0)
         return OK
 
     with serving(answer) as port:
-        answered = drive(port, [REQUEST], poisson(60, 1.1, Random(1)))
+        answered = drive(port, [REQUEST], poisson(120, 0.55, Random(1)))
     assert 30 < len(answered.latencies) < 110
-    assert np.quantile(answered.latencies, 0.5) > 0.3
-    assert np.quantile(answered.latencies, 0.99) > 0.7
+    assert np.quantile(answered.latencies, 0.5) > 0.15
+    assert np.quantile(answered.latencies, 0.99) > 0.35
 
 
 def test_a_request_is_announced_at_the_time_from_which_its_latency_counts() -> None:
@@ -166,7 +166,7 @@ def test_what_was_seen_without_is_all_that_was() -> None:
 def test_an_interval_holds_what_other_turns_would_have_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("benchmarks.shadow.report.RESAMPLES", 100)
+    monkeypatch.setattr("benchmarks.shadow.report.RESAMPLES", 60)
     random, within = np.random.default_rng(5), 0
 
     def turn() -> Turn:
@@ -177,13 +177,13 @@ def test_an_interval_holds_what_other_turns_would_have_said(
             Counted(1.0, 0.0),
         )
 
-    for _ in range(30):
-        found = rows([round_of(*(turn() for _ in range(8))) for _ in range(6)])
+    for _ in range(20):
+        found = rows([round_of(*(turn() for _ in range(4))) for _ in range(6)])
         row = row_of(found, OPEN, WITH)
         assert (row.low <= row.ratios).all()
         assert (row.ratios <= row.high).all()
         within += row.low[0] <= 1 <= row.high[0]
-    assert within >= 24  # of 30 intervals of 95 %, from six rounds each
+    assert within >= 15  # of 20 intervals of 95 %, from six rounds each
 
 
 def test_an_interval_knows_that_no_two_processes_are_alike() -> None:
