@@ -185,7 +185,7 @@ def test_the_learning_rate_climbs_to_its_peak_and_falls_as_a_cosine():
 @pytest.mark.parametrize("averaging", [0.1, 0.998])
 def test_what_is_kept_is_the_average_of_the_steps(averaging):
     training, epochs = one_step_an_epoch(averaging=averaging)
-    for steps, _ in zip(range(5), epochs, strict=False):  # while the steps are large
+    for steps, _epoch in zip(range(5), epochs, strict=False):  # while the steps are large
         current = torch.cat([p.detach().flatten() for p in training.network.parameters()])
         decay = min(averaging, (1 + steps) / (10 + steps)) if steps else 0
         average = current if not steps else decay * average + (1 - decay) * current
