@@ -185,10 +185,11 @@ def test_the_learning_rate_climbs_to_its_peak_and_falls_as_a_cosine():
 @pytest.mark.parametrize("averaging", [0.1, 0.998])
 def test_what_is_kept_is_the_average_of_the_steps(averaging):
     training, epochs = one_step_an_epoch(averaging=averaging)
+    average = torch.zeros(())
     for steps, _epoch in zip(range(5), epochs, strict=False):  # while the steps are large
         current = torch.cat([p.detach().flatten() for p in training.network.parameters()])
-        decay = min(averaging, (1 + steps) / (10 + steps)) if steps else 0
-        average = current if not steps else decay * average + (1 - decay) * current
+        decay = min(averaging, (1 + steps) / (10 + steps)) if steps else 0.0
+        average = decay * average + (1 - decay) * current
     kept = torch.cat([p.detach().flatten() for p in training.result.parameters()])
     torch.testing.assert_close(kept, average, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(kept, current, rtol=1e-3, atol=1e-4)
