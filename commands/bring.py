@@ -88,6 +88,7 @@ def bring(
     --audit-images ./cells --symmetrise D4
     """
     from commands.display import shown_progress
+    from commands.reading import settings_of_a_command
     from export.foreign.bring import Request
     from export.foreign.bring import bring as run
     from export.foreign.options import read_classes, read_scaling
@@ -112,6 +113,7 @@ def bring(
         symmetrise=symmetrise,
         licence=licence,
     )
+    models = settings_of_a_command(repository).repository
     with shown_progress() as progress:
-        path = run(request, repository or Path("model_repository"), progress)
+        path = run(request, models, progress)
     typer.echo(summarise(path))

@@ -10,7 +10,9 @@ from commands.options import DEFAULT_MODEL, Device, Repository
 
 def classify(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    model: Annotated[str, typer.Option(help="<name> or <name>/<version>.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str | None, typer.Option(help=f"<name> or <name>/<version>; else {DEFAULT_MODEL}.")
+    ] = None,
     repository: Repository = None,
     device: Device = None,
 ) -> None:

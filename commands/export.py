@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from artifact.layout import CARD_FILE
 from commands.options import DataFolder, Repository
 
 
@@ -31,7 +30,9 @@ def export(
     Example: orbitserve export rotmnist-c4 --precision fp32,int8
     """
     from artifact.card import load_card
+    from artifact.layout import CARD_FILE
     from commands.display import shown_progress
+    from commands.reading import settings_of_a_command
     from export.derive import Source, derive, latest_float, read_precisions
     from export.package import package
     from imaging import RefusedError
@@ -40,7 +41,7 @@ def export(
     from models.sitting import read_folder
 
     asked = read_precisions(precision)
-    models = repository or Path("model_repository")
+    models = settings_of_a_command(repository).repository
     if "fp32" in asked:
         run = Run.open(runs / name)
         with shown_progress() as progress:

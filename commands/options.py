@@ -13,10 +13,34 @@ def _checked(level: int | None) -> int | None:
     return level
 
 
-DEFAULT_MODEL = "rotmnist-c4"
+SUBJECT = (
+    "<name> or <name>/<version> of the repository, a file that ends in .onnx, or the address of a "
+    "service, http://<host>:<port>/models/<name>"
+)
+"""What is audited, evaluated and compared."""
 
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or tensorrt.")]
-Repository = Annotated[Path | None, typer.Option(help="Folder of models.")]
+DEFAULT_MODEL = "ORBITSERVE_DEFAULT_MODEL or the first name in the alphabet"
+"""Which model is meant where none is named."""
+
+Device = Annotated[
+    str | None,
+    typer.Option(help="auto, cpu, cuda or tensorrt; else ORBITSERVE_DEVICE, or auto."),
+]
+Repository = Annotated[
+    Path | None,
+    typer.Option(help="Folder of models; else ORBITSERVE_REPOSITORY, or model_repository."),
+]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Image files, folders of them, or one audit.npz; without any, the audit set that came "
+        "with the model, the first of two."
+    ),
+]
+Output = Annotated[
+    list[Path] | None,
+    typer.Option(help="File for it, in the form that its ending names; may be repeated."),
+]
 WhiteLevel = Annotated[
     int | None,
     typer.Option(

@@ -8,8 +8,11 @@ from service.settings import Settings, read_settings
 _LEVEL = "warning"
 
 
-def settings_of_a_command(repository: Path | None, device: str | None) -> Settings:
+def settings_of_a_command(repository: Path | None, device: str | None = None) -> Settings:
     """Read the settings as `read_settings` does, and send warnings to standard error.
+
+    So every command's options precede the environment: ORBITSERVE_REPOSITORY, _DEFAULT_MODEL,
+    _DEVICE and whatever else the service is configured by.
 
     What a command prints on standard output is its result, and may be read by another program.
     """

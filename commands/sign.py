@@ -28,12 +28,12 @@ def sign(
 
     Example: orbitserve sign rotmnist-c4/1 --private-key signer.pem
     """
+    from commands.reading import settings_of_a_command
     from imaging import RefusedError
     from service.repository.local import sign_version
-    from service.settings import read_settings
 
     if chain and certificate is None:
         raise RefusedError("--chain is for a --certificate, and there is none.")
-    settings = read_settings(repository=repository)
+    settings = settings_of_a_command(repository)
     file, key = sign_version(model, settings, private_key, certificate, chain or [])
     typer.echo(f"{file}: signed by the key {key}")

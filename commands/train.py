@@ -41,7 +41,10 @@ def train(
     white_level: WhiteLevel = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
-        typer.Option(help="Where to train; auto takes an NVIDIA GPU if PyTorch sees one."),
+        typer.Option(
+            envvar="ORBITSERVE_DEVICE",
+            help="Where to train; auto takes an NVIDIA GPU if PyTorch sees one.",
+        ),
     ] = "auto",
     choose: Annotated[
         bool,

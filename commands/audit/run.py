@@ -33,7 +33,18 @@ from commands.audit.replay import given_options
 from commands.audit.signing import read_signer
 from commands.audit.target import Target, open_target, read_audit_images
 from commands.display import chosen_progress
-from commands.options import DEFAULT_MODEL, ApiKey, Device, FailOn, Repository, ServedModel, Shown
+from commands.options import (
+    DEFAULT_MODEL,
+    SUBJECT,
+    ApiKey,
+    Device,
+    FailOn,
+    Images,
+    Output,
+    Repository,
+    ServedModel,
+    Shown,
+)
 from commands.reading import settings_of_a_command
 from service.audits.reproduce import replay
 
@@ -46,20 +57,8 @@ _SHORT: Final = 30.0
 
 def run(
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="<name> or <name>/<version> of the repository, a file that ends in .onnx, or the "
-            "address of a service, http://<host>:<port>/models/<name>."
-        ),
-    ] = DEFAULT_MODEL,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Image files, folders of them, or one audit.npz; without any, the audit set that "
-            "came with the model."
-        ),
-    ] = None,
+    target: Annotated[str | None, typer.Argument(help=f"{SUBJECT}; else {DEFAULT_MODEL}.")] = None,
+    images: Images = None,
     repository: Repository = None,
     device: Device = None,
     model: ServedModel = None,
@@ -94,12 +93,7 @@ def run(
         typer.Option("--format", help="Form of the report: json, text, html, junit, sarif, ..."),
     ] = None,
     language: Annotated[Language, typer.Option(help="Language of the forms text and html.")] = "en",
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="File for the report, in the form that its ending names; may be repeated."
-        ),
-    ] = None,
+    output: Output = None,
     ledger: Annotated[
         str | None,
         typer.Option(

@@ -43,22 +43,27 @@ class Target:
 
 
 def open_target(
-    target: str, settings: Settings, model: str | None = None, api_key: str | None = None
+    target: str | None,
+    settings: Settings,
+    model: str | None = None,
+    api_key: str | None = None,
 ) -> Target:
     """Open `http://...`, a file that ends in `.onnx`, or `<name>` or `<name>/<version>`.
+
+    None stands for the default model of the repository.
 
     Raises
     ------
     ValueError
         If there is no such thing, or it cannot be audited.
     """
-    if target.startswith(("http://", "https://")):
+    if target is not None and target.startswith(("http://", "https://")):
         address = Address.parse(target, model)
         pinned, subject, spec, group = open_remote(address, api_key)
         return Target(str(pinned), subject, spec, group)
     if model is not None:
         raise RefusedError("--model is for the address of a service.")
-    if target.endswith(".onnx"):
+    if target is not None and target.endswith(".onnx"):
         return Target(target, *open_file(Path(target), settings))
     opened = open_model(target, settings)
     card = opened.card

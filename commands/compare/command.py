@@ -1,17 +1,12 @@
 """The options of `orbitserve compare`, and what it does in order."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.render.language import Language
-from commands.options import ApiKey, Device, FailOn, Repository, Shown
+from commands.options import SUBJECT, ApiKey, Device, FailOn, Images, Output, Repository, Shown
 
-_SIDE = (
-    "A report's JSON file, <name> or <name>/<version> of the repository, a file that ends in "
-    ".onnx, or the address of a service, http://<host>:<port>/models/<name>."
-)
+_SIDE = f"A report's JSON file, {SUBJECT}."
 
 
 def compare(
@@ -19,13 +14,7 @@ def compare(
     candidate: Annotated[
         str, typer.Argument(metavar="B", help="What is to take its place: likewise.")
     ],
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="For models: image files, folders of them, or one audit.npz; without any, the "
-            "audit set that came with A."
-        ),
-    ] = None,
+    images: Images = None,
     repository: Repository = None,
     device: Device = None,
     api_key: ApiKey = None,
@@ -70,11 +59,10 @@ def compare(
     form: Annotated[
         str | None, typer.Option("--format", help="Form of the comparison: text, json or html.")
     ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(help="File for it, in the form that its ending names; may be repeated."),
-    ] = None,
-    language: Annotated[Language, typer.Option(help="Language of the forms text and html.")] = "en",
+    output: Output = None,
+    language: Annotated[
+        str, typer.Option(help="Language of the forms text and html: en or de.")
+    ] = "en",
     fail_on: FailOn = None,
     progress: Shown = "auto",
 ) -> None:
@@ -91,7 +79,11 @@ def compare(
     from audit.comparison import compare as compare_reports
     from audit.render.comparison import render_comparison
     from commands.audit.outputs import exit_status, read_fail_on
-    from commands.compare.outputs import read_comparison_form, read_comparison_outputs
+    from commands.compare.outputs import (
+        read_comparison_form,
+        read_comparison_outputs,
+        read_language,
+    )
     from commands.compare.sides import Asked, read_sides
     from commands.display import chosen_progress
     from commands.reading import settings_of_a_command
@@ -99,6 +91,7 @@ def compare(
 
     asked = read_comparison_form(form, json=json, outputs=bool(output))
     outputs, failures = read_comparison_outputs(output or [], asked), read_fail_on(fail_on)
+    spoken = read_language(language)
     margins = Margins(
         margin=margin,
         class_margin=None if no_classes else class_margin,
@@ -127,7 +120,7 @@ def compare(
     )
     comparison = made.model_copy(update={"claim": (*made.claim, *sides.notes)})
     printed = "json" if json else "text" if outputs or asked is None else asked
-    typer.echo(render_comparison(comparison, printed, language), nl=False)
+    typer.echo(render_comparison(comparison, printed, spoken), nl=False)
     for path, each in outputs:
-        write_file(path, render_comparison(comparison, each, language))
+        write_file(path, render_comparison(comparison, each, spoken))
     raise typer.Exit(exit_status(comparison.verdict, failures))

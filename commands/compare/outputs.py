@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat
+from audit.render.language import LANGUAGES, Language
 from commands.writing import check_writable
 from imaging import RefusedError
 
@@ -27,6 +28,14 @@ def read_comparison_form(
         accepted = ", ".join(COMPARISON_FORMATS)
         raise RefusedError(f"There is no format {name!r}; {accepted} are accepted.")
     return None
+
+
+def read_language(name: str) -> Language:
+    """Read the name of a language; RefusedError if nobody translated into it."""
+    for language in LANGUAGES:
+        if name == language:
+            return language
+    raise RefusedError(f"There is no language {name!r}; {', '.join(LANGUAGES)} are accepted.")
 
 
 def read_comparison_outputs(

@@ -6,19 +6,24 @@ from typing import Annotated
 
 import typer
 
-from commands.options import ApiKey, Device, Repository, ServedModel, Shown
+from commands.options import (
+    DEFAULT_MODEL,
+    SUBJECT,
+    ApiKey,
+    Device,
+    Output,
+    Repository,
+    ServedModel,
+    Shown,
+)
 
 
 def evaluate(
     context: typer.Context,
     target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="<name> or <name>/<version> of the repository, a file that ends in .onnx, or the "
-            "address of a service, http://<host>:<port>/models/<name>.",
-        ),
-    ],
+        str | None,
+        typer.Argument(metavar="MODEL", help=f"{SUBJECT}; else {DEFAULT_MODEL}."),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Argument(
@@ -57,10 +62,7 @@ def evaluate(
         typer.Option(min=0, help="How many wrong images are shown; all of them are listed."),
     ] = 60,
     json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(help="File that ends in .html, .json, .csv or .txt; may be repeated."),
-    ] = None,
+    output: Output = None,
     repository: Repository = None,
     device: Device = None,
     model: ServedModel = None,

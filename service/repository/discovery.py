@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifact.layout import (
+    MODEL_FILE,
     VERSION_FILES,
     version_folders,
 )
-from service.settings import ConfigurationError
+from service.settings import ConfigurationError, Settings
 
 Fingerprint = tuple[tuple[int, ...] | None, ...]
 """Of each of a version's files the inode, size and times; None for one that is not there."""
@@ -63,6 +64,28 @@ def discover(root: Path) -> Found:
             if versions:
                 found.versions[model.name] = versions
     return found
+
+
+def default_model(found: Found, settings: Settings) -> str:
+    """Name the model that is meant where none is named: the one that is set, else the first.
+
+    Raises
+    ------
+    ConfigurationError
+        If the one that is set is not there, or none is.
+    """
+    root, models = settings.repository, found.versions
+    if not models:
+        raise ConfigurationError(
+            f"The repository {root} holds no model; <name>/<version>/{MODEL_FILE} is looked for."
+        )
+    default = settings.default_model or min(models)
+    if default not in models:
+        raise ConfigurationError(
+            f"The default model '{default}' is not in the repository {root}; "
+            f"the models are {', '.join(models)}."
+        )
+    return default
 
 
 def fingerprint(folder: Path) -> Fingerprint:

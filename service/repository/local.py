@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifact.cpus import cpu_budget
-from artifact.layout import SIGNATURE_FILE, version_folders
+from artifact.layout import SIGNATURE_FILE
 from service.engine import DeviceUnavailableError, select
+from service.repository.discovery import default_model, discover
 from service.repository.folder import ModelRejectedError, check_files
 from service.repository.version import ServedModel, load_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import open_verifier, sign
 
 
-def open_model(name: str, settings: Settings) -> ServedModel:
-    """Open ``<name>``, or ``<name>/<version>``, of the settings' repository.
+def open_model(name: str | None, settings: Settings) -> ServedModel:
+    """Open the version of the settings' repository that `find_version` finds.
 
     Raises
     ------
@@ -38,26 +39,36 @@ def open_model(name: str, settings: Settings) -> ServedModel:
         raise ConfigurationError(str(error)) from error
 
 
-def find_version(name: str, settings: Settings) -> Path:
+def find_version(name: str | None, settings: Settings) -> Path:
     """Return the folder of ``<name>/<version>``, or of the latest version of ``<name>``.
+
+    Without a name, the model is the one that `default_model` names.
 
     Raises
     ------
     ConfigurationError
-        If the settings' repository has no such version.
+        If the settings' repository has no such version; it says what it has.
     """
+    root = settings.repository
+    found = discover(root)
+    if name is None:
+        name = default_model(found, settings)
     model, _, version = name.partition("/")
-    try:
-        found = version_folders(settings.repository / model)
-    except OSError as error:
+    if (reason := found.unread.get(root / model)) is not None:
+        raise ConfigurationError(f"Of the folder {root / model}, {reason}.")
+    if model not in found.versions:
+        there = ", ".join(found.versions)
         raise ConfigurationError(
-            f"The folder {settings.repository / model} cannot be read: {error.strerror}."
-        ) from error
-    chosen = [folder for folder in found if version in ("", folder.name)]
+            f"The repository {root} has no model {name!r}; "
+            + (f"the models are {there}." if there else "it holds none.")
+        )
+    versions = found.versions[model]
+    chosen = [folder for folder in versions if version in ("", folder.name)]
     if not chosen:
+        there = ", ".join(folder.name for folder in versions)
         raise ConfigurationError(
-            f"The repository {settings.repository} has no model {name!r}; "
-            "<name> and <name>/<version> are accepted."
+            f"The repository {root} has no version {version!r} of '{model}'; "
+            f"the versions are {there}."
         )
     return chosen[-1]
 

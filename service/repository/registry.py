@@ -16,10 +16,10 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 import structlog
 
-from artifact.layout import MODEL_FILE, version_folders
+from artifact.layout import version_folders
 from service.engine import select
 from service.errors import ServiceError, UnavailableError
-from service.repository.discovery import Fingerprint, Found, discover, fingerprint
+from service.repository.discovery import Fingerprint, Found, default_model, discover, fingerprint
 from service.repository.folder import ModelRejectedError
 from service.repository.loading import Loader
 from service.repository.statistics import Loads
@@ -436,17 +436,7 @@ async def open_repository(settings: Settings, trials: Trials | None = None) -> R
 def _open_repository(settings: Settings, trials: Trials) -> Repository:
     root = settings.repository
     found = discover(root)
-    models = found.versions
-    if not models:
-        raise ConfigurationError(
-            f"The repository {root} holds no model; <name>/<version>/{MODEL_FILE} is looked for."
-        )
-    default = settings.default_model or min(models)
-    if default not in models:
-        raise ConfigurationError(
-            f"The default model '{default}' is not in the repository {root}; "
-            f"the models are {', '.join(models)}."
-        )
+    default = default_model(found, settings)
     candidates = select(settings.device, settings.gpu)
     if candidates.note is not None:
         log.warning("device", note=candidates.note)

@@ -119,7 +119,10 @@ def test_turned_files_are_classified_alike(run, digits):
     [
         (["audit", "--no-such-option"], "No such option"),
         (["audit", "nobody"], "has no model 'nobody'"),
-        (["audit", "rotmnist-c4/999"], "has no model 'rotmnist-c4/999'"),
+        (
+            ["audit", "rotmnist-c4/999"],
+            "has no version '999' of 'rotmnist-c4'; the versions are 1.",
+        ),
         (["audit", "--group", "C3"], "C3"),
         (["audit", "--angles", "4"], "greater than or equal to 8"),
         (["audit", "--angles", "36", "--resampler", "lanczos"], "lanczos"),
@@ -127,6 +130,7 @@ def test_turned_files_are_classified_alike(run, digits):
         (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
         (["audit", "--images", "docs"], "There are no images in docs"),
         (["classify", "pyproject.toml"], "pyproject.toml"),
+        (["compare", "rotmnist-c4", "rotmnist-c8", "--language", "fr"], "no language 'fr'"),
         (["serve", "--port", "http"], "The setting ORBITSERVE_PORT is 'http'"),
         (["serve", "--log-level", "loud"], "The setting ORBITSERVE_LOG_LEVEL is 'loud'"),
         (["serve", "--prot", "8000"], "No such option"),
