@@ -1,16 +1,18 @@
 # The image that serves: imaging, artifact, audit, service, the commands and the models that ship. No torch.
 #   docker build --tag orbitserve:cpu .
 #   docker build --tag orbitserve:gpu --build-arg GPU=1 .
+# With --build-arg EXTRAS=signing it signs and verifies; other extras are named likewise, spaces between.
 # CUDA and cuDNN come as Python packages, so both are built on the same base.
 ARG BASE=python:3.11-slim
 
 # Only what pyproject.toml requires leaves this stage: an edit elsewhere in that file installs nothing anew.
 FROM ${BASE} AS requirements
 ARG GPU=0
+ARG EXTRAS=
 WORKDIR /src
 COPY pyproject.toml deploy/container/requirements.py ./
 RUN python3 requirements.py build > build.txt \
- && if [ "${GPU}" = 1 ]; then python3 requirements.py runtime gpu; else python3 requirements.py runtime; fi > runtime.txt
+ && if [ "${GPU}" = 1 ]; then set -- gpu; fi && python3 requirements.py runtime "$@" ${EXTRAS} > runtime.txt
 
 # pip lives in an environment of its own, so that the one that is shipped has none.
 FROM ${BASE} AS dependencies

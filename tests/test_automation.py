@@ -83,24 +83,7 @@ class TestCronJob:
     @pytest.mark.parametrize(("group", "status"), [("C4", 0), ("D4", 1), ("C3", 3)])
     def test_its_script_runs_and_ends_with_the_status(self, manifests, tmp_path, group, status):
         """With the model by its name in place of a service: what differs is where it is asked."""
-        script = container(manifests)["args"][0].replace("/reports/", f"{tmp_path}/")
-        command = tmp_path / "bin" / "orbitserve"
-        command.parent.mkdir()
-        command.write_text(
-            f'#!/bin/sh\nexec {sys.executable} -c "import orbitserve; orbitserve.main()" "$@"'
-            f" --group {group}\n"
-        )
-        command.chmod(stat.S_IRWXU)
-        environment = {
-            **os.environ,
-            "PATH": f"{command.parent}:{os.environ['PATH']}",
-            "SERVICE": "rotmnist-c4-int8",
-            "IMAGES": "model_repository/rotmnist-c4-int8/1/audit.npz",
-            "JOB_NAME": "orbitserve-audit-29000000",
-        }
-        done = subprocess.run(
-            ["/bin/sh", "-c", script], env=environment, capture_output=True, text=True, cwd=ROOT
-        )
+        done = run_script(manifests, tmp_path, group)
         assert done.returncode == status, done.stderr
         written = {path.suffix for path in tmp_path.glob("orbitserve-audit-*")}
         if status == 3:
@@ -109,6 +92,81 @@ class TestCronJob:
             assert written == {".json", ".sarif", ".xml"}
             report = (tmp_path / "orbitserve-audit-29000000.json").read_text()
             assert Report.model_validate_json(report).verdict == ["PASS", "FAIL"][status]
+
+    @pytest.mark.parametrize("certified", [False, True])
+    def test_with_a_key_it_signs_its_report(self, manifests, tmp_path, certified):
+        held, public = made_key(tmp_path)
+        if not certified:
+            del held["certificate.pem"]
+        mounted(tmp_path / "signing", held)
+        done = run_script(manifests, tmp_path)
+        assert done.returncode == 0, done.stderr
+        envelope = tmp_path / "orbitserve-audit-29000000.intoto.jsonl"
+        assert ("cert" in json.loads(envelope.read_bytes())["signatures"][0]) == certified
+        checked = subprocess.run(
+            [sys.executable, "-m", "orbitserve", "verify", str(envelope), "--key", str(public)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert checked.returncode == 0, checked.stderr
+        assert "PASSED" in checked.stdout
+
+    def test_a_key_that_is_none_is_told_before_anything_is_asked(self, manifests, tmp_path):
+        (tmp_path / "signing").mkdir()
+        (tmp_path / "signing" / "key.pem").write_text("none")
+        done = run_script(manifests, tmp_path)
+        assert done.returncode == 3
+        assert not [*tmp_path.glob("orbitserve-audit-*")]
+
+    def test_the_key_is_read_only_and_no_job_waits_for_it(self, manifests):
+        (mount,) = (m for m in container(manifests)["volumeMounts"] if m["name"] == "signing")
+        (volume,) = (v for v in pod(manifests)["volumes"] if v["name"] == "signing")
+        assert mount["readOnly"]
+        assert volume["secret"]["optional"]
+        assert volume["secret"]["defaultMode"] & 0o007 == 0
+
+
+def made_key(folder: Path) -> tuple[dict[str, bytes], Path]:
+    """What a Secret holds, and the public key's file."""
+    from tests.service.signing import make_authority, make_key
+
+    pair, authority = make_key(folder, "signer"), make_authority(folder, "root")
+    certificate = authority.sign("signer", pair.public_key)
+    return {"key.pem": pair.private.read_bytes(), "certificate.pem": certificate}, pair.public
+
+
+def mounted(folder: Path, held: dict[str, bytes]) -> None:
+    """Lay files as Kubernetes mounts a Secret: as links."""
+    (folder / "..data").mkdir(parents=True)
+    for name, content in held.items():
+        (folder / "..data" / name).write_bytes(content)
+        (folder / name).symlink_to(f"..data/{name}")
+
+
+def run_script(
+    manifests: dict[str, Any], folder: Path, group: str = "C4"
+) -> subprocess.CompletedProcess[str]:
+    """Run the job's script, with folders in place of its volumes."""
+    script = container(manifests)["args"][0]
+    script = script.replace("/reports/", f"{folder}/").replace("/signing/", f"{folder}/signing/")
+    command = folder / "bin" / "orbitserve"
+    command.parent.mkdir()
+    command.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "import orbitserve; orbitserve.main()" "$@"'
+        f" --group {group}\n"
+    )
+    command.chmod(stat.S_IRWXU)
+    environment = {
+        **os.environ,
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "SERVICE": "rotmnist-c4-int8",
+        "IMAGES": "model_repository/rotmnist-c4-int8/1/audit.npz",
+        "JOB_NAME": "orbitserve-audit-29000000",
+    }
+    return subprocess.run(
+        ["/bin/sh", "-c", script], env=environment, capture_output=True, text=True, cwd=ROOT
+    )
 
 
 class TestWorkflow:
