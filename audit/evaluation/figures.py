@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.evaluation.calibration import calibration
+from audit.evaluation.intervals import class_mean_intervals, f1_interval, roc_auc_interval
 from audit.evaluation.probabilities import Probabilities
 from audit.evaluation.schema import ClassFigures, Confusion, EvaluationFigures, Rate, TopK
 from audit.statistics import clopper_pearson, cluster_interval
@@ -41,6 +42,9 @@ def evaluation_figures(
             recall=rated(found.labels == k, expected == k),
             precision=rated(expected == k, found.labels == k),
             f1=2 * right / (shown + answered) if shown + answered else None,
+            f1_interval=f1_interval(
+                rated((found.labels == k) & (expected == k), (found.labels == k) | (expected == k))
+            ),
         )
         for k in range(classes)
     )
@@ -49,16 +53,23 @@ def evaluation_figures(
     scores = [each.f1 for each in by_class if each.f1 is not None]
     accuracy = rated(found.labels == expected, everything)
     assert accuracy is not None  # noqa: S101 -- there are images
+    means = class_mean_intervals(expected, found.labels, classes, units, confidence)
+    area = roc_auc(found.logs, expected) if classes == 2 else None
     return EvaluationFigures(
         accuracy=accuracy,
         balanced_accuracy=float(np.mean(recalls)),
+        balanced_accuracy_interval=means.recall,
         macro_f1=float(np.mean(scores)),
+        macro_f1_interval=means.f1,
         top_k=tuple(
             TopK(k=k, rate=within)
             for k in _TOP
             if k < classes and (within := rated(ranks <= k, everything)) is not None
         ),
-        roc_auc=roc_auc(found.logs, expected) if classes == 2 else None,
+        roc_auc=area,
+        roc_auc_interval=None
+        if area is None
+        else roc_auc_interval(_scores(found.logs), expected, units, confidence),
         classes=by_class,
         confusion=tuple(
             Confusion(expected=int(i), answered=int(j), images=int(table[i, j]))
@@ -113,7 +124,11 @@ def roc_auc(logs: NDArray[np.float64], expected: NDArray[np.int64]) -> float | N
     zeros = len(expected) - ones
     if not ones or not zeros:
         return None
-    # A difference of logarithms tells apart what probabilities near 1 no longer do.
-    _, places, equal = np.unique(logs[:, 1] - logs[:, 0], return_inverse=True, return_counts=True)
+    _, places, equal = np.unique(_scores(logs), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(equal) - (equal - 1) / 2)[places]
     return float((ranks[expected == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+def _scores(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A difference of logarithms tells apart what probabilities near 1 no longer do."""
+    return logs[:, 1] - logs[:, 0]

@@ -46,7 +46,7 @@ class ClassFigures(Value):
         The part of the images that show it which are labelled so; None if none shows it.
     precision
         The part of the images that are labelled so which show it; None if none is labelled so.
-    f1
+    f1, f1_interval
         Their harmonic mean, 2 right / (shown + answered); None if both numbers are 0.
     """
 
@@ -57,6 +57,7 @@ class ClassFigures(Value):
     recall: Rate | None
     precision: Rate | None
     f1: float | None
+    f1_interval: Interval | None = None
 
 
 class Confusion(Value):
@@ -170,13 +171,14 @@ class EvaluationFigures(Value):
     ----------
     accuracy
         The part of images that get the right label.
-    balanced_accuracy
-        The mean recall of the classes that are shown.
-    macro_f1
+    balanced_accuracy, balanced_accuracy_interval
+        The mean recall of the classes that are shown. Its interval, and those of the next two, are
+        a bootstrap's; None where it knows nothing, as where no image got a wrong label.
+    macro_f1, macro_f1_interval
         The mean F1 of the classes that are shown or answered.
     top_k
         For k of 2, 3 and 5, where there are more classes.
-    roc_auc
+    roc_auc, roc_auc_interval
         Of two classes: the chance that an image of the one is given a larger probability of it than
         an image of the other, half of that where they are equal. None unless two are shown.
     classes
@@ -187,9 +189,12 @@ class EvaluationFigures(Value):
 
     accuracy: Rate
     balanced_accuracy: float
+    balanced_accuracy_interval: Interval | None = None
     macro_f1: float
+    macro_f1_interval: Interval | None = None
     top_k: tuple[TopK, ...]
     roc_auc: float | None
+    roc_auc_interval: Interval | None = None
     classes: tuple[ClassFigures, ...]
     confusion: tuple[Confusion, ...]
     calibration: Calibration

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Final
 
+from artifact.values import Interval
 from audit.evaluation import Evaluation, Rate
 from audit.phrases import level
 
@@ -37,10 +38,11 @@ def _figures(evaluation: Evaluation) -> Iterator[str]:
     yield f"accuracy        {_rate(figures.accuracy)} at {level(evaluation.asked.confidence)}"
     for top in figures.top_k:
         yield f"within top {top.k}    {_rate(top.rate)}"
-    yield f"mean recall     {figures.balanced_accuracy:.2%}, of the classes that are shown"
-    yield f"macro F1        {figures.macro_f1:.4f}"
+    recall = figures.balanced_accuracy
+    yield f"mean recall     {recall:.4f}: {_about(figures.balanced_accuracy_interval)}"
+    yield f"macro F1        {figures.macro_f1:.4f}: {_about(figures.macro_f1_interval)}"
     if figures.roc_auc is not None:
-        yield f"ROC AUC         {figures.roc_auc:.4f}"
+        yield f"ROC AUC         {figures.roc_auc:.4f}: {_about(figures.roc_auc_interval)}"
     yield (
         f"calibration     expected error {calibration.expected_error:.4f} "
         f"({calibration.binning}); {calibration.mean_probability:.2%} sure on the average"
@@ -55,13 +57,16 @@ def _figures(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _classes(evaluation: Evaluation) -> Iterator[str]:
-    yield f"{'images':>7}  {'recall':>26}  {'precision':>26}  {'F1':>6}  class"
+    yield f"{'images':>7}  {'recall':>26}  {'precision':>26}  {'F1':>22}  class"
     for each in evaluation.figures.classes:
         if not each.shown and not each.answered:
             continue
-        f1 = "" if each.f1 is None else f"{each.f1:.4f}"
+        f1, between = "", each.f1_interval
+        if each.f1 is not None:
+            f1 = f"{each.f1:.4f}"
+            f1 += f" ({between.low:.4f}-{between.high:.4f})" if between else ""
         yield (
-            f"{each.shown:>7}  {_short(each.recall):>26}  {_short(each.precision):>26}  {f1:>6}  "
+            f"{each.shown:>7}  {_short(each.recall):>26}  {_short(each.precision):>26}  {f1:>22}  "
             f"{printable(evaluation.model.class_name(each.label))}"
         )
 
@@ -103,6 +108,13 @@ def _claims(evaluation: Evaluation) -> Iterator[str]:
 def _rate(rate: Rate) -> str:
     low, high = rate.interval.low, rate.interval.high
     return f"{rate.rate:.2%}, {rate.count} of {rate.total}: {low:.2%} to {high:.2%}"
+
+
+def _about(interval: Interval | None) -> str:
+    """An interval by bootstrap, or that there is none."""
+    if interval is None:
+        return "no interval, as a bootstrap of these images knows none"
+    return f"about {interval.low:.4f} to {interval.high:.4f}, by bootstrap"
 
 
 def _short(rate: Rate | None) -> str:

@@ -188,3 +188,102 @@ class TestProbabilities:
         found = probabilities(np.array([[1000, 0], [0, 1000]], np.float32))
         figures = evaluation_figures(found, np.array([1, 1]), 0.95)
         assert figures.calibration.negative_log_likelihood == 500.0
+
+
+# --- intervals of what is no part of the images -------------------------------------------------
+
+
+def drawn(random, count, right=0.8, groups=None):
+    """Answers of a model of two classes that is right on a part of the images of either."""
+    expected = random.integers(0, 2, count)
+    hit = random.random(groups or count) < right
+    hit = hit[random.integers(0, groups, count)] if groups else hit
+    scores = (
+        np.where(expected == 1, 1.0, -1.0) * np.where(hit, 1, -1) * random.uniform(0.1, 3, count)
+    )
+    return np.stack([np.zeros(count), scores], axis=1).astype(np.float32), expected
+
+
+def test_the_interval_of_f1_is_that_of_jaccard_s_index() -> None:
+    logits, expected = drawn(np.random.default_rng(0), 90)
+    labels = logits.argmax(axis=1)
+    for k, found in enumerate(figures_of(logits, expected).classes):
+        both = int(((labels == k) & (expected == k)).sum())
+        either = int(((labels == k) | (expected == k)).sum())
+        exact = clopper_pearson(both, either, 0.95)
+        ends = (found.f1_interval.low, found.f1_interval.high)
+        assert ends == (2 * exact.low / (1 + exact.low), 2 * exact.high / (1 + exact.high))
+        assert ends[0] < found.f1 < ends[1]
+
+
+def test_intervals_of_f1_hold_with_their_confidence() -> None:
+    """Of a class of half of all images, of which either part of 0.8 is right: F1 is 0.8."""
+    random, missed, tries = np.random.default_rng(1), 0, 1000
+    for _ in range(tries):
+        both, either = random.binomial(60, 0.4), 60
+        wrong = random.binomial(either - both, 0.5)
+        index = clopper_pearson(both, both + wrong, 0.95)
+        truth = 0.4 / (0.4 + 0.6 * 0.5)
+        missed += not index.low <= truth <= index.high
+    assert missed / tries <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / tries)
+
+
+def test_bootstraps_hold_nearly_with_their_confidence() -> None:
+    random, tries = np.random.default_rng(2), 60
+    missed = Counter()  # all three figures are 0.8 of all images
+    for _ in range(tries):
+        found = figures_of(*drawn(random, 150))
+        for name in ("macro_f1", "balanced_accuracy", "roc_auc"):
+            interval = getattr(found, f"{name}_interval")
+            missed[name] += not interval.low <= 0.8 <= interval.high
+            assert interval.low < getattr(found, name) < interval.high
+    assert max(missed.values()) / tries <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / tries)
+
+
+def test_where_no_image_is_wrong_a_bootstrap_says_nothing() -> None:
+    logits, expected = drawn(np.random.default_rng(4), 80, right=1.0)
+    found = figures_of(logits, expected)
+    assert (found.macro_f1, found.balanced_accuracy, found.roc_auc) == (1.0, 1.0, 1.0)
+    assert found.macro_f1_interval is found.balanced_accuracy_interval is None
+    assert found.roc_auc_interval is None
+    assert all(each.f1_interval.low < 1 for each in found.classes)
+
+
+def test_groups_are_drawn_whole() -> None:
+    """Four photographs of each part tell no more than one of them."""
+    logits, expected = drawn(np.random.default_rng(5), 60)
+    single = figures_of(logits, expected)
+    parts = np.repeat(np.arange(60), 4)
+    grouped = figures_of(np.repeat(logits, 4, axis=0), np.repeat(expected, 4), parts)
+    alone = figures_of(np.repeat(logits, 4, axis=0), np.repeat(expected, 4))
+    for name in ("macro_f1_interval", "balanced_accuracy_interval", "roc_auc_interval"):
+        one, same, narrow = (getattr(each, name) for each in (single, grouped, alone))
+        assert (one.low, one.high) == pytest.approx((same.low, same.high))
+        assert narrow.high - narrow.low < 0.7 * (one.high - one.low)
+    assert grouped.classes[0].f1_interval.low < alone.classes[0].f1_interval.low
+
+
+def test_many_images_are_drawn_in_lots_that_tell_the_same_spread() -> None:
+    logits, expected = drawn(np.random.default_rng(7), 20_000)
+    found = figures_of(logits, expected)
+    spread = np.sqrt(0.8 * 0.2 / 20_000)
+    width = found.balanced_accuracy_interval.high - found.balanced_accuracy_interval.low
+    assert width == pytest.approx(2 * 1.96 * spread, rel=0.1)
+
+
+def test_a_bootstrap_s_figures_are_those_of_the_images_drawn() -> None:
+    """Drawing every image once gives the figures themselves."""
+    logits, expected = drawn(np.random.default_rng(6), 50)
+    labels = logits.argmax(axis=1)
+    seen = {}
+
+    def keep(figures, units, confidence):
+        seen[len(seen)] = figures(np.ones((1, units), np.int64))[0]
+        return [None] * len(seen[len(seen) - 1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit.evaluation.intervals.bootstrap_intervals", keep)
+        found = figures_of(logits, expected)
+    assert labels.any()
+    assert seen[0] == pytest.approx([found.balanced_accuracy, found.macro_f1])
+    assert seen[1] == pytest.approx([found.roc_auc])
