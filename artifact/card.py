@@ -48,7 +48,7 @@ class AuditSetInfo(Value):
     licence: str
 
 
-class Twin(Value):
+class Counterpart(Value):
     """The same integers written for other devices, and whether they give the same bits."""
 
     precision: Precision
@@ -79,7 +79,7 @@ class Conversion(Value):
     source_error_percent: float
     label_agreement: float
     max_abs_logits: float
-    twin: Twin | None
+    counterpart: Counterpart | None
     speed: Speed
 
 

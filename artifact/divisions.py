@@ -113,7 +113,7 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
         if found.setdefault(name, kind) != kind:
             twice.add(name)
 
-    def walk(graph: onnx.GraphProto) -> None:
+    def visit(graph: onnx.GraphProto) -> None:
         for tensor in graph.initializer:
             note(tensor.name, tensor.data_type)
         for value in (*graph.input, *graph.value_info, *graph.output):
@@ -121,7 +121,7 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
                 note(value.name, value.type.tensor_type.elem_type)
         for node in graph.node:
             for inner in _graphs(node):
-                walk(inner)
+                visit(inner)
 
-    walk(inferred.graph)
+    visit(inferred.graph)
     return {name: kind for name, kind in found.items() if name not in twice}

@@ -59,7 +59,7 @@ class Residual(Value):
     node, op
         Where that is.
     deviation
-        By output: no entry for a turned image differs by more, in real arithmetic, for any element
+        By output: no entry for a rotated image differs by more, in real arithmetic, for any element
         of the group and any image in range. A bound, and a loose one.
     """
 

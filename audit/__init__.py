@@ -7,19 +7,21 @@ from audit.angles import (
     AngleThresholds,
     audit_angles,
 )
-from audit.circle import (
-    CircleImage,
-    CircleOutcome,
-    LabelArc,
-    ProvedSymmetry,
-    audit_circle,
-)
 from audit.class_names import ClassNames
+from audit.counterexample import Counterexample
 from audit.exactness import measure_exactness
+from audit.exhaustive import (
+    ExhaustiveImage,
+    ExhaustiveOutcome,
+    LabelInterval,
+    ProvedSymmetry,
+    audit_exhaustively,
+)
 from audit.journal import Journal
 from audit.orbit import Classifier, Orbit, Progress, evaluate_orbit, symmetrise
-from audit.procedure import run_audit
-from audit.proved import ProofTier
+from audit.pipeline import ModelUnderTest, ResolvedOptions, Stages, run_pipeline
+from audit.proved import ProofSummary
+from audit.provenance import DataIdentity, Execution
 from audit.report import (
     LOGIT_TOLERANCE,
     Accuracy,
@@ -31,13 +33,11 @@ from audit.report import (
     Thresholds,
     WorstImage,
 )
+from audit.run import run_audit
 from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, clopper_pearson, label_entropy
-from audit.subject import DataIdentity, Execution
-from audit.tiers import Question, Stages, Subject, audit_tiers
 from audit.values import Judgement, Proportion, Tolerance
 from audit.verdict import judge
-from audit.witness import Witness
 from imaging.refusal import RefusedError
 
 __all__ = [
@@ -47,37 +47,36 @@ __all__ = [
     "AnglePlan",
     "AngleSelfTest",
     "AngleThresholds",
-    "CircleImage",
-    "CircleOutcome",
     "ClassNames",
     "Classifier",
     "ConfidenceSequence",
+    "Counterexample",
     "DataIdentity",
     "ElementFigures",
     "Execution",
+    "ExhaustiveImage",
+    "ExhaustiveOutcome",
     "Figures",
     "Journal",
     "Judgement",
-    "LabelArc",
+    "LabelInterval",
+    "ModelUnderTest",
     "NoiseFloor",
     "Orbit",
     "Progress",
-    "ProofTier",
+    "ProofSummary",
     "Proportion",
     "ProvedSymmetry",
-    "Question",
     "RefusedError",
     "Report",
+    "ResolvedOptions",
     "SelfTest",
     "Stages",
-    "Subject",
     "Thresholds",
     "Tolerance",
-    "Witness",
     "WorstImage",
     "audit_angles",
-    "audit_circle",
-    "audit_tiers",
+    "audit_exhaustively",
     "clopper_pearson",
     "evaluate_orbit",
     "judge",
@@ -85,6 +84,7 @@ __all__ = [
     "measure_exactness",
     "mutate",
     "run_audit",
+    "run_pipeline",
     "self_test",
     "symmetrise",
 ]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from artifact.values import Sha256
+from audit.older_reports import downgraded
 from audit.report import Report
 
 SCHEMA_VERSION: Final[int] = Report.model_fields["schema_version"].default
@@ -25,7 +26,7 @@ Document = dict[str, Any]
 
 def canonical_json(report: Report) -> bytes:
     """Write the evidence of a report as JSON: see `canonical`."""
-    return canonical(split(_document(report))[0])
+    return canonical(split(report_document(report))[0])
 
 
 def report_digest(report: Report) -> Sha256:
@@ -40,7 +41,7 @@ def document_digest(document: Mapping[str, Any]) -> Sha256:
 
 def circumstances_json(report: Report) -> bytes:
     """Write what is not digested: see `canonical`."""
-    return canonical(split(_document(report))[1])
+    return canonical(split(report_document(report))[1])
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -80,11 +81,14 @@ def joined(evidence: Mapping[str, Any], circumstances: Mapping[str, Any]) -> Doc
     return whole
 
 
-def _document(report: Report) -> Document:
-    # A report of an older schema keeps its digest when fields are added with a default.
+def report_document(report: Report) -> Document:
+    """Return a report as JSON has it, with the names of its own schema.
+
+    A report of an older schema keeps its digest: fields that were added since are left out.
+    """
     older = report.schema_version < SCHEMA_VERSION
     document: Document = report.model_dump(mode="json", exclude_unset=older)
-    return document
+    return downgraded(document)
 
 
 def _copied(document: Mapping[str, Any]) -> Document:

@@ -1,4 +1,4 @@
-"""Whether logits are the same in every bit, however an image is turned and whoever its neighbours.
+"""Whether logits are the same in every bit, however an image is rotated and whoever its neighbours.
 
 A verdict allows a tolerance, exactness does not. It is measured on what runs: the graph that the
 runtime made of a file, with its execution provider and options.
@@ -23,7 +23,7 @@ def measure_exactness(
     group: str,
     batch_sizes: Sequence[int] = BATCH_SIZES,
 ) -> Exactness:
-    """Classify images turned, in batches of several sizes among other neighbours, by each session.
+    """Classify images rotated, in batches of several sizes among other neighbours, by each session.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def _answers(
     random = np.random.default_rng(0)
     for _, classify in sessions:
         for element in elements:
-            turned = np.ascontiguousarray(element(images))
-            yield _in_batches(classify, turned, max(batch_sizes))
+            rotated = np.ascontiguousarray(element(images))
+            yield _in_batches(classify, rotated, max(batch_sizes))
         for size in batch_sizes:
             order = random.permutation(len(images))
             logits = np.empty_like(shuffled := _in_batches(classify, images[order], size))

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.counterexample import counterexample
 from audit.labels import check_labels
 from audit.orbit import Orbit
 from audit.report import (
@@ -19,13 +20,12 @@ from audit.statistics import (
     chance_agreement,
     class_cells,
     clopper_pearson,
-    drift,
+    deviations,
     label_entropy,
     ranks,
     shuffle_test,
 )
 from audit.units import Units, single_units
-from audit.witness import witness
 
 
 def orbit_figures(
@@ -66,7 +66,7 @@ def orbit_figures(
         label_entropy=label_entropy(upright),
         accuracy=None if labels is None else _accuracy(upright, labels, confidence),
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
-        drift=drift(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
+        deviations=deviations(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
         chance_agreement=chance_agreement(upright, units.weights),
         classes=class_cells(
             shares.first(classes), kept_in_class, asked or thresholds.agreement, confidence
@@ -99,15 +99,15 @@ def _repeating(orbit: Orbit, confidence: float, units: Units) -> Repeating | Non
     if orbit.repeats is None:
         return None
     batches = np.arange(len(units.of)) if orbit.batches is None else orbit.batches
-    turned, changed = orbit.logit_deviation[1:], orbit.label_changed[1:]
+    rotated, changed = orbit.logit_deviation[1:], orbit.label_changed[1:]
     again, changed_again = orbit.repeat_deviations, orbit.repeat_changed
     kept, count = int(units.all(np.asarray(~changed_again.any(axis=0))).sum()), units.count
     # By ranks within an image: one that moves far must not outweigh all others.
-    places = ranks(np.concatenate([turned, again]))
+    places = ranks(np.concatenate([rotated, again]))
     return Repeating(
         agreeing_images=kept,
         agreement_interval=clopper_pearson(kept, count, confidence),
-        exceeding_p=shuffle_test(places[: len(turned)], places[len(turned) :], batches),
+        exceeding_p=shuffle_test(places[: len(rotated)], places[len(rotated) :], batches),
         losing_p=shuffle_test(changed.astype(float), changed_again.astype(float), batches),
     )
 
@@ -126,10 +126,10 @@ def worst_images(
             index=int(n),
             element=orbit.elements[element[n]].name,
             label=int(orbit.labels[0, n]),
-            turned_label=int(orbit.labels[element[n], n]),
+            rotated_label=int(orbit.labels[element[n], n]),
             logit_deviation=float(deviation[element[n], n]),
             margin=float(first[n] - second[n]),
-            witness=witness(
+            counterexample=counterexample(
                 images[n],
                 orbit.elements[element[n]](images[n : n + 1])[0],
                 orbit.logits[0, n],

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artifact.values import Precision
 from audit.angles import AnglePlan, AngleThresholds
+from audit.pipeline import ResolvedOptions
 from audit.report import Thresholds
-from audit.tiers import Question
 from audit.values import CLASS_AGREEMENT
 from imaging import Method, Resampler
 
@@ -46,7 +46,7 @@ class AuditOptions(BaseModel):
     ] = None
     angles: Annotated[
         int | None,
-        Field(ge=8, le=3600, description="Also turn every image by so many angles of a circle."),
+        Field(ge=8, le=3600, description="Also rotate every image by so many angles of a circle."),
     ] = None
     resampler: Annotated[Method, Field(description="How pixels are found there.")] = "bilinear"
     seed: Annotated[
@@ -60,10 +60,10 @@ class AuditOptions(BaseModel):
     angle_agreement: Annotated[
         Part, Field(description="Part of all images that must keep their label at all angles.")
     ] = 0.95
-    circle: Annotated[bool, Field(description="Also try some images at every angle there is.")] = (
-        False
-    )
-    circle_images: Annotated[int, Field(ge=1, description="How many, for every angle.")] = 8
+    exhaustive_angles: Annotated[
+        bool, Field(description="Also try some images at every angle there is.")
+    ] = False
+    exhaustive_images: Annotated[int, Field(ge=1, description="How many, for every angle.")] = 8
     quick: Annotated[
         bool,
         Field(
@@ -75,7 +75,7 @@ class AuditOptions(BaseModel):
         bool, Field(description="Keep pictures of the worst images in the report.")
     ] = True
 
-    def question(self, precision: Precision, group: str, fill: int) -> Question:
+    def resolve(self, precision: Precision, group: str, fill: int) -> ResolvedOptions:
         """Return what is asked of a model.
 
         Parameters
@@ -85,13 +85,13 @@ class AuditOptions(BaseModel):
         group
             The group to try where none is asked for.
         fill
-            Grey level outside of the images that are turned.
+            Grey level outside of the images that are rotated.
         """
         of_classes = None if self.no_classes else self.class_agreement
         angles = None
         if self.angles is not None:
             angles = AnglePlan(self.angles, Resampler(self.resampler, fill), self.seed)
-        return Question(
+        return ResolvedOptions(
             group=self.group or group,
             thresholds=Thresholds.of(
                 precision,
@@ -105,7 +105,7 @@ class AuditOptions(BaseModel):
                 confidence=self.confidence,
                 class_agreement=of_classes,
             ),
-            circle_images=self.circle_images if self.circle else 0,
+            exhaustive_images=self.exhaustive_images if self.exhaustive_angles else 0,
             most_images=QUICK_IMAGES if self.quick else None,
             pictures=self.pictures,
         )

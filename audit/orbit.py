@@ -36,7 +36,7 @@ class Orbit:
     logits : float32 [G, N, K]
     repeats : float32 [R, N, K], or None
         Of a model that does not repeat itself, the answers when the same batches were classified
-        as many times more as they were turned; None where what was asked twice had equal bits.
+        as many times more as they were rotated; None where what was asked twice had equal bits.
     repeat_deviation
         Largest change of a logit when the same batches were classified again.
     regrouped_deviation
@@ -118,7 +118,7 @@ def evaluate_orbit(
 
     The batch that moved farthest is asked about again as well: noise that comes rarely need not
     come twice. A classifier that does not repeat itself is asked about the upright ones as often as
-    about the turned ones: the largest of many changes is larger than that of a few.
+    about the rotated ones: the largest of many changes is larger than that of a few.
 
     Parameters
     ----------
@@ -148,19 +148,21 @@ def evaluate_orbit(
         )
     count = len(images)
     batches = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
-    ask = Questioner(classify, orbit_questions(count, len(elements), batch_size), progress)
-    turned = [*ask.each(g(images[batch]) for g in elements for batch in batches)]
-    logits = np.concatenate(turned).reshape(len(elements), count, -1)
+    ask = BatchedClassifier(
+        classify, orbit_classifications(count, len(elements), batch_size), progress
+    )
+    rotated = [*ask.each(g(images[batch]) for g in elements for batch in batches)]
+    logits = np.concatenate(rotated).reshape(len(elements), count, -1)
     upright = logits[0]
 
-    def moved(asked: Questioner, places: Sequence[slice | NDArray[np.int64]]) -> float:
+    def moved(asked: BatchedClassifier, places: Sequence[slice | NDArray[np.int64]]) -> float:
         answers = asked.each(images[place] for place in places)
         return max(
             float(_distance(answer, upright[place]).max())
             for place, answer in zip(places, answers, strict=True)
         )
 
-    def repeated(asked: Questioner) -> NDArray[np.float32]:
+    def repeated(asked: BatchedClassifier) -> NDArray[np.float32]:
         return np.concatenate([*asked.each(images[batch] for batch in batches)])
 
     farthest = np.stack([_distance(each, upright) for each in logits]).argmax()
@@ -169,20 +171,22 @@ def evaluate_orbit(
     repeats = [repeated(ask)]
     noisy = worst_again > 0 or not np.array_equal(repeats[0], upright)
     if noisy:
-        more = Questioner(classify)
+        more = BatchedClassifier(classify)
         repeats += [repeated(more) for _ in range(len(elements) - 2)]
     return Orbit(
         tuple(elements),
         logits,
         repeat_deviation=float(max(worst_again, *(_distance(r, upright).max() for r in repeats))),
         regrouped_deviation=moved(ask, _other_batches(count, batch_size)),
-        elsewhere_deviation=max((moved(Questioner(o), batches) for o in others), default=None),
+        elsewhere_deviation=max(
+            (moved(BatchedClassifier(o), batches) for o in others), default=None
+        ),
         repeats=np.stack(repeats) if noisy else None,
         batches=np.arange(count) // batch_size,
     )
 
 
-def orbit_questions(count: int, elements: int, batch_size: int = 64) -> int:
+def orbit_classifications(count: int, elements: int, batch_size: int = 64) -> int:
     """How many images `evaluate_orbit` classifies, of so many images under so many elements.
 
     Fewer where the batch that moved farthest is a short one, more of a model that is noisy.
@@ -194,7 +198,7 @@ def orbit_questions(count: int, elements: int, batch_size: int = 64) -> int:
 def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classifier:
     """The average of a classifier's logits over a group: an exactly invariant classifier.
 
-    A turned image permutes the summands. They are sorted before they are added, so the sum does
+    A rotated image permutes the summands. They are sorted before they are added, so the sum does
     not depend on that permutation, not even in its rounding.
     """
     group = tuple(elements)
@@ -207,7 +211,7 @@ def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classi
     return average
 
 
-class Questioner:
+class BatchedClassifier:
     """Hands batches to a classifier, checks its answers and reports the progress."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Parts of sentences that verdicts of more than one tier are made of."""
+"""Parts of sentences that verdicts of more than one part are made of."""
 
 from collections.abc import Callable, Sequence
 from typing import Final

@@ -1,16 +1,16 @@
-"""The first tier of an audit: what is proved of the file, for all images at once."""
+"""The first part of an audit: what is proved of the file, for all images at once."""
 
 from collections.abc import Sequence
 
 from artifact.figures import Arithmetic, Outcome
 from artifact.values import Value
-from audit.circle import ProvedSymmetry
 from audit.elements import covered
+from audit.exhaustive import ProvedSymmetry
 from audit.proof import Proof
 from imaging import GridSymmetry
 
 
-class ProofTier(Value):
+class ProofSummary(Value):
     """What is proved of the file that was audited.
 
     Attributes
@@ -40,7 +40,7 @@ class ProofTier(Value):
     @classmethod
     def of(
         cls, found: Proof | str, tried: Sequence[GridSymmetry], *, runs_exactly: bool = False
-    ) -> "ProofTier":
+    ) -> "ProofSummary":
         """Say what a proof means for an audit of these elements; a sentence says why there is none.
 
         `runs_exactly` says whether what runs was measured to keep every bit where the file does.
@@ -72,5 +72,5 @@ class ProofTier(Value):
         how = "in every bit" if self.exact_bits else "in real arithmetic"
         return (
             f"The file is PROVED over {self.subgroup}: whatever the image, its outputs are the "
-            f"same for the image turned, {how}."
+            f"same for the image rotated, {how}."
         )

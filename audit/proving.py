@@ -2,7 +2,7 @@
 
 from audit.proof import TOLERANCE, Limits, Proof, Runtime, prove
 from audit.proof.limits import DEFAULT_LIMITS
-from audit.proved import ProofTier
+from audit.proved import ProofSummary
 from imaging import grid_symmetries
 from imaging.refusal import RefusedError
 
@@ -37,15 +37,15 @@ def prove_file(
         raise _failed(error) from error
 
 
-def prove_tier(
+def summarise_proof(
     model: bytes,
     group: str,
     *,
     runtime: Runtime,
     limits: Limits = DEFAULT_LIMITS,
     runs_exactly: bool = False,
-) -> ProofTier:
-    """Prove a file for an audit of a group; where no proof can be made, the tier says why.
+) -> ProofSummary:
+    """Prove a file for an audit of a group; where no proof can be made, the summary says why.
 
     `runs_exactly` says whether what runs was measured to keep every bit where the file does.
     """
@@ -53,8 +53,8 @@ def prove_tier(
     try:
         found = prove_file(model, group, runtime=runtime, limits=limits)
     except RefusedError as error:
-        return ProofTier.of(str(error), tried)
-    return ProofTier.of(found, tried, runs_exactly=runs_exactly)
+        return ProofSummary.of(str(error), tried)
+    return ProofSummary.of(found, tried, runs_exactly=runs_exactly)
 
 
 def _failed(error: Exception) -> ProofFailedError:

@@ -1,23 +1,26 @@
 """The schema of an audit's report. Equal inputs give equal JSON: nothing in it depends on time."""
 
 from collections.abc import Mapping
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
+
+from pydantic import model_validator
 
 from artifact.identity import ModelIdentity
 from artifact.values import Interval, Precision, Value, Verdict
 from audit.about import About
 from audit.angles.outcome import AngleOutcome
-from audit.circle import CircleOutcome
-from audit.proved import ProofTier
-from audit.statistics import Cell, Drift
-from audit.subject import DataIdentity, Execution
+from audit.counterexample import Counterexample
+from audit.exhaustive import ExhaustiveOutcome
+from audit.older_reports import upgraded
+from audit.proved import ProofSummary
+from audit.provenance import DataIdentity, Execution
+from audit.statistics import Cell, DeviationDistribution
 from audit.values import (
     CLASS_AGREEMENT,
     Judgement,
     Proportion,
     Tolerance,
 )
-from audit.witness import Witness
 
 LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
     "fp32": 1e-4,
@@ -27,7 +30,7 @@ LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
 }
 """How far a logit may move, relative to the largest one, where nothing else is asked.
 
-A turned image makes float32 sums run in another order, which moves them by about 1e-6, and float16
+A rotated image makes float32 sums run in another order, which moves them by about 1e-6, and float16
 sums by about 1e-3; integer sums do not move at all. What is not invariant moves by 1e-2 and more in
 float32. The defaults lie between.
 """
@@ -68,15 +71,15 @@ class Thresholds(Value):
 
 
 class Repeating(Value):
-    """What a model that does not repeat itself does, asked as often as it was about turned images.
+    """What a model that does not repeat itself does, asked as often as it was about rotated images.
 
     Attributes
     ----------
     agreeing_images, agreement_interval
         Images that keep their label however often they are asked about.
     exceeding_p
-        How likely images would move so much farther when they are turned than when they are asked
-        about again, or farther still, if turning did nothing (`audit.statistics.shuffle_test` of
+        How likely images would move so much farther when they are rotated than when they are asked
+        about again, or farther still, if rotating did nothing (`audit.statistics.shuffle_test` of
         their ranks).
     losing_p
         The same of labels that are lost; None in reports of older versions.
@@ -89,13 +92,13 @@ class Repeating(Value):
 
 
 class NoiseFloor(Value):
-    """How far logits move when nothing was turned.
+    """How far logits move when nothing was rotated.
 
     Attributes
     ----------
     repeat
         Largest change of a logit between runs over the same batches: two runs or, where these gave
-        other bits, as many more as there are turns.
+        other bits, as many more as there are rotations.
     regrouped
         Largest change of a logit when the same images come in other batches.
     elsewhere
@@ -156,7 +159,7 @@ class Answers(Value):
 
 
 class Figures(Value):
-    """What was measured. The unit is sampled, not the turned image: see `audit.units`.
+    """What was measured. The unit is sampled, not the rotated image: see `audit.units`.
 
     Attributes
     ----------
@@ -175,7 +178,7 @@ class Figures(Value):
     label_entropy
         Of the labels of the upright images, in bits: a constant classifier agrees with itself.
     chance_agreement
-        The part of all labels that a turn would keep if it drew them anew, from those of these
+        The part of all labels that a rotation would keep if it drew them anew, from those of these
         images: what agreement means nothing.
     classes
         By the label an image should get, or gets upright where that is not known.
@@ -183,7 +186,7 @@ class Figures(Value):
         None when no labels were given.
     elements
         The figures of each element but the identity.
-    drift
+    deviations
         How the images are distributed by how far each moves, to be held against the noise floor.
     answers
         What became of each image; None in reports of older versions.
@@ -200,7 +203,7 @@ class Figures(Value):
     label_entropy: float
     accuracy: Accuracy | None
     elements: tuple[ElementFigures, ...]
-    drift: Drift
+    deviations: DeviationDistribution
     chance_agreement: float = 0.0
     classes: tuple[Cell, ...] = ()
     answers: Answers | None = None
@@ -215,27 +218,27 @@ class WorstImage(Value):
         Its place in the set.
     element
         A changed label counts for more than any deviation.
-    label, turned_label
-        Class indices of the upright and of the turned image.
+    label, rotated_label
+        Class indices of the upright and of the rotated image.
     logit_deviation
         Largest change of a logit.
     margin
         Distance of the two largest logits of the upright image.
-    witness
+    counterexample
         Both answers, and both pictures where they are wanted.
     """
 
     index: int
     element: str
     label: int
-    turned_label: int
+    rotated_label: int
     logit_deviation: float
     margin: float
-    witness: Witness
+    counterexample: Counterexample
 
 
 class SelfTest(Value):
-    """The procedure tried on two classifiers whose verdict is known beforehand.
+    """The audit tried on two classifiers whose verdict is known beforehand.
 
     Attributes
     ----------
@@ -246,7 +249,7 @@ class SelfTest(Value):
         model, which answers with the next class where an image is heavier on one side.
     mutant
         Verdict on the mutant; FAIL is right.
-    twin
+    known_invariant
         Verdict on a known model that is invariant: it knows bright images from dark ones. FAIL is
         wrong.
     """
@@ -254,12 +257,12 @@ class SelfTest(Value):
     images: int
     mutation: Mutation = "one weight changed"
     mutant: Verdict
-    twin: Verdict
+    known_invariant: Verdict
 
     @property
     def passed(self) -> bool:
         """Whether both verdicts are right."""
-        return self.mutant == "FAIL" and self.twin != "FAIL"
+        return self.mutant == "FAIL" and self.known_invariant != "FAIL"
 
 
 class Report(Value):
@@ -281,7 +284,7 @@ class Report(Value):
         What is proved of the file; None in reports of older versions, and where none was at hand.
     angles
         The sampled angles, where they were asked for: their verdict counts in the report's.
-    circle
+    exhaustive_angles
         Every angle of some images, where that was asked for; it has no verdict.
     execution
         What ran the model, where that is known.
@@ -294,7 +297,7 @@ class Report(Value):
     verdict: Verdict
     reasons: tuple[str, ...]
     claim: tuple[str, ...]
-    schema_version: Literal[3, 4, 5] = 5
+    schema_version: Literal[3, 4, 5, 6] = 6
     orbit_verdict: Verdict
     group: str
     model: ModelIdentity
@@ -302,14 +305,19 @@ class Report(Value):
     thresholds: Thresholds
     noise_floor: NoiseFloor
     figures: Figures
-    proof: ProofTier | None = None
+    proof: ProofSummary | None = None
     worst: tuple[WorstImage, ...]
     self_test: SelfTest | None
     angles: AngleOutcome | None = None
-    circle: CircleOutcome | None = None
+    exhaustive_angles: ExhaustiveOutcome | None = None
     execution: Execution | None = None
     about: About | None = None
     replay: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, fields: Any) -> Any:
+        return upgraded(fields) if isinstance(fields, Mapping) else fields
 
     @property
     def orbit(self) -> Judgement:
@@ -318,7 +326,7 @@ class Report(Value):
         return Judgement(self.orbit_verdict, self.reasons[: len(self.reasons) - between])
 
     def joined(
-        self, angles: AngleOutcome | None = None, circle: CircleOutcome | None = None
+        self, angles: AngleOutcome | None = None, exhaustive_angles: ExhaustiveOutcome | None = None
     ) -> Self:
         """The report with what was found between the quarter turns.
 
@@ -329,7 +337,12 @@ class Report(Value):
             verdict = max(verdict, angles.verdict, key=_SEVERITY.index)
             reasons = (*reasons, *angles.reasons)
         return self.model_copy(
-            update={"verdict": verdict, "reasons": reasons, "angles": angles, "circle": circle}
+            update={
+                "verdict": verdict,
+                "reasons": reasons,
+                "angles": angles,
+                "exhaustive_angles": exhaustive_angles,
+            }
         )
 
 

@@ -10,10 +10,10 @@ from onnx import numpy_helper
 
 from artifact.audit_set import AuditSet
 from artifact.values import Verdict
-from audit.angles.selftest import brightness, with_compass
+from audit.angles.selftest import brightness, with_orientation_bias
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures
-from audit.orbit import Classifier, evaluate_orbit, orbit_questions
+from audit.orbit import Classifier, evaluate_orbit, orbit_classifications
 from audit.report import Mutation, SelfTest, Thresholds
 from audit.verdict import judge
 from imaging import GridSymmetry
@@ -70,12 +70,12 @@ def self_test_unseen(
 ) -> SelfTest:
     """Audit a model whose file is not at hand, told up from down, and one that is invariant.
 
-    The mutant is made around the model, so this shows that the procedure sees answers that depend
+    The mutant is made around the model, so this shows that the audit sees answers that depend
     on orientation, and nothing about a file. The arguments are those of `self_test`.
     """
     # A group of mirror images alone keeps up and down.
     axis = -2 if GridSymmetry(False, 2) in audited_elements(group) else -1
-    mutant = with_compass(classify, axis)
+    mutant = with_orientation_bias(classify, axis)
     return _tried(mutant, "told up from down", images, group, thresholds, batch_size)
 
 
@@ -99,16 +99,16 @@ def _tried(
         images=len(few),
         mutation=mutation,
         mutant=verdict(mutant),
-        twin=verdict(brightness(few)),
+        known_invariant=verdict(brightness(few)),
     )
 
 
-def self_test_questions(count: int, elements: int, batch_size: int = 64) -> int:
+def self_test_classifications(count: int, elements: int, batch_size: int = 64) -> int:
     """How many images `self_test` has classified, of so many images under so many elements.
 
     It is the mutant that is asked; the known model asks nobody.
     """
-    return orbit_questions(len(range(count)[_few(count)]), elements, batch_size)
+    return orbit_classifications(len(range(count)[_few(count)]), elements, batch_size)
 
 
 def mutate(model: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """What is drawn at random: distinct images up to the group, or the parts that images were taken of.
 
-An image that comes twice, or once more turned, says nothing new; neither do several photographs of
+An image that comes twice, or once more rotated, says nothing new; neither do several photographs of
 one part, one module or one patient say as much as so many of different ones. A unit keeps what all
 of its images keep, and intervals are of units.
 """
@@ -107,7 +107,7 @@ def find_units(
 def near_duplicates(
     images: NDArray[np.uint8], elements: Sequence[GridSymmetry], units: Units
 ) -> int:
-    """Count images uint8 [N, C, n, n] that nearly are one of another unit, turned or not.
+    """Count images uint8 [N, C, n, n] that nearly are one of another unit, rotated or not.
 
     Nearly: by at most 2 of 255 grey levels on the average. Looked for among the eight images that
     are most alike at 8 x 8 pixels. They are not put together: whether they are photographs of one
@@ -120,8 +120,8 @@ def near_duplicates(
     tree, reach = KDTree(flat), _NEAR * np.sqrt(flat.shape[1])
     near = np.zeros(len(images), np.bool_)
     for element in elements:
-        turned = element(small).reshape(len(images), -1)
-        _, found = tree.query(turned, k=_LOOKED_AT, distance_upper_bound=reach)
+        rotated = element(small).reshape(len(images), -1)
+        _, found = tree.query(rotated, k=_LOOKED_AT, distance_upper_bound=reach)
         for n, others in enumerate(np.asarray(found)):
             others = others[others < len(images)]
             others = others[units.of[others] != units.of[n]]
@@ -132,7 +132,7 @@ def near_duplicates(
 
 
 def _orbit_name(image: NDArray[np.uint8], elements: Sequence[GridSymmetry]) -> bytes:
-    """Return what an image has in common with its turned ones, and with no others."""
+    """Return what an image has in common with its rotated ones, and with no others."""
     return min(
         hashlib.sha256(np.ascontiguousarray(element(image[None])).tobytes()).digest()
         for element in elements

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from audit.phrases import Naming, label, level, listed, remedy
-from audit.proved import ProofTier
+from audit.proved import ProofSummary
+from audit.provenance import DataIdentity
 from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
 from audit.statistics import Cell, clopper_pearson, trials_to_show
-from audit.subject import DataIdentity
 from audit.values import Judgement
 from imaging import GridSymmetry
 
@@ -16,13 +16,13 @@ def judge(
     floor: NoiseFloor,
     thresholds: Thresholds,
     self_test: SelfTest | None,
-    proof: ProofTier | None = None,
+    proof: ProofSummary | None = None,
     *,
     name: Naming = label,
 ) -> Judgement:
     """Weigh what was proved and measured; `name` says what a class is called.
 
-    A procedure that sees symmetries broken where they hold says nothing: INCONCLUSIVE. Otherwise
+    An audit that sees symmetries broken where they hold says nothing: INCONCLUSIVE. Otherwise
     evidence against invariance gives FAIL, whatever else is in doubt; a doubt, or images that would
     not show a broken symmetry, give INCONCLUSIVE; and neither gives PASS. Whatever is in doubt is
     named beside what led to the verdict.
@@ -36,7 +36,7 @@ def judge(
     expected = floor.repeating is not None and self_test and self_test.mutant == "INCONCLUSIVE"
     if self_test is not None and self_test.mutant != "FAIL" and not expected:
         doubts = (_unseen(self_test), *doubts)
-    if self_test is not None and self_test.twin == "FAIL":
+    if self_test is not None and self_test.known_invariant == "FAIL":
         return Judgement("INCONCLUSIVE", (_FALSE_ALARM, *doubts))
     if failures:
         if proof is not None and proof.covers:
@@ -61,7 +61,7 @@ def counted(data: DataIdentity) -> Iterator[str]:
     """Say what the images count as, where that is not one each."""
     if data.units is not None and data.units < data.count:
         yield (
-            f"The {data.count} images count as {data.units}: those that are equal up to a turn "
+            f"The {data.count} images count as {data.units}: those that are equal up to a rotation "
             "that was tried, or that were taken of one thing, count once together."
         )
     if data.near_duplicates:
@@ -72,18 +72,18 @@ def counted(data: DataIdentity) -> Iterator[str]:
         )
 
 
-def proof_claim(proof: ProofTier, figures: Figures) -> Iterator[str]:
+def proof_claim(proof: ProofSummary, figures: Figures) -> Iterator[str]:
     """What the proof says in a report, and what it does not."""
     yield proof.sentence()
     if proof.covers and not (proof.exact_bits and proof.runs_exactly):
         yield (
-            "What runs it may round otherwise when an image is turned: on these images a logit "
+            "What runs it may round otherwise when an image is rotated: on these images a logit "
             f"changed by up to {figures.max_logit_deviation:.2g}, and an image whose two largest "
             "logits lie no farther apart than twice such a change may get another label."
         )
 
 
-def _unmoved(proof: ProofTier | None, figures: Figures, thresholds: Thresholds) -> bool:
+def _unmoved(proof: ProofSummary | None, figures: Figures, thresholds: Thresholds) -> bool:
     """Whether the file is proved, and what runs it did as the file does on all images."""
     return (
         proof is not None
@@ -96,11 +96,11 @@ def _unmoved(proof: ProofTier | None, figures: Figures, thresholds: Thresholds) 
 def _loses_labels(figures: Figures, floor: NoiseFloor, thresholds: Thresholds) -> bool:
     kept = 1.0 if floor.repeating is None else floor.repeating.agreement_interval.high
     loses = figures.agreement_interval.high < thresholds.agreement <= kept
-    return loses and _moved_by_turning(floor, thresholds)
+    return loses and _moved_by_rotation(floor, thresholds)
 
 
-def _moved_by_turning(floor: NoiseFloor, thresholds: Thresholds) -> bool:
-    """Whether turning does more than asking again; two tests, which share what they may err."""
+def _moved_by_rotation(floor: NoiseFloor, thresholds: Thresholds) -> bool:
+    """Whether rotating does more than asking again; two tests, which share what they may err."""
     if floor.repeating is None:
         return True
     tests = (floor.repeating.exceeding_p, floor.repeating.losing_p)
@@ -117,7 +117,8 @@ def _failures(
             f"{figures.agreement_interval.high:.2%} of all images do, and "
             f"{thresholds.agreement:.2%} is asked."
         )
-    if not _moved_by_turning(floor, thresholds):  # what is lost without a turn is not its doing
+    # What is lost without a rotation is not its doing.
+    if not _moved_by_rotation(floor, thresholds):
         return
     yield from class_failures(figures.classes, thresholds.class_agreement, kept, name)
     tolerated = max(thresholds.logit_tolerance, floor.relative)
@@ -132,7 +133,7 @@ def _doubts(
     figures: Figures,
     floor: NoiseFloor,
     thresholds: Thresholds,
-    proof: ProofTier | None,
+    proof: ProofSummary | None,
     name: Naming,
 ) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
@@ -159,20 +160,22 @@ def _doubts(
         )
     if floor.relative > thresholds.logit_tolerance:
         yield (
-            "Without any turn, run again or otherwise, a logit changes by "
+            "Without any rotation, run again or otherwise, a logit changes by "
             f"{floor.relative:.2g} of the largest logit: this noise is above the tolerance of "
             f"{thresholds.logit_tolerance:.2g}, so that nothing finer can be measured."
         )
 
 
-def _assurances(figures: Figures, thresholds: Thresholds, proof: ProofTier | None) -> Iterator[str]:
+def _assurances(
+    figures: Figures, thresholds: Thresholds, proof: ProofSummary | None
+) -> Iterator[str]:
     least = (
         f"{_agreement(figures)}: at {level(thresholds.confidence)} at least "
         f"{figures.agreement_interval.low:.2%} of all images do"
     )
     if _unmoved(proof, figures, thresholds):
         yield (
-            "The file is proved to answer every image as it does when it is turned, and what runs "
+            "The file is proved to answer every image as it does when it is rotated, and what runs "
             "it was measured."
         )
         asked = min(thresholds.agreement, thresholds.proved_agreement)
@@ -213,19 +216,19 @@ def class_doubts(
 
 
 def monotony(chance: float, images: int, asked: float, confidence: float) -> Iterator[str]:
-    """Say so where these labels would be kept by a model that drew them anew for every turn."""
+    """Say so where these labels would be kept by a model that drew them anew for every rotation."""
     if chance == 1:
         yield "All images get the same label, so that their agreement says nothing."
     elif clopper_pearson(round(chance * images), images, confidence).high >= asked:
         yield (
-            f"Nearly all images get the same label: a model that drew labels anew for turned "
+            f"Nearly all images get the same label: a model that drew labels anew for rotated "
             f"images would keep {chance:.2%} of them, so that their agreement says little."
         )
 
 
 _FALSE_ALARM = (
-    "The audit failed its own test: a simple model that no turn changes was judged FAIL, so that "
-    "it finds faults on these images where there are none."
+    "The audit failed its own test: a simple model that no rotation changes was judged FAIL, so "
+    "that it finds faults on these images where there are none."
 )
 
 
@@ -251,14 +254,14 @@ def _unseen(self_test: SelfTest) -> str:
     return (
         f"The audit failed its own test: this model, made wrong on purpose ({self_test.mutation}), "
         f"was judged {self_test.mutant} instead of FAIL, so that these images would not show it if "
-        "turns changed the answers."
+        "rotations changed the answers."
     )
 
 
 def _agreement(figures: Figures) -> str:
     return (
-        f"{figures.agreeing_images} of {figures.images} images keep their label under every turn "
-        "that was tried"
+        f"{figures.agreeing_images} of {figures.images} images keep their label under every "
+        "rotation that was tried"
     )
 
 

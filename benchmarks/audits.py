@@ -1,7 +1,7 @@
 """Audits beside the bare session: images a second, and what classification feels of them.
 
 Run ``python -m benchmarks.audits``. What counts is every image that the session classifies for an
-audit: upright, turned, turned back, again for the noise floor, and those of the self-tests, among
+audit: upright, rotated, rotated back, again for the noise floor, and those of the self-tests, among
 them the mutant's. The bare session runs batches of the same size just before and after each audit,
 and a bar is held by the median of the rounds' ratios. The mutant is opened once for a model, in the
 first round, which is not counted.
@@ -24,7 +24,7 @@ from typing import Any, Final
 import httpx
 import numpy as np
 
-from audit import AnglePlan, Question, Thresholds
+from audit import AnglePlan, ResolvedOptions, Thresholds
 from benchmarks.machine import describe_machine
 from benchmarks.models import images_per_second
 from benchmarks.serving.bars import Bar
@@ -49,7 +49,7 @@ class Figure:
     ----------
     classified
         Images that the session ran over.
-    turned
+    rotated
         Those among them that are images of the set at an angle of the audit, the upright included:
         what is left without noise floor, control and self-tests.
     seconds
@@ -61,7 +61,7 @@ class Figure:
     """
 
     classified: int
-    turned: int
+    rotated: int
     seconds: float
     running: float
     bare: float
@@ -119,7 +119,7 @@ def audits(
         elements = len(report.figures.elements) + 1
         return Figure(
             classified=model.statistics.audited.count - counted.count,
-            turned=count * (elements + (0 if plan is None else plan.count)),
+            rotated=count * (elements + (0 if plan is None else plan.count)),
             seconds=spent,
             running=(model.statistics.audited.ns - counted.ns) / 1e9,
             bare=(before + after) / 2,
@@ -138,10 +138,10 @@ def audits(
     return orbit, angles
 
 
-def asked(model: ServedModel, plan: AnglePlan | None) -> Question:
+def asked(model: ServedModel, plan: AnglePlan | None) -> ResolvedOptions:
     """Return what the service asks where nothing is said, at angles too if there is a plan."""
     card = model.card
-    return Question(card.audit.group, Thresholds.of(card.precision), angles=plan)
+    return ResolvedOptions(card.audit.group, Thresholds.of(card.precision), angles=plan)
 
 
 async def latencies(settings: Settings, rate: float, requests: int) -> Waits:
@@ -213,7 +213,7 @@ def table(orbit: Sequence[Figure], angles: Sequence[Figure]) -> list[str]:
             f"| {_median(figure.classified / figure.seconds for figure in figures):,.0f} "
             f"| {_median(figure.ratio for figure in figures):.2f} "
             f"| {_median(figure.running / figure.seconds for figure in figures):.0%} of the time "
-            f"| {_median(figure.turned / figure.seconds for figure in figures):,.0f} |"
+            f"| {_median(figure.rotated / figure.seconds for figure in figures):,.0f} |"
         )
     return lines
 

@@ -61,17 +61,17 @@ def _column(card: Card) -> dict[str, str]:
         "the same label as fp32": same,
         "largest change of a logit from fp32": f"{made.max_abs_logits:.2g}",
         "proof, from the file": proof.outcome + (", every bit" if proof.exact_bits else ""),
-        f"turned, batches of {', '.join(map(str, exactness.batch_sizes))}, "
+        f"rotated, batches of {', '.join(map(str, exactness.batch_sizes))}, "
         f"{len(exactness.sessions)} counts of threads, {exactness.images} images: a logit changes "
         "by at most": f"{exactness.max_logit_deviation:.2g}",
-        "the same bits as the other integer form": _twin(card),
+        "the same bits as the other integer form": _counterpart(card),
         f"images/s of fp32, batches of {speed.batch}": f"{speed.ratio:.2f}",
     }
 
 
-def _twin(card: Card) -> str:
-    twin = card.conversion.twin if card.conversion else None
-    return "" if twin is None else f"all of {twin.images:,} images"
+def _counterpart(card: Card) -> str:
+    counterpart = card.conversion.counterpart if card.conversion else None
+    return "" if counterpart is None else f"all of {counterpart.images:,} images"
 
 
 if __name__ == "__main__":

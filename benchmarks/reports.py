@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from audit import AnglePlan, CircleOutcome, Question, Report, Thresholds
+from audit import AnglePlan, ExhaustiveOutcome, Report, ResolvedOptions, Thresholds
 from audit.angles import AngleOutcome
 from audit.render.html import centre_of, render_polar
 from benchmarks.machine import describe_machine
@@ -19,9 +19,9 @@ from service.settings import read_settings
 
 MODELS = ("rotmnist-c8", "rotmnist-c4", "rotmnist-cnn")
 ANGLES = 36
-CIRCLE_IMAGES = 8
+EXHAUSTIVE_IMAGES = 8
 
-Cell = Callable[[Report, AngleOutcome, CircleOutcome], str]
+Cell = Callable[[Report, AngleOutcome, ExhaustiveOutcome], str]
 
 
 def main() -> None:
@@ -47,14 +47,14 @@ def draw(reports: Sequence[Report]) -> Iterator[tuple[str, bytes]]:
 
 
 def table(reports: Sequence[Report]) -> Iterator[str]:
-    """Lay the figures of reports that have all tiers side by side."""
+    """Lay the figures of reports that have all parts side by side."""
     yield "| | " + " | ".join(f"`{report.model.name}`" for report in reports) + " |"
     yield "| --- " * (1 + len(reports)) + "|"
     for name, cell in _ROWS.items():
         cells = [
-            cell(report, report.angles, report.circle)
+            cell(report, report.angles, report.exhaustive_angles)
             for report in reports
-            if report.angles is not None and report.circle is not None
+            if report.angles is not None and report.exhaustive_angles is not None
         ]
         yield f"| {name} | " + " | ".join(cells) + " |"
 
@@ -62,21 +62,23 @@ def table(reports: Sequence[Report]) -> Iterator[str]:
 def _audit(name: str) -> Report:
     model = open_model(name, read_settings())
     card = model.card
-    question = Question(
+    options = ResolvedOptions(
         card.audit.group,
         Thresholds.of(card.precision),
         angles=AnglePlan(ANGLES, Resampler("bilinear", card.input.fit.fill)),
-        circle_images=CIRCLE_IMAGES,
+        exhaustive_images=EXHAUSTIVE_IMAGES,
     )
-    return audit_model(model, question)
+    return audit_model(model, options)
 
 
-def _kept(report: Report, angles: AngleOutcome, circle: CircleOutcome) -> str:
+def _kept(report: Report, angles: AngleOutcome, exhaustive_angles: ExhaustiveOutcome) -> str:
     found, interval = angles.figures, angles.figures.agreement_interval
     return f"{_of(found.agreeing_images, found.images)}: {interval.low:.2%} to {interval.high:.2%}"
 
 
-def _least_accuracy(report: Report, angles: AngleOutcome, circle: CircleOutcome) -> str:
+def _least_accuracy(
+    report: Report, angles: AngleOutcome, exhaustive_angles: ExhaustiveOutcome
+) -> str:
     found = angles.figures
     if found.accuracy is None:
         return "-"
@@ -84,14 +86,14 @@ def _least_accuracy(report: Report, angles: AngleOutcome, circle: CircleOutcome)
     return f"{least:.2%} ({found.accuracy:.2%})"
 
 
-def _at_30(report: Report, angles: AngleOutcome, circle: CircleOutcome) -> str:
+def _at_30(report: Report, angles: AngleOutcome, exhaustive_angles: ExhaustiveOutcome) -> str:
     (point,) = [point for point in angles.figures.curve if round(point.degrees) == 30]
     moved = [point.mean_deviation, point.control_deviation, point.damped_deviation or 0.0]
     return ", ".join(f"{value:.2f}" for value in moved)
 
 
-def _asked(report: Report, angles: AngleOutcome, circle: CircleOutcome) -> str:
-    counts = sorted(image.distinct_images for image in circle.images)
+def _asked(report: Report, angles: AngleOutcome, exhaustive_angles: ExhaustiveOutcome) -> str:
+    counts = sorted(image.distinct_images for image in exhaustive_angles.images)
     return f"{counts[0]:,} to {counts[-1]:,}"
 
 
@@ -100,26 +102,28 @@ def _of(count: int | None, images: int) -> str:
 
 
 _ROWS: dict[str, Cell] = {
-    "keep their label under quarter turns": lambda report, angles, circle: _of(
+    "keep their label under quarter turns": lambda report, angles, exhaustive_angles: _of(
         report.figures.agreeing_images, report.figures.images
     ),
-    "largest change of a logit there, of the largest": lambda report, angles, circle: (
+    "largest change of a logit there, of the largest": lambda report, angles, exhaustive_angles: (
         f"{report.figures.relative_logit_deviation:.2g}"
     ),
-    "verdict on the exact orbit": lambda report, angles, circle: report.orbit_verdict,
+    "verdict on the exact orbit": lambda report, angles, exhaustive_angles: report.orbit_verdict,
     f"keep their label at {ANGLES} angles, bilinear": _kept,
-    "keep it turned and turned back": lambda report, angles, circle: _of(
+    "keep it rotated and rotated back": lambda report, angles, exhaustive_angles: _of(
         angles.figures.control_agreeing, angles.figures.images
     ),
-    "keep it damped, and not turned": lambda report, angles, circle: _of(
+    "keep it damped, and not rotated": lambda report, angles, exhaustive_angles: _of(
         angles.figures.damped_agreeing, angles.figures.images
     ),
-    "lose it only when turned": lambda report, angles, circle: str(angles.figures.turned_only),
+    "lose it only when rotated": lambda report, angles, exhaustive_angles: str(
+        angles.figures.rotated_only
+    ),
     "least accuracy at an angle (upright)": _least_accuracy,
-    "mean change of a logit at 30 degrees, turned back, damped": _at_30,
-    "verdict at sampled angles": lambda report, angles, circle: angles.verdict,
-    "one label at every angle, nearest neighbour": lambda report, angles, circle: _of(
-        circle.constant_images, len(circle.images)
+    "mean change of a logit at 30 degrees, rotated back, damped": _at_30,
+    "verdict at sampled angles": lambda report, angles, exhaustive_angles: angles.verdict,
+    "one label at every angle, nearest neighbour": lambda report, angles, exhaustive_angles: _of(
+        exhaustive_angles.constant_images, len(exhaustive_angles.images)
     ),
     "images classified for that, each": _asked,
 }

@@ -48,7 +48,7 @@ def lines(repository: Path) -> Iterator[str]:
 
 
 def tested(folder: Path, card: Card) -> tuple[str, ...]:
-    """Try the procedures on the model of a version's folder with its own audit set."""
+    """Try the audits on the model of a version's folder with its own audit set."""
     graph = (folder / MODEL_FILE).read_bytes()
     images = load_audit_set(folder / AUDIT_FILE).images
     thresholds, group = Thresholds.of(card.precision), card.audit.group
@@ -56,15 +56,15 @@ def tested(folder: Path, card: Card) -> tuple[str, ...]:
     of_file = self_test(graph, open_model, images, group=group, thresholds=thresholds)
     unseen = self_test_unseen(classify, images, group=group, thresholds=thresholds)
     plan = AnglePlan(resampler=Resampler("bilinear", card.input.fit.fill))
-    turned = self_test_angles(classify, images, plan, AngleThresholds())
+    rotated = self_test_angles(classify, images, plan, AngleThresholds())
     return (
         f"`{card.name}`, {group}",
         of_file.mutant,
         unseen.mutant,
-        of_file.twin,
-        turned.mutant,
-        turned.twin,
-        "exact" if turned.quarters_exact else "NOT exact",
+        of_file.known_invariant,
+        rotated.mutant,
+        rotated.known_invariant,
+        "exact" if rotated.quarters_exact else "NOT exact",
     )
 
 

@@ -39,7 +39,7 @@ Images = Annotated[
 ]
 Output = Annotated[
     list[Path] | None,
-    typer.Option(help="File for it, in the form that its ending names; may be repeated."),
+    typer.Option(help="File for it, in the format that its ending names; may be repeated."),
 ]
 WhiteLevel = Annotated[
     int | None,

@@ -20,7 +20,7 @@ def prove(
     memory: Annotated[int, typer.Option(min=1, help="MiB that the proof may hold.")] = 2048,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Prove from an ONNX file that turned images get the same answer.
+    """Prove from an ONNX file that rotated images get the same answer.
 
     The exit status is 0 for PROVED and for PROVED WITHIN a bound, 1 for NOT PROVED and 3 for an
     error, such as a proof that takes more than it may. With --tolerance 0 only exact ties are

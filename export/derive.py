@@ -16,7 +16,7 @@ from artifact.audit_set import load_audit_set
 from artifact.card import (
     Card,
     Conversion,
-    Twin,
+    Counterpart,
     load_card,
 )
 from artifact.cpus import cpu_budget
@@ -37,7 +37,7 @@ MAX_LOSS: Final = 0.10
 """Points of error that a precision may cost on the test images."""
 
 _SPEED_BATCH, _ROUNDS, _ROUND_SECONDS = 32, 9, 0.3
-_TWINS: Final[Mapping[Precision, Precision]] = {"int8": "integer", "integer": "int8"}
+_COUNTERPARTS: Final[Mapping[Precision, Precision]] = {"int8": "integer", "integer": "int8"}
 
 
 class AccuracyLossError(RefusedError):
@@ -138,7 +138,7 @@ class _Converter:
         source, card, test = self._source, self._source.card, self._source.data.test
         model = self._file(precision)
         reference, logits = self._logits("fp32"), self._logits(precision)
-        twin = self._twin(precision)
+        counterpart = self._counterpart(precision)
         error, source_error = _error(logits, test), _error(reference, test)
         if error > source_error + MAX_LOSS:
             raise AccuracyLossError(
@@ -149,7 +149,7 @@ class _Converter:
         audit_set = load_audit_set(source.folder / AUDIT_FILE)
         calibrated = (
             f"{self._calibration} training images of {source.data.name} and their orbits"
-            if precision in _TWINS
+            if precision in _COUNTERPARTS
             else None
         )
         return Candidate(
@@ -176,7 +176,7 @@ class _Converter:
                 source_error_percent=source_error,
                 label_agreement=float((logits.argmax(1) == reference.argmax(1)).mean()),
                 max_abs_logits=float(np.abs(logits - reference).max()),
-                twin=twin,
+                counterpart=counterpart,
                 speed=compare_speed(model, source.model, test.images),
             ),
         )
@@ -220,10 +220,10 @@ class _Converter:
             self._answers[precision] = np.concatenate(answers)
         return self._answers[precision]
 
-    def _twin(self, precision: Precision) -> Twin | None:
-        if precision not in _TWINS:
+    def _counterpart(self, precision: Precision) -> Counterpart | None:
+        if precision not in _COUNTERPARTS:
             return None
-        other = _TWINS[precision]
+        other = _COUNTERPARTS[precision]
         here, there = (self._logits(p).view(np.uint32) for p in (precision, other))
         equal = np.array_equal(here, there)
         if not equal:
@@ -231,7 +231,7 @@ class _Converter:
                 f"The forms {precision} and {other} give other logits on the test images, and "
                 "every bit is to be equal; nothing was published."
             )
-        return Twin(
+        return Counterpart(
             precision=other,
             sha256=hashlib.sha256(self._file(other)).hexdigest(),
             images=len(here),

@@ -37,7 +37,7 @@ from artifact.origin import Origin
 from artifact.session import run_as_written
 from artifact.values import Precision
 from audit import (
-    ProofTier,
+    ProofSummary,
     RefusedError,
     Report,
     Thresholds,
@@ -118,10 +118,10 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         precision=candidate.precision,
         classes=candidate.classes,
     )
-    tier = ProofTier.of(
+    summary = ProofSummary.of(
         proof, audited_elements(candidate.audited_group), runs_exactly=exactness.exact
     )
-    report = _audit(candidate, identity, tier, progress)
+    report = _audit(candidate, identity, summary, progress)
     card = _card(candidate, identity, proof_figures(proof), exactness, report)
 
     with written_version(folder, identity.version) as partial:
@@ -149,7 +149,7 @@ def _measure(candidate: Candidate) -> Exactness:
 
 
 def _audit(
-    candidate: Candidate, identity: ModelIdentity, proof: ProofTier, progress: Progress
+    candidate: Candidate, identity: ModelIdentity, proof: ProofSummary, progress: Progress
 ) -> Report:
     thresholds = Thresholds.of(candidate.precision)
     images, labels = candidate.audit_set.images, candidate.audit_set.labels

@@ -1,20 +1,20 @@
-"""Ground floor: decode images, fit them to a model's input, turn them, exactly or by any angle."""
+"""Ground floor: decode images, fit them to a model's input, rotate them exactly or by any angle."""
 
-from imaging.arcs import Arcs, nearest_arcs
+from imaging.angle_intervals import AngleIntervals, nearest_intervals
 from imaging.damping import damp
 from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
 from imaging.fit import FitPolicy, fit
 from imaging.formats.colour import LEAST_WHITE, MOST_WHITE, check_white_level
 from imaging.picture import png
 from imaging.refusal import RefusedError
-from imaging.resample import Method, Resampler, inside_disc, keep_disc, turn
+from imaging.resample import Method, Resampler, inside_disc, keep_disc, rotate_images
 from imaging.rotate import GridSymmetry, grid_symmetries
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "LEAST_WHITE",
     "MOST_WHITE",
-    "Arcs",
+    "AngleIntervals",
     "FitPolicy",
     "GridSymmetry",
     "ImageError",
@@ -28,7 +28,7 @@ __all__ = [
     "grid_symmetries",
     "inside_disc",
     "keep_disc",
-    "nearest_arcs",
+    "nearest_intervals",
     "png",
-    "turn",
+    "rotate_images",
 ]

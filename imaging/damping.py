@@ -1,8 +1,8 @@
-"""What interpolation does to the fine detail of a turned image, done without the turn.
+"""What interpolation does to the fine detail of a rotated image, done without the rotation.
 
-A pixel of a turned image is a sum of pixels around its source, weighted by where between them that
+A pixel of a rotated image is a sum of pixels around its source, weighted by where between them that
 lies. Along an axis such a sum damps a frequency by |H|, the magnitude of the weights' transfer
-function, and a turn multiplies the power spectrum of an image by the average of |H|**2 over the
+function, and a rotation multiplies the power spectrum of an image by the average of |H|**2 over the
 sub-pixel positions that it uses. `damp` multiplies it by the same, with a filter that is even and
 so moves nothing: the root of that average.
 """
@@ -23,7 +23,8 @@ _FREQUENCIES: Final = 64
 def damp(
     images: NDArray[np.uint8], degrees: float | NDArray[np.float64], resampler: Resampler
 ) -> NDArray[np.uint8]:
-    """Give images the power spectrum that a turn by an angle would give them, and do not turn them.
+    """Give images the power spectrum that a rotation by an angle would give them, and do not rotate
+    them.
 
     The average is taken over the pixels in the disc, and one filter serves both axes: it commutes
     with quarter turns and mirror images, bit for bit, and does nothing at multiples of 90 degrees.

@@ -1,9 +1,9 @@
-"""Turn images by any angle, by a resampler that is declared and commutes with quarter turns.
+"""Rotate images by any angle, by a resampler that is declared and commutes with quarter turns.
 
-Where a pixel of the turned image comes from is counted in whole parts of a pixel from the image's
+Where a pixel of the rotated image comes from is counted in whole parts of a pixel from the image's
 centre, and what is interpolated there is a sum of integers, held in float64 where every partial sum
-is exact, with one rounding at the end. So a turn by an angle and a quarter more is the same, bit
-for bit, as a turn by the angle with a quarter turn on the grid before or after it.
+is exact, with one rounding at the end. So a rotation by an angle and a quarter more is the same,
+bit for bit, as a rotation by the angle with a quarter turn on the grid before or after it.
 """
 
 import threading
@@ -37,9 +37,9 @@ _FIRST_TAP: Final = {"bilinear": 0, "bicubic": -1}
 
 @dataclass(frozen=True)
 class Resampler:
-    """How the pixels of a turned image are found.
+    """How the pixels of a rotated image are found.
 
-    The image turns about its centre, (n - 1) / 2 in pixel indices.
+    The image rotates about its centre, (n - 1) / 2 in pixel indices.
 
     Attributes
     ----------
@@ -66,10 +66,10 @@ class Resampler:
             raise RefusedError(f"The fill is {self.fill}; a grey level from 0 to 255 is accepted.")
 
 
-def turn(
+def rotate_images(
     images: NDArray[np.uint8], degrees: float | NDArray[np.float64], resampler: Resampler
 ) -> NDArray[np.uint8]:
-    """Turn images counterclockwise.
+    """Rotate images counterclockwise.
 
     A multiple of 90 degrees is `GridSymmetry(False, k)`, bit for bit. The tables of an angle that
     all images share are computed once and kept.
@@ -102,9 +102,9 @@ def turn(
                 f"There are angles of shape {degrees.shape} for {len(images)} images; one for "
                 "each is accepted."
             )
-        return _turn_each(images, _table(size, degrees, resampler.method), resampler.fill)
+        return _rotate_each(images, _table(size, degrees, resampler.method), resampler.fill)
     table = _tables.get(size, float(degrees), resampler.method)
-    return _turn_all(images, table, resampler.fill)
+    return _rotate_all(images, table, resampler.fill)
 
 
 def inside_disc(size: int) -> NDArray[np.bool_]:
@@ -139,7 +139,7 @@ def _disc(size: int) -> NDArray[np.bool_]:
 
 
 def axis_weights(size: int, degrees: float, method: Method) -> NDArray[np.int64]:
-    """What a turn interpolates with, in 1 / UNIT: int64 [2, T, P], T taps of each of P pixels.
+    """What a rotation interpolates with, in 1 / UNIT: int64 [2, T, P], T taps of each of P pixels.
 
     Those of its rows come first, then those of its columns.
     """
@@ -188,7 +188,7 @@ class _Tables:
                 return known
             table = self._kept[key] = _table(size, np.array([degrees]), method)
             self._bytes += table.nbytes
-            # The newest stays, however large: it is what is turned by now.
+            # The newest stays, however large: it is what is rotated by now.
             while self._bytes > self._budget and len(self._kept) > 1:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
             return table
@@ -218,10 +218,10 @@ def _table(size: int, degrees: NDArray[np.float64], method: Method) -> _Table:
 def _positions(
     size: int, degrees: NDArray[np.float64], later: float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the pixels of images turned by A angles come from, from the centre: float64 [A, P].
+    """Where the pixels of images rotated by A angles come from, from the centre: float64 [A, P].
 
-    The angle is brought into the first quadrant and its cosine and sine turned back by whole
-    quarters, so that positions turn by whole quarters without rounding.
+    The angle is brought into the first quadrant and its cosine and sine rotated back by whole
+    quarters, so that positions rotate by whole quarters without rounding.
     """
     quarters, rest = np.divmod(degrees, 90.0)
     first = np.deg2rad(rest + later)
@@ -280,23 +280,23 @@ def _flat(rows: NDArray[np.int64], columns: NDArray[np.int64], size: int) -> NDA
     return np.where(inside, rows * size + columns, size * size).astype(np.intp)
 
 
-def _turn_all(images: NDArray[np.uint8], table: _Table, fill: int) -> NDArray[np.uint8]:
+def _rotate_all(images: NDArray[np.uint8], table: _Table, fill: int) -> NDArray[np.uint8]:
     """One angle for all: whole rows of [P + 1, N * C] are gathered."""
     shape = images.shape
     pixels = shape[-1] * shape[-2]
     flat = np.full((pixels + 1, shape[0] * shape[1]), fill, np.uint8)
     flat[:pixels] = images.reshape(-1, pixels).T
     if table.weights is None:
-        turned = flat[table.sources[0, 0]]
+        rotated = flat[table.sources[0, 0]]
     else:
         total = np.zeros((pixels, flat.shape[1]))
         for sources, weights in zip(table.sources[0], table.weights[0], strict=True):
             total += flat[sources] * weights[:, None]
-        turned = _rounded(total)
-    return np.ascontiguousarray(turned.T).reshape(shape)
+        rotated = _rounded(total)
+    return np.ascontiguousarray(rotated.T).reshape(shape)
 
 
-def _turn_each(images: NDArray[np.uint8], table: _Table, fill: int) -> NDArray[np.uint8]:
+def _rotate_each(images: NDArray[np.uint8], table: _Table, fill: int) -> NDArray[np.uint8]:
     shape = images.shape
     pixels = shape[-1] * shape[-2]
     flat = np.full((*shape[:2], pixels + 1), fill, np.uint8)

@@ -17,7 +17,7 @@ _GROUP_NAME = re.compile(r"(?P<family>[CD])(?P<order>[1-9][0-9]{0,3})")
 
 @dataclass(frozen=True, order=True)
 class GridSymmetry:
-    """An element `r^k f^m` of D4: mirror left to right `m` times, then turn by `k` quarters.
+    """An element `r^k f^m` of D4: mirror left to right `m` times, then rotate by `k` quarters.
 
     `rot90` is counterclockwise. `g @ h` is the product, `(g @ h)(x) == g(h(x))`.
     """
@@ -36,13 +36,13 @@ class GridSymmetry:
 
     def __matmul__(self, other: "GridSymmetry") -> "GridSymmetry":
         # f r = r^-1 f: a mirror turns the rotation that stands to its right around.
-        turns = -other.quarter_turns if self.mirrored else other.quarter_turns
-        return GridSymmetry(self.mirrored ^ other.mirrored, (self.quarter_turns + turns) % 4)
+        quarters = -other.quarter_turns if self.mirrored else other.quarter_turns
+        return GridSymmetry(self.mirrored ^ other.mirrored, (self.quarter_turns + quarters) % 4)
 
     def inverse(self) -> "GridSymmetry":
         """The element `h` with `h @ self == self @ h == identity`."""
-        turns = self.quarter_turns if self.mirrored else -self.quarter_turns % 4
-        return GridSymmetry(self.mirrored, turns)
+        quarters = self.quarter_turns if self.mirrored else -self.quarter_turns % 4
+        return GridSymmetry(self.mirrored, quarters)
 
     @property
     def name(self) -> str:

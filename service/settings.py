@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     max_audits: PositiveInt = 16
     """Most audits that run or wait; one runs at a time."""
 
-    max_audit_questions: PositiveInt = 1_000_000
+    max_audit_classifications: PositiveInt = 1_000_000
     """Most images that one audit may have classified, turned ones and self-tests included."""
 
     ledger: str | None = None

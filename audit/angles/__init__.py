@@ -2,6 +2,6 @@
 
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleOutcome, AngleSelfTest, AngleThresholds
-from audit.angles.procedure import audit_angles
+from audit.angles.run import audit_angles
 
 __all__ = ["AngleOutcome", "AnglePlan", "AngleSelfTest", "AngleThresholds", "audit_angles"]

@@ -1,4 +1,4 @@
-"""Ask a classifier about every image at many angles, and about the same images turned back."""
+"""Ask a classifier about every image at many angles, and about the same images rotated back."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,14 +7,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.orbit import Classifier, Progress, Questioner
-from imaging import Resampler, damp, keep_disc, turn
+from audit.orbit import BatchedClassifier, Classifier, Progress
+from imaging import Resampler, damp, keep_disc, rotate_images
 from imaging.refusal import RefusedError
 
 
 @dataclass(frozen=True)
 class AnglePlan:
-    """Which angles, and how images are turned: see `AngleSampling`.
+    """Which angles, and how images are rotated: see `AngleSampling`.
 
     Raises
     ------
@@ -37,10 +37,10 @@ class AnglePlan:
 
     @property
     def damps(self) -> bool:
-        """Whether a turn damps fine detail, as all but that of whole pixels do."""
+        """Whether a rotation damps fine detail, as all but that of whole pixels do."""
         return self.resampler.method != "nearest"
 
-    def questions(self, images: int, *, damped: bool = False) -> int:
+    def classifications(self, images: int, *, damped: bool = False) -> int:
         """How many images `ask_at_angles` classifies: two upright, and two or three an angle."""
         return (2 + (3 if damped and self.damps else 2) * self.count) * images
 
@@ -63,17 +63,17 @@ class AngleAnswers:
         Of the images as they are.
     upright : float32 [N, K]
         Of the images in their disc.
-    turned : float32 [A, N, K]
+    rotated : float32 [A, N, K]
     back : float32 [A, N, K]
-        Of the images that were turned and turned back.
+        Of the images that were rotated and rotated back.
     damped : float32 [A, N, K], or None
-        Of the images that were damped as the turn damps them, and not turned.
+        Of the images that were damped as the rotation damps them, and not rotated.
     """
 
     degrees: NDArray[np.float64]
     whole: NDArray[np.float32]
     upright: NDArray[np.float32]
-    turned: NDArray[np.float32]
+    rotated: NDArray[np.float32]
     back: NDArray[np.float32]
     damped: NDArray[np.float32] | None = None
 
@@ -86,12 +86,12 @@ class AngleAnswers:
     @cached_property
     def agrees(self) -> NDArray[np.bool_]:
         """Whether an image keeps its label at an angle, bool [A, N]."""
-        agrees: NDArray[np.bool_] = self.turned.argmax(axis=-1) == self.labels
+        agrees: NDArray[np.bool_] = self.rotated.argmax(axis=-1) == self.labels
         return agrees
 
     @cached_property
     def back_agrees(self) -> NDArray[np.bool_]:
-        """The same of images that were turned back."""
+        """The same of images that were rotated back."""
         agrees: NDArray[np.bool_] = self.back.argmax(axis=-1) == self.labels
         return agrees
 
@@ -110,14 +110,15 @@ def ask_at_angles(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> AngleAnswers:
-    """Classify images uint8 [N, C, n, n] upright, turned by each angle, and turned back.
+    """Classify images uint8 [N, C, n, n] upright, rotated by each angle, and rotated back.
 
     Where `damped` is asked for and the resampler damps, so are images that are damped only.
 
     Raises
     ------
     ValueError
-        If the images are not square or the classifier's answers are not as `Questioner` asks.
+        If the images are not square or the classifier's answers are not as `BatchedClassifier`
+        asks.
     """
     fill, count = plan.resampler.fill, len(images)
     damped = damped and plan.damps
@@ -128,19 +129,19 @@ def ask_at_angles(
         yield from (images[batch] for batch in batches)
         yield from (keep_disc(images[batch], fill) for batch in batches)
 
-    def turned() -> Iterator[NDArray[np.uint8]]:
+    def rotated() -> Iterator[NDArray[np.uint8]]:
         for a in range(plan.count):
             for batch in batches:
                 angles = _shared(degrees[a, batch])
-                # Whole images are turned, so that the rim of the disc does not mix with the fill.
-                there = turn(images[batch], angles, plan.resampler)
+                # Whole images are rotated, so that the rim of the disc does not mix with the fill.
+                there = rotate_images(images[batch], angles, plan.resampler)
                 yield keep_disc(there, fill)
-                yield keep_disc(turn(there, -angles, plan.resampler), fill)
+                yield keep_disc(rotate_images(there, -angles, plan.resampler), fill)
                 if damped:
                     yield keep_disc(damp(images[batch], angles, plan.resampler), fill)
 
-    ask = Questioner(classify, plan.questions(count, damped=damped), progress)
-    before, after = [*ask.each(upright())], [*ask.each(turned())]
+    ask = BatchedClassifier(classify, plan.classifications(count, damped=damped), progress)
+    before, after = [*ask.each(upright())], [*ask.each(rotated())]
     kinds = [
         np.concatenate(after[kind :: 3 if damped else 2]).reshape(plan.count, count, -1)
         for kind in range(3 if damped else 2)

@@ -11,7 +11,7 @@ from audit.statistics import (
     chance_agreement,
     class_cells,
     clopper_pearson,
-    drift,
+    deviations,
     label_entropy,
     mean_band,
 )
@@ -47,7 +47,7 @@ def angle_figures(
     in_class = shares.first(classes)
     class_asked = thresholds.class_agreement or thresholds.agreement
     class_control = shares.all(np.asarray(answers.back_agrees.all(axis=0)))
-    largest = float(max(np.abs(answers.upright).max(), np.abs(answers.turned).max()))
+    largest = float(max(np.abs(answers.upright).max(), np.abs(answers.rotated).max()))
     return AngleFigures(
         images=images,
         agreeing_images=int(always.sum()),
@@ -56,7 +56,7 @@ def angle_figures(
         control_interval=clopper_pearson(int(control.sum()), images, confidence),
         damped_agreeing=damped,
         damped_interval=None if damped is None else clopper_pearson(damped, images, confidence),
-        turned_only=int((~always & control).sum()),
+        rotated_only=int((~always & control).sum()),
         control_only=int((always & ~control).sum()),
         disc_changed=int((whole != answers.labels).sum()),
         accuracy=None if labels is None else float((answers.labels == labels).mean()),
@@ -74,8 +74,10 @@ def angle_figures(
         class_curves=_class_curves(shares.all(answers.agrees), in_class),
         chance_agreement=chance_agreement(answers.labels, units.weights),
         largest_logit=largest,
-        drift=drift(_deviation(answers.turned, answers.upright).max(axis=0), largest),
-        control_drift=drift(_deviation(answers.back, answers.upright).max(axis=0), largest),
+        deviations=deviations(_deviation(answers.rotated, answers.upright).max(axis=0), largest),
+        control_deviations=deviations(
+            _deviation(answers.back, answers.upright).max(axis=0), largest
+        ),
     )
 
 
@@ -84,15 +86,15 @@ def _curve(
 ) -> tuple[AnglePoint, ...]:
     agrees = units.all(answers.agrees)
     bands = agreement_band(agrees, confidence)
-    deviation = _deviation(answers.turned, answers.upright)
+    deviation = _deviation(answers.rotated, answers.upright)
     control = _deviation(answers.back, answers.upright).mean(axis=1)
     still, damped = answers.damped_agrees, None
     if answers.damped is not None:
         damped = _deviation(answers.damped, answers.upright).mean(axis=1)
     deviation = units.mean(deviation)
     low, high = mean_band(deviation, confidence)
-    margins = np.median(_margins(answers.turned, answers.labels), axis=1)
-    predicted = answers.turned.argmax(axis=-1)
+    margins = np.median(_margins(answers.rotated, answers.labels), axis=1)
+    predicted = answers.rotated.argmax(axis=-1)
     return tuple(
         AnglePoint(
             degrees=360 * a / len(bands),
@@ -125,7 +127,7 @@ def _class_curves(agrees: NDArray[np.bool_], classes: NDArray[np.int64]) -> tupl
 
 
 def _worst(answers: AngleAnswers) -> tuple[WorstAngle, ...]:
-    margins = _margins(answers.turned, answers.labels)
+    margins = _margins(answers.rotated, answers.labels)
     back = _margins(answers.back, answers.labels)
     angle, images = margins.argmin(axis=0), np.arange(len(answers.labels))
     least = margins[angle, images]
@@ -134,7 +136,7 @@ def _worst(answers: AngleAnswers) -> tuple[WorstAngle, ...]:
             index=int(n),
             degrees=float(answers.degrees[angle[n], n]),
             label=int(answers.labels[n]),
-            turned_label=int(answers.turned[angle[n], n].argmax()),
+            rotated_label=int(answers.rotated[angle[n], n].argmax()),
             margin=float(least[n]),
             control_margin=float(back[angle[n], n]),
         )

@@ -1,17 +1,17 @@
 """The schema of what was measured at sampled angles."""
 
 from artifact.values import Interval, Value, Verdict
-from audit.statistics import Cell, Drift
+from audit.counterexample import Counterexample
+from audit.statistics import Cell, DeviationDistribution
 from audit.values import CLASS_AGREEMENT, Proportion
-from audit.witness import Witness
 from imaging import Method
 
 
 class AngleSampling(Value):
-    """Which angles, and how images were turned.
+    """Which angles, and how images were rotated.
 
-    Every image is turned about its centre, (n - 1) / 2 in pixel indices, and every image that is
-    classified, upright or turned, shows the fill outside the disc of the image's inscribed circle.
+    Every image is rotated about its centre, (n - 1) / 2 in pixel indices, and every image that is
+    classified, upright or rotated, shows the fill outside the disc of the image's inscribed circle.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class AngleSampling(Value):
     seed
         None: the same angles for all images, from 0. Else the angles of each image start at an
         offset of its own, drawn with this seed.
-    longest_missed_arc
+    longest_missed_interval
         In degrees: whatever happens within so many degrees only can lie between two angles.
     """
 
@@ -28,7 +28,7 @@ class AngleSampling(Value):
     seed: int | None
     method: Method
     fill: int
-    longest_missed_arc: float
+    longest_missed_interval: float
 
 
 class AnglePoint(Value):
@@ -40,13 +40,13 @@ class AnglePoint(Value):
         Part of the images that keep the label of the upright image, and its interval; the intervals
         of all angles hold at once.
     control_agreement
-        The same of images that were turned and turned back.
+        The same of images that were rotated and rotated back.
     mean_deviation, deviation_low, deviation_high
         Mean over the images of the largest change of a logit, and its band over all angles.
     control_deviation
-        The same mean of images that were turned and turned back.
+        The same mean of images that were rotated and rotated back.
     damped_agreement, damped_deviation
-        The same of images that were not turned but given the power spectrum of turned ones; None
+        The same of images that were not rotated but given the power spectrum of rotated ones; None
         for the nearest pixel, which damps nothing.
     median_margin
         Of the upright image's label over the best of the others, in logits.
@@ -79,13 +79,13 @@ class WorstAngle(Value):
     margin
         In logits; negative where the label changed.
     control_margin
-        That of the image that was turned by this angle and turned back.
+        That of the image that was rotated by this angle and rotated back.
     """
 
     index: int
     degrees: float
     label: int
-    turned_label: int
+    rotated_label: int
     margin: float
     control_margin: float
 
@@ -99,30 +99,30 @@ class ClassCurve(Value):
 
 
 class AngleSelfTest(Value):
-    """The procedure tried on what is known beforehand.
+    """The audit tried on what is known beforehand.
 
     Attributes
     ----------
     mutant
         Verdict on the model that answers with the next class where an image is heavier below its
         centre than above; FAIL is right.
-    twin
+    known_invariant
         Verdict on a known model that is invariant: it knows bright images from dark ones. FAIL is
         wrong.
     quarters_exact
-        Whether a turn by 90 degrees, and by 90 more, was that of the pixel grid, bit for bit.
+        Whether a rotation by 90 degrees, and by 90 more, was that of the pixel grid, bit for bit.
     """
 
     images: int
     angles: int
     mutant: Verdict
-    twin: Verdict
+    known_invariant: Verdict
     quarters_exact: bool
 
     @property
     def passed(self) -> bool:
         """Whether all of it is right."""
-        return self.mutant == "FAIL" and self.twin != "FAIL" and self.quarters_exact
+        return self.mutant == "FAIL" and self.known_invariant != "FAIL" and self.quarters_exact
 
 
 class AngleFigures(Value):
@@ -134,18 +134,18 @@ class AngleFigures(Value):
         Images that keep their label at all their angles, and the Clopper-Pearson interval of their
         part.
     control_agreeing, control_interval
-        Images that keep it at all angles when turned and turned back: what the resampler, applied
+        Images that keep it at all angles when rotated and rotated back: what the resampler, applied
         twice, does by itself.
     damped_agreeing, damped_interval
-        Images that keep it at all angles when damped as by the turns, and not turned: what the loss
-        of fine detail, once, does by itself. None for the nearest pixel, which damps nothing.
-    turned_only
-        Images that lose it at some angle when turned, and at none when turned and turned back: the
-        model's doing.
+        Images that keep it at all angles when damped as by the rotations, and not rotated: what the
+        loss of fine detail, once, does by itself. None for the nearest pixel, which damps nothing.
+    rotated_only
+        Images that lose it at some angle when rotated, and at none when rotated and rotated back:
+        the model's doing.
     control_only
         The other way round.
     disc_changed
-        Images whose label changes when what is outside the disc is filled, without any turn.
+        Images whose label changes when what is outside the disc is filled, without any rotation.
     accuracy, label_entropy
         Of the upright images in their disc; the entropy is in bits.
     curve
@@ -154,13 +154,13 @@ class AngleFigures(Value):
         One for each image, the smallest margin first.
     classes, control_classes, class_curves
         By the label an image should get, or gets upright where that is not known: at all angles
-        together, turned and turned back, and by angle.
+        together, rotated and rotated back, and by angle.
     chance_agreement
         As in the figures of the exact orbit.
     largest_logit
         Largest magnitude of a logit.
-    drift, control_drift
-        How the images are distributed by how far each moves at its angles, and turned back.
+    deviations, control_deviations
+        How the images are distributed by how far each moves at its angles, and rotated back.
     """
 
     images: int
@@ -170,7 +170,7 @@ class AngleFigures(Value):
     control_interval: Interval
     damped_agreeing: int | None
     damped_interval: Interval | None
-    turned_only: int
+    rotated_only: int
     control_only: int = 0
     disc_changed: int
     accuracy: float | None
@@ -180,8 +180,8 @@ class AngleFigures(Value):
     classes: tuple[Cell, ...]
     class_curves: tuple[ClassCurve, ...]
     largest_logit: float
-    drift: Drift
-    control_drift: Drift
+    deviations: DeviationDistribution
+    control_deviations: DeviationDistribution
     chance_agreement: float = 0.0
     control_classes: tuple[Cell, ...] = ()
 
@@ -204,7 +204,7 @@ class AngleOutcome(Value):
     ----------
     claim
         What the verdict says, and what it does not, in sentences.
-    witnesses
+    counterexamples
         Of the first images of `figures.worst`, in their order: both answers and pictures.
     """
 
@@ -214,5 +214,5 @@ class AngleOutcome(Value):
     sampling: AngleSampling
     thresholds: AngleThresholds
     figures: AngleFigures
-    witnesses: tuple[Witness, ...]
+    counterexamples: tuple[Counterexample, ...]
     self_test: AngleSelfTest | None

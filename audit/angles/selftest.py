@@ -1,4 +1,4 @@
-"""Try the procedure at angles on a model that must fail, on one that must not, and on the grid."""
+"""Try the audit at angles on a model that must fail, on one that must not, and on the grid."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from audit.angles.figures import angle_figures
 from audit.angles.outcome import AngleSelfTest, AngleThresholds
 from audit.angles.verdict import judge_angles
 from audit.orbit import Classifier
-from imaging import GridSymmetry, keep_disc, turn
+from imaging import GridSymmetry, keep_disc, rotate_images
 
 _IMAGES: Final = 16
 _ANGLES: Final = 8
@@ -33,26 +33,26 @@ def self_test_angles(
     few = images[_few(len(images))]
     tried = AnglePlan(_ANGLES, plan.resampler, plan.seed)
 
-    def verdict(subject: Classifier) -> Verdict:
-        answers = ask_at_angles(subject, few, tried, batch_size=batch_size)
+    def verdict(under_test: Classifier) -> Verdict:
+        answers = ask_at_angles(under_test, few, tried, batch_size=batch_size)
         figures = angle_figures(answers, None, thresholds)
         return judge_angles(figures, tried, thresholds, None).verdict
 
     return AngleSelfTest(
         images=len(few),
         angles=_ANGLES,
-        mutant=verdict(with_compass(classify)),
-        twin=verdict(brightness(keep_disc(few, plan.resampler.fill), resampled=True)),
+        mutant=verdict(with_orientation_bias(classify)),
+        known_invariant=verdict(brightness(keep_disc(few, plan.resampler.fill), resampled=True)),
         quarters_exact=_quarters_exact(few, plan),
     )
 
 
-def angle_self_test_questions(count: int) -> int:
+def angle_self_test_classifications(count: int) -> int:
     """How many images `self_test_angles` has classified, of so many."""
-    return AnglePlan(_ANGLES).questions(len(range(count)[_few(count)]))
+    return AnglePlan(_ANGLES).classifications(len(range(count)[_few(count)]))
 
 
-def with_compass(classify: Classifier, axis: int = -2) -> Classifier:
+def with_orientation_bias(classify: Classifier, axis: int = -2) -> Classifier:
     """The model that answers with the next class where an image is heavier below than above.
 
     With the last axis: heavier on the right than on the left.
@@ -69,7 +69,7 @@ def with_compass(classify: Classifier, axis: int = -2) -> Classifier:
 
 
 def brightness(images: NDArray[np.uint8], *, resampled: bool = False) -> Classifier:
-    """A known model that no turn and no mirror image changes: is an image bright or dark?
+    """A known model that no rotation and no mirror image changes: is an image bright or dark?
 
     Its threshold lies in the widest gap between the mean grey levels of the images, in the middle
     half of them. Where they are resampled and the gap is less than two grey levels, which
@@ -95,12 +95,14 @@ def _few(count: int) -> slice:
 
 
 def _quarters_exact(images: NDArray[np.uint8], plan: AnglePlan) -> bool:
-    """Whether turns commute with those of the grid: a centre that is off shows here."""
+    """Whether rotations commute with those of the grid: a centre that is off shows here."""
     quarter = GridSymmetry(False, 1)
     for degrees in (0.0, plan.step):
-        turned = turn(images, degrees, plan.resampler)
-        after = turn(images, degrees + 90, plan.resampler)
-        before = turn(np.ascontiguousarray(quarter(images)), degrees, plan.resampler)
-        if not (np.array_equal(after, quarter(turned)) and np.array_equal(before, quarter(turned))):
+        rotated = rotate_images(images, degrees, plan.resampler)
+        after = rotate_images(images, degrees + 90, plan.resampler)
+        before = rotate_images(np.ascontiguousarray(quarter(images)), degrees, plan.resampler)
+        if not (
+            np.array_equal(after, quarter(rotated)) and np.array_equal(before, quarter(rotated))
+        ):
             return False
     return True

@@ -22,15 +22,17 @@ def judge_angles(
 
     `name` says what a class is called.
 
-    INCONCLUSIVE where the procedure sees symmetries broken where they hold, and where the resampler
+    INCONCLUSIVE where the audit sees symmetries broken where they hold, and where the resampler
     alone would fail or loses as many labels; a model that fails, with a clean control, fails
     whatever else is in doubt. At most 1 - confidence of all audits FAIL a model that should not:
     half of them over all images, half over classes.
     """
     interval, asked = figures.agreement_interval, thresholds.agreement
     doubts = tuple(_doubts(figures, plan, thresholds, self_test, name))
-    if self_test is not None and (self_test.twin == "FAIL" or not self_test.quarters_exact):
-        named = dict.fromkeys((_broken_procedure(self_test), *doubts))
+    if self_test is not None and (
+        self_test.known_invariant == "FAIL" or not self_test.quarters_exact
+    ):
+        named = dict.fromkeys((_failed_self_test(self_test), *doubts))
         return Judgement("INCONCLUSIVE", tuple(named))
     if failures := tuple(_failures(figures, thresholds, name)):
         return Judgement("FAIL", (*failures, *doubts))
@@ -54,22 +56,22 @@ def angle_claim(plan: AnglePlan) -> tuple[str, ...]:
     )
     return (
         f"The verdict at angles between the quarter turns speaks of {plan.count} angles, "
-        f"{plan.step:.6g} degrees apart, {chosen}, of images turned by {plan.resampler.method} "
+        f"{plan.step:.6g} degrees apart, {chosen}, of images rotated by {plan.resampler.method} "
         "interpolation, and of what lies in the largest disc inside of an image.",
         f"It says nothing of angles that were not tried: a change of label over less than "
         f"{plan.step:.6g} degrees can lie between two of them.",
         "It holds for images chosen as these were; it says nothing of other images, of the labels "
-        "being right, or of a camera that is turned instead of a picture that is computed.",
+        "being right, or of a camera that is rotated instead of a picture that is computed.",
     )
 
 
 def _failures(figures: AngleFigures, thresholds: AngleThresholds, name: Naming) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
-    if interval.high < asked and not _resampler_loses(figures, thresholds):
+    if interval.high < asked and not _resampler_alone_fails(figures, thresholds):
         yield (
             f"{_kept(figures)}: at {level(thresholds.confidence)} at most {interval.high:.2%} of "
             f"all images do, and {asked:.2%} is asked. Interpolation alone does not explain "
-            f"it: turned and turned back, upright again, {figures.control_agreeing} keep it."
+            f"it: rotated and rotated back, upright again, {figures.control_agreeing} keep it."
         )
     yield from _at_angles(class_failures(figures.classes, thresholds.class_agreement, 1.0, name))
 
@@ -83,8 +85,8 @@ def _doubts(
 ) -> Iterator[str]:
     interval, asked = figures.agreement_interval, thresholds.agreement
     if self_test is not None and self_test.mutant != "FAIL":
-        yield _broken_procedure(self_test)
-    if _resampler_loses(figures, thresholds):
+        yield _failed_self_test(self_test)
+    if _resampler_alone_fails(figures, thresholds):
         yield _resampler(figures, plan, asked)
     elif interval.low < asked <= interval.high:
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
@@ -101,7 +103,7 @@ def _doubts(
         named = listed([f"{name(cell.label)} {cell.agreeing}/{cell.images}" for cell in spoilt])
         yield (
             f"Too few images of some classes keep their label at all angles ({named}), but too few "
-            "do also when they are turned and turned back, upright again: there interpolation "
+            "do also when they are rotated and rotated back, upright again: there interpolation "
             "alone changes labels, and the model cannot be told from it."
         )
     yield from monotony(figures.chance_agreement, figures.images, asked, thresholds.confidence)
@@ -111,10 +113,10 @@ def _kept(figures: AngleFigures) -> str:
     return f"{figures.agreeing_images} of {figures.images} images keep their label at all angles"
 
 
-def _resampler_loses(figures: AngleFigures, thresholds: AngleThresholds) -> bool:
-    """Whether too few keep their label, and not clearly more when they are turned back."""
+def _resampler_alone_fails(figures: AngleFigures, thresholds: AngleThresholds) -> bool:
+    """Whether too few keep their label, and not clearly more when they are rotated back."""
     asked = thresholds.agreement
-    by_chance = sign_test(figures.turned_only, figures.control_only)
+    by_chance = sign_test(figures.rotated_only, figures.control_only)
     return figures.agreement_interval.high < asked and (
         figures.control_interval.high < asked or by_chance >= (1 - thresholds.confidence) / 2
     )
@@ -137,23 +139,23 @@ def _resampled(figures: AngleFigures, cell: Cell, thresholds: AngleThresholds) -
 def _resampler(figures: AngleFigures, plan: AnglePlan, asked: float) -> str:
     return (
         f"{figures.agreeing_images} of {figures.images} images keep their label at all angles, but "
-        f"turned and turned back, upright again, only {figures.control_agreeing} do, and "
+        f"rotated and rotated back, upright again, only {figures.control_agreeing} do, and "
         f"{asked:.2%} is asked: {plan.resampler.method} interpolation alone changes these labels, "
         "and the model cannot be told from it."
     )
 
 
-def _broken_procedure(self_test: AngleSelfTest) -> str:
+def _failed_self_test(self_test: AngleSelfTest) -> str:
     if not self_test.quarters_exact:
-        fault = "a picture turned by 90 degrees was not the one whose pixels change places"
+        fault = "a picture rotated by 90 degrees was not the one whose pixels change places"
     elif self_test.mutant != "FAIL":
         fault = (
             "this model, made to answer otherwise where an image is brighter below than above, was "
             f"judged {self_test.mutant} instead of FAIL"
         )
     else:
-        fault = "a simple model that no turn changes was judged FAIL"
+        fault = "a simple model that no rotation changes was judged FAIL"
     return (
-        f"The audit at angles failed its own test: {fault}, so that these images, turned this way, "
-        "show nothing."
+        f"The audit at angles failed its own test: {fault}, so that these images, rotated this "
+        "way, show nothing."
     )

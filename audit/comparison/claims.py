@@ -15,7 +15,7 @@ def claims(
     chance = f"{100 * (1 - margins.confidence):.6g}%"
     tried = ", ".join(each.element for each in baseline.figures.elements)
     yield (
-        f"It speaks of both models as they ran, of the turns that were tried ({tried}), and of "
+        f"It speaks of both models as they ran, of the rotations that were tried ({tried}), and of "
         "images drawn as these were."
     )
     yield (

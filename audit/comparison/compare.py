@@ -36,8 +36,8 @@ def compare(
     Raises
     ------
     RefusedError
-        If the reports are not on the same images and turns, do not say what became of each image,
-        or disagree on what images show.
+        If the reports are not on the same images and rotations, do not say what became of each
+        image, or disagree on what images show.
     """
     matched = match(baseline, candidate)
     margins = _resolved(margins or Margins(), baseline, candidate)

@@ -43,15 +43,15 @@ def match(baseline: Report, candidate: Report) -> Matched:
     Raises
     ------
     RefusedError
-        If a report does not hold what became of each image, other turns were tried, or neither
+        If a report does not hold what became of each image, other rotations were tried, or neither
         set of images is part of the other.
     """
     first, second = answers_of(baseline, "A"), answers_of(candidate, "B")
     tried = [sorted(each.element for each in r.figures.elements) for r in (baseline, candidate)]
     if tried[0] != tried[1]:
         raise RefusedError(
-            f"A was turned by {', '.join(tried[0])}, and B by {', '.join(tried[1])}; audits over "
-            "the same turns are accepted (--group)."
+            f"A was rotated by {', '.join(tried[0])}, and B by {', '.join(tried[1])}; audits over "
+            "the same rotations are accepted (--group)."
         )
     here, there, order = _by_digest(_keyed(baseline, first), _keyed(candidate, second))
     units = _joined(np.array(first.units)[here], np.array(second.units)[there])

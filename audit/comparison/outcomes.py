@@ -23,7 +23,7 @@ class Outcomes:
     labels
         Names of the classes that upright images get.
     kept : bool [N]
-        Whether the label is kept under all turns.
+        Whether the label is kept under all rotations.
     correct : bool [N], or None
         Whether it is the right one, where that is known.
     deviation : float64 [N]

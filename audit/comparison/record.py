@@ -6,7 +6,7 @@ from pydantic import Field
 
 from artifact.identity import ModelIdentity
 from artifact.values import Interval, Sha256, Value, Verdict
-from audit.subject import Execution
+from audit.provenance import Execution
 from audit.values import Proportion, Tolerance
 
 Order = Literal["same", "another", "subset"]
@@ -143,8 +143,8 @@ class ClassPaired(Value):
     correct: Paired | None
 
 
-class Turned(Value):
-    """What the candidate made of an image when it was turned."""
+class Rotated(Value):
+    """What the candidate made of an image when it was rotated."""
 
     element: str
     label: str
@@ -163,7 +163,7 @@ class WorseImage(Value):
     became_wrong
         The baseline gives the right label, and the candidate does not.
     lost_label
-        The baseline keeps its label under all turns, and the candidate does not.
+        The baseline keeps its label under all rotations, and the candidate does not.
     baseline_deviation, candidate_deviation
         How far its logits move, relative to each model's largest.
     png
@@ -181,7 +181,7 @@ class WorseImage(Value):
     baseline_deviation: float
     candidate_deviation: float
     png: str | None = None
-    turned: Turned | None = None
+    rotated: Rotated | None = None
 
 
 class Comparison(Value):
@@ -197,7 +197,7 @@ class Comparison(Value):
     claim
         What the verdict says, and what it does not.
     elements
-        The turns that were tried, those of both audits.
+        The rotations that were tried, those of both audits.
     kept
         Units that keep their label under all of them.
     correct
@@ -211,7 +211,7 @@ class Comparison(Value):
     verdict: Verdict
     reasons: tuple[str, ...]
     claim: tuple[str, ...]
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     baseline: ComparedAudit
     candidate: ComparedAudit
     elements: tuple[str, ...]

@@ -33,7 +33,7 @@ def judge_comparison(tested: Tested, margins: Margins, images: int, units: int) 
 
 
 def _sentences(tested: Tested, margins: Margins, unit: Unit) -> Iterator[tuple[Verdict, str]]:
-    yield tested.kept.state, _of_all(tested.kept, "keep their label when turned", margins, unit)
+    yield tested.kept.state, _of_all(tested.kept, "keep their label when rotated", margins, unit)
     if tested.correct is not None:
         yield tested.correct.state, _of_all(tested.correct, "get the right label", margins, unit)
     held = f"keep their logits within {margins.logit_tolerance:.2g} of the largest"
@@ -42,7 +42,9 @@ def _sentences(tested: Tested, margins: Margins, unit: Unit) -> Iterator[tuple[V
     if margins.class_margin is not None:
         named = _named(tested.classes)
         kept = [(name, each.kept) for name, each in zip(named, tested.classes, strict=True)]
-        yield _of_classes(kept, "keep their label when turned", margins.class_margin, margins, unit)
+        yield _of_classes(
+            kept, "keep their label when rotated", margins.class_margin, margins, unit
+        )
         right = [
             (name, each.correct)
             for name, each in zip(named, tested.classes, strict=True)

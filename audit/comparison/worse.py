@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from audit.comparison.matching import Matched
 from audit.comparison.outcomes import Outcomes, Truth
-from audit.comparison.record import Turned, WorseImage
+from audit.comparison.record import Rotated, WorseImage
 from audit.report import Report
 from audit.report import WorstImage as Worst
 from imaging import png
@@ -60,7 +60,7 @@ def worse_images(
             baseline_deviation=float(first.deviation[n]),
             candidate_deviation=float(second.deviation[n]),
             png=_picture(images, here, at_second or at_first) if shown else None,
-            turned=_turned(at_second, reports, shown=shown),
+            rotated=_rotated(at_second, reports, shown=shown),
         )
 
     return tuple(one(rank, int(n)) for rank, n in enumerate(chosen))
@@ -82,17 +82,17 @@ def _name(reports: tuple[Report, Report], here: int, there: int) -> str:
 def _picture(images: NDArray[np.uint8] | None, place: int, worst: Worst | None) -> str | None:
     if images is not None and images.shape[1] in _SHOWN_CHANNELS:
         return base64.b64encode(png(images[place])).decode()
-    return None if worst is None else worst.witness.upright_png
+    return None if worst is None else worst.counterexample.upright_png
 
 
-def _turned(worst: Worst | None, reports: tuple[Report, Report], *, shown: bool) -> Turned | None:
+def _rotated(worst: Worst | None, reports: tuple[Report, Report], *, shown: bool) -> Rotated | None:
     if worst is None:
         return None
     baseline, candidate = (report.model for report in reports)
     classes = candidate.classes or baseline.classes
     model = candidate.model_copy(update={"classes": classes})
-    return Turned(
+    return Rotated(
         element=worst.element,
-        label=model.class_name(worst.turned_label),
-        png=worst.witness.turned_png if shown else None,
+        label=model.class_name(worst.rotated_label),
+        png=worst.counterexample.rotated_png if shown else None,
     )

@@ -13,9 +13,9 @@ from audit.evaluation.gate import judge_accuracy
 from audit.evaluation.probabilities import Probabilities, probabilities
 from audit.evaluation.schema import Answer, Asked, Evaluation, Picture, Unread
 from audit.labels import check_labels
-from audit.orbit import Progress, Questioner
-from audit.subject import DataIdentity
-from audit.tiers import Subject
+from audit.orbit import BatchedClassifier, Progress
+from audit.pipeline import ModelUnderTest
+from audit.provenance import DataIdentity
 from audit.values import Judgement
 from imaging import RefusedError, png
 
@@ -26,7 +26,7 @@ _BUNDLED: Final = (
 
 
 def evaluate(
-    subject: Subject,
+    under_test: ModelUnderTest,
     labelled: AuditSet,
     asked: Asked,
     *,
@@ -49,18 +49,18 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there are no labels, one is no class, the answers are no logits, or the subject changed
-        meanwhile.
+        If there are no labels, one is no class, the answers are no logits, or the model under test
+        changed meanwhile.
     """
     images, expected = labelled.images, labelled.labels
     if expected is None:
         raise RefusedError("The images have no labels; what each of them shows has to be known.")
-    size = subject.batch_size
+    size = under_test.batch_size
     batches = (images[start : start + size] for start in range(0, len(images), size))
-    ask = Questioner(subject.classify, len(images), progress)
+    ask = BatchedClassifier(under_test.classify, len(images), progress)
     answers = np.concatenate([*ask.each(batches)])
     check_labels(expected, answers.shape[1])
-    subject.confirm()
+    under_test.confirm()
     found = probabilities(answers)
     figures = evaluation_figures(found, expected, asked.confidence, labelled.groups)
     units = None if labelled.groups is None else len(np.unique(labelled.groups))
@@ -73,18 +73,18 @@ def evaluate(
         files=labelled.files,
     )
     judgement: Judgement | None = judge_accuracy(figures.accuracy, asked, units)
-    known = (_BUNDLED,) if data.sha256 == subject.bundled else ()
+    known = (_BUNDLED,) if data.sha256 == under_test.bundled else ()
     evaluation = Evaluation(
         verdict=judgement.verdict if judgement else None,
         reasons=judgement.reasons if judgement else (),
-        claim=(*_claim(units, found, unread), *known, *subject.caveats),
+        claim=(*_claim(units, found, unread), *known, *under_test.caveats),
         asked=asked,
-        model=subject.identity,
+        model=under_test.identity,
         data=data,
         figures=figures,
         answers=tuple(_answers(found, expected, data)),
         unread=tuple(unread),
-        execution=subject.execution,
+        execution=under_test.execution,
         replay=replay,
     )
     shown = [index for index, _ in evaluation.wrong()][:pictures]

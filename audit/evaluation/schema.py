@@ -5,7 +5,7 @@ from typing import Literal
 
 from artifact.identity import ModelIdentity
 from artifact.values import Interval, Value, Verdict
-from audit.subject import DataIdentity, Execution
+from audit.provenance import DataIdentity, Execution
 from audit.values import Proportion
 
 

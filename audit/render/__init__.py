@@ -1,4 +1,4 @@
-"""A report in the forms that its readers use, a file each."""
+"""A report in the formats that its readers use, a file each."""
 
 from audit.render.formats import (
     FORMATS,

@@ -56,12 +56,12 @@ def _checks(report: Report) -> Iterator[Check]:
     )
     if (angles := report.angles) is None:
         return
-    if (turned := angles.self_test) is not None:
+    if (rotated := angles.self_test) is not None:
         yield _self_test(
             "angles-self-test",
             "The audit at angles was first tried where the right outcome is known.",
-            turned.passed,
-            (*_tried_at_angles(turned), _meaning(turned.passed)),
+            rotated.passed,
+            (*_tried_at_angles(rotated), _meaning(rotated.passed)),
         )
     yield Check(
         "sampled-angles",
@@ -74,7 +74,7 @@ def _checks(report: Report) -> Iterator[Check]:
 
 
 def _self_test(id: str, name: str, passed: bool, outcome: tuple[str, ...]) -> Check:  # noqa: A002
-    """Nothing can be concluded by a procedure that fails its own test."""
+    """Nothing can be concluded by an audit that fails its own test."""
     return Check(id, name, "PASS" if passed else "INCONCLUSIVE", outcome)
 
 
@@ -85,20 +85,20 @@ def _tried(tested: SelfTest) -> Iterator[str]:
             f"{tested.mutant} on {tested.images} of the images."
         )
     else:
-        yield _compass(tested.mutant, tested.images)
-    yield _brightness(tested.twin)
+        yield _orientation_bias(tested.mutant, tested.images)
+    yield _brightness(tested.known_invariant)
 
 
 def _tried_at_angles(tested: AngleSelfTest) -> Iterator[str]:
-    yield _compass(tested.mutant, tested.images)
-    yield _brightness(tested.twin)
+    yield _orientation_bias(tested.mutant, tested.images)
+    yield _brightness(tested.known_invariant)
     if tested.quarters_exact:
-        yield "A picture turned by 90 degrees was the one whose pixels change places, as it must."
+        yield "A picture rotated by 90 degrees was the one whose pixels change places, as it must."
     else:
-        yield "A picture turned by 90 degrees was not the one whose pixels change places."
+        yield "A picture rotated by 90 degrees was not the one whose pixels change places."
 
 
-def _compass(verdict: Verdict, images: int) -> str:
+def _orientation_bias(verdict: Verdict, images: int) -> str:
     return (
         "This model, made to answer otherwise where an image is brighter on one side, must be "
         f"judged FAIL, and was judged {verdict} on {images} of the images."
@@ -107,8 +107,8 @@ def _compass(verdict: Verdict, images: int) -> str:
 
 def _brightness(verdict: Verdict) -> str:
     return (
-        "A simple model that only tells bright images from dark ones, which no turn changes, must "
-        f"not be judged FAIL, and was judged {verdict}."
+        "A simple model that only tells bright images from dark ones, which no rotation changes, "
+        f"must not be judged FAIL, and was judged {verdict}."
     )
 
 

@@ -101,7 +101,7 @@ def _metrics(report: Report) -> Iterator[dict[str, Any]]:
         part = accuracy.correct / accuracy.count
         yield _metric("accuracy", part, "upright images", accuracy.interval)
     for element in figures.elements:
-        yield _metric("changed labels", element.changed_labels, f"turned by {element.element}")
+        yield _metric("changed labels", element.changed_labels, f"rotated by {element.element}")
     for cell in figures.classes:
         named = f"{orbit}, class {readable(report.model.class_name(cell.label))}"
         part = cell.agreeing / cell.images
@@ -112,22 +112,22 @@ def _metrics(report: Report) -> Iterator[dict[str, Any]]:
 
 def _angle_metrics(angles: AngleOutcome) -> Iterator[dict[str, Any]]:
     figures, sampling = angles.figures, angles.sampling
-    turned = f"{sampling.count} angles, {sampling.method}"
+    rotated = f"{sampling.count} angles, {sampling.method}"
     agreement = "images that keep their label"
     yield _metric(
-        agreement, figures.agreeing_images / figures.images, turned, figures.agreement_interval
+        agreement, figures.agreeing_images / figures.images, rotated, figures.agreement_interval
     )
     yield _metric(
         agreement,
         figures.control_agreeing / figures.images,
-        f"{turned}, turned and turned back",
+        f"{rotated}, rotated and rotated back",
         figures.control_interval,
     )
     if figures.damped_agreeing is not None:
         yield _metric(
             agreement,
             figures.damped_agreeing / figures.images,
-            f"{turned}, damped as by the turns and not turned",
+            f"{rotated}, damped as by the rotations and not rotated",
             figures.damped_interval,
         )
     for point in figures.curve:
@@ -159,5 +159,5 @@ def _metric(what: str, value: float, of: str, interval: Interval | None = None) 
 
 def _claims(report: Report) -> tuple[str, ...]:
     between = () if report.angles is None else report.angles.claim
-    around = () if report.circle is None else report.circle.claim
+    around = () if report.exhaustive_angles is None else report.exhaustive_angles.claim
     return (*report.claim, *between, *around)

@@ -1,4 +1,4 @@
-"""A report as a signed in-toto statement: the form in-toto, in an envelope of DSSE."""
+"""A report as a signed in-toto statement: the format in-toto, in an envelope of DSSE."""
 
 from typing import Final
 

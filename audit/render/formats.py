@@ -1,9 +1,11 @@
-"""The forms that a report has: what each is called, where, and who writes it."""
+"""The formats that a report has: what each is called, where, and who writes it."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from audit.canonical import SCHEMA_VERSION, report_document
 from audit.envelope import Signer
 from audit.render.cyclonedx import render_cyclonedx
 from audit.render.dsse import render_dsse
@@ -20,7 +22,7 @@ Format = Literal["json", "text", "html", "junit", "sarif", "in-toto", "cyclonedx
 
 @dataclass(frozen=True)
 class Rendering:
-    """A form of a report.
+    """A format of a report.
 
     Attributes
     ----------
@@ -41,6 +43,8 @@ class Rendering:
 
 
 def _json(report: Report) -> bytes:
+    if report.schema_version < SCHEMA_VERSION:
+        return (json.dumps(report_document(report), indent=2, ensure_ascii=False) + "\n").encode()
     return (report.model_dump_json(indent=2) + "\n").encode()
 
 
@@ -64,7 +68,7 @@ SIGNED_SUFFIX: Final = ".intoto.jsonl"
 
 
 def formats(signer: Signer | None = None) -> Mapping[Format, Rendering]:
-    """Return the forms that can be had: the signed statement only from who has a key."""
+    """Return the formats that can be had: the signed statement only from who has a key."""
     if signer is None:
         return FORMATS
     signed = Rendering(
@@ -78,9 +82,11 @@ def formats(signer: Signer | None = None) -> Mapping[Format, Rendering]:
 def render(
     report: Report,
     format: Format,  # noqa: A002 - what the option is called
-    forms: Mapping[Format, Rendering] = FORMATS,
+    renderings: Mapping[Format, Rendering] = FORMATS,
     language: Language = "en",
 ) -> bytes:
-    """Write a report in a form, in a language where the form is one that people read."""
-    form = forms[format]
-    return form.translate(report, language) if form.translate else form.render(report)
+    """Write a report in a format, in a language where the format is one that people read."""
+    rendering = renderings[format]
+    return (
+        rendering.translate(report, language) if rendering.translate else rendering.render(report)
+    )

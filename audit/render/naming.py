@@ -1,4 +1,4 @@
-"""What classes and images are called in the forms that people read."""
+"""What classes and images are called in the formats that people read."""
 
 import re
 from typing import Final
@@ -52,13 +52,13 @@ class Naming:
         """An image: the file it was read from, or `image 12`."""
         return self._images.get(index) or self._words("image {index}", index=index)
 
-    def turn(self, element: str) -> str:
+    def rotation(self, element: str) -> str:
         """An element of a group by what it does."""
         return turn_in_words(element, self._words)
 
 
 def turn_in_words(element: str, words: Words) -> str:
-    """An element of a group by what it does: `m r90` mirrors, then turns by 90 degrees."""
+    """An element of a group by what it does: `m r90` mirrors, then rotates by 90 degrees."""
     read = _ELEMENT.fullmatch(element)
     if read is None:
         return readable(element)
@@ -66,5 +66,5 @@ def turn_in_words(element: str, words: Words) -> str:
     if degrees is None:
         return words("mirrored")
     if mirrored:
-        return words("mirrored, then turned by {degrees}°", degrees=degrees)
-    return words("turned by {degrees}°", degrees=degrees)
+        return words("mirrored, then rotated by {degrees}°", degrees=degrees)
+    return words("rotated by {degrees}°", degrees=degrees)

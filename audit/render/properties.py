@@ -1,4 +1,4 @@
-"""What a report holds as names and values, for forms with a place for such."""
+"""What a report holds as names and values, for formats with a place for such."""
 
 from collections.abc import Iterator
 

@@ -29,12 +29,12 @@ _RULES: Final = {
         "`orbitserve import --symmetrise`.",
     ),
     "angles-self-test": (
-        "The audit at angles tells what turns with an image from what does not.",
+        "The audit at angles tells what rotates with an image from what does not.",
         "Audit with images that have a top and a bottom, and more of them.",
     ),
     "sampled-angles": (
         "The label does not change at angles between the quarter turns.",
-        "Look at the images that lose their label, and train with a finer group or on turned "
+        "Look at the images that lose their label, and train with a finer group or on rotated "
         "images.",
     ),
 }
@@ -99,45 +99,45 @@ def _results(report: Report) -> Iterator[dict[str, Any]]:
         level = "error" if check.verdict == "FAIL" else "none"
         yield _result(report, check, _KINDS[check.verdict], level, " ".join(check.reasons))
     for worst in report.worst:
-        if worst.label != worst.turned_label:
-            yield _witness(
+        if worst.label != worst.rotated_label:
+            yield _counterexample(
                 report,
                 naming,
                 found["exact-orbit"],
                 worst.index,
-                (f"turned by {worst.element}", naming.turn(worst.element)),
-                (worst.label, worst.turned_label),
+                (f"rotated by {worst.element}", naming.rotation(worst.element)),
+                (worst.label, worst.rotated_label),
             )
     if report.angles is None:
         return
-    for turned, _ in zip(report.angles.figures.worst, report.angles.witnesses, strict=False):
-        if turned.label != turned.turned_label:
-            yield _witness(
+    for rotated, _ in zip(report.angles.figures.worst, report.angles.counterexamples, strict=False):
+        if rotated.label != rotated.rotated_label:
+            yield _counterexample(
                 report,
                 naming,
                 found["sampled-angles"],
-                turned.index,
-                (f"turned by {turned.degrees:.6g} degrees", f"turned by {turned.degrees:.6g}°"),
-                (turned.label, turned.turned_label),
+                rotated.index,
+                (f"rotated by {rotated.degrees:.6g} degrees", f"rotated by {rotated.degrees:.6g}°"),
+                (rotated.label, rotated.rotated_label),
             )
 
 
-def _witness(
+def _counterexample(
     report: Report,
     naming: Naming,
     check: Check,
     index: int,
-    turn: tuple[str, str],
+    rotation: tuple[str, str],
     labels: tuple[int, int],
 ) -> dict[str, Any]:
-    """Tell of one image; a turn has a fixed name, for fingerprints, and words."""
+    """Tell of one image; a rotation has a fixed name, for fingerprints, and words."""
     failed = check.verdict == "FAIL"
     kind, level = ("fail", "warning") if failed else ("informational", "none")
     before, after = map(naming.label, labels)
-    text = f"{naming.image(index)}: {before} upright becomes {after} when {turn[1]}."
+    text = f"{naming.image(index)}: {before} upright becomes {after} when {rotation[1]}."
     digest = report.data.image_sha256[index]
     return _result(report, check, kind, level, text) | {
-        "partialFingerprints": {"imageSha256/v1": digest, "turn/v1": turn[0]},
+        "partialFingerprints": {"imageSha256/v1": digest, "turn/v1": rotation[0]},
         "properties": {
             "image": index,
             "imageName": report.data.image_name(index),

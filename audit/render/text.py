@@ -7,9 +7,9 @@ from audit.names import LONGEST, harmless, readable
 from audit.render.language import Language, Words, words_of
 from audit.render.naming import Naming, what_is_said
 from audit.render.properties import said_about
-from audit.render.text_tiers import (
+from audit.render.text_sections import (
     angle_lines,
-    circle_lines,
+    exhaustive_lines,
     orbit_lines,
     proof_lines,
     self_test_lines,
@@ -31,8 +31,8 @@ def render_text(report: Report, language: Language = "en") -> str:
     if report.angles is not None:
         lines += ["", *angle_lines(report.angles, words, naming)]
         lines += self_test_lines(report, "angles-self-test", words)
-    if report.circle is not None:
-        lines += ["", *circle_lines(report.circle, words, naming)]
+    if report.exhaustive_angles is not None:
+        lines += ["", *exhaustive_lines(report.exhaustive_angles, words, naming)]
     lines += ["", words("What is claimed:"), *_claims(report, words), *_said(report, words)]
     return harmless("\n".join([*lines, *_whole_names(report, words)]))
 
@@ -66,8 +66,8 @@ def _claims(report: Report, words: Words) -> Iterator[str]:
     claims = [*report.claim]
     if report.angles is not None:
         claims += report.angles.claim
-    if report.circle is not None:
-        claims += report.circle.claim
+    if report.exhaustive_angles is not None:
+        claims += report.exhaustive_angles.claim
     for claim in claims:
         yield from wrap(words.sentence(claim), _WIDTH, initial_indent="- ", subsequent_indent="  ")
 
@@ -78,8 +78,8 @@ def _whole_names(report: Report, words: Words) -> Iterator[str]:
     shown = {worst.index for worst in report.worst[:1]}
     if report.angles is not None:
         shown |= {worst.index for worst in report.angles.figures.worst[:1]}
-    if report.circle is not None:
-        shown |= {image.index for image in report.circle.images}
+    if report.exhaustive_angles is not None:
+        shown |= {image.index for image in report.exhaustive_angles.images}
     files = report.data.files
     cut += [readable(files[n]) for n in sorted(shown) if files and len(files[n]) > LONGEST]
     if cut:

@@ -3,6 +3,7 @@
 from audit.statistics.binomial import clopper_pearson, trials_to_settle, trials_to_show
 from audit.statistics.clusters import cluster_interval
 from audit.statistics.curves import agreement_band, mean_band
+from audit.statistics.deviations import DeviationBin, DeviationDistribution, deviations
 from audit.statistics.discordance import (
     Discordance,
     difference_interval,
@@ -11,7 +12,6 @@ from audit.statistics.discordance import (
     not_worse,
     worse,
 )
-from audit.statistics.drift import Drift, DriftBin, drift
 from audit.statistics.labels import Cell, chance_agreement, class_cells, holm, label_entropy
 from audit.statistics.paired import ranks, shuffle_test, sign_test
 from audit.statistics.paired_means import larger, mean_interval
@@ -20,17 +20,17 @@ from audit.statistics.sequence import ConfidenceSequence
 __all__ = [
     "Cell",
     "ConfidenceSequence",
+    "DeviationBin",
+    "DeviationDistribution",
     "Discordance",
-    "Drift",
-    "DriftBin",
     "agreement_band",
     "chance_agreement",
     "class_cells",
     "clopper_pearson",
     "cluster_interval",
+    "deviations",
     "difference_interval",
     "discordance",
-    "drift",
     "holm",
     "label_entropy",
     "larger",

@@ -23,7 +23,7 @@ class Cell:
         Of this class alone, Clopper-Pearson.
     adjusted_p
         Holm's adjusted p-value of the hypothesis that the class meets what is asked of all or,
-        where that was looked at, that it loses no more labels turned than without a turn.
+        where that was looked at, that it loses no more labels rotated than without a rotation.
     below
         Whether that hypothesis is refused; among all classes together, a true one is refused with
         at most the probability (1 - confidence) / 2. The other half is that of the interval of all
@@ -49,8 +49,8 @@ def chance_agreement(
 ) -> float:
     """The chance that two of the labels int64 [N], drawn at random, are the same.
 
-    So often would a label be kept that a turn draws anew: Cohen's expected agreement. Labels count
-    by their weights, float64 [N], where they are given.
+    So often would a label be kept that a rotation draws anew: Cohen's expected agreement. Labels
+    count by their weights, float64 [N], where they are given.
     """
     counts = np.bincount(np.unique(labels, return_inverse=True)[1], weights)
     return float(np.sum((counts / counts.sum()) ** 2))
@@ -65,8 +65,8 @@ def class_cells(
 ) -> tuple[Cell, ...]:
     """Test each class of int64 [N] against what is asked, given which images agree, bool [N].
 
-    With a `control`, bool [N], which says what agrees without a turn, a class is below only where
-    it also loses more than that: the larger of both p-values counts.
+    With a `control`, bool [N], which says what agrees without a rotation, a class is below only
+    where it also loses more than that: the larger of both p-values counts.
     """
     labels = np.unique(classes)
     images = np.array([(classes == label).sum() for label in labels])

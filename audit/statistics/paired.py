@@ -1,4 +1,4 @@
-"""What turning does to images beyond what happens to them anyway: tests of pairs."""
+"""What rotating does to images beyond what happens to them anyway: tests of pairs."""
 
 from typing import Final
 
@@ -29,24 +29,24 @@ def ranks(moved: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def shuffle_test(
-    turned: NDArray[np.float64],
+    rotated: NDArray[np.float64],
     again: NDArray[np.float64],
     batches: NDArray[np.int64],
     *,
     seed: int = 0,
 ) -> float:
-    """How likely turned images would move so much farther if turning did nothing.
+    """How likely rotated images would move so much farther if rotating did nothing.
 
     What happens to the images of one call may hang together, as where another machine answers each
     call. So calls are exchanged, not images: under the hypothesis every call about a batch could as
-    well have been any other, and the sum over the calls about turned images is compared with that
+    well have been any other, and the sum over the calls about rotated images is compared with that
     after 1999 random exchanges within each batch. Two calls of two kinds about one batch can thus
     never show more than a chance of one half.
 
     Parameters
     ----------
-    turned : float64 [T, N]
-        How far N images moved in each of T calls about turned ones.
+    rotated : float64 [T, N]
+        How far N images moved in each of T calls about rotated ones.
     again : float64 [R, N]
         The same of R calls about the images as they are.
     batches : int64 [N]
@@ -58,11 +58,11 @@ def shuffle_test(
     Statistical Applications in Genetics and Molecular Biology 9 (2010) 39, for the random ones.
     """
     random = np.random.default_rng(seed)
-    moved = np.concatenate([turned, again])
+    moved = np.concatenate([rotated, again])
     found, shuffled = 0.0, np.zeros(SHUFFLES)
     for batch in np.unique(batches):
         calls = moved[:, batches == batch].sum(axis=1)
-        found += float(calls[: len(turned)].sum())
+        found += float(calls[: len(rotated)].sum())
         order = random.permuted(np.tile(calls, (SHUFFLES, 1)), axis=1)
-        shuffled += order[:, : len(turned)].sum(axis=1)
+        shuffled += order[:, : len(rotated)].sum(axis=1)
     return float((1 + (shuffled >= found).sum()) / (1 + SHUFFLES))

@@ -29,7 +29,7 @@ def lines() -> Iterator[Line]:
         truth = f"{rate:.1%} of all images agree"
         yield Line(f"Clopper-Pearson, {IMAGES} images", truth, clopper_pearson_misses(rate))
     for rate in (0.9, 0.99, 0.999):
-        truth = f"{rate:.1%} at the best angle, flips of one image in arcs"
+        truth = f"{rate:.1%} at the best angle, flips of one image in intervals"
         yield Line(f"agreement band, {ANGLES} angles", truth, agreement_band_misses(rate))
     for spread in (0.5, 1.0):
         truth = f"log-normal deviations of images, sigma {spread}"
@@ -51,7 +51,7 @@ def clopper_pearson_misses(rate: float) -> Simulation:
 
 
 def correlated(random: np.random.Generator, images: int) -> NDArray[np.float64]:
-    """Standard normal curves [A, N] around the circle, neighbouring angles alike."""
+    """Standard normal curves [A, N] over all angles, neighbouring angles alike."""
     phase = 2 * np.pi * np.arange(ANGLES)[:, None] / ANGLES
     waves = [np.ones_like(phase)]
     for order in (1, 2, 4):

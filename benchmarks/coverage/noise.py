@@ -1,4 +1,4 @@
-"""How often a model that no turn changes gets FAIL because it does not repeat itself."""
+"""How often a model that no rotation changes gets FAIL because it does not repeat itself."""
 
 import threading
 import zlib
@@ -35,14 +35,14 @@ def lines() -> Iterator[Line]:
         ("one of two machines answers each call", of_two_machines),
     ):
         wrong = verdict_is("FAIL", invariant, noise)
-        yield Line("FAIL, quarter turns", f"no turn changes it, {truth}", wrong, cost=COST)
+        yield Line("FAIL, quarter turns", f"no rotation changes it, {truth}", wrong, cost=COST)
     for truth, noise in (
         ("about 2 % of labels change when it is asked again", of_each(0.0024)),
         ("one answer of 1,000 is another's", rarely(0.001)),
         ("one of two machines answers each call", of_two_machines),
     ):
         broken = verdict_is_not("FAIL", tenth_lost, noise)
-        truth = f"turning changes a tenth of the labels, {truth}"
+        truth = f"rotating changes a tenth of the labels, {truth}"
         yield Line("no FAIL, quarter turns", truth, broken, 0.1, COST)
 
 

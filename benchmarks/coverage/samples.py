@@ -24,9 +24,9 @@ class Sample:
     labels : int64 [N]
         Of the upright images.
     kept : bool [N]
-        Whether an image keeps its label when it is turned.
+        Whether an image keeps its label when it is rotated.
     control : bool [N]
-        And when it is turned and turned back.
+        And when it is rotated and rotated back.
     units
         What counts once together.
     told
@@ -47,7 +47,7 @@ Population = Callable[[np.random.Generator], Sample]
 def plain(
     images: int, rate: float, *, control: float = 1.0, classes: int = 2, together: bool = False
 ) -> Population:
-    """Single images; `together` says that those which are lost turned back are lost turned."""
+    """Single images; `together` says that those which are lost rotated back are lost rotated."""
 
     def draw(random: np.random.Generator) -> Sample:
         back = random.random(images) < control
@@ -111,7 +111,7 @@ def sides(count: int, share: float, rate: float) -> Population:
 def copies(count: int, rate: float, *, lost: bool = False) -> Population:
     """Distinct images; those that keep their label, or those that lose it, come up to eight times.
 
-    The copies are turned, so that only what is equal up to the group tells that they are copies.
+    The copies are rotated, so that only what is equal up to the group tells that they are copies.
     """
 
     def draw(random: np.random.Generator) -> Sample:

@@ -12,10 +12,10 @@ from artifact.values import Verdict
 from audit import (
     AnglePlan,
     AngleThresholds,
-    Question,
-    Subject,
+    ModelUnderTest,
+    ResolvedOptions,
     Thresholds,
-    audit_tiers,
+    run_pipeline,
 )
 from benchmarks.coverage.line import Line, Simulation
 from benchmarks.coverage.samples import Population, Sample, parts, plain, sides
@@ -27,7 +27,7 @@ MODEL: Final = ModelIdentity(name="known", version=1, sha256="0" * 64, group="C4
 
 
 def lines() -> Iterator[Line]:
-    """Yield lines of both tiers."""
+    """Yield lines of both parts."""
     for angles, name in ((False, "quarter turns"), (True, "angles")):
         rate = 0.95 - JUST
         for population, truth in (
@@ -58,14 +58,14 @@ def ends(verdict: Verdict, population: Population, agreement: float, angles: boo
             groups=sample.units.of,
         )
         each = CLASS if sample.told else None
-        question = Question(
+        options = ResolvedOptions(
             "C4",
             Thresholds(agreement=agreement, class_agreement=each),
             AnglePlan(8) if angles else None,
             AngleThresholds(agreement=agreement, class_agreement=each),
             pictures=False,
         )
-        report = audit_tiers(Subject(MODEL, classify), images, question, source="simulated")
+        report = run_pipeline(ModelUnderTest(MODEL, classify), images, options, source="simulated")
         found = report.angles.verdict if report.angles else report.verdict
         return found == verdict
 

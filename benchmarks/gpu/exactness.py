@@ -1,4 +1,4 @@
-"""Which file keeps its bits on a device: turned, in other batches, asked again, and as on the CPU.
+"""Which file keeps its bits on a device: rotated, in other batches, asked again, and as on the CPU.
 
 Run ``python -m benchmarks.gpu.exactness --device cuda``. A file that the device does not take whole
 is measured once more with the CPU taking the rest, and the operators that went there are counted.
@@ -28,7 +28,7 @@ COLUMNS = (
     "model",
     "precision",
     "runs as",
-    "turned by quarters",
+    "rotated by quarters",
     f"batches of {', '.join(map(str, BATCH_SIZES))}, other neighbours",
     "asked again",
     "from the CPU",
@@ -43,8 +43,8 @@ class Moves:
 
     Attributes
     ----------
-    turned
-        When images are turned by quarters, in batches of 64.
+    rotated
+        When images are rotated by quarters, in batches of 64.
     batched
         When they come in batches of other sizes, among other neighbours.
     again
@@ -55,7 +55,7 @@ class Moves:
         How many images have the CPU's label, of how many.
     """
 
-    turned: float
+    rotated: float
     batched: float
     again: float
     from_cpu: float
@@ -123,11 +123,11 @@ def _moves(candidate: Candidate, graph: Graph, reference: Graph, images: int) ->
     some, group = candidate.images[:images], candidate.card.audit.group
     classify, expected = _classifier(graph), _in_batches(_classifier(reference), some)
     sessions = [("device", classify)]
-    turned = measure_exactness(sessions, some, group, (LARGEST,))
+    rotated = measure_exactness(sessions, some, group, (LARGEST,))
     batched = measure_exactness(sessions, some, "trivial")
     first, second = _in_batches(classify, some), _in_batches(classify, some)
     return Moves(
-        _bits(turned.exact, turned.max_logit_deviation),
+        _bits(rotated.exact, rotated.max_logit_deviation),
         _bits(batched.exact, batched.max_logit_deviation),
         _difference(first, second),
         _difference(first, expected),
@@ -169,7 +169,7 @@ def _kinds(nodes: list[str]) -> list[str]:
 
 
 def _cells(moves: Moves) -> tuple[str, ...]:
-    deviations = (moves.turned, moves.batched, moves.again, moves.from_cpu)
+    deviations = (moves.rotated, moves.batched, moves.again, moves.from_cpu)
     return *(f"{value:.2g}" for value in deviations), f"{moves.labels} of {moves.images}"
 
 

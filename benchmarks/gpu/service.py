@@ -17,7 +17,7 @@ from benchmarks.gpu.load import Loader, loader
 from benchmarks.gpu.placements import DEVICES
 from benchmarks.serving.forms import Form, oip_binary, png
 from benchmarks.serving.launchers import ROOT
-from benchmarks.serving.model import Subject, open_subject
+from benchmarks.serving.model import ModelUnderTest, open_model_under_test
 from benchmarks.serving.rounds import LARGE, WrongAnswerError, check
 from benchmarks.serving.server import Launch, ServerError, free_port, running
 from benchmarks.serving.wrk import LoadError
@@ -55,24 +55,26 @@ def main() -> None:
             # Of its own, so that the time until it is ready is this model's alone.
             repository = Path(folder, name)
             shutil.copytree(options.repository / name, repository / name)
-            subject = open_subject(next(repository.glob("*/*/model.onnx")), None)
+            under_test = open_model_under_test(next(repository.glob("*/*/model.onnx")), None)
             for way, settings in WAYS[options.device].items():
-                launched = launch(subject, options.device, settings)
-                for row in rows(subject, launched, load, options.connections, options.seconds):
+                launched = launch(under_test, options.device, settings)
+                for row in rows(under_test, launched, load, options.connections, options.seconds):
                     print(f"| {name} | {way} | {' | '.join(row)} |", flush=True)
                     failed = failed or any(cell.startswith(FAILED) for cell in row)
     if failed:
         sys.exit(1)
 
 
-def launch(subject: Subject, device: str, settings: Mapping[str, str]) -> tuple[Launch, int]:
+def launch(
+    under_test: ModelUnderTest, device: str, settings: Mapping[str, str]
+) -> tuple[Launch, int]:
     """Say how the service is started with such settings, and on which port."""
     port = free_port()
     options = {
         "port": str(port),
         "device": device,
-        "repository": str(subject.repository),
-        "default_model": subject.card.name,
+        "repository": str(under_test.repository),
+        "default_model": under_test.card.name,
         "log_level": "warning",
         **settings,
     }
@@ -82,7 +84,7 @@ def launch(subject: Subject, device: str, settings: Mapping[str, str]) -> tuple[
 
 
 def rows(
-    subject: Subject,
+    under_test: ModelUnderTest,
     launched: tuple[Launch, int],
     load: Loader,
     connections: Sequence[int],
@@ -91,9 +93,9 @@ def rows(
     """Start a server and yield a row for each form, or one with the reason of a failure."""
     try:
         with running(*launched) as server:
-            for form, size in forms(subject.card.name):
+            for form, size in forms(under_test.card.name):
                 head = [f"{server.ready_seconds:.1f}", f"{form.name} x {size}"]
-                requests = check(form, server.port, subject, size)
+                requests = check(form, server.port, under_test, size)
                 yield head + [
                     figure(load, server.port, requests, size, number, seconds)
                     for number in connections

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.machine import describe_machine
 from benchmarks.serving import launchers, wrk
 from benchmarks.serving.forms import oip_binary, png
-from benchmarks.serving.model import Subject, open_subject
+from benchmarks.serving.model import ModelUnderTest, open_model_under_test
 from benchmarks.serving.server import Launch, free_port, running
 
 CONNECTIONS = 32
@@ -28,8 +28,8 @@ class Layer:
     """A server, and the request that it is asked again and again."""
 
     name: str
-    launch: Callable[[Subject, int], Launch]
-    request: Callable[[Subject], list[bytes]]
+    launch: Callable[[ModelUnderTest, int], Launch]
+    request: Callable[[ModelUnderTest], list[bytes]]
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not wrk.available():
         sys.exit("benchmarks.layers: wrk is not installed; Debian's package of that name is.")
-    subject = open_subject(options.model, None)
+    under_test = open_model_under_test(options.model, None)
     rounds: list[list[Figure]] = []
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-        rounds.append([_measure(layer, subject, options.seconds) for layer in LAYERS])
-    print(f"{describe_machine()}; {subject.card.name}, {CONNECTIONS} connections.")
+        rounds.append([_measure(layer, under_test, options.seconds) for layer in LAYERS])
+    print(f"{describe_machine()}; {under_test.card.name}, {CONNECTIONS} connections.")
     print(f"Medians of {options.rounds} rounds of {options.seconds} s.\n")
     print("\n".join(table([list(column) for column in zip(*rounds, strict=True)])))
 
@@ -71,10 +71,10 @@ def table(columns: Sequence[Sequence[Figure]]) -> Iterator[str]:
         yield f"| {layer.name} | {rate:,.0f} | {loop:.0f} | {others:.0f} |"
 
 
-def _measure(layer: Layer, subject: Subject, seconds: int) -> Figure:
+def _measure(layer: Layer, under_test: ModelUnderTest, seconds: int) -> Figure:
     port = free_port()
-    with running(layer.launch(subject, port), port) as server:
-        requests = layer.request(subject)
+    with running(layer.launch(under_test, port), port) as server:
+        requests = layer.request(under_test)
         wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
         before = _ticks(server.process)
         load = wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
@@ -94,27 +94,27 @@ def _ticks(process: int) -> dict[int, int]:
     return found
 
 
-def _part(layer: str) -> Callable[[Subject, int], Launch]:
-    def launch(subject: Subject, port: int) -> Launch:
+def _part(layer: str) -> Callable[[ModelUnderTest, int], Launch]:
+    def launch(under_test: ModelUnderTest, port: int) -> Launch:
         module = [sys.executable, "-m", "benchmarks.layers.app", layer]
-        command = [*module, str(subject.file), str(subject.threads), str(port)]
+        command = [*module, str(under_test.file), str(under_test.threads), str(port)]
         return Launch(command, os.environ, "/", launchers.ROOT)
 
     return launch
 
 
-def _service(subject: Subject, port: int) -> Launch:
-    return launchers.orbitserve(launchers.Setting(subject, Path(), port))
+def _service(under_test: ModelUnderTest, port: int) -> Launch:
+    return launchers.orbitserve(launchers.Setting(under_test, Path(), port))
 
 
-def _oip(subject: Subject) -> list[bytes]:
-    form = oip_binary(subject.card.name)
-    return [form.encode(image[None]) for image in subject.images]
+def _oip(under_test: ModelUnderTest) -> list[bytes]:
+    form = oip_binary(under_test.card.name)
+    return [form.encode(image[None]) for image in under_test.images]
 
 
-def _png(subject: Subject) -> list[bytes]:
+def _png(under_test: ModelUnderTest) -> list[bytes]:
     form = png("/classify")
-    return [form.encode(image[None]) for image in subject.images]
+    return [form.encode(image[None]) for image in under_test.images]
 
 
 LAYERS = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from benchmarks.serving.model import open_subject
+from benchmarks.serving.model import open_model_under_test
 from service.engine import Session, Signature, select
 from service.http.connection import protocol
 from service.protocol.oip import Served, header_length, read_request, write_answer
@@ -22,7 +22,7 @@ class Server:
     """An ASGI application that answers inference requests, and 200 to everything else."""
 
     def __init__(self, layer: str, model: Path, threads: int) -> None:
-        card = open_subject(model, threads).card
+        card = open_model_under_test(model, threads).card
         self.layer = layer
         self.ends = Signature(card.input.channels, card.input.fit.size, len(card.classes))
         self.session = Session(model.read_bytes(), self.ends, select("cpu"), threads)

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.machine import describe_machine
 from benchmarks.serving import endurance, wrk
 from benchmarks.serving.environments import python_of, version_of
-from benchmarks.serving.model import Subject, open_subject
+from benchmarks.serving.model import ModelUnderTest, open_model_under_test
 from benchmarks.serving.report import Results, markdown, to_json
 from benchmarks.serving.rounds import Run, say
 from benchmarks.serving.server import ServerError
@@ -26,11 +26,11 @@ def main() -> None:
         sys.exit("The load generator wrk is not installed; it is Debian's package wrk.")
     load = os.getloadavg()[0]
     try:
-        subject = open_subject(options.model, options.threads)
+        under_test = open_model_under_test(options.model, options.threads)
     except ConfigurationError as error:
         sys.exit(f"--model: {error}")
     systems = [system for system in SYSTEMS if system.name in options.systems]
-    run = Run(subject, (BUILD / "rivals").resolve(), options.seconds)
+    run = Run(under_test, (BUILD / "rivals").resolve(), options.seconds)
     run.install(systems)
     versions = _versions(run, systems)
     rounds = []
@@ -48,7 +48,7 @@ def main() -> None:
             run.refused["memory and readiness"] = str(error)
     results = Results(
         machine=f"{describe_machine()}, load average {load:.1f} before",
-        model=_described(subject),
+        model=_described(under_test),
         versions=versions,
         rounds=rounds,
         refused=run.refused,
@@ -102,10 +102,10 @@ def _positive(text: str) -> int:
     return number
 
 
-def _described(subject: Subject) -> str:
-    card = subject.card
+def _described(under_test: ModelUnderTest) -> str:
+    card = under_test.card
     return (
-        f"{card.name} version {card.version}, {card.precision}; sessions of {subject.threads} "
+        f"{card.name} version {card.version}, {card.precision}; sessions of {under_test.threads} "
         "thread(s) that do not spin; wrk on one thread on the same cores"
     )
 

@@ -25,7 +25,7 @@ class Memory:
 def memory(run: Run, system: System, early: int, late: int) -> Memory | None:
     """Send ``late`` requests in the first form that is answered; None where none is."""
     with run.serving(system) as server:
-        for form in system.forms(run.subject.card.name):
+        for form in system.forms(run.under_test.card.name):
             timed = Case(system.name, form.name, 1, CONNECTIONS[-1])
             if str(timed) not in run.refused:
                 say(f"{system.name}: memory over {late:,} requests")
@@ -34,7 +34,7 @@ def memory(run: Run, system: System, early: int, late: int) -> Memory | None:
 
 
 def _observe(run: Run, server: Server, form: Form, early: int, late: int) -> Memory:
-    requests, answered, readings = check(form, server.port, run.subject, 1), 0, []
+    requests, answered, readings = check(form, server.port, run.under_test, 1), 0, []
     for wanted in (early, late):
         while answered < wanted:
             load = wrk.drive(

@@ -9,7 +9,7 @@ from pathlib import Path
 from sysconfig import get_config_var
 
 from benchmarks.serving.environments import python_of, site_packages
-from benchmarks.serving.model import Subject
+from benchmarks.serving.model import ModelUnderTest
 from benchmarks.serving.server import Launch, free_port
 
 RIVALS = Path(__file__).with_name("rivals")
@@ -21,20 +21,20 @@ BATCH = 32
 class Setting:
     """What a launcher is told: the model, the rival's environment, and the port to serve on."""
 
-    subject: Subject
+    under_test: ModelUnderTest
     environment: Path
     port: int
 
 
 def orbitserve(setting: Setting) -> Launch:
     """Start this service as `make serve` does, every model of the repository included."""
-    subject = setting.subject
+    under_test = setting.under_test
     options = {
         "port": setting.port,
         "device": "cpu",
-        "repository": subject.repository,
-        "default_model": subject.card.name,
-        "threads": subject.threads,
+        "repository": under_test.repository,
+        "default_model": under_test.card.name,
+        "threads": under_test.threads,
         # As the others: no line a request.
         "log_level": "warning",
     }
@@ -84,7 +84,7 @@ def mlserver(setting: Setting) -> Launch:
         "debug": False,
     }
     model = {
-        "name": setting.subject.card.name,
+        "name": setting.under_test.card.name,
         "implementation": "mlserver_runtime.Rival",
         "max_batch_size": BATCH,
         # A batch is waited for, also by a lone request.
@@ -110,17 +110,17 @@ def triton(setting: Setting) -> Launch:
     """Start NVIDIA's Triton, which the wheel of PyTriton carries, on a repository of its own."""
     packages = site_packages(setting.environment)
     wheel = packages / "pytriton" / "tritonserver"
-    name = setting.subject.card.name
+    name = setting.under_test.card.name
     version = setting.environment / "repository" / name / "1"
     version.mkdir(parents=True, exist_ok=True)
     (version / "model.py").write_text((RIVALS / "triton_model.py").read_text())
-    channels, size = setting.subject.card.input.channels, setting.subject.card.input.fit.size
+    channels, size = setting.under_test.card.input.channels, setting.under_test.card.input.fit.size
     (version.parent / "config.pbtxt").write_text(
         (RIVALS / "triton_config.pbtxt")
         .read_text()
         .replace("@NAME@", name)
         .replace("@IMAGE@", f"{channels}, {size}, {size}")
-        .replace("@CLASSES@", str(len(setting.subject.card.classes)))
+        .replace("@CLASSES@", str(len(setting.under_test.card.classes)))
     )
     backends = _with_stub(setting.environment, wheel)
     command = [str(wheel / "bin" / "tritonserver"), "--model-repository", str(version.parents[1])]
@@ -158,8 +158,8 @@ def _launch(
     """Add what every rival reads: where `classifier.py` is, the model, the threads, the port."""
     told = {
         "PYTHONPATH": str(RIVALS),
-        "RIVAL_MODEL": str(setting.subject.file),
-        "RIVAL_THREADS": str(setting.subject.threads),
+        "RIVAL_MODEL": str(setting.under_test.file),
+        "RIVAL_THREADS": str(setting.under_test.threads),
         "RIVAL_PORT": str(setting.port),
     }
     return Launch(command, os.environ | told | (more or {}), ready, RIVALS)

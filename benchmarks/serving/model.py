@@ -19,7 +19,7 @@ DIGITS = 32
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelUnderTest:
     """What is served: the file, its card, its session, and 32 digits with their labels."""
 
     file: Path
@@ -35,7 +35,7 @@ class Subject:
         return self.file.parents[2]
 
 
-def open_subject(file: Path, threads: int | None) -> Subject:
+def open_model_under_test(file: Path, threads: int | None) -> ModelUnderTest:
     """Open ``<repository>/<name>/<version>/model.onnx``.
 
     Raises
@@ -53,4 +53,4 @@ def open_subject(file: Path, threads: int | None) -> Subject:
     (probabilities,) = session.run([PROBABILITIES], {INPUT: images})
     labels = [int(label) for label in probabilities.argmax(-1)]
     served.session.close()
-    return Subject(served.folder / MODEL_FILE, served.card, threads, session, images, labels)
+    return ModelUnderTest(served.folder / MODEL_FILE, served.card, threads, session, images, labels)

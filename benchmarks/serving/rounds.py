@@ -13,7 +13,7 @@ from benchmarks.serving import wrk
 from benchmarks.serving.environments import InstallError, prepare
 from benchmarks.serving.forms import Form
 from benchmarks.serving.launchers import Setting
-from benchmarks.serving.model import Subject
+from benchmarks.serving.model import ModelUnderTest
 from benchmarks.serving.server import Server, ServerError, ask, free_port, running
 from benchmarks.serving.systems import System
 
@@ -64,7 +64,7 @@ class Run:
         The reason for each system, or each case of one, that is not timed.
     """
 
-    subject: Subject
+    under_test: ModelUnderTest
     environments: Path
     seconds: int
     refused: dict[str, str] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Run:
         """Measure the bare session and each system once."""
         figures = {}
         for size in (1, LARGE):
-            case, figure = Case(BARE, MEMORY, size, 1), bare(self.subject, size, self.seconds)
+            case, figure = Case(BARE, MEMORY, size, 1), bare(self.under_test, size, self.seconds)
             figures[case] = _said(case, figure)
         for system in systems:
             if system.name not in self.refused:
@@ -96,18 +96,18 @@ class Run:
 
     def serving(self, system: System) -> AbstractContextManager[Server]:
         """Start a system on a free port."""
-        setting = Setting(self.subject, self.environments / system.name, free_port())
+        setting = Setting(self.under_test, self.environments / system.name, free_port())
         return running(system.launch(setting), setting.port)
 
     def _measure(self, system: System, server: Server) -> Iterator[tuple[Case, Figure]]:
-        for form in system.forms(self.subject.card.name):
+        for form in system.forms(self.under_test.card.name):
             cases = [Case(system.name, form.name, 1, number) for number in CONNECTIONS]
             if form.many:
                 cases.append(Case(system.name, form.name, LARGE, LARGE_CONNECTIONS))
             for case in cases:
                 if str(case) not in self.refused:
                     try:
-                        figure = time_case(case, form, server.port, self.subject, self.seconds)
+                        figure = time_case(case, form, server.port, self.under_test, self.seconds)
                     except (ServerError, WrongAnswerError, wrk.LoadError) as error:
                         self._refuse(str(case), str(error))
                     else:
@@ -118,7 +118,9 @@ class Run:
         self.refused[what] = reason
 
 
-def time_case(case: Case, form: Form, port: int, subject: Subject, seconds: int) -> Figure:
+def time_case(
+    case: Case, form: Form, port: int, under_test: ModelUnderTest, seconds: int
+) -> Figure:
     """Check a server's labels, warm it with the load that is then timed, and time it.
 
     Raises
@@ -126,13 +128,13 @@ def time_case(case: Case, form: Form, port: int, subject: Subject, seconds: int)
     ServerError, WrongAnswerError, LoadError
         If it does not answer, answers wrong, or not always.
     """
-    requests = check(form, port, subject, case.images)
+    requests = check(form, port, under_test, case.images)
     for duration in (max(1, seconds // 2), seconds):
         load = wrk.drive(port, requests, connections=case.connections, seconds=duration)
     return Figure(load.rate * case.images, load.p50)
 
 
-def check(form: Form, port: int, subject: Subject, size: int) -> list[bytes]:
+def check(form: Form, port: int, under_test: ModelUnderTest, size: int) -> list[bytes]:
     """Ask about every digit, ``size`` a request, and return the requests if all labels are right.
 
     Raises
@@ -143,14 +145,14 @@ def check(form: Form, port: int, subject: Subject, size: int) -> list[bytes]:
         If a label is not the bare session's, or an answer cannot be read.
     """
     requests = []
-    for i in range(0, len(subject.images), size):
-        requests.append(form.encode(subject.images[i : i + size]))
+    for i in range(0, len(under_test.images), size):
+        requests.append(form.encode(under_test.images[i : i + size]))
         answer = ask(port, requests[-1])
         try:
             labels = form.labels(answer)
         except (LookupError, ValueError, StopIteration, TypeError) as error:
             raise WrongAnswerError(f"the answer {answer.body[:80]!r} is not understood") from error
-        due = subject.labels[i : i + size]
+        due = under_test.labels[i : i + size]
         if labels != due:
             raise WrongAnswerError(
                 f"digit {i} and those after it: labels {labels} where the bare session says {due}"
@@ -158,9 +160,9 @@ def check(form: Form, port: int, subject: Subject, size: int) -> list[bytes]:
     return requests
 
 
-def bare(subject: Subject, size: int, seconds: float) -> Figure:
+def bare(under_test: ModelUnderTest, size: int, seconds: float) -> Figure:
     """Run the session without any server on batches of ``size``."""
-    batch, session = subject.images[:size], subject.session
+    batch, session = under_test.images[:size], under_test.session
     latencies: list[float] = []
     deadline = time.perf_counter() + seconds
     while (now := time.perf_counter()) < deadline:

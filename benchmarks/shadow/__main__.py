@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from benchmarks.serving import wrk
-from benchmarks.serving.model import open_subject
+from benchmarks.serving.model import open_model_under_test
 from benchmarks.serving.rounds import WrongAnswerError, say
 from benchmarks.serving.server import ServerError
 from benchmarks.shadow.report import CONFIDENCE, RESAMPLES, bars, rows, table
@@ -22,11 +22,11 @@ def main() -> None:
         sys.exit("The load generator wrk is not installed; it is Debian's package wrk.")
     before = os.getloadavg()[0]
     try:
-        subject = open_subject(options.model, options.threads)
+        under_test = open_model_under_test(options.model, options.threads)
     except ConfigurationError as error:
         sys.exit(f"--model: {error}")
     rounds, refused = [], []
-    run = Run(subject, options.shares, options.turns, options.rate, options.burden / 1e6)
+    run = Run(under_test, options.shares, options.turns, options.rate, options.burden / 1e6)
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
         try:
@@ -38,12 +38,12 @@ def main() -> None:
         sys.exit(f"No round was measured; {refused[0]}")
     say(f"comparing, {RESAMPLES} times")
     found = rows(rounds)
-    card = subject.card
+    card = under_test.card
     burden = f"; a burden of {options.burden:g} microseconds" if options.burden else ""
     print(
         f"{describe_machine()}, load average {before:.1f} before; {card.name} version "
-        f"{card.version}, {card.precision}, sessions of {subject.threads} thread(s); single images "
-        f"as OIP binary; {run.rate:,.0f} requests/s at random times{burden}.\n"
+        f"{card.version}, {card.precision}, sessions of {under_test.threads} thread(s); single "
+        f"images as OIP binary; {run.rate:,.0f} requests/s at random times{burden}.\n"
         f"Latencies of {len(rounds)} round(s) of {options.turns} turn(s), in each state "
         f"{CYCLES} times {PHASE} s at random times and {CLOSED_SECONDS} s under 32 connections; "
         f"of ratios a {CONFIDENCE:.0%} interval in brackets.\n"

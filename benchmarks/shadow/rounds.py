@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.serving import launchers, wrk
 from benchmarks.serving.forms import oip_binary
 from benchmarks.serving.launchers import Setting
-from benchmarks.serving.model import Subject
+from benchmarks.serving.model import ModelUnderTest
 from benchmarks.serving.rounds import check, say
 from benchmarks.serving.server import Launch, ask, free_port, running
 from benchmarks.serving.wrk import LoadError
@@ -104,7 +104,7 @@ class Run:
         that it is noticed.
     """
 
-    subject: Subject
+    under_test: ModelUnderTest
     shares: Sequence[float]
     turns: int
     rate: float | None
@@ -149,16 +149,16 @@ class Run:
     def started(self, share: float) -> Iterator[tuple[int, Switch, Sequence[bytes]]]:
         """Start a service, check its answers and warm it; also yield its switch and requests."""
         port = free_port()
-        form = oip_binary(self.subject.card.name)
+        form = oip_binary(self.under_test.card.name)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "switch")
             with switch(file) as shadow, running(self._launch(share, port, file), port):
-                requests = check(form, port, self.subject, 1)
+                requests = check(form, port, self.under_test, 1)
                 wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
                 yield port, shadow, requests
 
     def _launch(self, share: float, port: int, file: Path) -> Launch:
-        launch = launchers.orbitserve(Setting(self.subject, Path(), port))
+        launch = launchers.orbitserve(Setting(self.under_test, Path(), port))
         more = {
             "ORBITSERVE_SHADOW_SHARE": str(share),
             "ORBITSERVE_POLL_SECONDS": "0",

@@ -32,7 +32,7 @@ def guarantee(network: Network, data: Split) -> Guarantee:
     """Measure errors and the part of images whose label is the same on all of their orbit."""
     quarters = np.stack([predict(network, _quarter(data.images, k)) for k in range(4)])
     angles = np.stack(
-        [predict(network, turned(data.images, 360 * i / ANGLES)) for i in range(ANGLES)]
+        [predict(network, rotated(data.images, 360 * i / ANGLES)) for i in range(ANGLES)]
     )
     return Guarantee(
         upright_error=_percent(quarters[0] != data.labels),
@@ -42,8 +42,8 @@ def guarantee(network: Network, data: Split) -> Guarantee:
     )
 
 
-def turned(images: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
-    """Turn images about their centre, sampled like training images; outside is black."""
+def rotated(images: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+    """Rotate images about their centre, sampled like training images; outside is black."""
     source = enlarge(torch.from_numpy(images))
     t = math.radians(degrees)
     matrix = [[math.cos(t), -math.sin(t), 0.0], [math.sin(t), math.cos(t), 0.0]]
@@ -55,10 +55,10 @@ def turned(images: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
 
 
 def redundancy(network: Network) -> float:
-    """Return the percentage of first-layer base filters that are turned copies of another one.
+    """Return the percentage of first-layer base filters that are rotated copies of another one.
 
     A filter is a copy if its cosine similarity with another exceeds 0.9 at the best of 36 angles.
-    Filters are turned by cubic interpolation and compared on the disc inside their square.
+    Filters are rotated by cubic interpolation and compared on the disc inside their square.
     """
     first = network.body[0]
     if not isinstance(first, LiftingConv):

@@ -61,7 +61,7 @@ def _tables(results: Results) -> Iterator[str]:
         errors = (_spread(_select(results, system.name, n), "test_error") for n in SIZES)
         yield f"| {system.name} | {' | '.join(errors)} |"
     yield ""
-    yield "| augmented, 12,000 images | free parameters | multiply-adds | error | turned copies |"
+    yield "| augmented, 12,000 images | free parameters | multiply-adds | error | rotated copies |"
     yield "| --- | --- | --- | --- | --- |"
     for width in (1, *WIDER):
         row = _select(results, AUGMENTED.name, _FULL, width)
@@ -88,7 +88,7 @@ _TITLES = (
     "error at the worst of 36 angles",
     "same label at 4 quarter turns",
     "same label at 36 angles",
-    "first-layer filters that are turned copies",
+    "first-layer filters that are rotated copies",
     "the same before training",
 )
 _FIELDS = (

@@ -14,7 +14,7 @@ from models.training import Training, error_percent
 
 # The study's networks are tested on the first 10,000 of the 50,000 test digits, and at 36 angles on
 # the first 1,000 of them. Nothing is chosen by these figures.
-TESTED, TURNED = 10_000, 1000
+TESTED, ROTATED = 10_000, 1000
 
 
 def use_one_thread() -> None:
@@ -45,5 +45,5 @@ def measure(job: Job, data: Path) -> dict[str, Any]:
         "redundancy_untrained": untrained,
     }
     if job.images == max(SIZES):
-        figures |= guarantee(network, data_set.test[:TURNED])._asdict()
+        figures |= guarantee(network, data_set.test[:ROTATED])._asdict()
     return figures | {"seconds": round(time.perf_counter() - start, 1)}

@@ -18,12 +18,12 @@ WIDER = (2, 4)
 _IMAGES_SEEN = 120_000
 _MOST_EPOCHS = 300
 
-_TURNED = Augmentation(degrees=180)
+_ROTATED = Augmentation(degrees=180)
 
 
 @dataclass(frozen=True)
 class System:
-    """A network and whether its training images are turned at random."""
+    """A network and whether its training images are rotated at random."""
 
     name: str
     group: str
@@ -81,7 +81,7 @@ class Job:
         return Recipe(
             epochs=min(round(_IMAGES_SEEN / self.images), _MOST_EPOCHS),
             batch_size=64,
-            augmentation=_TURNED if self.system.augmented else Augmentation(),
+            augmentation=_ROTATED if self.system.augmented else Augmentation(),
             seed=self.seed,
         )
 

@@ -1,4 +1,4 @@
-"""Procedures with one part broken: whatever is audited, none of them gives a verdict."""
+"""Audits with one part broken: whatever is audited, none of them gives a verdict."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -13,11 +13,11 @@ from audit import Classifier
 from benchmarks.verdicts.case import Case, digits, known
 from imaging import GridSymmetry, resample
 
-_TURN = "imaging.rotate.GridSymmetry.__call__"
+_ACT = "imaging.rotate.GridSymmetry.__call__"
 
 
 def broken(invariant: Classifier, upright: Classifier, quarters: Classifier) -> Iterator[Case]:
-    """Yield the procedures, each on a classifier of which it would say what is wrong.
+    """Yield the audits, each on a classifier of which it would say what is wrong.
 
     Parameters
     ----------
@@ -25,31 +25,33 @@ def broken(invariant: Classifier, upright: Classifier, quarters: Classifier) -> 
         Classifiers that are invariant, that tell up from down, and that are invariant at quarter
         turns only.
     """
-    still = {_TURN: lambda self, array: array}
+    still = {_ACT: lambda self, array: array}
     alike = {f"audit.orbit.Orbit.{what}": property(_nothing) for what in _COMPARED}
-    flat = {f"audit.angles.{module}.turn": lambda images, *_: images for module in _TURNING}
+    flat = {
+        f"audit.angles.{module}.rotate_images": lambda images, *_: images for module in _ROTATING
+    }
     for name, classify, angles, parts in (
-        ("a procedure that turns nothing", upright, None, still),
-        ("that makes turned images brighter", invariant, None, {_TURN: _brighter}),
+        ("an audit that rotates nothing", upright, None, still),
+        ("that makes rotated images brighter", invariant, None, {_ACT: _brighter}),
         ("that compares nothing", upright, None, alike),
-        ("that turns nothing at angles", quarters, 36, flat),
-        ("that turns by 0 degrees each time", quarters, 36, {_STEP: 0.0}),
-        ("that turns about another centre", invariant, 36, _off_centre()),
+        ("that rotates nothing at angles", quarters, 36, flat),
+        ("that rotates by 0 degrees each time", quarters, 36, {_STEP: 0.0}),
+        ("that rotates about another centre", invariant, 36, _off_centre()),
     ):
-        subject = known(classify)
+        under_test = known(classify)
         images = AuditSet(digits().images)
-        yield Case(name, subject, images, "INCONCLUSIVE", angles, procedure=_with(parts))
+        yield Case(name, under_test, images, "INCONCLUSIVE", angles, patched=_with(parts))
 
 
 _STEP = "audit.angles.answers.AnglePlan.step"
 _COMPARED = ("label_changed", "logit_deviation", "probability_deviation")
-_TURNING = ("answers", "selftest")
+_ROTATING = ("answers", "selftest")
 
-_turn = GridSymmetry.__call__
+_act = GridSymmetry.__call__
 
 
 def _brighter(self: GridSymmetry, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.maximum(_turn(self, array), np.uint8(0 if self == GridSymmetry(False, 0) else 128))
+    return np.maximum(_act(self, array), np.uint8(0 if self == GridSymmetry(False, 0) else 128))
 
 
 def _nothing(orbit: Any) -> NDArray[Any]:

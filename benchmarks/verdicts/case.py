@@ -1,4 +1,4 @@
-"""A subject of which it is known what an audit ought to say."""
+"""A model of which it is known what an audit ought to say."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,10 +12,10 @@ from artifact.identity import ModelIdentity
 from audit import (
     AnglePlan,
     Classifier,
-    Question,
-    Subject,
+    ModelUnderTest,
+    ResolvedOptions,
     Thresholds,
-    audit_tiers,
+    run_pipeline,
 )
 from imaging import RefusedError
 
@@ -24,46 +24,46 @@ DIGITS: Final = Path("model_repository/rotmnist-c4/1/audit.npz")
 
 @dataclass(frozen=True)
 class Case:
-    """A subject with its images, and the verdict that is right; `error` where there is none.
+    """A model with its images, and the verdict that is right; `error` where there is none.
 
     Attributes
     ----------
     open
-        Opens the subject.
+        Opens the model under test.
     angles
         So many are tried as well.
-    procedure
-        Enters a procedure that is broken.
+    patched
+        Enters an audit that is broken.
     """
 
     name: str
-    open: Callable[[], Subject]
+    open: Callable[[], ModelUnderTest]
     images: AuditSet
     due: str
     angles: int | None = None
     group: str = "C4"
-    procedure: Callable[[], AbstractContextManager[object]] = nullcontext
+    patched: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
-def known(classify: Classifier) -> Callable[[], Subject]:
-    """Return what opens a classifier of which everything is known, as a subject without a file."""
+def known(classify: Classifier) -> Callable[[], ModelUnderTest]:
+    """Return what opens a classifier of which everything is known, as a model without a file."""
     identity = ModelIdentity(name="k", version=1, sha256="0" * 64, group="C4", precision="fp32")
-    return lambda: Subject(identity, classify)
+    return lambda: ModelUnderTest(identity, classify)
 
 
 def verdict(case: Case) -> str:
-    """Audit a subject; `error` if it is refused."""
-    subject = case.open()
+    """Audit a model; `error` if it is refused."""
+    under_test = case.open()
     plan = None if case.angles is None else AnglePlan(case.angles)
-    asked = Thresholds.of(subject.identity.precision)
-    question = Question(case.group, asked, plan, pictures=False)
+    asked = Thresholds.of(under_test.identity.precision)
+    options = ResolvedOptions(case.group, asked, plan, pictures=False)
     try:
-        with case.procedure():
-            return audit_tiers(subject, case.images, question, source="digits").verdict
+        with case.patched():
+            return run_pipeline(under_test, case.images, options, source="digits").verdict
     except RefusedError:
         return "error"
     finally:
-        subject.close()
+        under_test.close()
 
 
 @cache

@@ -8,10 +8,10 @@ import numpy as np
 from artifact.audit_set import AuditSet
 from artifact.card import load_card
 from artifact.layout import CARD_FILE
-from audit import Subject
-from audit.angles.selftest import with_compass
+from audit import ModelUnderTest
+from audit.angles.selftest import with_orientation_bias
 from benchmarks.verdicts.case import Case, digits
-from service.audits.targets import version_subject
+from service.audits.targets import version_under_test
 from service.repository.local import open_model
 from service.settings import Settings
 
@@ -32,17 +32,19 @@ def shipped() -> Iterator[Case]:
     two = AuditSet(np.repeat(whole.images[:2], 256, axis=0))
     yield Case("on two images, 256 times each", proved, two, "INCONCLUSIVE")
     yield Case("over D4, for which it is not proved", proved, few, "FAIL", group="D4")
-    turned = _opener("rotmnist-c4", lambda it: replace(it, classify=with_compass(it.classify)))
-    yield Case("what runs it tells up from down", turned, few, "FAIL")
+    rotated = _opener(
+        "rotmnist-c4", lambda it: replace(it, classify=with_orientation_bias(it.classify))
+    )
+    yield Case("what runs it tells up from down", rotated, few, "FAIL")
     unproved = _opener("rotmnist-c4", lambda it: replace(it, prove=None))
     yield Case("without its proof, on 80 images", unproved, few, "INCONCLUSIVE")
 
 
 def _opener(
-    name: str, change: Callable[[Subject], Subject] = lambda it: it
-) -> Callable[[], Subject]:
-    def opened() -> Subject:
+    name: str, change: Callable[[ModelUnderTest], ModelUnderTest] = lambda it: it
+) -> Callable[[], ModelUnderTest]:
+    def opened() -> ModelUnderTest:
         model = open_model(name, Settings(device="cpu"))
-        return change(replace(version_subject(model), close=model.session.close))
+        return change(replace(version_under_test(model), close=model.session.close))
 
     return opened

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from benchmarks.verdicts.broken import broken
 from benchmarks.verdicts.case import Case, verdict
+from benchmarks.verdicts.models import heavier_below, levels, models, upright_lines
 from benchmarks.verdicts.shipped import shipped
-from benchmarks.verdicts.subjects import heavier_below, levels, subjects, upright_lines
 
 
 def cases() -> Iterator[Case]:
-    """Yield all of them: subjects, models that ship, procedures."""
-    yield from subjects()
+    """Yield all of them: models, models that ship, audits."""
+    yield from models()
     yield from shipped()
     yield from broken(levels(4), heavier_below, upright_lines)
 

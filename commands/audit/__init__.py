@@ -1,4 +1,4 @@
-"""`orbitserve audit`: whether turned images get the same answer."""
+"""`orbitserve audit`: whether rotated images get the same answer."""
 
 from commands.audit.command import AuditCommand, audit
 

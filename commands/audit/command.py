@@ -6,7 +6,7 @@ from commands.model_options import CommandOfAModel, with_options
 
 
 def audit() -> None:
-    """Measure whether turned images get the same answer.
+    """Measure whether rotated images get the same answer.
 
     The exit status is 0 for PASS, 1 for FAIL, 2 for INCONCLUSIVE and 3 for an error. With
     --fail-on, verdicts that it does not name give 0.

@@ -1,4 +1,4 @@
-"""Where a report goes and in which form, and what the exit status says."""
+"""Where a report goes and in which format, and what the exit status says."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from imaging import RefusedError
 
 _STATUS: Final[dict[Verdict, int]] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 _NEVER: Final = "never"
-_NO_KEY: Final = f"The form {SIGNED} is a signed statement; --sign names the key that it needs."
+_NO_KEY: Final = f"The format {SIGNED} is a signed statement; --sign names the key that it needs."
 
-Forms = Mapping[Format, Rendering]
+Renderings = Mapping[Format, Rendering]
 
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a report is written to, in one of the forms that can be had."""
+    """A file that a report is written to, in one of the formats that can be had."""
 
     path: Path
-    form: Format
-    forms: Forms
+    format: Format
+    renderings: Renderings
 
     def write(self, report: Report, language: Language) -> None:
         """Write the file whole or not at all: aside, then renamed.
@@ -34,14 +34,14 @@ class Output:
         ValueError
             If it cannot be written.
         """
-        write_file(self.path, render(report, self.form, self.forms, language))
+        write_file(self.path, render(report, self.format, self.renderings, language))
 
 
-def read_form(name: str | None, forms: Forms = FORMATS) -> Format | None:
-    """Read the name of a form; ValueError if there is no such form."""
-    for form in forms:
-        if name == form:
-            return form
+def read_format(name: str | None, renderings: Renderings = FORMATS) -> Format | None:
+    """Read the name of a format; ValueError if there is no such format."""
+    for report_format in renderings:
+        if name == report_format:
+            return report_format
     if name == SIGNED:
         raise RefusedError(_NO_KEY)
     if name is not None:
@@ -49,61 +49,66 @@ def read_form(name: str | None, forms: Forms = FORMATS) -> Format | None:
     return None
 
 
-def printed_form(form: Format | None, outputs: Sequence[Output], *, json: bool) -> Format:
-    """Say in which form the report is printed: as asked, or as text where files take what is asked.
+def printed_format(
+    report_format: Format | None, outputs: Sequence[Output], *, json: bool
+) -> Format:
+    """Say in which format the report is printed: as asked, or as text where files take what is
+    asked.
 
     Raises
     ------
     ValueError
-        If both `--json` and another form are asked for.
+        If both `--json` and another format are asked for.
     """
-    if json and form is not None and not outputs:
-        raise RefusedError("--json and --format both name the form of what is printed; one may.")
+    if json and report_format is not None and not outputs:
+        raise RefusedError("--json and --format both name the format of what is printed; one may.")
     if json:
         return "json"
-    return "text" if outputs or form is None else form
+    return "text" if outputs or report_format is None else report_format
 
 
 def read_outputs(
-    paths: Sequence[Path], form: Format | None, forms: Forms = FORMATS
+    paths: Sequence[Path], report_format: Format | None, renderings: Renderings = FORMATS
 ) -> list[Output]:
-    """Say in which form each file is written: as its name ends, or as `form` says.
+    """Say in which format each file is written: as its name ends, or as `format` says.
 
     Raises
     ------
     ValueError
-        If a name tells no form, one form is asked for and there are several files, or a file's
+        If a name tells no format, one format is asked for and there are several files, or a file's
         folder is not there or cannot be written to.
     """
-    if form is not None and len(paths) > 1:
+    if report_format is not None and len(paths) > 1:
         raise RefusedError(
-            "--format names the form of one report, and there are several --output; without it, "
+            "--format names the format of one report, and there are several --output; without it, "
             "each file's ending names its own."
         )
     for path in paths:
         check_writable(path)
-    return [Output(path, form or _form(path, forms), forms) for path in paths]
+    return [
+        Output(path, report_format or _format_of(path, renderings), renderings) for path in paths
+    ]
 
 
-def check_signed(forms: Iterable[Format]) -> None:
-    """Raise ValueError if no form is the one that a key is for."""
-    if SIGNED not in forms:
+def check_signed(renderings: Iterable[Format]) -> None:
+    """Raise ValueError if no format is the one that a key is for."""
+    if SIGNED not in renderings:
         raise RefusedError(
             f"--sign signs the statement in an --output that ends in {SIGNED_SUFFIX}, the one that "
             f"--format {SIGNED} prints, or the entry of a --ledger; one of them is needed."
         )
 
 
-def _form(path: Path, forms: Forms) -> Format:
+def _format_of(path: Path, renderings: Renderings) -> Format:
     # `.intoto.json` is longer than `.json`, and counts first.
-    for name, form in sorted(forms.items(), key=lambda entry: -len(entry[1].suffix)):
-        if path.name.endswith(form.suffix):
+    for name, rendering in sorted(renderings.items(), key=lambda entry: -len(entry[1].suffix)):
+        if path.name.endswith(rendering.suffix):
             return name
     if path.name.endswith(SIGNED_SUFFIX):
         raise RefusedError(_NO_KEY)
-    endings = ", ".join(form.suffix for form in FORMATS.values())
+    endings = ", ".join(rendering.suffix for rendering in FORMATS.values())
     raise RefusedError(
-        f"The name {path} tells no form; --format, or one of {endings}, is accepted."
+        f"The name {path} tells no format; --format, or one of {endings}, is accepted."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 # They say where a report goes or how it is waited for, or are secret: no report depends on them.
 _LEFT_OUT: Final = {
-    *("target", "folder", "form", "json", "output", "ledger", "language", "fail_on"),
+    *("target", "folder", "report_format", "json", "output", "ledger", "language", "fail_on"),
     *("progress", "resume"),
     *("api_key", "sign", "certificate"),
 }

@@ -11,22 +11,22 @@ import typer
 from artifact.audit_set import AuditSet
 from audit import (
     Journal,
-    Question,
+    ModelUnderTest,
     Report,
-    Subject,
-    audit_tiers,
+    ResolvedOptions,
+    run_pipeline,
 )
-from audit.cost import questions
+from audit.cost import classifications
 from audit.options import AuditOptions
 from audit.plan import AuditPlan, read_plan
 from audit.render import Language, formats, render
-from commands.audit.book import open_book
+from commands.audit.ledger import open_appender
 from commands.audit.outputs import (
     check_signed,
     exit_status,
-    printed_form,
+    printed_format,
     read_fail_on,
-    read_form,
+    read_format,
     read_outputs,
 )
 from commands.audit.replay import given_options
@@ -88,11 +88,11 @@ def run(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
-    form: Annotated[
+    report_format: Annotated[
         str | None,
-        typer.Option("--format", help="Form of the report: json, text, html, junit, sarif, ..."),
+        typer.Option("--format", help="Format of the report: json, text, html, junit, sarif, ..."),
     ] = None,
-    language: Annotated[Language, typer.Option(help="Language of the forms text and html.")] = "en",
+    language: Annotated[Language, typer.Option(help="Language of text and html.")] = "en",
     output: Output = None,
     ledger: Annotated[
         str | None,
@@ -121,21 +121,21 @@ def run(
 ) -> None:
     """Audit a model; `asked` has the fields of `AuditOptions`."""
     signer = read_signer(sign, certificate)
-    forms = formats(signer)
-    asked_form, failures = read_form(form, forms), read_fail_on(fail_on)
-    outputs = read_outputs(output or [], asked_form, forms)
+    renderings = formats(signer)
+    asked_format, failures = read_format(report_format, renderings), read_fail_on(fail_on)
+    outputs = read_outputs(output or [], asked_format, renderings)
     if signer and not ledger:
-        check_signed([asked_form or "text", *(each.form for each in outputs)])
-    printed = printed_form(asked_form, outputs, json=json)
+        check_signed([asked_format or "text", *(each.format for each in outputs)])
+    printed = printed_format(asked_format, outputs, json=json)
     settings = settings_of_a_command(repository, device)
-    append = open_book(ledger, signer) if ledger else None
+    append = open_appender(ledger, signer) if ledger else None
     plan = AuditPlan() if about is None else read_plan(about)
     opened = open_target(target, settings, model, api_key)
-    question = _options(context, plan, asked).question(
-        opened.subject.identity.precision, opened.group, opened.spec.fit.fill
+    options = _options(context, plan, asked).resolve(
+        opened.under_test.identity.precision, opened.group, opened.spec.fit.fill
     )
     with (
-        closing(opened.subject),
+        closing(opened.under_test),
         Journal(resume) if resume else nullcontext() as journal,
         chosen_progress(progress) as show,
     ):
@@ -149,13 +149,13 @@ def run(
             no_labels=no_labels,
             tell=lambda told: None if progress == "none" else typer.echo(told, err=True),
         )
-        subject = opened.subject.recorded(journal) if journal else opened.subject
+        under_test = opened.under_test.recorded(journal) if journal else opened.under_test
         if progress != "none":
-            _say_the_cost(subject, audited, question, opened)
-        report: Report = audit_tiers(
-            subject,
+            _say_the_cost(under_test, audited, options, opened)
+        report: Report = run_pipeline(
+            under_test,
             audited,
-            question,
+            options,
             source=source,
             about=None if about is None else plan.about,
             replay=replay(
@@ -168,7 +168,7 @@ def run(
         )
     if journal and progress != "none":
         typer.echo(f"{resume}: {journal.kept} answers kept, {journal.asked} asked", err=True)
-    typer.echo(render(report, printed, forms, language), nl=False)
+    typer.echo(render(report, printed, renderings, language), nl=False)
     for each in outputs:
         each.write(report, language)
     if append:  # last, since what fails here must not cost the report
@@ -188,22 +188,24 @@ def _options(context: typer.Context, plan: AuditPlan, asked: dict[str, Any]) -> 
     return AuditOptions(**{**plan.asked, **given})
 
 
-def _say_the_cost(subject: Subject, audited: AuditSet, question: Question, opened: Target) -> None:
+def _say_the_cost(
+    under_test: ModelUnderTest, audited: AuditSet, options: ResolvedOptions, opened: Target
+) -> None:
     """Say how many images are going to be classified, and about how long that takes."""
-    total = questions(
-        question, len(audited.images), size=opened.spec.fit.size, quarters_exact=False
+    total = classifications(
+        options, len(audited.images), size=opened.spec.fit.size, quarters_exact=False
     )
-    some = np.ascontiguousarray(audited.images[: min(_TIMED, subject.batch_size)])
-    subject.classify(some)  # what comes first takes longer
+    some = np.ascontiguousarray(audited.images[: min(_TIMED, under_test.batch_size)])
+    under_test.classify(some)  # what comes first takes longer
     began = time.monotonic()
-    subject.classify(some)
+    under_test.classify(some)
     seconds = (time.monotonic() - began) / len(some) * total
     if seconds >= _SHORT:
-        count = min(len(audited.images), question.most_images or len(audited.images))
+        count = min(len(audited.images), options.most_images or len(audited.images))
         typer.echo(
             f"At most {total} images are classified, for {count} that are audited; this takes "
             f"about {_duration(seconds)}"
-            + ("." if question.most_images else ", or less with --quick."),
+            + ("." if options.most_images else ", or less with --quick."),
             err=True,
         )
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from artifact.audit_set import AuditSet, load_audit_set
 from artifact.card import InputSpec
-from audit import ClassNames, Progress, Subject
+from audit import ClassNames, ModelUnderTest, Progress
 from commands.images import FolderLabels, folder_labels, read_groups, read_labels
 from imaging import RefusedError
-from service.audits.targets import Address, open_file, open_remote, version_subject
+from service.audits.targets import Address, open_file, open_remote, version_under_test
 from service.decoding.files import ImageFile, find_image_files, read_images, readable
 from service.repository.folder import ModelRejectedError
 from service.repository.local import open_model
@@ -25,7 +25,7 @@ class Target:
     ----------
     name
         As it is named once more in the report, its version included.
-    subject
+    under_test
         How it is asked.
     spec
         What its images have to be.
@@ -36,7 +36,7 @@ class Target:
     """
 
     name: str
-    subject: Subject
+    under_test: ModelUnderTest
     spec: InputSpec
     group: str
     own: Callable[[], tuple[AuditSet, str]] | None = None
@@ -59,8 +59,8 @@ def open_target(
     """
     if target is not None and target.startswith(("http://", "https://")):
         address = Address.parse(target, model)
-        pinned, subject, spec, group = open_remote(address, api_key)
-        return Target(str(pinned), subject, spec, group)
+        pinned, under_test, spec, group = open_remote(address, api_key)
+        return Target(str(pinned), under_test, spec, group)
     if model is not None:
         raise RefusedError("--model is for the address of a service.")
     if target is not None and target.endswith(".onnx"):
@@ -69,7 +69,7 @@ def open_target(
     card = opened.card
     return Target(
         f"{card.name}/{card.version}",
-        version_subject(opened),
+        version_under_test(opened),
         card.input,
         card.audit.group,
         lambda: (_own_images(opened), card.audit_set.source),
@@ -135,7 +135,7 @@ def read_audit_images(
             )
         return replace(audit_set, labels=None) if no_labels else audit_set, source
     files = find_image_files(places)
-    paths, names = [file.path for file in files], target.subject.identity.classes
+    paths, names = [file.path for file in files], target.under_test.identity.classes
     classes = ClassNames(names)
     groups = None if group_by is None else read_groups(group_by, paths)
     known = None if labels is None else read_labels(labels, paths, classes)

@@ -56,17 +56,15 @@ def compare(
         bool, typer.Option("--no-pictures", help="Keep images out of the comparison.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
-    form: Annotated[
-        str | None, typer.Option("--format", help="Form of the comparison: text, json or html.")
+    report_format: Annotated[
+        str | None, typer.Option("--format", help="Format of the comparison: text, json or html.")
     ] = None,
     output: Output = None,
-    language: Annotated[
-        str, typer.Option(help="Language of the forms text and html: en or de.")
-    ] = "en",
+    language: Annotated[str, typer.Option(help="Language of text and html: en or de.")] = "en",
     fail_on: FailOn = None,
     progress: Shown = "auto",
 ) -> None:
-    """Say whether B is worse than A on the same images, upright and turned.
+    """Say whether B is worse than A on the same images, upright and rotated.
 
     The exit status is 0 for PASS, 1 for FAIL, 2 for INCONCLUSIVE and 3 for an error. With
     --fail-on, verdicts that it does not name give 0.
@@ -80,7 +78,7 @@ def compare(
     from audit.render.comparison import render_comparison
     from commands.audit.outputs import exit_status, read_fail_on
     from commands.compare.outputs import (
-        read_comparison_form,
+        read_comparison_format,
         read_comparison_outputs,
         read_language,
     )
@@ -89,7 +87,7 @@ def compare(
     from commands.reading import settings_of_a_command
     from commands.writing import write_file
 
-    asked = read_comparison_form(form, json=json, outputs=bool(output))
+    asked = read_comparison_format(report_format, json=json, outputs=bool(output))
     outputs, failures = read_comparison_outputs(output or [], asked), read_fail_on(fail_on)
     spoken = read_language(language)
     margins = Margins(

@@ -1,4 +1,4 @@
-"""Where a comparison goes and in which form."""
+"""Where a comparison goes and in which format."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,21 +9,21 @@ from commands.writing import check_writable
 from imaging import RefusedError
 
 
-def read_comparison_form(
+def read_comparison_format(
     name: str | None, *, json: bool, outputs: bool = False
 ) -> ComparisonFormat | None:
-    """Read which form is asked for; None if none is.
+    """Read which format is asked for; None if none is.
 
     Raises
     ------
     RefusedError
-        If there is no such form, or two are asked for.
+        If there is no such format, or two are asked for.
     """
     if json and name not in (None, "json") and not outputs:
-        raise RefusedError("--json and --format both name the form of what is printed; one may.")
-    for form in COMPARISON_FORMATS:
-        if name == form:
-            return form
+        raise RefusedError("--json and --format both name the format of what is printed; one may.")
+    for report_format in COMPARISON_FORMATS:
+        if name == report_format:
+            return report_format
     if name is not None:
         accepted = ", ".join(COMPARISON_FORMATS)
         raise RefusedError(f"There is no format {name!r}; {accepted} are accepted.")
@@ -39,31 +39,31 @@ def read_language(name: str) -> Language:
 
 
 def read_comparison_outputs(
-    paths: Sequence[Path], form: ComparisonFormat | None
+    paths: Sequence[Path], report_format: ComparisonFormat | None
 ) -> list[tuple[Path, ComparisonFormat]]:
-    """Say in which form each file is written: as its name ends, or as `form` says.
+    """Say in which format each file is written: as its name ends, or as `format` says.
 
     Raises
     ------
     RefusedError
-        If a name tells no form, one form is asked for and there are several files, or a file
+        If a name tells no format, one format is asked for and there are several files, or a file
         cannot be written.
     """
-    if form is not None and len(paths) > 1:
+    if report_format is not None and len(paths) > 1:
         raise RefusedError(
-            "--format names the form of one comparison, and there are several --output; without "
+            "--format names the format of one comparison, and there are several --output; without "
             "it, each file's ending names its own."
         )
     for path in paths:
         check_writable(path)
-    return [(path, form or _form(path)) for path in paths]
+    return [(path, report_format or _format_of(path)) for path in paths]
 
 
-def _form(path: Path) -> ComparisonFormat:
-    for name, form in COMPARISON_FORMATS.items():
-        if path.name.endswith(form.suffix):
+def _format_of(path: Path) -> ComparisonFormat:
+    for name, rendering in COMPARISON_FORMATS.items():
+        if path.name.endswith(rendering.suffix):
             return name
-    endings = ", ".join(form.suffix for form in COMPARISON_FORMATS.values())
+    endings = ", ".join(rendering.suffix for rendering in COMPARISON_FORMATS.values())
     raise RefusedError(
-        f"The name {path} tells no form; --format, or one of {endings}, is accepted."
+        f"The name {path} tells no format; --format, or one of {endings}, is accepted."
     )

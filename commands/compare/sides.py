@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from artifact.audit_set import AuditSet
 from artifact.files import FileRefusedError, read_file
-from audit import Question, Report, Thresholds, audit_tiers
+from audit import Report, ResolvedOptions, Thresholds, run_pipeline
 from audit.comparison.claims import otherwise_fitted
 from audit.reading import parse_report
 from commands.audit.target import Target, open_target, read_audit_images
@@ -76,7 +76,7 @@ def read_sides(baseline: str, candidate: str, asked: Asked) -> Compared:
         for side in dict.fromkeys(sides):
             if side not in stored:
                 targets[side] = open_target(side, asked.settings, None, asked.api_key)
-                stack.enter_context(closing(targets[side].subject))
+                stack.enter_context(closing(targets[side].under_test))
         first, *others = targets.values()
         audited, source = read_audit_images(
             asked.images,
@@ -126,11 +126,11 @@ def _audited(
             f"{[spec.channels, spec.fit.size, spec.fit.size]}, and the other model "
             f"{list(shape)}; two models that take the same are accepted."
         )
-    precision = target.subject.identity.precision
-    return audit_tiers(
-        target.subject,
+    precision = target.under_test.identity.precision
+    return run_pipeline(
+        target.under_test,
         audited,
-        Question(group=group, thresholds=Thresholds.of(precision)),
+        ResolvedOptions(group=group, thresholds=Thresholds.of(precision)),
         source=source,
         stages=lambda stage, done, total: asked.stages(f"{name}: {stage}", done, total),
     )

@@ -80,7 +80,7 @@ def evaluate(
     """
     from audit.evaluation import Asked
     from audit.evaluation import evaluate as run
-    from audit.render.evaluation import render_evaluation, render_form
+    from audit.render.evaluation import format_of, render_evaluation
     from commands.audit.outputs import exit_status, read_fail_on
     from commands.audit.replay import given_options
     from commands.audit.target import open_target
@@ -90,12 +90,12 @@ def evaluate(
     from commands.writing import check_writable, write_file
     from service.audits.reproduce import replay
 
-    outputs = [(path, render_form(path.name)) for path in output or []]
+    outputs = [(path, format_of(path.name)) for path in output or []]
     for path, _ in outputs:
         check_writable(path)
     settings = settings_of_a_command(repository, device)
     opened = open_target(target, settings, model, api_key)
-    with closing(opened.subject), chosen_progress(progress) as show:
+    with closing(opened.under_test), chosen_progress(progress) as show:
         labelled = read_labelled(
             folder,
             opened,
@@ -106,7 +106,7 @@ def evaluate(
             skip_unreadable=skip_unreadable,
         )
         found = run(
-            opened.subject,
+            opened.under_test,
             labelled.images,
             Asked(at_least=at_least, confidence=confidence),
             source=labelled.source,
@@ -122,7 +122,7 @@ def evaluate(
             progress=lambda done, total: show("evaluation", done, total),
         )
     typer.echo(render_evaluation(found, "json" if json else "text"), nl=False)
-    for path, form in outputs:
-        write_file(path, render_evaluation(found, form))
+    for path, evaluation_format in outputs:
+        write_file(path, render_evaluation(found, evaluation_format))
     if found.verdict is not None:
         raise typer.Exit(exit_status(found.verdict, read_fail_on(None)))

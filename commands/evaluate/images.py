@@ -52,7 +52,7 @@ def read_labelled(
             raise RefusedError(f"{source} has no labels, and an evaluation needs them.")
         return Labelled(whole, source)
     files = find_image_files([folder])
-    paths, classes = [file.path for file in files], ClassNames(target.subject.identity.classes)
+    paths, classes = [file.path for file in files], ClassNames(target.under_test.identity.classes)
     expected = (
         folder_labels(files, classes, _OTHERWISE).labels
         if labels is None

@@ -1,4 +1,4 @@
-"""How a viewer turns the stored pixels, by EXIF orientation (EXIF 2.32, table 6)."""
+"""How a viewer rotates the stored pixels, by EXIF orientation (EXIF 2.32, table 6)."""
 
 import re
 from typing import Final

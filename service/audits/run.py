@@ -9,16 +9,16 @@ import numpy.typing as npt
 from artifact.audit_set import AuditSet
 from audit import (
     Classifier,
+    ModelUnderTest,
     Progress,
-    Question,
     Report,
-    Subject,
-    audit_tiers,
+    ResolvedOptions,
+    run_pipeline,
 )
 from audit.about import About
-from audit.cost import questions
+from audit.cost import classifications
 from imaging import GridSymmetry, grid_symmetries
-from service.audits.targets.version import version_subject
+from service.audits.targets.version import version_under_test
 from service.repository.version import ServedModel
 
 UPLOADED = "uploaded with the request"
@@ -26,7 +26,7 @@ UPLOADED = "uploaded with the request"
 
 def audit_model(
     model: ServedModel,
-    question: Question,
+    options: ResolvedOptions,
     *,
     images: npt.NDArray[np.uint8] | None = None,
     labels: npt.NDArray[np.int64] | None = None,
@@ -36,11 +36,11 @@ def audit_model(
     replay: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Audit a version as it runs: see `audit_tiers` and `version_subject`.
+    """Audit a version as it runs: see `run_pipeline` and `version_under_test`.
 
     Parameters
     ----------
-    question
+    options
         What is asked.
     images : uint8 [N, C, size, size], or None
         Images of the model's input size; the bundled audit set if None.
@@ -69,9 +69,9 @@ def audit_model(
         audited, source = model.audit_set(), model.card.audit_set.source
     else:
         audited = AuditSet(images, labels, files=files)
-    meter = _Meter(progress, cost(model, len(audited.images), question))
-    subject = meter.watching(version_subject(model))
-    report = audit_tiers(subject, audited, question, source=source, about=about, replay=replay)
+    meter = _Meter(progress, cost(model, len(audited.images), options))
+    under_test = meter.watching(version_under_test(model))
+    report = run_pipeline(under_test, audited, options, source=source, about=about, replay=replay)
     meter.end()
     return report
 
@@ -83,12 +83,12 @@ class _Meter:
         self._progress, self._done, self._total = progress, 0, total
         self._lock = threading.Lock()
 
-    def watching(self, subject: Subject) -> Subject:
+    def watching(self, under_test: ModelUnderTest) -> ModelUnderTest:
         """Count what a subject is asked, and the models that are built for its self-test."""
-        build = subject.build
+        build = under_test.build
         return replace(
-            subject,
-            classify=self._counted(subject.classify),
+            under_test,
+            classify=self._counted(under_test.classify),
             build=None if build is None else lambda graph: self._counted(build(graph)),
         )
 
@@ -112,10 +112,10 @@ class _Meter:
             self._progress(self._done, self._total)
 
 
-def cost(model: ServedModel, count: int, question: Question) -> int:
+def cost(model: ServedModel, count: int, options: ResolvedOptions) -> int:
     """How many images an audit of a version over so many images classifies: `audit.cost`."""
-    return questions(
-        question,
+    return classifications(
+        options,
         count,
         size=model.card.input.fit.size,
         quarters_exact=_quarters_exact(model),

@@ -88,7 +88,7 @@ def still(count: int, **given: object) -> Made:
 
 
 def losing(made: Made, *places: int, moved: float = 0.5) -> Made:
-    """The same, but for images that lose their label when they are turned."""
+    """The same, but for images that lose their label when they are rotated."""
     lost = set(places)
     return replace(
         made,

@@ -27,11 +27,11 @@ class Whole(nn.Module):
 
 
 def symmetric(planes: int, into: int, size: int = 3, *, transposed: bool = False) -> nn.Module:
-    """A convolution, or a transposed one, whose filters do not change when they are turned."""
+    """A convolution, or a transposed one, whose filters do not change when they are rotated."""
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     layer = kind(planes, into, size, padding=0 if transposed else 1)
     with torch.no_grad():
-        # Multiples of 1/256, so that the sum over the four turns is exact.
+        # Multiples of 1/256, so that the sum over the four rotations is exact.
         grid = torch.randint(-64, 65, layer.weight.shape) / 256
         layer.weight.copy_(sum((torch.rot90(grid, k, (2, 3)) for k in range(4)), grid * 0))
     return layer

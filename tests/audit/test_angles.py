@@ -13,8 +13,8 @@ import audit.angles.selftest as selftest_module
 import imaging.resample as resample_module
 from audit import AngleOutcome, AnglePlan, AngleThresholds, Classifier, audit_angles
 from audit.angles.answers import ask_at_angles
-from audit.angles.selftest import self_test_angles, with_compass
-from imaging import Resampler, damp, inside_disc, png, turn
+from audit.angles.selftest import self_test_angles, with_orientation_bias
+from imaging import Resampler, damp, inside_disc, png, rotate_images
 
 SIZE = 16
 Images = NDArray[np.uint8]
@@ -43,7 +43,7 @@ def rings(images: Images) -> NDArray[np.float32]:
 
 
 def right_half(images: Images) -> NDArray[np.float32]:
-    """Is it brighter on the right? A turn by 180 degrees changes every answer."""
+    """Is it brighter on the right? A rotation by 180 degrees changes every answer."""
     left, right = images[..., : SIZE // 2].sum((1, 2, 3)), images[..., SIZE // 2 :].sum((1, 2, 3))
     return np.stack([left, right], axis=1).astype(np.float32) / 1000
 
@@ -74,7 +74,7 @@ def test_what_is_invariant_passes_and_what_is_not_fails(
     assert failed.verdict == "FAIL", failed.reasons
     assert failed.figures.agreeing_images == 0
     assert failed.figures.control_agreeing > 120
-    assert failed.figures.turned_only > 120
+    assert failed.figures.rotated_only > 120
 
 
 def test_few_images_are_told_how_many_would_do(blobs: Images) -> None:
@@ -85,7 +85,7 @@ def test_few_images_are_told_how_many_would_do(blobs: Images) -> None:
 
 
 def test_the_resampler_is_told_from_the_model() -> None:
-    """Single bright pixels: any interpolation spreads them, turned back or not."""
+    """Single bright pixels: any interpolation spreads them, rotated back or not."""
     images = np.zeros((128, 1, SIZE, SIZE), np.uint8)
     random = np.random.default_rng(0)
     images[np.arange(128), 0, random.integers(5, 11, 128), random.integers(5, 11, 128)] = 255
@@ -101,8 +101,8 @@ def test_the_resampler_is_told_from_the_model() -> None:
     assert outcome.verdict == "INCONCLUSIVE"
 
 
-def test_the_turn_is_told_from_the_loss_of_detail(blobs: Images) -> None:
-    """What minds the turn alone keeps its answers when images are damped and not turned."""
+def test_the_rotation_is_told_from_the_loss_of_detail(blobs: Images) -> None:
+    """What minds the rotation alone keeps its answers when images are damped and not rotated."""
     figures = run(right_half, blobs).figures
     assert figures.damped_agreeing is not None
     assert figures.damped_agreeing > 120
@@ -152,8 +152,8 @@ def test_the_figures_are_those_of_the_answers(blobs: Images) -> None:
     upright = right_half(np.where(inside_disc(SIZE), blobs, 0).astype(np.uint8))
     assert figures.accuracy == (upright.argmax(1) == labels).mean()
     for point in figures.curve:
-        turned = np.where(inside_disc(SIZE), turn(blobs, point.degrees, Resampler()), 0)
-        logits = right_half(turned.astype(np.uint8))
+        rotated = np.where(inside_disc(SIZE), rotate_images(blobs, point.degrees, Resampler()), 0)
+        logits = right_half(rotated.astype(np.uint8))
         assert point.agreement == (logits.argmax(1) == upright.argmax(1)).mean()
         assert point.accuracy == (logits.argmax(1) == labels).mean()
         kept = logits.argmax(1) == upright.argmax(1)
@@ -169,10 +169,10 @@ def test_the_figures_are_those_of_the_answers(blobs: Images) -> None:
     for curve, cell in zip(figures.class_curves, figures.classes, strict=True):
         assert (curve.label, curve.images) == (cell.label, cell.images)
         assert len(curve.agreeing) == 12
-    moved = figures.drift.bins[-1]
+    moved = figures.deviations.bins[-1]
     farthest = max(point.mean_deviation for point in figures.curve) / figures.largest_logit
     assert farthest <= moved.high
-    assert figures.control_drift.median < figures.drift.median
+    assert figures.control_deviations.median < figures.deviations.median
 
 
 def test_the_worst_angle_of_each_image_is_one_that_can_be_seen(blobs: Images) -> None:
@@ -180,17 +180,17 @@ def test_the_worst_angle_of_each_image_is_one_that_can_be_seen(blobs: Images) ->
     worst = outcome.figures.worst
     assert sorted(w.index for w in worst) == list(range(128))
     assert [w.margin for w in worst] == sorted(w.margin for w in worst)
-    assert len(outcome.witnesses) == 10
-    for w, seen in zip(worst[:10], outcome.witnesses, strict=True):
+    assert len(outcome.counterexamples) == 10
+    for w, seen in zip(worst[:10], outcome.counterexamples, strict=True):
         upright = np.where(inside_disc(SIZE), blobs[w.index : w.index + 1], 0).astype(np.uint8)
-        turned = turn(blobs[w.index : w.index + 1], w.degrees, Resampler())
-        turned = np.where(inside_disc(SIZE), turned, 0).astype(np.uint8)
-        logits = right_half(turned)[0]
-        assert np.array_equal(logits, np.float32(seen.turned_logits))
+        rotated = rotate_images(blobs[w.index : w.index + 1], w.degrees, Resampler())
+        rotated = np.where(inside_disc(SIZE), rotated, 0).astype(np.uint8)
+        logits = right_half(rotated)[0]
+        assert np.array_equal(logits, np.float32(seen.rotated_logits))
         assert np.array_equal(right_half(upright)[0], np.float32(seen.upright_logits))
         assert seen.upright_png == base64.b64encode(png(upright[0])).decode()
-        assert seen.turned_png == base64.b64encode(png(turned[0])).decode()
-        assert logits.argmax() == w.turned_label
+        assert seen.rotated_png == base64.b64encode(png(rotated[0])).decode()
+        assert logits.argmax() == w.rotated_label
         assert logits[w.label] - logits[1 - w.label] == pytest.approx(w.margin)
 
 
@@ -217,9 +217,9 @@ def test_equal_questions_get_equal_json(blobs: Images) -> None:
     assert run(rings, blobs, plan=AnglePlan(12, seed=8)).model_dump_json() != first
 
 
-def test_the_longest_arc_that_is_missed_is_stated(blobs: Images) -> None:
+def test_the_longest_interval_that_is_missed_is_stated(blobs: Images) -> None:
     outcome = run(rings, blobs[:8], plan=AnglePlan(36))
-    assert outcome.sampling.longest_missed_arc == 10
+    assert outcome.sampling.longest_missed_interval == 10
     assert any("less than 10 degrees" in sentence for sentence in outcome.claim)
 
 
@@ -241,9 +241,9 @@ def measured(images: Images) -> NDArray[np.float32]:
 
 
 def angles_seen(images: Images, plan: AnglePlan) -> NDArray[np.float64]:
-    """How far each image was really turned, in degrees [A, N]."""
+    """How far each image was really rotated, in degrees [A, N]."""
     answers = ask_at_angles(measured, images, plan)
-    position = np.rad2deg(np.arctan2(answers.turned[..., 1], answers.turned[..., 0]))
+    position = np.rad2deg(np.arctan2(answers.rotated[..., 1], answers.rotated[..., 0]))
     upright = np.rad2deg(np.arctan2(answers.upright[:, 1], answers.upright[:, 0]))
     return (position - upright) % 360
 
@@ -253,7 +253,7 @@ def off_by(seen: NDArray[np.float64], stated: NDArray[np.float64]) -> float:
 
 
 @pytest.mark.parametrize("seed", [None, 3])
-def test_images_are_turned_by_the_angles_that_are_stated(blobs: Images, seed: int | None) -> None:
+def test_images_are_rotated_by_the_angles_that_are_stated(blobs: Images, seed: int | None) -> None:
     plan = AnglePlan(24, seed=seed)
     assert off_by(angles_seen(blobs, plan), plan.degrees(128)) < 2
 
@@ -265,7 +265,7 @@ def test_with_a_seed_each_image_has_angles_of_its_own(blobs: Images) -> None:
 
 
 def test_trap_one_angle_for_a_whole_batch(blobs: Images, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mutant turns the batch by its first image's angle; what is seen gives it away."""
+    """The mutant rotates the batch by its first image's angle; what is seen gives it away."""
 
     def first_of_batch(degrees: NDArray[np.float64]) -> float:
         return float(degrees[0])
@@ -286,10 +286,10 @@ def mutated(
 
 def test_the_compass_changes_answers_and_the_images_decide_where(blobs: Images) -> None:
     upside_down = np.ascontiguousarray(blobs[:, :, ::-1])
-    compass = with_compass(rings)
-    moved = (compass(blobs) != rings(blobs)).any(axis=1)
+    biased = with_orientation_bias(rings)
+    moved = (biased(blobs) != rings(blobs)).any(axis=1)
     assert 0.3 < moved.mean() < 0.7
-    assert ((compass(upside_down) != rings(upside_down)).any(axis=1) != moved).all()
+    assert ((biased(upside_down) != rings(upside_down)).any(axis=1) != moved).all()
 
 
 def test_trap_a_step_of_zero(blobs: Images, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +300,7 @@ def test_trap_a_step_of_zero(blobs: Images, monkeypatch: pytest.MonkeyPatch) -> 
     assert "its own test" in outcome.reasons[0]
 
 
-def test_trap_a_turn_that_does_nothing(blobs: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trap_a_rotation_that_does_nothing(blobs: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (answers_module, selftest_module):
         monkeypatch.setattr(module, "turn", lambda images, *_: images)
     outcome = run(right_half, blobs)
@@ -331,8 +331,10 @@ def test_trap_a_centre_that_is_off_by_half_a_pixel(
     mutated(monkeypatch, resample_module, "doubled_positions", off)
     mutated(monkeypatch, resample_module, "_positions", back)
     monkeypatch.setattr(resample_module, "_tables", resample_module._Tables(2**20))
-    assert not np.array_equal(turn(blobs, 90.0, Resampler(method)), np.rot90(blobs, 1, (2, 3)))
-    assert np.array_equal(turn(blobs, 0.0, Resampler(method)), blobs)
+    assert not np.array_equal(
+        rotate_images(blobs, 90.0, Resampler(method)), np.rot90(blobs, 1, (2, 3))
+    )
+    assert np.array_equal(rotate_images(blobs, 0.0, Resampler(method)), blobs)
     outcome = run(rings, blobs, plan=AnglePlan(12, Resampler(method)))
     assert outcome.verdict == "INCONCLUSIVE"
     assert outcome.self_test is not None
@@ -360,6 +362,6 @@ def test_the_self_test_passes_on_any_model(blobs: Images) -> None:
     for classify in (rings, right_half):
         tested = self_test_angles(classify, blobs, AnglePlan(36), AngleThresholds())
         assert tested.mutant == "FAIL"
-        assert tested.twin != "FAIL"
+        assert tested.known_invariant != "FAIL"
         assert tested.quarters_exact
         assert tested.images == 16

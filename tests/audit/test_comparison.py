@@ -147,7 +147,7 @@ def of_other_turns(report: Report) -> Report:
         (without_images, "contradicts itself"),
         (with_a_name_too_few, "contradicts itself"),
         (forged, "contradicts itself"),
-        (of_other_turns, "same turns are accepted"),
+        (of_other_turns, "same rotations are accepted"),
     ],
 )
 def test_reports_that_cannot_be_compared_are_refused(
@@ -222,10 +222,10 @@ def test_pictures_are_those_of_images_at_hand_or_of_the_reports(
     from_reports = compare(before, after).worse
     shown = {image.index for image in from_reports if image.png}
     assert shown == {worst.index for worst in after.worst} & {i.index for i in from_reports}
-    assert all(image.turned is not None for image in from_reports if image.index in shown)
+    assert all(image.rotated is not None for image in from_reports if image.index in shown)
     assert all(i.png for i in compare(before, after, images=images[:40]).worse[:24])
     hidden = compare(before, after, images=images[:40], pictures=False).worse
-    assert not any(i.png or (i.turned and i.turned.png) for i in hidden)
+    assert not any(i.png or (i.rotated and i.rotated.png) for i in hidden)
 
 
 # --- the verdict ------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_a_verdict_is_hardly_ever_wrong(simulation: comparisons.Simulation) -> N
     ],
 )
 @pytest.mark.usefixtures("few_resamples")
-def test_the_simulation_refuses_other_procedures(
+def test_the_simulation_refuses_other_audits(
     name: str, mutant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that passes where the margin is not exceeded here; one that tests classes one by one."""

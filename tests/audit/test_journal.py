@@ -12,11 +12,11 @@ from artifact.audit_set import AuditSet
 from audit import (
     AnglePlan,
     Journal,
-    Question,
-    Subject,
+    ModelUnderTest,
+    ResolvedOptions,
     Thresholds,
-    audit_tiers,
     evaluate_orbit,
+    run_pipeline,
 )
 from imaging import grid_symmetries
 
@@ -40,7 +40,7 @@ class Asked:
         return self.classify(images)
 
 
-class Drifting:
+class Unsteady:
     """Never answers a batch twice alike."""
 
     def __init__(self, classify: Any) -> None:
@@ -60,14 +60,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def audit(model, images) -> Any:
     def run(classify: Any, path: Path | None = None, pictures: Any = images[:100]) -> bytes:
-        question = Question("D4", Thresholds(), AnglePlan(8, seed=1), circle_images=1)
-        subject = Subject(model, classify, batch_size=16)
+        options = ResolvedOptions("D4", Thresholds(), AnglePlan(8, seed=1), exhaustive_images=1)
+        under_test = ModelUnderTest(model, classify, batch_size=16)
         if path is None:
-            report = audit_tiers(subject, AuditSet(pictures), question, source="here")
+            report = run_pipeline(under_test, AuditSet(pictures), options, source="here")
         else:
             with Journal(path) as journal:
-                recorded = subject.recorded(journal)
-                report = audit_tiers(recorded, AuditSet(pictures), question, source="here")
+                recorded = under_test.recorded(journal)
+                report = run_pipeline(recorded, AuditSet(pictures), options, source="here")
         return report.model_dump_json().encode()
 
     return run
@@ -87,18 +87,18 @@ def test_an_interrupted_audit_asks_what_is_left_and_reports_the_same(audit, plai
 
 def test_answers_that_were_kept_are_those_that_were_given(audit, plain, path):
     """The noise floor of a model that drifts is not that of a file that does not."""
-    report = audit(Drifting(plain), path)
+    report = audit(Unsteady(plain), path)
     again = Asked(plain)
     assert audit(again, path) == report
     assert again.batches == 0
-    assert report == audit(Drifting(plain))
+    assert report == audit(Unsteady(plain))
     assert report != audit(plain)
 
 
 def test_a_batch_that_is_asked_twice_is_answered_twice(plain, images, path):
-    drifting = Drifting(plain)
+    unsteady = Unsteady(plain)
     with Journal(path) as journal:
-        orbit = evaluate_orbit(journal.remember("a", drifting), images[:8], grid_symmetries("C4"))
+        orbit = evaluate_orbit(journal.remember("a", unsteady), images[:8], grid_symmetries("C4"))
     assert orbit.repeat_deviation > 0
 
 
@@ -119,15 +119,15 @@ def test_a_changed_image_is_noticed_and_only_its_batches_are_asked_anew(audit, p
     ],
 )
 def test_another_model_is_asked_anew(model, plain, invariant, images, path, change):
-    first = Subject(model, plain)
+    first = ModelUnderTest(model, plain)
     identity = model.model_copy(
         update={key: value for key, value in change.items() if key == "sha256"}
     )
-    second = Subject(identity, invariant, asked_at=change.get("asked_at", ""))
-    for subject in (first, second):
+    second = ModelUnderTest(identity, invariant, asked_at=change.get("asked_at", ""))
+    for under_test in (first, second):
         with Journal(path) as journal:
-            answers = subject.recorded(journal).classify(images[:5])
-        assert np.array_equal(answers, subject.classify(images[:5]))
+            answers = under_test.recorded(journal).classify(images[:5])
+        assert np.array_equal(answers, under_test.classify(images[:5]))
 
 
 def test_a_file_cut_off_anywhere_loses_its_last_record_and_nothing_else(plain, images, path):

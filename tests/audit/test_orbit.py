@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from artifact.contract import softmax
 from audit import (
     Classifier,
+    Counterexample,
     Orbit,
     Thresholds,
-    Witness,
     clopper_pearson,
     evaluate_orbit,
     symmetrise,
 )
 from audit.figures import noise_floor, orbit_figures, worst_images
-from audit.orbit import Questioner, orbit_questions
+from audit.orbit import BatchedClassifier, orbit_classifications
 from imaging import grid_symmetries
 
 C4 = grid_symmetries("C4")
@@ -28,7 +28,7 @@ C4 = grid_symmetries("C4")
 # --- asking -----------------------------------------------------------------------------------
 
 
-def test_the_logits_are_those_of_the_turned_images(
+def test_the_logits_are_those_of_the_rotated_images(
     plain: Classifier, images: NDArray[np.uint8]
 ) -> None:
     orbit = evaluate_orbit(plain, images[:50], C4, batch_size=16)
@@ -91,7 +91,7 @@ def test_answers_that_are_no_logits_are_refused(logits: NDArray[np.float32]) -> 
         evaluate_orbit(lambda _: logits, np.zeros((3, 1, 2, 2), np.uint8), C4)
 
 
-def test_oblong_images_are_refused_where_they_cannot_be_turned(invariant: Classifier) -> None:
+def test_oblong_images_are_refused_where_they_cannot_be_rotated(invariant: Classifier) -> None:
     with pytest.raises(ValueError, match="square images are accepted"):
         evaluate_orbit(invariant, np.zeros((3, 1, 8, 9), np.uint8), C4)
 
@@ -144,10 +144,10 @@ def test_the_floor_shows_a_classifier_that_minds_the_batch_size(
 def test_the_floor_shows_a_classifier_that_does_not_repeat_itself() -> None:
     calls = itertools.count()
 
-    def drifting(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def unsteady(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return mean_grey(images) + np.array([next(calls), 0], np.float32)
 
-    assert evaluate_orbit(drifting, numbered(10), C4).repeat_deviation > 0
+    assert evaluate_orbit(unsteady, numbered(10), C4).repeat_deviation > 0
 
 
 def test_noise_that_comes_once_is_noise() -> None:
@@ -255,12 +255,12 @@ def test_the_worst_image_is_one_whose_label_changed() -> None:
     images = numbered(4)
     worst = worst_images(orbit, images, limit=10, pictures=False)
     assert [w.index for w in worst] == [1, 2]
-    assert (worst[0].element, worst[0].label, worst[0].turned_label) == ("r90", 0, 1)
+    assert (worst[0].element, worst[0].label, worst[0].rotated_label) == ("r90", 0, 1)
     assert (worst[0].logit_deviation, worst[0].margin) == (1, 1)
-    assert (worst[1].element, worst[1].label, worst[1].turned_label) == ("r180", 0, 0)
+    assert (worst[1].element, worst[1].label, worst[1].rotated_label) == ("r180", 0, 0)
     assert (worst[1].logit_deviation, worst[1].margin) == (6, 9)
-    assert worst[1].witness.turned_logits == (3, 0)
-    assert worst[0].witness == Witness(upright_logits=(1, 0), turned_logits=(0, 1))
+    assert worst[1].counterexample.rotated_logits == (3, 0)
+    assert worst[0].counterexample == Counterexample(upright_logits=(1, 0), rotated_logits=(0, 1))
     assert worst_images(orbit, images, limit=1, pictures=False) == worst[:1]
 
 
@@ -279,8 +279,8 @@ def test_the_average_over_the_orbit_is_invariant_bit_for_bit(
 ) -> None:
     elements = grid_symmetries(group)
     for classify in (plain, corner):
-        twin = symmetrise(classify, elements)
-        assert all(np.array_equal(twin(images), twin(g(images))) for g in elements)
+        average = symmetrise(classify, elements)
+        assert all(np.array_equal(average(images), average(g(images))) for g in elements)
         assert not np.array_equal(classify(images), classify(elements[1](images)))
 
 
@@ -309,7 +309,7 @@ def test_the_next_batch_is_made_while_one_is_classified() -> None:
         assert ready.wait(5), "the second batch is not made before the first is answered"
         return batch.reshape(1, 4)[:, :2].astype(np.float32)
 
-    answers = [*Questioner(classify).each(batches())]
+    answers = [*BatchedClassifier(classify).each(batches())]
     assert [answer[0, 0] for answer in answers] == [0, 1, 2]
     assert made == [0, 1, 2]
 
@@ -323,7 +323,7 @@ def test_two_are_asked_about_at_once_and_answered_in_their_order() -> None:
         return batch.reshape(1, 4)[:, :2].astype(np.float32)
 
     batches = [np.full((1, 1, 2, 2), i, np.uint8) for i in range(9)]
-    answers = [answer[0, 0] for answer in Questioner(classify).each(batches)]
+    answers = [answer[0, 0] for answer in BatchedClassifier(classify).each(batches)]
     assert answers == list(range(9))
 
 
@@ -335,7 +335,7 @@ def test_what_ends_a_batch_ends_the_questions() -> None:
         raise KeyError("enough")
 
     with pytest.raises(KeyError):
-        [*Questioner(classify).each(numbered(100)[i : i + 1] for i in range(100))]
+        [*BatchedClassifier(classify).each(numbered(100)[i : i + 1] for i in range(100))]
     assert asked in ([0], [0, 1])  # the next one may wait behind it already
 
 
@@ -349,4 +349,4 @@ def test_the_questions_of_an_orbit_are_as_many_as_is_said(count: int, batch_size
         return np.zeros((len(batch), 2), np.float32)
 
     evaluate_orbit(classify, np.zeros((count, 1, 2, 2), np.uint8), C4, batch_size=batch_size)
-    assert sum(asked) == orbit_questions(count, len(C4), batch_size)
+    assert sum(asked) == orbit_classifications(count, len(C4), batch_size)

@@ -53,7 +53,7 @@ def random_kernels(*shape: int) -> Kernels:
 
 
 def isotropic_kernels(outputs: int) -> Kernels:
-    """Symmetric under D4, with the largest weight in the middle, which no turn moves."""
+    """Symmetric under D4, with the largest weight in the middle, which no rotation moves."""
     corner, edge, middle = random_kernels(3, outputs) + np.float32([[0], [0], [9]])
     rows = [[corner, edge, corner], [edge, middle, edge], [corner, edge, corner]]
     return np.array(rows).transpose(2, 0, 1)[:, None]
@@ -73,7 +73,7 @@ def test_a_sound_procedure_passes_on_any_network(
 ) -> None:
     outcome = self_test(model, build, images, group=group, thresholds=thresholds)
     assert outcome.mutant == "FAIL"
-    assert outcome.twin != "FAIL"
+    assert outcome.known_invariant != "FAIL"
     assert outcome.passed
 
 
@@ -119,7 +119,7 @@ def test_no_images_are_refused(thresholds: Thresholds) -> None:
         )
 
 
-def test_a_procedure_that_does_not_look_at_the_file_is_caught(
+def test_an_audit_that_does_not_look_at_the_file_is_caught(
     images: NDArray[np.uint8], thresholds: Thresholds
 ) -> None:
     cached = build(INVARIANT)
@@ -134,18 +134,18 @@ def test_images_that_cannot_show_a_broken_symmetry_are_caught(thresholds: Thresh
     assert not outcome.passed
 
 
-def test_a_procedure_that_sees_broken_symmetries_everywhere_is_caught(
+def test_an_audit_that_sees_broken_symmetries_everywhere_is_caught(
     images: NDArray[np.uint8], thresholds: Thresholds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant of the procedure: what it calls a turn makes an image brighter as well."""
-    turn = GridSymmetry.__call__
+    """The mutant of the audit: what it calls a rotation makes an image brighter as well."""
+    rotate_images = GridSymmetry.__call__
 
     def brighter(self: GridSymmetry, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return turn(self, array) | np.uint8(0 if self == GridSymmetry(False, 0) else 128)
+        return rotate_images(self, array) | np.uint8(0 if self == GridSymmetry(False, 0) else 128)
 
     monkeypatch.setattr("imaging.rotate.GridSymmetry.__call__", brighter)
     outcome = self_test(INVARIANT, build, images, group="C4", thresholds=thresholds)
-    assert outcome.twin == "FAIL"
+    assert outcome.known_invariant == "FAIL"
     assert not outcome.passed
 
 

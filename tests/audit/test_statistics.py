@@ -12,11 +12,11 @@ from scipy.stats import binom, binomtest, rankdata
 from artifact.values import Interval
 from audit import ConfidenceSequence, clopper_pearson, label_entropy
 from audit.statistics import (
-    Drift,
+    DeviationDistribution,
     agreement_band,
     chance_agreement,
     class_cells,
-    drift,
+    deviations,
     holm,
     mean_band,
     ranks,
@@ -230,7 +230,7 @@ def test_classes_are_counted_and_only_what_is_clearly_below_is_called_so() -> No
     assert cells[1].interval == clopper_pearson(70, 100, 0.95)
 
 
-def test_a_class_that_loses_as_many_without_a_turn_is_not_called_below() -> None:
+def test_a_class_that_loses_as_many_without_a_rotation_is_not_called_below() -> None:
     classes, agrees = np.repeat([0, 1], 50), np.tile([True, False], 50)
     assert all(c.below for c in class_cells(classes, agrees, 0.8, 0.95, np.ones(100, bool)))
     for control in (agrees, ~agrees):
@@ -243,7 +243,7 @@ def test_labels_count_by_their_weights() -> None:
     assert chance_agreement(labels, np.array([1 / 3, 1 / 3, 1 / 3, 1])) == pytest.approx(0.5)
 
 
-# --- what turning does beyond what happens anyway ---------------------------------------------
+# --- what rotating does beyond what happens anyway ---------------------------------------------
 
 
 @settings(deadline=None)
@@ -255,11 +255,11 @@ def test_the_sign_test_is_that_of_a_fair_coin(first: int, second: int) -> None:
 
 def test_calls_of_one_batch_are_exchanged_together() -> None:
     """Of three calls and three of each batch, 1 of 20 exchanges is as extreme: images say less."""
-    turned, again = np.full((3, 200), 2.0), np.ones((3, 200))
+    rotated, again = np.full((3, 200), 2.0), np.ones((3, 200))
     batches = np.repeat([0, 1], 100)
-    assert shuffle_test(turned, again, np.zeros(200, int)) == pytest.approx(1 / 20, abs=0.015)
-    assert shuffle_test(turned, again, batches) == pytest.approx(1 / 400, abs=0.003)
-    assert shuffle_test(again, turned, batches) > 0.95
+    assert shuffle_test(rotated, again, np.zeros(200, int)) == pytest.approx(1 / 20, abs=0.015)
+    assert shuffle_test(rotated, again, batches) == pytest.approx(1 / 400, abs=0.003)
+    assert shuffle_test(again, rotated, batches) > 0.95
     assert shuffle_test(again, again, batches) == 1
 
 
@@ -273,7 +273,7 @@ def test_ranks_are_those_of_scipy() -> None:
 
 def test_every_image_that_moved_is_in_the_bin_that_holds_it() -> None:
     moved = np.concatenate([np.zeros(7), 10.0 ** np.random.default_rng(1).uniform(-9, 1, 500)])
-    found = drift(moved, 4.0)
+    found = deviations(moved, 4.0)
     relative = moved / 4
     assert found.unmoved == 7
     assert sum(each.images for each in found.bins) == 500
@@ -287,12 +287,14 @@ def test_every_image_that_moved_is_in_the_bin_that_holds_it() -> None:
 
 
 def test_what_moved_exactly_to_an_edge_is_below_it() -> None:
-    (only,) = drift(np.array([2e-7]), 1.0).bins
+    (only,) = deviations(np.array([2e-7]), 1.0).bins
     assert (only.low, only.high, only.images) == (1e-7, 2e-7, 1)
 
 
 def test_nothing_that_moved_has_no_bins() -> None:
-    assert drift(np.zeros(3), 0.0) == Drift(unmoved=3, median=0.0, ninety_five=0.0, bins=())
+    assert deviations(np.zeros(3), 0.0) == DeviationDistribution(
+        unmoved=3, median=0.0, ninety_five=0.0, bins=()
+    )
 
 
 @given(st.integers(1, 10**7), st.floats(1e-5, 1), st.sampled_from([0.1, 0.9]))

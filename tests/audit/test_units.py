@@ -1,4 +1,4 @@
-"""What counts once: equal images, turned or not, and images of one thing."""
+"""What counts once: equal images, rotated or not, and images of one thing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +15,11 @@ from audit import (
     AnglePlan,
     AngleThresholds,
     Classifier,
-    Question,
+    ModelUnderTest,
     Report,
-    Subject,
+    ResolvedOptions,
     Thresholds,
-    audit_tiers,
+    run_pipeline,
 )
 from audit.units import Units, find_units, near_duplicates, single_units
 from commands.images import read_groups
@@ -29,16 +29,16 @@ C4, D4 = grid_symmetries("C4"), grid_symmetries("D4")
 Images = NDArray[np.uint8]
 
 
-def test_turned_copies_are_one_unit(images: Images) -> None:
-    turned = np.concatenate([g(images[:10]) for g in D4])
-    assert find_units(turned, D4).of.tolist() == [*range(10)] * 8
+def test_rotated_copies_are_one_unit(images: Images) -> None:
+    rotated = np.concatenate([g(images[:10]) for g in D4])
+    assert find_units(rotated, D4).of.tolist() == [*range(10)] * 8
     # Under C4 an image and its mirror image are two.
-    assert find_units(turned, C4).count == 20
+    assert find_units(rotated, C4).count == 20
     assert find_units(images, D4).of.tolist() == [*range(400)]
 
 
 def test_groups_join_what_they_share_with_copies(images: Images) -> None:
-    """Image 3 is image 0 turned; 0 is of the part of 1, and 3 of that of 4."""
+    """Image 3 is image 0 rotated; 0 is of the part of 1, and 3 of that of 4."""
     five = images[:5].copy()
     five[3] = np.rot90(five[0], axes=(1, 2))
     assert find_units(five, C4, np.array([7, 7, 1, 2, 2])).of.tolist() == [0, 0, 1, 0, 0]
@@ -72,14 +72,14 @@ def test_near_duplicates_are_counted_and_not_joined(images: Images) -> None:
 @pytest.fixture
 def audited(model: ModelIdentity, invariant: Classifier) -> Callable[..., Report]:
     def audit(images: Images, groups: NDArray[np.int64] | None = None, **asked: object) -> Report:
-        question = Question(
+        options = ResolvedOptions(
             str(asked.get("group", "C4")),
             Thresholds(class_agreement=None),
             AnglePlan(8),
             AngleThresholds(class_agreement=None),
         )
         audit_set = AuditSet(images, groups=groups)
-        return audit_tiers(Subject(model, invariant), audit_set, question, source="here")
+        return run_pipeline(ModelUnderTest(model, invariant), audit_set, options, source="here")
 
     return audit
 
@@ -119,15 +119,15 @@ def test_a_class_is_judged_by_all_of_its_images(model: ModelIdentity, images: Im
 
     def classify(asked: Images) -> NDArray[np.float32]:
         back = asked[:, 0, 3, 3] == 255
-        turned = ~(asked[:, 0, 0] == 255).all(axis=1)
-        labels = np.where(back, 2 + turned, asked.sum(axis=(1, 2, 3), dtype=np.int64) % 2)
+        rotated = ~(asked[:, 0, 0] == 255).all(axis=1)
+        labels = np.where(back, 2 + rotated, asked.sum(axis=(1, 2, 3), dtype=np.int64) % 2)
         return np.eye(4, dtype=np.float32)[labels]
 
     labels = np.repeat([0, 2], 40)
-    question = Question("C4", Thresholds(agreement=0.3))
+    options = ResolvedOptions("C4", Thresholds(agreement=0.3))
     for groups in (np.arange(80), np.tile(np.arange(40), 2)):
         audit_set = AuditSet(shown, labels, groups)
-        report = audit_tiers(Subject(model, classify), audit_set, question, source="here")
+        report = run_pipeline(ModelUnderTest(model, classify), audit_set, options, source="here")
         assert [(c.label, c.images, c.agreeing) for c in report.figures.classes] == [
             (0, 40, 40),
             (2, 40, 0),
@@ -137,11 +137,11 @@ def test_a_class_is_judged_by_all_of_its_images(model: ModelIdentity, images: Im
 
 def test_labels_that_are_no_class_are_refused(model: ModelIdentity, invariant: Classifier) -> None:
     images = np.zeros((3, 1, 8, 8), np.uint8)
-    question = Question("C4", Thresholds())
+    options = ResolvedOptions("C4", Thresholds())
     for strange in (-1, 5, 99):
         audit_set = AuditSet(images, np.array([0, strange, 4]))
         with pytest.raises(ValueError, match=f"is {strange}; the model has 5 classes"):
-            audit_tiers(Subject(model, invariant), audit_set, question, source="here")
+            run_pipeline(ModelUnderTest(model, invariant), audit_set, options, source="here")
 
 
 def test_a_set_keeps_its_groups(tmp_path: Path, images: Images) -> None:

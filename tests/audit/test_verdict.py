@@ -7,20 +7,20 @@ from audit import (
     Figures,
     Judgement,
     NoiseFloor,
-    ProofTier,
+    ProofSummary,
     SelfTest,
     Thresholds,
     clopper_pearson,
     judge,
 )
 from audit.report import Repeating
-from audit.statistics import Cell, chance_agreement, class_cells, drift
+from audit.statistics import Cell, chance_agreement, class_cells, deviations
 
-PROVED = ProofTier(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
+PROVED = ProofSummary(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
 OTHER = PROVED.model_copy(update={"covers": False})
 WITHIN = OTHER.model_copy(update={"outcome": "PROVED WITHIN"})
 
-SOUND = SelfTest(images=32, mutant="FAIL", twin="INCONCLUSIVE")
+SOUND = SelfTest(images=32, mutant="FAIL", known_invariant="INCONCLUSIVE")
 
 
 def judged(
@@ -34,7 +34,7 @@ def judged(
     classes: tuple[Cell, ...] = (),
     repeating: Repeating | None = None,
     self_test: SelfTest | None = SOUND,
-    proof: ProofTier | None = None,
+    proof: ProofSummary | None = None,
     **thresholds: Any,
 ) -> Judgement:
     asked = Thresholds(**thresholds)
@@ -50,7 +50,7 @@ def judged(
         label_entropy=entropy,
         accuracy=None,
         elements=(),
-        drift=drift(np.full(images, deviation), 1.0),
+        deviations=deviations(np.full(images, deviation), 1.0),
         chance_agreement=chance,
         classes=classes,
     )
@@ -97,14 +97,16 @@ def test_the_verdict_table(measured: dict[str, Any], verdict: str, words: list[s
 
 @pytest.mark.parametrize("measured", [{}, {"agreeing": 1, "deviation": 1}, {"chance": 1}])
 def test_no_verdict_stands_on_false_alarms(measured: dict[str, Any]) -> None:
-    judgement = judged(**measured, self_test=SelfTest(images=32, mutant="FAIL", twin="FAIL"))
+    judgement = judged(
+        **measured, self_test=SelfTest(images=32, mutant="FAIL", known_invariant="FAIL")
+    )
     assert judgement.verdict == "INCONCLUSIVE"
-    assert "a simple model that no turn changes was judged FAIL" in judgement.reasons[0]
+    assert "a simple model that no rotation changes was judged FAIL" in judgement.reasons[0]
 
 
 @pytest.mark.parametrize("mutant", ["PASS", "INCONCLUSIVE"])
 def test_images_that_show_no_broken_symmetry_hide_none_and_praise_none(mutant: Any) -> None:
-    tested = SelfTest(images=32, mutant=mutant, twin="INCONCLUSIVE")
+    tested = SelfTest(images=32, mutant=mutant, known_invariant="INCONCLUSIVE")
     assert judged(agreeing=1, deviation=1, self_test=tested).verdict == "FAIL"
     judgement = judged(self_test=tested)
     assert judgement.verdict == "INCONCLUSIVE"
@@ -136,7 +138,7 @@ def test_labels_that_chance_would_keep_show_little(other: int, verdict: str) -> 
     assert judged(chance=chance_agreement(labels)).verdict == verdict
 
 
-def test_what_does_not_repeat_itself_is_told_from_what_turns() -> None:
+def test_what_does_not_repeat_itself_is_told_from_what_rotates() -> None:
     def repeating(kept: int, p: float, losing_p: float = 0.4) -> Repeating:
         return Repeating(
             agreeing_images=kept,
@@ -209,9 +211,9 @@ def test_a_proof_speaks_of_all_images_where_nothing_moved(
 
 
 def test_a_proof_excuses_no_self_test_and_no_model_that_does_not_repeat_itself() -> None:
-    blind = SelfTest(images=32, mutant="PASS", twin="PASS")
+    blind = SelfTest(images=32, mutant="PASS", known_invariant="PASS")
     assert judged(proof=PROVED, self_test=blind).verdict == "INCONCLUSIVE"
-    alarmed = SelfTest(images=32, mutant="FAIL", twin="FAIL")
+    alarmed = SelfTest(images=32, mutant="FAIL", known_invariant="FAIL")
     assert judged(proof=PROVED, self_test=alarmed).verdict == "INCONCLUSIVE"
     kept = clopper_pearson(512, 512, 0.95)
     restless = Repeating(agreeing_images=512, agreement_interval=kept, exceeding_p=0.5)

@@ -1,4 +1,4 @@
-"""The simulated audits tell a procedure that holds what it states from one that does not."""
+"""The simulated audits tell an audit that holds what it states from one that does not."""
 
 from collections.abc import Callable
 from functools import partial
@@ -54,9 +54,9 @@ def each_alone(images: np.ndarray, *_: object) -> Units:
     return single_units(len(images))
 
 
-def of_each_image(turned: object, again: object, batches: object) -> float:
+def of_each_image(rotated: object, again: object, batches: object) -> float:
     """As if images were exchanged, not calls."""
-    return shuffle_test(turned, again, np.arange(len(batches)))  # type: ignore[arg-type]
+    return shuffle_test(rotated, again, np.arange(len(batches)))  # type: ignore[arg-type]
 
 
 TURNS, ANGLES = "PASS, quarter turns", "PASS, angles"
@@ -83,15 +83,15 @@ MUTANTS = [
         *("so many images settle it, quarter turns", "99.80%", 60),
     ),
     (
-        *("audit.angles.verdict._resampler_loses", lambda *_: False, verdicts),
-        *("FAIL, angles", "91% keep their label, and turned back as many", 20),
+        *("audit.angles.verdict._resampler_alone_fails", lambda *_: False, verdicts),
+        *("FAIL, angles", "91% keep their label, and rotated back as many", 20),
     ),
     (
         *("audit.statistics.labels._losing_more", lambda *_: 0.0, verdicts),
         *("FAIL, angles", "one class of four keeps 60%", 10),
     ),
     (
-        *("audit.verdict._moved_by_turning", lambda *_: True, noise),
+        *("audit.verdict._moved_by_rotation", lambda *_: True, noise),
         *("FAIL, quarter turns", "about 2 % of labels", 10),
     ),
     pytest.param(
@@ -107,7 +107,7 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize(("part", "broken", "module", "statement", "truth", "audits"), MUTANTS)
-def test_what_is_stated_holds_and_a_procedure_with_a_part_broken_is_found_out(
+def test_what_is_stated_holds_and_an_audit_with_a_part_broken_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
     part: str,
     broken: object,

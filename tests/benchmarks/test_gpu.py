@@ -42,15 +42,15 @@ def test_float32_models_are_tried_in_half_precision_too(found):
 
 @pytest.mark.parametrize("precision", ["int8", "integer"])
 def test_integers_keep_every_bit(found, precision):
-    for _, turned, batched, again, from_cpu, labels in cells(
+    for _, rotated, batched, again, from_cpu, labels in cells(
         found[f"rotmnist-c4-{precision}", precision]
     ):
-        assert (turned, batched, again, from_cpu, labels) == ("0", "0", "0", "0", "16 of 16")
+        assert (rotated, batched, again, from_cpu, labels) == ("0", "0", "0", "0", "16 of 16")
 
 
-def test_a_network_of_no_symmetry_is_seen_to_move_when_turned_and_only_then(found):
-    for _, turned, batched, again, from_cpu, _ in cells(found["rotmnist-cnn", "fp32"]):
-        assert float(turned) > 0.1
+def test_a_network_of_no_symmetry_is_seen_to_move_when_rotated_and_only_then(found):
+    for _, rotated, batched, again, from_cpu, _ in cells(found["rotmnist-cnn", "fp32"]):
+        assert float(rotated) > 0.1
         assert float(batched) < 1e-4
         assert again == from_cpu == "0"
 

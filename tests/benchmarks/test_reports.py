@@ -11,7 +11,7 @@ from audit import (
     Report,
     Thresholds,
     audit_angles,
-    audit_circle,
+    audit_exhaustively,
     run_audit,
 )
 from benchmarks.reports import draw, table
@@ -44,7 +44,7 @@ def _report(name: str, tilt: int, images: NDArray[np.uint8]) -> Report:
     angles = audit_angles(
         classify, images, labels, plan=AnglePlan(36), thresholds=AngleThresholds()
     )
-    return report.joined(angles, audit_circle(classify, images, [0, 7], symmetry=None))
+    return report.joined(angles, audit_exhaustively(classify, images, [0, 7], symmetry=None))
 
 
 def test_each_report_has_a_column_with_its_figures(reports: list[Report]) -> None:
@@ -55,7 +55,7 @@ def test_each_report_has_a_column_with_its_figures(reports: list[Report]) -> Non
     assert told["keep their label under quarter turns"] == [
         f"{report.figures.agreeing_images} of 60" for report in reports
     ]
-    assert told["keep it damped, and not turned"] == [
+    assert told["keep it damped, and not rotated"] == [
         f"{report.angles.figures.damped_agreeing} of 60" for report in reports if report.angles
     ]
     assert told["one label at every angle, nearest neighbour"][0] == "2 of 2"

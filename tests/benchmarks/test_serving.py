@@ -15,7 +15,7 @@ from benchmarks.serving import environments, rounds, wrk
 from benchmarks.serving.endurance import Memory
 from benchmarks.serving.environments import InstallError
 from benchmarks.serving.launchers import RIVALS
-from benchmarks.serving.model import open_subject
+from benchmarks.serving.model import open_model_under_test
 from benchmarks.serving.report import Results, markdown, to_json
 from benchmarks.serving.rounds import Case
 from benchmarks.serving.server import (
@@ -165,7 +165,7 @@ def test_a_system_that_does_not_install_is_listed_and_not_tried(tmp_path, monkey
         raise InstallError("it could not be installed: no such package")
 
     monkeypatch.setattr(rounds, "prepare", refuse)
-    run = rounds.Run(open_subject(MODEL, 1), tmp_path, seconds=1)
+    run = rounds.Run(open_model_under_test(MODEL, 1), tmp_path, seconds=1)
     systems = [system for system in SYSTEMS if system.requirements]
     run.install(systems)
     names = [system.name for system in systems]

@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from benchmarks.serving.model import open_subject
+from benchmarks.serving.model import open_model_under_test
 from benchmarks.serving.wrk import LoadError
 from benchmarks.shadow.open_loop import Answered, content_length, drive, poisson
 from benchmarks.shadow.report import Row, bars, rows, table
@@ -233,8 +233,8 @@ def test_a_latency_counts_for_the_state_in_which_its_request_was_due() -> None:
 def test_no_image_is_tried_while_audits_are_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither one that is sent then, nor one that was chosen before and waits."""
     monkeypatch.setenv("ORBITSERVE_SHADOW_TIME", "0.01")  # more are chosen than can be tried
-    subject = open_subject(Path("model_repository/rotmnist-c4-int8/1/model.onnx"), 1)
-    run = Run(subject, [1.0], turns=1, rate=100.0)
+    under_test = open_model_under_test(Path("model_repository/rotmnist-c4-int8/1/model.onnx"), 1)
+    run = Run(under_test, [1.0], turns=1, rate=100.0)
     with run.started(1.0) as (port, shadow, requests):
 
         def tried(on: bool) -> Counted:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.study.measures import guarantee, redundancy, turned
+from benchmarks.study.measures import guarantee, redundancy, rotated
 from benchmarks.study.report import images_needed, write_report
 from benchmarks.study.systems import AUGMENTED, SEPARABLE, SIZES, SYSTEMS, jobs
 from models.datasets.split import Split
@@ -38,10 +38,10 @@ def test_every_job_is_another_one():
     assert len(set(keys)) == len(keys) == 3 * (len(SYSTEMS) * len(SIZES) + 3)
 
 
-def test_turning_by_a_quarter_is_exact(digits):
+def test_rotating_by_a_quarter_is_exact(digits):
     expected = np.rot90(digits.images, 1, (-2, -1))
-    assert np.array_equal(turned(digits.images, 90), expected)
-    assert np.array_equal(turned(digits.images, 0), digits.images)
+    assert np.array_equal(rotated(digits.images, 90), expected)
+    assert np.array_equal(rotated(digits.images, 0), digits.images)
 
 
 def test_a_planted_copy_is_found_and_random_filters_are_none(networks):

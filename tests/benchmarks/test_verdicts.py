@@ -1,4 +1,4 @@
-"""Subjects whose verdict is known get it, and a procedure with a part broken does not give it."""
+"""Models whose verdict is known get it, and an audit with a part broken does not give it."""
 
 from pathlib import Path
 
@@ -24,16 +24,16 @@ def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
         (
             "audit.units._orbit_name",
             lambda image, _: image.tobytes(),
-            "128 images in four turns each",
+            "128 images in four rotations each",
         ),
         ("audit.verdict._unmoved", lambda *_: True, "without its proof, on 80 images"),
         ("audit.verdict._unmoved", lambda *_: False, "a file that is proved, on 80 images"),
-        ("audit.tiers._self_test", lambda *_: None, "that compares nothing"),
-        ("audit.tiers._self_test", lambda *_: None, "that makes turned images brighter"),
+        ("audit.pipeline._self_test", lambda *_: None, "that compares nothing"),
+        ("audit.pipeline._self_test", lambda *_: None, "that makes rotated images brighter"),
         (
-            "audit.angles.procedure.self_test_angles",
+            "audit.angles.run.self_test_angles",
             lambda *_, **__: None,
-            "that turns about another centre",
+            "that rotates about another centre",
         ),
         ("audit.figures._repeating", lambda *_: None, "does not repeat itself"),
     ],
@@ -41,7 +41,7 @@ def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
 def test_without_one_of_its_parts_a_verdict_is_wrong(
     part: str, broken: object, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutants of the procedure."""
+    """The mutants of the audit."""
     monkeypatch.setattr(part, broken)
     if name == "for all but two":  # few images of a class are a doubt of their own
         monkeypatch.setattr("audit.verdict.class_doubts", lambda *_: ())

@@ -119,7 +119,7 @@ class TestTarget:
             (["http://127.0.0.1:9/models/x", *ORBIT], "cannot be asked: Connection refused"),
             (["http://me:secret@a/models/x", *ORBIT], "holds a user or a password"),
             (["--format", "pdf"], "There is no format 'pdf'; json, text"),
-            (["--output", "report.pdf"], "tells no form"),
+            (["--output", "report.pdf"], "tells no format"),
             (["--output", "no-such-folder/report.json"], "cannot be written"),
             (["--output", "docs", "--format", "json"], "cannot be written"),
             (["--format", "text", "--output", "a.json", "--output", "b.json"], "several --output"),
@@ -231,8 +231,10 @@ class TestService:
 
 
 class TestOutputs:
-    def test_a_report_is_written_in_every_form(self, run, few, tmp_path):
-        names = {name: tmp_path / f"report{form.suffix}" for name, form in FORMATS.items()}
+    def test_a_report_is_written_in_every_format(self, run, few, tmp_path):
+        names = {
+            name: tmp_path / f"report{rendering.suffix}" for name, rendering in FORMATS.items()
+        }
         options = [word for path in names.values() for word in ("--output", path)]
         code, out, _ = run("audit", "rotmnist-c4-int8", "--images", few, *options)
         assert code == 2
@@ -242,7 +244,7 @@ class TestOutputs:
             assert path.read_bytes() == FORMATS[name].render(report)
         assert {path.name for path in tmp_path.iterdir()} == {path.name for path in names.values()}
 
-    def test_one_form_may_be_named(self, run, few, tmp_path):
+    def test_one_format_may_be_named(self, run, few, tmp_path):
         path = tmp_path / "anything"
         options = ["--images", few, "--format", "json", "--output", path]
         _, out, _ = run("audit", "rotmnist-c4-int8", *options)
@@ -254,7 +256,7 @@ class TestOutputs:
     def test_a_report_that_cannot_be_rendered_leaves_the_old_one(
         self, run, few, tmp_path, monkeypatch
     ):
-        def fail(report, form):
+        def fail(report, report_format):
             raise ValueError("no")
 
         path = tmp_path / "report.json"
@@ -285,10 +287,10 @@ class TestOutputs:
             Report.model_validate_json(run(*asked, *more)[1]) for more in ([], ["--no-pictures"])
         )
         for report, there in ((shown, True), (kept_out, False)):
-            worst = [*report.worst, *report.angles.witnesses]
-            witnesses = [getattr(each, "witness", each) for each in worst]
-            assert len(witnesses) >= 10
-            assert {each.upright_png is not None for each in witnesses} == {there}
+            worst = [*report.worst, *report.angles.counterexamples]
+            counterexamples = [getattr(each, "counterexample", each) for each in worst]
+            assert len(counterexamples) >= 10
+            assert {each.upright_png is not None for each in counterexamples} == {there}
         assert kept_out.figures == shown.figures
         assert kept_out.replay == f"{shown.replay} --no-pictures"
 
@@ -357,7 +359,15 @@ class TestReplay:
         monkeypatch.setenv("ORBITSERVE_THREADS", "1")
         monkeypatch.setenv("ORBITSERVE_LOG_LEVEL", "error")
         options = ["--images", place, "--group", "C2", "--agreement", 0.9, "--angles", 8]
-        options += ["--resampler", "nearest", "--seed", 3, "--circle", "--circle-images", 1]
+        options += [
+            "--resampler",
+            "nearest",
+            "--seed",
+            3,
+            "--exhaustive-angles",
+            "--exhaustive-images",
+            1,
+        ]
         kept = ["--json", "--progress", "none", "--resume", tmp_path / "answers"]
         _, out, _ = run("audit", "rotmnist-c4-int8", *options, *kept, "--fail-on", "never")
         command = json.loads(out)["replay"]

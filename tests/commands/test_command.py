@@ -21,7 +21,7 @@ IMPORT += ["--audit-images", f"{CNN}/audit.npz"]
 
 @pytest.fixture
 def digits(tmp_path):
-    """A folder with upright and turned PNGs of three digits of the bundled audit set."""
+    """A folder with upright and rotated PNGs of three digits of the bundled audit set."""
     images = load_audit_set(Path("model_repository/rotmnist-c4/1/audit.npz")).images
     for i in range(3):
         for turns in range(4):
@@ -91,21 +91,30 @@ def test_an_audit_of_few_images_is_inconclusive(run, digits):
     assert "too few" in out
 
 
-def test_an_audit_at_angles_and_on_the_whole_circle(run, digits):
-    options = ["--angles", 8, "--seed", 1, "--circle", "--circle-images", 1, "--json"]
+def test_an_audit_at_angles_and_at_every_angle(run, digits):
+    options = [
+        "--angles",
+        8,
+        "--seed",
+        1,
+        "--exhaustive-angles",
+        "--exhaustive-images",
+        1,
+        "--json",
+    ]
     code, out, _ = run("audit", "rotmnist-c4", "--images", digits, *options)
     report = json.loads(out)
     assert code == 2
     assert report["angles"]["sampling"]["seed"] == 1
     assert len(report["angles"]["figures"]["curve"]) == 8
     assert report["angles"]["self_test"]["mutant"] == "FAIL"
-    assert report["circle"]["by_symmetry"]
-    assert report["circle"]["quarter_arcs"] == 2724
-    (image,) = report["circle"]["images"]
+    assert report["exhaustive_angles"]["by_symmetry"]
+    assert report["exhaustive_angles"]["quarter_intervals"] == 2724
+    (image,) = report["exhaustive_angles"]["images"]
     assert image["constant"]
 
 
-def test_turned_files_are_classified_alike(run, digits):
+def test_rotated_files_are_classified_alike(run, digits):
     code, out, _ = run("classify", digits)
     rows = [line.split("  ") for line in out.splitlines()]
     assert code == 0

@@ -86,14 +86,14 @@ def test_a_candidate_that_is_worse_fails_the_gate(run: Any, report: Any) -> None
     assert (code, out[:4]) == (1, "FAIL")
 
 
-def test_it_goes_into_files_of_several_forms(run: Any, report: Any, tmp_path: Path) -> None:
+def test_it_goes_into_files_of_several_formats(run: Any, report: Any, tmp_path: Path) -> None:
     sides = [report("rotmnist-c4"), report("rotmnist-c4-int8")]
     paths = [tmp_path / f"gate{suffix}" for suffix in (".json", ".html", ".txt")]
     given = [word for path in paths for word in ("--output", path)]
     _, out, _ = run("compare", *sides, *given)
     comparison = Comparison.model_validate_json(paths[0].read_bytes())
-    for path, form in zip(paths, ("json", "html", "text"), strict=True):
-        assert path.read_bytes() == render_comparison(comparison, form)  # type: ignore[arg-type]
+    for path, report_format in zip(paths, ("json", "html", "text"), strict=True):
+        assert path.read_bytes() == render_comparison(comparison, report_format)  # type: ignore[arg-type]
     assert out.encode() == paths[2].read_bytes()
 
 
@@ -124,7 +124,7 @@ def test_the_same_model_twice_is_audited_once_and_is_no_worse(run: Any, few: Pat
         (["pyproject.toml", "rotmnist-c4"], "has no model 'pyproject.toml'"),
         ([f"{MODEL}/card.json", "rotmnist-c4"], "is no report of an audit"),
         (["rotmnist-c4", "rotmnist-c4", "--format", "sarif"], "There is no format 'sarif'"),
-        (["rotmnist-c4", "rotmnist-c4", "--output", "gate.pdf"], "tells no form"),
+        (["rotmnist-c4", "rotmnist-c4", "--output", "gate.pdf"], "tells no format"),
         (["rotmnist-c4", "rotmnist-c4", "--output", "none/gate.html"], "cannot be written"),
         (["rotmnist-c4", "rotmnist-c4", "--fail-on", "maybe"], "--fail-on is 'maybe'"),
         (["rotmnist-c4", "rotmnist-c4", "--margin", "0"], "'--margin'"),

@@ -40,14 +40,14 @@ def test_a_folder_of_named_parts(run, named, names, parts, bundled):
     assert found.model.classes == tuple(names)
 
 
-def test_every_form_says_the_same(run, named, names, parts, tmp_path):
+def test_every_format_says_the_same(run, named, names, parts, tmp_path):
     folder = parts(names)
     paths = [tmp_path / f"wrong.{ending}" for ending in ("html", "json", "csv", "txt")]
     code, out, err = run("evaluate", named, folder, *(w for p in paths for w in ("--output", p)))
     assert (code, err) == (0, "")
     found = Evaluation.model_validate_json(paths[1].read_bytes())
-    for path, form in zip(paths, ("html", "json", "csv", "text"), strict=True):
-        assert path.read_bytes() == render_evaluation(found, form)
+    for path, report_format in zip(paths, ("html", "json", "csv", "text"), strict=True):
+        assert path.read_bytes() == render_evaluation(found, report_format)
     assert out.encode() == paths[3].read_bytes()
     with paths[2].open(newline="", encoding="utf-8-sig") as file:
         rows = [*csv.DictReader(file)]
@@ -128,7 +128,7 @@ class TestBroken:
         assert "text.jpg" in err
         assert "--skip-unreadable leaves such files out" in err
 
-    def test_broken_files_are_listed_in_every_form(self, run, named, names, folder, tmp_path):
+    def test_broken_files_are_listed_in_every_format(self, run, named, names, folder, tmp_path):
         outputs = [tmp_path / "o.html", tmp_path / "o.csv"]
         words = [w for path in outputs for w in ("--output", path)]
         found = evaluated(run, named, folder, "--skip-unreadable", *words)
@@ -180,7 +180,7 @@ def test_images_without_labels_are_refused(run, bundled, tmp_path):
         (["nobody.onnx", "examples"], "nobody.onnx cannot be read"),
         (["rotmnist-c4-int8", "nowhere"], "There is no nowhere"),
         (["rotmnist-c4-int8", "--labels", "x.csv"], "--labels is for a folder of image files"),
-        (["rotmnist-c4-int8", "--output", "x.pdf"], "x.pdf tells no form; one of .html, .json"),
+        (["rotmnist-c4-int8", "--output", "x.pdf"], "x.pdf tells no format; one of .html, .json"),
         (["rotmnist-c4-int8", "--output", "no-such-folder/x.csv"], "cannot be written"),
         (["rotmnist-c4-int8", "--at-least", "2"], "--at-least"),
         (["rotmnist-c4-int8", "--group-by", "folder"], "--group-by groups image files"),
@@ -220,7 +220,7 @@ def test_names_that_are_no_utf_8_are_written_out(run, named, names, parts, tmp_p
     except OSError:
         pytest.skip("This file system takes names in UTF-8 alone.")
     (strange / "gut" / "broken.png").write_bytes(b"")
-    outputs = [tmp_path / f"o.{form}" for form in ("html", "json", "csv")]
+    outputs = [tmp_path / f"o.{report_format}" for report_format in ("html", "json", "csv")]
     words = [word for path in outputs for word in ("--output", path)]
     code, out, err = run("evaluate", named, strange, "--skip-unreadable", *words)
     assert (code, err) == (0, "")

@@ -48,7 +48,7 @@ PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
     ("arguments", "broken", "defect"),
     [
         *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
-        (["audit", MODEL], "commands.audit.run.audit_tiers", DEFECTS[0]),
+        (["audit", MODEL], "commands.audit.run.run_pipeline", DEFECTS[0]),
         (["audit", MODEL], "commands.audit.run.render", DEFECTS[0]),
         (["classify", "examples/seven.png"], "service.decoding.files.read_images", DEFECTS[0]),
         (["serve"], "service.server.serve", DEFECTS[0]),
@@ -70,7 +70,7 @@ def test_a_refusal_is_not_told_as_a_defect(run, monkeypatch):
     def refuses(*_, **__):
         raise RefusedError("The moon is full; another night is accepted.")
 
-    monkeypatch.setattr("commands.audit.run.audit_tiers", refuses)
+    monkeypatch.setattr("commands.audit.run.run_pipeline", refuses)
     assert run("audit", MODEL)[2] == "orbitserve: The moon is full; another night is accepted.\n"
 
 
@@ -102,7 +102,7 @@ def test_ctrl_c_is_no_verdict_and_no_traceback(run, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("commands.audit.run.audit_tiers", interrupted)
+    monkeypatch.setattr("commands.audit.run.run_pipeline", interrupted)
     assert run("audit", MODEL) == (130, "", "")
 
 

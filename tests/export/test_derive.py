@@ -37,10 +37,12 @@ def test_every_precision_becomes_a_model_of_its_own(repository, source):
     names = [f"toy-{precision}/1" for precision in ("fp16", "int8", "integer")]
     assert [str(path.relative_to(repository)) for path in paths] == names
     half, int8, integer = (load_card(path / "card.json") for path in paths)
-    assert half.conversion.twin is None
-    assert int8.conversion.twin.bits_equal and integer.conversion.twin.bits_equal
-    assert int8.conversion.twin.sha256 == integer.sha256 == sha256_file(paths[2] / "model.onnx")
-    assert integer.conversion.twin.sha256 == int8.sha256
+    assert half.conversion.counterpart is None
+    assert int8.conversion.counterpart.bits_equal and integer.conversion.counterpart.bits_equal
+    assert (
+        int8.conversion.counterpart.sha256 == integer.sha256 == sha256_file(paths[2] / "model.onnx")
+    )
+    assert integer.conversion.counterpart.sha256 == int8.sha256
     for card in (half, int8, integer):
         assert card.conversion.source == source.card.identity
         assert card.metrics["test"].count == 130

@@ -1,4 +1,4 @@
-"""Damping takes from images what a turn takes, and does not turn them."""
+"""Damping takes from images what a rotation takes, and does not rotate them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 import imaging.damping as damping_module
-from imaging import Resampler, damp, grid_symmetries, turn
+from imaging import Resampler, damp, grid_symmetries, rotate_images
 from imaging.resample import axis_weights, inside_disc
 
 SIZE = 32
@@ -36,19 +36,19 @@ def spectrum(images: Images) -> NDArray[np.float64]:
 
 
 def off_by(changed: Callable[..., Images], textures: Images, method: Any, degrees: float) -> float:
-    """Largest relative distance of a spectrum from that of turned images."""
+    """Largest relative distance of a spectrum from that of rotated images."""
     resampler = Resampler(method, 128)
-    turned = spectrum(turn(textures, degrees, resampler))
-    return float(np.abs(spectrum(changed(textures, degrees, resampler)) / turned - 1).max())
+    rotated = spectrum(rotate_images(textures, degrees, resampler))
+    return float(np.abs(spectrum(changed(textures, degrees, resampler)) / rotated - 1).max())
 
 
 @DAMPING
 @pytest.mark.parametrize("degrees", [5.0, 30.0, 45.0])
-def test_the_spectrum_is_that_of_turned_images(
+def test_the_spectrum_is_that_of_rotated_images(
     textures: Images, method: Any, degrees: float
 ) -> None:
     def there_and_back(images: Images, degrees: float, resampler: Resampler) -> Images:
-        return turn(turn(images, degrees, resampler), -degrees, resampler)
+        return rotate_images(rotate_images(images, degrees, resampler), -degrees, resampler)
 
     assert off_by(damp, textures, method, degrees) < 0.08
     assert off_by(there_and_back, textures, method, degrees) > 0.2
@@ -91,8 +91,8 @@ def test_it_commutes_with_the_symmetries_of_the_grid(
     resampler = Resampler(method, fill)
     damped = damp(textures[:8], 23.0, resampler)
     for g in grid_symmetries("D4"):
-        turned = np.ascontiguousarray(g(textures[:8]))
-        assert np.array_equal(damp(turned, 23.0, resampler), g(damped))
+        rotated = np.ascontiguousarray(g(textures[:8]))
+        assert np.array_equal(damp(rotated, 23.0, resampler), g(damped))
 
 
 @DAMPING
@@ -117,14 +117,14 @@ def test_an_angle_for_each_image(textures: Images, method: Any) -> None:
 
 
 @DAMPING
-def test_the_weights_are_those_that_a_turn_interpolates_with(method: Any) -> None:
-    """A bright pixel: what a turn makes of it are products of its weights."""
+def test_the_weights_are_those_that_a_rotation_interpolates_with(method: Any) -> None:
+    """A bright pixel: what a rotation makes of it are products of its weights."""
     image = np.zeros((1, 1, 9, 9), np.uint8)
     image[0, 0, 4, 4] = 255
-    turned = turn(image, 20.0, Resampler(method))[0, 0].ravel()
+    rotated = rotate_images(image, 20.0, Resampler(method))[0, 0].ravel()
     rows, columns = axis_weights(9, 20.0, method) / 2**16
     largest = 255 * rows.max(axis=0) * columns.max(axis=0)
-    assert turned[40] == np.rint(largest[40])
+    assert rotated[40] == np.rint(largest[40])
     assert np.allclose(rows.sum(axis=0), 1)
     assert np.allclose(columns.sum(axis=0), 1)
 

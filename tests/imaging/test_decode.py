@@ -99,8 +99,8 @@ def test_the_exif_orientation_of_a_jpeg_is_applied() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     image = colour(picture())
-    turned = decode(encode(image, "JPEG", exif=exif), 3)
-    assert np.array_equal(turned, DISPLAY[6](decode(encode(image, "JPEG"), 3)))
+    rotated = decode(encode(image, "JPEG", exif=exif), 3)
+    assert np.array_equal(rotated, DISPLAY[6](decode(encode(image, "JPEG"), 3)))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -152,7 +152,7 @@ def test_of_a_multi_picture_jpeg_the_first_is_taken() -> None:
 
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_turned_file_gives_the_turned_input(kind: str, channels: Any) -> None:
+def test_a_rotated_file_gives_the_rotated_input(kind: str, channels: Any) -> None:
     policy = FitPolicy(28)
 
     def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

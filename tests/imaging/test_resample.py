@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import imaging.resample as resample_module
-from imaging import Resampler, inside_disc, keep_disc, turn
+from imaging import Resampler, inside_disc, keep_disc, rotate_images
 
 METHODS = ["nearest", "bilinear", "bicubic"]
 
@@ -16,7 +16,7 @@ def noise(size: int, count: int = 3, channels: int = 2) -> NDArray[np.uint8]:
     return np.random.default_rng(size).integers(0, 256, shape, dtype=np.uint8)
 
 
-def turned(images: NDArray[np.uint8], quarters: int) -> NDArray[np.uint8]:
+def rotated(images: NDArray[np.uint8], quarters: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(images, quarters, axes=(-2, -1)))
 
 
@@ -25,9 +25,9 @@ def turned(images: NDArray[np.uint8], quarters: int) -> NDArray[np.uint8]:
 def test_a_right_angle_is_the_quarter_turn_of_the_grid_bit_for_bit(method: str, size: int) -> None:
     images, resampler = noise(size), Resampler(method, fill=17)
     for quarters in range(-5, 6):
-        expected = turned(images, quarters)
-        assert np.array_equal(turn(images, 90.0 * quarters, resampler), expected)
-        each = turn(images, np.full(3, 90.0 * quarters), resampler)
+        expected = rotated(images, quarters)
+        assert np.array_equal(rotate_images(images, 90.0 * quarters, resampler), expected)
+        each = rotate_images(images, np.full(3, 90.0 * quarters), resampler)
         assert np.array_equal(each, expected)
 
 
@@ -41,9 +41,9 @@ def test_quarter_turns_before_and_after_are_the_same_bit_for_bit(
     method: str, size: int, degrees: float, quarters: int
 ) -> None:
     images, resampler = noise(size), Resampler(method, fill=99)
-    after = turned(turn(images, degrees, resampler), quarters)
-    assert np.array_equal(turn(turned(images, quarters), degrees, resampler), after)
-    assert np.array_equal(turn(images, degrees + 90.0 * quarters, resampler), after) or (
+    after = rotated(rotate_images(images, degrees, resampler), quarters)
+    assert np.array_equal(rotate_images(rotated(images, quarters), degrees, resampler), after)
+    assert np.array_equal(rotate_images(images, degrees + 90.0 * quarters, resampler), after) or (
         degrees + 90.0 * quarters - 90.0 * quarters != degrees  # the sum was rounded
     )
 
@@ -56,7 +56,7 @@ def test_the_pixels_are_those_of_scipy(method: str, order: int, degrees: float) 
     theirs = ndimage.rotate(
         images[0, 0].astype(float), degrees, reshape=False, order=order, mode="nearest"
     )
-    ours = turn(images, degrees, Resampler(method))[0, 0]
+    ours = rotate_images(images, degrees, Resampler(method))[0, 0]
     inner = inside_disc(26)
     assert np.abs(theirs - ours)[1:-1, 1:-1][inner].max() <= (0 if order == 0 else 0.51)
 
@@ -72,7 +72,7 @@ def test_bicubic_reproduces_what_keys_kernel_reproduces() -> None:
     expected = 128.5 + 3 * (x * c + y * s) + 2 * (y * c - x * s)
     inner = np.pad(inside_disc(22), 3)
     for method in ("bilinear", "bicubic"):
-        difference = turn(images, degrees, Resampler(method))[0, 0] - expected
+        difference = rotate_images(images, degrees, Resampler(method))[0, 0] - expected
         assert np.abs(difference[inner]).max() < 0.51
 
 
@@ -81,11 +81,11 @@ def test_bicubic_reproduces_what_keys_kernel_reproduces() -> None:
 def test_a_constant_image_stays_as_it_is(method: str, level: int) -> None:
     images = np.full((2, 1, 28, 28), level, np.uint8)
     for degrees in np.linspace(0, 360, 23):
-        assert (turn(images, float(degrees), Resampler(method, fill=level)) == level).all()
+        assert (rotate_images(images, float(degrees), Resampler(method, fill=level)) == level).all()
 
 
 def test_the_outside_has_the_fill() -> None:
-    corner = turn(noise(28, 1, 1) // 2, 45.0, Resampler("nearest", fill=255))[0, 0, 0, 0]
+    corner = rotate_images(noise(28, 1, 1) // 2, 45.0, Resampler("nearest", fill=255))[0, 0, 0, 0]
     assert corner == 255
 
 
@@ -93,12 +93,14 @@ def test_the_outside_has_the_fill() -> None:
 def test_each_image_can_have_an_angle_of_its_own(method: str) -> None:
     images, resampler = noise(9, 5), Resampler(method, fill=3)
     angles = np.array([0.0, 12.5, 90.0, 200.0, -33.0])
-    alone = [turn(images[i : i + 1], float(a), resampler) for i, a in enumerate(angles)]
-    assert np.array_equal(turn(images, angles, resampler), np.concatenate(alone))
-    assert not np.array_equal(turn(images, float(angles[1]), resampler), np.concatenate(alone))
+    alone = [rotate_images(images[i : i + 1], float(a), resampler) for i, a in enumerate(angles)]
+    assert np.array_equal(rotate_images(images, angles, resampler), np.concatenate(alone))
+    assert not np.array_equal(
+        rotate_images(images, float(angles[1]), resampler), np.concatenate(alone)
+    )
 
 
-def test_the_disc_turns_onto_itself_and_keeps_what_is_inside() -> None:
+def test_the_disc_rotations_onto_itself_and_keeps_what_is_inside() -> None:
     images = noise(28)
     inside = inside_disc(28)
     assert np.array_equal(inside, np.rot90(inside))
@@ -113,13 +115,13 @@ def test_the_disc_turns_onto_itself_and_keeps_what_is_inside() -> None:
     [
         (lambda: Resampler("lanczos"), "There is no resampler 'lanczos'"),
         (lambda: Resampler("nearest", 256), "The fill is 256"),
-        (lambda: turn(noise(4).astype(float), 1.0, Resampler()), "float64 of shape"),
-        (lambda: turn(noise(4)[:, :, :2], 1.0, Resampler()), "square uint8"),
-        (lambda: turn(noise(4), np.nan, Resampler()), "NaN"),
-        (lambda: turn(noise(4), np.zeros(2), Resampler()), "one for each"),
+        (lambda: rotate_images(noise(4).astype(float), 1.0, Resampler()), "float64 of shape"),
+        (lambda: rotate_images(noise(4)[:, :, :2], 1.0, Resampler()), "square uint8"),
+        (lambda: rotate_images(noise(4), np.nan, Resampler()), "NaN"),
+        (lambda: rotate_images(noise(4), np.zeros(2), Resampler()), "one for each"),
     ],
 )
-def test_what_cannot_be_turned_is_refused(call, sentence: str) -> None:
+def test_what_cannot_be_rotated_is_refused(call, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         call()
 
@@ -136,7 +138,7 @@ def test_the_tables_of_an_angle_are_computed_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(resample_module, "_table", counted)
     for _ in range(3):
         for degrees in (10.0, 20.0):
-            turn(noise(28), degrees, Resampler())
+            rotate_images(noise(28), degrees, Resampler())
     assert made == [10.0, 20.0]
 
 

@@ -388,8 +388,8 @@ def test_the_orientation_is_applied(orientation: int) -> None:
     }  # fmt: skip
     samples = noise(16, *SIZE)
     data = tiff(samples, extratags=[(274, 3, 1, orientation, True)])
-    turned = GridSymmetry(*shown[orientation])(samples)
-    assert np.array_equal(decode(data, 1)[0], nearest(turned / 65535))
+    rotated = GridSymmetry(*shown[orientation])(samples)
+    assert np.array_equal(decode(data, 1)[0], nearest(rotated / 65535))
 
 
 # --- what is refused by name ------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from audit import AnglePlan, AngleThresholds, Question, Report, Thresholds
+from audit import AnglePlan, AngleThresholds, Report, ResolvedOptions, Thresholds
 from audit.render import FORMATS, render
 from imaging import Resampler
 from service.audits.run import audit_model, cost
@@ -38,7 +38,7 @@ async def test_the_report_is_the_one_that_the_same_options_give_without_http(
 ) -> None:
     model = client._transport.app.state.data_plane.repository.find("turning")  # type: ignore[attr-defined]
     query = (
-        "angles=8&resampler=bicubic&seed=5&angle_agreement=0.6&circle=true&circle_images=2"
+        "angles=8&resampler=bicubic&seed=5&angle_agreement=0.6&exhaustive_angles=true&exhaustive_images=2"
         "&confidence=0.9&group=C2"
     )
     answer = await ask(client, some, query)
@@ -46,30 +46,30 @@ async def test_the_report_is_the_one_that_the_same_options_give_without_http(
     directly = await asyncio.to_thread(
         audit_model,
         model,
-        Question(
+        ResolvedOptions(
             group="C2",
             thresholds=Thresholds(confidence=0.9),
             angles=AnglePlan(8, Resampler("bicubic"), 5),
             angle_thresholds=AngleThresholds(agreement=0.6, confidence=0.9),
-            circle_images=2,
+            exhaustive_images=2,
         ),
         images=images[:20],
     )
     assert answer.content == render(directly, "json")
-    assert directly.circle is not None
-    assert len(directly.circle.images) == 2
+    assert directly.exhaustive_angles is not None
+    assert len(directly.exhaustive_angles.images) == 2
     assert directly.thresholds.confidence == 0.9
 
 
 async def test_without_angles_none_are_tried(client: httpx.AsyncClient, some: bytes) -> None:
-    report = (await ask(client, some, "resampler=nearest&circle_images=3")).json()
-    assert (report["angles"], report["circle"]) == (None, None)
+    report = (await ask(client, some, "resampler=nearest&exhaustive_images=3")).json()
+    assert (report["angles"], report["exhaustive_angles"]) == (None, None)
 
 
 async def test_equal_questions_with_angles_get_equal_bytes(
     client: httpx.AsyncClient, some: bytes
 ) -> None:
-    query = "angles=8&seed=3&circle=true&circle_images=1"
+    query = "angles=8&seed=3&exhaustive_angles=true&exhaustive_images=1"
     answers = [await ask(client, some, query) for _ in range(2)]
     assert answers[0].status_code == 200
     assert answers[0].content == answers[1].content
@@ -97,8 +97,8 @@ async def test_labels_give_an_accuracy(client: httpx.AsyncClient, some: bytes) -
         ("angles=8&seed=-1", "'seed'"),
         (f"angles=8&seed={2**63}", "'seed'"),
         ("angles=8&angle_agreement=1", "'angle_agreement'"),
-        ("circle=perhaps", "'circle'"),
-        ("circle=true&circle_images=0", "'circle_images'"),
+        ("exhaustive_angles=perhaps", "'exhaustive_angles'"),
+        ("exhaustive_angles=true&exhaustive_images=0", "'exhaustive_images'"),
         ("format=pdf", "'format'"),
         ("labels=bee", "1 labels for 20 images"),
         ("&".join(["labels=cow"] * 20), "no class 'cow'; ant, bee, cat, dog are accepted"),
@@ -122,10 +122,10 @@ async def test_labels_without_images_are_refused(client: httpx.AsyncClient) -> N
 async def test_one_request_cannot_ask_for_days(
     open_client: Any, repository: Path, images: Any
 ) -> None:
-    async with open_client(repository, max_audit_questions=2000, threads=1) as client:
+    async with open_client(repository, max_audit_classifications=2000, threads=1) as client:
         model = client._transport.app.state.data_plane.repository.find("turning")
         allowed = max(
-            n for n in range(1, 500) if cost(model, n, Question("C4", Thresholds())) <= 2000
+            n for n in range(1, 500) if cost(model, n, ResolvedOptions("C4", Thresholds())) <= 2000
         )
         for count, status in ((allowed, 200), (allowed + 1, 422)):
             answer = await ask(client, npy(images[:count]))
@@ -136,26 +136,27 @@ async def test_one_request_cannot_ask_for_days(
 
 
 @pytest.mark.parametrize(
-    ("group", "angles", "circle"), [("C4", None, 0), ("C2", 8, 0), ("D4", 9, 0), ("C4", 8, 3)]
+    ("group", "angles", "exhaustive_angles"),
+    [("C4", None, 0), ("C2", 8, 0), ("D4", 9, 0), ("C4", 8, 3)],
 )
 async def test_an_audit_classifies_as_many_images_as_was_said(
-    client: httpx.AsyncClient, images: Any, group: str, angles: int | None, circle: int
+    client: httpx.AsyncClient, images: Any, group: str, angles: int | None, exhaustive_angles: int
 ) -> None:
     model = client._transport.app.state.data_plane.repository.find("turning")  # type: ignore[attr-defined]
     plan = None if angles is None else AnglePlan(angles)
-    question = Question(group, Thresholds(), angles=plan, circle_images=circle)
+    options = ResolvedOptions(group, Thresholds(), angles=plan, exhaustive_images=exhaustive_angles)
     told: list[tuple[int, int]] = []
     before = model.statistics.audited.count
     await asyncio.to_thread(
         audit_model,
         model,
-        question,
+        options,
         images=images[:70],
         progress=lambda done, total: told.append((done, total)),
     )
-    said = cost(model, 70, question)
+    said = cost(model, 70, options)
     classified = model.statistics.audited.count - before
-    assert classified == said if not circle else 0 < classified <= said
+    assert classified == said if not exhaustive_angles else 0 < classified <= said
     assert told == sorted(told)
     assert told[-1] == (said, said)
     assert told[-2][0] == classified

@@ -30,7 +30,7 @@ SECONDS = 20.0
 
 @pytest.fixture(scope="module")
 def server(listen: Any, repository: Path) -> Iterator[Any]:
-    options = {"max_audits": 3, "max_audit_questions": 10**7}
+    options = {"max_audits": 3, "max_audit_classifications": 10**7}
     with listen(repository, log_level="warning", **options) as server:
         yield server
 
@@ -139,7 +139,7 @@ def test_an_audit_that_fails_says_why(
     def broken(*arguments: Any, **options: Any) -> Any:
         raise KeyError("a mistake, with a secret")
 
-    monkeypatch.setattr("service.audits.run.audit_tiers", broken)
+    monkeypatch.setattr("service.audits.run.run_pipeline", broken)
     status = ended(client, begin(client))
     assert status["state"] == "failed"
     assert "its log says why" in status["error"]
@@ -357,7 +357,7 @@ def test_a_job_that_takes_too_long_is_cancelled_and_named(repository: Path, tmp_
     options = {
         "ledger": tmp_path,
         "shutdown_seconds": 1,
-        "max_audit_questions": 10**8,
+        "max_audit_classifications": 10**8,
         "shutdown_delay_seconds": 1,
     }
     with serving(repository, default_model="turning", **options) as server:

@@ -63,8 +63,11 @@ async def test_pictures_of_what_was_uploaded_are_kept_unless_they_are_not_wanted
         (await kept.get(answer.headers["Content-Location"])).content
     )
     assert stored.angles is not None
-    witnesses = [*(each.witness for each in stored.worst), *stored.angles.witnesses]
-    shown = {each.turned_png is not None for each in witnesses}
+    counterexamples = [
+        *(each.counterexample for each in stored.worst),
+        *stored.angles.counterexamples,
+    ]
+    shown = {each.rotated_png is not None for each in counterexamples}
     assert shown == {asked != "&pictures=false"}
 
 

@@ -98,7 +98,8 @@ async def test_the_command_in_a_report_of_the_bundled_images_makes_the_same_repo
     client: httpx.AsyncClient, images: Any
 ) -> None:
     asked = "group=C2&agreement=0.9&logit_tolerance=0.001&angles=8&resampler=nearest&seed=3"
-    path = f"/models/turning/audit?{asked}&circle=true&circle_images=1&pictures=false&format=json"
+    asked += "&exhaustive_angles=true&exhaustive_images=1"
+    path = f"/models/turning/audit?{asked}&pictures=false&format=json"
     response = await client.post(path)
     command = response.json()["replay"]
     assert command is not None

@@ -543,7 +543,7 @@ class TestOddTexts:
                     "resampler",
                     "seed",
                     "angle_agreement",
-                    "circle",
+                    "exhaustive_angles",
                     "labels",
                     "format",
                     "x",

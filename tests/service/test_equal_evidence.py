@@ -53,7 +53,7 @@ def over_http(server: Server, query: str = "", **request: Any) -> dict[str, Any]
     return report
 
 
-@pytest.mark.parametrize("asked", [{}, {"agreement": 0.9, "angles": 8, "circle_images": 1}])
+@pytest.mark.parametrize("asked", [{}, {"agreement": 0.9, "angles": 8, "exhaustive_images": 1}])
 def test_on_the_images_that_came_with_the_model(
     repository: Path, server: Server, asked: dict[str, Any]
 ) -> None:

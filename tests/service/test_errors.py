@@ -46,8 +46,8 @@ def told_as_defect(answer: httpx.Response, lines: list[dict[str, Any]]) -> None:
 
 
 AUDITED = [
-    "service.audits.run.audit_tiers",  # the audit
-    "service.audits.run.version_subject",
+    "service.audits.run.run_pipeline",  # the audit
+    "service.audits.run.version_under_test",
     "service.api.audits.query.cost",
     "service.audits.job_queue.report_digest",
     "service.api.audits.forms.render",
@@ -70,7 +70,7 @@ async def test_a_defect_of_the_auditor_is_no_refusal(
 async def test_a_defect_is_told_to_whoever_watches(
     fresh: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.audits.run.audit_tiers", failing(ValueError(WORDS)))
+    monkeypatch.setattr("service.audits.run.run_pipeline", failing(ValueError(WORDS)))
     events = await fresh.post("/models/turning/audit", headers={"Accept": "text/event-stream"})
     assert '"status": 500' in events.text
     assert WORDS not in events.text
@@ -89,7 +89,7 @@ async def test_a_refusal_of_the_auditor_is_told(
     fresh: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sentence = "The moon is full; another night is accepted."
-    monkeypatch.setattr("service.audits.run.audit_tiers", failing(RefusedError(sentence)))
+    monkeypatch.setattr("service.audits.run.run_pipeline", failing(RefusedError(sentence)))
     answer = await fresh.post("/models/turning/audit")
     assert (answer.status_code, answer.json()) == (422, {"error": sentence})
 

@@ -18,13 +18,13 @@ from onnx import TensorProto, helper, numpy_helper
 from artifact.audit_set import AuditSet
 from audit import (
     Journal,
-    Question,
+    ModelUnderTest,
     Report,
-    Subject,
+    ResolvedOptions,
     Thresholds,
-    audit_tiers,
+    run_pipeline,
 )
-from service.audits.targets import Address, open_file, open_remote, version_subject
+from service.audits.targets import Address, open_file, open_remote, version_under_test
 from service.audits.targets.connection import Connection, RemoteError
 from service.engine import select
 from service.repository.version import load_version
@@ -41,22 +41,22 @@ def server(listen: Any, repository: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def audit(images: Any) -> Callable[..., Report]:
-    def run(subject: Subject, count: int = 500, **asked: Any) -> Report:
-        question = Question("C4", Thresholds(), **asked)
-        return audit_tiers(subject, AuditSet(images[:count]), question, source="here")
+    def run(under_test: ModelUnderTest, count: int = 500, **asked: Any) -> Report:
+        options = ResolvedOptions("C4", Thresholds(), **asked)
+        return run_pipeline(under_test, AuditSet(images[:count]), options, source="here")
 
     return run
 
 
 @pytest.fixture
-def open_at() -> Iterator[Callable[..., Subject]]:
+def open_at() -> Iterator[Callable[..., ModelUnderTest]]:
     """Open a service's model; its connection ends with the test."""
     with ExitStack() as stack:
 
-        def opened(url: str, model: str = "", key: str | None = None) -> Subject:
-            subject = open_remote(Address(url, model), key)[1]
-            stack.callback(subject.close)
-            return subject
+        def opened(url: str, model: str = "", key: str | None = None) -> ModelUnderTest:
+            under_test = open_remote(Address(url, model), key)[1]
+            stack.callback(under_test.close)
+            return under_test
 
         yield opened
 
@@ -79,13 +79,13 @@ class TestService:
     def test_an_audit_from_outside_measures_what_one_from_inside_does(
         self, server, repository, audit, model, verdict
     ):
-        pinned, subject, spec, group = open_remote(Address(server.url, model))
-        with closing(subject):
-            report = audit(subject)
+        pinned, under_test, spec, group = open_remote(Address(server.url, model))
+        with closing(under_test):
+            report = audit(under_test)
         assert report.verdict == verdict
         assert str(pinned) == f"{server.url}/models/{model}/versions/{report.model.version}"
         opened = load_version(repository / model / str(report.model.version), select("cpu"), 1)
-        inside = audit(version_subject(opened))
+        inside = audit(version_under_test(opened))
         opened.session.close()
         for part in ("verdict", "model", "data", "figures", "worst", "noise_floor"):
             assert getattr(report, part) == getattr(inside, part)
@@ -106,11 +106,11 @@ class TestService:
 
     def test_batches_are_as_large_as_the_service_takes(self, open_at, listen, repository, audit):
         with listen(repository, max_batch_size=5) as small:
-            subject = open_at(small.url)
-            assert subject.batch_size == 5
-            report = audit(subject, 24, circle_images=1)
-        assert report.circle
-        assert not report.circle.by_symmetry
+            under_test = open_at(small.url)
+            assert under_test.batch_size == 5
+            report = audit(under_test, 24, exhaustive_images=1)
+        assert report.exhaustive_angles
+        assert not report.exhaustive_angles.by_symmetry
 
     def test_a_key_is_asked_for_and_taken(self, open_at, listen, repository, tmp_path, audit):
         keys = tmp_path / "keys"
@@ -132,11 +132,11 @@ class TestService:
                 (other.url, "turning/10"),
                 (server.url, "turning/10"),
             ]:
-                subject = open_at(url, model)
+                under_test = open_at(url, model)
                 with Journal(tmp_path / "answers") as journal:
-                    got = subject.recorded(journal).classify(images[:7])
+                    got = under_test.recorded(journal).classify(images[:7])
                     asked.append(journal.asked)
-                assert np.array_equal(got, subject.classify(images[:7]))
+                assert np.array_equal(got, under_test.classify(images[:7]))
         assert asked == [7, 7, 7, 0]
 
     @pytest.mark.parametrize(
@@ -283,10 +283,10 @@ class TestDishonest:
 
     def test_too_few_numbers_are_refused(self, open_at, between, images):
         with between(lambda path, headers, body: body) as url:
-            subject = open_at(url, "turning")
-            assert subject.classify(images[:4]).shape == (4, 4)
+            under_test = open_at(url, "turning")
+            assert under_test.classify(images[:4]).shape == (4, 4)
             with pytest.raises(RemoteError, match="answers 3 images with 64 bytes of logits"):
-                subject.classify(images[:3])
+                under_test.classify(images[:3])
 
     def test_a_model_that_is_exchanged_meanwhile_is_noticed(self, open_at, between):
         later = []
@@ -300,11 +300,11 @@ class TestDishonest:
             return json.dumps(document).encode()
 
         with between(change) as url:
-            subject = open_at(url, "turning")
-            subject.confirm()
+            under_test = open_at(url, "turning")
+            under_test.confirm()
             later.append(True)
             with pytest.raises(RemoteError, match="is another than at the beginning"):
-                subject.confirm()
+                under_test.confirm()
 
     def test_a_digest_that_is_not_the_cards_is_refused(self, open_at, between):
         def change(path: str, headers: dict[str, str], body: bytes) -> bytes:
@@ -374,10 +374,10 @@ class TestFile:
     def test_a_file_by_itself_is_audited_as_its_version_is(
         self, opened, repository, turning, audit
     ):
-        subject, spec, group = opened(turning)
-        report = audit(subject)
+        under_test, spec, group = opened(turning)
+        report = audit(under_test)
         version = load_version(repository / "turning" / "10", select("cpu"), 1)
-        inside = audit(version_subject(version))
+        inside = audit(version_under_test(version))
         version.session.close()
         for part in ("verdict", "figures", "worst", "noise_floor", "self_test", "execution"):
             assert getattr(report, part) == getattr(inside, part)
@@ -389,18 +389,18 @@ class TestFile:
         self, opened, turning, audit, doubtful, monkeypatch
     ):
         """Of a file as of a version."""
-        subject, _, _ = opened(doubtful(turning))
-        assert subject.prove("C4").quarters(0.5).rounding == 0.5
-        assert audit(subject, 20).proof == subject.prove("C4")
+        under_test, _, _ = opened(doubtful(turning))
+        assert under_test.prove("C4").quarters(0.5).rounding == 0.5
+        assert audit(under_test, 20).proof == under_test.prove("C4")
         monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1e-6")
-        subject, _, _ = opened(doubtful(turning))
-        proof = subject.prove("C4")
+        under_test, _, _ = opened(doubtful(turning))
+        proof = under_test.prove("C4")
         assert proof.outcome is None and proof.quarters(0.5) is None
         assert "takes more than the 1e-06 s" in proof.reasons[0]
 
     def test_its_ends_may_have_other_names(self, opened, turning, audit):
-        subject, _, _ = opened(changed(turning, renamed))
-        assert audit(subject).verdict == "PASS"
+        under_test, _, _ = opened(changed(turning, renamed))
+        assert audit(under_test).verdict == "PASS"
 
     def test_it_is_told_from_one_that_is_not_invariant(self, opened, plain, audit):
         assert audit(opened(plain)[0]).verdict == "FAIL"
@@ -409,8 +409,8 @@ class TestFile:
         def describe(model: onnx.ModelProto) -> None:
             helper.set_model_props(model, {"name": "n", "group": "D4", "precision": "int8"})
 
-        subject, _, group = opened(changed(turning, describe))
-        identity = subject.identity
+        under_test, _, group = opened(changed(turning, describe))
+        identity = under_test.identity
         assert (identity.name, identity.group, identity.precision) == ("n", "D4", "int8")
         assert group == "D4"
 

@@ -1,4 +1,4 @@
-"""A comparison in the forms that its readers use, a file each."""
+"""A comparison in the formats that its readers use, a file each."""
 
 from audit.render.comparison.formats import (
     COMPARISON_FORMATS,

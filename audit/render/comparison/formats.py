@@ -1,4 +1,4 @@
-"""The forms that a comparison has: what each is called, where, and who writes it."""
+"""The formats that a comparison has: what each is called, where, and who writes it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ ComparisonFormat = Literal["json", "text", "html"]
 
 @dataclass(frozen=True)
 class ComparisonRendering:
-    """A form of a comparison.
+    """A format of a comparison.
 
     Attributes
     ----------
@@ -54,6 +54,10 @@ def render_comparison(
     format: ComparisonFormat,  # noqa: A002 - what the option is called
     language: Language = "en",
 ) -> bytes:
-    """Write a comparison in a form, in a language where the form is one that people read."""
-    form = COMPARISON_FORMATS[format]
-    return form.translate(comparison, language) if form.translate else form.render(comparison)
+    """Write a comparison in a format, in a language where the format is one that people read."""
+    rendering = COMPARISON_FORMATS[format]
+    return (
+        rendering.translate(comparison, language)
+        if rendering.translate
+        else rendering.render(comparison)
+    )

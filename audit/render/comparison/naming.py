@@ -51,7 +51,7 @@ class ComparedNames:
         """An image: the file it was read from, or `image 12`."""
         return self.images[image.index].short
 
-    def turn(self, element: str) -> str:
+    def rotation(self, element: str) -> str:
         """An element of a group by what it does."""
         return turn_in_words(element, self._words)
 
@@ -64,14 +64,14 @@ class ComparedNames:
         before, after = self.label(image.baseline_label), self.label(image.candidate_label)
         if image.became_wrong:
             yield words("is called “{after}” instead of “{before}”", after=after, before=before)
-        if image.lost_label and image.turned is None:
-            yield words("no longer keeps its label “{label}” when turned", label=after)
-        elif image.lost_label and image.turned is not None:
+        if image.lost_label and image.rotated is None:
+            yield words("no longer keeps its label “{label}” when rotated", label=after)
+        elif image.lost_label and image.rotated is not None:
             yield words(
-                "no longer keeps its label “{label}” when turned: “{other}”, {turn}",
+                "no longer keeps its label “{label}” when rotated: “{other}”, {rotation}",
                 label=after,
-                other=self.label(image.turned.label),
-                turn=self.turn(image.turned.element),
+                other=self.label(image.rotated.label),
+                rotation=self.rotation(image.rotated.element),
             )
         if not image.became_wrong and not image.lost_label:
             yield words(
@@ -95,5 +95,5 @@ def _labels(comparison: Comparison) -> Iterator[str]:
         yield from (image.baseline_label, image.candidate_label)
         if image.expected is not None:
             yield image.expected
-        if image.turned is not None:
-            yield image.turned.label
+        if image.rotated is not None:
+            yield image.rotated.label

@@ -10,7 +10,7 @@ Row = tuple[str, Paired]
 
 def measured(comparison: Comparison, words: Words) -> Iterator[Row]:
     """Yield what was counted over all units."""
-    yield words("label kept when turned"), comparison.kept
+    yield words("label kept when rotated"), comparison.kept
     if comparison.correct is not None:
         yield words("right label"), comparison.correct
     yield words("logits within the tolerance"), comparison.steady
@@ -18,7 +18,7 @@ def measured(comparison: Comparison, words: Words) -> Iterator[Row]:
 
 def measured_of_class(each: ClassPaired, words: Words) -> Iterator[Row]:
     """Yield what was counted over the units of a class."""
-    yield words("label kept when turned"), each.kept
+    yield words("label kept when rotated"), each.kept
     if each.correct is not None:
         yield words("right label"), each.correct
 

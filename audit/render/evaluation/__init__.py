@@ -1,5 +1,5 @@
-"""An evaluation in the forms that its readers use, a file each."""
+"""An evaluation in the formats that its readers use, a file each."""
 
-from audit.render.evaluation.formats import EvaluationForm, render_evaluation, render_form
+from audit.render.evaluation.formats import EvaluationFormat, format_of, render_evaluation
 
-__all__ = ["EvaluationForm", "render_evaluation", "render_form"]
+__all__ = ["EvaluationFormat", "format_of", "render_evaluation"]

@@ -1,4 +1,4 @@
-"""The forms that an evaluation has, by the endings of their files."""
+"""The formats that an evaluation has, by the endings of their files."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
@@ -9,7 +9,7 @@ from audit.render.evaluation.table import render_table
 from audit.render.evaluation.text import render_text
 from imaging import RefusedError
 
-EvaluationForm = Literal["text", "html", "json", "csv"]
+EvaluationFormat = Literal["text", "html", "json", "csv"]
 
 
 def _json(evaluation: Evaluation) -> bytes:
@@ -20,14 +20,14 @@ def _text(evaluation: Evaluation) -> bytes:
     return (render_text(evaluation) + "\n").encode()
 
 
-_RENDERERS: Final[Mapping[EvaluationForm, Callable[[Evaluation], bytes]]] = {
+_RENDERERS: Final[Mapping[EvaluationFormat, Callable[[Evaluation], bytes]]] = {
     "text": _text,
     "html": render_page,
     "json": _json,
     "csv": render_table,
 }
 
-_ENDINGS: Final[Mapping[str, EvaluationForm]] = {
+_ENDINGS: Final[Mapping[str, EvaluationFormat]] = {
     ".html": "html",
     ".json": "json",
     ".csv": "csv",
@@ -35,14 +35,16 @@ _ENDINGS: Final[Mapping[str, EvaluationForm]] = {
 }
 
 
-def render_evaluation(evaluation: Evaluation, form: EvaluationForm) -> bytes:
-    """Write an evaluation in a form, as UTF-8."""
-    return _RENDERERS[form](evaluation)
+def render_evaluation(evaluation: Evaluation, evaluation_format: EvaluationFormat) -> bytes:
+    """Write an evaluation in a format, as UTF-8."""
+    return _RENDERERS[evaluation_format](evaluation)
 
 
-def render_form(name: str) -> EvaluationForm:
-    """Say which form a file has by its name; ValueError if it tells none."""
-    for ending, form in _ENDINGS.items():
+def format_of(name: str) -> EvaluationFormat:
+    """Say which format a file has by its name; ValueError if it tells none."""
+    for ending, evaluation_format in _ENDINGS.items():
         if name.lower().endswith(ending):
-            return form
-    raise RefusedError(f"The name {name} tells no form; one of {', '.join(_ENDINGS)} is accepted.")
+            return evaluation_format
+    raise RefusedError(
+        f"The name {name} tells no format; one of {', '.join(_ENDINGS)} is accepted."
+    )

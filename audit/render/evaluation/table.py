@@ -33,7 +33,7 @@ def cell(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would take for a formula.
 
     Those begin, after white space or not, with `=`, `+`, `-`, `@`, `|`, `%`, one of the full-width
-    forms, or a tab or line break. A text that begins with an apostrophe gets one too: without the
+    formats, or a tab or line break. A text that begins with an apostrophe gets one too: without the
     first apostrophe, where there is one, every text is what it was.
 
     References

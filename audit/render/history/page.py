@@ -42,7 +42,7 @@ def render_history(history: History, addresses: Addresses) -> bytes:
 
 
 def _rows(history: History) -> Iterator[tuple[HistoryPoint, HistoryPoint | None]]:
-    """Yield each audit, and the one before where both were on the same images and turns."""
+    """Yield each audit, and the one before where both were on the same images and rotations."""
     for before, point in pairwise((None, *history.points)):
         assert point is not None  # noqa: S101 -- only the first is none
         same = before and (before.data, before.group) == (point.data, point.group)

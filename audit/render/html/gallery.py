@@ -7,71 +7,73 @@ from typing import Final
 import numpy as np
 
 from artifact.contract import softmax
+from audit.counterexample import Counterexample
 from audit.render.language import Words
 from audit.render.naming import Naming
 from audit.report import Report
-from audit.witness import Witness
 
 _LABELS: Final = 3
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One image upright and turned.
+    """One image upright and rotated.
 
     Attributes
     ----------
-    turn
-        How it was turned, in words.
-    label, turned_label
+    rotation
+        How it was rotated, in words.
+    label, rotated_label
         What it was called.
     margin
-        In logits, of the first label over the best other one, when turned.
+        In logits, of the first label over the best other one, when rotated.
     odds
-        A label, its probability upright and its probability turned, the likeliest first.
+        A label, its probability upright and its probability rotated, the likeliest first.
     """
 
     index: int
     sha256: str
-    turn: str
+    rotation: str
     label: int
-    turned_label: int
+    rotated_label: int
     margin: float
     odds: tuple[tuple[int, float, float], ...]
-    witness: Witness
+    counterexample: Counterexample
 
 
 def orbit_exhibits(report: Report, naming: Naming) -> Iterator[Exhibit]:
     """The worst images of the exact orbit."""
     for worst in report.worst:
-        turn = naming.turn(worst.element)
-        yield _exhibit(report, worst.index, turn, worst.label, worst.turned_label, worst.witness)
+        rotation = naming.rotation(worst.element)
+        yield _exhibit(
+            report, worst.index, rotation, worst.label, worst.rotated_label, worst.counterexample
+        )
 
 
 def angle_exhibits(report: Report, words: Words) -> Iterator[Exhibit]:
     """The worst images at the sampled angles."""
     if report.angles is None:
         return
-    pairs = zip(report.angles.figures.worst, report.angles.witnesses, strict=False)
+    pairs = zip(report.angles.figures.worst, report.angles.counterexamples, strict=False)
     for worst, seen in pairs:
-        turn = words("turned by {degrees}°", degrees=f"{worst.degrees:.5g}")
-        yield _exhibit(report, worst.index, turn, worst.label, worst.turned_label, seen)
+        rotation = words("rotated by {degrees}°", degrees=f"{worst.degrees:.5g}")
+        yield _exhibit(report, worst.index, rotation, worst.label, worst.rotated_label, seen)
 
 
 def _exhibit(
-    report: Report, index: int, turn: str, label: int, turned_label: int, seen: Witness
+    report: Report, index: int, rotation: str, label: int, rotated_label: int, seen: Counterexample
 ) -> Exhibit:
-    logits = np.array([seen.upright_logits, seen.turned_logits], np.float32)
-    upright, turned = softmax(logits)
+    logits = np.array([seen.upright_logits, seen.rotated_logits], np.float32)
+    upright, rotated = softmax(logits)
     others = np.delete(logits[1].astype(np.float64), label)
-    likeliest = np.argsort(-np.maximum(upright, turned), kind="stable")[:_LABELS]
+    likeliest = np.argsort(-np.maximum(upright, rotated), kind="stable")[:_LABELS]
     return Exhibit(
         index=index,
         sha256=report.data.image_sha256[index],
-        turn=turn,
+        rotation=rotation,
         label=label,
-        turned_label=turned_label,
+        rotated_label=rotated_label,
         margin=float(logits[1, label] - others.max()),
-        odds=tuple((int(k), float(upright[k]), float(turned[k])) for k in likeliest),
-        witness=seen,
+        odds=tuple((int(k), float(upright[k]), float(rotated[k])) for k in likeliest),
+        counterexample=seen,
     )

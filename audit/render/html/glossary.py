@@ -19,7 +19,7 @@ GLOSSARY: Final = (
     ),
     (
         "noise floor",
-        "How much answers differ when nothing was turned: computers round, and the order of sums "
+        "How much answers differ when nothing was rotated: computers round, and the order of sums "
         "can vary. What is smaller than that cannot be told from nothing.",
     ),
     (
@@ -33,7 +33,7 @@ GLOSSARY: Final = (
         "adjusted (by Holm) since many classes are looked at.",
     ),
     (
-        "turned and turned back",
+        "rotated and rotated back",
         "The control at angles: an upright image that has suffered interpolation twice. What it "
         "loses is not the model's fault.",
     ),

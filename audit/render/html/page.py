@@ -7,11 +7,11 @@ from audit.angles import AngleOutcome
 from audit.canonical import report_digest
 from audit.names import harmless
 from audit.render.checks import checks
-from audit.render.html.arcs import draw_arcs
 from audit.render.html.classes import class_table, draw_classes
-from audit.render.html.drift import draw_drift
+from audit.render.html.deviations import draw_deviations
 from audit.render.html.gallery import angle_exhibits, orbit_exhibits
 from audit.render.html.glossary import GLOSSARY
+from audit.render.html.intervals import draw_intervals
 from audit.render.html.polar import centre_of, draw_polar
 from audit.render.language import Language, Words, words_of
 from audit.render.naming import Naming, what_is_said
@@ -23,8 +23,8 @@ _PACKAGE: Final = "audit.render.html"
 
 SIGNS: Final = {"PASS": "✓", "FAIL": "✕", "INCONCLUSIVE": "?"}
 MEANINGS: Final = {
-    "PASS": "The answers were shown to stay the same when images are turned, as far as was asked.",
-    "FAIL": "The answers were shown to change when images are turned, by more than is allowed.",
+    "PASS": "The answers were shown to stay the same when images are rotated, as far as was asked.",
+    "FAIL": "The answers were shown to change when images are rotated, by more than is allowed.",
     "INCONCLUSIVE": "These images do not decide whether the answers stay the same.",
 }
 
@@ -45,8 +45,8 @@ def render_html(report: Report, language: Language = "en") -> bytes:
             naming=naming,
             glossary=GLOSSARY,
             said=[(what_is_said(name, words), value) for name, value in said_about(report)],
-            drift=draw_drift(
-                {words("{count} images", count=report.figures.images): report.figures.drift},
+            deviations=draw_deviations(
+                {words("{count} images", count=report.figures.images): report.figures.deviations},
                 {
                     words("noise floor"): report.noise_floor.relative,
                     words("tolerance"): report.thresholds.logit_tolerance,
@@ -71,10 +71,10 @@ def _between(report: Report, words: Words, naming: Naming) -> Mapping[str, Any]:
         "centre": centre_of(figures.curve),
         "class_table": table,
         "class_chart": draw_classes(table, naming.label_narrow, words),
-        "angle_drift": draw_drift(
+        "angle_deviations": draw_deviations(
             {
-                words("turned"): figures.drift,
-                words("turned and turned back"): figures.control_drift,
+                words("rotated"): figures.deviations,
+                words("rotated and rotated back"): figures.control_deviations,
             },
             {},
             words,
@@ -84,10 +84,12 @@ def _between(report: Report, words: Words, naming: Naming) -> Mapping[str, Any]:
 
 
 def _around(report: Report, words: Words, naming: Naming) -> Mapping[str, Any]:
-    if report.circle is None:
+    if report.exhaustive_angles is None:
         return {}
-    charts = [(image, draw_arcs(image, words, naming)) for image in report.circle.images]
-    return {"circle_charts": charts}
+    charts = [
+        (image, draw_intervals(image, words, naming)) for image in report.exhaustive_angles.images
+    ]
+    return {"exhaustive_charts": charts}
 
 
 def render_polar(angles: AngleOutcome, low: float | None = None) -> bytes:

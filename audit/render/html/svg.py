@@ -50,7 +50,7 @@ def path(*rings: list[Point], closed: bool = True) -> str:
 
 
 def on_circle(centre: float, radius: float, degrees: float) -> Point:
-    """A point of a circle, counterclockwise from the right, as images are turned."""
+    """A point of a circle, counterclockwise from the right, as images are rotated."""
     angle = radians(degrees)
     return centre + radius * cos(angle), centre - radius * sin(angle)
 

@@ -1,4 +1,4 @@
-"""The languages in which a report is read; its JSON is English, and no other form is translated."""
+"""The languages of a report for people; its JSON and what other programs read are English."""
 
 from audit.render.language.words import LANGUAGES, Language, Words, words_of
 

@@ -34,7 +34,7 @@ class Words:
         }
 
     def __call__(self, message: str, **gaps: object) -> str:
-        """Say a message of the forms, `{images} images` for instance, with its gaps filled."""
+        """Say a message of the formats, `{images} images` for instance, with its gaps filled."""
         return self._catalogue.get(("", message), message).format(**gaps)
 
     def sentence(self, sentence: str) -> str:

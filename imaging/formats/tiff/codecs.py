@@ -53,7 +53,7 @@ def uncompressed(
         )
     else:
         data = _by_libtiff(segments, rows, layout, directory)
-    # libtiff turns the bits of facsimiles around by itself.
+    # libtiff rotates the bits of facsimiles around by itself.
     return (
         data.translate(_REVERSED)
         if layout.reversed_bits and layout.compression not in FAX

@@ -59,23 +59,23 @@ class AuditQuery(AuditOptions):
         ServiceError (422)
             If the group cannot be tried, the labels are not those of the images, or it is too much.
         """
-        card, most = model.card, settings.max_audit_questions
-        question = self.question(card.precision, card.audit.group, card.input.fit.fill)
+        card, most = model.card, settings.max_audit_classifications
+        options = self.resolve(card.precision, card.audit.group, card.input.fit.fill)
         count = card.audit_set.count if images is None else len(images)
         try:
-            total = cost(model, count, question)
+            total = cost(model, count, options)
         except RefusedError as error:
             raise ServiceError(422, str(error)) from error
         if total > most:
             raise ServiceError(
                 422,
                 f"The audit has {total} images classified, turned ones included; at most {most} "
-                "are accepted: ask for fewer images, angles or images on the circle.",
+                "are accepted: ask for fewer images or angles, also of those tried at every angle.",
             )
         asked = partial(
             audit_model,
             model,
-            question,
+            options,
             images=images,
             labels=_read_labels(self.labels, card.classes, None if images is None else count),
             files=files,

@@ -3,6 +3,6 @@
 from service.audits.targets.connection import Address
 from service.audits.targets.file import open_file
 from service.audits.targets.remote import open_remote
-from service.audits.targets.version import version_subject
+from service.audits.targets.version import version_under_test
 
-__all__ = ["Address", "open_file", "open_remote", "version_subject"]
+__all__ = ["Address", "open_file", "open_remote", "version_under_test"]

@@ -19,8 +19,8 @@ from artifact.identity import ModelIdentity
 from artifact.onnx_file import check_operators, read_onnx
 from artifact.session import run_as_written
 from artifact.values import Precision
-from audit import Classifier, Subject
-from audit.proving import prove_tier
+from audit import Classifier, ModelUnderTest
+from audit.proving import summarise_proof
 from imaging import FitPolicy, grid_symmetries
 from imaging.refusal import RefusedError
 from service.audits.targets.execution import execution
@@ -44,7 +44,7 @@ class Ends:
     logits: str
 
 
-def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
+def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec, str]:
     """Open a file; return it, what its images have to be, and the group that it names, or C4.
 
     Raises
@@ -79,7 +79,7 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         raise RefusedError(f"The file {path} does not open: {error}.") from error
     precision, classes = metadata.get("precision"), _class_names(metadata.get("classes", ""))
     fit = FitPolicy(ends.size)
-    subject = Subject(
+    under_test = ModelUnderTest(
         identity=ModelIdentity(
             name=metadata.get("name") or path.stem,
             version=1,
@@ -94,13 +94,13 @@ def open_file(path: Path, settings: Settings) -> tuple[Subject, InputSpec, str]:
         execution=execution(configuration, threads),
         fill=fit.fill,
         # Whether what runs keeps every bit was not measured beyond the images of the audit.
-        prove=lambda group: prove_tier(
+        prove=lambda group: summarise_proof(
             graph, group, runtime=run_as_written, limits=settings.proof_limits
         ),
         caveats=(_WITHOUT_CARD if classes else _WITHOUT_NAMES,),
     )
     turned = group if group and len(grid_symmetries(group)) > 1 else "C4"
-    return subject, InputSpec(channels=ends.channels, fit=fit), turned
+    return under_test, InputSpec(channels=ends.channels, fit=fit), turned
 
 
 def read_ends(model: onnx.ModelProto) -> Ends:

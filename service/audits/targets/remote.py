@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from artifact.card import Card, InputSpec
 from artifact.contract import INPUT, LOGITS
-from audit import Subject
+from audit import ModelUnderTest
 from service.audits.targets.connection import Address, Connection, RemoteError
 
 _LARGEST: Final = 64
@@ -27,7 +27,7 @@ _MUTANT: Final = (
 
 def open_remote(
     address: Address, api_key: str | None = None
-) -> tuple[Address, Subject, InputSpec, str]:
+) -> tuple[Address, ModelUnderTest, InputSpec, str]:
     """Ask a service for a model's card; return what to audit.
 
     That is the version that it has now, which is asked throughout; the same as a subject; what its
@@ -46,7 +46,9 @@ def open_remote(
         raise
 
 
-def _open(connection: Connection, address: Address) -> tuple[Address, Subject, InputSpec, str]:
+def _open(
+    connection: Connection, address: Address
+) -> tuple[Address, ModelUnderTest, InputSpec, str]:
     if not address.model:
         address = Address(address.url, _default(connection))
     described = _described(connection, address.path)
@@ -64,7 +66,7 @@ def _open(connection: Connection, address: Address) -> tuple[Address, Subject, I
                 "audit of one model is accepted."
             )
 
-    subject = Subject(
+    under_test = ModelUnderTest(
         identity=card.identity,
         classify=model.logits,
         asked_at=f"{pinned.url} {described[1]}",
@@ -75,7 +77,7 @@ def _open(connection: Connection, address: Address) -> tuple[Address, Subject, I
         confirm=confirm,
         close=connection.close,
     )
-    return pinned, subject, card.input, card.audit.group
+    return pinned, under_test, card.input, card.audit.group
 
 
 class _Remote:

@@ -1,9 +1,9 @@
 """A version of a repository as the subject of an audit."""
 
 from artifact.session import run_as_written
-from audit import ProofTier, Subject
+from audit import ModelUnderTest, ProofSummary
 from audit.elements import covered
-from audit.proving import prove_tier
+from audit.proving import summarise_proof
 from imaging import grid_symmetries
 from service.audits.targets.execution import execution
 from service.repository.version import ServedModel
@@ -11,7 +11,7 @@ from service.repository.version import ServedModel
 _SWITCHED_OFF = "proofs are switched off here (ORBITSERVE_PROOF)."
 
 
-def version_subject(model: ServedModel) -> Subject:
+def version_under_test(model: ServedModel) -> ModelUnderTest:
     """Return the version as it runs: each batch is one entry in the queue of its session.
 
     Requests are answered in between. The mutant is opened once for a model.
@@ -21,7 +21,7 @@ def version_subject(model: ServedModel) -> Subject:
     ModelRejectedError
         If the version's file is no longer the one that was loaded.
     """
-    return Subject(
+    return ModelUnderTest(
         identity=model.card.identity,
         classify=model.session.logits,
         graph=model.read_graph(),
@@ -33,14 +33,14 @@ def version_subject(model: ServedModel) -> Subject:
     )
 
 
-def _proved(model: ServedModel, group: str) -> ProofTier:
+def _proved(model: ServedModel, group: str) -> ProofSummary:
     """What was proved when the version was loaded, or is proved now of a group that it lacks."""
     found, tried = model.verification, grid_symmetries(group)
     exact = found.exactness is not None and found.exactness.exact
     if found.mode == "off":
-        return ProofTier.of(_SWITCHED_OFF, tried)
+        return ProofSummary.of(_SWITCHED_OFF, tried)
     if found.proof is None:
-        return ProofTier.of(found.unproved or _SWITCHED_OFF, tried)
+        return ProofSummary.of(found.unproved or _SWITCHED_OFF, tried)
     if covered(tried, found.proof.subgroup):
-        return ProofTier.of(found.proof, tried, runs_exactly=exact)
-    return prove_tier(model.read_graph(), group, runtime=run_as_written, runs_exactly=exact)
+        return ProofSummary.of(found.proof, tried, runs_exactly=exact)
+    return summarise_proof(model.read_graph(), group, runtime=run_as_written, runs_exactly=exact)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
-from audit import Subject
+from audit import ModelUnderTest
 from audit.evaluation import Asked, Evaluation, Unread, evaluate
 from imaging import RefusedError
 
@@ -30,21 +30,23 @@ def table():
 
 
 @pytest.fixture
-def subject(table):
+def under_test(table):
     identity = ModelIdentity(
         name="m", version=2, sha256="ab" * 32, group="C4", precision="fp32", classes=tuple("abcd")
     )
-    return Subject(identity, lambda batch: table[batch[:, 0, 0, 0]], batch_size=7, caveats=("So.",))
+    return ModelUnderTest(
+        identity, lambda batch: table[batch[:, 0, 0, 0]], batch_size=7, caveats=("So.",)
+    )
 
 
 LABELS = np.arange(N) % K
 
 
-def test_each_image_is_asked_about_once_and_keeps_its_place(subject, images, table):
+def test_each_image_is_asked_about_once_and_keeps_its_place(under_test, images, table):
     labelled = AuditSet(images, LABELS, files=tuple(f"{i}.png" for i in range(N)))
     seen = []
     found = evaluate(
-        subject, labelled, Asked(), source="here", progress=lambda *done: seen.append(done)
+        under_test, labelled, Asked(), source="here", progress=lambda *done: seen.append(done)
     )
     assert seen[-1] == (N, N)
     assert [each.answered for each in found.answers] == table.argmax(axis=1).tolist()
@@ -61,8 +63,8 @@ def test_each_image_is_asked_about_once_and_keeps_its_place(subject, images, tab
     assert Evaluation.model_validate_json(found.model_dump_json()) == found
 
 
-def test_wrong_images_come_surest_first_with_the_first_ones_pictures(subject, images):
-    found = evaluate(subject, AuditSet(images, LABELS), Asked(), source="here", pictures=5)
+def test_wrong_images_come_surest_first_with_the_first_ones_pictures(under_test, images):
+    found = evaluate(under_test, AuditSet(images, LABELS), Asked(), source="here", pictures=5)
     wrong = [*found.wrong()]
     assert len(wrong) == N - found.figures.accuracy.count
     sure = [answer.probability for _, answer in wrong]
@@ -73,36 +75,37 @@ def test_wrong_images_come_surest_first_with_the_first_ones_pictures(subject, im
         assert np.array_equal(shown, images[each.index, 0])
 
 
-def test_without_pictures_there_are_none(subject, images):
-    assert not evaluate(subject, AuditSet(images, LABELS), Asked(), source="here").pictures
+def test_without_pictures_there_are_none(under_test, images):
+    assert not evaluate(under_test, AuditSet(images, LABELS), Asked(), source="here").pictures
 
 
-def test_groups_are_counted_and_told(subject, images):
+def test_groups_are_counted_and_told(under_test, images):
     groups = (np.arange(N) // 10).astype(np.int64)
-    found = evaluate(subject, AuditSet(images, LABELS, groups), Asked(), source="here")
+    found = evaluate(under_test, AuditSet(images, LABELS, groups), Asked(), source="here")
     assert found.data.units == 10
     assert "each group of images was drawn" in found.claim[0]
-    single = evaluate(subject, AuditSet(images, LABELS), Asked(), source="here")
+    single = evaluate(under_test, AuditSet(images, LABELS), Asked(), source="here")
     assert single.data.units is None
     assert "--group-by" in single.claim[1]
 
 
-def test_files_that_were_left_out_are_told(subject, images):
+def test_files_that_were_left_out_are_told(under_test, images):
     left = [Unread(name="x.png", expected=1, reason="It is broken.")]
-    found = evaluate(subject, AuditSet(images, LABELS), Asked(), source="here", unread=left)
+    found = evaluate(under_test, AuditSet(images, LABELS), Asked(), source="here", unread=left)
     assert found.unread == tuple(left)
     assert any("1 files could not be read" in each for each in found.claim)
 
 
-def test_probabilities_are_told(subject, images, table):
+def test_probabilities_are_told(under_test, images, table):
     from dataclasses import replace
 
     powers = np.exp(table)
     given = replace(
-        subject, classify=lambda b: (powers / powers.sum(1, keepdims=True))[b[:, 0, 0, 0]]
+        under_test, classify=lambda b: (powers / powers.sum(1, keepdims=True))[b[:, 0, 0, 0]]
     )
     found, logits = (
-        evaluate(each, AuditSet(images, LABELS), Asked(), source="x") for each in (given, subject)
+        evaluate(each, AuditSet(images, LABELS), Asked(), source="x")
+        for each in (given, under_test)
     )
     assert any("were read as probabilities" in each for each in found.claim)
     assert not any("were read as probabilities" in each for each in logits.claim)
@@ -119,19 +122,21 @@ def test_probabilities_are_told(subject, images, table):
         (LABELS, np.zeros((N, 1), np.float32), r"logits \[N, K\]"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(subject, images, labels, answer, sentence):
+def test_what_cannot_be_measured_is_refused(under_test, images, labels, answer, sentence):
     from dataclasses import replace
 
-    asked = replace(subject, classify=lambda batch: answer[: len(batch)])
+    asked = replace(under_test, classify=lambda batch: answer[: len(batch)])
     with pytest.raises(RefusedError, match=sentence):
         evaluate(asked, AuditSet(images, labels), Asked(), source="here")
 
 
-def test_a_subject_that_changed_has_no_evaluation(subject, images):
+def test_a_model_that_changed_has_no_evaluation(under_test, images):
     from dataclasses import replace
 
     def changed():
         raise RefusedError("It is another.")
 
     with pytest.raises(RefusedError, match="another"):
-        evaluate(replace(subject, confirm=changed), AuditSet(images, LABELS), Asked(), source="x")
+        evaluate(
+            replace(under_test, confirm=changed), AuditSet(images, LABELS), Asked(), source="x"
+        )

@@ -20,7 +20,7 @@ from audit import (
     SelfTest,
     Thresholds,
     audit_angles,
-    audit_circle,
+    audit_exhaustively,
     run_audit,
 )
 from audit.names import class_naming
@@ -76,7 +76,7 @@ def make(images: NDArray[np.uint8]) -> Callable[..., Report]:
             ),
             "files": files,
             "source": source,
-            "self_test": SelfTest(images=32, mutant="FAIL", twin="PASS"),
+            "self_test": SelfTest(images=32, mutant="FAIL", known_invariant="PASS"),
             "execution": Execution(
                 orbitserve="0.1.0",
                 runtime="onnxruntime",
@@ -96,7 +96,7 @@ def make(images: NDArray[np.uint8]) -> Callable[..., Report]:
             thresholds=AngleThresholds(class_agreement=class_agreement),
             name=class_naming(classes),
         )
-        return report.joined(angles, audit_circle(classify, images, [0], symmetry=None))
+        return report.joined(angles, audit_exhaustively(classify, images, [0], symmetry=None))
 
     return made
 

@@ -23,10 +23,10 @@ from audit.report import Mutation
 from imaging import Method
 
 ROOT: Final = Path(__file__).parents[3]
-FORMS: Final = ROOT / "audit" / "render"
+RENDERERS: Final = ROOT / "audit" / "render"
 WRITERS: Final = (
-    *("audit/verdict.py", "audit/phrases.py", "audit/angles/verdict.py", "audit/circle.py"),
-    *("audit/tiers.py", "audit/proved.py", "audit/render/checks.py"),
+    *("audit/verdict.py", "audit/phrases.py", "audit/angles/verdict.py", "audit/exhaustive.py"),
+    *("audit/pipeline.py", "audit/proved.py", "audit/render/checks.py"),
     *(
         "service/audits/targets/file.py",
         "service/audits/targets/version.py",
@@ -38,13 +38,13 @@ _GAP: Final = re.compile(r"\{[^{}]*\}")
 _ASKED_WORDS: Final = re.compile(r"[A-Za-z]+ [a-z]+|% [a-z]+|^label \{\}$")
 
 
-def form_messages() -> set[str]:
-    """What the forms say in words of their own."""
+def format_messages() -> set[str]:
+    """What the formats say in words of their own."""
     told = {*get_args(Verdict), *get_args(Method), *MEANINGS.values(), *COMPARED.values()}
     told |= {text for entry in GLOSSARY for text in entry}
-    for file in FORMS.rglob("*.py"):
+    for file in RENDERERS.rglob("*.py"):
         told |= {*_called(ast.parse(file.read_text("utf-8")))}
-    for file in FORMS.rglob("*.html"):
+    for file in RENDERERS.rglob("*.html"):
         for call in Environment().parse(file.read_text("utf-8")).find_all(nodes.Call):
             if isinstance(call.node, nodes.Name) and call.node.name == "_":
                 told |= {arg.value for arg in call.args[:1] if isinstance(arg, nodes.Const)}
@@ -103,12 +103,12 @@ def missing(catalogue: Catalogue) -> tuple[set[str], set[str]]:
     """The messages, and the skeletons of sentences, that a catalogue lacks."""
     own = {message for context, message in catalogue if not context}
     read = {skeleton(message) for context, message in catalogue if context}
-    return form_messages() - own, skeletons() - read
+    return format_messages() - own, skeletons() - read
 
 
 def needless(catalogue: Catalogue) -> set[str]:
     """The messages of a catalogue that nothing says."""
-    own = {message for context, message in catalogue if not context} - form_messages()
+    own = {message for context, message in catalogue if not context} - format_messages()
     known = skeletons()
     return own | {m for context, m in catalogue if context and skeleton(m) not in known}
 

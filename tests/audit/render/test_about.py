@@ -1,4 +1,4 @@
-"""What was proved of the file, and what somebody said of the audit, is in every form."""
+"""What was proved of the file, and what somebody said of the audit, is in every format."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from audit import Report
 from audit.about import About, AboutData
-from audit.proved import ProofTier
+from audit.proved import ProofSummary
 from audit.render import render, render_text
 from tests.audit.render.conftest import HARD_NAMES, NASTY
 from tests.audit.render.test_cyclonedx import VALIDATOR, component
@@ -15,7 +15,7 @@ from tests.audit.render.test_in_toto import read as read_in_toto
 from tests.audit.render.test_junit import read as read_junit
 from tests.audit.render.test_sarif import Sarif
 
-PROOF = ProofTier(
+PROOF = ProofSummary(
     outcome="PROVED",
     subgroup="C4",
     covers=True,

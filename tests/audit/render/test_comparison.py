@@ -71,11 +71,11 @@ def test_the_page_needs_nothing_and_runs_nothing(comparison: Comparison) -> None
     assert all(address.startswith("data:") for address in read.addresses)
 
 
-@pytest.mark.parametrize("form", COMPARISON_FORMATS)
-def test_names_are_words_and_no_markup(form: str) -> None:
+@pytest.mark.parametrize("report_format", COMPARISON_FORMATS)
+def test_names_are_words_and_no_markup(report_format: str) -> None:
     before = still(12, files=[HOSTILE] * 12, classes=(HOSTILE, "b", "c"))
-    written = render_comparison(compared(before, losing(before, 3)), form).decode()  # type: ignore[arg-type]
-    if form == "html":
+    written = render_comparison(compared(before, losing(before, 3)), report_format).decode()  # type: ignore[arg-type]
+    if report_format == "html":
         assert HOSTILE not in written
         assert HOSTILE in Page(written).text
     else:
@@ -90,7 +90,7 @@ def test_json_is_read_back(comparison: Comparison) -> None:
 def test_the_text_has_the_figures_in_columns(comparison: Comparison) -> None:
     text = render_comparison(comparison, "text").decode()
     assert text.startswith(f"{comparison.verdict}  B, m version 1, against A, m version 1, on 500")
-    lines = [line for line in text.splitlines() if "label kept when turned" in line]
+    lines = [line for line in text.splitlines() if "label kept when rotated" in line]
     ends = {match.end() for line in lines for match in re.finditer(r" to ", line)}
     assert len(ends) == 1
     assert str(comparison.kept.lost) in lines[0]
@@ -184,8 +184,8 @@ def test_classes_without_names_are_numbers_in_every_language() -> None:
     before = still(90, classes=())
     made = compared(before, losing(before, *range(0, 90, 3)))
     assert "label 0" in render_comparison(made, "text").decode()
-    for form in ("text", "html"):
-        said = render_comparison(made, form, "de").decode()  # type: ignore[arg-type]
+    for report_format in ("text", "html"):
+        said = render_comparison(made, report_format, "de").decode()  # type: ignore[arg-type]
         assert "Klasse 0" in said
         assert "label 0" not in said
 
@@ -222,13 +222,13 @@ def test_every_sentence_of_a_comparison_is_translated() -> None:
         assert sorted(NUMBER.findall(GERMAN.sentence(sentence))) == sorted(NUMBER.findall(sentence))
 
 
-@pytest.mark.parametrize("form", ["text", "html"])
+@pytest.mark.parametrize("report_format", ["text", "html"])
 def test_a_german_comparison_says_what_the_english_one_says(
-    comparison: Comparison, form: ComparisonFormat
+    comparison: Comparison, report_format: ComparisonFormat
 ) -> None:
-    english = render_comparison(comparison, form).decode()
-    german = render_comparison(comparison, form, "de").decode()
-    if form == "html":
+    english = render_comparison(comparison, report_format).decode()
+    german = render_comparison(comparison, report_format, "de").decode()
+    if report_format == "html":
         assert '<html lang="de">' in german
         english, german = Page(english).text, Page(german).text
     left = [

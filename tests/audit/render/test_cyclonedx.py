@@ -1,4 +1,4 @@
-"""The CycloneDX form, held against the standard's own schema, strictly."""
+"""The CycloneDX format, held against the standard's own schema, strictly."""
 
 import base64
 import json

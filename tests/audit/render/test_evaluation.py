@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
-from audit import Subject
+from audit import ModelUnderTest
 from audit.evaluation import Asked, Evaluation, Unread, evaluate
-from audit.render.evaluation import render_evaluation, render_form
+from audit.render.evaluation import format_of, render_evaluation
 from audit.render.evaluation.matrix import MOST_CLASSES, confusion_matrix
 from audit.render.evaluation.table import cell
 from audit.render.evaluation.text import printable
@@ -36,7 +36,7 @@ def made(names: tuple[str, ...] = NAMES, count: int = 200, noise: float = 1.5) -
     logits[np.arange(count), labels] += 3
     images = rng.integers(0, 256, (count, 3, 8, 8), dtype=np.uint8)
     images[:, 0, 0, 0], images[:, 0, 0, 1] = np.arange(count) % 256, np.arange(count) // 256
-    subject = Subject(
+    under_test = ModelUnderTest(
         ModelIdentity(
             name=names[-1], version=1, sha256="ab" * 32, group="C4", precision="fp32", classes=names
         ),
@@ -44,7 +44,7 @@ def made(names: tuple[str, ...] = NAMES, count: int = 200, noise: float = 1.5) -
     )
     files = tuple(f"{names[label]}/{i}.png" for i, label in enumerate(labels))
     return evaluate(
-        subject,
+        under_test,
         AuditSet(images, labels, files=files),
         Asked(at_least=0.5),
         source=NASTY,
@@ -169,15 +169,16 @@ def test_many_wrong_images_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "form"), [("a.HTML", "html"), ("b.json", "json"), ("c.csv", "csv"), ("d.txt", "text")]
+    ("name", "report_format"),
+    [("a.HTML", "html"), ("b.json", "json"), ("c.csv", "csv"), ("d.txt", "text")],
 )
-def test_a_name_tells_the_form(name: str, form: str) -> None:
-    assert render_form(name) == form
+def test_a_name_tells_the_format(name: str, report_format: str) -> None:
+    assert format_of(name) == report_format
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(RefusedError, match=r"x\.xlsx tells no form; one of \.html, "):
-        render_form("x.xlsx")
+    with pytest.raises(RefusedError, match=r"x\.xlsx tells no format; one of \.html, "):
+        format_of("x.xlsx")
 
 
 # --- the page ----------------------------------------------------------------------------------

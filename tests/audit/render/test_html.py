@@ -14,9 +14,9 @@ from audit import AnglePlan, AngleThresholds, Report, audit_angles
 from audit.canonical import report_digest
 from audit.render import render
 from audit.render.html.classes import class_table, draw_classes
-from audit.render.html.drift import draw_drift
+from audit.render.html.deviations import draw_deviations
 from audit.render.html.polar import centre_of, draw_polar
-from audit.statistics import drift
+from audit.statistics import deviations
 
 SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "link", "img", "br", "input"}
@@ -101,15 +101,15 @@ def test_the_gallery_shows_the_pictures_of_the_report(reports: dict[str, Report]
     report = reports["broken"]
     shown = page(report).addresses
     for worst in report.worst:
-        assert f"data:image/png;base64,{worst.witness.upright_png}" in shown
-        assert f"data:image/png;base64,{worst.witness.turned_png}" in shown
+        assert f"data:image/png;base64,{worst.counterexample.upright_png}" in shown
+        assert f"data:image/png;base64,{worst.counterexample.rotated_png}" in shown
 
 
 def test_a_report_without_pictures_has_a_page(reports: dict[str, Report]) -> None:
     report = reports["broken"]
-    bare = {"upright_png": None, "turned_png": None}
+    bare = {"upright_png": None, "rotated_png": None}
     worst = tuple(
-        each.model_copy(update={"witness": each.witness.model_copy(update=bare)})
+        each.model_copy(update={"counterexample": each.counterexample.model_copy(update=bare)})
         for each in report.worst
     )
     kept = report.model_copy(update={"worst": worst, "angles": None})
@@ -136,8 +136,8 @@ def test_names_are_words_and_never_code(reports: dict[str, Report]) -> None:
 def test_a_picture_that_is_no_picture_stays_in_its_attribute(reports: dict[str, Report]) -> None:
     report = reports["broken"]
     first, *others = report.worst
-    forged = first.witness.model_copy(update={"upright_png": '"><script>alert(1)</script>'})
-    worst = (first.model_copy(update={"witness": forged}), *others)
+    forged = first.counterexample.model_copy(update={"upright_png": '"><script>alert(1)</script>'})
+    worst = (first.model_copy(update={"counterexample": forged}), *others)
     assert "script" not in page(report.model_copy(update={"worst": worst})).tags
 
 
@@ -166,8 +166,8 @@ def test_the_polar_plot_has_its_points_where_the_figures_are(reports: dict[str, 
 
 
 def test_the_histogram_has_a_bar_for_every_image() -> None:
-    moved = drift(np.array([0, 0, 1e-6, 3e-6, 3e-6, 0.4]), 1.0)
-    svg = draw_drift({"all": moved}, {"floor": 0.0, "tolerance": 1e-4})
+    moved = deviations(np.array([0, 0, 1e-6, 3e-6, 3e-6, 0.4]), 1.0)
+    svg = draw_deviations({"all": moved}, {"floor": 0.0, "tolerance": 1e-4})
     bars = shapes(svg, "rect", "bar")
     heights = [float(bar.get("height", 0)) for bar in bars]
     assert heights == pytest.approx([84, 42, 84, 42], abs=0.1)
@@ -179,7 +179,7 @@ def test_the_histogram_has_a_bar_for_every_image() -> None:
 
 def test_many_angles_and_classes_are_gathered_into_the_worst(images: NDArray[np.uint8]) -> None:
     def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Forty classes by the brightest pixel of two rows: all of it turns with the image."""
+        """Forty classes by the brightest pixel of two rows: all of it rotates with the image."""
         return images[:, 0, :5].reshape(len(images), -1).astype(np.float32)
 
     figures = audit_angles(
@@ -216,7 +216,7 @@ def test_a_phone_shows_all_of_it_and_asks_the_network_for_nothing(shown: Any) ->
 def test_every_picture_is_one(shown: Any, report: Report) -> None:
     widths = shown.ask("[...document.images].map(image => image.naturalWidth)")
     expected = 2 * len(report.worst)
-    expected += 0 if report.angles is None else 2 * len(report.angles.witnesses)
+    expected += 0 if report.angles is None else 2 * len(report.angles.counterexamples)
     assert widths == [8] * expected
 
 

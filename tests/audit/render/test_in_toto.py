@@ -1,4 +1,4 @@
-"""The in-toto form, read by the framework's own library."""
+"""The in-toto format, read by the framework's own library."""
 
 import json
 from typing import Any

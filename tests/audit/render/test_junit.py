@@ -1,4 +1,4 @@
-"""What a CI server reads of the JUnit form: failures, errors, and why."""
+"""What a CI server reads of the JUnit format: failures, errors, and why."""
 
 from collections.abc import Callable
 from xml.etree import ElementTree
@@ -75,10 +75,10 @@ def test_wrong_counts_are_noticed(reports: dict[str, Report]) -> None:
         read(render(reports["broken"], "junit").replace(b'failures="', b'failures="7'))
 
 
-def test_a_procedure_that_fails_its_own_test_is_an_error(
+def test_an_audit_that_fails_its_own_test_is_an_error(
     reports: dict[str, Report], make: Callable[..., Report], plain: Classifier
 ) -> None:
-    broken = SelfTest(images=32, mutant="PASS", twin="PASS")
+    broken = SelfTest(images=32, mutant="PASS", known_invariant="PASS")
     report = reports["few"].model_copy(update={"self_test": broken})
     tested, *_ = read(render(report, "junit"))
     assert [type(each) for each in tested.result] == [Error]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import Report, SelfTest
-from audit.proved import ProofTier
+from audit.proved import ProofSummary
 from audit.render import LANGUAGES, render
 from audit.render.checks import checks
 from audit.render.language import words_of
@@ -39,8 +39,8 @@ def sentences(report: Report) -> set[str]:
     told = {*report.reasons, *report.claim}
     for check in checks(report):
         told |= {check.name, *check.reasons, *check.claim}
-    if report.circle is not None:
-        told |= {*report.circle.claim}
+    if report.exhaustive_angles is not None:
+        told |= {*report.exhaustive_angles.claim}
     return told
 
 
@@ -87,9 +87,13 @@ def test_every_sentence_of_a_report_is_translated(language: Any, report: Report)
         {"deviation": 0.1, "floor": 0.2},
         {"chance": 1},
         {"chance": 0.999},
-        {"self_test": SelfTest(images=32, mutant="FAIL", twin="FAIL")},
-        {"self_test": SelfTest(images=32, mutant="PASS", twin="PASS")},
-        {"self_test": SelfTest(images=9, mutation="told up from down", mutant="PASS", twin="PASS")},
+        {"self_test": SelfTest(images=32, mutant="FAIL", known_invariant="FAIL")},
+        {"self_test": SelfTest(images=32, mutant="PASS", known_invariant="PASS")},
+        {
+            "self_test": SelfTest(
+                images=9, mutation="told up from down", mutant="PASS", known_invariant="PASS"
+            )
+        },
     ],
 )
 def test_every_reason_of_a_verdict_is_translated(language: Any, measured: dict[str, Any]) -> None:
@@ -99,29 +103,33 @@ def test_every_reason_of_a_verdict_is_translated(language: Any, measured: dict[s
         assert sorted(NUMBER.findall(words.sentence(reason))) == sorted(NUMBER.findall(reason))
 
 
-@pytest.mark.parametrize("form", ["text", "html"])
-def test_no_english_is_left(language: Any, form: Any, reports: dict[str, Report]) -> None:
+@pytest.mark.parametrize("report_format", ["text", "html"])
+def test_no_english_is_left(language: Any, report_format: Any, reports: dict[str, Report]) -> None:
     for name, report in reports.items():
         if name == "nasty":
             continue
-        said = render(report.model_copy(update={"replay": None}), form, language=language).decode()
-        if form == "html":
+        said = render(
+            report.model_copy(update={"replay": None}), report_format, language=language
+        ).decode()
+        if report_format == "html":
             said = page_text(said)
         said = re.sub(r"--[a-z-]+", "", said)  # options of the command
         left = [line for line in re.split(r"[\n:.;]", said) if ENGLISH.search(line)]
         assert left == [], left[:5]
-        assert ENGLISH.search(render(report, form).decode())
+        assert ENGLISH.search(render(report, report_format).decode())
 
 
 def page_text(html: str) -> str:
     return Page(html).text
 
 
-@pytest.mark.parametrize("form", ["text", "html"])
-def test_figures_names_and_verdicts_are_the_same(language: Any, form: Any, report: Report) -> None:
-    english = render(report, form).decode()
-    said = render(report, form, language=language).decode()
-    if form == "html":
+@pytest.mark.parametrize("report_format", ["text", "html"])
+def test_figures_names_and_verdicts_are_the_same(
+    language: Any, report_format: Any, report: Report
+) -> None:
+    english = render(report, report_format).decode()
+    said = render(report, report_format, language=language).decode()
+    if report_format == "html":
         english, said = page_text(english), page_text(said)
     assert sorted(NUMBER.findall(said)) == sorted(NUMBER.findall(english))
     for word in ("PASS", "FAIL", "INCONCLUSIVE"):
@@ -132,9 +140,9 @@ def test_figures_names_and_verdicts_are_the_same(language: Any, form: Any, repor
         assert said.count(file) == english.count(file)
 
 
-def test_forms_that_programs_read_have_one_language(language: Any, report: Report) -> None:
-    for form in ("json", "junit", "sarif", "in-toto", "cyclonedx"):
-        assert render(report, form, language=language) == render(report, form)  # type: ignore[arg-type]
+def test_formats_that_programs_read_have_one_language(language: Any, report: Report) -> None:
+    for report_format in ("json", "junit", "sarif", "in-toto", "cyclonedx"):
+        assert render(report, report_format, language=language) == render(report, report_format)  # type: ignore[arg-type]
 
 
 def test_the_page_says_its_language(language: Any, report: Report) -> None:
@@ -160,11 +168,11 @@ def test_a_name_stays_what_it_is(name: str) -> None:
 
 def test_a_proof_is_said(language: Any) -> None:
     words = words_of(language)
-    nothing = ProofTier(outcome=None, reasons=("The node 'x' (Conv) rounds.",))
-    proved = ProofTier(outcome="PROVED", subgroup="D4", reasons=())
-    refused = ProofTier(outcome="NOT PROVED", subgroup="C4", reasons=("The node 'x' rounds.",))
-    for tier in (nothing, proved, refused):
-        assert words.knows(tier.sentence())
+    nothing = ProofSummary(outcome=None, reasons=("The node 'x' (Conv) rounds.",))
+    proved = ProofSummary(outcome="PROVED", subgroup="D4", reasons=())
+    refused = ProofSummary(outcome="NOT PROVED", subgroup="C4", reasons=("The node 'x' rounds.",))
+    for summary in (nothing, proved, refused):
+        assert words.knows(summary.sentence())
     assert "The node 'x' rounds." in words.sentence(refused.sentence())
     assert "NOT PROVED" in words.sentence(refused.sentence())
 

@@ -1,4 +1,4 @@
-"""Names from elsewhere stand in every form, whole somewhere, and are nothing but names."""
+"""Names from elsewhere stand in every format, whole somewhere, and are nothing but names."""
 
 import json
 import unicodedata
@@ -108,15 +108,15 @@ def test_json_reads_back(hard: Report) -> None:
     assert Report.model_validate_json(render(hard, "json")) == hard
 
 
-def test_names_are_called_in_every_form_that_says_any(reports: dict[str, Report]) -> None:
+def test_names_are_called_in_every_format_that_says_any(reports: dict[str, Report]) -> None:
     report = reports["named"]
     worst = report.worst[0]
-    for form in ("text", "html", "junit", "sarif", "cyclonedx"):
-        said = render(report, form).decode()  # type: ignore[arg-type]
+    for report_format in ("text", "html", "junit", "sarif", "cyclonedx"):
+        said = render(report, report_format).decode()  # type: ignore[arg-type]
         assert "hexagon nut" in said
         assert "label 1" not in said
-    for form in ("text", "html", "sarif"):
-        assert report.data.files[worst.index] in render(report, form).decode()  # type: ignore[arg-type]
+    for report_format in ("text", "html", "sarif"):
+        assert report.data.files[worst.index] in render(report, report_format).decode()  # type: ignore[arg-type]
     assert any("“bolt”" in reason for reason in report.reasons)
 
 
@@ -127,8 +127,8 @@ def test_a_report_of_before_there_were_names_says_numbers(reports: dict[str, Rep
     del old["figures"]["answers"]
     report = Report.model_validate(old)
     worst = report.worst[0]
-    for form in ("text", "html", "sarif"):
-        said = render(report, form).decode()  # type: ignore[arg-type]
+    for report_format in ("text", "html", "sarif"):
+        said = render(report, report_format).decode()  # type: ignore[arg-type]
         assert f"label {worst.label}" in said
     assert f"image {worst.index}" in render(report, "html").decode()
 

@@ -1,4 +1,4 @@
-"""The SARIF form, read by types made of the standard's schema and by a tool that counts."""
+"""The SARIF format, read by types made of the standard's schema and by a tool that counts."""
 
 import json
 from pathlib import Path
@@ -73,13 +73,13 @@ def test_images_whose_label_changed_are_findings_where_that_is_a_fail(
     report = reports["broken"]
     results = document(report)["runs"][0]["results"]
     shown = [r for r in results if "partialFingerprints" in r and r["ruleId"] == "exact-orbit"]
-    changed = [worst for worst in report.worst if worst.label != worst.turned_label]
+    changed = [worst for worst in report.worst if worst.label != worst.rotated_label]
     assert changed
     for result, worst in zip(shown, changed, strict=True):
         assert result["kind"] == "fail"
         assert result["properties"]["imageSha256"] == report.data.image_sha256[worst.index]
         degrees = worst.element.removeprefix("r")
-        told = f"becomes label {worst.turned_label} when turned by {degrees}°."
+        told = f"becomes label {worst.rotated_label} when rotated by {degrees}°."
         assert result["message"]["text"].endswith(told)
     doubtful = document(reports["few"])["runs"][0]["results"]
     assert all(result["kind"] != "fail" for result in doubtful)

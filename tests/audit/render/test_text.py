@@ -10,13 +10,13 @@ from audit import (
     Classifier,
     Thresholds,
     audit_angles,
-    audit_circle,
+    audit_exhaustively,
     run_audit,
 )
 from audit.render import render_text
 
 
-def test_the_text_says_verdict_reasons_and_every_turn(
+def test_the_text_says_verdict_reasons_and_every_rotation(
     images: NDArray[np.uint8], model: ModelIdentity, thresholds: Thresholds, plain: Classifier
 ) -> None:
     labels = np.zeros(len(images), np.int64)
@@ -40,16 +40,16 @@ def test_the_text_says_what_was_found_between_the_quarter_turns(
     angles = audit_angles(
         plain, images[:40], None, plan=AnglePlan(24), thresholds=AngleThresholds()
     )
-    circle = audit_circle(plain, images, [0, 7], symmetry=None)
-    report = run_audit(plain, images, None, group="C4", **options).joined(angles, circle)
+    exhaustive_angles = audit_exhaustively(plain, images, [0, 7], symmetry=None)
+    report = run_audit(plain, images, None, group="C4", **options).joined(angles, exhaustive_angles)
     text = render_text(report)
     assert f"{angles.verdict}  at 24 angles, bilinear" in text
     assert f"{angles.figures.agreeing_images} of 40 keep their label" in text
     assert text.count("label") > 10
-    for found in circle.images:
+    for found in exhaustive_angles.images:
         assert f"{found.kept_degrees:.4f} of 360 degrees" in text
     flat = " ".join(text.split())
-    for claim in (*report.claim, *angles.claim, *circle.claim):
+    for claim in (*report.claim, *angles.claim, *exhaustive_angles.claim):
         assert claim in flat
     below = text[text.index(f"{angles.verdict}  at") :]
     assert max(map(len, below.splitlines())) <= 100

@@ -49,7 +49,7 @@ def test_an_invariant_classifier_passes(audited: Any, invariant: Classifier) -> 
     report = audited(invariant, group="D4")
     assert report.verdict == "PASS"
     assert report.figures.max_logit_deviation == 0
-    assert report.figures.drift.unmoved == 400
+    assert report.figures.deviations.unmoved == 400
     assert report.worst == ()
 
 
@@ -62,15 +62,15 @@ def test_a_plain_classifier_fails_and_shows_its_worst_images(
     turns = {"r90": 1, "r180": 2, "r270": 3}
     for worst in report.worst:
         image = images[worst.index : worst.index + 1]
-        turned = np.rot90(image, turns[worst.element], axes=(2, 3))
+        rotated = np.rot90(image, turns[worst.element], axes=(2, 3))
         assert plain(image).argmax() == worst.label
-        assert plain(turned).argmax() == worst.turned_label
-        assert np.abs(plain(turned) - plain(image)).max() == worst.logit_deviation
-        seen = worst.witness
+        assert plain(rotated).argmax() == worst.rotated_label
+        assert np.abs(plain(rotated) - plain(image)).max() == worst.logit_deviation
+        seen = worst.counterexample
         assert np.array_equal(plain(image)[0], np.float32(seen.upright_logits))
-        assert np.array_equal(plain(turned)[0], np.float32(seen.turned_logits))
+        assert np.array_equal(plain(rotated)[0], np.float32(seen.rotated_logits))
         assert np.array_equal(pixels(seen.upright_png), image[0, 0])
-        assert np.array_equal(pixels(seen.turned_png), turned[0, 0])
+        assert np.array_equal(pixels(seen.rotated_png), rotated[0, 0])
 
 
 def test_the_group_that_is_tried_matters(audited: Any, weights: NDArray[np.int64]) -> None:
@@ -108,7 +108,7 @@ def test_few_images_do_not_suffice(audited: Any, invariant: Classifier) -> None:
 
 
 def test_a_failed_self_test_forbids_a_verdict(audited: Any, invariant: Classifier) -> None:
-    broken = SelfTest(images=32, mutant="PASS", twin="PASS")
+    broken = SelfTest(images=32, mutant="PASS", known_invariant="PASS")
     report = audited(invariant, self_test=broken)
     assert report.verdict == "INCONCLUSIVE"
     assert report.self_test == broken
@@ -163,20 +163,22 @@ def test_pictures_can_be_left_out(audited: Any, plain: Classifier) -> None:
     """Whoever may not pass images on keeps the figures, and the answers."""
     shown, kept = audited(plain), audited(plain, pictures=False)
     assert "png" not in kept.model_dump_json(exclude_none=True)
-    assert [w.witness.turned_logits for w in kept.worst] == [
-        w.witness.turned_logits for w in shown.worst
+    assert [w.counterexample.rotated_logits for w in kept.worst] == [
+        w.counterexample.rotated_logits for w in shown.worst
     ]
 
 
 def test_the_drift_is_that_of_each_image(audited: Any, plain: Classifier) -> None:
     figures = audited(plain).figures
-    assert figures.drift.unmoved + sum(each.images for each in figures.drift.bins) == 400
-    last = figures.drift.bins[-1]
+    assert figures.deviations.unmoved + sum(each.images for each in figures.deviations.bins) == 400
+    last = figures.deviations.bins[-1]
     assert last.low < figures.relative_logit_deviation <= last.high
 
 
 @pytest.mark.parametrize("group", ["trivial", "C1", "C3"])
-def test_a_group_that_turns_nothing_is_refused(audited: Any, plain: Classifier, group: str) -> None:
+def test_a_group_that_rotates_nothing_is_refused(
+    audited: Any, plain: Classifier, group: str
+) -> None:
     with pytest.raises(ValueError, match=f"The group '{group}' rotates no image exactly"):
         audited(plain, group=group)
 

@@ -1,4 +1,4 @@
-"""Both tiers' own figures and verdicts, on answers that say what a sample says."""
+"""Both parts' own figures and verdicts, on answers that say what a sample says."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ Judge = Callable[[Sample, float, float | None], Judgement]
 
 
 @dataclass(frozen=True)
-class Tier:
-    """A tier, what it asks by default, and as few images as reach PASS if all keep their label."""
+class AuditPart:
+    """A part, what it asks by default, and as few images as reach PASS if all keep their label."""
 
     name: str
     asked: float
@@ -34,7 +34,7 @@ class Tier:
     judge: Judge
 
 
-def judge_turns(sample: Sample, agreement: float, class_agreement: float | None) -> Judgement:
+def judge_rotations(sample: Sample, agreement: float, class_agreement: float | None) -> Judgement:
     """The verdict under quarter turns, where a lost label is lost by less than is tolerated."""
     asked = Thresholds(agreement=agreement, class_agreement=class_agreement)
     moments = len(ELEMENTS)
@@ -47,17 +47,17 @@ def judge_turns(sample: Sample, agreement: float, class_agreement: float | None)
 def judge_at_angles(sample: Sample, agreement: float, class_agreement: float | None) -> Judgement:
     """The verdict at sampled angles."""
     asked = AngleThresholds(agreement=agreement, class_agreement=class_agreement)
-    turned = _answers(sample.labels, sample.kept, PLAN.count)
+    rotated = _answers(sample.labels, sample.kept, PLAN.count)
     back = _answers(sample.labels, sample.control, PLAN.count)
     degrees = PLAN.degrees(len(sample.labels))
-    answers = AngleAnswers(degrees, turned[0], turned[0], turned, back)
+    answers = AngleAnswers(degrees, rotated[0], rotated[0], rotated, back)
     labels = sample.labels if sample.told else None
     figures = angle_figures(answers, labels, asked, sample.units)
     return judge_angles(figures, PLAN, asked, None)
 
 
-TURNS: Final = Tier("quarter turns", 0.99, 368, judge_turns)
-ANGLES: Final = Tier("angles", 0.95, 72, judge_at_angles)
+TURNS: Final = AuditPart("quarter turns", 0.99, 368, judge_rotations)
+ANGLES: Final = AuditPart("angles", 0.95, 72, judge_at_angles)
 
 
 def _answers(

@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
+from audit.counterexample import COUNTEREXAMPLES
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures, worst_images
 from audit.names import class_naming
 from audit.orbit import Classifier, Progress, evaluate_orbit
-from audit.proved import ProofTier
+from audit.proved import ProofSummary
+from audit.provenance import DataIdentity, Execution
 from audit.report import Report, SelfTest, Thresholds
-from audit.subject import DataIdentity, Execution
 from audit.units import Units, find_units, near_duplicates
 from audit.verdict import counted, judge, orbit_claim, proof_claim
-from audit.witness import WITNESSES
 
 
 def run_audit(
@@ -29,7 +29,7 @@ def run_audit(
     model: ModelIdentity,
     source: str,
     self_test: SelfTest | None = None,
-    proof: ProofTier | None = None,
+    proof: ProofSummary | None = None,
     units: Units | None = None,
     files: tuple[str, ...] = (),
     others: Sequence[Classifier] = (),
@@ -120,7 +120,7 @@ def run_audit(
         noise_floor=floor,
         figures=figures,
         proof=proof,
-        worst=worst_images(orbit, images, WITNESSES, pictures=pictures),
+        worst=worst_images(orbit, images, COUNTEREXAMPLES, pictures=pictures),
         self_test=self_test,
         execution=execution,
         replay=replay,

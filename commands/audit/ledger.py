@@ -9,7 +9,7 @@ from imaging import RefusedError
 from service.ledger import LedgerError, open_ledger
 
 
-def open_book(url: str, signer: Signer | None = None) -> Callable[[Report], str]:
+def open_appender(url: str, signer: Signer | None = None) -> Callable[[Report], str]:
     """Open a ledger, in a folder or at a URL of fsspec's, before there is a report for it.
 
     Parameters

@@ -1,4 +1,4 @@
-"""All tiers of an audit that are asked for, over one subject, in one report."""
+"""All parts of an audit that are asked for, over one model, in one report."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,17 +9,17 @@ from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
 from audit.about import About
 from audit.angles import AnglePlan, AngleThresholds, audit_angles
-from audit.circle import audit_circle
 from audit.elements import audited_elements
+from audit.exhaustive import audit_exhaustively
 from audit.journal import Journal
 from audit.names import class_naming
 from audit.orbit import Classifier, Progress
-from audit.procedure import run_audit
-from audit.proved import ProofTier
+from audit.proved import ProofSummary
+from audit.provenance import Execution
 from audit.report import Report, SelfTest, Thresholds
+from audit.run import run_audit
 from audit.selftest import self_test, self_test_unseen
 from audit.statistics import trials_to_show
-from audit.subject import Execution
 from audit.units import find_units
 from imaging import GridSymmetry, grid_symmetries
 
@@ -33,7 +33,7 @@ Stages = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ModelUnderTest:
     """What is audited: how it is asked, and what is known of it.
 
     Attributes
@@ -59,7 +59,7 @@ class Subject:
     bundled
         The digest of the audit set that came with it, if one did.
     caveats
-        What a report on such a subject does not claim, in sentences.
+        What a report on such a model does not claim, in sentences.
     self_test_caveats
         What its self-test does not show, in sentences.
     confirm
@@ -76,15 +76,15 @@ class Subject:
     asked_at: str = ""
     batch_size: int = 64
     fill: int = 0
-    prove: Callable[[str], ProofTier] | None = None
+    prove: Callable[[str], ProofSummary] | None = None
     bundled: str | None = None
     caveats: tuple[str, ...] = ()
     self_test_caveats: tuple[str, ...] = ()
     confirm: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
 
-    def recorded(self, journal: Journal) -> "Subject":
-        """The subject whose answers are kept in a journal, and found there.
+    def recorded(self, journal: Journal) -> "ModelUnderTest":
+        """The model under test whose answers are kept in a journal, and found there.
 
         An answer is that of a file, of what runs it and of where it is asked: where one of these is
         another, it is asked anew.
@@ -105,8 +105,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of a subject.
+class ResolvedOptions:
+    """What is asked of a model.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class Question:
         What is asked there.
     angles, angle_thresholds
         Also audit at sampled angles, and what is asked there.
-    circle_images
+    exhaustive_images
         So many images, from all over the set, are also tried at every angle.
     most_images
         So many images at most, from all over the set; None audits all.
@@ -128,22 +128,22 @@ class Question:
     thresholds: Thresholds
     angles: AnglePlan | None = None
     angle_thresholds: AngleThresholds = field(default_factory=AngleThresholds)
-    circle_images: int = 0
+    exhaustive_images: int = 0
     most_images: int | None = None
     pictures: bool = True
 
 
-def audit_tiers(
-    subject: Subject,
+def run_pipeline(
+    under_test: ModelUnderTest,
     audit_set: AuditSet,
-    question: Question,
+    options: ResolvedOptions,
     *,
     source: str,
     about: About | None = None,
     replay: str | None = None,
     stages: Stages = lambda stage, done, total: None,
 ) -> Report:
-    """Try the procedure on a mutant and a twin of the subject, then audit it.
+    """Try the audit on a mutant and on a known invariant model, then audit the model.
 
     Parameters
     ----------
@@ -160,66 +160,66 @@ def audit_tiers(
     ------
     ValueError
         If the images, the labels or the group cannot be audited, the answers are no logits, no
-        mutant can be made of the file, or the subject changed meanwhile.
+        mutant can be made of the file, or the model under test changed meanwhile.
     """
-    whole, audit_set = audit_set, audit_set.spread(question.most_images)
-    images, labels, batch_size = audit_set.images, audit_set.labels, subject.batch_size
+    whole, audit_set = audit_set, audit_set.spread(options.most_images)
+    images, labels, batch_size = audit_set.images, audit_set.labels, under_test.batch_size
     if len(images) < len(whole.images):
         source = f"{source}, {len(images)} of {len(whole.images)}"
-    units = find_units(images, audited_elements(question.group), audit_set.groups)
-    proof = None if subject.prove is None else subject.prove(question.group)
+    units = find_units(images, audited_elements(options.group), audit_set.groups)
+    proof = None if under_test.prove is None else under_test.prove(options.group)
     report = run_audit(
-        subject.classify,
+        under_test.classify,
         images,
         labels,
         units=units,
         files=audit_set.files,
-        group=question.group,
-        thresholds=question.thresholds,
-        model=subject.identity,
+        group=options.group,
+        thresholds=options.thresholds,
+        model=under_test.identity,
         source=source,
-        self_test=_self_test(subject, audit_set, question),
+        self_test=_self_test(under_test, audit_set, options),
         proof=proof,
-        execution=subject.execution,
+        execution=under_test.execution,
         replay=replay,
-        pictures=question.pictures,
+        pictures=options.pictures,
         batch_size=batch_size,
         progress=_stage(stages, "quarter turns"),
     )
     at_angles, around = None, None
-    if question.angles is not None:
-        if rotated := _rotated(question.group):
+    if options.angles is not None:
+        if rotated := _rotated(options.group):
             units = find_units(images, rotated, audit_set.groups)
         at_angles = audit_angles(
-            subject.classify,
+            under_test.classify,
             images,
             labels,
-            plan=question.angles,
-            thresholds=question.angle_thresholds,
+            plan=options.angles,
+            thresholds=options.angle_thresholds,
             units=units,
-            name=class_naming(subject.identity.classes),
-            pictures=question.pictures,
+            name=class_naming(under_test.identity.classes),
+            pictures=options.pictures,
             batch_size=batch_size,
             progress=_stage(stages, "angles"),
         )
-    if question.circle_images:
+    if options.exhaustive_images:
         count = len(images)
-        around = audit_circle(
-            subject.classify,
+        around = audit_exhaustively(
+            under_test.classify,
             images,
-            range(0, count, -(-count // min(question.circle_images, count))),
+            range(0, count, -(-count // min(options.exhaustive_images, count))),
             symmetry=None if proof is None else proof.quarters(_tolerated(report)),
-            confidence=question.thresholds.confidence,
-            fill=subject.fill,
+            confidence=options.thresholds.confidence,
+            fill=under_test.fill,
             progress=_stage(stages, "every angle"),
         )
-    subject.confirm()
-    caveats = (*subject.caveats, *subject.self_test_caveats)
-    claim = (*report.claim, *_of_the_images(whole, report, subject), *caveats)
+    under_test.confirm()
+    caveats = (*under_test.caveats, *under_test.self_test_caveats)
+    claim = (*report.claim, *_of_the_images(whole, report, under_test), *caveats)
     return report.model_copy(update={"claim": claim, "about": about}).joined(at_angles, around)
 
 
-def _of_the_images(whole: AuditSet, report: Report, subject: Subject) -> Iterator[str]:
+def _of_the_images(whole: AuditSet, report: Report, under_test: ModelUnderTest) -> Iterator[str]:
     count, asked = len(whole.images), report.thresholds
     if report.data.count < count:
         needed = trials_to_show(asked.agreement, asked.confidence)
@@ -228,7 +228,7 @@ def _of_the_images(whole: AuditSet, report: Report, subject: Subject) -> Iterato
             f"others would show is open. Without a proof, {needed} images that all keep their "
             f"label show {asked.agreement:.2%}."
         )
-    if subject.bundled and subject.bundled == whole.sha256():
+    if under_test.bundled and under_test.bundled == whole.sha256():
         yield _BUNDLED
 
 
@@ -239,23 +239,25 @@ def _rotated(group: str) -> tuple[GridSymmetry, ...]:
     return () if set(rotated) == set(elements) else rotated
 
 
-def _self_test(subject: Subject, audit_set: AuditSet, question: Question) -> SelfTest:
-    images, group, thresholds = audit_set.images, question.group, question.thresholds
-    if subject.graph is None or subject.build is None:
+def _self_test(
+    under_test: ModelUnderTest, audit_set: AuditSet, options: ResolvedOptions
+) -> SelfTest:
+    images, group, thresholds = audit_set.images, options.group, options.thresholds
+    if under_test.graph is None or under_test.build is None:
         return self_test_unseen(
-            subject.classify,
+            under_test.classify,
             images,
             group=group,
             thresholds=thresholds,
-            batch_size=subject.batch_size,
+            batch_size=under_test.batch_size,
         )
     return self_test(
-        subject.graph,
-        subject.build,
+        under_test.graph,
+        under_test.build,
         images,
         group=group,
         thresholds=thresholds,
-        batch_size=subject.batch_size,
+        batch_size=under_test.batch_size,
     )
 
 

@@ -9,11 +9,11 @@ from audit.angles.figures import angle_figures
 from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds, WorstAngle
 from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
+from audit.counterexample import COUNTEREXAMPLES, Counterexample, counterexample
 from audit.orbit import Classifier, Progress
 from audit.phrases import Naming, label
 from audit.units import Units
-from audit.witness import WITNESSES, Witness, witness
-from imaging import keep_disc, turn
+from imaging import keep_disc, rotate_images
 
 
 def audit_angles(
@@ -67,34 +67,34 @@ def audit_angles(
             seed=plan.seed,
             method=plan.resampler.method,
             fill=plan.resampler.fill,
-            longest_missed_arc=plan.step,
+            longest_missed_interval=plan.step,
         ),
         thresholds=thresholds,
         figures=figures,
-        witnesses=tuple(
-            _witness(images, answers, worst, plan, pictures=pictures)
-            for worst in figures.worst[:WITNESSES]
+        counterexamples=tuple(
+            _counterexample(images, answers, worst, plan, pictures=pictures)
+            for worst in figures.worst[:COUNTEREXAMPLES]
         ),
         self_test=tested,
     )
 
 
-def _witness(
+def _counterexample(
     images: NDArray[np.uint8],
     answers: AngleAnswers,
     worst: WorstAngle,
     plan: AnglePlan,
     *,
     pictures: bool,
-) -> Witness:
+) -> Counterexample:
     n, resampler = worst.index, plan.resampler
     (a,) = np.flatnonzero(answers.degrees[:, n] == worst.degrees)[:1]
     image = images[n : n + 1]
-    turned = turn(image, worst.degrees, resampler)
-    return witness(
+    rotated = rotate_images(image, worst.degrees, resampler)
+    return counterexample(
         keep_disc(image, resampler.fill)[0],
-        keep_disc(turned, resampler.fill)[0],
+        keep_disc(rotated, resampler.fill)[0],
         answers.upright[n],
-        answers.turned[a, n],
+        answers.rotated[a, n],
         pictures=pictures,
     )

@@ -5,7 +5,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from audit.circle import CircleImage
+from audit.exhaustive import ExhaustiveImage
 from audit.render.html.svg import line, picture, tag, text
 from audit.render.language import Words
 from audit.render.naming import Naming
@@ -14,14 +14,14 @@ _WIDTH: Final = 620.0
 _LEFT: Final = 8.0
 _END: Final = _WIDTH - 12
 _HEIGHT: Final = 22.0
-# An arc that is narrower than a line is drawn as wide as one, so that it can be seen.
+# An interval that is narrower than a line is drawn as wide as one, so that it can be seen.
 _NARROWEST: Final = 1.5
 
 
-def draw_arcs(image: CircleImage, words: Words, naming: Naming) -> Markup:
-    """Draw where on the circle the label is that of the upright image, and where it is not."""
+def draw_intervals(image: ExhaustiveImage, words: Words, naming: Naming) -> Markup:
+    """Draw at which angles the label is that of the upright image, and where it is not."""
     title = words(
-        "{image}: where on the circle it is not {label}.",
+        "{image}: at which angles it is not {label}.",
         image=naming.image(image.index),
         label=naming.label(image.label),
     )
@@ -35,10 +35,10 @@ def draw_arcs(image: CircleImage, words: Words, naming: Naming) -> Markup:
     )
 
 
-def _others(image: CircleImage) -> Iterator[Markup]:
-    for arc in image.arcs:
-        if arc.label != image.label:
-            start, stop = _at(arc.start), _at(arc.stop)
+def _others(image: ExhaustiveImage) -> Iterator[Markup]:
+    for interval in image.intervals:
+        if interval.label != image.label:
+            start, stop = _at(interval.start), _at(interval.stop)
             width = max(stop - start, _NARROWEST)
             yield tag("rect", x=start, y=2, width=width, height=_HEIGHT, class_="other")
 

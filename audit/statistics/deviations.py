@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class DriftBin:
+class DeviationBin:
     """So many images move by more than `low` and by at most `high`."""
 
     low: float
@@ -16,7 +16,7 @@ class DriftBin:
 
 
 @dataclass(frozen=True)
-class Drift:
+class DeviationDistribution:
     """Of each image, the largest change of a logit, relative to the largest logit of all.
 
     Attributes
@@ -32,14 +32,14 @@ class Drift:
     unmoved: int
     median: float
     ninety_five: float
-    bins: tuple[DriftBin, ...]
+    bins: tuple[DeviationBin, ...]
 
 
-def drift(moved: NDArray[np.float64], largest_logit: float) -> Drift:
+def deviations(moved: NDArray[np.float64], largest_logit: float) -> DeviationDistribution:
     """Count N images by how far a logit of each moved, float64 [N]."""
     moved = moved / (largest_logit or 1)
     changed = moved[moved > 0]
-    return Drift(
+    return DeviationDistribution(
         unmoved=int(len(moved) - len(changed)),
         median=_quantile(moved, 0.5),
         ninety_five=_quantile(moved, 0.95),
@@ -47,14 +47,14 @@ def drift(moved: NDArray[np.float64], largest_logit: float) -> Drift:
     )
 
 
-def _bins(changed: NDArray[np.float64]) -> tuple[DriftBin, ...]:
+def _bins(changed: NDArray[np.float64]) -> tuple[DeviationBin, ...]:
     # Read from decimals, so that each edge is the same float on every machine.
     decades = range(_decade(changed.min()) - 1, _decade(changed.max()) + 2)
     edges = np.array([float(f"{digit}e{k}") for k in decades for digit in (1, 2, 5)])
     first, last = np.searchsorted(edges, (changed.min(), changed.max()))
     place = np.searchsorted(edges, changed)
     return tuple(
-        DriftBin(float(edges[i - 1]), float(edges[i]), int((place == i).sum()))
+        DeviationBin(float(edges[i - 1]), float(edges[i]), int((place == i).sum()))
         for i in range(first, last + 1)
     )
 

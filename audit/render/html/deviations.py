@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from audit.render.html.svg import line, picture, tag, text
 from audit.render.language import Words, words_of
-from audit.statistics import Drift
+from audit.statistics import DeviationDistribution
 
 _WIDTH: Final = 660.0
 _LEFT: Final = 20.0
@@ -43,14 +43,16 @@ class _Scale:
         return _START + (_END - _START) * part
 
 
-def draw_drift(
-    series: Mapping[str, Drift], marks: Mapping[str, float], words: Words = _ENGLISH
+def draw_deviations(
+    series: Mapping[str, DeviationDistribution], marks: Mapping[str, float], words: Words = _ENGLISH
 ) -> Markup:
     """Draw a histogram of each series above one axis, and a line at each mark.
 
     Images that do not move at all, and marks at 0, are left of the axis, which begins above 0.
     """
-    edges = [edge for drift in series.values() for b in drift.bins for edge in (b.low, b.high)]
+    edges = [
+        edge for deviations in series.values() for b in deviations.bins for edge in (b.low, b.high)
+    ]
     scale = _Scale.around([*edges, *marks.values()])
     above = 12 + _MARK * len(marks)
     floor_line = above + _ROW * len(series)
@@ -61,8 +63,8 @@ def draw_drift(
         *_axis(scale, above, floor_line, words),
         *(
             shape
-            for row, (name, drift) in enumerate(series.items())
-            for shape in _histogram(name, drift, scale, above + _ROW * (row + 1), row)
+            for row, (name, deviations) in enumerate(series.items())
+            for shape in _histogram(name, deviations, scale, above + _ROW * (row + 1), row)
         ),
         *_marks(marks, scale, floor_line),
     )
@@ -79,13 +81,15 @@ def _axis(scale: _Scale, above: float, below: float, words: Words) -> Iterator[M
     yield text((_START + _END) / 2, below + 34, label, text_anchor="middle", class_="tick")
 
 
-def _histogram(name: str, drift: Drift, scale: _Scale, base: float, row: int) -> Iterator[Markup]:
-    most = max([drift.unmoved, *(b.images for b in drift.bins)])
+def _histogram(
+    name: str, deviations: DeviationDistribution, scale: _Scale, base: float, row: int
+) -> Iterator[Markup]:
+    most = max([deviations.unmoved, *(b.images for b in deviations.bins)])
     yield text(_START + 8, base - _BAR - 24, name, class_="label halo")
     yield line((_LEFT, base), (_LEFT + _UNMOVED, base), class_="axis")
     yield line((_START, base), (_END, base), class_="axis")
-    bars = [(scale.at(b.low), scale.at(b.high), b.images) for b in drift.bins]
-    for left, right, images in [(_LEFT, _LEFT + _UNMOVED, drift.unmoved), *bars]:
+    bars = [(scale.at(b.low), scale.at(b.high), b.images) for b in deviations.bins]
+    for left, right, images in [(_LEFT, _LEFT + _UNMOVED, deviations.unmoved), *bars]:
         if not images:
             continue
         height = _BAR * images / most

@@ -1,6 +1,6 @@
-"""Every image that nearest-neighbour rotation makes of one image: one for each arc of angles.
+"""Every image that nearest-neighbour rotation makes of one image: one for each interval of angles.
 
-A pixel of the turned image shows the same source pixel until its position crosses the border to
+A pixel of the rotated image shows the same source pixel until its position crosses the border to
 the next. In doubled coordinates, where pixel centres and borders are integers, pixel (X, Y) crosses
 the vertical border B where X cos t + Y sin t = B. With R^2 = X^2 + Y^2 and D = R^2 - B^2 that is at
 
@@ -32,10 +32,10 @@ _LARGEST: Final = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Arcs:
-    """The arcs of the first quarter turn; the other quarters are these, turned on the grid.
+class AngleIntervals:
+    """The intervals of the first quarter turn; the other quarters are these, rotated on the grid.
 
-    Only pixels inside the disc turn, and all others show the outside: see `inside_disc`.
+    Only pixels inside the disc rotate, and all others show the outside: see `inside_disc`.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Arcs:
         The crossings in their order: which pixel, along rows (0) or columns (1), and which row or
         column it shows from there on.
     starts : int64 [M]
-        The first crossing at the beginning of each arc; no crossing lies at 0.
+        The first crossing at the beginning of each interval; no crossing lies at 0.
     """
 
     size: int
@@ -59,17 +59,17 @@ class Arcs:
 
     @property
     def count(self) -> int:
-        """The number of arcs, M."""
+        """The number of intervals, M."""
         return len(self.ends) - 1
 
     @property
     def decided(self) -> NDArray[np.bool_]:
-        """Which arcs are wider than what floats tell apart, bool [M]."""
+        """Which intervals are wider than what floats tell apart, bool [M]."""
         wide: NDArray[np.bool_] = np.diff(self.ends) > NARROWEST
         return wide
 
     def sources(self, chunk: int = 256) -> Iterator[NDArray[np.intp]]:
-        """Yield what the pixels show on the arcs in turn, intp [up to chunk, size * size].
+        """Yield what the pixels show on the intervals in turn, intp [up to chunk, size * size].
 
         They are flat indices; size * size stands for the outside.
         """
@@ -78,18 +78,18 @@ class Arcs:
         inside = inside_disc(size).ravel()
         bounds = [*self.starts, len(self.pixels)]
         for first in range(0, self.count, chunk):
-            arcs = range(first, min(first + chunk, self.count))
-            shown = np.full((len(arcs), outside), outside, np.intp)
-            for row, arc in enumerate(arcs):
-                now = slice(bounds[arc], bounds[arc + 1])
+            intervals = range(first, min(first + chunk, self.count))
+            shown = np.full((len(intervals), outside), outside, np.intp)
+            for row, interval in enumerate(intervals):
+                now = slice(bounds[interval], bounds[interval + 1])
                 here[self.axes[now], self.pixels[now]] = self.places[now]
                 shown[row, inside] = (here[0] * size + here[1])[inside]
             yield shown
 
 
 @lru_cache(maxsize=4)
-def nearest_arcs(size: int) -> Arcs:
-    """Compute the arcs for images of a size; their number grows with its cube.
+def nearest_intervals(size: int) -> AngleIntervals:
+    """Compute the intervals for images of a size; their number grows with its cube.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def nearest_arcs(size: int) -> Arcs:
     sorted_groups = np.concatenate([groups, groups])[order]
     axes = np.repeat([1, 0], len(groups))
     starts = np.searchsorted(sorted_groups, np.arange(len(angles)))
-    return Arcs(
+    return AngleIntervals(
         size=size,
         ends=np.concatenate([[0.0], angles, [90.0]]),
         pixels=pixels[order],

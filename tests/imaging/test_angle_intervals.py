@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from imaging import Resampler, inside_disc, nearest_arcs, turn
+from imaging import Resampler, inside_disc, nearest_intervals, rotate_images
 
 Mask = NDArray[np.bool_]
 
@@ -31,11 +31,11 @@ def distinct(shown: list[bytes]) -> int:
 
 @cache
 def all_images(size: int) -> NDArray[np.intp]:
-    return np.concatenate(list(nearest_arcs(size).sources()))
+    return np.concatenate(list(nearest_intervals(size).sources()))
 
 
 def crossing_angles(size: int, mask: Mask) -> NDArray[np.float64]:
-    """By arc cosines in floats, those that agree to 1e-10 as one: not the way of `nearest_arcs`."""
+    """By arc cosines in floats, those that agree to 1e-10 as one: another way."""
     half = (size - 1) / 2
     rows, columns = np.nonzero(mask)
     x, y = columns - half, half - rows
@@ -54,20 +54,20 @@ def crossing_angles(size: int, mask: Mask) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 9])
 def test_dense_sampling_finds_as_many_images_and_no_other(size: int) -> None:
-    arcs = nearest_arcs(size)
-    step = np.diff(arcs.ends).min() / 3
+    intervals = nearest_intervals(size)
+    step = np.diff(intervals.ends).min() / 3
     degrees = np.arange(step / 7, 90, step)
     shown = sampled(size, degrees, inside_disc(size))
-    assert distinct(shown) == arcs.count
+    assert distinct(shown) == intervals.count
     expected = all_images(size)[:, inside_disc(size).ravel()]
-    arc = np.searchsorted(arcs.ends, degrees) - 1
-    assert shown == [expected[m].astype(np.int64).tobytes() for m in arc]
+    interval = np.searchsorted(intervals.ends, degrees) - 1
+    assert shown == [expected[m].astype(np.int64).tobytes() for m in interval]
 
 
 @pytest.mark.parametrize("size", [27, 28])
-def test_each_arc_shows_what_its_middle_shows(size: int) -> None:
-    arcs, mask = nearest_arcs(size), inside_disc(size)
-    middles = (arcs.ends[:-1] + arcs.ends[1:]) / 2
+def test_each_interval_shows_what_its_middle_shows(size: int) -> None:
+    intervals, mask = nearest_intervals(size), inside_disc(size)
+    middles = (intervals.ends[:-1] + intervals.ends[1:]) / 2
     expected = [row.astype(np.int64).tobytes() for row in all_images(size)[:, mask.ravel()]]
     assert sampled(size, middles, mask) == expected
     assert (all_images(size)[:, ~mask.ravel()] == size * size).all()
@@ -80,15 +80,15 @@ def test_there_are_2724_images_at_28_pixels() -> None:
         ends = np.concatenate([[0], crossing_angles(28, mask), [90]])
         return distinct(sampled(28, (ends[1:] + ends[:-1]) / 2, mask))
 
-    assert count(inside_disc(28)) == nearest_arcs(28).count == 2724
+    assert count(inside_disc(28)) == nearest_intervals(28).count == 2724
     assert count(np.ones((28, 28), bool)) == 3342
 
 
-def test_the_ends_of_the_arcs_are_where_pixels_cross() -> None:
-    arcs = nearest_arcs(28)
-    assert np.abs(arcs.ends[1:-1] - crossing_angles(28, inside_disc(28))).max() < 1e-10
-    assert np.allclose(arcs.ends + arcs.ends[::-1], 90, atol=1e-10)
-    assert arcs.decided.all()
+def test_the_ends_of_the_intervals_are_where_pixels_cross() -> None:
+    intervals = nearest_intervals(28)
+    assert np.abs(intervals.ends[1:-1] - crossing_angles(28, inside_disc(28))).max() < 1e-10
+    assert np.allclose(intervals.ends + intervals.ends[::-1], 90, atol=1e-10)
+    assert intervals.decided.all()
 
 
 def test_the_walk_ends_at_the_quarter_turn() -> None:
@@ -98,43 +98,45 @@ def test_the_walk_ends_at_the_quarter_turn() -> None:
 
 
 def test_the_resampler_makes_the_same_images() -> None:
-    """The sampled tier's nearest neighbour is the proved tier's."""
+    """The sampled part's nearest neighbour is the proved part's."""
     image = np.random.default_rng(0).integers(0, 256, (1, 1, 28, 28), dtype=np.uint8)
-    arcs, inside = nearest_arcs(28), inside_disc(28)
+    intervals, inside = nearest_intervals(28), inside_disc(28)
     padded = np.append(image.ravel(), np.uint8(0))
-    for arc in range(0, arcs.count, 100):
-        middle = float(arcs.ends[arc] + arcs.ends[arc + 1]) / 2
-        resampled = turn(image, middle, Resampler("nearest"))[0, 0]
-        assert np.array_equal(resampled[inside], padded[all_images(28)[arc]][inside.ravel()])
+    for interval in range(0, intervals.count, 100):
+        middle = float(intervals.ends[interval] + intervals.ends[interval + 1]) / 2
+        resampled = rotate_images(image, middle, Resampler("nearest"))[0, 0]
+        assert np.array_equal(resampled[inside], padded[all_images(28)[interval]][inside.ravel()])
 
 
-def test_where_pixels_tie_the_arc_that_begins_is_shown() -> None:
+def test_where_pixels_tie_the_interval_that_begins_is_shown() -> None:
     """At 45 degrees the antidiagonal of an even grid lies midway between two columns."""
     image = np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8)
-    arcs = nearest_arcs(8)
-    arc = int(np.argmin(np.abs(arcs.ends - 45)))
-    assert arcs.ends[arc] == pytest.approx(45, abs=1e-12)
-    begins = np.append(image.ravel(), np.uint8(0))[all_images(8)[arc]].reshape(8, 8)
+    intervals = nearest_intervals(8)
+    interval = int(np.argmin(np.abs(intervals.ends - 45)))
+    assert intervals.ends[interval] == pytest.approx(45, abs=1e-12)
+    begins = np.append(image.ravel(), np.uint8(0))[all_images(8)[interval]].reshape(8, 8)
     inside = inside_disc(8)
-    assert np.array_equal(turn(image, 45.0, Resampler("nearest"))[0, 0][inside], begins[inside])
+    assert np.array_equal(
+        rotate_images(image, 45.0, Resampler("nearest"))[0, 0][inside], begins[inside]
+    )
 
 
 def test_equal_angles_are_found_to_be_equal() -> None:
     """Pixels that cross together make one end: of each axis 5,716 crossings, at 2,723 angles."""
-    arcs = nearest_arcs(28)
-    assert len(arcs.pixels) == 2 * 5716
-    assert (np.diff(arcs.starts) >= 0).all()
+    intervals = nearest_intervals(28)
+    assert len(intervals.pixels) == 2 * 5716
+    assert (np.diff(intervals.starts) >= 0).all()
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 10_000])
 def test_chunks_change_nothing(chunk: int) -> None:
-    assert np.array_equal(np.concatenate(list(nearest_arcs(9).sources(chunk))), all_images(9))
+    assert np.array_equal(np.concatenate(list(nearest_intervals(9).sources(chunk))), all_images(9))
 
 
 @pytest.mark.parametrize("size", [0, 129])
 def test_other_sizes_are_refused(size: int) -> None:
     with pytest.raises(ValueError, match="1 to 128 are accepted"):
-        nearest_arcs(size)
+        nearest_intervals(size)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_other_sizes_are_refused(size: int) -> None:
 def test_the_comparison_refuses_other_angles(
     shift: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> None:
-    arcs, mask = nearest_arcs(28), inside_disc(28)
-    middles = shift((arcs.ends[:-1] + arcs.ends[1:]) / 2)
+    intervals, mask = nearest_intervals(28), inside_disc(28)
+    middles = shift((intervals.ends[:-1] + intervals.ends[1:]) / 2)
     expected = [row.astype(np.int64).tobytes() for row in all_images(28)[:, mask.ravel()]]
     assert sampled(28, middles, mask) != expected

@@ -1,8 +1,8 @@
-"""Every angle, for one image: what a classifier answers on the whole circle, without sampling.
+"""Every angle, for one image: what a classifier answers, without sampling.
 
-A nearest-neighbour turn gives one image for each of finitely many arcs of angles, and `imaging`
-knows them all. Classifying each shows that the label is the same on the whole circle, or on which
-arcs it is not.
+A nearest-neighbour rotation gives one image for each of finitely many intervals of angles, and
+`imaging` knows them all. Classifying each shows that the label is the same at every angle, or on
+which intervals it is not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 
 from artifact.audit_set import AuditSet
 from artifact.values import Interval, Value
-from audit.orbit import Classifier, Progress, Questioner
+from audit.orbit import BatchedClassifier, Classifier, Progress
 from audit.statistics import clopper_pearson
-from imaging import Arcs, GridSymmetry, nearest_arcs
+from imaging import AngleIntervals, GridSymmetry, nearest_intervals
 from imaging.refusal import RefusedError
 
 _CHUNK = 256
 
 
-class LabelArc(Value):
-    """Between two angles, in degrees, the label is the same; arcs are named by where they begin."""
+class LabelInterval(Value):
+    """Between two angles, in degrees, the label is the same; `start` names an interval."""
 
     start: float
     stop: float
     label: int
 
 
-class CircleImage(Value):
-    """One image on the whole circle.
+class ExhaustiveImage(Value):
+    """One image at every angle.
 
     Attributes
     ----------
@@ -39,51 +39,51 @@ class CircleImage(Value):
     label
         Of the upright image.
     constant
-        Whether that is the label on every arc that was decided.
-    arcs
-        From 0 to 360 degrees; one arc if the label is constant.
+        Whether that is the label on every interval that was decided.
+    intervals
+        From 0 to 360 degrees; one interval if the label is constant.
     kept_degrees
-        How much of the circle has the label of the upright image.
+        How many of the 360 degrees have the label of the upright image.
     distinct_images
         How many different images were classified.
     smallest_margin, at_degrees
         Of the label of the upright image over the best of the others, in logits, and the beginning
-        of the arc where it is smallest; negative where the label changes.
+        of the interval where it is smallest; negative where the label changes.
     """
 
     index: int
     label: int
     constant: bool
-    arcs: tuple[LabelArc, ...]
+    intervals: tuple[LabelInterval, ...]
     kept_degrees: float
     distinct_images: int
     smallest_margin: float
     at_degrees: float
 
 
-class CircleOutcome(Value):
+class ExhaustiveOutcome(Value):
     """The part of a report about every angle.
 
     Attributes
     ----------
     claim
         What is shown, and what is not, in sentences.
-    quarter_arcs
-        Arcs of a quarter turn at the images' size.
+    quarter_intervals
+        Intervals of a quarter turn at the images' size.
     undecided_degrees
-        The total width, on the whole circle, of arcs too narrow for floats to tell their ends
+        The total width, over all angles, of intervals too narrow for floats to tell their ends
         apart; they were not classified.
     by_symmetry
-        Whether a proof that quarter turns change nothing spared three quarters of the circle.
+        Whether a proof that quarter turns change nothing spared three quarters of all angles.
     constant_images, constant_interval
-        Images with one label on the whole circle, and the Clopper-Pearson interval of their part.
+        Images with one label at every angle, and the Clopper-Pearson interval of their part.
     """
 
     claim: tuple[str, ...]
-    quarter_arcs: int
+    quarter_intervals: int
     undecided_degrees: float
     by_symmetry: bool
-    images: tuple[CircleImage, ...]
+    images: tuple[ExhaustiveImage, ...]
     constant_images: int
     constant_interval: Interval
 
@@ -101,7 +101,7 @@ class ProvedSymmetry:
     rounding: float
 
 
-def audit_circle(
+def audit_exhaustively(
     classify: Classifier,
     images: NDArray[np.uint8],
     indices: Sequence[int],
@@ -110,8 +110,8 @@ def audit_circle(
     confidence: float = 0.95,
     fill: int = 0,
     progress: Progress | None = None,
-) -> CircleOutcome:
-    """Classify every image that a nearest-neighbour turn about the centre makes of some images.
+) -> ExhaustiveOutcome:
+    """Classify every image that a nearest-neighbour rotate about the centre makes of some images.
 
     Parameters
     ----------
@@ -121,14 +121,14 @@ def audit_circle(
     indices
         The images that are tried, each by itself; at least one.
     symmetry
-        With one, a quarter of the circle is classified, and the rest of it only where a margin is
+        With one, a quarter of all angles is classified, and the rest of it only where a margin is
         within twice the rounding.
     confidence
         Of the interval.
     fill
         Grey level, 0 to 255, outside the disc.
     progress
-        Called with the arcs that are done and their number in all, for all images together.
+        Called with the intervals that are done and their number in all, for all images together.
 
     Raises
     ------
@@ -138,17 +138,17 @@ def audit_circle(
     AuditSet(images)
     if images.shape[2] != images.shape[3] or not len(indices):
         raise RefusedError(
-            f"{len(indices)} images of shape {images.shape[1:]} are to be turned by every angle; "
+            f"{len(indices)} images of shape {images.shape[1:]} are to be rotated by every angle; "
             "one or more square images are accepted."
         )
-    arcs = nearest_arcs(images.shape[-1])
-    walk = _Walk(classify, arcs, symmetry, fill, progress, len(indices))
-    found = tuple(walk.image(images[n], n) for n in indices)
+    intervals = nearest_intervals(images.shape[-1])
+    exhaustive = _ExhaustiveAudit(classify, intervals, symmetry, fill, progress, len(indices))
+    found = tuple(exhaustive.image(images[n], n) for n in indices)
     constant = sum(image.constant for image in found)
-    undecided = 4 * float(np.diff(arcs.ends)[~arcs.decided].sum())
-    return CircleOutcome(
-        claim=tuple(_claim(arcs, symmetry, undecided)),
-        quarter_arcs=arcs.count,
+    undecided = 4 * float(np.diff(intervals.ends)[~intervals.decided].sum())
+    return ExhaustiveOutcome(
+        claim=tuple(_claim(intervals, symmetry, undecided)),
+        quarter_intervals=intervals.count,
         undecided_degrees=undecided,
         by_symmetry=symmetry is not None,
         images=found,
@@ -157,26 +157,26 @@ def audit_circle(
     )
 
 
-class _Walk:
-    """Walks images around the circle, one after the other."""
+class _ExhaustiveAudit:
+    """Takes images through every angle, one after the other."""
 
     def __init__(
         self,
         classify: Classifier,
-        arcs: Arcs,
+        intervals: AngleIntervals,
         symmetry: ProvedSymmetry | None,
         fill: int,
         progress: Progress | None,
         images: int,
     ) -> None:
-        self._ask = Questioner(classify)
-        self._arcs, self._symmetry, self._fill = arcs, symmetry, fill
-        self._progress, self._done, self._total = progress, 0, images * arcs.count
+        self._ask = BatchedClassifier(classify)
+        self._intervals, self._symmetry, self._fill = intervals, symmetry, fill
+        self._progress, self._done, self._total = progress, 0, images * intervals.count
 
-    def image(self, image: NDArray[np.uint8], index: int) -> CircleImage:
-        """Classify an image [C, n, n] on all arcs."""
-        labels = np.empty((4, self._arcs.count), np.int64)
-        margins = np.empty((4, self._arcs.count))
+    def image(self, image: NDArray[np.uint8], index: int) -> ExhaustiveImage:
+        """Classify an image [C, n, n] on all intervals."""
+        labels = np.empty((4, self._intervals.count), np.int64)
+        margins = np.empty((4, self._intervals.count))
         distinct, first, upright = 0, 0, None
         for pictures in self._pictures(image):
             here = slice(first, first + len(pictures))
@@ -187,10 +187,10 @@ class _Walk:
             upright = int(logits[0].argmax()) if upright is None else upright
             labels[:, here] = logits.argmax(axis=1)[shown]
             margins[:, here] = _margins(logits, upright)[shown]
-            again = self._worth_turning(logits)
+            again = self._worth_rotating(logits)
             for quarter in range(1, 4) if again.any() else ():
-                turned = GridSymmetry(False, quarter)(pictures[new][again])
-                answers = self._ask(turned)
+                rotated = GridSymmetry(False, quarter)(pictures[new][again])
+                answers = self._ask(rotated)
                 distinct += len(answers)
                 known = again[shown]
                 place = (np.cumsum(again) - 1)[shown][known]
@@ -198,19 +198,19 @@ class _Walk:
                 margins[quarter, here][known] = _margins(answers, upright)[place]
             first = here.stop
             self._report(len(pictures))
-        assert upright is not None  # noqa: S101 -- there is at least one arc
+        assert upright is not None  # noqa: S101 -- there is at least one interval
         return self._outcome(index, upright, labels, margins, distinct)
 
     def _pictures(self, image: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-        """The image on the arcs of a quarter in turn, uint8 [up to _CHUNK, C, n, n]."""
-        size, channels = self._arcs.size, len(image)
+        """The image on the intervals of a quarter in turn, uint8 [up to _CHUNK, C, n, n]."""
+        size, channels = self._intervals.size, len(image)
         flat = np.full((channels, size * size + 1), self._fill, np.uint8)
         flat[:, :-1] = image.reshape(channels, -1)
-        for sources in self._arcs.sources(_CHUNK):
+        for sources in self._intervals.sources(_CHUNK):
             shape = (channels, len(sources), size, size)
             yield flat[:, sources].reshape(shape).swapaxes(0, 1)
 
-    def _worth_turning(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def _worth_rotating(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which images say something new on the other quarters, bool [N]."""
         if self._symmetry is None:
             return np.ones(len(logits), bool)
@@ -218,8 +218,8 @@ class _Walk:
         close: NDArray[np.bool_] = first - second <= 2 * self._symmetry.rounding
         return close
 
-    def _report(self, arcs: int) -> None:
-        self._done += arcs
+    def _report(self, intervals: int) -> None:
+        self._done += intervals
         if self._progress is not None:
             self._progress(self._done, self._total)
 
@@ -230,18 +230,18 @@ class _Walk:
         labels: NDArray[np.int64],
         margins: NDArray[np.float64],
         distinct: int,
-    ) -> CircleImage:
-        decided = np.tile(self._arcs.decided, 4)
-        starts = np.concatenate([self._arcs.ends[:-1] + 90 * quarter for quarter in range(4)])
-        widths = np.tile(np.diff(self._arcs.ends), 4)
+    ) -> ExhaustiveImage:
+        decided = np.tile(self._intervals.decided, 4)
+        starts = np.concatenate([self._intervals.ends[:-1] + 90 * quarter for quarter in range(4)])
+        widths = np.tile(np.diff(self._intervals.ends), 4)
         around, distance = labels.ravel()[decided], margins.ravel()[decided]
         kept = around == upright
         least = int(distance.argmin())
-        return CircleImage(
+        return ExhaustiveImage(
             index=index,
             label=upright,
             constant=bool(kept.all()),
-            arcs=tuple(_label_arcs(starts[decided], around)),
+            intervals=tuple(_label_intervals(starts[decided], around)),
             kept_degrees=float(widths[decided][kept].sum()),
             distinct_images=distinct,
             smallest_margin=float(distance[least]),
@@ -261,37 +261,44 @@ def _margins(logits: NDArray[np.float32], label: int) -> NDArray[np.float64]:
     return margins
 
 
-def _label_arcs(starts: NDArray[np.float64], labels: NDArray[np.int64]) -> Iterator[LabelArc]:
+def _label_intervals(
+    starts: NDArray[np.float64], labels: NDArray[np.int64]
+) -> Iterator[LabelInterval]:
     changes = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
     stops = [*starts[changes[1:]], 360.0]
     for change, stop in zip(changes, stops, strict=True):
-        yield LabelArc(start=float(starts[change]), stop=float(stop), label=int(labels[change]))
+        yield LabelInterval(
+            start=float(starts[change]), stop=float(stop), label=int(labels[change])
+        )
 
 
-def _claim(arcs: Arcs, symmetry: ProvedSymmetry | None, undecided: float) -> Iterator[str]:
+def _claim(
+    intervals: AngleIntervals, symmetry: ProvedSymmetry | None, undecided: float
+) -> Iterator[str]:
     yield (
-        "Every angle was tried: turned by nearest-neighbour interpolation about its centre, an "
-        f"image becomes one of {4 * arcs.count} different images, each for an arc of angles, and "
-        "each was classified. At an angle where two arcs meet, the one that begins there counts."
+        "Every angle was tried: rotated by nearest-neighbour interpolation about its centre, an "
+        f"image becomes one of {4 * intervals.count} different images, each for an interval of "
+        "angles, and each was classified. At an angle where two intervals meet, the one that "
+        "begins there counts."
     )
     if undecided:
         yield (
-            f"Arcs of {undecided:.2g} degrees in all are too narrow for a computer to tell their "
-            "ends apart: of these nothing is said."
+            f"Intervals of {undecided:.2g} degrees in all are too narrow for a computer to tell "
+            "their ends apart: of these nothing is said."
         )
     if symmetry is not None and symmetry.rounding:
         yield (
             "The file is proved to be unchanged by quarter turns but for rounding, which was "
-            f"allowed {symmetry.rounding:.2g} in a logit: a quarter of the circle was classified, "
+            f"allowed {symmetry.rounding:.2g} in a logit: a quarter of all angles was classified, "
             "and the rest only where the two largest logits are within twice that."
         )
     elif symmetry is not None:
         yield (
             "The file is proved to be unchanged by quarter turns in every bit, and what runs it "
-            "was measured to keep that: a quarter of the circle was classified, and the rest "
+            "was measured to keep that: a quarter of all angles was classified, and the rest "
             "follows from it."
         )
     yield (
         "It says nothing of other ways to interpolate, of other images, of the labels being right, "
-        "or of a camera that is turned instead of a picture that is computed."
+        "or of a camera that is rotated instead of a picture that is computed."
     )

@@ -7,10 +7,10 @@ import pytest
 
 from artifact.audit_set import AuditSet
 from audit import (
-    Question,
-    Subject,
+    ModelUnderTest,
+    ResolvedOptions,
     Thresholds,
-    audit_tiers,
+    run_pipeline,
 )
 from audit.render import render_text
 from audit.selftest import self_test_unseen
@@ -18,9 +18,9 @@ from audit.selftest import self_test_unseen
 
 @pytest.fixture
 def audit(images):
-    def run(subject, group="C4"):
-        question = Question(group, Thresholds(class_agreement=None))
-        return audit_tiers(subject, AuditSet(images), question, source="here")
+    def run(under_test, group="C4"):
+        options = ResolvedOptions(group, Thresholds(class_agreement=None))
+        return run_pipeline(under_test, AuditSet(images), options, source="here")
 
     return run
 
@@ -30,7 +30,7 @@ def test_a_model_without_its_file_is_told_apart_and_its_mutant_named(
     audit, model, invariant, plain, group
 ):
     for classify, verdict in ((invariant, "PASS"), (plain, "FAIL")):
-        report = audit(Subject(model, classify), group)
+        report = audit(ModelUnderTest(model, classify), group)
         assert report.verdict == verdict
         assert report.self_test.mutation == "told up from down"
         assert report.self_test.passed
@@ -39,18 +39,18 @@ def test_a_model_without_its_file_is_told_apart_and_its_mutant_named(
 
 def test_images_that_show_no_direction_give_no_verdict(model, invariant):
     grey = np.full((400, 1, 8, 8), 99, np.uint8)
-    report = audit_tiers(
-        Subject(model, invariant),
+    report = run_pipeline(
+        ModelUnderTest(model, invariant),
         AuditSet(grey),
-        Question("C4", Thresholds(class_agreement=None)),
+        ResolvedOptions("C4", Thresholds(class_agreement=None)),
         source="here",
     )
     assert report.verdict == "INCONCLUSIVE"
     assert "(told up from down), was judged" in report.reasons[0]
 
 
-def test_a_procedure_that_turns_nothing_fails_its_self_test(monkeypatch, invariant, images):
-    """The mutant of the procedure: every element is the identity."""
+def test_an_audit_that_rotates_nothing_fails_its_self_test(monkeypatch, invariant, images):
+    """The mutant of the audit: every element is the identity."""
     monkeypatch.setattr("imaging.rotate.GridSymmetry.__call__", lambda self, array: array)
     tested = self_test_unseen(
         invariant, images, group="C4", thresholds=Thresholds(class_agreement=None)
@@ -60,16 +60,16 @@ def test_a_procedure_that_turns_nothing_fails_its_self_test(monkeypatch, invaria
 
 
 def test_caveats_are_part_of_the_claim(audit, model, invariant):
-    report = audit(Subject(model, invariant, caveats=("It was asked from outside.",)))
+    report = audit(ModelUnderTest(model, invariant, caveats=("It was asked from outside.",)))
     assert report.claim[-1] == "It was asked from outside."
 
 
-def test_a_subject_that_changed_meanwhile_gives_no_report(audit, model, invariant):
+def test_a_model_that_changed_meanwhile_gives_no_report(audit, model, invariant):
     def confirm():
         raise ValueError("it is another")
 
     with pytest.raises(ValueError, match="it is another"):
-        audit(replace(Subject(model, invariant), confirm=confirm))
+        audit(replace(ModelUnderTest(model, invariant), confirm=confirm))
 
 
 def test_the_digest_of_a_large_set_is_that_of_its_file(monkeypatch, images):

@@ -1,12 +1,12 @@
-"""What was found in each tier of an audit, as lines of text."""
+"""What was found in each part of an audit, as lines of text."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from audit.angles import AngleOutcome
-from audit.circle import CircleOutcome
+from audit.exhaustive import ExhaustiveOutcome
 from audit.names import readable
-from audit.proved import ProofTier
+from audit.proved import ProofSummary
 from audit.render.checks import checks
 from audit.render.language import Words
 from audit.render.naming import Naming
@@ -23,7 +23,7 @@ def orbit_lines(report: Report, words: Words, naming: Naming) -> Iterator[str]:
     """The symmetries of the pixel grid."""
     figures, interval = report.figures, report.figures.agreement_interval
     yield words("The symmetries of the pixel grid that were tried")
-    head = (words("turn"), words("labels changed"), words("logits, max"))
+    head = (words("rotation"), words("labels changed"), words("logits, max"))
     widths = [max(10, len(head[0])), max(14, len(head[1])), max(12, len(head[2])), 18]
     yield _columns((*head, words("probabilities, max")), widths)
     for element in figures.elements:
@@ -48,12 +48,12 @@ def orbit_lines(report: Report, words: Words, naming: Naming) -> Iterator[str]:
         yield from _fact(
             words("worst image"),
             words(
-                "{image}, {turn}: {upright} upright, {turned} turned, a logit changes by "
+                "{image}, {rotation}: {upright} upright, {rotated} rotated, a logit changes by "
                 "{deviation:.3g}",
                 image=naming.image(worst.index),
-                turn=naming.turn(worst.element),
+                rotation=naming.rotation(worst.element),
                 upright=naming.label(worst.label),
-                turned=naming.label(worst.turned_label),
+                rotated=naming.label(worst.rotated_label),
                 deviation=worst.logit_deviation,
             ),
         )
@@ -71,20 +71,20 @@ def orbit_lines(report: Report, words: Words, naming: Naming) -> Iterator[str]:
         )
 
 
-def proof_lines(tier: ProofTier, words: Words) -> Iterator[str]:
+def proof_lines(summary: ProofSummary, words: Words) -> Iterator[str]:
     """What is proved of the file."""
-    if tier.outcome is None:
-        yield from _fact(words("proof"), words.sentence(tier.sentence()))
+    if summary.outcome is None:
+        yield from _fact(words("proof"), words.sentence(summary.sentence()))
         return
-    if tier.outcome == "NOT PROVED":
-        yield from _fact(words("proof"), f"{tier.outcome}, {tier.subgroup}")
+    if summary.outcome == "NOT PROVED":
+        yield from _fact(words("proof"), f"{summary.outcome}, {summary.subgroup}")
         return
-    covers = words("all that was tried") if tier.covers else words("not all that was tried")
-    bits = words("every bit") if tier.exact_bits else words("real arithmetic")
+    covers = words("all that was tried") if summary.covers else words("not all that was tried")
+    bits = words("every bit") if summary.exact_bits else words("real arithmetic")
     said = words(
         "{outcome} over {subgroup}: {covers}; {bits}",
-        outcome=tier.outcome,
-        subgroup=tier.subgroup,
+        outcome=summary.outcome,
+        subgroup=summary.subgroup,
         covers=covers,
         bits=bits,
     )
@@ -101,8 +101,8 @@ def angle_lines(outcome: AngleOutcome, words: Words, naming: Naming) -> Iterator
         method=words(sampling.method),
     )
     titles = [
-        *(words("degrees"), words("kept"), words("its interval"), words("turned back")),
-        *(words("logits, mean"), words("turned back"), words("margin")),
+        *(words("degrees"), words("kept"), words("its interval"), words("rotated back")),
+        *(words("logits, mean"), words("rotated back"), words("margin")),
     ]
     least = (7, 7, 16, 7, 8, 8, 6)
     widths = [max(len(title), width) for title, width in zip(titles, least, strict=True)]
@@ -133,20 +133,20 @@ def angle_lines(outcome: AngleOutcome, words: Words, naming: Naming) -> Iterator
         ),
     )
     yield from _fact(
-        words("turned back"),
+        words("rotated back"),
         words(
-            "{agreeing} of {images} keep it when turned and turned back, upright again: what "
-            "others lose, interpolation alone can take; {turned_only} lose it only when turned",
+            "{agreeing} of {images} keep it when rotated and rotated back, upright again: what "
+            "others lose, interpolation alone can take; {rotated_only} lose it only when rotated",
             agreeing=figures.control_agreeing,
             images=figures.images,
-            turned_only=figures.turned_only,
+            rotated_only=figures.rotated_only,
         ),
     )
     if figures.damped_agreeing is not None:
         yield from _fact(
             words("blurred only"),
             words(
-                "{agreeing} of {images} keep it when blurred as by a turn, and not turned",
+                "{agreeing} of {images} keep it when blurred as by a rotation, and not rotated",
                 agreeing=figures.damped_agreeing,
                 images=figures.images,
             ),
@@ -173,24 +173,24 @@ def angle_lines(outcome: AngleOutcome, words: Words, naming: Naming) -> Iterator
     yield from _fact(
         words("worst image"),
         words(
-            "{image} at {degrees:.4g} degrees: {upright} upright, {turned} turned, margin "
+            "{image} at {degrees:.4g} degrees: {upright} upright, {rotated} rotated, margin "
             "{margin:.3g}",
             image=naming.image(worst.index),
             degrees=worst.degrees,
             upright=naming.label(worst.label),
-            turned=naming.label(worst.turned_label),
+            rotated=naming.label(worst.rotated_label),
             margin=worst.margin,
         ),
     )
 
 
-def circle_lines(outcome: CircleOutcome, words: Words, naming: Naming) -> Iterator[str]:
+def exhaustive_lines(outcome: ExhaustiveOutcome, words: Words, naming: Naming) -> Iterator[str]:
     """Every angle of some images."""
     interval = outcome.constant_interval
     yield from _fact(
         words("every angle"),
         words(
-            "{constant} of {images} images have one label on the whole circle; of all images like "
+            "{constant} of {images} images have one label at every angle; of all images like "
             "them, {low:.2%} to {high:.2%} do",
             constant=outcome.constant_images,
             images=len(outcome.images),
@@ -208,21 +208,25 @@ def circle_lines(outcome: CircleOutcome, words: Words, naming: Naming) -> Iterat
             margin=image.smallest_margin,
             angle=image.at_degrees,
         )
-        others = [arc for arc in image.arcs if arc.label != image.label]
-        for arc in others[:_LINES]:
+        others = [
+            label_interval
+            for label_interval in image.intervals
+            if label_interval.label != image.label
+        ]
+        for label_interval in others[:_LINES]:
             yield words(
                 "    {label} from {start:.4f} to {stop:.4f}",
-                label=naming.label(arc.label),
-                start=arc.start,
-                stop=arc.stop,
+                label=naming.label(label_interval.label),
+                start=label_interval.start,
+                stop=label_interval.stop,
             )
         if len(others) > _LINES:
-            yield words("    and {count} more arcs", count=len(others) - _LINES)
+            yield words("    and {count} more intervals", count=len(others) - _LINES)
 
 
 def _noise(floor: NoiseFloor, largest: float, images: int, words: Words) -> Iterator[str]:
     said = words(
-        "without any turn, a logit changes by up to {repeat:.3g} when run again and by "
+        "without any rotation, a logit changes by up to {repeat:.3g} when run again and by "
         "{regrouped:.3g} in another batch; the largest logit is {largest:.3g}",
         repeat=floor.repeat,
         regrouped=floor.regrouped,
@@ -238,7 +242,7 @@ def _noise(floor: NoiseFloor, largest: float, images: int, words: Words) -> Iter
             words("asked again"),
             words(
                 "{agreeing} of {images} keep their label when asked about again as often as they "
-                "were turned; not all answers are the same",
+                "were rotated; not all answers are the same",
                 agreeing=repeating.agreeing_images,
                 images=images,
             ),

@@ -1,4 +1,4 @@
-"""Every angle of one image: against a search that knows nothing of arcs."""
+"""Every angle of one image: against a search that knows nothing of intervals."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audit import CircleOutcome, Classifier, ProvedSymmetry, audit_circle
-from audit.angles.selftest import with_compass
-from imaging import Resampler, inside_disc, keep_disc, nearest_arcs, turn
+from audit import Classifier, ExhaustiveOutcome, ProvedSymmetry, audit_exhaustively
+from audit.angles.selftest import with_orientation_bias
+from imaging import Resampler, inside_disc, keep_disc, nearest_intervals, rotate_images
 
 SIZE = 12
 Images = NDArray[np.uint8]
@@ -20,7 +20,7 @@ def noise() -> Images:
 
 
 def invariant(images: Images) -> NDArray[np.float32]:
-    """How bright is it? A nearest-neighbour turn moves the sum only a little."""
+    """How bright is it? A nearest-neighbour rotation moves the sum only a little."""
     total = images.sum(axis=(1, 2, 3)).astype(np.float32)
     return np.stack([total, np.full_like(total, 1e4)], axis=1)
 
@@ -41,75 +41,83 @@ def left_or_right(images: Images) -> NDArray[np.float32]:
     return np.stack(halves, axis=1).astype(np.float32)
 
 
-def circle(classify: Classifier, images: Images, **options: Any) -> CircleOutcome:
-    return audit_circle(classify, images, range(len(images)), **{"symmetry": None, **options})
+def exhaustive_angles(classify: Classifier, images: Images, **options: Any) -> ExhaustiveOutcome:
+    return audit_exhaustively(classify, images, range(len(images)), **{"symmetry": None, **options})
 
 
 def searched(classify: Classifier, image: Images, degrees: NDArray[np.float64]) -> NDArray[Any]:
     """The labels at some angles, by the resampler."""
-    turned = [keep_disc(turn(image[None], float(a), Resampler("nearest")), 0) for a in degrees]
-    return classify(np.concatenate(turned)).argmax(axis=1)
+    rotated = [
+        keep_disc(rotate_images(image[None], float(a), Resampler("nearest")), 0) for a in degrees
+    ]
+    return classify(np.concatenate(rotated)).argmax(axis=1)
 
 
 @pytest.mark.parametrize("classify", [quarter_invariant, left_or_right])
-def test_a_search_at_many_angles_finds_what_the_arcs_say(
+def test_a_search_at_many_angles_finds_what_the_intervals_say(
     classify: Classifier, noise: Images
 ) -> None:
     degrees = np.random.default_rng(1).uniform(0, 360, 600)
     flips = 0
-    for found in circle(classify, noise).images:
-        starts = [arc.start for arc in found.arcs]
-        labels = np.array([arc.label for arc in found.arcs])
+    for found in exhaustive_angles(classify, noise).images:
+        starts = [interval.start for interval in found.intervals]
+        labels = np.array([interval.label for interval in found.intervals])
         stated = labels[np.searchsorted(starts, degrees, side="right") - 1]
         assert np.array_equal(stated, searched(classify, noise[found.index], degrees))
         flips += not found.constant
     assert flips
 
 
-def test_arcs_cover_the_circle_and_add_up(noise: Images) -> None:
-    for found in circle(left_or_right, noise).images:
-        assert (found.arcs[0].start, found.arcs[-1].stop) == (0, 360)
-        for one, other in zip(found.arcs, found.arcs[1:], strict=False):
+def test_intervals_cover_the_circle_and_add_up(noise: Images) -> None:
+    for found in exhaustive_angles(left_or_right, noise).images:
+        assert (found.intervals[0].start, found.intervals[-1].stop) == (0, 360)
+        for one, other in zip(found.intervals, found.intervals[1:], strict=False):
             assert one.stop == other.start
             assert one.label != other.label
-        kept = sum(arc.stop - arc.start for arc in found.arcs if arc.label == found.label)
+        kept = sum(
+            interval.stop - interval.start
+            for interval in found.intervals
+            if interval.label == found.label
+        )
         assert found.kept_degrees == pytest.approx(kept)
-        assert found.constant == (len(found.arcs) == 1)
+        assert found.constant == (len(found.intervals) == 1)
         assert (found.smallest_margin >= 0) == found.constant
 
 
 def test_a_constant_label_is_said_to_be_constant(noise: Images) -> None:
-    outcome = circle(invariant, noise)
+    outcome = exhaustive_angles(invariant, noise)
     assert outcome.constant_images == 4
     assert all(found.kept_degrees == pytest.approx(360) for found in outcome.images)
     assert outcome.undecided_degrees == 0
-    assert outcome.quarter_arcs == nearest_arcs(SIZE).count
+    assert outcome.quarter_intervals == nearest_intervals(SIZE).count
 
 
 def test_the_compass_is_found_out(noise: Images) -> None:
     """Each image is heavier below on one half of the circle and above on the other."""
-    outcome = circle(with_compass(invariant), noise)
+    outcome = exhaustive_angles(with_orientation_bias(invariant), noise)
     assert outcome.constant_images == 0
     assert all(120 < found.kept_degrees < 240 for found in outcome.images)
 
 
-def test_a_single_arc_is_found(noise: Images) -> None:
+def test_a_single_interval_is_found(noise: Images) -> None:
     """A model that answers otherwise for one image among all: no sampling would find it."""
-    arcs = nearest_arcs(SIZE)
-    narrow = int(np.diff(arcs.ends).argmin())
-    middle = float(arcs.ends[narrow] + arcs.ends[narrow + 1]) / 2
-    odd = keep_disc(turn(noise[:1], middle + 180, Resampler("nearest")), 0)
+    intervals = nearest_intervals(SIZE)
+    narrow = int(np.diff(intervals.ends).argmin())
+    middle = float(intervals.ends[narrow] + intervals.ends[narrow + 1]) / 2
+    odd = keep_disc(rotate_images(noise[:1], middle + 180, Resampler("nearest")), 0)
 
     def haunted(images: Images) -> NDArray[np.float32]:
         same = (images == odd).all(axis=(1, 2, 3))
         return np.stack([np.where(same, 0, 1), np.where(same, 1, 0)], axis=1).astype(np.float32)
 
-    (found,) = circle(haunted, noise[:1]).images
+    (found,) = exhaustive_angles(haunted, noise[:1]).images
     assert not found.constant
-    (arc,) = [arc for arc in found.arcs if arc.label != found.label]
-    assert (arc.start, arc.stop) == pytest.approx(tuple(180 + arcs.ends[narrow : narrow + 2]))
+    (interval,) = [interval for interval in found.intervals if interval.label != found.label]
+    assert (interval.start, interval.stop) == pytest.approx(
+        tuple(180 + intervals.ends[narrow : narrow + 2])
+    )
     assert found.smallest_margin == -1
-    assert found.at_degrees == arc.start
+    assert found.at_degrees == interval.start
 
 
 # --- by symmetry ------------------------------------------------------------------------------
@@ -128,24 +136,26 @@ def counted(classify: Classifier) -> tuple[Classifier, list[int]]:
 def test_a_proved_symmetry_spares_three_quarters_and_changes_no_answer(noise: Images) -> None:
     whole, all_asked = counted(quarter_invariant)
     quarter, few_asked = counted(quarter_invariant)
-    by_force = circle(whole, noise)
-    by_proof = circle(quarter, noise, symmetry=ProvedSymmetry(rounding=0.0))
+    by_force = exhaustive_angles(whole, noise)
+    by_proof = exhaustive_angles(quarter, noise, symmetry=ProvedSymmetry(rounding=0.0))
     assert 4 * sum(few_asked) == sum(all_asked)
     for one, other in zip(by_force.images, by_proof.images, strict=True):
-        assert one.arcs == other.arcs
+        assert one.intervals == other.intervals
         assert one.smallest_margin == other.smallest_margin
     assert any("file is proved" in sentence for sentence in by_proof.claim)
     assert not any("file is proved" in sentence for sentence in by_force.claim)
 
 
-def test_where_rounding_could_matter_the_whole_circle_is_asked(noise: Images) -> None:
-    margins = [abs(found.smallest_margin) for found in circle(quarter_invariant, noise).images]
+def test_where_rounding_could_matter_every_angle_is_asked(noise: Images) -> None:
+    margins = [
+        abs(found.smallest_margin) for found in exhaustive_angles(quarter_invariant, noise).images
+    ]
     near, asked = counted(quarter_invariant)
-    outcome = circle(near, noise, symmetry=ProvedSymmetry(rounding=max(margins)))
-    assert sum(asked) > 4 * nearest_arcs(SIZE).count
+    outcome = exhaustive_angles(near, noise, symmetry=ProvedSymmetry(rounding=max(margins)))
+    assert sum(asked) > 4 * nearest_intervals(SIZE).count
     everything, all_asked = counted(quarter_invariant)
-    circle(everything, noise, symmetry=ProvedSymmetry(rounding=1e9))
-    assert sum(all_asked) == 4 * 4 * nearest_arcs(SIZE).count
+    exhaustive_angles(everything, noise, symmetry=ProvedSymmetry(rounding=1e9))
+    assert sum(all_asked) == 4 * 4 * nearest_intervals(SIZE).count
     assert any("but for rounding" in sentence for sentence in outcome.claim)
 
 
@@ -153,24 +163,24 @@ def test_equal_images_are_asked_about_once() -> None:
     image = np.zeros((1, 1, SIZE, SIZE), np.uint8)
     image[0, 0, 5, 9] = 255
     classify, asked = counted(left_or_right)
-    (found,) = circle(classify, image).images
-    assert found.distinct_images == sum(asked) < nearest_arcs(SIZE).count
+    (found,) = exhaustive_angles(classify, image).images
+    assert found.distinct_images == sum(asked) < nearest_intervals(SIZE).count
     degrees = np.random.default_rng(1).uniform(0, 360, 500)
-    labels = np.array([arc.label for arc in found.arcs])
-    starts = [arc.start for arc in found.arcs]
+    labels = np.array([interval.label for interval in found.intervals])
+    starts = [interval.start for interval in found.intervals]
     stated = labels[np.searchsorted(starts, degrees, side="right") - 1]
     assert np.array_equal(stated, searched(left_or_right, image[0], degrees))
 
 
 def test_progress_ends_where_it_says(noise: Images) -> None:
     seen: list[tuple[int, int]] = []
-    circle(invariant, noise, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1][0] == seen[-1][1] == 4 * nearest_arcs(SIZE).count
+    exhaustive_angles(invariant, noise, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1] == 4 * nearest_intervals(SIZE).count
 
 
 @pytest.mark.parametrize("images", [np.zeros((1, 1, 4, 5), np.uint8)])
-def test_what_cannot_be_turned_is_refused(images: Images) -> None:
+def test_what_cannot_be_rotated_is_refused(images: Images) -> None:
     with pytest.raises(ValueError, match="square images are accepted"):
-        circle(invariant, images)
+        exhaustive_angles(invariant, images)
     with pytest.raises(ValueError, match="one or more"):
-        audit_circle(invariant, images[..., :4], [], symmetry=None)
+        audit_exhaustively(invariant, images[..., :4], [], symmetry=None)

@@ -1,4 +1,4 @@
-"""Subjects that are made to mislead an audit, each with the verdict that is right."""
+"""Models that are made to mislead an audit, each with the verdict that is right."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ from imaging import grid_symmetries
 Logits = NDArray[np.float32]
 
 
-def subjects() -> Iterator[Case]:
-    """Yield the subjects, on the digits that come with `rotmnist-c4`."""
+def models() -> Iterator[Case]:
+    """Yield the models, on the digits that come with `rotmnist-c4`."""
     images = digits().images
     ink = _ink(images)
     even, whole = levels(4), AuditSet(images)
@@ -32,8 +32,8 @@ def subjects() -> Iterator[Case]:
         yield Case(f"loses the label of {lost} of 512", known(_losing(even, ink, lost)), whole, due)
     two = AuditSet(np.repeat(images[:2], 256, axis=0))
     yield Case("two images, 256 times each", known(even), two, "INCONCLUSIVE")
-    turns = np.concatenate([g(images[:128]) for g in grid_symmetries("C4")])
-    yield Case("128 images in four turns each", known(even), AuditSet(turns), "INCONCLUSIVE")
+    copies = np.concatenate([g(images[:128]) for g in grid_symmetries("C4")])
+    yield Case("128 images in four rotations each", known(even), AuditSet(copies), "INCONCLUSIVE")
     parts = AuditSet(images, groups=np.arange(512) // 8)
     yield Case("64 parts, eight images each", known(even), parts, "INCONCLUSIVE")
     yield Case("does not repeat itself", known(_noisy(even)), whole, "INCONCLUSIVE")
@@ -84,19 +84,19 @@ def upright_lines(asked: Images) -> Logits:
 
 
 def _but(classify: Classifier, level: int) -> Classifier:
-    """Give images of so much ink another class, and of these a turned one yet another."""
+    """Give images of so much ink another class, and of these a rotated one yet another."""
 
     def answer(asked: Images) -> Logits:
         labels = classify(asked).argmax(axis=1).astype(np.int64)
         rare = _ink(asked) >= level
-        turned = heavier_below(asked).argmax(axis=1) == 1
-        return _answers(np.where(rare, np.where(turned, 4, 5), labels), 6)
+        rotated = heavier_below(asked).argmax(axis=1) == 1
+        return _answers(np.where(rare, np.where(rotated, 4, 5), labels), 6)
 
     return answer
 
 
 def _losing(classify: Classifier, ink: NDArray[np.int64], lost: int) -> Classifier:
-    """Lose the label of so many images when they are turned, by next to nothing.
+    """Lose the label of so many images when they are rotated, by next to nothing.
 
     They have all amounts of ink.
     """
