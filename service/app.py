@@ -34,7 +34,7 @@ from service.http.routes import ServiceRoute
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
-from service.repository.registry import open_repository
+from service.repository.startup import open_repository
 from service.repository.trials import Trials
 from service.settings import ConfigurationError, Settings, product_version
 from service.signatures import SignatureError, configured_signer, open_trust

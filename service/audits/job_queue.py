@@ -38,15 +38,15 @@ class JobQueue:
         Where every report is stored before anybody is given it, if anywhere.
     most
         Audits that may run or wait.
-    forms
-        The forms that reports are answered in.
+    formats
+        Those that reports are answered in.
     """
 
     def __init__(
-        self, ledger: Ledger | None, most: int, forms: Mapping[Format, Rendering] = FORMATS
+        self, ledger: Ledger | None, most: int, formats: Mapping[Format, Rendering] = FORMATS
     ) -> None:
         self.ledger = ledger
-        self.forms = forms
+        self.formats = formats
         self._most = most
         self._turn = CapacityLimiter(1)
         self._under_way: dict[str, Job] = {}

@@ -25,15 +25,19 @@ from service.engine.errors import DeadlineError, EngineDownError, EngineError, Q
 from service.engine.graph import QUICK
 from service.engine.idle_detector import IdleDetector
 from service.engine.observer import Batch, Observer, Timing
-from service.engine.outcomes import Outcome, deal, deliver, expire, failure
 from service.engine.priorities import AuditQueue, IdleQueue, IdleTask, IdleWork, Job, Task
 from service.engine.queue import (
     Compute,
     Inference,
     Limits,
+    Outcome,
     Request,
     RequestQueue,
     Slice,
+    deal,
+    deliver,
+    expire,
+    failure,
     joined,
 )
 from service.engine.timeout_scanner import TimeoutScanner

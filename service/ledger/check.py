@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from artifact.values import Sha256
 from audit.canonical import sha256
 from service.ledger.chain import Walk
-from service.ledger.contents import named_files
-from service.ledger.entry import Entry
+from service.ledger.entry import Entry, named_files
 from service.ledger.ledger import Ledger
 from service.signatures.status import Trust
 

@@ -19,22 +19,20 @@ from audit import Report
 from audit.canonical import canonical, canonical_json, circumstances_json, joined, sha256
 from audit.envelope import Signer
 from service.ledger.chain import Files, Page, Walk
-from service.ledger.contents import (
+from service.ledger.entry import (
     CIRCUMSTANCES,
     REPORTS,
-    circumstances_file,
-    named_files,
-    report_file,
-    wrong_contents,
-)
-from service.ledger.entry import (
     Entry,
+    circumstances_file,
     entry_file,
     file_number,
+    named_files,
     read_entry,
+    report_file,
     seal,
     seal_file,
     sealed_digest,
+    wrong_contents,
 )
 from service.ledger.store import LedgerError, Store, TamperedError
 from service.signatures.status import Trust

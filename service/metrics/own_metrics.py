@@ -13,7 +13,8 @@ from prometheus_client.core import (
 )
 
 from service.errors import REASONS, Reason
-from service.repository.registry import Repository, Unserved
+from service.repository.catalogue import Unserved
+from service.repository.registry import Repository
 from service.repository.statistics import Histogram, Statistics
 from service.repository.version import ServedModel
 

@@ -6,10 +6,9 @@ request sees the models before a change or after it, never between, and waits fo
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar, TypeVarTuple
@@ -17,22 +16,14 @@ from typing import Protocol, TypeVar, TypeVarTuple
 import structlog
 
 from artifact.layout import version_folders
-from service.engine import select
 from service.errors import ServiceError, UnavailableError
-from service.repository.discovery import Fingerprint, Found, default_model, discover, fingerprint
+from service.repository.catalogue import Catalogue, Unserved, Versions
+from service.repository.discovery import Fingerprint, Found, discover, fingerprint
 from service.repository.folder import ModelRejectedError
-from service.repository.loading import Loader
 from service.repository.statistics import Loads
-from service.repository.trials import Trials
 from service.repository.trials.trying import failure
 from service.repository.version import ServedModel
-from service.settings import ConfigurationError, Settings
-
-UNLOADED = "unloaded"
-"""Why a version that did not fail is not served, in the protocol's word."""
-
-LOADING = "loading"
-"""Why one that is being loaded is not served yet."""
+from service.settings import ConfigurationError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -50,53 +41,13 @@ class Loading(Protocol):
         """End what is being loaded."""
 
 
-@dataclass(frozen=True)
-class Unserved:
-    """A version that is there and not served.
-
-    Attributes
-    ----------
-    reason
-        Why it failed to load; None if it was unloaded, or is being loaded.
-    loading
-        Whether it is being loaded.
-    """
-
-    name: str
-    version: int
-    reason: str | None
-    loading: bool = False
-
-    @property
-    def why(self) -> str:
-        """Why it is not served, in a list of what is."""
-        return self.reason or (LOADING if self.loading else UNLOADED)
-
-    @property
-    def sentence(self) -> str:
-        """Why it is not served, for whoever asks for it."""
-        which = f"Version {self.version} of the model '{self.name}'"
-        if self.reason is not None:
-            return f"{which} failed to load: {self.reason}"
-        if self.loading:
-            return f"{which} is being loaded."
-        return f"{which} was unloaded; /v2/repository/models/{self.name}/load loads it again."
-
-
-Versions = Mapping[int, ServedModel | Unserved]
-
-
-class Repository:
-    """All versions of all models, and which of them answers when none is named.
+class Repository(Catalogue):
+    """All versions of all models, as they are loaded, changed and unloaded.
 
     Its methods are called on the event loop.
 
     Attributes
     ----------
-    models
-        By name, then by version, both ascending.
-    default
-        Name of the model behind calls that name none.
     loads
         How often versions were loaded, by name and version.
     started
@@ -105,9 +56,7 @@ class Repository:
     """
 
     def __init__(self, root: Path, default: str, loader: Loading) -> None:
-        self.models: Mapping[str, Versions] = {}
-        self._latest: dict[str, int] = {}
-        self.default = default
+        super().__init__(default)
         self._root = root
         self._loader = loader
         self._loading: dict[Path, asyncio.Task[None]] = {}
@@ -121,52 +70,6 @@ class Repository:
         self._starting: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="repository")
-
-    def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
-        """Return the version asked for; by default the highest that loaded, of the default model.
-
-        Whoever awaits anything while using it writes `with repository.find(...) as model:`.
-
-        Raises
-        ------
-        ServiceError (404)
-            If there is no such model or version.
-        UnavailableError
-            If there is one and it failed to load or was unloaded.
-        """
-        if name is None:
-            name = self.default
-            if name not in self.models:
-                raise UnavailableError(f"The default model '{name}' is no longer there.")
-        versions = self.versions(name)
-        if version is None:
-            version = self._latest[name]
-        if version not in versions:
-            there = ", ".join(map(str, versions))
-            raise ServiceError(
-                404, f"The model '{name}' has no version {version}; the versions are {there}."
-            )
-        found = versions[version]
-        if isinstance(found, Unserved):
-            raise UnavailableError(found.sentence)
-        return found
-
-    def versions(self, name: str) -> Versions:
-        """Return all versions of a model, served or not; raise ServiceError (404)."""
-        if name not in self.models:
-            there = ", ".join(self.models)
-            raise ServiceError(404, f"There is no model '{name}'; the models are {there}.")
-        return self.models[name]
-
-    def served(self, name: str) -> list[int]:
-        """Return the versions of a model that answer."""
-        found = self.versions(name).items()
-        return [version for version, model in found if isinstance(model, ServedModel)]
-
-    def unserved(self, name: str) -> list[Unserved]:
-        """Return the versions of a model that do not."""
-        found = self.versions(name).values()
-        return [version for version in found if isinstance(version, Unserved)]
 
     def remark(self, model: ServedModel) -> str | None:
         """Say what became of the files of a served version since it was loaded, if anything."""
@@ -184,7 +87,7 @@ class Repository:
         """Begin to load every version; the start is over when all are, or in so many seconds."""
         self._note_unread(found)
         for name, folders in found.versions.items():
-            self._publish(name, {int(each.name): self._begin(each) for each in folders})
+            self.publish(name, {int(each.name): self._begin(each) for each in folders})
         self._starting = asyncio.create_task(self._start(seconds))
 
     async def load(self, name: str) -> None:
@@ -229,7 +132,7 @@ class Repository:
             there = await self._run(_folders_or_none, self._root / name)
             before = self.versions(name)
             self._give_up(folder for folder in self._loading if folder.parent.name == name)
-            self._publish(name, _unloaded(name, there))
+            self.publish(name, _unloaded(name, there))
             for model in before.values():
                 if isinstance(model, ServedModel):
                     self._replaced.pop(model.folder, None)
@@ -293,7 +196,7 @@ class Repository:
             for name in sorted({*found.versions, *self.models}):
                 there = found.versions.get(name, [])
                 if name in self._unloaded:
-                    self._publish(name, _unloaded(name, there))
+                    self.publish(name, _unloaded(name, there))
                 else:
                     await self._look(name, there, again=False)
 
@@ -313,13 +216,6 @@ class Repository:
 
     async def _run(self, look: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, look, *arguments)
-
-    def _publish(self, name: str, versions: Versions) -> None:
-        models = {**self.models, name: dict(sorted(versions.items()))}
-        self.models = {name: models[name] for name in sorted(models) if models[name]}
-        self._latest = {
-            name: max(self.served(name), default=max(found)) for name, found in self.models.items()
-        }
 
     async def _look(self, name: str, folders: Sequence[Path], again: bool) -> None:
         """Look at a model's folders: keep what is served, begin to load what is new.
@@ -348,7 +244,7 @@ class Repository:
                 found[version] = self._begin(folder)
             else:
                 found[version] = known[version]
-        self._publish(name, found)
+        self.publish(name, found)
 
     def _look_after(self, model: ServedModel) -> None:
         """Say, once, that a version which is served was changed in place or removed."""
@@ -398,51 +294,12 @@ class Repository:
             self._open.add(found)
             _log_loaded(found)
         del self._loading[folder]
-        self._publish(name, {**self.models.get(name, {}), version: found})
+        self.publish(name, {**self.models.get(name, {}), version: found})
 
     def _end(self, model: ServedModel) -> None:
         model.session.close()
         self._open.discard(model)
         log.info("model ended", model=model.card.name, version=model.card.version)
-
-
-async def open_repository(settings: Settings, trials: Trials | None = None) -> Repository:
-    """Begin to load every version in the settings' repository.
-
-    A version that is not what its card says is listed as failed and hinders no other.
-
-    Parameters
-    ----------
-    trials
-        What tries versions; by default processes that are started here.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such folder, no model in it, or no default model of the name that is set;
-        or if signatures are asked for and cannot be verified.
-    DeviceUnavailableError
-        If the settings' device does not start.
-    """
-    trials = trials or Trials(settings)
-    try:
-        trials.prepare()
-        return _open_repository(settings, trials)
-    except BaseException:
-        trials.close()
-        raise
-
-
-def _open_repository(settings: Settings, trials: Trials) -> Repository:
-    root = settings.repository
-    found = discover(root)
-    default = default_model(found, settings)
-    candidates = select(settings.device, settings.gpu)
-    if candidates.note is not None:
-        log.warning("device", note=candidates.note)
-    repository = Repository(root, default, Loader(settings, candidates, trials))
-    repository.start(found, settings.load_seconds)
-    return repository
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:

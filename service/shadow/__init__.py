@@ -1,6 +1,6 @@
 """Shadow audits: some of the images that are served are turned and classified again, unnoticed."""
 
-from service.shadow.opening import ShadowAudits, open_shadow
+from service.shadow.factory import ShadowAudits, open_shadow
 from service.shadow.shadow import Shadow
 from service.shadow.tally import Tally
 

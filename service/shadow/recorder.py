@@ -19,7 +19,7 @@ from PIL import Image
 from artifact.contract import Images
 from imaging import GridSymmetry
 from imaging.writing import written_aside
-from service.shadow.comparison import Comparison
+from service.shadow.tally import Comparison
 
 _MOST_WAITING = 16
 _KEEP_MOST = 100

@@ -14,10 +14,9 @@ from audit import Thresholds
 from imaging import GridSymmetry, grid_symmetries
 from service.engine import IdleDrop, IdleWork, Inference
 from service.engine.queue import Floats
-from service.shadow.comparison import compare
 from service.shadow.recorder import Finding, Recorder
 from service.shadow.sampler import Sampler
-from service.shadow.tally import Tally
+from service.shadow.tally import Tally, compare
 
 _PAUSE = 10.0
 """Seconds from one failure that is logged to the next."""

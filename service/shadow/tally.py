@@ -1,13 +1,60 @@
 """What shadow audits have found of one version since it was loaded."""
 
 import time
+from dataclasses import dataclass
+from math import inf
 from threading import Lock
 from typing import Final, get_args
+
+import numpy as np
 
 from artifact.values import Interval
 from audit import ConfidenceSequence
 from service.engine import IdleDrop
-from service.shadow.comparison import Comparison
+from service.engine.queue import Floats
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far a turned image's answer is from that to the upright one.
+
+    Attributes
+    ----------
+    label, turned_label
+        Class indices.
+    deviation
+        Largest change of a logit, relative to the largest logit of both; infinite where one is not
+        finite.
+    margin
+        Distance of the two largest logits of the upright image.
+    """
+
+    label: int
+    turned_label: int
+    deviation: float
+    margin: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the label is the same."""
+        return self.label == self.turned_label
+
+
+def compare(upright: Floats, turned: Floats) -> Comparison:
+    """Compare logits [K] with logits [K], K at least 2."""
+    a, b = upright.astype(np.float64), turned.astype(np.float64)
+    largest = float(np.maximum(np.abs(a), np.abs(b)).max())
+    if not np.isfinite(largest):  # NumPy's maximum with NaN in it is NaN, unlike Python's
+        return Comparison(int(a.argmax()), int(b.argmax()), inf, 0.0)
+    change = float(np.abs(a - b).max())
+    second, first = np.partition(a, -2)[-2:]
+    return Comparison(
+        label=int(a.argmax()),
+        turned_label=int(b.argmax()),
+        deviation=change / largest if largest else 0.0,
+        margin=float(first - second),
+    )
+
 
 REASONS: Final[tuple[IdleDrop, ...]] = get_args(IdleDrop)
 

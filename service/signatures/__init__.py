@@ -4,7 +4,7 @@ Those of versions have the format of the OpenSSF's `model-signing`. That package
 `signing`, large, and imported only where a signature is asked for.
 """
 
-from service.signatures.opening import (
+from service.signatures.factory import (
     configured_signer,
     open_signer,
     open_trust,

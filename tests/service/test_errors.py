@@ -50,7 +50,7 @@ AUDITED = [
     "service.audits.run.version_under_test",
     "service.api.audits.query.cost",
     "service.audits.job_queue.report_digest",
-    "service.api.audits.forms.render",
+    "service.api.audits.formats.render",
 ]
 
 

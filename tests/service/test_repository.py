@@ -20,7 +20,7 @@ from service.engine import select
 from service.repository import folder as folders
 from service.repository import version as versions
 from service.repository.folder import ModelRejectedError
-from service.repository.registry import open_repository
+from service.repository.startup import open_repository
 from service.repository.version import load_version
 from service.settings import ConfigurationError, Settings
 from tests.digests import sha256_file

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 from audit import Report
 from service.api.addresses import NAMED, Audits, Plane, Resolve, RootPath
 from service.api.audits.events import EventResponse
-from service.api.audits.forms import (
+from service.api.audits.formats import (
     answer_report,
-    choose_form,
+    choose_format,
     choose_language,
     report_documented,
     wants_events,
@@ -80,13 +80,13 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         call = Call.of(request.scope)
         events = wants_events(request)
         # What cannot be answered is refused before it is computed.
-        form = choose_form(request, query.format or ("json" if events else None), audits.forms)
+        form = choose_format(request, query.format or ("json" if events else None), audits.formats)
         wait = None if events else _wait_before_later(request)
         if wait is not None and plane.ending:
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")
         job = await _begin(request, plane, audits, model, query, settings)
         if events:
-            return EventResponse(job, form, audits.forms, choose_language(request))
+            return EventResponse(job, form, audits.formats, choose_language(request))
         if wait is not None and not await _done_within(job, audits, wait):
             return JSONResponse(
                 JobStatus.of(job, audits, root).model_dump(mode="json"),
@@ -98,7 +98,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         stored = {}
         if audits.ledger is not None:
             stored["Content-Location"] = report_path(finished.digest, root)
-        return await answer_report(request, finished.report, form, audits.forms, stored)
+        return await answer_report(request, finished.report, form, audits.formats, stored)
 
     return audit
 

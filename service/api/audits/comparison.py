@@ -17,7 +17,7 @@ from audit.render import Language
 from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat, render_comparison
 from imaging import RefusedError
 from service.api.addresses import Audits
-from service.api.audits.forms import choose_language, language_headers, preferred_type
+from service.api.audits.formats import choose_language, language_headers, preferred_type
 from service.api.audits.stored import ledger_of, read_stored
 from service.api.bodies import errors_documented, read_body
 from service.errors import BusyError, ServiceError, TooLargeError

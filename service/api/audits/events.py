@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from audit.render import Format, Language, render
-from service.api.audits.forms import EVENTS, Forms
+from service.api.audits.formats import EVENTS, Forms
 from service.audits import Job
 from service.errors import refusal_of
 

@@ -13,7 +13,7 @@ from artifact.values import Sha256
 from audit.history import History, HistoryPoint
 from audit.render.history import Addresses, render_history
 from service.api.addresses import Audits, RootPath
-from service.api.audits.forms import preferred_type
+from service.api.audits.formats import preferred_type
 from service.api.audits.ledger import report_path
 from service.api.audits.stored import ledger_of, read_stored
 from service.api.bodies import errors_documented

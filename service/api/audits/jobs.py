@@ -9,7 +9,7 @@ from starlette.responses import Response
 from artifact.values import Sha256
 from audit import Report
 from service.api.addresses import Audits, RootPath
-from service.api.audits.forms import AskedFormat, answer_report, choose_form, report_documented
+from service.api.audits.formats import AskedFormat, answer_report, choose_format, report_documented
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
 from service.audits import Job, JobQueue, State
@@ -125,11 +125,11 @@ async def _report(
     format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
 ) -> Response:
     """Answer the report, in the form that `format` or `Accept` names."""
-    form = choose_form(request, format, audits.forms)
+    form = choose_format(request, format, audits.formats)
     found = audits.find(job)
     finished = found.finished
     if finished is None:
         raise ServiceError(
             404, f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
         )
-    return await answer_report(request, finished.report, form, audits.forms, {})
+    return await answer_report(request, finished.report, form, audits.formats, {})

@@ -14,9 +14,9 @@ from artifact.values import Sha256, Verdict
 from audit import Report
 from audit.render import Language, Rendering
 from service.api.addresses import Audits, RootPath
-from service.api.audits.forms import (
+from service.api.audits.formats import (
     AskedFormat,
-    choose_form,
+    choose_format,
     choose_language,
     language_headers,
     report_documented,
@@ -136,7 +136,7 @@ async def _show(
 
     The other forms have how it was last asked for as well, and where its images lay.
     """
-    form = choose_form(request, format, audits.forms)
+    form = choose_format(request, format, audits.formats)
     ledger = ledger_of(audits)
     stored = None
     if _DIGEST.fullmatch(digest):
@@ -151,7 +151,7 @@ async def _show(
         raise ServiceError(
             404, f"There is no audit '{digest}' in the ledger; GET /audits lists them."
         )
-    rendering, control = audits.forms[form], _FOREVER
+    rendering, control = audits.formats[form], _FOREVER
     language = choose_language(request)
     if form != "json":
         # Another version of the service may write another page of the same report, but no other

@@ -12,7 +12,7 @@ from artifact.contract import Images
 from audit.about import About
 from audit.options import AuditOptions
 from imaging import RefusedError
-from service.api.audits.forms import AskedFormat
+from service.api.audits.formats import AskedFormat
 from service.audits.job import Audit
 from service.audits.reproduce import replay
 from service.audits.run import audit_model, cost

@@ -15,7 +15,8 @@ from service.errors import ServiceError
 from service.http.routes import ServiceRoute
 from service.protocol.names import check_names
 from service.protocol.oip.request import refuse_json
-from service.repository.registry import Repository, Unserved
+from service.repository.catalogue import Unserved
+from service.repository.registry import Repository
 
 Asked = TypeVar("Asked")
 

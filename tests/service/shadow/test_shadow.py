@@ -22,8 +22,8 @@ from imaging import grid_symmetries
 from service.engine import IdleWork, Inference
 from service.shadow import Shadow
 from service.shadow import recorder as recorder_module
-from service.shadow.comparison import compare
 from service.shadow.recorder import Recorder
+from service.shadow.tally import compare
 
 SALT = b"salt of the tests"
 

@@ -25,7 +25,7 @@ AskedFormat = Annotated[
 Forms = Mapping[Format, Rendering]
 
 
-def choose_form(request: Request, asked: Format | None, forms: Forms) -> Format:
+def choose_format(request: Request, asked: Format | None, forms: Forms) -> Format:
     """Return the form that is asked for, or accepted most, JSON first; ServiceError (406)."""
     if asked is None:
         by_type = {rendering.media_type: name for name, rendering in forms.items()}
