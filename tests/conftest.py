@@ -6,7 +6,12 @@ from functools import cache
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import helper, numpy_helper
+
+# Rare faults are for what tries many: `make fuzz`, and slow tests that say how many they try.
+settings.register_profile("suite", max_examples=30, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ SHUTDOWN_SECONDS = 5
 """The grace that servers here are given: `ORBITSERVE_SHUTDOWN_SECONDS`."""
 
 _PAUSE = 0.01
-_TERM_AFTER = 4.0
 _LOST = 600.0
 
 
@@ -53,13 +52,17 @@ class Figures:
     ending_seconds: float | None
 
 
-def measure(row: Row, launch: Launch, port: int, request: bytes) -> Figures:
+def measure(
+    row: Row, launch: Launch, port: int, request: bytes, *, term_after: float = 4.0
+) -> Figures:
     """Play a row against a server that is started for it.
 
     Parameters
     ----------
     request
         The body of a request to `/classify` that the good client makes, an image file.
+    term_after
+        For so many seconds the row is played again before the server is asked to end.
     """
     with running(launch, port) as server:
         good = [_Good(port, "GET", "/healthz", None), _Good(port, "POST", "/classify", request)]
@@ -69,7 +72,7 @@ def measure(row: Row, launch: Launch, port: int, request: bytes) -> Figures:
         before = server.resident_bytes()
         with _sampled(server) as peak, _asking(good):
             answers = _play(row, port)
-        ending = _end_beside(row, server)
+        ending = _end_beside(row, server, term_after)
         for client in good:
             client.close()
     slowest = good[0].slowest, good[1].slowest
@@ -100,12 +103,12 @@ def _play(row: Row, port: int) -> list[Answer]:
         return received
 
 
-def _end_beside(row: Row, server: Server) -> float | None:
+def _end_beside(row: Row, server: Server, term_after: float) -> float | None:
     """Ask the server to end while the row is played again and again."""
     with _player(row, server.port, again=True) as begun:
         if begun.poll(_LOST):
             begun.recv()
-        time.sleep(_TERM_AFTER)
+        time.sleep(term_after)
         process, began = server.process, time.monotonic()
         while time.monotonic() - began < SHUTDOWN_SECONDS + 5:
             if time.monotonic() - began < _PAUSE:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
@@ -19,9 +20,9 @@ BUILD = Path("build")
 NAMES = [system.name for system in SYSTEMS]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison."""
-    options = _options()
+    options = _options(arguments)
     if not wrk.available():
         sys.exit("The load generator wrk is not installed; it is Debian's package wrk.")
     load = os.getloadavg()[0]
@@ -60,7 +61,7 @@ def main() -> None:
     print(markdown(results))
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument(
         "--model",
@@ -80,7 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="one round of a second: shows that it runs, no more"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.quick:
         options.rounds = options.seconds = 1
     return options

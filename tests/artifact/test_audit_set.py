@@ -173,17 +173,18 @@ def test_an_encrypted_set_is_refused(tmp_path: Path) -> None:
         load_audit_set(tmp_path / "set.npz")
 
 
-@pytest.mark.parametrize("place", range(0, 900, 7))
-def test_a_damaged_set_is_refused_or_the_same(tmp_path: Path, place: int) -> None:
-    data = bytearray(AuditSet(IMAGES).to_bytes())
-    data[place % len(data)] ^= 0x41
-    (tmp_path / "set.npz").write_bytes(data)
-    try:
-        found = load_audit_set(tmp_path / "set.npz").images
-    except ValueError as error:
-        assert "is not an audit set" in str(error)
-    else:
-        assert np.array_equal(found, IMAGES)
+def test_a_damaged_set_is_refused_or_the_same(tmp_path: Path) -> None:
+    whole = AuditSet(IMAGES).to_bytes()
+    for place in range(0, len(whole), 3):
+        data = bytearray(whole)
+        data[place] ^= 0x41
+        (tmp_path / "set.npz").write_bytes(data)
+        try:
+            found = load_audit_set(tmp_path / "set.npz").images
+        except ValueError as error:
+            assert "is not an audit set" in str(error), place
+        else:
+            assert np.array_equal(found, IMAGES), place
 
 
 def test_any_order_of_bytes_and_axes_that_numpy_saves_is_read(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def made(draw: st.DrawFn, count: int) -> Made:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_the_order_of_images_is_nothing(data: st.DataObject) -> None:
     count = data.draw(st.integers(2, 9))
     first, second = data.draw(made(count)), data.draw(made(count))
@@ -56,7 +56,7 @@ def test_the_order_of_images_is_nothing(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_of_more_images_those_count_that_both_have(data: st.DataObject) -> None:
     count = data.draw(st.integers(3, 9))
     first, second = data.draw(made(count)), data.draw(made(count))
@@ -232,7 +232,7 @@ def test_pictures_are_those_of_images_at_hand_or_of_the_reports(
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_a_model_is_never_worse_than_itself(data: st.DataObject) -> None:
     same = data.draw(made(data.draw(st.integers(1, 9))))
     result = compared(same, same)
@@ -241,7 +241,7 @@ def test_a_model_is_never_worse_than_itself(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_exchanged_models_exchange_what_is_lost_and_gained(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 9))
     first, second = data.draw(made(count)), data.draw(made(count))

@@ -59,8 +59,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def audit(model, images) -> Any:
-    def run(classify: Any, path: Path | None = None, pictures: Any = images[:100]) -> bytes:
-        options = ResolvedOptions("D4", Thresholds(), AnglePlan(8, seed=1), exhaustive_images=1)
+    def run(classify: Any, path: Path | None = None, pictures: Any = images[:40]) -> bytes:
+        options = ResolvedOptions("C4", Thresholds(), AnglePlan(8, seed=1), exhaustive_images=1)
         under_test = ModelUnderTest(model, classify, batch_size=16)
         if path is None:
             report = run_pipeline(under_test, AuditSet(pictures), options, source="here")
@@ -73,7 +73,7 @@ def audit(model, images) -> Any:
     return run
 
 
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.999])
 def test_an_interrupted_audit_asks_what_is_left_and_reports_the_same(audit, plain, path, part):
     whole = Asked(plain)
     report = audit(whole)
@@ -104,7 +104,7 @@ def test_a_batch_that_is_asked_twice_is_answered_twice(plain, images, path):
 
 def test_a_changed_image_is_noticed_and_only_its_batches_are_asked_anew(audit, plain, images, path):
     audit(plain, path)
-    changed = images[:100].copy()
+    changed = images[:40].copy()
     changed[3, 0, 0, 0] ^= 255
     whole, some = Asked(plain), Asked(plain)
     assert audit(some, path, changed) == audit(whole, None, changed)

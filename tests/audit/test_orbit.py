@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -36,7 +36,6 @@ def test_the_logits_are_those_of_the_rotated_images(
         assert np.array_equal(logits, plain(g(images[:50])))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_every_image_is_asked_often_enough_in_batches_of_the_size(
     count: int, batch_size: int
@@ -114,7 +113,6 @@ def mean_grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([grey, -grey], axis=1)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 100), st.integers(1, 100))
 def test_the_floor_shows_a_classifier_that_minds_its_neighbours(
     count: int, batch_size: int
@@ -128,7 +126,6 @@ def test_the_floor_shows_a_classifier_that_minds_its_neighbours(
     assert orbit.regrouped_deviation > 0.1
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_the_floor_shows_a_classifier_that_minds_the_batch_size(
     count: int, batch_size: int
@@ -166,7 +163,6 @@ def test_noise_that_comes_once_is_noise() -> None:
     assert evaluate_orbit(mean_grey, numbered(30), C4, batch_size=10).repeats is None
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_the_floor_of_a_steady_classifier_is_zero(count: int, batch_size: int) -> None:
     orbit = evaluate_orbit(mean_grey, numbered(count), C4, batch_size=batch_size)
@@ -339,7 +335,6 @@ def test_what_ends_a_batch_ends_the_questions() -> None:
     assert asked in ([0], [0, 1])  # the next one may wait behind it already
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 80))
 def test_the_questions_of_an_orbit_are_as_many_as_is_said(count: int, batch_size: int) -> None:
     asked: list[int] = []

@@ -51,7 +51,6 @@ def chances(
 
 
 @given(discordances())
-@settings(deadline=None)
 def test_mcnemar_is_a_binomial_test_of_the_units_that_part(pairs: Discordance) -> None:
     parting = pairs.lost + pairs.gained
     if parting == 0:
@@ -95,7 +94,7 @@ def constrained(pairs: Discordance, margin: float) -> float:
 
 
 @given(discordances(), st.floats(-0.3, 0.3))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_score_has_the_error_of_the_likeliest_truth(pairs: Discordance, margin: float) -> None:
     """Tango's closed form is the maximum of the likelihood under the margin."""
     assume(abs(margin) > 1e-3 and pairs.lost + pairs.gained > 0)
@@ -116,7 +115,7 @@ def by_brute_force(pairs: Discordance, margin: float) -> float:
 
 
 @given(discordances(most=12), st.sampled_from((-0.1, 0.05, 0.1, 0.2, 0.5)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_p_value_is_what_brute_force_finds(pairs: Discordance, margin: float) -> None:
     """It looks where the truth may lie, and so may be smaller; it gives away a thousandth."""
     assert not_worse(pairs, margin) <= min(1, by_brute_force(pairs, margin) + 1e-3 + 1e-6)
@@ -151,7 +150,7 @@ def test_the_check_refuses_the_approximate_test() -> None:
 
 
 @given(discordances(), st.floats(0.005, 0.4))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_an_interval_says_what_the_test_says(pairs: Discordance, margin: float) -> None:
     low = difference_interval(pairs, 1 - ALPHA).low
     assume(abs(low + margin) > 1e-5)
@@ -159,7 +158,7 @@ def test_an_interval_says_what_the_test_says(pairs: Discordance, margin: float) 
 
 
 @given(discordances())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_an_interval_holds_the_difference_and_turns_round(pairs: Discordance) -> None:
     here = difference_interval(pairs, 1 - ALPHA)
     there = difference_interval(pairs.turned_round, 1 - ALPHA)
@@ -182,7 +181,7 @@ def test_each_end_holds_with_the_confidence(lost: float, gained: float) -> None:
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_mean_lies_in_its_interval_and_comes_again(values: list[float]) -> None:
     differences = np.array(values)
     interval = mean_interval(differences, 0.95)
@@ -222,7 +221,7 @@ def test_few_that_move_far_do_not_open_the_interval() -> None:
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=9))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_flips_are_those_of_all_signs(sizes: list[float]) -> None:
     moved = np.array(sizes)
     moved[::3] *= -1

@@ -65,11 +65,13 @@ NUMBERS = (-2.0, -0.5, -0.0, 0.0, 0.25, 1.0, 3.0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_entries_are_what_a_record_says(name: str, start: str) -> None:
-    held = [_held(graph(name, start, seed)) for seed in range(len(NUMBERS) + 1)]
-    assert any(name in seen for seen in held) or start != "fractions"
+def test_entries_are_what_a_record_says(name: str) -> None:
+    """Of fractions with all constants; each other start with those that the file has and one."""
+    for number, start in enumerate(STARTS):
+        seeds = range(len(NUMBERS) + 1) if start == "fractions" else (0, number)
+        held = [_held(graph(name, start, seed)) for seed in seeds]
+        assert any(name in seen for seen in held) or start != "fractions"
 
 
 # --- mutants ----------------------------------------------------------------------------------

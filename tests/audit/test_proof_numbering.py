@@ -109,7 +109,7 @@ SIDES = st.builds(
 
 
 @given(SIDES)
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_windows_are_reversible_exactly_if_positions_are_mapped_onto_positions(
     window: Window,
 ) -> None:
@@ -120,7 +120,7 @@ def test_windows_are_reversible_exactly_if_positions_are_mapped_onto_positions(
 
 
 @given(SIDES, SIDES, st.sampled_from(SYMMETRIES))
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_windows_of_a_plane_are_symmetric_only_if_gathering_commutes_with_the_rotation(
     rows: Window, columns: Window, symmetry: GridSymmetry
 ) -> None:

@@ -12,7 +12,8 @@ from audit.proof import prove
 from tests.audit.exported import CHANNELS, SIZE, Whole, assert_proved, export, symmetric
 from tests.audit.fuzz.judge import judge, run_alone
 
-pytestmark = pytest.mark.slow  # some seconds each, of which torch takes most
+# Some seconds each, of which torch takes most.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("exporter")]
 FEATURES = 4
 Body = Callable[[Tensor], Tensor]
 

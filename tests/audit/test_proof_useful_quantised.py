@@ -21,7 +21,8 @@ from audit.proof import prove
 from tests.audit.exported import CHANNELS, SIZE, Whole, assert_proved, export, symmetric
 from tests.audit.fuzz.judge import run_alone
 
-pytestmark = pytest.mark.slow  # some seconds each, of which torch takes most
+# Some seconds each, of which torch takes most.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("exporter")]
 Body = Callable[[Tensor], Tensor]
 
 

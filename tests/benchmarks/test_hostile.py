@@ -24,18 +24,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# Two of them are quick, and the others like them.
-QUICK = {"30 MB of header lines", "200,000 pipelined requests, answers never read"}
-PLAYED = [
-    pytest.param(row, id=row.name, marks=() if row.name in QUICK else pytest.mark.slow)
-    for row in (*WIRE, *CONTENT)
-]
-
-
-@pytest.mark.parametrize("row", PLAYED)
+@pytest.mark.slow
+@pytest.mark.parametrize("row", (*WIRE, *CONTENT), ids=lambda row: row.name)
 def test_it_stops_nobody(row: Row, repository: Path) -> None:
     port = free_port()
-    figures = measure(row, launch(repository, port), port, IMAGE.read_bytes())
+    figures = measure(row, launch(repository, port), port, IMAGE.read_bytes(), term_after=1)
     assert figures.answers
     assert {answer.status for answer in figures.answers} <= row.statuses
     assert max(answer.seconds for answer in figures.answers) < row.answer_seconds
@@ -73,7 +66,7 @@ def test_a_server_that_grows_and_stalls_is_seen(tmp_path: Path) -> None:
     program.write_text(_GREEDY.format(port=port))
     started = launch(tmp_path, port, [sys.executable, str(program)])
     row = Row("greedy", _nothing, _post, frozenset({200}))
-    figures = measure(row, started, port, b"")
+    figures = measure(row, started, port, b"", term_after=0)
     assert figures.growth_bytes > 90 * 10**6
     assert figures.slowest[0] > 0.5
     assert figures.ending_seconds is None

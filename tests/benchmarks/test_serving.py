@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving import environments, rounds, wrk
+from benchmarks.serving.__main__ import main
 from benchmarks.serving.endurance import Memory
 from benchmarks.serving.environments import InstallError
 from benchmarks.serving.launchers import RIVALS
@@ -136,28 +137,17 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
         running(launch, free_port()).__enter__()
 
 
-def command(*options):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.serving", *map(str, options)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_an_unknown_system_is_refused_with_those_that_are_known():
-    done = command("--systems", "orbitserve,flask")
-    assert done.returncode == 2
-    assert "flask; accepted are triton, orbitserve, naive" in done.stderr
+def test_an_unknown_system_is_refused_with_those_that_are_known(capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["--systems", "orbitserve,flask"])
+    assert refused.value.code == 2
+    assert "flask; accepted are triton, orbitserve, naive" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not wrk.available(), reason="wrk, the load generator, is not installed")
 def test_a_model_that_is_not_there_is_refused_in_one_sentence(tmp_path):
-    done = command("--model", tmp_path / "digits" / "1" / "model.onnx")
-    assert done.returncode == 1
-    assert done.stderr.startswith("--model: The repository ")
-    assert "has no model 'digits/1'" in done.stderr
+    with pytest.raises(SystemExit, match=r"^--model: The repository .* has no model 'digits/1'"):
+        main(["--model", str(tmp_path / "digits" / "1" / "model.onnx")])
 
 
 def test_a_system_that_does_not_install_is_listed_and_not_tried(tmp_path, monkeypatch, capsys):
@@ -195,7 +185,13 @@ def test_an_environment_is_kept_until_it_should_hold_something_else(tmp_path, mo
 def test_the_command_measures_the_service_beside_the_naive_handler(tmp_path):
     kept = tmp_path / "figures" / "serving.json"
     options = ["--quick", "--model", MODEL, "--systems", "orbitserve,naive", "--json", kept]
-    done = command(*options)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.serving", *map(str, options)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     figures = {
         (figure["system"], figure["form"], figure["connections"]): figure["images_per_second"]

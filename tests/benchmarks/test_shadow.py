@@ -119,6 +119,11 @@ def test_a_length_is_read_whatever_its_case() -> None:
     assert content_length(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\nA: b") == 17
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.shadow.report.RESAMPLES", 60)
+
+
 def turn_of(seconds: float = 1.0, trials: float = 0.0, **p99: float) -> Turn:
     """A turn in which each state had 90 requests of 1 ms, and 10 of its p99."""
     p99 = dict.fromkeys(STATES, 0.002) | p99
@@ -163,10 +168,7 @@ def test_what_was_seen_without_is_all_that_was() -> None:
     assert row_of(found, OPEN, WITH).ratios[1] == pytest.approx(1)
 
 
-def test_an_interval_holds_what_other_turns_would_have_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("benchmarks.shadow.report.RESAMPLES", 60)
+def test_an_interval_holds_what_other_turns_would_have_said() -> None:
     random, within = np.random.default_rng(5), 0
 
     def turn() -> Turn:

@@ -9,7 +9,15 @@ from benchmarks import verdicts
 CASES = {case.name: case for case in verdicts.cases()}
 
 
-@pytest.mark.parametrize("name", CASES)
+# Of a small network in both kinds of arithmetic an audit takes a second, of the others up to ten.
+LONG = {name for name in CASES if name.startswith("rotmnist-") and "small" not in name}
+LONG.add("on two images, 256 times each")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in CASES],
+)
 def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
     case = CASES[name]
     assert verdicts.verdict(case) == case.due

@@ -238,7 +238,7 @@ def test_several_frames_are_refused(kind: str) -> None:
     assert reason(data) == "animated"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(FORMATS)), st.data())
 def test_a_damaged_file_gives_pixels_or_a_refusal(kind: str, data: st.DataObject) -> None:
     damaged = bytearray(encode(colour(picture(9, 7)), kind, **FORMATS[kind]))

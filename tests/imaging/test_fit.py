@@ -54,7 +54,7 @@ def commutes(fit_: Fit, image: NDArray[np.uint8], policy: FitPolicy) -> bool:
 # --- equivariance -----------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(images, policies)
 def test_fit_commutes_with_the_symmetries_of_the_square(
     image: NDArray[np.uint8], policy: FitPolicy

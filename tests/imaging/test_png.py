@@ -188,13 +188,13 @@ def test_grey_of_colour_is_rounded_once(bits: int) -> None:
 SMALL = png(RANDOM.integers(0, 256, (5, 6, 3)), 2, 8, (b"tEXt", b"Comment\0hello"))
 
 
-@pytest.mark.parametrize("byte", range(len(SMALL)))
-def test_no_bit_can_be_flipped(byte: int) -> None:
-    for bit in range(8):
+def test_no_bit_can_be_flipped() -> None:
+    for bit in range(8 * len(SMALL)):
         damaged = bytearray(SMALL)
-        damaged[byte] ^= 1 << bit
+        damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(ImageError):
             decode(bytes(damaged), 3)
+            pytest.fail(f"bit {bit} may be flipped")
 
 
 def test_the_inner_checksum_is_verified_too() -> None:

@@ -5,7 +5,7 @@ from math import exp, isclose, log
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -32,7 +32,6 @@ def figures_of(logits, expected, units=None):
     return evaluation_figures(probabilities(logits), expected, 0.95, units)
 
 
-@settings(deadline=None, max_examples=200)
 @given(answered())
 def test_counts_are_those_of_a_loop(case):
     logits, expected = case
@@ -71,7 +70,6 @@ def test_counts_are_those_of_a_loop(case):
     assert isclose(figures.macro_f1, sum(scores) / len(scores))
 
 
-@settings(deadline=None, max_examples=200)
 @given(answered())
 def test_top_k_is_a_place_in_a_sorted_list(case):
     logits, expected = case
@@ -82,7 +80,6 @@ def test_top_k_is_a_place_in_a_sorted_list(case):
         assert count == sum(due in top for due, top in zip(expected, best, strict=True))
 
 
-@settings(deadline=None, max_examples=200)
 @given(answered())
 def test_calibration_is_that_of_a_loop(case):
     logits, expected = case
@@ -112,7 +109,6 @@ def test_calibration_is_that_of_a_loop(case):
     assert isclose(found.expected_error, distance / n, abs_tol=1e-12)
 
 
-@settings(deadline=None, max_examples=200)
 @given(answered(most=2))
 def test_the_area_under_the_curve_counts_pairs(case):
     logits, expected = case
