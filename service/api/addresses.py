@@ -46,7 +46,7 @@ async def data_plane(request: Request) -> DataPlane:
 
 
 async def job_queue(request: Request) -> JobQueue:
-    """Return the audit plane that the application opened when it started."""
+    """Return the queue of audits that the application opened when it started."""
     plane: JobQueue = request.app.state.job_queue
     return plane
 

@@ -1,4 +1,4 @@
-"""One request and its answer on the wire: received within limits, answered under its own id."""
+"""One request and its answer: received within limits, answered under its own id."""
 
 import asyncio
 import math

@@ -10,5 +10,5 @@ __all__ = ["infer_routes", "oip_routes"]
 
 
 def oip_routes(max_batch_size: int, *, model_control: bool) -> list[ServiceRoute]:
-    """Build all routes but those of inference, which stand in front of every other route."""
+    """Build all routes but those of inference, which stand before every other route."""
     return [*server_routes(), *model_routes(max_batch_size), *repository_routes(model_control)]

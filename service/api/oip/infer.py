@@ -27,7 +27,7 @@ _WORTH_PACKING: Final = 2**10
 
 
 def infer_routes() -> list[FastRoute]:
-    """Build the two routes of inference, to stand in front of all others."""
+    """Build the two routes of inference, to stand before all others."""
     return [
         FastRoute(
             path,
