@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.contract import softmax
+from artifact.deviation import largest_logit, relative
 from imaging import GridSymmetry
 from imaging.refusal import RefusedError
 
@@ -98,11 +99,11 @@ class Orbit:
     @cached_property
     def largest_logit(self) -> float:
         """Largest magnitude of a logit: what deviations are relative to."""
-        return float(np.abs(self.logits).max())
+        return largest_logit(self.logits)
 
     def relative(self, deviation: float) -> float:
         """A deviation of logits as a part of the largest logit."""
-        return deviation / self.largest_logit if self.largest_logit > 0 else deviation
+        return relative(deviation, self.largest_logit)
 
 
 def evaluate_orbit(

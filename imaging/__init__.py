@@ -8,7 +8,7 @@ from imaging.formats.colour import LEAST_WHITE, MOST_WHITE, check_white_level
 from imaging.picture import png
 from imaging.refusal import RefusedError
 from imaging.resample import Method, Resampler, inside_disc, keep_disc, rotate_images
-from imaging.rotate import GridSymmetry, grid_symmetries
+from imaging.rotate import GridSymmetry, grid_symmetries, read_group
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -30,5 +30,6 @@ __all__ = [
     "keep_disc",
     "nearest_intervals",
     "png",
+    "read_group",
     "rotate_images",
 ]

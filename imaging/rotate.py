@@ -53,6 +53,26 @@ class GridSymmetry:
         return " ".join(steps) or "identity"
 
 
+def read_group(name: str) -> tuple[int, bool]:
+    """Read a group's name: how many rotations it has, and whether it has mirror images.
+
+    `"trivial"` is `"C1"`; `"C<n>"` has the rotations by multiples of 360/n degrees, and `"D<n>"`
+    the mirror images too.
+
+    Raises
+    ------
+    RefusedError
+        If the name is none of these.
+    """
+    match = _GROUP_NAME.fullmatch("C1" if name == "trivial" else name)
+    if match is None:
+        raise RefusedError(
+            f"There is no group {name!r}; 'trivial', 'C<n>' and 'D<n>' (as 'C4', 'D4') are "
+            "accepted."
+        )
+    return int(match["order"]), match["family"] == "D"
+
+
 def grid_symmetries(group: str) -> tuple[GridSymmetry, ...]:
     """The elements of a group that map the square pixel grid onto itself, identity first.
 
@@ -67,14 +87,7 @@ def grid_symmetries(group: str) -> tuple[GridSymmetry, ...]:
     ValueError
         If the name is none of these.
     """
-    if group == "trivial":
-        return grid_symmetries("C1")
-    match = _GROUP_NAME.fullmatch(group)
-    if match is None:
-        raise RefusedError(
-            f"There is no group {group!r}; 'trivial', 'C<n>' and 'D<n>' (as 'C4', 'D4') are "
-            "accepted."
-        )
-    step = 4 // math.gcd(int(match["order"]), 4)
-    mirrors = (False, True) if match["family"] == "D" else (False,)
+    rotations, mirrored = read_group(group)
+    step = 4 // math.gcd(rotations, 4)
+    mirrors = (False, True) if mirrored else (False,)
     return tuple(GridSymmetry(m, k) for m in mirrors for k in range(0, 4, step))

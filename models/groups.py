@@ -5,12 +5,11 @@ by ``360 / n`` degrees counterclockwise. Elements are named by their index ``s *
 the first ``n`` indices are the rotations and index 0 is the identity.
 """
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
 
-from imaging import GridSymmetry, RefusedError
+from imaging import GridSymmetry, RefusedError, read_group
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,7 @@ class Group:
     @classmethod
     def named(cls, name: str) -> Self:
         """Return the group called ``name``: "trivial", "C4", "D4", "C8", ..."""
-        if name == "trivial":
-            return cls(1)
-        match = re.fullmatch(r"([CD])([1-9]\d*)", name)
-        if match is None:
-            raise RefusedError(
-                f"No group is called {name!r}; accepted are trivial, C4, D4, C8, ..."
-            )
-        return cls(int(match[2]), match[1] == "D")
+        return cls(*read_group(name))
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.deviation import largest_logit
 from audit.angles.answers import AngleAnswers
 from audit.angles.outcome import AngleFigures, AnglePoint, AngleThresholds, ClassCurve, WorstAngle
 from audit.labels import check_labels
@@ -47,7 +48,7 @@ def angle_figures(
     in_class = shares.first(classes)
     class_asked = thresholds.class_agreement or thresholds.agreement
     class_control = shares.all(np.asarray(answers.back_agrees.all(axis=0)))
-    largest = float(max(np.abs(answers.upright).max(), np.abs(answers.rotated).max()))
+    largest = largest_logit(answers.upright, answers.rotated)
     return AngleFigures(
         images=images,
         agreeing_images=int(always.sum()),

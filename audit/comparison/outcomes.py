@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.deviation import relative
 from artifact.identity import ModelIdentity
 from audit.comparison.matching import Matched, answers_of
 from audit.report import Report
@@ -91,7 +92,7 @@ def read_outcomes(
         labels=labels,
         kept=np.array(answers.kept, np.bool_)[places],
         correct=np.array(right, np.bool_) if truth.known else None,
-        deviation=np.array(answers.deviation)[places] / (report.figures.largest_logit or 1),
+        deviation=relative(np.array(answers.deviation)[places], report.figures.largest_logit),
     )
 
 

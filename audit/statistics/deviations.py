@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.deviation import relative
+
 
 @dataclass(frozen=True)
 class DeviationBin:
@@ -37,7 +39,7 @@ class DeviationDistribution:
 
 def deviations(moved: NDArray[np.float64], largest_logit: float) -> DeviationDistribution:
     """Count N images by how far a logit of each moved, float64 [N]."""
-    moved = moved / (largest_logit or 1)
+    moved = relative(moved, largest_logit)
     changed = moved[moved > 0]
     return DeviationDistribution(
         unmoved=int(len(moved) - len(changed)),

@@ -101,8 +101,8 @@ def _find(plane: DataPlane, address: Mapping[str, str]) -> ServedModel:
     return plane.repository.find(address["name"], version_of_path(version))
 
 
-NAMED: Final[dict[str, Resolve]] = {
-    "/models/{name}": latest_version,
-    "/models/{name}/versions/{version}": exact_version,
-}
+LATEST: Final = "/models/{name}"
+EXACT: Final = "/models/{name}/versions/{version}"
+
+NAMED: Final[dict[str, Resolve]] = {LATEST: latest_version, EXACT: exact_version}
 """Paths that name a model, and how the model is found."""

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.api.addresses import Name, Version, on_model
+from service.api.addresses import EXACT, LATEST, Name, Version, on_model
 from service.api.bodies import errors_documented, images_documented, receive
 from service.data_plane import DataPlane
 from service.http.context import RequestContext
@@ -48,8 +48,8 @@ def classify_routes() -> list[FastRoute]:
         )
         for prefix, documented in (
             ("", default_model),
-            ("/models/{name}", latest_version),
-            ("/models/{name}/versions/{version}", exact_version),
+            (LATEST, latest_version),
+            (EXACT, exact_version),
         )
     ]
 

@@ -1,9 +1,11 @@
 """Compressed bodies: gzip (RFC 1952), and deflate, which in HTTP is zlib's format (RFC 1950)."""
 
 import zlib
+from functools import lru_cache
 from typing import Final, Literal
 
 from service.errors import ServiceError, TooLargeError
+from service.protocol.accept import read_weights
 
 Coding = Literal["gzip", "deflate"]
 
@@ -44,28 +46,17 @@ def unpack(body: bytes, coding: str, max_bytes: int) -> bytes:
     return content
 
 
+@lru_cache(64)
 def accepted_coding(header: str) -> Coding | None:
     """Choose what an `Accept-Encoding` header asks for; gzip where both are as welcome."""
-    best: Coding | None = None
-    weight = 0.0
-    for entry in header.lower().split(","):
-        name, _, parameter = (part.strip() for part in entry.partition(";"))
-        quality = _quality(parameter)
-        if name in _WINDOW and quality > weight:
-            best, weight = ("gzip" if name == "gzip" else "deflate"), quality
-        elif name == "gzip" and quality == weight > 0:
-            best = "gzip"
-    return best
+    weights = read_weights(header)
+    gzip, deflate = weights.get("gzip", 0.0), weights.get("deflate", 0.0)
+    if not gzip and not deflate:
+        return None
+    return "gzip" if gzip >= deflate else "deflate"
 
 
 def pack(body: bytes, coding: Coding) -> bytes:
     """Compress an answer, quickly rather than well."""
     deflater = zlib.compressobj(_FASTEST, zlib.DEFLATED, _WINDOW[coding])
     return deflater.compress(body) + deflater.flush()
-
-
-def _quality(parameter: str) -> float:
-    try:
-        return float(parameter.removeprefix("q=")) if parameter else 1.0
-    except ValueError:
-        return 0.0

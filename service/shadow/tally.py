@@ -8,6 +8,7 @@ from typing import Final, get_args
 
 import numpy as np
 
+from artifact.deviation import largest_logit, relative
 from artifact.values import Interval
 from audit import ConfidenceSequence
 from service.engine import IdleDrop
@@ -43,15 +44,15 @@ class Comparison:
 def compare(upright: Floats, turned: Floats) -> Comparison:
     """Compare logits [K] with logits [K], K at least 2."""
     a, b = upright.astype(np.float64), turned.astype(np.float64)
-    largest = float(np.maximum(np.abs(a), np.abs(b)).max())
-    if not np.isfinite(largest):  # NumPy's maximum with NaN in it is NaN, unlike Python's
+    largest = largest_logit(a, b)
+    if not np.isfinite(largest):
         return Comparison(int(a.argmax()), int(b.argmax()), inf, 0.0)
     change = float(np.abs(a - b).max())
     second, first = np.partition(a, -2)[-2:]
     return Comparison(
         label=int(a.argmax()),
         turned_label=int(b.argmax()),
-        deviation=change / largest if largest else 0.0,
+        deviation=relative(change, largest),
         margin=float(first - second),
     )
 

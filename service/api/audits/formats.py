@@ -14,6 +14,7 @@ from starlette.responses import Response
 from audit import Report
 from audit.render import FORMATS, LANGUAGES, Format, Language, Rendering, render
 from service.errors import ServiceError
+from service.protocol.accept import read_weights
 
 EVENTS: Final = "text/event-stream"
 
@@ -47,7 +48,7 @@ def wants_events(request: Request) -> bool:
 
 def choose_language(request: Request) -> Language:
     """Return the language that is accepted most, English where none of them is."""
-    accepted = _read_weights(request, "accept-language")
+    accepted = _weights(request, "accept-language")
     weights = {language: _language_weight(accepted, language) for language in LANGUAGES}
     return max(LANGUAGES, key=lambda language: weights[language])
 
@@ -98,16 +99,11 @@ def preferred_type(request: Request, offers: Sequence[str]) -> str:
 
 def _read_accept(request: Request) -> dict[str, float]:
     """Read the media ranges of `Accept`, each with its quality; all of them without the header."""
-    return _read_weights(request, "accept") or {"*/*": 1.0}
+    return _weights(request, "accept") or {"*/*": 1.0}
 
 
-def _read_weights(request: Request, header: str) -> dict[str, float]:
-    ranges: dict[str, float] = {}
-    for element in ",".join(request.headers.getlist(header)).split(","):
-        name, *parameters = (part.strip().lower() for part in element.split(";"))
-        if name:
-            ranges[name] = _weight(parameters)
-    return ranges
+def _weights(request: Request, header: str) -> dict[str, float]:
+    return read_weights(",".join(request.headers.getlist(header)))
 
 
 def _language_weight(accepted: Mapping[str, float], language: str) -> float:
@@ -120,14 +116,3 @@ def _quality(accepted: Mapping[str, float], offer: str) -> float:
     """The quality of the most specific range that an offer is in; 0 if it is in none."""
     main = offer.partition("/")[0]
     return next((accepted[r] for r in (offer, f"{main}/*", "*/*") if r in accepted), 0.0)
-
-
-def _weight(parameters: Sequence[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return min(1.0, max(0.0, float(value)))
-            except ValueError:
-                return 0.0
-    return 1.0

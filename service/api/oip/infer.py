@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from service.api.addresses import Name, Version, on_model
+from service.api.addresses import EXACT, LATEST, Name, Version, on_model
 from service.api.bodies import errors_documented, receive
 from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
@@ -41,8 +41,8 @@ def infer_routes() -> list[FastRoute]:
             openapi_extra=INFER,
         )
         for path, documented in (
-            ("/v2/models/{name}/infer", _latest),
-            ("/v2/models/{name}/versions/{version}/infer", _exact),
+            (f"/v2{LATEST}/infer", _latest),
+            (f"/v2{EXACT}/infer", _exact),
         )
     ]
 

@@ -7,7 +7,15 @@ from fastapi import Depends
 from pydantic import BaseModel
 
 from artifact.contract import INPUT, OUTPUTS
-from service.api.addresses import Name, Plane, Resolve, Version, exact_version, latest_version
+from service.api.addresses import (
+    EXACT,
+    LATEST,
+    NAMED,
+    Name,
+    Plane,
+    Resolve,
+    Version,
+)
 from service.api.bodies import errors_documented
 from service.api.oip.documents import TAGS
 from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
@@ -15,11 +23,6 @@ from service.http.routes import ServiceRoute
 from service.repository.version import ServedModel
 
 PLATFORM: Final = "onnxruntime_onnx"
-
-_NAMED: Final[dict[str, Resolve]] = {
-    "/v2/models/{name}": latest_version,
-    "/v2/models/{name}/versions/{version}": exact_version,
-}
 
 Endpoint = Callable[..., Coroutine[Any, Any, BaseModel]]
 
@@ -102,15 +105,15 @@ def model_routes(max_batch_size: int) -> list[ServiceRoute]:
 
     # Before /v2/models/{name}, which it matches too.
     add("/v2/models/stats", all_statistics, "all_statistics", "Statistics of all models")
-    add("/v2/models/{name}/stats", model_statistics, "model_statistics", "Statistics of a model")
+    add(f"/v2{LATEST}/stats", model_statistics, "model_statistics", "Statistics of a model")
     add(
-        "/v2/models/{name}/versions/{version}/stats",
+        f"/v2{EXACT}/stats",
         version_statistics,
         "version_statistics",
         "Statistics of a version",
     )
-    for path, resolve in _NAMED.items():
-        which = resolve.__name__
+    for named, resolve in NAMED.items():
+        path, which = f"/v2{named}", resolve.__name__
         add(path, _metadata(resolve), f"metadata_{which}", "Model metadata")
         add(f"{path}/ready", _ready(resolve), f"ready_{which}", "Model readiness")
         add(

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from fastapi import Request
 from pydantic import BaseModel
 
-from service.api.addresses import Plane
+from service.api.addresses import LATEST, Plane
 from service.api.bodies import errors_documented
 from service.api.monitoring import readyz
 from service.api.oip.documents import TAGS
@@ -94,7 +94,7 @@ _MEMORY = "no shared memory; tensors in the request's body are accepted"
 
 _ABSENT: Final = {
     "/v2/trace/setting": _TRACES,
-    "/v2/models/{name}/trace/setting": _TRACES,
+    f"/v2{LATEST}/trace/setting": _TRACES,
     "/v2/logging": _LOGS,
     "/v2/systemsharedmemory/{rest:path}": _MEMORY,
     "/v2/cudasharedmemory/{rest:path}": _MEMORY,
