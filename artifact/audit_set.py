@@ -12,7 +12,8 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from artifact.files import MOST_AUDIT_SET, FileRefusedError, read_file
+from artifact.files import MOST_AUDIT_SET
+from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 
 _IN_MEMORY: Final = 2**26

@@ -14,11 +14,12 @@ from artifact.figures import (
     ProofFigures,
     Speed,
 )
-from artifact.files import MOST_CARD, FileRefusedError, read_file
+from artifact.files import MOST_CARD
 from artifact.identity import ModelIdentity
 from artifact.origin import Origin
 from artifact.values import Precision, Sha256, Value
 from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, grid_symmetries
+from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 
 

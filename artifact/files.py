@@ -2,18 +2,7 @@
 
 from typing import Final
 
-from imaging.files import MEBIBYTE, MOST_TEXT, FileRefusedError, read_file, read_named
-
-__all__ = [
-    "MEBIBYTE",
-    "MOST_AUDIT_SET",
-    "MOST_CARD",
-    "MOST_GRAPH",
-    "MOST_TEXT",
-    "FileRefusedError",
-    "read_file",
-    "read_named",
-]
+from imaging.files import MEBIBYTE
 
 MOST_CARD: Final = 16 * MEBIBYTE
 """Bytes of a card; one with a hundred thousand classes has a few million."""

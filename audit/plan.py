@@ -6,9 +6,9 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from artifact.files import FileRefusedError, read_file
 from audit.about import About
 from audit.options import AuditOptions
+from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 
 _MOST: Final = 2**20

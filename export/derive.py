@@ -21,7 +21,7 @@ from artifact.card import (
 )
 from artifact.cpus import cpu_budget
 from artifact.figures import Metric, Speed
-from artifact.files import MOST_GRAPH, read_named
+from artifact.files import MOST_GRAPH
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE, version_folders
 from artifact.values import Precision
 from audit import Classifier, RefusedError
@@ -29,6 +29,7 @@ from audit.machine import cpu_name
 from export.publish import Candidate, Progress, publish
 from export.quantize import measure_ranges, quantize, read_chain, to_half, to_int8, to_integer
 from export.runtime import BATCH, batches, has_vnni, open_model
+from imaging.files import read_named
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
 

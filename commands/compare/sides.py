@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.audit_set import AuditSet
-from artifact.files import FileRefusedError, read_file
 from audit import Report, ResolvedOptions, Thresholds, run_pipeline
 from audit.comparison.claims import otherwise_fitted
 from audit.reading import parse_report
 from commands.audit.target import Target, open_target, read_audit_images
 from imaging import RefusedError
+from imaging.files import FileRefusedError, read_file
 from service.settings import Settings
 
 _MOST_REPORT: Final = 2**29

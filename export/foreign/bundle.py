@@ -11,10 +11,10 @@ from typing import Any, Final
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from artifact.files import MOST_GRAPH, MOST_TEXT, FileRefusedError, read_named
+from artifact.files import MOST_GRAPH
 from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
-from imaging.files import open_file
+from imaging.files import MOST_TEXT, FileRefusedError, open_file, read_named
 from imaging.fit import FitFilter, FitMode
 from imaging.refusal import RefusedError
 

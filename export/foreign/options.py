@@ -5,10 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from artifact.files import MOST_TEXT, FileRefusedError, read_file
 from export.foreign.bundle import numbered_names
 from export.foreign.graphs import ForeignError
 from export.foreign.inputs import Scaling
+from imaging.files import MOST_TEXT, FileRefusedError, read_file
 
 
 def read_classes(text: str) -> tuple[str, ...]:

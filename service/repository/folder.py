@@ -5,9 +5,10 @@ from pathlib import Path
 
 from artifact.audit_set import AuditSet, parse_audit_set
 from artifact.card import Card, parse_card
-from artifact.files import MOST_AUDIT_SET, MOST_CARD, MOST_GRAPH, FileRefusedError, read_file
+from artifact.files import MOST_AUDIT_SET, MOST_CARD, MOST_GRAPH
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
 from artifact.onnx_file import check_operators, read_onnx, refuse_other_formats
+from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 
 

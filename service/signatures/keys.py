@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
-from artifact.files import FileRefusedError, read_file
 from audit.envelope import EnvelopeError, Signature
+from imaging.files import FileRefusedError, read_file
 from service.signatures.status import SignatureError, SignatureStatus
 
 _MOST_PEM: Final = 2**20

@@ -19,8 +19,8 @@ from model_signing import hashing, manifest, signing, verifying
 # The one name that is not public: a digest cannot be handed to the package otherwise.
 from model_signing._hashing.hashing import Digest
 
-from artifact.files import FileRefusedError, read_file
 from artifact.layout import SIGNATURE_FILE
+from imaging.files import FileRefusedError, read_file
 from imaging.writing import write_aside
 from service.signatures.keys import EC_KEY, fingerprint, read_pem, reason
 from service.signatures.status import SignatureError, SignatureStatus

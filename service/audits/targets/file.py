@@ -14,7 +14,7 @@ from onnx import TensorProto
 from artifact.card import InputSpec
 from artifact.contract import LOGITS
 from artifact.cpus import cpu_budget
-from artifact.files import MOST_GRAPH, FileRefusedError, read_file
+from artifact.files import MOST_GRAPH
 from artifact.identity import ModelIdentity
 from artifact.onnx_file import check_operators, read_onnx
 from artifact.session import run_as_written
@@ -22,6 +22,7 @@ from artifact.values import Precision
 from audit import Classifier, ModelUnderTest
 from audit.proving import summarise_proof
 from imaging import FitPolicy, grid_symmetries
+from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 from service.audits.targets.execution import execution
 from service.engine import GraphError, select

@@ -10,7 +10,7 @@ import threading
 import warnings
 from typing import Final, Protocol
 
-from artifact.files import MEBIBYTE
+from imaging.files import MEBIBYTE
 from service.repository.trials import server
 from service.repository.trials.trying import Attempt
 
