@@ -6,12 +6,12 @@ import typer
 
 from commands import (
     audit,
-    bring,
     classify,
     compare,
     data,
     evaluate,
     export,
+    onnx_import,
     prove,
     serve,
     sign,
@@ -31,7 +31,7 @@ app = typer.Typer(
 app.command("data")(data.data)
 app.command("train")(train.train)
 app.command("export")(export.export)
-app.command("import")(bring.bring)
+app.command("import")(onnx_import.import_model)
 app.command("serve", cls=serve.ServeCommand)(serve.serve)
 app.command("classify")(classify.classify)
 app.command("audit", cls=audit.AuditCommand)(audit.audit)

@@ -16,7 +16,7 @@ from artifact.values import Precision
 from benchmarks.machine import describe_machine
 from commands.display import shown_progress
 from export.derive import Source, derive, latest_float
-from models.plan import named_plan
+from models.experiment import named_experiment
 
 _PRECISIONS: tuple[Precision, ...] = ("fp16", "int8", "integer")
 
@@ -32,7 +32,7 @@ def main() -> None:
     print(f"{describe_machine()}\n")
     for name in options.models:
         folder = latest_float(options.repository, name)
-        source = Source.open(folder, named_plan(name, options.data).data)
+        source = Source.open(folder, named_experiment(name, options.data).data)
         with TemporaryDirectory() as made, shown_progress() as progress:
             print(name, file=sys.stderr)
             paths = list(derive(source, _PRECISIONS, Path(made), progress))

@@ -37,8 +37,8 @@ def export(
     from export.package import package
     from imaging import RefusedError
     from models.checkpoint import Run
-    from models.plan import NAMES, named_plan
-    from models.sitting import read_folder
+    from models.experiment import NAMES, named_experiment
+    from models.trainer import read_folder
 
     asked = read_precisions(precision)
     models = settings_of_a_command(repository).repository
@@ -53,12 +53,12 @@ def export(
     if images is not None:
         card = load_card(version / CARD_FILE)
         fit, white = card.input.fit, card.input.white_level
-        plan = read_folder(images, card.group, fit.size, fit.mode, white)
+        experiment = read_folder(images, card.group, fit.size, fit.mode, white)
     elif name in NAMES:
-        plan = named_plan(name, folder)
+        experiment = named_experiment(name, folder)
     else:
         raise RefusedError(f"{name} was trained on a folder of images; --images names it.")
-    source = Source.open(version, plan.data)
+    source = Source.open(version, experiment.data)
     with shown_progress() as progress:
         for path in derive(source, others, models, progress):
             typer.echo(path)

@@ -66,9 +66,9 @@ def train(
     from imaging import RefusedError
     from models.checkpoint import Run
     from models.devices import find_device
-    from models.plan import NAMES, named_plan
-    from models.sitting import read_folder
-    from models.sitting import train as run
+    from models.experiment import NAMES, named_experiment
+    from models.trainer import read_folder
+    from models.trainer import train as run
 
     found = find_device(device)
     if name in NAMES or not Path(name).is_dir():
@@ -76,17 +76,17 @@ def train(
             raise RefusedError(
                 "--group, --size, --fit and --white-level are for a folder of images."
             )
-        plan = named_plan(name, folder)
+        experiment = named_experiment(name, folder)
     else:
-        plan = read_folder(Path(name), group or "D4", size, fit or "pad", white_level)
+        experiment = read_folder(Path(name), group or "D4", size, fit or "pad", white_level)
     changes = {"epochs": epochs, "seed": seed, "validation": validation}
     given = {key: value for key, value in changes.items() if value is not None}
-    plan = plan.with_recipe(given)
+    experiment = experiment.with_recipe(given)
     if teacher:
-        plan = plan.taught_by(*map(Run.open, teacher))
-    result = run(plan, runs / plan.name, resume=resume, device=found, choose=choose)
+        experiment = experiment.taught_by(*map(Run.open, teacher))
+    result = run(experiment, runs / experiment.name, resume=resume, device=found, choose=choose)
     if result is not None:
         typer.echo(
-            f"{runs / plan.name}: {result.test_error_percent:.2f} % of "
+            f"{runs / experiment.name}: {result.test_error_percent:.2f} % of "
             f"{result.test_count} test images are wrong"
         )

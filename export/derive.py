@@ -229,7 +229,7 @@ class _Converter:
         equal = np.array_equal(here, there)
         if not equal:
             raise RefusedError(
-                f"The forms {precision} and {other} give other logits on the test images, and "
+                f"The precisions {precision} and {other} give other logits on the test images, and "
                 "every bit is to be equal; nothing was published."
             )
         return Counterpart(

@@ -101,7 +101,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     Raises
     ------
     InexactError
-        If the precision promises equal bits, and turned images or other batches get others.
+        If the precision promises equal bits, and rotated images or other batches get others.
     ValueError
         If the name is no name for a model, the proof takes more than it may, or no audit can be
         made.
@@ -142,8 +142,8 @@ def _measure(candidate: Candidate) -> Exactness:
     if candidate.precision in _EXACT and not found.exact:
         raise InexactError(
             f"A logit of the {candidate.precision} file changes by up to "
-            f"{found.max_logit_deviation:.2g} when images are turned or come in other batches, and "
-            "none may change in a single bit; nothing was published."
+            f"{found.max_logit_deviation:.2g} when images are rotated or come in other batches, "
+            "and none may change in a single bit; nothing was published."
         )
     return found
 

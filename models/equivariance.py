@@ -33,10 +33,10 @@ def equivariance_error(layer: Callable[[Tensor], Tensor], group: Group, x: Tenso
         y = layer(x)
         deviations = []
         for g, symmetry in group.grid_elements().items():
-            turned, expected = layer(act(group, g, symmetry, x)), act(group, g, symmetry, y)
-            if turned.shape != expected.shape:
-                raise ValueError(f"A turned input gives {turned.shape}, not {expected.shape}.")
-            deviations.append((turned - expected).abs().max().item())
+            rotated, expected = layer(act(group, g, symmetry, x)), act(group, g, symmetry, y)
+            if rotated.shape != expected.shape:
+                raise ValueError(f"A rotated input gives {rotated.shape}, not {expected.shape}.")
+            deviations.append((rotated - expected).abs().max().item())
     return max(deviations)
 
 
@@ -53,7 +53,7 @@ def rotation_error(
     layer
         A function from images ``[N, C, n, n]`` to fields of ``group`` with an odd side.
     image
-        A function from an angle in radians to a band-limited image turned counterclockwise by it,
+        A function from an angle in radians to a band-limited image rotated counterclockwise by it,
         sampled anew rather than interpolated.
 
     Returns
@@ -65,9 +65,9 @@ def rotation_error(
         upright = _centre(layer(image(0.0)))
         deviations = []
         for u in range(group.rotations):
-            turned = _centre(layer(image(2 * math.pi * u / group.rotations)))
+            rotated = _centre(layer(image(2 * math.pi * u / group.rotations)))
             expected = upright[:, :, list(left_quotients(group)[u])]
-            deviations.append(_rms(turned - expected))
+            deviations.append(_rms(rotated - expected))
     return max(deviations) / _rms(upright)
 
 

@@ -1,4 +1,4 @@
-"""How a filter turns: from the coefficients of one base filter to the filters of a whole group."""
+"""How a filter rotates: from one base filter's coefficients to the filters of a whole group."""
 
 from functools import cache, reduce
 from typing import Any, NamedTuple, Protocol
@@ -24,7 +24,7 @@ class FilterBasis(Protocol):
         ...
 
     def sample(self, coefficients: Tensor, group: Group) -> Tensor:
-        """Turn filters by every rotation of ``group`` in the first quadrant.
+        """Rotate filters by every rotation of ``group`` in the first quadrant.
 
         ``coefficients`` is float ``[..., dimension]``; the result ``[..., sectors, k, k]``.
         """
@@ -32,12 +32,12 @@ class FilterBasis(Protocol):
 
 
 class GridBasis:
-    """One coefficient a pixel: any filter, turned by quarter turns only.
+    """One coefficient a pixel: any filter, rotated by quarter turns only.
 
     Raises
     ------
     ValueError
-        If filters are to be turned by a group with rotations between the quarter turns.
+        If filters are to be rotated by a group with rotations between the quarter turns.
     """
 
     def __init__(self, kernel_size: int) -> None:
@@ -48,41 +48,41 @@ class GridBasis:
         """Lay the coefficients out as filters ``[..., 1, k, k]``."""
         if group.sectors != 1:
             raise ValueError(
-                f"The filters of a grid basis turn by quarter turns only, but {group.name} has "
+                f"The filters of a grid basis rotate by quarter turns only, but {group.name} has "
                 f"{group.sectors} rotations in a quadrant: it needs a steerable basis."
             )
         return coefficients.unflatten(-1, (1, self.kernel_size, self.kernel_size))
 
 
 def act_on_grid(symmetry: GridSymmetry, x: Tensor) -> Tensor:
-    """Mirror and turn the last two axes of ``x``: the tensor twin of ``GridSymmetry``'s action."""
+    """Mirror and rotate the last two axes of ``x``, as ``GridSymmetry`` does to arrays."""
     if symmetry.mirrored:
         x = x.flip(-1)
     return torch.rot90(x, symmetry.quarter_turns, (-2, -1))
 
 
-def turn(coefficients: Tensor, basis: FilterBasis, group: Group) -> Tensor:
-    """Return base filters turned by every element: ``[..., dimension] -> [..., |G|, k, k]``.
+def rotate(coefficients: Tensor, basis: FilterBasis, group: Group) -> Tensor:
+    """Return base filters rotated by every element: ``[..., dimension] -> [..., |G|, k, k]``.
 
     Only rotations of the first quadrant are sampled. The others move those samples on the grid, so
     that the filters of elements which differ by a grid symmetry hold the same bits.
     """
     sampled = basis.sample(coefficients, group).flatten(-3)
     gather = _gather(group, basis.kernel_size, 1, sampled.device)
-    turned = _copy(sampled, gather)
-    return turned.unflatten(-1, (group.order, basis.kernel_size, basis.kernel_size))
+    rotated = _copy(sampled, gather)
+    return rotated.unflatten(-1, (group.order, basis.kernel_size, basis.kernel_size))
 
 
-def turn_field(coefficients: Tensor, basis: FilterBasis, group: Group) -> Tensor:
-    """Return filters over pixels and group, turned: ``[..., |G|, dim] -> [..., g, h, k, k]``.
+def rotate_field(coefficients: Tensor, basis: FilterBasis, group: Group) -> Tensor:
+    """Return filters over pixels and group, rotated: ``[..., |G|, dim] -> [..., g, h, k, k]``.
 
-    ``(g . w)(., h) = g . w(., g^-1 h)``: an element turns a filter and permutes its group axis.
+    ``(g . w)(., h) = g . w(., g^-1 h)``: an element rotates a filter and permutes its group axis.
     """
     sampled = basis.sample(coefficients, group).flatten(-4)
     gather = _gather(group, basis.kernel_size, group.order, sampled.device)
-    turned = _copy(sampled, gather)
+    rotated = _copy(sampled, gather)
     side = basis.kernel_size
-    return turned.unflatten(-1, (group.order, group.order, side, side))
+    return rotated.unflatten(-1, (group.order, group.order, side, side))
 
 
 class _Gather(NamedTuple):
@@ -117,15 +117,15 @@ def _copy(x: Tensor, gather: _Gather) -> Tensor:
 
 @cache
 def _gather(group: Group, side: int, fields: int, device: torch.device) -> _Gather:
-    """Lay ``[fields, sectors, k, k]`` samples out as ``[|G|, fields, k, k]`` turned filters."""
+    """Lay ``[fields, sectors, k, k]`` samples out as ``[|G|, fields, k, k]`` rotated filters."""
     with torch.inference_mode(False):  # what is cached has to do for training as well
         samples = torch.arange(fields * group.sectors * side**2)
         samples = samples.unflatten(0, (fields, group.sectors, side, side))
         factors = map(group.factorise, group.elements)
-        turned = [act_on_grid(factor.grid, samples[:, factor.sector]) for factor in factors]
+        rotated = [act_on_grid(factor.grid, samples[:, factor.sector]) for factor in factors]
         if fields > 1:
-            rows = zip(turned, left_quotients(group), strict=True)
-            turned = [one[list(quotients)] for one, quotients in rows]
-        sources = torch.stack(turned).flatten()
+            rows = zip(rotated, left_quotients(group), strict=True)
+            rotated = [one[list(quotients)] for one, quotients in rows]
+        sources = torch.stack(rotated).flatten()
         copies = sources.argsort(stable=True).unflatten(0, (samples.numel(), -1)).T.flip(0)
         return _Gather(sources.to(device), copies.contiguous().to(device))

@@ -1,6 +1,6 @@
 """Cyclic and dihedral groups as values: elements, product, inverse.
 
-An element ``r^k m^s`` mirrors ``s`` times (left and right change places), then turns ``k`` times
+An element ``r^k m^s`` mirrors ``s`` times (left and right change places), then rotates ``k`` times
 by ``360 / n`` degrees counterclockwise. Elements are named by their index ``s * n + k``, so that
 the first ``n`` indices are the rotations and index 0 is the identity.
 """

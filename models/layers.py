@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.filters import FilterBasis, turn, turn_field
+from models.filters import FilterBasis, rotate, rotate_field
 from models.groups import Group, left_quotients
 
 
@@ -62,7 +62,7 @@ class GroupLinearMap(nn.Module, ABC):
 
 
 class LiftingConv(GroupLinearMap):
-    """Convolve an image with all turned copies of a filter: ``[N, C, H, W] -> [N, C', |G|, H, W]``.
+    """Convolve an image with a filter's rotated copies: ``[N, C, H, W] -> [N, C', |G|, H, W]``.
 
     ``(x * w)(g) = sum_y x(y) (g . w)(y)``: Cohen and Welling 2016, equation 10.
     """
@@ -73,8 +73,8 @@ class LiftingConv(GroupLinearMap):
 
     def expand(self) -> tuple[PlainConv]:
         """Return one convolution with a bank ``[C' |G|, C, k, k]``."""
-        turned = turn(self.weight, self.basis, self.group)  # [C', C, g, k, k]
-        bank = turned.transpose(1, 2).flatten(0, 1)
+        rotated = rotate(self.weight, self.basis, self.group)  # [C', C, g, k, k]
+        bank = rotated.transpose(1, 2).flatten(0, 1)
         return (PlainConv(bank, self.stride, self.padding),)
 
 
@@ -91,8 +91,8 @@ class GroupConv(GroupLinearMap):
 
     def expand(self) -> tuple[PlainConv]:
         """Return one convolution with a bank ``[C' |G|, C |G|, k, k]``."""
-        turned = turn_field(self.weight, self.basis, self.group)  # [C', C, g, h, k, k]
-        bank = turned.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+        rotated = rotate_field(self.weight, self.basis, self.group)  # [C', C, g, h, k, k]
+        bank = rotated.transpose(1, 2).flatten(2, 3).flatten(0, 1)
         return (PlainConv(bank, self.stride, self.padding),)
 
 
@@ -100,7 +100,7 @@ class SeparableGroupConv(GroupLinearMap):
     """Convolve a field over channels and group first, then over pixels alone.
 
     The filter is the product of a 1 x 1 filter over channels and group and of one spatial filter a
-    channel, turned with the orientation that it is applied to: Lengyel and van Gemert, "Exploiting
+    channel, rotated with the orientation that it is applied to: Lengyel and van Gemert, "Exploiting
     Learned Symmetries in Group Equivariant Convolutions", ICIP 2021.
     """
 
@@ -113,7 +113,7 @@ class SeparableGroupConv(GroupLinearMap):
         """Return a bank ``[C' |G|, C |G|, 1, 1]`` and a depthwise one ``[C' |G|, 1, k, k]``."""
         mixing = self.mixing[:, :, torch.tensor(left_quotients(self.group))]  # [C', C, g, h]
         mixing = mixing.transpose(1, 2).flatten(2, 3).flatten(0, 1)[..., None, None]
-        depthwise = turn(self.weight, self.basis, self.group).flatten(0, 1)[:, None]
+        depthwise = rotate(self.weight, self.basis, self.group).flatten(0, 1)[:, None]
         spatial = PlainConv(depthwise, self.stride, self.padding, len(depthwise))
         return PlainConv(mixing), spatial
 

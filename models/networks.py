@@ -66,8 +66,8 @@ class NetworkSpec(_Spec):
     group
         A name that ``Group.named`` reads; "trivial" makes a plain CNN.
     basis
-        "grid" filters have a free value a pixel and turn by quarter turns; "steerable" ones turn by
-        any angle.
+        "grid" filters have a free value a pixel and rotation by quarter turns; "steerable" ones
+        rotate by any angle.
     channels, size
         Channels and side of the square input image, in pixels.
     mean, deviation

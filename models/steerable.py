@@ -20,11 +20,11 @@ _SIGMA, _OUTER_SIGMA = 0.6, 0.4
 
 
 class SteerableBasis:
-    """Filters of ``kernel_size`` pixels that turn by any angle without interpolation.
+    """Filters of ``kernel_size`` pixels that rotate by any angle without interpolation.
 
     A filter is a sum of ``exp(-(rho - r)^2 / (2 sigma^2)) cos(m (phi - theta))``, and the same with
-    the sine, over rings of radius ``r`` and angular frequencies ``m``. Turning it by ``theta``
-    turns each harmonic by ``m theta``: exact in the plane, and band-limited enough for the grid.
+    the sine, over rings of radius ``r`` and angular frequencies ``m``. Rotating it by ``theta``
+    rotates each harmonic by ``m theta``: exact in the plane, and band-limited enough for the grid.
 
     Raises
     ------
@@ -42,7 +42,7 @@ class SteerableBasis:
         self.dimension = len(_sampled(kernel_size, 0.0))
 
     def sample(self, coefficients: Tensor, group: Group) -> Tensor:
-        """Turn filters by the rotations of the first quadrant: ``[..., sectors, k, k]``."""
+        """Rotate filters by the rotations of the first quadrant: ``[..., sectors, k, k]``."""
         table = _table(self.kernel_size, group, coefficients.dtype, coefficients.device)
         with torch.autocast(coefficients.device.type, enabled=False):
             flat = coefficients @ table.flatten(1)
@@ -76,7 +76,7 @@ def _table(kernel_size: int, group: Group, dtype: torch.dtype, device: torch.dev
 
 @cache
 def _sampled(kernel_size: int, angle: float) -> NDArray[np.float64]:
-    """Return the basis turned by ``angle``, each function of unit norm: ``[dimension, k, k]``."""
+    """Return the basis rotated by ``angle``, each function of unit norm: ``[dimension, k, k]``."""
     half = kernel_size // 2
     rows, columns = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64)
     rho, phi = np.hypot(rows, columns), np.arctan2(-rows, columns)  # rows count downwards

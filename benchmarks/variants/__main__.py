@@ -20,7 +20,7 @@ from benchmarks.variants.timed import looks, train_until
 from models.checkpoint import Run
 from models.datasets import rotmnist
 from models.devices import Device, find_device
-from models.plan import Plan
+from models.experiment import Experiment
 
 
 def main() -> None:
@@ -76,9 +76,9 @@ def _train(
     end: float,
     together: Barrier,
 ) -> None:
-    plan = Plan(name, chosen.network, chosen.recipe, rotmnist.read(data))
-    plan = replace(plan, teachers=tuple(map(Run.open, teachers)))
-    train_until(plan, out / name, find_device(device), end, together)
+    experiment = Experiment(name, chosen.network, chosen.recipe, rotmnist.read(data))
+    experiment = replace(experiment, teachers=tuple(map(Run.open, teachers)))
+    train_until(experiment, out / name, find_device(device), end, together)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 
 from models.checkpoint import Run
 from models.datasets.split import Split
-from models.plan import Plan
+from models.experiment import Experiment
 from models.targets import Teacher, teach
 from models.training import Training, error_percent
 
@@ -30,7 +30,7 @@ class Look:
 
 
 def train_until(
-    plan: Plan, folder: Path, device: torch.device, end: float, together: Barrier
+    experiment: Experiment, folder: Path, device: torch.device, end: float, together: Barrier
 ) -> None:
     """Train ``plan`` with as many epochs as end at ``end``, in seconds since the epoch of time.
 
@@ -38,18 +38,18 @@ def train_until(
     cut after an epoch, and its recipe says how many epochs were meant.
     """
     torch.set_num_threads(2)
-    choice = plan.data.choice
+    choice = experiment.data.choice
     if choice is None:
-        raise ValueError(f"{plan.data.name} has no images for choices.")
-    teachers = [run.network().to(device) for run in plan.teachers]
+        raise ValueError(f"{experiment.data.name} has no images for choices.")
+    teachers = [run.network().to(device) for run in experiment.teachers]
     teacher = teach(teachers) if teachers else None
-    step = _seconds_a_step(plan, device, teacher, together)
-    steps = len(plan.data.train) // plan.recipe.batch_size
+    step = _seconds_a_step(experiment, device, teacher, together)
+    steps = len(experiment.data.train) // experiment.recipe.batch_size
     epochs = max(1, int((end - time.time()) * (1 - _KEPT) / (step * steps)))
-    plan = plan.with_recipe({"epochs": epochs})
-    run = Run.begin(folder, plan.info, resume=False)
+    experiment = experiment.with_recipe({"epochs": epochs})
+    run = Run.begin(folder, experiment.info, resume=False)
     training = run.training(device, teacher)
-    for epoch in training.epochs(plan.data.train):
+    for epoch in training.epochs(experiment.data.train):
         late = time.time() > end
         if late or epoch.epoch % max(1, epochs // _LOOKS) == 0 or epoch.epoch == epochs:
             _look(run, training, choice)
@@ -77,15 +77,19 @@ def _look(run: Run, training: Training, choice: Split) -> None:
 
 
 def _seconds_a_step(
-    plan: Plan, device: torch.device, teacher: Teacher | None, together: Barrier
+    experiment: Experiment, device: torch.device, teacher: Teacher | None, together: Barrier
 ) -> float:
     """Train a copy for some steps beside all others, and return what a step takes."""
-    batch = plan.recipe.batch_size
-    trial = Training(plan.network, plan.recipe.model_copy(update={"epochs": 3}), device, teacher)
-    epochs = trial.epochs(plan.data.train[: _WARM_UP * batch])
+    batch = experiment.recipe.batch_size
+    trial = Training(
+        experiment.network, experiment.recipe.model_copy(update={"epochs": 3}), device, teacher
+    )
+    epochs = trial.epochs(experiment.data.train[: _WARM_UP * batch])
     next(epochs)
     with suppress(BrokenBarrierError):  # one of the others failed: the rest goes on
         together.wait()
-    trial = Training(plan.network, plan.recipe.model_copy(update={"epochs": 3}), device, teacher)
-    epochs = trial.epochs(plan.data.train[: _MEASURED * batch])
-    return next(epochs).seconds / min(_MEASURED, len(plan.data.train) // batch)
+    trial = Training(
+        experiment.network, experiment.recipe.model_copy(update={"epochs": 3}), device, teacher
+    )
+    epochs = trial.epochs(experiment.data.train[: _MEASURED * batch])
+    return next(epochs).seconds / min(_MEASURED, len(experiment.data.train) // batch)

@@ -2,7 +2,7 @@
 
 An activation is an unsigned 8-bit integer ``q`` and means ``scale * (q - zero)``, one scale for a
 tensor. A weight is a signed integer and means ``scale * w``, one scale for a filter. A filter and
-its turned copies have the same largest weight, hence the same scale and the same integers: what is
+its rotated copies have the same largest weight, hence the same scale and the same integers: what is
 equivariant stays so in every bit. Source: Jacob et al., "Quantization and Training of Neural
 Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
 """
@@ -20,8 +20,8 @@ from export.quantize.ranges import Ranges
 WEIGHT_LIMIT: Final = 64
 """Largest magnitude of a weight.
 
-CPUs without VNNI add two products of 8 bits in 16 bits and saturate there, in pairs that a turn of
-the image rearranges. With this limit they cannot: ``2 * 255 * 64 < 2**15``.
+CPUs without VNNI add two products of 8 bits in 16 bits and saturate there, in pairs that a rotation
+of the image rearranges. With this limit they cannot: ``2 * 255 * 64 < 2**15``.
 """
 
 _LEVELS: Final = 255

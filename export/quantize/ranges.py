@@ -34,7 +34,7 @@ def measure_ranges(
     images : uint8 [N, C, H, W]
         Training images.
     group
-        The grid symmetries that they are turned by; an invariant network has the same ranges for
+        The grid symmetries that they are rotated by; an invariant network has the same ranges for
         all of them, but for rounding.
     """
     names = [layer.output for layer in chain.layers if isinstance(layer, Convolution)]

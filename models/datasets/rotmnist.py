@@ -1,11 +1,11 @@
 """Rotated MNIST, derived from MNIST by the recipe of Larochelle et al. 2007.
 
-62,000 of the 70,000 digits, each turned once by an angle uniform in 0..360 degrees with bicubic
+62,000 of the 70,000 digits, each rotated once by an angle uniform in 0..360 degrees with bicubic
 interpolation; 12,000 to train, 50,000 to test. It follows the recipe of "An Empirical Evaluation of
 Deep Architectures on Problems with Many Factors of Variation" (ICML 2007) and is not their file,
 so errors on it are comparable to published ones and not equal to them.
 
-The 8,000 digits that this leaves out, each turned once as well, are for choices between networks:
+The 8,000 digits that this leaves out, each rotated once as well, are for choices between networks:
 they are neither trained on nor tested on.
 """
 
@@ -34,7 +34,7 @@ CHOICE_SHA256 = "5f1e5f1a338ba164902c87adfe68649ea0a961d76fce66d3be3c2ad1d2db019
 
 
 def derive(digits: Digits) -> Split:
-    """Choose and turn the 62,000 digits; the first 12,000 are those to train.
+    """Choose and rotate the 62,000 digits; the first 12,000 are those to train.
 
     Raises
     ------
@@ -43,11 +43,11 @@ def derive(digits: Digits) -> Split:
     """
     random = np.random.default_rng(SEED)
     chosen = random.permutation(len(digits.labels))[: TRAIN + TEST]
-    return _verified(_turned(digits, chosen, random), SHA256)
+    return _verified(_rotated(digits, chosen, random), SHA256)
 
 
 def derive_choice(digits: Digits) -> Split:
-    """Turn the 8,000 digits that ``derive`` does not choose.
+    """Rotate the 8,000 digits that ``derive`` does not choose.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def derive_choice(digits: Digits) -> Split:
         If the outcome is not the known one, bit for bit.
     """
     left = np.random.default_rng(SEED).permutation(len(digits.labels))[TRAIN + TEST :]
-    return _verified(_turned(digits, left, np.random.default_rng(CHOICE_SEED)), CHOICE_SHA256)
+    return _verified(_rotated(digits, left, np.random.default_rng(CHOICE_SEED)), CHOICE_SHA256)
 
 
 def store(split: Split, choice: Split, folder: Path) -> Path:
@@ -86,13 +86,13 @@ def _read(path: Path, sha256: str) -> Split:
     return _verified(load(path), sha256)
 
 
-def _turned(digits: Digits, rows: NDArray[np.int64], random: np.random.Generator) -> Split:
+def _rotated(digits: Digits, rows: NDArray[np.int64], random: np.random.Generator) -> Split:
     angles = random.uniform(0, 360, len(rows))
-    images = np.stack([_turn(digits.images[i], t) for i, t in zip(rows, angles, strict=True)])
+    images = np.stack([_rotate(digits.images[i], t) for i, t in zip(rows, angles, strict=True)])
     return Split(images[:, None], digits.labels[rows])
 
 
-def _turn(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
+def _rotate(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.BICUBIC))
 
 

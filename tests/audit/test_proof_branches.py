@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from audit.proof import prove
-from export.foreign.symmetrise import symmetrise
+from export.onnx_import.symmetrise import symmetrise
 from imaging import grid_symmetries
 
 CLASSES, LARGEST = 3, 2**21

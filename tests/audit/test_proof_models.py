@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from audit import mutate
 from audit.proof import prove
 from export.bake import bake
-from export.foreign.symmetrise import symmetrise
 from export.graph import to_onnx
-from models.design import inspection
+from export.onnx_import.symmetrise import symmetrise
+from models.autoconfig import inspection
 from models.networks import Convolution, MaxPooling, Network, NetworkSpec, RestrictTo
 
 REPOSITORY = Path("model_repository")

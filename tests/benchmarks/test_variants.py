@@ -23,8 +23,8 @@ from imaging import FitPolicy
 from models.checkpoint import Run
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
+from models.experiment import Experiment
 from models.networks import Convolution, Network, NetworkSpec, multiply_adds
-from models.plan import Plan
 from models.recipe import Recipe
 from models.training import error_percent
 
@@ -71,7 +71,7 @@ def noise(count, seed):
     return Split(images, random.integers(0, 2, count))
 
 
-def plan():
+def experiment():
     network = NetworkSpec(
         group="C4",
         size=6,
@@ -82,16 +82,16 @@ def plan():
     )
     splits = noise(320, 0), noise(10, 1), noise(40, 2)
     data = DataSet("noise", ("a", "b"), "none", "0" * 64, FitPolicy(6), *splits)
-    return Plan("noise", network, Recipe(epochs=1, batch_size=32), data)
+    return Experiment("noise", network, Recipe(epochs=1, batch_size=32), data)
 
 
 def trained(folder, monkeypatch, *, seconds, step):
     monkeypatch.setattr(timed, "_seconds_a_step", lambda *_: step)
-    train_until(plan(), folder, torch.device("cpu"), time.time() + seconds, None)
+    train_until(experiment(), folder, torch.device("cpu"), time.time() + seconds, None)
     run, seen = Run.open(folder), looks(folder)
     epochs = len(run.training().history)
     assert seen[-1].epoch == epochs
-    assert seen[-1].choice_error == error_percent(run.network(), plan().data.choice)
+    assert seen[-1].choice_error == error_percent(run.network(), experiment().data.choice)
     return epochs, run.info.recipe.epochs
 
 
@@ -107,13 +107,13 @@ def test_a_run_that_is_late_is_cut(tmp_path, monkeypatch):
 
 def test_a_step_is_measured_beside_the_others(tmp_path):
     together = multiprocessing.get_context("spawn").Barrier(1)
-    seconds = timed._seconds_a_step(plan(), torch.device("cpu"), None, together)
+    seconds = timed._seconds_a_step(experiment(), torch.device("cpu"), None, together)
     assert 0 < seconds < 60
     assert together.n_waiting == 0
 
 
 def test_it_needs_images_for_choices(tmp_path):
-    data = dataclasses.replace(plan().data, choice=None)
-    nothing = dataclasses.replace(plan(), data=data)
+    data = dataclasses.replace(experiment().data, choice=None)
+    nothing = dataclasses.replace(experiment(), data=data)
     with pytest.raises(ValueError, match="no images for choices"):
         train_until(nothing, tmp_path, torch.device("cpu"), time.time(), None)

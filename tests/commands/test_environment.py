@@ -122,7 +122,7 @@ def test_an_export_goes_to_the_repository_that_is_set(run, environment, tmp_path
 
 
 def test_an_import_goes_to_the_repository_that_is_set(run, environment, tmp_path, monkeypatch):
-    from export.foreign import bring
+    from export.onnx_import import bring
 
     asked = []
 

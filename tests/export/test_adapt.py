@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.foreign.adapt import adapt
-from export.foreign.answers import check_answers
-from export.foreign.graphs import ForeignError, finished
-from export.foreign.inputs import Scaling
-from export.foreign.options import read_classes, read_scaling
-from export.foreign.size import network_size
+from export.onnx_import.adapt import adapt
+from export.onnx_import.answers import check_answers
+from export.onnx_import.graphs import OnnxImportError, finished
+from export.onnx_import.inputs import Scaling
+from export.onnx_import.options import read_classes, read_scaling
+from export.onnx_import.size import network_size
 
 random = np.random.default_rng(3)
 WEIGHTS = {
@@ -162,7 +162,7 @@ def test_an_open_size_is_named() -> None:
     given = file(
         BODY.replace("s = Reshape(m, SHAPE)", "s = Flatten(m)"), image="float[N, 3, S, S] x"
     )
-    with pytest.raises(ForeignError, match="--size"):
+    with pytest.raises(OnnxImportError, match="--size"):
         adapted(given)
     assert run(adapted(given, size=6), pictures(2))[0].shape == (2, 2)
 
@@ -239,18 +239,18 @@ def test_control_flow_is_refused() -> None:
     branches = {"then_branch": branch, "else_branch": branch}
     model.graph.node.append(onnx.helper.make_node("If", ["c"], ["out"], **branches))
     model.graph.output[0].name = "out"
-    with pytest.raises(ForeignError, match="control flow"):
+    with pytest.raises(OnnxImportError, match="control flow"):
         adapted(model.SerializeToString())
 
 
 def test_nothing_is_assumed_about_grey_levels() -> None:
-    with pytest.raises(ForeignError, match="--input-scale"):
+    with pytest.raises(OnnxImportError, match="--input-scale"):
         adapted(GIVEN["floats"], scaling=None)
-    with pytest.raises(ForeignError, match="--mean has 2 numbers"):
+    with pytest.raises(OnnxImportError, match="--mean has 2 numbers"):
         adapted(GIVEN["floats"], scaling=Scaling(1.0, (0.1, 0.2)))
     given = file(f"v = Cast<to = 1>(x) {END.replace('x,', 'v,')}", image="uint8[N, 3, 6, 6] x")
     check_contract(adapted(given, scaling=None))
-    with pytest.raises(ForeignError, match="is uint8"):
+    with pytest.raises(OnnxImportError, match="is uint8"):
         adapted(given)
 
 
@@ -259,7 +259,7 @@ def test_an_adapted_file_that_answers_otherwise_is_refused() -> None:
     given = GIVEN["floats"]
     found = adapt(given, 2, scaling=SCALING)
     other = Scaling(1 / 200, SCALING.mean, SCALING.std)
-    with pytest.raises(ForeignError, match="differ from the given"):
+    with pytest.raises(OnnxImportError, match="differ from the given"):
         check_answers(
             given, replace(found, scaling=other), finished(found.model, {}), pictures(7), 2
         )
@@ -275,9 +275,9 @@ def test_options_are_read_from_text(tmp_path: Any) -> None:
     assert read_scaling("1/255", "0.5,1/4", "1") == Scaling(1 / 255, (0.5, 0.25))
     assert read_scaling(None, "0", "1") is None
     for arguments in [("x", "0", "1"), ("1", "0", "1/0"), (None, "1", "1"), ("0", "0", "1")]:
-        with pytest.raises(ForeignError):
+        with pytest.raises(OnnxImportError):
             read_scaling(*arguments)
-    with pytest.raises(ForeignError, match="neither names"):
+    with pytest.raises(OnnxImportError, match="neither names"):
         read_classes("nobody.txt")
 
 

@@ -30,7 +30,7 @@ def test_nothing_but_plain_layers_is_left(make_network, group):
 
 
 def test_filters_of_an_orbit_hold_the_same_bits(make_network):
-    """Every filter, turned and its input orientations cycled, is the next one of its orbit."""
+    """Every filter, rotated and its input orientations cycled, is the next one of its orbit."""
     lift, *others = [m for m in bake(make_network("C4")).layers if isinstance(m, nn.Conv2d)]
     lifted = lift.weight.detach().numpy().reshape(-1, 4, *lift.weight.shape[1:])
     for g in range(4):
@@ -39,8 +39,8 @@ def test_filters_of_an_orbit_hold_the_same_bits(make_network):
         weight = layer.weight.detach().numpy()
         bank = weight.reshape(len(weight) // 4, 4, -1, 4, *weight.shape[2:])
         for g in range(4):
-            turned = np.rot90(np.roll(bank[:, 0], g, axis=2), g, (-2, -1))
-            assert np.array_equal(turned, bank[:, g])
+            rotated = np.rot90(np.roll(bank[:, 0], g, axis=2), g, (-2, -1))
+            assert np.array_equal(rotated, bank[:, g])
         bias = layer.bias.detach().numpy().reshape(-1, 4)
         assert np.array_equal(bias, bias[:, :1].repeat(4, axis=1))
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from artifact.card import load_card
 from audit import RefusedError
-from export.foreign.bring import Request, bring
-from export.foreign.bundle import read_bundle
-from export.foreign.inputs import Scaling
-from export.foreign.options import read_classes
+from export.onnx_import.bundle import read_bundle
+from export.onnx_import.importer import Request, import_onnx
+from export.onnx_import.inputs import Scaling
+from export.onnx_import.options import read_classes
 from imaging import FitPolicy
 
 random = np.random.default_rng(7)
@@ -59,7 +59,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def imported(place: Path, pictures: Path, **options: Any) -> tuple[Path, Any]:
     request = Request(place, "net", options.pop("classes", ()), pictures, **options)
-    folder = bring(request, place.parent / "repository")
+    folder = import_onnx(request, place.parent / "repository")
     return folder, load_card(folder / "card.json")
 
 

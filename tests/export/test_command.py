@@ -17,7 +17,7 @@ def test_images_are_read_by_the_white_level_on_the_card(packaged, monkeypatch):
         asked.append(arguments)
         raise RefusedError("Enough is seen.")
 
-    monkeypatch.setattr("models.sitting.read_folder", read_folder)
+    monkeypatch.setattr("models.trainer.read_folder", read_folder)
     with pytest.raises(RefusedError, match="Enough"):
         export("toy", "int8", repository=packaged, images=Path("cells"))
     assert asked == [(Path("cells"), "C4", 12, "pad", 4095)]

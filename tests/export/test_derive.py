@@ -64,10 +64,10 @@ def test_a_precision_that_loses_accuracy_is_refused(repository, source, monkeypa
     assert not (repository / "toy-int8").exists()
 
 
-def test_a_file_whose_bits_depend_on_the_turn_is_no_integer_version(
+def test_a_file_whose_bits_depend_on_the_rotation_is_no_integer_version(
     repository, source, monkeypatch
 ):
-    """The float32 file in place of the integer one: its sums run in another order when turned."""
+    """The float32 file in place of the integer one: its sums run in another order when rotated."""
     floats = {"int8": source.model, "integer": source.model}
     monkeypatch.setattr(_Converter, "_integers", lambda _: floats)
     with pytest.raises(InexactError, match="none may change in a single bit"):

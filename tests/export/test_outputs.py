@@ -11,10 +11,10 @@ from onnx import helper, numpy_helper
 from scipy.special import softmax
 
 from audit.proof import prove
-from export.foreign.adapt import adapt
-from export.foreign.answers import check_answers
-from export.foreign.graphs import ForeignError, finished
-from export.foreign.inputs import Scaling
+from export.onnx_import.adapt import adapt
+from export.onnx_import.answers import check_answers
+from export.onnx_import.graphs import OnnxImportError, finished
+from export.onnx_import.inputs import Scaling
 
 CLASSES = 4
 SCALING = Scaling(1 / 255)
@@ -117,7 +117,7 @@ def test_integers_are_read_by_their_scale() -> None:
     assert np.abs(logits - 0.25 * (answers(given) - 128)).max() <= 0.125
     np.testing.assert_allclose(probabilities, softmax(logits, axis=1), atol=1e-6)
     given = file("i = Cast<to = 2>(l) y = Identity(i)", outputs=outputs)
-    with pytest.raises(ForeignError, match="is of integers"):
+    with pytest.raises(OnnxImportError, match="is of integers"):
         serve(given)
 
 
@@ -151,7 +151,7 @@ UNCLEAR = {
 @pytest.mark.parametrize("name", UNCLEAR)
 def test_what_stays_unclear_is_refused_until_somebody_says_it(name: str) -> None:
     given = file(UNCLEAR[name])
-    with pytest.raises(ForeignError, match="--output-kind says so") as refused:
+    with pytest.raises(OnnxImportError, match="--output-kind says so") as refused:
         serve(given)
     assert str(refused.value).endswith(".")
     logits, _ = serve(given, output_kind="logits")
@@ -160,7 +160,7 @@ def test_what_stays_unclear_is_refused_until_somebody_says_it(name: str) -> None
         _, probabilities = serve(given, output_kind="probabilities")
         np.testing.assert_allclose(probabilities, answers(given), atol=1e-6)
     else:
-        with pytest.raises(ForeignError, match="are no probabilities"):
+        with pytest.raises(OnnxImportError, match="are no probabilities"):
             serve(given, output_kind="probabilities")
 
 
@@ -169,7 +169,7 @@ def test_numbers_that_sum_to_a_whole_are_not_taken_for_logits(scale: int, kind: 
     """A normalisation that no rule knows: squares, divided by their sum."""
     end = "s = Mul(l, l) t = ReduceSum(s, AXIS) d = Div(s, t) y = Mul(d, W1)"
     given = file(end, W1=np.float32(scale))
-    with pytest.raises(ForeignError, match=f"sum to {scale}.*--output-kind {kind}"):
+    with pytest.raises(OnnxImportError, match=f"sum to {scale}.*--output-kind {kind}"):
         serve(given)
     logits, probabilities = serve(given, output_kind=kind)
     np.testing.assert_allclose(probabilities, answers(given) / scale, atol=1e-6)
@@ -178,7 +178,7 @@ def test_numbers_that_sum_to_a_whole_are_not_taken_for_logits(scale: int, kind: 
 
 def test_numbers_between_nought_and_one_are_asked_about() -> None:
     given = file("c = Mul(l, TENTH) y = Clip(c, LOW, HIGH)")
-    with pytest.raises(ForeignError, match="between 0 and 1 alone"):
+    with pytest.raises(OnnxImportError, match="between 0 and 1 alone"):
         serve(given)
     serve(given, output_kind="logits")
 
@@ -201,27 +201,29 @@ def test_one_number_is_of_the_second_class(name: str) -> None:
     np.testing.assert_allclose(probabilities, np.hstack([1 - second, second]), atol=1e-5)
     assert np.abs(softmax(logits, axis=1) - probabilities).max() < 0.01
     if kind is not None:
-        with pytest.raises(ForeignError, match="--output-kind"):
+        with pytest.raises(OnnxImportError, match="--output-kind"):
             serve(given, 2)
 
 
 def test_classes_that_do_not_exclude_each_other_are_refused() -> None:
     given = file("y = Sigmoid(l)")
-    with pytest.raises(ForeignError, match="several may hold of one image"):
+    with pytest.raises(OnnxImportError, match="several may hold of one image"):
         serve(given)
 
 
 def test_what_is_said_may_not_contradict_the_graph() -> None:
-    with pytest.raises(ForeignError, match="comes from a Softmax, and --output-kind says logits"):
+    with pytest.raises(
+        OnnxImportError, match="comes from a Softmax, and --output-kind says logits"
+    ):
         serve(file("y = Softmax<axis = -1>(l)"), output_kind="logits")
     given = file("y = Identity(l)")
-    with pytest.raises(ForeignError, match="are no probabilities"):
+    with pytest.raises(OnnxImportError, match="are no probabilities"):
         serve(given, output_kind="probabilities")
 
 
 def test_a_softmax_over_something_else_is_refused() -> None:
     given = file("s = Reshape(l, SPREAD) p = Softmax<axis = 3>(s) y = Flatten(p)")
-    with pytest.raises(ForeignError, match="are no probabilities"):
+    with pytest.raises(OnnxImportError, match="are no probabilities"):
         serve(given)
 
 

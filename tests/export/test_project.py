@@ -9,8 +9,8 @@ import pytest
 from onnx import numpy_helper
 
 from audit.proof import find_ties, prove
-from export.foreign.graphs import ForeignError
-from export.foreign.project import project
+from export.onnx_import.graphs import OnnxImportError
+from export.onnx_import.project import project
 
 DATA = Path("tests/audit/data")
 GROUPS = {"c4": "C4", "d4": "D4", "c8": "C8"}
@@ -75,10 +75,10 @@ def test_orbits_are_those_of_the_group() -> None:
 
 
 def test_networks_that_lack_the_symmetry_are_refused() -> None:
-    with pytest.raises(ForeignError, match=r"onto D4: The node .* has no filter equal"):
+    with pytest.raises(OnnxImportError, match=r"onto D4: The node .* has no filter equal"):
         project(escnn("c4"), "D4")
     model = onnx.load("model_repository/rotmnist-cnn/1/model.onnx")
-    with pytest.raises(ForeignError, match="cannot be projected onto C4"):
+    with pytest.raises(OnnxImportError, match="cannot be projected onto C4"):
         project(model, "C4")
 
 
@@ -88,7 +88,7 @@ def test_a_weight_that_is_wrong_is_not_averaged_away() -> None:
     values = numpy_helper.to_array(kernel).copy()
     values[3, 1, 0, 0] += np.float32(0.01 * np.abs(values).max())
     kernel.CopyFrom(numpy_helper.from_array(values, kernel.name))
-    with pytest.raises(ForeignError, match="has no filter equal"):
+    with pytest.raises(OnnxImportError, match="has no filter equal"):
         project(model, "C4")
 
 

@@ -73,7 +73,7 @@ def test_onnx_itself_gives_the_bits_that_onnxruntime_gives(int8, integer, test_i
         np.testing.assert_array_equal(bits(open_model(model)(images)), bits(reference))
 
 
-def test_no_bit_depends_on_the_turn_the_batch_or_the_threads(group, int8, integer, test_images):
+def test_no_bit_depends_on_the_rotation_the_batch_or_the_threads(group, int8, integer, test_images):
     for model in (int8, integer):
         sessions = [(f"{n} threads", open_model(model, n)) for n in (1, 2)]
         found = measure_exactness(sessions, test_images.images[:70], group)

@@ -27,8 +27,8 @@ images = np.load(sys.argv[2])
 options = ort.SessionOptions()
 options.intra_op_num_threads = 1
 session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-turned = [np.ascontiguousarray(np.rot90(images, k, (2, 3))) for k in range(4)]
-answers = [session.run(["logits"], {"image": each})[0].tobytes() for each in turned]
+rotated = [np.ascontiguousarray(np.rot90(images, k, (2, 3))) for k in range(4)]
+answers = [session.run(["logits"], {"image": each})[0].tobytes() for each in rotated]
 print(json.dumps([hashlib.sha256(answer).hexdigest() for answer in answers]))
 """
 
@@ -50,7 +50,7 @@ def network(digits):
 
 
 def on_haswell(model, digits, folder):
-    """Return the digests of the logits of digits in four turns: AVX2, and no VNNI."""
+    """Return the digests of the logits of digits in four rotations: AVX2, and no VNNI."""
     (folder / "model.onnx").write_bytes(model)
     np.save(folder / "digits.npy", digits)
     arguments = [EMULATOR, "-cpu", "Haswell", sys.executable, "-c", PROGRAM]
@@ -67,6 +67,6 @@ def test_no_pair_of_products_saturates(digits, tmp_path):
 
 
 def test_weights_of_8_bits_would_saturate(digits, tmp_path, monkeypatch):
-    """The mutant: other bits for other turns."""
+    """The mutant: other bits for other rotations."""
     monkeypatch.setattr("export.quantize.network.WEIGHT_LIMIT", 127)
     assert len(set(on_haswell(network(digits), digits, tmp_path))) > 1

@@ -10,8 +10,8 @@ import pytest
 from artifact.audit_set import load_audit_set
 from audit import mutate
 from audit.proof import prove
-from export.foreign.size import network_size
-from export.foreign.symmetrise import symmetrise
+from export.onnx_import.size import network_size
+from export.onnx_import.symmetrise import symmetrise
 from export.runtime import open_model
 from imaging import grid_symmetries
 
@@ -27,17 +27,17 @@ def small(exported: Callable[[str], onnx.ModelProto]) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(("group", "threads"), [("C4", 2), ("D4", 1)])
-def test_every_bit_of_the_answer_is_that_of_the_turned_image(group: str, threads: int) -> None:
+def test_every_bit_of_the_answer_is_that_of_the_rotated_image(group: str, threads: int) -> None:
     classify = open_model(symmetrise(PLAIN, group).SerializeToString(), threads)
     for count in (1, 3, 64):
         images = IMAGES[:count]
         upright = classify(images).view(np.uint32)
         for element in grid_symmetries(group):
-            turned = classify(np.ascontiguousarray(element(images)))
-            assert np.array_equal(turned.view(np.uint32), upright), element.name
+            rotated = classify(np.ascontiguousarray(element(images)))
+            assert np.array_equal(rotated.view(np.uint32), upright), element.name
 
 
-def test_images_of_a_batch_may_be_turned_each_in_its_own_way() -> None:
+def test_images_of_a_batch_may_be_rotated_each_in_its_own_way() -> None:
     classify = open_model(symmetrise(PLAIN, "D4").SerializeToString())
     elements = grid_symmetries("D4")
     mixed = np.stack([elements[i % 8](image) for i, image in enumerate(IMAGES)])

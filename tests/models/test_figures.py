@@ -68,7 +68,7 @@ def test_matplotlib_is_imported_only_when_a_picture_is_drawn(monkeypatch):
         if name.partition(".")[0] in ("models", "matplotlib"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # an import of it fails
-    importlib.import_module("models.sitting")
+    importlib.import_module("models.trainer")
     figures = importlib.import_module("models.figures")
     with pytest.raises(ImportError):
         figures.draw_confusion(np.eye(2, dtype=np.int64), ["a", "b"], [])

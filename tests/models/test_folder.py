@@ -11,12 +11,12 @@ from export.package import package
 from imaging import FitPolicy, decode, fit
 from models.checkpoint import Run
 from models.datasets.folder import LEAST, read, survey
-from models.plan import folder_plan
-from models.sitting import train
+from models.experiment import folder_experiment
+from models.trainer import train
 
 
 def picture(kind, random, side):
-    """Stripes, rings or a chequer-board, turned at random and noisy: uint8 [h, w]."""
+    """Stripes, rings or a chequer-board, rotated at random and noisy: uint8 [h, w]."""
     height, width = side + random.integers(0, 5, 2)
     y, x = np.mgrid[:height, :width] - (side / 2)
     angle = random.uniform(0, 2 * np.pi)
@@ -52,8 +52,8 @@ def make_folder(tmp_path):
 @pytest.mark.slow
 def test_a_folder_becomes_a_version_that_is_audited(make_folder, tmp_path):
     folder = make_folder({"stripes": 60, "rings": 40, "chequers": 30}, coloured=True)
-    plan = folder_plan(folder, "D4", None, "crop").with_recipe({"epochs": 15})
-    result = train(plan, tmp_path / "runs" / plan.name, resume=False)
+    experiment = folder_experiment(folder, "D4", None, "crop").with_recipe({"epochs": 15})
+    result = train(experiment, tmp_path / "runs" / experiment.name, resume=False)
     assert result.test_count == 26
     assert result.test_error_percent < 50
 
@@ -63,18 +63,18 @@ def test_a_folder_becomes_a_version_that_is_audited(make_folder, tmp_path):
 
     # The images may go: the run keeps what an export needs.
     folder.rename(tmp_path / "elsewhere")
-    version = package(Run.open(place), tmp_path / "repository", plan.name)
+    version = package(Run.open(place), tmp_path / "repository", experiment.name)
     card = load_card(version / "card.json")
     assert (card.name, card.version, card.group) == ("own-images", 1, "D4")
     assert card.classes == ("chequers", "rings", "stripes")
     assert card.input.channels == 3
-    assert card.input.fit == FitPolicy(plan.network.size, "crop")
+    assert card.input.fit == FitPolicy(experiment.network.size, "crop")
     assert card.metrics["test"].error_percent == result.test_error_percent
-    assert card.training.data_sha256 == plan.data.sha256
+    assert card.training.data_sha256 == experiment.data.sha256
     assert card.audit.label_agreement == 1
     assert card.audit.max_logit_deviation < 1e-5
     images = load_audit_set(version / "audit.npz").images
-    assert np.array_equal(images, plan.data.test.images)
+    assert np.array_equal(images, experiment.data.test.images)
 
 
 def test_images_are_prepared_by_the_code_that_serves(make_folder):
@@ -102,20 +102,20 @@ def test_images_of_a_camera_with_twelve_bits_have_the_white_that_is_said(tmp_pat
         for i in range(LEAST):
             grey = random.integers(0, 4096, (16, 16), np.uint16)
             Image.fromarray(grey).save(tmp_path / "cells" / kind / f"{i}.tif")
-    plan = folder_plan(tmp_path / "cells", "D4", 16, "pad", 4095)
+    experiment = folder_experiment(tmp_path / "cells", "D4", 16, "pad", 4095)
     files = (tmp_path / "cells").glob("*/*.tif")
     expected = {decode(path.read_bytes(), 1, white_level=4095).tobytes() for path in files}
-    parts = (plan.data.train.images, plan.data.test.images)
+    parts = (experiment.data.train.images, experiment.data.test.images)
     assert {image.tobytes() for part in parts for image in part} == expected
-    assert plan.info.white_level == 4095
-    assert folder_plan(tmp_path / "cells", "D4", 16, "pad").info.white_level is None
+    assert experiment.info.white_level == 4095
+    assert folder_experiment(tmp_path / "cells", "D4", 16, "pad").info.white_level is None
 
 
 def test_training_held_out_and_test_images_hold_each_class_in_its_proportion(make_folder):
     folder = make_folder({"stripes": 60, "rings": 30, "chequers": 10})
-    plan = folder_plan(folder, "C4", None, "pad")
-    train, test = plan.data.train.labels, plan.data.test.labels
-    held_out = train[-plan.recipe.validation :]
+    experiment = folder_experiment(folder, "C4", None, "pad")
+    train, test = experiment.data.train.labels, experiment.data.test.labels
+    held_out = train[-experiment.recipe.validation :]
     assert np.bincount(test).tolist() == [2, 6, 12]
     parts = np.array([0.1, 0.3, 0.6])
     assert np.abs(np.bincount(held_out, minlength=3) - len(held_out) * parts).max() <= 2
@@ -203,15 +203,15 @@ def test_unreadable_files_are_named_up_to_three_and_counted(make_folder):
 def test_what_cannot_be_designed_is_refused_in_one_sentence(make_folder, group, size, sentence):
     folder = make_folder({"rings": 10, "stripes": 10})
     with pytest.raises(ValueError, match=sentence):
-        folder_plan(folder, group, size, "pad")
+        folder_experiment(folder, group, size, "pad")
 
 
 def test_a_recipe_that_cannot_be_is_refused(make_folder):
-    plan = folder_plan(make_folder({"rings": 10, "stripes": 10}), "C4", None, "pad")
+    experiment = folder_experiment(make_folder({"rings": 10, "stripes": 10}), "C4", None, "pad")
     with pytest.raises(ValueError, match="held-out images"):
-        plan.with_recipe({"validation": 0})
+        experiment.with_recipe({"validation": 0})
     with pytest.raises(ValueError, match="16 images cannot be held out of 16"):
-        plan.with_recipe({"validation": 16})
+        experiment.with_recipe({"validation": 16})
 
 
 def test_the_command_trains_a_folder_or_leaves_nothing(make_folder, tmp_path, monkeypatch, capsys):

@@ -17,7 +17,7 @@ windows = st.tuples(
 def test_the_rule_holds_exactly_where_pooling_commutes(window):
     n, kernel, stride, padding = window
     # Where the last window ends short of the border by less than a pixel of the pooled image, the
-    # turned image pools other pixels: distinct values show it.
+    # rotated image pools other pixels: distinct values show it.
     assume(stride <= kernel)
     x = torch.randperm(4 * n * n).reshape(1, 1, 4, n, n).float()
     commutes = equivariance_error(GroupMaxPool2d(kernel, stride, padding), Group(4), x) == 0

@@ -34,8 +34,8 @@ def test_product_is_that_of_the_matrices(case):
     group, g, h = case
 
     def matrix(element):
-        mirrored, turns = divmod(element, group.rotations)
-        t = 2 * np.pi * turns / group.rotations
+        mirrored, steps = divmod(element, group.rotations)
+        t = 2 * np.pi * steps / group.rotations
         rotation = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
         return rotation @ np.diag([-1, 1]) if mirrored else rotation
 

@@ -106,8 +106,8 @@ def test_a_restriction_commutes_with_the_subgroup_and_keeps_all_values(name, par
     assert torch.equal(y.flatten().sort().values, x.flatten().sort().values)
     members = group.right_cosets(subgroup)[0]
     for h, symmetry in subgroup.grid_elements().items():
-        turned = act(group, members[h], symmetry, x)
-        assert torch.equal(restriction(turned), act(subgroup, h, symmetry, y))
+        rotated = act(group, members[h], symmetry, x)
+        assert torch.equal(restriction(rotated), act(subgroup, h, symmetry, y))
 
 
 def test_a_separable_convolution_is_the_dense_one_of_the_product_filter():
@@ -171,7 +171,7 @@ def test_a_trivial_group_makes_a_plain_convolution():
     assert torch.equal(layer(x)[:, :, 0], plain)
 
 
-def test_a_grid_basis_does_not_turn_by_45_degrees():
+def test_a_grid_basis_does_not_rotate_by_45_degrees():
     with pytest.raises(ValueError, match="steerable"):
         LiftingConv(Group.named("C8"), GridBasis(3), 1, 1).expand()
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.equivariance import assert_equivariant, rotation_error
-from models.filters import GridBasis, turn
+from models.filters import GridBasis, rotate
 from models.groups import Group
 from models.layers import GroupConv, LiftingConv, SeparableGroupConv
 from models.steerable import SteerableBasis, frequencies
@@ -20,7 +20,7 @@ def _seed():
 
 
 def waves(angle, side=15, count=6):
-    """Random sums of plane waves of at least six pixels, turned about the centre by ``angle``."""
+    """Random sums of plane waves of at least six pixels, rotated about the centre by ``angle``."""
     random = np.random.default_rng(1)
     y, x = np.mgrid[:side, :side] - side // 2
     turned_x = x * math.cos(angle) - y * math.sin(angle)
@@ -46,11 +46,11 @@ def test_layers_commute_exactly_with_the_quarter_turns(group):
 @by_name
 def test_filters_that_differ_by_a_quarter_turn_hold_the_same_bits(group):
     basis = SteerableBasis(5)
-    turned = turn(torch.randn(4, 3, basis.dimension), basis, group)
+    rotated = rotate(torch.randn(4, 3, basis.dimension), basis, group)
     quarter = group.sectors
     for g in range(group.rotations):
         later = (g + quarter) % group.rotations
-        assert torch.equal(torch.rot90(turned[:, :, g], 1, (-2, -1)), turned[:, :, later])
+        assert torch.equal(torch.rot90(rotated[:, :, g], 1, (-2, -1)), rotated[:, :, later])
 
 
 @by_name
@@ -62,7 +62,7 @@ def test_layers_nearly_commute_with_the_rotations_in_between(group):
     assert rotation_error(lambda x: conv(lift(x)), group, waves) < 0.06
 
 
-def test_the_bound_refuses_filters_that_are_turned_the_wrong_way():
+def test_the_bound_refuses_filters_that_are_rotated_the_wrong_way():
     group = Group.named("C8")
     lift = LiftingConv(group, SteerableBasis(5), 1, 8).double()
 

@@ -75,7 +75,7 @@ def test_an_interrupted_run_resumes_with_identical_results(recipe, tmp_path):
     straight = Training(SPEC, recipe)
     list(straight.epochs(data))
 
-    for epochs in (1, 2):  # each sitting ends after some epochs; the next begins from the files
+    for epochs in (1, 2):  # each run ends after some epochs; the next begins from the files
         run = Run.begin(tmp_path / "run", info(recipe), resume=True)
         training = run.training()
         for _, _epoch in zip(range(epochs), training.epochs(data), strict=False):

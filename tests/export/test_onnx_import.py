@@ -15,10 +15,10 @@ from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import Card, load_card
 from audit import mutate
 from audit.proof import Limits, Proof, ProofLimitError, prove
-from export.foreign.bring import Request, bring
-from export.foreign.graphs import ForeignError
-from export.foreign.inputs import Scaling
-from export.foreign.summary import summarise
+from export.onnx_import.graphs import OnnxImportError
+from export.onnx_import.importer import Request, import_onnx
+from export.onnx_import.inputs import Scaling
+from export.onnx_import.summary import summarise
 from export.runtime import open_model as run_model
 from service.repository.local import open_model
 from service.settings import read_settings
@@ -60,7 +60,7 @@ def escnn(digits: Path, **options: Any) -> Request:
 
 
 def imported(request: Request, repository: Path) -> tuple[Path, Card]:
-    folder = bring(request, repository)
+    folder = import_onnx(request, repository)
     return folder, load_card(folder / "card.json")
 
 
@@ -155,7 +155,7 @@ def test_a_proof_past_its_limits_imports_nothing(
     monkeypatch.setattr("audit.proving.prove", limited)
     for group in ("C4", None):
         with pytest.raises(ProofLimitError, match="takes more than"):
-            bring(escnn(digits, group=group), tmp_path)
+            import_onnx(escnn(digits, group=group), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -195,7 +195,7 @@ def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
     }
     for sentence, request in refused.items():
         with pytest.raises(ValueError, match=sentence) as refusal:
-            bring(request, tmp_path)
+            import_onnx(request, tmp_path)
         assert str(refusal.value).count("\n") == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -228,4 +228,4 @@ def test_whatever_network_it_is_it_is_audited(tmp_path: Path, digits: Path, kind
 
 
 def test_an_error_of_the_import_is_one_of_values() -> None:
-    assert issubclass(ForeignError, ValueError)
+    assert issubclass(OnnxImportError, ValueError)

@@ -1,4 +1,4 @@
-"""One sitting of training, as a person sees it: a progress bar, a line an epoch, the test."""
+"""Training, as a person sees it: a progress bar, a line an epoch, the test."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from imaging.refusal import RefusedError
 from models.checkpoint import Result, Run
 from models.datasets.folder import count_images
 from models.datasets.split import Split
+from models.experiment import Experiment, folder_experiment
 from models.figures import confusion_matrix, draw_confusion, draw_learning_curve
-from models.plan import Plan, folder_plan
 from models.targets import teach
 from models.training import Epoch, predict
 
@@ -29,7 +29,7 @@ AUDIT_IMAGES = 512
 
 
 def train(
-    plan: Plan,
+    experiment: Experiment,
     folder: Path,
     *,
     resume: bool,
@@ -47,10 +47,10 @@ def train(
     ValueError
         If ``folder`` holds another run, or there is nothing to choose by.
     """
-    recipe, data = plan.recipe, plan.data
-    choice = _images_for_choices(plan) if choose else None
-    run = Run.begin(folder, plan.info, resume=resume)
-    teachers = [teacher.network().to(device) for teacher in plan.teachers]
+    recipe, data = experiment.recipe, experiment.data
+    choice = _images_for_choices(experiment) if choose else None
+    run = Run.begin(folder, experiment.info, resume=resume)
+    teachers = [teacher.network().to(device) for teacher in experiment.teachers]
     training = run.training(device, teach(teachers) if teachers else None)
     images = len(data.train) - recipe.validation
     with _progress() as progress:
@@ -87,31 +87,31 @@ def train(
 
 def read_folder(
     images: Path, group: str, size: int | None, mode: FitMode, white_level: int | None = None
-) -> Plan:
-    """Return ``folder_plan``, with a progress bar.
+) -> Experiment:
+    """Return ``folder_experiment``, with a progress bar.
 
     Raises
     ------
     ValueError
-        As ``folder_plan`` does.
+        As ``folder_experiment`` does.
     """
     total = 2 * count_images(images)
     with _progress() as progress:
         bar = progress.add_task("reading", total=total)
-        return folder_plan(
+        return folder_experiment(
             images, group, size, mode, white_level, lambda count: progress.advance(bar, count)
         )
 
 
-def _images_for_choices(plan: Plan) -> Split:
-    if plan.data.choice is None:
+def _images_for_choices(experiment: Experiment) -> Split:
+    if experiment.data.choice is None:
         raise RefusedError(
-            f"{plan.data.name} has no images for choices beside those to train; --validation holds "
-            "some of them out."
+            f"{experiment.data.name} has no images for choices beside those to train; --validation "
+            "holds some of them out."
         )
-    if plan.recipe.validation:
+    if experiment.recipe.validation:
         raise RefusedError("Choices are made by --choose or by --validation, not by both.")
-    return plan.data.choice
+    return experiment.data.choice
 
 
 class _Rate(ProgressColumn):

@@ -8,7 +8,7 @@ import typer
 from commands.options import Repository, WhiteLevel
 
 
-def bring(
+def import_model(
     file: Annotated[
         Path,
         typer.Argument(
@@ -89,10 +89,9 @@ def bring(
     """
     from commands.display import shown_progress
     from commands.reading import settings_of_a_command
-    from export.foreign.bring import Request
-    from export.foreign.bring import bring as run
-    from export.foreign.options import read_classes, read_scaling
-    from export.foreign.summary import summarise
+    from export.onnx_import.importer import Request, import_onnx
+    from export.onnx_import.options import read_classes, read_scaling
+    from export.onnx_import.summary import summarise
 
     request = Request(
         file=file,
@@ -115,5 +114,5 @@ def bring(
     )
     models = settings_of_a_command(repository).repository
     with shown_progress() as progress:
-        path = run(request, models, progress)
+        path = import_onnx(request, models, progress)
     typer.echo(summarise(path))

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from artifact.contract import INPUT, LOGITS, OUTPUTS, softmax
 from artifact.cpus import cpu_budget
 from artifact.session import open_session
-from export.foreign.adapt import Adapted
-from export.foreign.graphs import ForeignError
-from export.foreign.inputs import Scaling
-from export.foreign.outputs import Found
+from export.onnx_import.adapt import Adapted
+from export.onnx_import.graphs import OnnxImportError
+from export.onnx_import.inputs import Scaling
+from export.onnx_import.outputs import Found
 
 IMAGES = 32
 _TOLERANCE, _HALF_TOLERANCE = 1e-4, 1e-2
@@ -31,7 +31,7 @@ def check_answers(
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If the answers differ, are for another number of classes, are not what they are taken for,
         or depend on the other images of a batch.
     """
@@ -39,18 +39,18 @@ def check_answers(
     session = open_session(model, cpu_budget())
     logits, probabilities = _answers(session, images)
     if logits.shape != (len(images), classes):
-        raise ForeignError(
+        raise OnnxImportError(
             f"For {len(images)} images the file answers in the shape {list(logits.shape)}, and "
             f"{classes} classes are named."
         )
     if not np.isfinite(logits).all():
-        raise ForeignError("The file gives logits that are not finite for images of the set.")
+        raise OnnxImportError("The file gives logits that are not finite for images of the set.")
     alone = [_answers(session, images[i : i + 1]) for i in range(len(images))]
     expected, dtype = _given_answers(given, adapted, images)
     relative = _HALF_TOLERANCE if dtype == np.float16 else _TOLERANCE
     tolerance = relative * max(1.0, float(np.abs(logits).max()))
     if not np.abs(np.concatenate([one for one, _ in alone]) - logits).max() <= tolerance:
-        raise ForeignError(
+        raise OnnxImportError(
             "What the file answers for an image depends on the other images of its batch, or it "
             "does not take a batch of another size; one that treats every image alone is accepted."
         )
@@ -82,19 +82,19 @@ def check_kind(answer: str, values: Floats) -> None:
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If all images' numbers sum to one or to a hundred, or lie between nought and one.
     """
     sums = values.sum(axis=1)
     for whole, kind in ((1, "probabilities"), (100, "percent")):
         if (values >= 0).all() and np.allclose(sums, whole, rtol=1e-3):
-            raise ForeignError(
+            raise OnnxImportError(
                 f"The output '{answer}' holds numbers that sum to {whole}, and no softmax is found "
                 f"in front of it; --output-kind {kind} takes them for what they seem to be, "
                 "--output-kind logits for logits."
             )
     if (values >= 0).all() and (values <= 1).all():
-        raise ForeignError(
+        raise OnnxImportError(
             f"The output '{answer}' holds numbers between 0 and 1 alone, and it is open what they "
             "are; --output-kind says so: logits, probabilities, percent or sigmoid."
         )
@@ -104,7 +104,7 @@ def _check_probabilities(found: Found, values: Floats) -> None:
     slack = _HALF_TOLERANCE + found.step / found.scale * values.shape[1]
     whole = np.abs(values.sum(axis=1) - 1).max() <= slack
     if not (whole and values.min() >= -slack and values.max() <= 1 + slack):
-        raise ForeignError(
+        raise OnnxImportError(
             f"What the output '{found.answer}' holds are no probabilities: an image's sum to "
             f"{values.sum(axis=1)[0]:.3g} where 1 is due; --output-kind says what they are."
         )
@@ -113,7 +113,7 @@ def _check_probabilities(found: Found, values: Floats) -> None:
 def _compare(answers: Floats, expected: Floats, tolerance: float) -> None:
     difference = np.abs(answers - expected).max()
     if not difference <= tolerance:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The adapted file's answers differ from the given one's by {difference:.2g}, and "
             "nothing is imported."
         )
@@ -124,7 +124,9 @@ def _answers(session: Any, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         logits, probabilities = session.run(list(OUTPUTS), {INPUT: images})
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ForeignError(f"The file does not run on {len(images)} images: {reason}.") from error
+        raise OnnxImportError(
+            f"The file does not run on {len(images)} images: {reason}."
+        ) from error
     return logits.astype(np.float64), probabilities.astype(np.float64)
 
 

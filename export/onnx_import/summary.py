@@ -24,13 +24,13 @@ def _lines(card: Card) -> Iterator[str]:
         yield f"Proof over {card.proof.subgroup}: {card.proof.outcome}{bits}."
         if exactness is not None:
             yield (
-                f"Turned, in other batches and with other threads, a logit of {exactness.images} "
+                f"Rotated, in other batches and with other threads, a logit of {exactness.images} "
                 f"images moves by up to {exactness.max_logit_deviation:.2g}."
             )
     audit = card.audit
     yield (
         f"Audit over {audit.group}: {audit.verdict}; {audit.label_agreement:.2%} of "
-        f"{audit.images} images keep their label, a turned one's logit moves by up to "
+        f"{audit.images} images keep their label, a rotated one's logit moves by up to "
         f"{audit.max_logit_deviation:.2g}."
     )
     yield f"Group on the card: {card.group}."

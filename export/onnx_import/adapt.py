@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, inliner, numpy_helper
 
 from artifact.contract import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 from artifact.onnx_file import read_onnx, redefines
-from export.foreign.bundle import Preprocessing
-from export.foreign.graphs import (
-    ForeignError,
+from export.onnx_import.bundle import Preprocessing
+from export.onnx_import.graphs import (
+    OnnxImportError,
     check_followed,
     dependents,
     keep_ancestors,
@@ -29,8 +29,8 @@ from export.foreign.graphs import (
     tensor_names,
     units,
 )
-from export.foreign.inputs import Input, Scaling, check_scaling, read_input
-from export.foreign.outputs import Found, OutputKind, find_logits
+from export.onnx_import.inputs import Input, Scaling, check_scaling, read_input
+from export.onnx_import.outputs import Found, OutputKind, find_logits
 
 _RESERVED: Final = (*(f"{name}." for name in (INPUT, *OUTPUTS)), "orbit.")
 """Begin the names of tensors that are added to a graph."""
@@ -105,14 +105,14 @@ def adapt(
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If that cannot be done, or would take a guess.
     ValueError
         If the bytes are no valid ONNX file.
     """
     model = read_onnx(data)
     if redefines(model):
-        raise ForeignError("The file gives operators of ONNX a meaning of its own.")
+        raise OnnxImportError("The file gives operators of ONNX a meaning of its own.")
     if model.functions:
         model = inliner.inline_local_functions(model)
     keep_tensors(model.graph)
@@ -124,7 +124,7 @@ def adapt(
     inputs = [value for value in model.graph.input if value.name not in stored]
     if len(inputs) != 1:
         named = ", ".join(f"'{value.name}'" for value in inputs) or "none"
-        raise ForeignError(f"The file takes the inputs {named}; one image is accepted.")
+        raise OnnxImportError(f"The file takes the inputs {named}; one image is accepted.")
     said = said or Preprocessing()
     given = read_input(model.graph, inputs[0], size, said.size)
     if scaling is None and given.kind != TensorProto.UINT8:
@@ -164,17 +164,17 @@ def _keeps_contract(graph: onnx.GraphProto, given: Input, output: str | None) ->
 def _check_classes(graph: onnx.GraphProto, found: Found, classes: int) -> None:
     count = units(graph, found.answer)
     if count not in (None, classes) and (count, classes) != (1, 2):
-        raise ForeignError(
+        raise OnnxImportError(
             f"The output '{found.answer}' has {count} numbers an image, and {classes} classes "
             "are named."
         )
     if found.kind == "sigmoid" and count != 1:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The output '{found.answer}' gives every class a probability of its own, and several "
             "may hold of one image; classes that exclude each other are accepted."
         )
     if count == 1 and not found.known:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The output '{found.answer}' is one number an image; --output-kind says whether it is "
             "the logit or the probability (sigmoid) of the second of two classes."
         )

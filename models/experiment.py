@@ -1,4 +1,4 @@
-"""A plan: which network is trained, how, and on what."""
+"""An experiment: which network is trained, how, and on what."""
 
 import dataclasses
 import re
@@ -12,17 +12,17 @@ from pydantic import ValidationError
 from imaging import FitPolicy
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
-from models.checkpoint import Run, RunInfo
-from models.datasets import elpv, folder, rotmnist
-from models.datasets.data_set import DataSet
-from models.design import (
+from models.autoconfig import (
     SMALLEST,
     check_size,
-    design_network,
-    design_recipe,
+    configure_network,
+    configure_recipe,
     input_size,
     inspection,
 )
+from models.checkpoint import Run, RunInfo
+from models.datasets import elpv, folder, rotmnist
+from models.datasets.data_set import DataSet
 from models.networks import NetworkSpec
 from models.presets import PRESETS
 from models.recipe import Recipe
@@ -34,7 +34,7 @@ TEACHING = 0.5
 
 
 @dataclass(frozen=True)
-class Plan:
+class Experiment:
     """A network, its recipe and its data, and the name of the run and of the model they become.
 
     ``teachers`` are runs whose networks' mean probabilities are learned beside the labels.
@@ -46,8 +46,8 @@ class Plan:
     data: DataSet
     teachers: tuple[Run, ...] = ()
 
-    def with_recipe(self, changes: Mapping[str, Any]) -> "Plan":
-        """Return the plan with some fields of its recipe changed.
+    def with_recipe(self, changes: Mapping[str, Any]) -> "Experiment":
+        """Return the experiment with some fields of its recipe changed.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def info(self) -> RunInfo:
-        """What a run of this plan keeps of it."""
+        """What a run of this experiment keeps of it."""
         data = self.data
         return RunInfo(
             network=self.network,
@@ -82,8 +82,8 @@ class Plan:
             teacher_sha256=tuple(run.weights_sha256() for run in self.teachers) or None,
         )
 
-    def taught_by(self, *teachers: Run) -> "Plan":
-        """Return the plan with teachers, who have half of the say unless the recipe tells.
+    def taught_by(self, *teachers: Run) -> "Experiment":
+        """Return the experiment with teachers, who have half of the say unless the recipe tells.
 
         Raises
         ------
@@ -99,12 +99,12 @@ class Plan:
                         f"A teacher sees and names the same: the network of {run.folder} has "
                         f"{there} for its {what}, and this one {here}."
                     )
-        plan = self if self.recipe.teaching else self.with_recipe({"teaching": TEACHING})
-        return dataclasses.replace(plan, teachers=teachers)
+        experiment = self if self.recipe.teaching else self.with_recipe({"teaching": TEACHING})
+        return dataclasses.replace(experiment, teachers=teachers)
 
 
-def named_plan(name: str, data: Path) -> Plan:
-    """Return the plan of one of the project's networks; ``data`` is the folder of data sets.
+def named_experiment(name: str, data: Path) -> Experiment:
+    """Return the experiment of one of the project's networks; ``data`` is the folder of data sets.
 
     Raises
     ------
@@ -113,24 +113,24 @@ def named_plan(name: str, data: Path) -> Plan:
     """
     if name == "elpv":
         network, recipe = inspection()
-        return Plan(name, network, recipe, elpv.read(network.size))
+        return Experiment(name, network, recipe, elpv.read(network.size))
     if name not in PRESETS:
         raise RefusedError(
             f"There is no folder {name!r} and no network of that name; "
             f"the networks are {', '.join(NAMES)}."
         )
-    return Plan(name, PRESETS[name].network, PRESETS[name].recipe, rotmnist.read(data))
+    return Experiment(name, PRESETS[name].network, PRESETS[name].recipe, rotmnist.read(data))
 
 
-def folder_plan(
+def folder_experiment(
     images: Path,
     group: str,
     size: int | None,
     mode: FitMode,
     white_level: int | None = None,
     progress: folder.Progress = lambda _: None,
-) -> Plan:
-    """Design a plan for a folder with one sub-folder of images a class.
+) -> Experiment:
+    """Configure an experiment for a folder with one sub-folder of images a class.
 
     Parameters
     ----------
@@ -154,10 +154,10 @@ def folder_plan(
     found = folder.survey(images, white_level, progress)
     policy = FitPolicy(size or input_size(found.sizes, mode), mode)
     data = folder.read(found, policy, progress)
-    recipe = design_recipe(len(data.train), group)
+    recipe = configure_recipe(len(data.train), group)
     measured = data.train[: len(data.train) - recipe.validation]
-    network = design_network(measured, len(data.classes), group)
-    return Plan(_model_name(data.name), network, recipe, data)
+    network = configure_network(measured, len(data.classes), group)
+    return Experiment(_model_name(data.name), network, recipe, data)
 
 
 def _model_name(folder_name: str) -> str:

@@ -1,11 +1,11 @@
 """The average over an orbit, as a graph: any classifier becomes one that is invariant to the bit.
 
-Every element of the group gets a branch of its own, which reads the turned image with the same
-stored weights; the logits of all branches are sorted, class by class, and then averaged. A turned
+Every element of the group gets a branch of its own, which reads the rotated image with the same
+stored weights; the logits of all branches are sorted, class by class, and then averaged. A rotated
 image hands the branches the same images in another order, and sorting forgets the order. So the sum
 adds the same numbers in the same order, and every bit of it is the same.
 
-Branches stand side by side and not in the batch: then a branch does for the turned image what
+Branches stand side by side and not in the batch: then a branch does for the rotated image what
 another does for the upright one, with tensors of the same shapes, at the same place of the batch.
 """
 
@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from artifact.contract import INPUT, LOGITS, PROBABILITIES
 from audit.elements import audited_elements
-from export.foreign.graphs import dependents
+from export.onnx_import.graphs import dependents
 
 
 def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
@@ -54,8 +54,8 @@ def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
     image = orbit.add("Reshape", "pixels", INPUT, flat)
     for element in elements:
         places = np.ascontiguousarray(element(pixels)).reshape(-1)
-        turn = orbit.constant(f"{element.name}.turn", places)
-        row = orbit.add("Gather", f"{element.name}.row", image, turn, axis=2)
+        rotation = orbit.constant(f"{element.name}.turn", places)
+        row = orbit.add("Gather", f"{element.name}.row", image, rotation, axis=2)
         orbit.add("Reshape", f"{element.name}.image", row, plane)
         averaged.graph.node.extend(_branch(copied, orbit.name(element.name)))
     orbit.average([element.name for element in elements], classes)

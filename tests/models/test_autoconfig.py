@@ -3,18 +3,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.datasets.split import Split
-from models.design import (
+from models.autoconfig import (
     LARGEST,
     SMALLEST,
-    design_network,
-    design_recipe,
+    configure_network,
+    configure_recipe,
     grey_levels,
     input_size,
     inspection,
     layers,
     width,
 )
+from models.datasets.split import Split
 from models.groups import Group
 from models.networks import Network, NetworkSpec, free_parameters
 
@@ -39,7 +39,7 @@ def test_every_size_gets_layers_that_obey_the_size_rule(size, fields):
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("size", [8, 28, 64, 97, LARGEST])
 def test_a_designed_network_can_be_built(group, size):
-    spec = design_network(noise(size, channels=3), 5, group)
+    spec = configure_network(noise(size, channels=3), 5, group)
     assert (spec.group, spec.size, spec.channels, spec.classes) == (group, size, 3, 5)
     Network(spec)
 
@@ -65,7 +65,7 @@ def test_the_input_follows_what_is_seen_of_the_images():
 def test_every_group_gets_about_as_many_free_values():
     split = noise(40)
     counts = [
-        free_parameters(Network(design_network(split, 2, group)))
+        free_parameters(Network(configure_network(split, 2, group)))
         for group in ("trivial", "C4", "D4")
     ]
     assert max(counts) < 1.25 * min(counts)
@@ -85,20 +85,20 @@ def test_mean_and_deviation_are_those_of_the_pixels():
 
 def test_images_of_one_grey_level_do_not_divide_by_zero():
     flat = Split(np.full((4, 1, 16, 16), 200, np.uint8), np.arange(4) % 2)
-    assert design_network(flat, 2, "C4").deviation > 0
+    assert configure_network(flat, 2, "C4").deviation > 0
 
 
 @given(st.integers(16, 200_000), st.sampled_from(GROUPS))
 def test_a_recipe_holds_out_some_images_and_never_all(images, group):
-    recipe = design_recipe(images, group)
+    recipe = configure_recipe(images, group)
     assert 0 < recipe.validation < images / 2
     assert recipe.patience < recipe.epochs
     assert recipe.class_weights
 
 
-def test_what_has_an_up_is_not_turned():
-    assert design_recipe(1000, "trivial").augmentation.degrees == 0
-    assert design_recipe(1000, "C4").augmentation.degrees == 180
+def test_what_has_an_up_is_not_rotated():
+    assert configure_recipe(1000, "trivial").augmentation.degrees == 0
+    assert configure_recipe(1000, "C4").augmentation.degrees == 180
 
 
 def test_the_network_for_solar_cells_can_be_built():

@@ -5,9 +5,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from export.foreign.bundle import numbered_names
-from export.foreign.graphs import ForeignError
-from export.foreign.inputs import Scaling
+from export.onnx_import.bundle import numbered_names
+from export.onnx_import.graphs import OnnxImportError
+from export.onnx_import.inputs import Scaling
 from imaging.files import MOST_TEXT, FileRefusedError, read_file
 
 
@@ -19,7 +19,7 @@ def read_classes(text: str) -> tuple[str, ...]:
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If a file of this name cannot be read, or holds something else.
     """
     if "," in text:
@@ -27,7 +27,7 @@ def read_classes(text: str) -> tuple[str, ...]:
     try:
         found = read_file(Path(text), MOST_TEXT).decode("utf-8-sig")
     except (FileRefusedError, UnicodeDecodeError) as error:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The classes {text!r} are neither names with commas in between nor a text file with "
             f"one name a line: it {_reason(error)}."
         ) from error
@@ -40,17 +40,17 @@ def _read_json(name: str, text: str) -> tuple[str, ...]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The classes {name!r} begin as JSON and are none ({error}); a list of names is "
             "accepted."
         ) from error
     if isinstance(found, list) and all(isinstance(each, str) for each in found):
         return tuple(found)
     if isinstance(found, dict):
-        turned = all(isinstance(value, int) for value in found.values())
-        named = {number: label for label, number in found.items()} if turned else found
+        rotated = all(isinstance(value, int) for value in found.values())
+        named = {number: label for label, number in found.items()} if rotated else found
         return numbered_names(named)
-    raise ForeignError(
+    raise OnnxImportError(
         f"The classes {name!r} are neither a list of names nor names with numbers, as JSON; either "
         "is accepted."
     )
@@ -63,12 +63,12 @@ def read_scaling(
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If something is no number, or a mean or deviation is given without a scale.
     """
     if scale is None:
         if (mean, std, order) != ("0", "1", "rgb"):
-            raise ForeignError(
+            raise OnnxImportError(
                 "--mean, --std and --channel-order go with --input-scale, 1/255 for instance."
             )
         return None
@@ -88,6 +88,6 @@ def _number(option: str, text: str) -> float:
     try:
         return float(Fraction(text.strip()))
     except (ValueError, ZeroDivisionError) as error:
-        raise ForeignError(
+        raise OnnxImportError(
             f"{option} has {text.strip()!r}; a number or a fraction as 1/255 is accepted."
         ) from error

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from artifact.contract import LOGITS
-from export.foreign.graphs import ForeignError
+from export.onnx_import.graphs import OnnxImportError
 
 OutputKind = Literal["logits", "probabilities", "percent", "sigmoid"]
 """What an output may hold: logits; probabilities that sum to one, or to a hundred; or numbers of
@@ -75,17 +75,19 @@ def find_logits(graph: onnx.GraphProto, named: str | None, kind: OutputKind | No
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If the outputs leave a choice, or what was said contradicts the graph.
     """
     names = [output.name for output in graph.output]
     if named is not None and named not in names:
-        raise ForeignError(f"The file has no output '{named}'; its outputs are {_quoted(names)}.")
+        raise OnnxImportError(
+            f"The file has no output '{named}'; its outputs are {_quoted(names)}."
+        )
     read = _Graph.of(graph)
     paths = {name: _follow(read, name) for name in names}
     chosen = [named] if named is not None else _candidates(graph, paths)
     if len(chosen) != 1:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The file has the outputs {_quoted(names)}; --output names the one with the logits."
         )
     answer = next(output for output in graph.output if output.name == chosen[0])
@@ -236,7 +238,7 @@ def _read(
         )
     logarithm = end is not None and _is_logarithm(end, graph) and path.scale == 1
     if said is None and not logarithm and _squashed(graph, path.tensor):
-        raise ForeignError(
+        raise OnnxImportError(
             f"What the output '{name}' holds is computed from probabilities in a way that leaves "
             "open what it is; --output-kind says so: logits, probabilities, percent or sigmoid."
         )
@@ -245,7 +247,7 @@ def _read(
         return Found(name, "logits", name, 1.0, 0.0, 0.0, known, ())
     bare = _follow(graph, name, scaled=False)
     if not bare.step:  # nothing on the way was quantised
-        raise ForeignError(
+        raise OnnxImportError(
             f"The output '{name}' is of integers, and the graph does not tell their scale; an "
             "output of floats, or one that a QuantizeLinear writes, is accepted."
         )
@@ -281,12 +283,12 @@ def _behind(path: _Path, node: onnx.NodeProto, answer: str, said: OutputKind | N
         ("probabilities", "percent") if node.op_type == "Softmax" else ("sigmoid",)
     )
     if said is not None and said not in held:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The output '{answer}' comes from a {node.op_type}, and --output-kind says {said}; "
             f"{' or '.join(held)} is accepted, and so is leaving it out."
         )
     if node.op_type == "HardSigmoid":
-        raise ForeignError(
+        raise OnnxImportError(
             f"The output '{answer}' comes from a HardSigmoid, behind which no logits can be found; "
             "a file with logits is accepted."
         )

@@ -11,7 +11,7 @@ from audit import RefusedError
 from audit.proof.graph import NEWEST_OPSET, OLDEST_OPSET
 
 
-class ForeignError(RefusedError):
+class OnnxImportError(RefusedError):
     """A file cannot be brought into the contract; the message is one sentence."""
 
 
@@ -20,7 +20,7 @@ def check_followed(model: onnx.ModelProto) -> None:
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         For control flow, and versions of the operators that are not followed.
     ValueError
         For operators that are not ONNX's own.
@@ -28,14 +28,14 @@ def check_followed(model: onnx.ModelProto) -> None:
     check_operators(model)
     version = next((e.version for e in model.opset_import if e.domain in ONNX_DOMAINS), 0)
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The file is written in version {version} of ONNX's operators; versions "
             f"{OLDEST_OPSET} to {NEWEST_OPSET} are accepted."
         )
     for node in model.graph.node:
         if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
             name = node.name or next(iter(node.output), "")
-            raise ForeignError(
+            raise OnnxImportError(
                 f"The node '{name}' ({node.op_type}) is control flow; graphs without it are "
                 "accepted."
             )
@@ -136,7 +136,7 @@ def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If it is not valid, or its shapes contradict one another.
     """
     keep_ancestors(model.graph)
@@ -146,5 +146,5 @@ def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ForeignError(f"The graph does not fit together: {reason}.") from error
+        raise OnnxImportError(f"The graph does not fit together: {reason}.") from error
     return bytes(model.SerializeToString())

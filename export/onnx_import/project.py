@@ -1,6 +1,6 @@
 """Projection onto the networks that are invariant: filters that nearly tie become ones that do.
 
-A bank of filters is replaced by the mean over the orbit of its turned copies, which is the nearest
+A bank of filters is replaced by the mean over the orbit of its rotated copies, which is the nearest
 bank that is equivariant. Numbers of one orbit are set to one and the same mean, so that they tie in
 every bit.
 """
@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from artifact.session import run_as_written
 from audit import RefusedError
 from audit.proof import TOLERANCE, Tied, find_ties, prove
-from export.foreign.graphs import ForeignError
+from export.onnx_import.graphs import OnnxImportError
 
 _ORBIT: Final = 8
 """Elements of the largest group of the pixel grid: as many steps tie the numbers of an orbit."""
@@ -47,7 +47,7 @@ def project(model: onnx.ModelProto, group: str, tolerance: float = TOLERANCE) ->
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If the file is not invariant within the tolerance, or its weights do not tie exactly
         afterwards.
     """
@@ -56,13 +56,13 @@ def project(model: onnx.ModelProto, group: str, tolerance: float = TOLERANCE) ->
             model.SerializeToString(), group, tolerance=tolerance, runtime=run_as_written
         )
     except RefusedError as error:
-        raise ForeignError(f"The file cannot be projected onto {group}: {error}") from error
+        raise OnnxImportError(f"The file cannot be projected onto {group}: {error}") from error
     means = {name: _averaged(tied) for name, tied in ties.items() if tied.values.dtype.kind == "f"}
     changed = {name: mean for name, mean in means.items() if (mean != ties[name].values).any()}
     projected = _replaced(model, changed)
     proof = prove(projected.SerializeToString(), group, tolerance=0, runtime=run_as_written)
     if proof.outcome != "PROVED":
-        raise ForeignError(
+        raise OnnxImportError(
             f"The averaged weights do not tie over {group}, and nothing is changed: "
             f"{' '.join(proof.reasons)}"
         )
@@ -70,7 +70,7 @@ def project(model: onnx.ModelProto, group: str, tolerance: float = TOLERANCE) ->
     worst = max(relative, key=relative.__getitem__, default="")
     moved = sum(int((mean != ties[name].values).sum()) for name, mean in changed.items())
     if (largest := relative.get(worst, 0.0)) > _ORBIT * tolerance:
-        raise ForeignError(
+        raise OnnxImportError(
             f"Averaging over {group} would change a number of '{worst}' by {largest:.2g} of the "
             "largest one there, more than numbers that nearly tie differ, and nothing is changed."
         )

@@ -1,4 +1,5 @@
-"""Designing a network and a recipe for given images: input size, depth, width, length of training.
+"""Configuring a network and a recipe for given images: input size, depth, width, length of
+training.
 
 The rules are a start that works for hundreds to tens of thousands of images on a few CPU cores, not
 a search. Every layer obeys the size rule of ``models.geometry`` by the choice of its window.
@@ -85,12 +86,12 @@ def check_size(size: int, group: str) -> None:
         raise RefusedError(f"The input size is {size}; {SMALLEST} pixels or more are accepted.")
     if known.sectors > 1 and size > _STRIDED and size % 2 == 0:
         raise RefusedError(
-            f"Filters that turn by {360 / known.rotations:g} degrees cannot halve {size} pixels "
+            f"Filters that rotate by {360 / known.rotations:g} degrees cannot halve {size} pixels "
             f"symmetrically; the nearest sizes that work are {size - 1} and {size + 1}."
         )
 
 
-def design_network(train: Split, classes: int, group: str) -> NetworkSpec:
+def configure_network(train: Split, classes: int, group: str) -> NetworkSpec:
     """Return a network for images of one size, with their mean and deviation baked in.
 
     Raises
@@ -115,11 +116,11 @@ def design_network(train: Split, classes: int, group: str) -> NetworkSpec:
     )
 
 
-def design_recipe(images: int, group: str) -> Recipe:
+def configure_recipe(images: int, group: str) -> Recipe:
     """Return a recipe for ``images`` training images, a sixth of which are for early stopping.
 
     Few images come in small batches, so that an epoch still has ten steps or so. What has no "up"
-    is turned by any angle; the trivial group says that there is one.
+    is rotated by any angle; the trivial group says that there is one.
     """
     epochs = min(max(300_000 // images, 30), 150)
     return Recipe(
@@ -153,7 +154,7 @@ def inspection() -> tuple[NetworkSpec, Recipe]:
     """Return the network for the solar cells of ELPV, and its recipe.
 
     A cell has no "up" and its mirror image is a cell. Its bus bars lie along the axes, so that
-    augmentation turns it by a few degrees only; how bright it is depends on the camera.
+    augmentation rotates it by a few degrees only; how bright it is depends on the camera.
     """
     network = NetworkSpec(
         group="D4",

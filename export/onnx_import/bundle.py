@@ -12,8 +12,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from artifact.files import MOST_GRAPH
-from export.foreign.graphs import ForeignError
-from export.foreign.inputs import Scaling
+from export.onnx_import.graphs import OnnxImportError
+from export.onnx_import.inputs import Scaling
 from imaging.files import MOST_TEXT, FileRefusedError, open_file, read_named
 from imaging.fit import FitFilter, FitMode
 from imaging.refusal import RefusedError
@@ -91,7 +91,7 @@ def _graph_file(folder: Path) -> Path:
     found = known or sorted(folder.glob("*.onnx"))
     if len(found) != 1:
         names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
-        raise ForeignError(
+        raise OnnxImportError(
             f"{folder} has these ONNX files: {names}; a folder with one, or the file, is accepted."
         )
     return found[0]
@@ -114,7 +114,7 @@ def _with_weights(file: Path, given: bytes) -> tuple[bytes, tuple[str, ...]]:
         raw = _read_tensor(file.parent, tensor)
         total += len(raw)
         if total > MOST_GRAPH:
-            raise ForeignError(
+            raise OnnxImportError(
                 f"{file} has more than {MOST_GRAPH >> 20} MiB of weights; fewer are accepted."
             )
         used[_location(tensor)] = None
@@ -141,7 +141,7 @@ def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
     where = {entry.key: entry.value for entry in tensor.external_data}
     name = where.get("location", "")
     if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The weights of '{tensor.name}' lie in {name!r}; a file in the graph's folder is "
             "accepted."
         )
@@ -150,7 +150,7 @@ def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
     except ValueError:
         start, length = -1, -1
     if start < 0 or length < -1:
-        raise ForeignError(
+        raise OnnxImportError(
             f"Where in {name!r} the weights of '{tensor.name}' lie is no number of bytes."
         )
     try:
@@ -158,11 +158,11 @@ def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
             opened.seek(start)
             raw = opened.read(MOST_GRAPH if length == -1 else min(length, MOST_GRAPH))
     except FileRefusedError as error:
-        raise ForeignError(f"The file {name!r} with weights of the graph {error}.") from error
+        raise OnnxImportError(f"The file {name!r} with weights of the graph {error}.") from error
     except OSError as error:
-        raise ForeignError(f"The file {name!r} cannot be read: {error.strerror}.") from error
+        raise OnnxImportError(f"The file {name!r} cannot be read: {error.strerror}.") from error
     if length not in (-1, len(raw)):
-        raise ForeignError(f"The file {name!r} ends before the weights of '{tensor.name}' do.")
+        raise OnnxImportError(f"The file {name!r} ends before the weights of '{tensor.name}' do.")
     return raw
 
 
@@ -176,7 +176,7 @@ def _said(file: Path, data: bytes) -> Preprocessing:
     except RefusedError:
         raise
     except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise ForeignError(
+        raise OnnxImportError(
             f"What lies beside {file.name} is not what Transformers or timm write ({error}); "
             "the file alone, in a folder of its own, is accepted."
         ) from error
@@ -263,7 +263,7 @@ def _of_ultralytics(data: bytes) -> Preprocessing:
         names, sides = ast.literal_eval(found["names"]), ast.literal_eval(found["imgsz"])
         size = int(sides[0])
     except (KeyError, SyntaxError, TypeError, ValueError, IndexError, RecursionError) as error:
-        raise ForeignError(
+        raise OnnxImportError(
             "The file's own metadata name no classes or size that can be read; --classes and "
             "--input-scale say what they are."
         ) from error
@@ -282,9 +282,9 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(read_named(path, MOST_TEXT))
     except (ValueError, RecursionError) as error:
-        raise ForeignError(f"{path} cannot be read as JSON: {error}.") from error
+        raise OnnxImportError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(found, dict):
-        raise ForeignError(f"{path} holds no object of JSON; one is accepted.")
+        raise OnnxImportError(f"{path} holds no object of JSON; one is accepted.")
     return found
 
 
@@ -297,17 +297,17 @@ def numbered_names(names: object) -> tuple[str, ...]:
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If a number is left out, or is none.
     """
     try:
         numbered = {int(number): str(name) for number, name in _mapping(names).items()}
     except (TypeError, ValueError) as error:
-        raise ForeignError(
+        raise OnnxImportError(
             "The classes have no numbers; a list of names, or a number for each, is accepted."
         ) from error
     if sorted(numbered) != list(range(len(numbered))):
-        raise ForeignError(
+        raise OnnxImportError(
             "The numbers of the classes leave some out; 0, 1 and so on are accepted."
         )
     return tuple(numbered[number] for number in range(len(numbered)))
@@ -321,7 +321,7 @@ def _side(found: object) -> int | None:
     if "shortest_edge" in size:
         return int(size["shortest_edge"])
     if size.get("height") != size.get("width"):
-        raise ForeignError(
+        raise OnnxImportError(
             f"The images are {size.get('width')} x {size.get('height')} pixels; square ones are "
             "accepted."
         )

@@ -45,5 +45,5 @@ def _products(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int:
     outputs = prod(shapes.get(node.output[0], []))
     if "Conv" in node.op_type:
         return outputs * prod(weights[1:])
-    turned = any(a.name == "transB" and a.i for a in node.attribute)
-    return outputs * (weights[-1 if turned else -2] if len(weights) > 1 else prod(weights))
+    transposed = any(a.name == "transB" and a.i for a in node.attribute)
+    return outputs * (weights[-1 if transposed else -2] if len(weights) > 1 else prod(weights))

@@ -18,15 +18,15 @@ from artifact.session import run_as_written
 from artifact.values import Precision
 from audit.proof import Proof
 from audit.proving import prove_file
-from export.foreign.adapt import Adapted, adapt
-from export.foreign.answers import check_answers
-from export.foreign.bundle import Bundle, Preprocessing, read_bundle
-from export.foreign.graphs import ForeignError, finished
-from export.foreign.inputs import Scaling
-from export.foreign.outputs import OutputKind
-from export.foreign.project import Projection, project
-from export.foreign.size import network_size
-from export.foreign.symmetrise import symmetrise
+from export.onnx_import.adapt import Adapted, adapt
+from export.onnx_import.answers import check_answers
+from export.onnx_import.bundle import Bundle, Preprocessing, read_bundle
+from export.onnx_import.graphs import OnnxImportError, finished
+from export.onnx_import.inputs import Scaling
+from export.onnx_import.outputs import OutputKind
+from export.onnx_import.project import Projection, project
+from export.onnx_import.size import network_size
+from export.onnx_import.symmetrise import symmetrise
 from export.publish import Candidate, Progress, publish
 from export.runtime import batches, open_model
 from imaging import FitPolicy
@@ -81,12 +81,12 @@ class Request:
     licence: str = "not stated"
 
 
-def bring(request: Request, repository: Path, progress: Progress = lambda *_: None) -> Path:
+def import_onnx(request: Request, repository: Path, progress: Progress = lambda *_: None) -> Path:
     """Import a file as the next version of a model and return the version's directory.
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If the file cannot be brought into the contract, or is not what the request says it is.
     ValueError
         If the images cannot be read, or `publish` refuses the file.
@@ -151,10 +151,12 @@ def _fit_policy(request: Request, said: Preprocessing, side: int) -> tuple[FitPo
     """Return what becomes of images of other sizes, and a sentence about it."""
     for option, given in (("--fit", request.fit), ("--filter", request.filter)):
         if given is None and option in said.unclear:
-            raise ForeignError(f"{said.unclear[option].capitalize()}; {option} says what to take.")
+            raise OnnxImportError(
+                f"{said.unclear[option].capitalize()}; {option} says what to take."
+            )
     mode, resize = request.fit or said.fit or "pad", request.resize
     if request.fit is None and mode == "resize-crop" and said.size != side:
-        raise ForeignError(
+        raise OnnxImportError(
             f"What lies beside the file crops to {said.size} pixels, and the file takes {side}; "
             "--fit says what is to become of images."
         )
@@ -174,15 +176,17 @@ def _fit_policy(request: Request, said: Preprocessing, side: int) -> tuple[FitPo
 
 def _check(request: Request) -> None:
     if not request.classes:
-        raise ForeignError("Nothing beside the file names its classes; --classes does.")
+        raise OnnxImportError("Nothing beside the file names its classes; --classes does.")
     if len(request.classes) < 2 or len(set(request.classes)) < len(request.classes):
-        raise ForeignError("Two or more classes with names of their own are accepted.")
+        raise OnnxImportError("Two or more classes with names of their own are accepted.")
     if request.project and request.symmetrise:
-        raise ForeignError("--project or --symmetrise is accepted, not both.")
+        raise OnnxImportError("--project or --symmetrise is accepted, not both.")
     if request.project and not request.group:
-        raise ForeignError("--project averages over a group; --group names it.")
+        raise OnnxImportError("--project averages over a group; --group names it.")
     if request.symmetrise and request.group not in (None, request.symmetrise):
-        raise ForeignError("--symmetrise names the group already; --group is not accepted with it.")
+        raise OnnxImportError(
+            "--symmetrise names the group already; --group is not accepted with it."
+        )
 
 
 def _changed(
@@ -236,7 +240,7 @@ def _group(request: Request, model: bytes) -> str:
     if asked:
         proof = prove_file(model, asked, runtime=run_as_written)
         if proof.outcome == "NOT PROVED":
-            raise ForeignError(_refusal(request, proof))
+            raise OnnxImportError(_refusal(request, proof))
         return asked
     for group in _TRIED:
         if prove_file(model, group, runtime=run_as_written).outcome != "NOT PROVED":

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from export.foreign.graphs import ForeignError, dependents
+from export.onnx_import.graphs import OnnxImportError, dependents
 
 _FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
@@ -30,7 +30,7 @@ class Scaling:
     def __post_init__(self) -> None:
         numbers = (self.scale, *self.mean, *self.std)
         if not np.isfinite(numbers).all() or self.scale == 0 or 0 in self.std:
-            raise ForeignError("A scale or deviation is zero or no number; others are accepted.")
+            raise OnnxImportError("A scale or deviation is zero or no number; others are accepted.")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def read_input(
 
     Raises
     ------
-    ForeignError
+    OnnxImportError
         If it is no square image with one or three channels.
     """
     kind = value.type.tensor_type
@@ -67,9 +67,9 @@ def read_input(
     shown = ", ".join("?" if axis is None else str(axis) for axis in axes)
     if kind.elem_type not in (*_FLOATS, TensorProto.UINT8):
         name = TensorProto.DataType.Name(kind.elem_type)
-        raise ForeignError(f"The input '{value.name}' is {name}; uint8 and floats are accepted.")
+        raise OnnxImportError(f"The input '{value.name}' is {name}; uint8 and floats are accepted.")
     if len(axes) != 4:
-        raise ForeignError(f"The input '{value.name}' is [{shown}]; [N, C, H, W] is accepted.")
+        raise OnnxImportError(f"The input '{value.name}' is [{shown}]; [N, C, H, W] is accepted.")
     if axes[1] is None and axes[3] not in (1, 3):
         axes[1] = _read_channels(graph, value.name)
     last = axes[3] in (1, 3) and axes[1] not in (1, 3)
@@ -77,12 +77,12 @@ def read_input(
     open_side = size or otherwise
     height, width = (open_side if side is None else side for side in (height, width))
     if height is None or width is None:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The input '{value.name}' is [{shown}], of any size; --size names the one to use."
         )
     if channels not in (1, 3) or height != width or (size is not None and size != height):
         asked = "" if size is None else f" of {size} pixels"
-        raise ForeignError(
+        raise OnnxImportError(
             f"The input '{value.name}' is [{shown}]; square images{asked} with 1 or 3 channels, "
             "first or last, are accepted."
         )
@@ -102,24 +102,26 @@ def _read_channels(graph: onnx.GraphProto, image: str) -> int | None:
 
 
 def check_scaling(given: Input, scaling: Scaling | None) -> None:
-    """Raise a ``ForeignError`` unless a scaling is given exactly where one is needed."""
+    """Raise a ``OnnxImportError`` unless a scaling is given exactly where one is needed."""
     if given.kind == TensorProto.UINT8:
         if scaling is not None:
-            raise ForeignError(
+            raise OnnxImportError(
                 "The input is uint8 and scaled by the file itself; --input-scale, --mean and --std "
                 "are for an input of floats."
             )
         return
     if scaling is None:
-        raise ForeignError(
+        raise OnnxImportError(
             f"The input '{given.name}' is of floats, and what a grey level from 0 to 255 becomes "
             "is not in the file; --input-scale names it, 1/255 for instance."
         )
     if scaling.bgr and given.channels != 3:
-        raise ForeignError("--channel-order bgr is for images in colour, and the file takes grey.")
+        raise OnnxImportError(
+            "--channel-order bgr is for images in colour, and the file takes grey."
+        )
     for name, numbers in (("--mean", scaling.mean), ("--std", scaling.std)):
         if len(numbers) not in (1, given.channels):
-            raise ForeignError(
+            raise OnnxImportError(
                 f"{name} has {len(numbers)} numbers; one, or one for each of the "
                 f"{given.channels} channels, is accepted."
             )
