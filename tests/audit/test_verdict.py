@@ -1,8 +1,9 @@
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from artifact.values import Precision
 from audit import (
     Figures,
     Judgement,
@@ -13,7 +14,7 @@ from audit import (
     clopper_pearson,
     judge,
 )
-from audit.report import Repeating
+from audit.report import LOGIT_TOLERANCE, Repeating
 from audit.statistics import Cell, chance_agreement, class_cells, deviations
 
 PROVED = ProofSummary(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
@@ -218,3 +219,7 @@ def test_a_proof_excuses_no_self_test_and_no_model_that_does_not_repeat_itself()
     kept = clopper_pearson(512, 512, 0.95)
     restless = Repeating(agreeing_images=512, agreement_interval=kept, exceeding_p=0.5)
     assert judged(proof=PROVED, repeating=restless).verdict == "INCONCLUSIVE"
+
+
+def test_every_precision_has_a_tolerance() -> None:
+    assert LOGIT_TOLERANCE.keys() == {*get_args(Precision)}
