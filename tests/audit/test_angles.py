@@ -302,7 +302,7 @@ def test_trap_a_step_of_zero(blobs: Images, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_trap_a_rotation_that_does_nothing(blobs: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (answers_module, selftest_module):
-        monkeypatch.setattr(module, "turn", lambda images, *_: images)
+        monkeypatch.setattr(module, "rotate_images", lambda images, *_: images)
     outcome = run(right_half, blobs)
     assert outcome.verdict == "INCONCLUSIVE"
     assert outcome.self_test is not None
