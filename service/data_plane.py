@@ -9,7 +9,8 @@ from anyio import CapacityLimiter, to_thread
 
 from artifact.contract import Images
 from artifact.cpus import cpu_budget
-from service.decoding import Decoders, prepare
+from service.decoding.pool import Decoders
+from service.decoding.prepare import prepare
 from service.engine import Inference, QueueFullError, Timing
 from service.errors import TooLargeError, UnavailableError
 from service.metrics.call import Call

@@ -1,6 +1,4 @@
-"""Images decoded and fitted: small ones here and now, others in processes that can be ended."""
+"""Images decoded and fitted: small ones here and now, others in processes that can be ended.
 
-from service.decoding.pool import Decoders
-from service.decoding.prepare import prepare
-
-__all__ = ["Decoders", "prepare"]
+It names none of its modules, as a process that decodes imports one of them alone: `worker`.
+"""

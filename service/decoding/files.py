@@ -12,7 +12,7 @@ from artifact.card import InputSpec
 from audit import Progress
 from imaging import IMAGE_SUFFIXES
 from imaging.files import MOST_IMAGE, FileRefusedError, read_file
-from service.decoding import prepare
+from service.decoding.prepare import prepare
 from service.errors import ServiceError
 from service.protocol import Part
 from service.settings import ConfigurationError

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import sys; sys.argv[1:] = ['serve']; import orbitserve; orbitserve.main()",
-]
-
+from tests.program import PROGRAM, Process, start
 
 STARTED = "repository loaded"
 """What the service logs when all that was there at its start is loaded or refused."""
@@ -32,17 +26,31 @@ def environment(repository: Path, **options: object) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Server:
-    process: subprocess.Popen[str]
+    process: Process | subprocess.Popen[str]
     url: str
     log: list[str]
 
 
 @contextmanager
-def serving(repository: Path, *, loaded: bool = True, **options: object) -> Iterator[Server]:
-    """Start a service; `loaded`: wait until everything there is loaded or refused."""
-    process = subprocess.Popen(
-        COMMAND, env=environment(repository, **options), stderr=subprocess.PIPE, text=True
-    )
+def serving(
+    repository: Path, *, loaded: bool = True, forked: bool = True, **options: object
+) -> Iterator[Server]:
+    """Start a service.
+
+    Parameters
+    ----------
+    loaded
+        Wait until everything there is loaded or refused.
+    forked
+        From a process that has everything imported; else one that begins as a user's does.
+    """
+    process: Process | subprocess.Popen[str]
+    told = environment(repository, **options)
+    if forked:
+        process = start(["serve"], told)
+    else:
+        command = [*PROGRAM, "serve"]
+        process = subprocess.Popen(command, env=told, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     try:
         log: list[str] = []
@@ -57,8 +65,11 @@ def serving(repository: Path, *, loaded: bool = True, **options: object) -> Iter
                 return
         raise AssertionError(f"the service did not start: {log}")
     finally:
-        process.kill()
-        process.communicate()
+        if isinstance(process, Process):
+            process.end()
+        else:
+            process.kill()
+            process.communicate()
 
 
 def npy(array: Any) -> bytes:

@@ -6,6 +6,8 @@ import math
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from functools import cache
@@ -17,8 +19,9 @@ from PIL import Image
 
 from artifact.card import InputSpec
 from imaging import FitPolicy
-from service.decoding import Decoders, prepare
 from service.decoding.files import read_images
+from service.decoding.pool import Decoders
+from service.decoding.prepare import prepare
 from service.engine import DeadlineError
 from service.errors import ServiceError
 from service.protocol import Part
@@ -83,6 +86,14 @@ def _cpu(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
     except OSError:
         return 0
+
+
+def test_a_process_that_decodes_imports_little() -> None:
+    """One that was ended with its request is soon replaced."""
+    code = (
+        "import sys, service.decoding.worker; sys.exit(bool({'audit', 'fastapi'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 async def test_processes_give_the_pixels_that_are_given_here(decoders: Decoders) -> None:

@@ -4,8 +4,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,8 +14,8 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.program import run
 from tests.service.processes import (
-    COMMAND,
     GREY,
     Server,
     assert_serves,
@@ -29,7 +27,7 @@ from tests.service.processes import (
 
 @pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[Server]:
-    with serving(repository, default_model="turning") as server:
+    with serving(repository, forked=False, default_model="turning") as server:
         yield server
 
 
@@ -39,6 +37,11 @@ def test_it_serves_and_logs_json(server: Server) -> None:
     events = [json.loads(line) for line in server.log]
     loaded = {(e["model"], e["version"]) for e in events if e["event"] == "model loaded"}
     assert loaded == {("turning", 2), ("turning", 10), ("plain", 1)}
+
+
+def test_the_service_never_imports_torch(server: Server) -> None:
+    assert_serves(server.url)
+    assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
 
 
 BAD = [
@@ -121,14 +124,7 @@ def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> Non
 
 def refusal(repository: Path, **options: object) -> str:
     """Start a service that must refuse to, and return the one line it leaves."""
-    done = subprocess.run(
-        COMMAND,
-        env=environment(repository, **options),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    done = run(["serve"], environment(repository, **options), timeout=20)
     assert done.returncode == 3
     assert done.stdout == ""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
@@ -163,8 +159,3 @@ def test_an_address_in_use_on_both_families_is_a_refusal(repository: Path) -> No
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as taken:
         port = taken.getsockname()[1]
         assert f":::{port} cannot be listened on" in refusal(repository, host="::", port=port)
-
-
-def test_the_service_never_imports_torch() -> None:
-    code = "import service.server, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
