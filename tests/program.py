@@ -18,6 +18,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAM = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]
@@ -165,7 +166,6 @@ def fork_for_ever(number: int) -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
     assert "onnxruntime" not in sys.modules  # its threads do not outlive a fork, and are asked to
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for those that wait
     gc.freeze()
     control = socket.socket(fileno=number)
     while True:
@@ -181,6 +181,9 @@ def fork_for_ever(number: int) -> None:
             return
         for each in numbers:
             os.close(each)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:  # those that have waited
+                pass
 
 
 def _fork() -> int:
@@ -190,7 +193,6 @@ def _fork() -> int:
 
 
 def _become(asked: dict[str, object], out: int, err: int, status: int) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = _fork()
     if child:
         os.close(out)

@@ -34,12 +34,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reports that were asked for before."""
+    return tmp_path_factory.mktemp("audited")
+
+
 @pytest.fixture
-def report(run: Any, few: Path, tmp_path: Path) -> Any:
+def report(run: Any, few: Path, audited: Path, tmp_path: Path) -> Any:
     def made(model: str, images: Path = few) -> Path:
-        path = tmp_path / f"{model}.json"
-        run("audit", model, "--images", images, "--output", path, *QUIET)
-        return path
+        path = audited / f"{model}-{images.stem}.json"
+        if not path.exists():
+            run("audit", model, "--images", images, "--output", path, *QUIET)
+        return Path(shutil.copy(path, tmp_path / f"{model}.json"))
 
     return made
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ import pytest
 
 from imaging import RefusedError
 from tests.permissions import held_to_permissions
+from tests.program import PROGRAM, start
 
 MODEL = "rotmnist-c4-int8"
-PROGRAM = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]
 
 
 def command(*arguments, **options):
@@ -49,7 +48,7 @@ PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
     [
         *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
         (["audit", MODEL], "commands.audit.run.run_pipeline", DEFECTS[0]),
-        (["audit", MODEL], "commands.audit.run.render", DEFECTS[0]),
+        (["audit", MODEL, "--quick"], "commands.audit.run.render", DEFECTS[0]),
         (["classify", "examples/seven.png"], "service.decoding.files.read_images", DEFECTS[0]),
         (["serve"], "service.server.serve", DEFECTS[0]),
     ],
@@ -107,12 +106,13 @@ def test_ctrl_c_is_no_verdict_and_no_traceback(run, monkeypatch):
 
 
 def test_a_command_that_is_interrupted_ends_at_once():
-    options = ["audit", "rotmnist-c8", "--angles", "360", "--progress", "plain"]
-    with subprocess.Popen([*PROGRAM, *options], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
+    process = start(["audit", "rotmnist-cnn", "--angles", "360", "--progress", "plain"])
+    try:
         process.stderr.readline()  # it is at work
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
+    finally:
+        process.end()
     assert process.returncode == 130
     assert "Traceback" not in err
 
@@ -126,7 +126,7 @@ def test_a_product_that_is_not_installed_audits_and_serves_all_the_same(run, mon
         return version(name)
 
     monkeypatch.setattr("importlib.metadata.version", missing)
-    code, out, err = run("audit", MODEL, "--json")
+    code, out, err = run("audit", MODEL, "--quick", "--json")
     assert (code, err) == (0, "")
     assert '"orbitserve": "unknown"' in out
     from service.app import create_app

@@ -344,17 +344,25 @@ def whole() -> Callable[[int], bytes]:
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_log() -> None:
+    """Log without the drawings around tracebacks, which take a second each."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
+
+
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Log as JSON, and return what was logged."""
     root, stream = logging.getLogger(), io.StringIO()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     root.handlers = []  # configuring closes those that it finds, and these are pytest's
     monkeypatch.setattr(sys, "stderr", stream)
     configure_logs("json", "info")
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

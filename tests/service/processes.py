@@ -83,6 +83,8 @@ NPY = {"Content-Type": "application/x-npy"}
 
 
 def assert_serves(url: str) -> None:
-    answer = httpx.post(f"{url}/classify", content=GREY, headers=NPY)
+    answer = httpx.post(
+        f"{url}/classify", content=GREY, headers=NPY, verify=False
+    )  # reads no files
     assert answer.status_code == 200
     assert answer.json()["model"]["name"] == "turning"

@@ -94,7 +94,7 @@ def test_an_audit_is_answered_later_as_it_would_have_been_at_once(client: httpx.
 
 
 def test_progress_goes_up_to_its_end(client: httpx.Client) -> None:
-    job = begin(client, f"{AUDIT}?angles=60")
+    job = begin(client, f"{AUDIT}?angles=24")
     seen = []
     while (status := client.get(job).json())["state"] in ("waiting", "running"):
         seen.append(status["done"])
@@ -301,7 +301,7 @@ def events(client: httpx.Client, path: str, **headers: str) -> list[tuple[str, s
 
 
 def test_events_tell_the_progress_and_end_with_the_report(client: httpx.Client) -> None:
-    path = f"{AUDIT}?angles=60"
+    path = f"{AUDIT}?angles=24"
     *progress, (name, report) = events(client, path)
     assert name == "report"
     assert report.encode() == client.post(path).content
@@ -341,7 +341,7 @@ def test_a_job_under_way_is_finished_and_stored_before_it_ends(
 ) -> None:
     with serving(repository, default_model="turning", ledger=tmp_path) as server:
         with httpx.Client(base_url=server.url) as client:
-            begin(client, f"{AUDIT}?angles=60")
+            begin(client, f"{AUDIT}?angles=24")
         server.process.send_signal(signal.SIGTERM)
         _, log = server.process.communicate(timeout=SECONDS)
     assert server.process.returncode == 0, log
@@ -349,7 +349,7 @@ def test_a_job_under_way_is_finished_and_stored_before_it_ends(
     (entry,) = ledger.page(10).entries
     report = Report.model_validate_json(ledger.read(entry.report) or b"")
     assert report.angles is not None
-    assert report.angles.sampling.count == 60
+    assert report.angles.sampling.count == 24
     assert "Traceback" not in log
 
 

@@ -29,6 +29,16 @@ async def kept(open_client: Any, repository: Path, tmp_path: Path) -> AsyncItera
 
 
 @pytest.fixture(scope="module")
+async def shared(
+    open_client: Any, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Any]:
+    """One service for all tests that do not look at the whole of its ledger."""
+    place = str(tmp_path_factory.mktemp("ledger"))
+    async with open_client(repository, ledger=place, threads=1, proof="off") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def few(images: Any) -> bytes:
     return npy(images[:5])
 
@@ -56,11 +66,11 @@ async def test_an_audit_is_stored_before_it_is_answered(
 
 @pytest.mark.parametrize("asked", ["", "&pictures=true", "&pictures=false"])
 async def test_pictures_of_what_was_uploaded_are_kept_unless_they_are_not_wanted(
-    kept: httpx.AsyncClient, few: bytes, asked: str
+    shared: httpx.AsyncClient, few: bytes, asked: str
 ) -> None:
-    answer = await audit(kept, few, "angles=8" + asked)
+    answer = await audit(shared, few, "angles=8" + asked)
     stored = Report.model_validate_json(
-        (await kept.get(answer.headers["Content-Location"])).content
+        (await shared.get(answer.headers["Content-Location"])).content
     )
     assert stored.angles is not None
     counterexamples = [
@@ -93,15 +103,15 @@ async def test_no_report_that_cannot_be_stored_is_answered(
     assert (await kept.get("/audits")).json()["audits"] == []
 
 
-async def test_a_job_names_the_report_in_the_ledger(kept: httpx.AsyncClient, few: bytes) -> None:
-    answer = await audit(kept, few, Prefer="respond-async, wait=20")
+async def test_a_job_names_the_report_in_the_ledger(shared: httpx.AsyncClient, few: bytes) -> None:
+    answer = await audit(shared, few, Prefer="respond-async, wait=20")
     assert answer.status_code == 200
-    started = await audit(kept, few, Prefer="respond-async")
-    job = kept._transport.app.state.job_queue.find(started.json()["id"])  # type: ignore[attr-defined]
+    started = await audit(shared, few, Prefer="respond-async")
+    job = shared._transport.app.state.job_queue.find(started.json()["id"])  # type: ignore[attr-defined]
     await job.wait()
-    status = (await kept.get(started.headers["Location"])).json()
+    status = (await shared.get(started.headers["Location"])).json()
     assert status["report"] == f"/audits/{status['digest']}" == answer.headers["Content-Location"]
-    assert (await kept.get(status["report"])).status_code == 200
+    assert (await shared.get(status["report"])).status_code == 200
 
 
 # --- listing ----------------------------------------------------------------------------------
@@ -145,14 +155,14 @@ async def test_what_was_done_to_the_ledger_is_told(
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=501", "before=0", "verdict=MAYBE", "version=0", "newest=1"]
 )
-async def test_a_list_that_cannot_be_made(kept: httpx.AsyncClient, query: str) -> None:
-    refused = await kept.get(f"/audits?{query}")
+async def test_a_list_that_cannot_be_made(shared: httpx.AsyncClient, query: str) -> None:
+    refused = await shared.get(f"/audits?{query}")
     assert refused.status_code == 422
     assert repr(query.partition("=")[0]) in refused.json()["error"]
 
 
 async def test_a_ledger_that_cannot_be_read_is_unavailable(
-    kept: httpx.AsyncClient, few: bytes, monkeypatch: pytest.MonkeyPatch
+    shared: httpx.AsyncClient, few: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: Any) -> Any:
         raise LedgerError("The ledger cannot be read (OSError); the log says why.")
@@ -160,7 +170,7 @@ async def test_a_ledger_that_cannot_be_read_is_unavailable(
     monkeypatch.setattr("service.ledger.store.Store.names", broken)
     monkeypatch.setattr("service.ledger.store.Store.read", broken)
     for path in ("/audits", f"/audits/{'0' * 64}"):
-        refused = await kept.get(path)
+        refused = await shared.get(path)
         assert refused.status_code == 503
         assert "cannot be read (OSError)" in refused.json()["error"]
 
@@ -169,12 +179,14 @@ async def test_a_ledger_that_cannot_be_read_is_unavailable(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-async def test_a_report_comes_in_every_form(kept: httpx.AsyncClient, few: bytes, form: Any) -> None:
-    answer = await audit(kept, few)
+async def test_a_report_comes_in_every_form(
+    shared: httpx.AsyncClient, few: bytes, form: Any
+) -> None:
+    answer = await audit(shared, few)
     path, report = answer.headers["Content-Location"], Report.model_validate_json(answer.content)
     for shown in (
-        await kept.get(path, params={"format": form}),
-        await kept.get(path, headers={"Accept": FORMATS[form].media_type}),
+        await shared.get(path, params={"format": form}),
+        await shared.get(path, headers={"Accept": FORMATS[form].media_type}),
     ):
         assert shown.status_code == 200
         assert shown.content == (canonical_json(report) if form == "json" else render(report, form))
@@ -184,31 +196,31 @@ async def test_a_report_comes_in_every_form(kept: httpx.AsyncClient, few: bytes,
 
 
 async def test_a_report_that_the_client_has_is_not_sent_again(
-    kept: httpx.AsyncClient, few: bytes
+    shared: httpx.AsyncClient, few: bytes
 ) -> None:
-    path = (await audit(kept, few)).headers["Content-Location"]
-    tag = (await kept.get(path)).headers["ETag"]
+    path = (await audit(shared, few)).headers["Content-Location"]
+    tag = (await shared.get(path)).headers["ETag"]
     assert tag == f'"{path.rpartition("/")[2]}"'
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-        answer = await kept.get(path, headers={"If-None-Match": known})
+        answer = await shared.get(path, headers={"If-None-Match": known})
         assert (answer.status_code, answer.content) == (304, b"")
         assert answer.headers["ETag"] == tag
     for other in ('"other"', tag.strip('"')):
-        assert (await kept.get(path, headers={"If-None-Match": other})).status_code == 200
-    text = await kept.get(path, params={"format": "text"}, headers={"If-None-Match": tag})
+        assert (await shared.get(path, headers={"If-None-Match": other})).status_code == 200
+    text = await shared.get(path, params={"format": "text"}, headers={"If-None-Match": tag})
     assert text.status_code == 200
     assert text.headers["ETag"] != tag
 
 
-async def test_a_stored_report_is_read_in_german(kept: httpx.AsyncClient, few: bytes) -> None:
-    path = (await audit(kept, few)).headers["Content-Location"]
+async def test_a_stored_report_is_read_in_german(shared: httpx.AsyncClient, few: bytes) -> None:
+    path = (await audit(shared, few)).headers["Content-Location"]
     asked = {"params": {"format": "html"}, "headers": {"Accept-Language": "de"}}
-    german = await kept.get(path, **asked)  # type: ignore[arg-type]
-    english = await kept.get(path, params={"format": "html"})
+    german = await shared.get(path, **asked)  # type: ignore[arg-type]
+    english = await shared.get(path, params={"format": "html"})
     assert b'<html lang="de">' in german.content
     assert german.headers["ETag"] != english.headers["ETag"]
-    stored = await kept.get(path, headers={"Accept-Language": "de"})
-    assert stored.content == (await kept.get(path)).content
+    stored = await shared.get(path, headers={"Accept-Language": "de"})
+    assert stored.content == (await shared.get(path)).content
 
 
 async def test_a_report_that_was_changed_is_not_shown(
@@ -239,11 +251,9 @@ async def test_a_report_of_another_schema_comes_as_json_alone(
 @pytest.mark.parametrize(
     "digest", ["0" * 64, "none", "0" * 63, "A" * 64, "..%2Fentries%2F0000000001"]
 )
-async def test_what_is_not_there(
-    kept: httpx.AsyncClient, few: bytes, digest: str, tmp_path: Path
-) -> None:
-    await audit(kept, few)
-    refused = await kept.get(f"/audits/{digest}")
+async def test_what_is_not_there(shared: httpx.AsyncClient, few: bytes, digest: str) -> None:
+    await audit(shared, few)
+    refused = await shared.get(f"/audits/{digest}")
     assert refused.status_code == 404
     assert refused.json().keys() == {"error"}
 

@@ -1,12 +1,14 @@
 """What clients of many kinds send: nulls, packed bodies, base64 in lines, versions, odd texts."""
 
 import base64
+import functools
 import gzip
 import io
 import json
 import struct
 import time
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -38,6 +40,17 @@ def refusal_of(response: httpx.Response, *statuses: int) -> str:
     assert response.headers["Content-Type"] == "application/json"
     assert set(response.json()) == {"error"}
     return str(response.json()["error"])
+
+
+@functools.cache  # it takes a second
+def bomb_of(coding: str) -> bytes:
+    return CODINGS[coding](bytes(2**28))
+
+
+@pytest.fixture(scope="module")
+async def controlled(open_client: Any, repository: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client(repository, proof="off", model_control=True) as client:
+        yield client
 
 
 class TestNull:
@@ -127,10 +140,9 @@ class TestNull:
         [{"parameters": None}, {"parameters": {"config": None}}, {"parameters": {"x": None}}],
         ids=str,
     )
-    async def test_loading(self, open_client: Any, repository: Any, what: str, body: Any) -> None:
-        async with open_client(repository, proof="off", model_control=True) as client:
-            answer = await client.post(f"/v2/repository/models/none/{what}", json=body)
-            assert "There is no model 'none'" in refusal_of(answer, 404)
+    async def test_loading(self, controlled: httpx.AsyncClient, what: str, body: Any) -> None:
+        answer = await controlled.post(f"/v2/repository/models/none/{what}", json=body)
+        assert "There is no model 'none'" in refusal_of(answer, 404)
 
 
 class TestHead:
@@ -230,7 +242,7 @@ class TestPacked:
     async def test_a_bomb_is_refused_before_it_is_unpacked(
         self, client: httpx.AsyncClient, path: str, coding: str
     ) -> None:
-        bomb = CODINGS[coding](bytes(2**28))
+        bomb = bomb_of(coding)
         began = time.process_time()
         answer = await client.post(path, content=bomb, headers={"Content-Encoding": coding})
         assert "unpacks to too much; at most 33554432" in refusal_of(answer, 413)

@@ -1,8 +1,7 @@
 """The command and the service, asked the same, give reports of one digest."""
 
+import functools
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import audit.canonical
 from artifact.audit_set import AuditSet, save_audit_set
 from audit.canonical import document_digest
 from service.ledger import open_ledger
+from tests.program import run
 from tests.service.processes import NPY, Server, environment, npy, serving
 
-COMMAND = [sys.executable, "-c", "import orbitserve; orbitserve.main()"]
 MODEL, PATH = "turning/10", "/models/turning/versions/10/audit"
 
 
@@ -33,13 +32,17 @@ def server(repository: Path, book: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def some(images: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An audit set of forty images."""
+    path = tmp_path_factory.mktemp("some") / "some.npz"
+    save_audit_set(path, AuditSet(images[:40], None))
+    return path
+
+
+@functools.cache  # a folder's images do not change
 def by_command(repository: Path, *options: object) -> dict[str, Any]:
-    done = subprocess.run(
-        [*COMMAND, "audit", MODEL, *map(str, options), "--json"],
-        env=environment(repository),
-        capture_output=True,
-        check=False,
-    )
+    done = run(["audit", MODEL, *map(str, options), "--json"], environment(repository))
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
@@ -64,19 +67,17 @@ def test_on_the_images_that_came_with_the_model(
 
 
 def test_on_images_of_ones_own(
-    repository: Path, server: Server, book: Path, images: Any, tmp_path: Path
+    repository: Path, server: Server, book: Path, some: Path, images: Any, tmp_path: Path
 ) -> None:
     """As an audit set, as files, as the body of a request: where they lay is no evidence."""
-    some = images[:40]
-    save_audit_set(tmp_path / "some.npz", AuditSet(some, None))
     folder = tmp_path / "files"
     folder.mkdir()
-    for i, image in enumerate(some):
+    for i, image in enumerate(images[:40]):
         Image.fromarray(image[0]).save(folder / f"{i:02}.png")
     reports = [
-        by_command(repository, "--images", tmp_path / "some.npz", "--ledger", book),
+        by_command(repository, "--images", some, "--ledger", book),
         by_command(repository, "--images", folder, "--ledger", book),
-        over_http(server, content=npy(some), headers=NPY),
+        over_http(server, content=npy(images[:40]), headers=NPY),
     ]
     (digest,) = {document_digest(each) for each in reports}
     assert len({each["data"]["source"] for each in reports}) == 3
@@ -94,14 +95,13 @@ def test_on_images_of_ones_own(
 def test_evidence_that_held_how_it_was_asked_for_would_differ(
     repository: Path,
     server: Server,
+    some: Path,
     images: Any,
-    tmp_path: Path,
     left_in: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The mutants that the tests above refuse."""
-    save_audit_set(tmp_path / "some.npz", AuditSet(images[:40], None))
-    one = by_command(repository, "--images", tmp_path / "some.npz")
+    one = by_command(repository, "--images", some)
     other = over_http(server, content=npy(images[:40]), headers=NPY)
     assert document_digest(one) == document_digest(other)
     kept = tuple(path for path in audit.canonical._CIRCUMSTANCES if path != left_in)
@@ -111,12 +111,13 @@ def test_evidence_that_held_how_it_was_asked_for_would_differ(
 
 @pytest.mark.parametrize("changed", ["images", "thresholds"])
 def test_other_evidence_has_another_digest(
-    repository: Path, images: Any, tmp_path: Path, changed: str
+    repository: Path, some: Path, images: Any, tmp_path: Path, changed: str
 ) -> None:
-    other = np.flip(images[:40], 0) if changed == "images" else images[:40]
-    save_audit_set(tmp_path / "one.npz", AuditSet(images[:40], None))
-    save_audit_set(tmp_path / "other.npz", AuditSet(np.ascontiguousarray(other), None))
-    options = ["--agreement", "0.9"] if changed == "thresholds" else []
-    one = by_command(repository, "--images", tmp_path / "one.npz")
-    two = by_command(repository, "--images", tmp_path / "other.npz", *options)
+    one = by_command(repository, "--images", some)
+    if changed == "thresholds":
+        two = by_command(repository, "--images", some, "--agreement", "0.9")
+    else:
+        other = tmp_path / "other.npz"
+        save_audit_set(other, AuditSet(np.ascontiguousarray(np.flip(images[:40], 0)), None))
+        two = by_command(repository, "--images", other)
     assert document_digest(one) != document_digest(two)

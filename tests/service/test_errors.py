@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from imaging import RefusedError
+from tests.service.processes import GREY, NPY
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ DEFECTS = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def fresh(open_client: Any, repository: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client(repository, proof="off", threads=1) as client:
         yield client
@@ -64,7 +65,8 @@ async def test_a_defect_of_the_auditor_is_no_refusal(
     defect: Exception,
 ) -> None:
     monkeypatch.setattr(broken, failing(defect))
-    told_as_defect(await fresh.post("/models/turning/audit"), logged())
+    audited = await fresh.post("/models/turning/audit", content=GREY, headers=NPY)
+    told_as_defect(audited, logged())
 
 
 async def test_a_defect_is_told_to_whoever_watches(

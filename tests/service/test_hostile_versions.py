@@ -23,7 +23,7 @@ from artifact.card import load_card
 from tests.digests import sha256_file
 from tests.service.processes import Server, assert_serves, serving
 
-LIMIT = 6
+LIMIT = 4
 """Seconds that a version may be tried, far more than an honest one of these takes."""
 
 Spoil = Callable[[Path], object]
@@ -92,11 +92,11 @@ def loop_for_ever(graph: onnx.GraphProto) -> None:
     )
 
 
-def take_two_gibibytes(graph: onnx.GraphProto) -> None:
+def take_half_a_gibibyte(graph: onnx.GraphProto) -> None:
     add_to_logits(
         graph,
         [
-            constant("wide", np.array([2**14, 2**15], np.int64)),
+            constant("wide", np.array([2**13, 2**14], np.int64)),
             helper.make_node("ReduceMax", ["plain"], ["first"], keepdims=0),
             helper.make_node("Expand", ["first", "wide"], ["huge"]),
             helper.make_node("ReduceMean", ["huge"], ["extra"], keepdims=0),
@@ -378,9 +378,9 @@ def test_the_end_waits_for_no_trial_and_leaves_none_behind(
 def test_a_graph_that_takes_more_memory_than_it_may_is_refused_alone(
     root: Path, write_version: Any, turning: bytes
 ) -> None:
-    change_graph(write_version(root, "huge", 1, turning), take_two_gibibytes)
-    with started(root, load_timeout=120, load_memory=500) as server:
-        assert_alone_is_refused(server, {"huge/1": "more than the 500 MiB"})
+    change_graph(write_version(root, "huge", 1, turning), take_half_a_gibibyte)
+    with started(root, load_timeout=120, load_memory=300) as server:
+        assert_alone_is_refused(server, {"huge/1": "more than the 300 MiB"})
 
 
 def test_what_cannot_be_listed_is_left_alone(

@@ -44,14 +44,14 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_writers_that_come_at_once_lose_nothing(bucket: Any) -> None:
     def append(version: int) -> None:
         ledger = open_ledger(URL)
-        for _ in range(4):
+        for _ in range(3):
             ledger.append(report(version=version))
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(append, (1, 2, 3, 4)))
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(append, (1, 2, 3)))
     page = open_ledger(URL).page(100)
-    assert [entry.number for entry in page.entries] == list(range(16, 0, -1))
-    assert sorted(entry.version for entry in page.entries) == sorted([1, 2, 3, 4] * 4)
+    assert [entry.number for entry in page.entries] == list(range(9, 0, -1))
+    assert sorted(entry.version for entry in page.entries) == sorted([1, 2, 3] * 3)
     assert page.faults == ()
     kept = bucket.cat_file(f"audits/ledger/reports/{page.entries[0].report}.json")
     assert hashlib.sha256(kept).hexdigest() == page.entries[0].report

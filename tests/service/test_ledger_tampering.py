@@ -99,12 +99,15 @@ def test_checking_makes_no_ledger(tmp_path: Path) -> None:
 
 
 def test_every_single_byte_of_every_file_counts(tmp_path: Path) -> None:
-    """Of a ledger of two: all of the newest entry, which nothing follows, and of all others."""
+    """Of a ledger of two: all of the newest entry, which nothing follows, and of all others.
+
+    Of reports, whose bytes are told apart by a digest of the whole alone, every sixteenth.
+    """
     folder = filled(tmp_path / "ledger", 2)
     for path in files(folder):
         whole = path.read_bytes()
         names = names_of(folder, path)
-        for at in range(len(whole)):
+        for at in range(0, len(whole), 16 if path.parent.name == "reports" else 1):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
             assert_named(listed(folder), names)
         assert_named(check(folder).faults, names)

@@ -87,11 +87,17 @@ def configured(root: Path, **options: Any) -> Settings:
     return Settings(repository=root, device="cpu", **options)
 
 
-@pytest.fixture
-def signed(copy: Path, ours: Key) -> Path:
+@pytest.fixture(scope="module")
+def signed_once(repository: Path, ours: Key, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = Path(shutil.copytree(repository, tmp_path_factory.mktemp("signed") / "repository"))
     for name in ("turning/2", "turning/10", "plain/1"):
-        sign_version(name, configured(copy), ours.private)
-    return copy
+        sign_version(name, configured(root), ours.private)
+    return root
+
+
+@pytest.fixture
+def signed(signed_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(signed_once, tmp_path / "signed"))
 
 
 # --- served -----------------------------------------------------------------------------------

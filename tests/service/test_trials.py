@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from service.engine import ProviderCandidates, select
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
 from service.repository.loading import Loader
-from service.repository.trials import Trials, trying
+from service.repository.trials import ForkServer, Trials, trying
 from service.repository.version import load_version
 from service.settings import Settings
-from tests.service.test_hostile_versions import change_graph, take_two_gibibytes
+from tests.service.test_hostile_versions import change_graph, take_half_a_gibibyte
 
 pytestmark = pytest.mark.anyio
 HERE = select("cpu")
@@ -35,11 +35,16 @@ class Does:
         return exec, (f"import os, signal, ctypes; {self.code}",)
 
 
+@pytest.fixture(scope="module")
+def fork_server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-async def trials(repository: Path) -> AsyncIterator[Trials]:
-    trials = Trials(Settings(repository=repository, device="cpu", load_timeout=60))
-    yield trials
-    trials.close()
+def trials(repository: Path, fork_server: ForkServer) -> Trials:
+    return Trials(Settings(repository=repository, device="cpu", load_timeout=60), fork_server)
 
 
 @pytest.mark.parametrize(
@@ -75,19 +80,23 @@ async def test_it_says_what_loading_here_says(trials: Trials, repository: Path) 
 
 @pytest.mark.parametrize("candidates", [HERE, ON_A_DEVICE], ids=["cpu", "device"])
 async def test_memory_is_bounded(
-    write_version: Any, turning: bytes, tmp_path: Path, candidates: ProviderCandidates
+    write_version: Any,
+    turning: bytes,
+    tmp_path: Path,
+    fork_server: ForkServer,
+    candidates: ProviderCandidates,
 ) -> None:
     """On a device the limit is one that is looked after, since CUDA asks for more than there is."""
     folder = write_version(tmp_path, "huge", 1, turning)
-    change_graph(folder, take_two_gibibytes)
-    for memory, refused in ((500, True), (6000, False)):
+    change_graph(folder, take_half_a_gibibyte)
+    for memory, refused in ((300, True), (3000, False)):
         limits = {"load_memory": memory, "load_timeout": 100, "proof": "off"}
-        trials = Trials(Settings(repository=tmp_path, device="cpu", max_batch_size=1, **limits))
+        settings = Settings(repository=tmp_path, device="cpu", max_batch_size=1, **limits)
+        trials = Trials(settings, fork_server)
         tried = await trials.attempt(folder, candidates)
-        trials.close()
         assert (tried.refused is not None) == refused, tried.refused
         if tried.refused is not None:
-            assert "more than the 500 MiB" in tried.refused
+            assert "more than the 300 MiB" in tried.refused
 
 
 async def test_a_trial_that_is_cancelled_ends_its_process(

@@ -33,8 +33,8 @@ C4, D4 = (grid_symmetries(group) for group in ("C4", "D4"))
 
 @st.composite
 def pictures(draw: st.DrawFn) -> npt.NDArray[np.uint8]:
-    """An image [C, H, W] of 1 x 1 to 600 x 400 pixels, grey or colour: noise, or a soft blob."""
-    height, width = draw(st.integers(1, 600)), draw(st.integers(1, 400))
+    """An image [C, H, W] of 1 x 1 to 300 x 200 pixels, grey or colour: noise, or a soft blob."""
+    height, width = draw(st.integers(1, 300)), draw(st.integers(1, 200))
     if draw(st.booleans()):
         height, width = width, height
     channels = draw(st.sampled_from([1, 3]))
@@ -112,7 +112,7 @@ async def test_a_float_network_would_not_pass_this_test(shipped: httpx.AsyncClie
 
 
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -132,7 +132,7 @@ async def test_any_image_and_its_rotations_get_equal_bytes(
     assert len(found) == 1
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(picture=pictures())
 async def test_mirror_images_get_equal_bytes_too(
     mirrored: httpx.AsyncClient, picture: npt.NDArray[np.uint8]

@@ -43,8 +43,18 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def locked(
+    open_client: Open, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text(FILE)
+    async with open_client(repository, proof="off", api_keys=path, threads=1) as client:
+        yield client
+
+
+@pytest.fixture
+async def fresh(
     open_client: Open, repository: Path, file: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client(repository, proof="off", api_keys=file, threads=1) as client:
@@ -206,10 +216,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_keys_are_read_again_when_the_file_changes(
-    locked: httpx.AsyncClient, file: Path, logged: Callable[[], list[dict[str, Any]]]
+    fresh: httpx.AsyncClient, file: Path, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     async def status(key: str) -> int:
-        return (await locked.get("/models", headers=bearer(key))).status_code
+        return (await fresh.get("/models", headers=bearer(key))).status_code
 
     assert [await status(key) for key in (INFER, "another-secret-key")] == [200, 401]
     # A secret that is mounted changes by a renamed link.
@@ -301,11 +311,11 @@ async def test_names_are_logged_and_keys_are_not(
         assert secret not in str(lines)
 
 
-async def test_refused_keys_are_counted(locked: httpx.AsyncClient) -> None:
-    await locked.get("/models")
-    await locked.get("/models", headers=bearer("q" * 40))
-    await locked.post("/models/turning/audit", headers=bearer(INFER))
-    found = await scrape(locked, headers=bearer(ADMIN))
+async def test_refused_keys_are_counted(fresh: httpx.AsyncClient) -> None:
+    await fresh.get("/models")
+    await fresh.get("/models", headers=bearer("q" * 40))
+    await fresh.post("/models/turning/audit", headers=bearer(INFER))
+    found = await scrape(fresh, headers=bearer(ADMIN))
     assert found("orbitserve_rejections_total", reason="unauthenticated") == 2
     assert found("orbitserve_rejections_total", reason="forbidden") == 1
     assert found("nv_inference_request_failure") == 0

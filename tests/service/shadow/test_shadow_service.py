@@ -31,11 +31,19 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    for name in (PLAIN, EXACT, FLOAT):
+        (root / name).symlink_to(MODELS / name)
+    return root
+
+
 @pytest.fixture
-def serve(listen: Listen) -> Callable[..., AbstractContextManager[Any]]:
+def serve(listen: Listen, models: Path) -> Callable[..., AbstractContextManager[Any]]:
     def serving(**options: Any) -> AbstractContextManager[Any]:
         options = {"shadow_time": 1} | options
-        return listen(MODELS, default_model=FLOAT, proof="off", log_requests=0, **options)
+        return listen(models, default_model=FLOAT, proof="off", log_requests=0, **options)
 
     return serving
 
