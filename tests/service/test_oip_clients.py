@@ -379,9 +379,8 @@ def test_the_example_of_the_guide_runs(listen: Any, capsys: pytest.CaptureFixtur
     project = Path(__file__).parents[2]
     guide = (project / "docs" / "oip.md").read_text()
     example = guide.split("```python\n")[1].split("```")[0]
-    with listen(
-        project / "model_repository", default_model="rotmnist-c4", model_control=True
-    ) as server:
+    options = {"default_model": "rotmnist-c4", "model_control": True, "proof": "off"}
+    with listen(project / "model_repository", **options) as server:
         exec(example.replace("localhost:8000", server.address), {})
     printed = capsys.readouterr().out
     assert re.search(r"b'-?\d+\.\d+:\d:\d'", printed)

@@ -60,7 +60,7 @@ def test_every_call_answers_as_documented(server: Any, schema: Any, path: str, v
     for mode in GenerationMode:
         made = operation.as_strategy(generation_mode=mode)
 
-        @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
         @given(made, st.booleans())
         def answered(case: Any, known: bool) -> None:
             for name in case.path_parameters.keys() & KNOWN.keys() if known else ():
