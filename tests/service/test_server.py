@@ -150,7 +150,7 @@ def test_an_address_in_use_is_a_refusal(repository: Path) -> None:
         assert f"127.0.0.1:{port} cannot be listened on" in refusal(repository, port=port)
 
 
-@pytest.mark.parametrize("host", ["a..b", "x" * 70, "no.such.host.invalid", "::g", "8.8.8.8"])
+@pytest.mark.parametrize("host", ["a..b", "no.such.host.invalid", "8.8.8.8"])
 def test_an_address_that_is_not_this_machines_is_a_refusal(repository: Path, host: str) -> None:
     assert f"{host}:0 cannot be listened on" in refusal(repository, host=host)
 
