@@ -51,6 +51,24 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def printed():
+    return {}
+
+
+@pytest.fixture
+def audited(run, few, printed):
+    """Audit the forty digits with more options, once for all tests; return what it prints."""
+
+    def once(*options):
+        if options not in printed:
+            asked = ["--images", few, "--json", *options]
+            printed[options] = run("audit", "rotmnist-c4-int8", *asked)[1]
+        return printed[options]
+
+    return once
+
+
 class TestTarget:
     def test_a_bare_file_gets_the_verdict_of_its_version(self, run, eighty):
         asked = ["--images", eighty, "--json"]
@@ -61,8 +79,8 @@ class TestTarget:
             assert report[part] == whole[part]
         assert report["model"]["sha256"] == whole["model"]["sha256"]
 
-    def test_files_and_an_audit_set_of_the_same_images_are_the_same(self, run, few, folder):
-        of_set = json.loads(run("audit", "rotmnist-c4-int8", "--images", few, "--json")[1])
+    def test_files_and_an_audit_set_of_the_same_images_are_the_same(self, run, audited, folder):
+        of_set = json.loads(audited())
         of_files = json.loads(run("audit", "rotmnist-c4-int8", "--images", folder, "--json")[1])
         assert of_set["figures"]["accuracy"]["count"] == 40
         assert of_files["figures"]["accuracy"] is None
@@ -280,10 +298,10 @@ class TestOutputs:
         failures = read_fail_on(asked)
         assert {verdict: exit_status(verdict, failures) for verdict in statuses} == statuses
 
-    def test_images_may_be_kept_out(self, run, few):
-        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--angles", 8, "--json"]
+    def test_images_may_be_kept_out(self, audited):
         shown, kept_out = (
-            Report.model_validate_json(run(*asked, *more)[1]) for more in ([], ["--no-pictures"])
+            Report.model_validate_json(audited("--angles", 8, *more))
+            for more in ([], ["--no-pictures"])
         )
         for report, there in ((shown, True), (kept_out, False)):
             worst = [*report.worst, *report.angles.counterexamples]
@@ -293,10 +311,9 @@ class TestOutputs:
         assert kept_out.figures == shown.figures
         assert kept_out.replay == f"{shown.replay} --no-pictures"
 
-    def test_the_confidence_is_that_of_all_intervals(self, run, few):
-        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--angles", 8, "--json"]
+    def test_the_confidence_is_that_of_all_intervals(self, audited):
         usual, surer = (
-            Report.model_validate_json(run(*asked, *more)[1])
+            Report.model_validate_json(audited("--angles", 8, *more))
             for more in ([], ["--confidence", 0.999])
         )
         assert surer.thresholds.confidence == surer.angles.thresholds.confidence == 0.999

@@ -132,7 +132,7 @@ async def test_any_image_and_its_rotations_get_equal_bytes(
     assert len(found) == 1
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(picture=pictures())
 async def test_mirror_images_get_equal_bytes_too(
     mirrored: httpx.AsyncClient, picture: npt.NDArray[np.uint8]
