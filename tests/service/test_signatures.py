@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -287,15 +288,26 @@ MUTANTS = {
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
-async def test_a_version_that_was_tampered_with_is_refused_and_others_are_served(
-    signed: Path, ours: Key, open_client: Any, mutant: Callable[[Path], object]
+def test_a_version_that_was_tampered_with_is_refused(
+    signed: Path, ours: Key, mutant: Callable[[Path], object]
 ) -> None:
     mutant(signed / "turning" / "10")
+    settings = configured(signed, public_key=ours.public)
+    with pytest.raises(ConfigurationError, match=re.escape(MUTANTS[mutant])) as refused:
+        open_model("turning/10", settings)
+    assert "\n" not in str(refused.value)
+    open_model("turning/2", settings).session.close()
+
+
+async def test_the_others_are_served_beside_one_that_was_tampered_with(
+    signed: Path, ours: Key, open_client: Any
+) -> None:
+    flip_card(signed / "turning" / "10")
     async with open_client(signed, public_key=ours.public) as client:
         refused = await client.get("/models/turning/versions/10")
         assert refused.status_code == 503
         sentence = refused.json()["error"]
-        assert MUTANTS[mutant] in sentence
+        assert MUTANTS[flip_card] in sentence
         assert sentence.count("\n") == 0
         assert (await client.get("/models/turning")).json()["version"] == 2
         assert (await client.get("/models/plain")).json()["signature"]["status"] == "verified"
