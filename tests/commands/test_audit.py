@@ -75,7 +75,7 @@ class TestTarget:
         code, out, _ = run("audit", f"{MODEL}/model.onnx", *asked)
         report, whole = json.loads(out), json.loads(run("audit", "rotmnist-c4-int8", *asked)[1])
         assert code == 0
-        for part in ("verdict", "figures", "self_test", "noise_floor", "proof"):
+        for part in ("verdict", "figures", "self_test", "noise_floor"):
             assert report[part] == whole[part]
         assert report["model"]["sha256"] == whole["model"]["sha256"]
 
