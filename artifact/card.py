@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_serializer, field_validator
 
 from artifact.figures import (
     AuditFigures,
@@ -38,6 +38,16 @@ class InputSpec(Value):
     white_level: Annotated[int, Field(ge=LEAST_WHITE, le=MOST_WHITE)] | None = Field(
         default=None, exclude_if=lambda level: level is None
     )
+
+    @field_serializer("fit")
+    def _spell_out(self, fit: FitPolicy) -> dict[str, str | int]:
+        """Leave out what only some policies have, as cards from before do."""
+        spelled: dict[str, str | int] = {"size": fit.size, "mode": fit.mode, "fill": fit.fill}
+        if fit.resize is not None:
+            spelled["resize"] = fit.resize
+        if fit.filter != "bilinear":
+            spelled["filter"] = fit.filter
+        return spelled
 
 
 class AuditSetInfo(Value):

@@ -119,7 +119,7 @@ def test_a_card_cannot_be_changed(card: Card) -> None:
         ("input.white_level", 255),
         ("input.white_level", 65536),
         ("input.fit.size", 0),
-        ("input.fit.mode", "stretch"),
+        ("input.fit.mode", "zoom"),
         ("input.fit.colour", "red"),
         ("parity.max_abs_logits", "NaN"),
         ("audit.verdict", "MAYBE"),

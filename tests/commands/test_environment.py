@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from imaging import RefusedError
+
 CLASSES = "0,1,2,3,4,5,6,7,8,9"
 SHIPPED = Path("model_repository")
 
@@ -122,15 +124,15 @@ def test_an_export_goes_to_the_repository_that_is_set(run, environment, tmp_path
 
 
 def test_an_import_goes_to_the_repository_that_is_set(run, environment, tmp_path, monkeypatch):
-    from export.onnx_import import bring
+    from export.onnx_import import importer
 
     asked = []
 
     def into(_request, repository, _progress):
         asked.append(repository)
-        raise bring.RefusedError("Enough is seen.")
+        raise RefusedError("Enough is seen.")
 
-    monkeypatch.setattr(bring, "bring", into)
+    monkeypatch.setattr(importer, "import_onnx", into)
     environment(REPOSITORY=tmp_path / "ours")
     words = ["import", SHIPPED / "rotmnist-cnn/1/model.onnx", "--name", "x", "--classes", CLASSES]
     words += ["--audit-images", "examples"]

@@ -175,7 +175,6 @@ def test_images_without_labels_are_refused(run, bundled, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "MODEL"),
         (["nobody"], "has no model 'nobody'"),
         (["nobody.onnx", "examples"], "nobody.onnx cannot be read"),
         (["rotmnist-c4-int8", "nowhere"], "There is no nowhere"),

@@ -164,7 +164,7 @@ class TestOutput:
         def full(*_, **__):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("commands.writing.NamedTemporaryFile", full)
+        monkeypatch.setattr("imaging.writing.NamedTemporaryFile", full)
         code, _, err = run("audit", MODEL, "--output", tmp_path / "report.json")
         assert code == 3
         assert "report.json cannot be written: No space left" in one_sentence(err)

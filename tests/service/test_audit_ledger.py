@@ -88,7 +88,7 @@ async def test_no_report_that_cannot_be_stored_is_answered(
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("service.ledger.store.os.link", full)
+    monkeypatch.setattr("imaging.writing.os.link", full)
     answer = await audit(kept, few, **headers)
     if answer.status_code == 202:
         job = kept._transport.app.state.job_queue.find(answer.json()["id"])  # type: ignore[attr-defined]

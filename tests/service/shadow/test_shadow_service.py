@@ -151,7 +151,7 @@ def test_a_part_of_the_images_is_chosen_and_audits_are_not(serve: Any) -> None:
         classify(server, EXACT, np.concatenate([images, images]), size=64)
         chosen = lambda: tally.trials + sum(tally.dropped.values())  # noqa: E731
         for _ in range(2000):
-            if not len(model_of(server, EXACT).session._batcher._spare):
+            if not len(model_of(server, EXACT).session._spare):
                 break
             time.sleep(0.005)
         time.sleep(0.05)
@@ -171,14 +171,14 @@ def test_a_graph_that_fails_on_what_is_turned_harms_no_request(serve: Any) -> No
         model = model_of(server, EXACT)
         image = digits(EXACT)[:1]
         due, session = image.tobytes(), model.session
-        compute = session._batcher._compute
+        compute = session._compute
 
         def fails(parts: Any) -> Any:
             if any(part.tobytes() != due for part in parts):
                 raise RuntimeError("no kernel for this")
             return compute(parts)
 
-        session._batcher._compute = fails
+        session._compute = fails
         classify(server, EXACT, np.concatenate([image] * 30))
         found = settled(server, EXACT, 30)
         assert session.ready
