@@ -45,6 +45,11 @@ def serve(settings: Settings) -> None:
     configure_logs(settings.log_format, settings.log_level)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
+    try:
+        sockets = _bind(settings.host, settings.port)
+    except ConfigurationError:
+        trials.close()
+        raise
     app = create_app(settings, trials)
     config = uvicorn.Config(
         app,
@@ -62,29 +67,30 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_run(app, config, settings.shutdown_delay_seconds))
+        runner.run(_run(app, config, sockets, settings.shutdown_delay_seconds))
     if still_opening():
         # The interpreter would take its thread away from a library in the middle of what it does.
         sys.stderr.flush()
         os._exit(0)
 
 
-async def _run(app: FastAPI, config: uvicorn.Config, delay: float) -> None:
+async def _run(
+    app: FastAPI, config: uvicorn.Config, sockets: list[socket.socket], delay: float
+) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
         server = _Server(config)
         _Ending(server, app, delay)
         plane: DataPlane = app.state.data_plane
         freezing = asyncio.create_task(_freeze(plane.repository))
+        for each in sockets:
+            each.listen(config.backlog)
+        host, port = config.host, sockets[0].getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        # As uvicorn says it, which is silent about sockets that it is given.
+        logging.getLogger("uvicorn.error").info("Uvicorn running on http://%s:%d", shown, port)
         try:
-            await server.serve(_both_families(config))
-        except (SystemExit, OSError, UnicodeError):  # the first is how uvicorn says it
-            if server.started:
-                raise
-            raise ConfigurationError(
-                f"The address {config.host}:{config.port} cannot be listened on; "
-                "ORBITSERVE_HOST and ORBITSERVE_PORT name another."
-            ) from None
+            await server.serve(sockets)
         finally:
             freezing.cancel()
 
@@ -96,19 +102,33 @@ async def _freeze(repository: Repository) -> None:
     gc.freeze()
 
 
-def _both_families(config: uvicorn.Config) -> list[socket.socket] | None:
-    """Listen on IPv4 and IPv6 where the address is that of all interfaces, which asyncio does not.
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """Take the addresses that a host stands for, before anything is loaded.
 
-    A machine without IPv6 raises OSError, as one with another address than is asked for does.
+    The address of all interfaces of IPv6 takes those of IPv4 as well.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such address on this machine, or it is taken.
     """
-    if config.host != "::":
-        return None
-    address = (config.host, config.port)
-    listening = socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
-    logging.getLogger("uvicorn.error").info(
-        "Uvicorn running on http://[::]:%d", listening.getsockname()[1]
-    )
-    return [listening]
+    sockets = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol_number, _, address in dict.fromkeys(found):
+            sockets.append(each := socket.socket(family, kind, protocol_number))
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+            each.bind(address)
+    except (OSError, UnicodeError):
+        for each in sockets:
+            each.close()
+        raise ConfigurationError(
+            f"The address {host}:{port} cannot be listened on; ORBITSERVE_HOST and ORBITSERVE_PORT "
+            "name another."
+        ) from None
+    return sockets
 
 
 class _Server(uvicorn.Server):

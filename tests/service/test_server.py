@@ -127,6 +127,7 @@ def refusal(repository: Path, **options: object) -> str:
     done = run(["serve"], environment(repository, **options), timeout=20)
     assert done.returncode == 3
     assert done.stdout == ""
+    assert "model loaded" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1, done.stderr
     assert re.fullmatch(r"orbitserve: [^\n]+", lines[0])
