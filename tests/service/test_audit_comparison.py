@@ -267,6 +267,14 @@ def test_reports_that_no_audit_wrote_are_compared_or_refused(data: st.DataObject
         assert render_comparison(comparison, form)
 
 
+def test_a_report_that_is_no_text_is_refused() -> None:
+    """Parsed JSON may hold what JSON in bytes cannot."""
+    document = still(6).report().model_dump(mode="json")
+    document["group"] = "\ud800"
+    with pytest.raises(RefusedError, match="half of a pair of surrogates"):
+        parse_report(document, "It")
+
+
 ODD = (None, -1, 0, 1, 2**31, 2**63, 2**70, -0.5, 1e300, 1e-300, "", "x", "\ud800", [], {}, True)
 
 
