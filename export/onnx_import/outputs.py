@@ -27,6 +27,9 @@ _FLOATS: Final = {
 _BARELY: Final = 1e-7
 """Not rounded, but not what it was either."""
 
+_SLIGHT: Final = 1e-3
+"""The largest probability that may be added to one before its logarithm is taken."""
+
 _ARITHMETIC: Final = ("Mul", "Div", "Add", "Sub")
 _SIGMOIDS: Final = ("Sigmoid", "HardSigmoid")
 _SQUASHES: Final = ("Softmax", "LogSoftmax", *_SIGMOIDS, "Exp")
@@ -259,7 +262,7 @@ def _is_logarithm(node: onnx.NodeProto, graph: _Graph) -> bool:
     """Whether a node gives logarithms of probabilities, which are logits as they are."""
     if node.op_type == "Log":
         path = _follow(graph, node.input[0])
-        return path.softened is not None
+        return path.softened is not None and abs(path.shift) <= _SLIGHT * path.scale
     return node.op_type == "LogSoftmax"
 
 
@@ -270,7 +273,7 @@ def _squashed(graph: _Graph, tensor: str) -> bool:
         node = graph.producers.get(waiting.pop())
         if node is None or node.op_type in _WEIGHTED or node.op_type.startswith("QLinear"):
             continue
-        if node.op_type in _SQUASHES:
+        if node.op_type in _SQUASHES and not set(node.input) <= graph.stored.keys():
             return True
         waiting.extend(name for name in node.input if name not in seen)
         seen.update(node.input)

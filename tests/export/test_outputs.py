@@ -25,6 +25,7 @@ WEIGHTS = {
     "ONE": random.standard_normal((6, 1)),
     "HUNDRED": np.array(100),
     "TENTH": np.array(0.1),
+    "WHOLE": np.array(1),
     "TEN": np.array([10]),
     "PRIOR": np.array([1, 2, 5, 1]),
     "LOW": np.array(1e-4),
@@ -127,6 +128,8 @@ LOGITS = {
     "logarithms": "y = LogSoftmax<axis = -1>(l)",
     "logarithms of a softmax": f"{SOFT} y = Log(p)",
     "rectified": "y = Relu(l)",
+    "a temperature that was learnt": "e = Exp(TENTH) y = Mul(l, e)",
+    "logarithms of a softmax and a little": f"{SOFT} s = Add(p, LOW) y = Log(s)",
 }
 
 
@@ -142,6 +145,7 @@ UNCLEAR = {
     "a prior": f"{SOFT} y = Mul(p, PRIOR)",
     "a difference": f"{SOFT} y = Sub(HUNDRED, p)",
     "scaled logarithms": f"{SOFT} s = Log(p) y = Mul(s, TENTH)",
+    "logarithms of one and more": f"{SOFT} s = Add(p, WHOLE) y = Log(s)",
     "powers": f"{SOFT} y = Pow(p, HUNDRED)",
     "a mean of two": f"{SOFT} m = Mul(l, TENTH) o = Softmax<axis = -1>(m) y = Add(p, o)",
     "a softmax by hand": "e = Exp(l) t = ReduceSum(e, AXIS) y = Div(e, t)",
@@ -296,3 +300,23 @@ def test_a_file_that_reads_blue_first_is_proved_as_one_that_reads_red_first() ->
     for bgr in (False, True):
         found = adapt(given, CLASSES, scaling=Scaling(1 / 255, (0.1, 0.2, 0.3), bgr=bgr))
         assert prove(finished(found.model, {}), "D4").outcome == "PROVED"
+
+
+def test_a_file_that_keeps_the_contract_may_say_what_it_holds() -> None:
+    """The option that a refusal names is listened to."""
+    body = f"s = Cast<to = 1>(image) {BODY}".replace("(x, W)", "(s, W)")
+    end = "c = Mul(l, TENTH) logits = Clip(c, LOW, HIGH) probabilities = Softmax<axis = 1>(logits)"
+    outputs = "float[N, 4] logits, float[N, 4] probabilities"
+    model = onnx.load_model_from_string(file(end, body, outputs))
+    del model.graph.input[:]
+    image = helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["N", 3, 6, 6])
+    model.graph.input.append(image)
+    given = model.SerializeToString()
+    for kind in (None, "logits"):
+        found = adapt(given, CLASSES, output_kind=kind)  # type: ignore[arg-type]
+        made = finished(found.model, {})
+        if kind is None:
+            with pytest.raises(OnnxImportError, match="between 0 and 1 alone"):
+                check_answers(given, found, made, pictures(), CLASSES)
+        else:
+            check_answers(given, found, made, pictures(), CLASSES)
