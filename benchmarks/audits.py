@@ -106,6 +106,7 @@ def audits(
 ) -> tuple[list[Figure], list[Figure]]:
     """Audit the bundled images over their quarter turns, and at 36 angles too, in turns."""
     model = open_model(name, settings)
+    model.session.observers.append(model.statistics)  # as the service does when it serves it
     session = start(model.read_graph(), CPU, model.session.threads)
     images = model.audit_set().images
     batch, count = images[:BATCH], len(images)
@@ -148,7 +149,9 @@ async def latencies(settings: Settings, rate: float, requests: int) -> Waits:
     """Classify single images at a steady rate, alone and while audits at 36 angles run."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        model = app.state.data_plane.repository.find()
+        repository = app.state.data_plane.repository
+        await repository.started.wait()
+        model = repository.find()
         body = _npy(model.audit_set().images[0])
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
