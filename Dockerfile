@@ -52,6 +52,7 @@ ENV PATH=/opt/venv/bin:${PATH} \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     ORBITSERVE_HOST=0.0.0.0 \
     ORBITSERVE_PORT=8000 \
+    ORBITSERVE_GRPC_PORT=8001 \
     ORBITSERVE_PROOF=enforce \
     ORBITSERVE_REPOSITORY=/srv/model_repository
 COPY --from=account /etc/passwd /etc/group /etc/
@@ -62,6 +63,6 @@ COPY --from=package /package /
 WORKDIR /srv
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 8001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "/srv/healthcheck.py"]
 CMD ["orbitserve", "serve"]

@@ -40,6 +40,7 @@ from service.settings import ConfigurationError, Settings, product_version
 from service.signatures import SignatureError, configured_signer, open_trust
 
 if TYPE_CHECKING:
+    from service.grpc.server import GrpcServer
     from service.signatures.keys import KeySigner
 
 _DESCRIPTION = """
@@ -64,6 +65,7 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keys.open()
         async with AsyncExitStack() as stack:
+            app.state.grpc = _grpc_server(settings)
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()
             repository = metrics.repository = await open_repository(settings, trials)
@@ -76,6 +78,9 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
             app.state.job_queue = await to_thread.run_sync(_open_audits, settings)
             stack.push_async_callback(app.state.job_queue.close)
             await stack.enter_async_context(repository.watched(settings.poll_seconds))
+            if app.state.grpc is not None:
+                await app.state.grpc.start(app)
+                stack.push_async_callback(app.state.grpc.stop)
             yield
 
     app = Application(
@@ -92,7 +97,7 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
             RequestValidationError: answer_error,
         },
     )
-    app.state.metrics, app.state.keys = metrics, keys
+    app.state.metrics, app.state.keys, app.state.traces = metrics, keys, traces
     return app
 
 
@@ -112,6 +117,15 @@ def _framed(settings: Settings) -> list[ServiceRoute]:
         *oip_routes(settings.max_batch_size, model_control=model_control),
         *documentation_routes(),
     ]
+
+
+def _grpc_server(settings: Settings) -> "GrpcServer | None":
+    """Take the port for gRPC, if there is one; what speaks it is imported then and only then."""
+    if settings.grpc_port is None:
+        return None
+    from service.grpc.server import GrpcServer
+
+    return GrpcServer(settings)
 
 
 def _open_audits(settings: Settings) -> JobQueue:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -24,6 +25,9 @@ from service.repository.loading import still_opening
 from service.repository.registry import Repository
 from service.repository.trials import Trials
 from service.settings import ConfigurationError, Settings
+
+if TYPE_CHECKING:
+    from service.grpc.server import GrpcServer
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that has computed a batch waits for a busy event loop to let it go on."""
@@ -46,10 +50,17 @@ def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
     try:
-        sockets = _bind(settings.host, settings.port)
-    except ConfigurationError:
+        _serve(settings, trials)
+    finally:
         trials.close()
-        raise
+    if still_opening():
+        # The interpreter would take its thread away from a library in the middle of what it does.
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _serve(settings: Settings, trials: Trials) -> None:
+    sockets = _bind(settings.host, settings.port)
     app = create_app(settings, trials)
     config = uvicorn.Config(
         app,
@@ -68,10 +79,6 @@ def serve(settings: Settings) -> None:
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_run(app, config, sockets, settings.shutdown_delay_seconds))
-    if still_opening():
-        # The interpreter would take its thread away from a library in the middle of what it does.
-        sys.stderr.flush()
-        os._exit(0)
 
 
 async def _run(
@@ -85,10 +92,13 @@ async def _run(
         freezing = asyncio.create_task(_freeze(plane.repository))
         for each in sockets:
             each.listen(config.backlog)
-        host, port = config.host, sockets[0].getsockname()[1]
-        shown = f"[{host}]" if ":" in host else host
+        host = f"[{config.host}]" if ":" in config.host else config.host
         # As uvicorn says it, which is silent about sockets that it is given.
-        logging.getLogger("uvicorn.error").info("Uvicorn running on http://%s:%d", shown, port)
+        say = logging.getLogger("uvicorn.error").info
+        grpc: GrpcServer | None = app.state.grpc
+        if grpc is not None:
+            say("gRPC running on %s:%d", host, grpc.port)
+        say("Uvicorn running on http://%s:%d", host, sockets[0].getsockname()[1])
         try:
             await server.serve(sockets)
         finally:
@@ -148,6 +158,7 @@ class _Ending:
 
     def __init__(self, server: _Server, app: FastAPI, delay: float) -> None:
         self._server, self._delay = server, delay
+        self._grpc: GrpcServer | None = app.state.grpc
         self._plane: DataPlane = app.state.data_plane
         self._audits: JobQueue = app.state.job_queue
         self._loop = asyncio.get_running_loop()
@@ -163,7 +174,10 @@ class _Ending:
         self._loop.call_later(self._delay, self._stop)
 
     def _stop(self) -> None:
-        self._audits.end_within(self._server.config.timeout_graceful_shutdown or 0)
+        seconds = self._server.config.timeout_graceful_shutdown or 0
+        self._audits.end_within(seconds)
+        if self._grpc is not None:
+            self._grpc.end_within(seconds)
         self._server.should_exit = True
 
 

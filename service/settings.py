@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one and logs which."""
 
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port for the Open Inference Protocol over gRPC; without one it is not spoken."""
+
     root_path: str = ""
     """Prefix that a proxy strips from paths before they come here, such as `/inspection`."""
 
@@ -201,6 +204,11 @@ class Settings(BaseSettings):
         if place == "":  # which pathlib takes for the folder that the service was started in
             raise ValueError("it names no place; without one, leave it out")
         return place
+
+    @field_validator("grpc_port", mode="before")
+    @classmethod
+    def _take_nothing_for_none(cls, port: object) -> object:
+        return None if port == "" else port
 
     @field_validator("host")
     @classmethod

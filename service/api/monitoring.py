@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from service.api.addresses import Plane
 from service.api.bodies import errors_documented
 from service.auth import is_known
+from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.http.context import RequestContext
 from service.http.routes import ServiceRoute
@@ -45,15 +46,25 @@ async def readyz(request: Request, plane: Plane) -> Health:
 
     Where calls need a key, the reason is told to whoever has one.
     """
+    check_ready(
+        plane, known=is_known(request.app.state.keys, RequestContext.of(request.scope).headers)
+    )
+    return Health(status="ready")
+
+
+def check_ready(plane: DataPlane, *, known: bool) -> None:
+    """Raise UnavailableError while no requests should be sent here.
+
+    The reason is told to those who are known.
+    """
     try:
         plane.check_ready()
     except UnavailableError:
-        if is_known(request.app.state.keys, RequestContext.of(request.scope).headers):
+        if known:
             raise
         raise UnavailableError(
             "The service is not ready; with an API key the reason is told."
         ) from None
-    return Health(status="ready")
 
 
 def metrics_routes() -> list[ServiceRoute]:

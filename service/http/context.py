@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import random
 import re
 import time
 from collections.abc import Iterable
@@ -14,14 +13,12 @@ from starlette.types import Message, Receive, Scope, Send
 from service.auth import ApiKeys, Need, check_scope, identify
 from service.errors import CLOSE, ServiceError, TooLargeError
 from service.http.transport import Transport
-from service.metrics.call import Call
+from service.metrics.call import REQUEST_ID, Call, request_id
 
-REQUEST_ID: Final = "X-Request-ID"
 LOOK_AFTER: Final = 0.05
 """Seconds of work on one request before its client is looked after."""
 
 _ID_HEADER: Final = REQUEST_ID.lower().encode()
-_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 _WAIT: Final = re.compile(
     rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE
@@ -83,7 +80,7 @@ class RequestContext:
         self._transport = Transport.of(scope)
         if self._transport is not None:
             self.call.under_way = self._transport.under_way
-        self.id = _request_id(self.headers)
+        self.id = request_id(self.headers)
         self.status = 0
         self.fault: ServiceError | ClientDisconnect | None = None
         self._receive, self._send = receive, send
@@ -245,11 +242,3 @@ def preferred_wait(header: bytes | None) -> float:
 def prefers_async(header: bytes | None) -> bool:
     """Whether an answer is preferred that comes before the work is done (RFC 7240, 4.1)."""
     return header is not None and _ASYNC.search(header) is not None
-
-
-def _request_id(headers: dict[bytes, bytes]) -> str:
-    own = headers.get(_ID_HEADER)
-    if own is not None and _SAFE_ID.fullmatch(own):
-        return own.decode("ascii")
-    # Unique, and no secret: asking the system for random bytes would be a call of it a request.
-    return f"{random.getrandbits(128):032x}"

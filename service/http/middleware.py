@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -21,7 +21,6 @@ from service.errors import UnavailableError, refusal_of
 from service.http.context import LOOK_AFTER, RequestContext
 from service.http.errors import answer_error
 from service.http.routes import FastRoute
-from service.metrics.call import Call
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
 from service.settings import Settings
@@ -154,28 +153,12 @@ class Middleware:
         if call.refusal is None and random.random() >= self._log_share:  # noqa: S311 - no secret
             return
         write = log.debug if context.path in _UNREMARKABLE else log.info
-        write("request", method=scope["method"], path=context.path, status=status, **_known(call))
+        write("request", method=scope["method"], path=context.path, status=status, **call.known())
 
 
 async def _refuse(context: RequestContext, error: Exception) -> None:
     response = await answer_error(Request(context.scope), error)
     await response(context.scope, context.receive, context.send)
-
-
-def _known(call: Call) -> dict[str, Any]:
-    known = {
-        "ms": call.timings.total,
-        "queue_ms": call.queue_seconds,
-        "inference_ms": call.inference_seconds,
-    }
-    found: dict[str, Any] = {
-        name: round(1000 * seconds, 3) for name, seconds in known.items() if seconds is not None
-    }
-    for name in ("model", "version", "rows", "key", "refusal"):
-        value = getattr(call, name)
-        if value is not None:
-            found[name] = value
-    return found
 
 
 def _template(scope: Scope) -> str:

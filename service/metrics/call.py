@@ -1,17 +1,24 @@
 """What becomes known of one request while it is handled: for its log line, counters and trace."""
 
 import math
+import random
+import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from starlette.types import Scope
 
 from service.errors import Reason
 from service.repository.statistics import Statistics
 from service.repository.version import ServedModel
+
+REQUEST_ID: Final = "X-Request-ID"
+
+_ID_HEADER: Final = REQUEST_ID.lower().encode()
+_SAFE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class Stage(NamedTuple):
@@ -147,6 +154,22 @@ class Call:
         """How long the graph ran over them; None if it did not."""
         return self._seconds("inference")
 
+    def known(self) -> dict[str, Any]:
+        """Return what a log line tells of it; durations in milliseconds."""
+        seconds = {
+            "ms": self.timings.total,
+            "queue_ms": self.queue_seconds,
+            "inference_ms": self.inference_seconds,
+        }
+        found: dict[str, Any] = {
+            name: round(1000 * each, 3) for name, each in seconds.items() if each is not None
+        }
+        for name in ("model", "version", "rows", "key", "refusal"):
+            value = getattr(self, name)
+            if value is not None:
+                found[name] = value
+        return found
+
     def end(self) -> None:
         """Count the call with the model that it asked."""
         if self.statistics is None:
@@ -159,3 +182,12 @@ class Call:
     def _seconds(self, name: str) -> float | None:
         found = [stage.seconds for stage in self.timings.stages if stage.name == name]
         return sum(found) if found else None
+
+
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """Return a client's own `X-Request-ID` if it is safe to write into a log, else a new one."""
+    own = headers.get(_ID_HEADER)
+    if own is not None and _SAFE_ID.fullmatch(own):
+        return own.decode("ascii")
+    # Unique, and no secret: asking the system for random bytes would be a call of it a request.
+    return f"{random.getrandbits(128):032x}"

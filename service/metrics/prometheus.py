@@ -5,7 +5,8 @@ nothing, and are gone when it is.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -26,6 +27,7 @@ class Metrics:
     def __init__(self) -> None:
         self.repository: Repository | None = None
         self.calls: Counter[tuple[str, str, str]] = Counter()
+        self.grpc_calls: Counter[tuple[str, str]] = Counter()
         self.refusals: Counter[Reason] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Service(self))
@@ -43,6 +45,10 @@ class Metrics:
         """
         # Clients choose the method, and each value of a label is kept for ever.
         self.calls[method if method in _METHODS else "other", route, str(status)] += 1
+
+    def called_by_grpc(self, method: str, code: str) -> None:
+        """Count a call of a gRPC method that the service has, by the code it ended with."""
+        self.grpc_calls[method, code] += 1
 
     def refused(self, reason: Reason) -> None:
         """Count a call that was refused and that no model counts."""
@@ -62,7 +68,18 @@ class _Service(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read every counter as it stands."""
-        yield self._calls()
+        yield _counted(
+            "orbitserve_http_requests",
+            "HTTP calls by the status of their answers; 0 where the client hung up before.",
+            ("method", "route", "status"),
+            self._metrics.calls,
+        )
+        yield _counted(
+            "orbitserve_grpc_requests",
+            "gRPC calls by the code that they ended with.",
+            ("method", "code"),
+            self._metrics.grpc_calls,
+        )
         models: list[ServedModel] = []
         repository = self._metrics.repository
         if repository is not None:
@@ -74,12 +91,14 @@ class _Service(Collector):
         yield from shadow_metrics.of_models(models)
         yield from triton_metrics.of_models(models)
 
-    def _calls(self) -> CounterMetricFamily:
-        family = CounterMetricFamily(
-            "orbitserve_http_requests",
-            "HTTP calls by the status of their answers; 0 where the client hung up before.",
-            labels=("method", "route", "status"),
-        )
-        for labels, count in list(self._metrics.calls.items()):
-            family.add_metric(labels, count)
-        return family
+
+Labels = TypeVar("Labels", bound=tuple[str, ...])
+
+
+def _counted(
+    name: str, documentation: str, labels: Sequence[str], counts: Mapping[Labels, int]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, documentation, labels=labels)
+    for values, count in list(counts.items()):
+        family.add_metric(values, count)
+    return family

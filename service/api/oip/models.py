@@ -20,6 +20,7 @@ from service.api.bodies import errors_documented
 from service.api.oip.documents import TAGS
 from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
 from service.http.routes import ServiceRoute
+from service.repository.registry import Repository
 from service.repository.version import ServedModel
 
 PLATFORM: Final = "onnxruntime_onnx"
@@ -148,6 +149,38 @@ async def version_statistics(plane: Plane, name: Name, version: Version) -> Stat
     return StatisticsAnswer(model_stats=[ModelStatistics.of(model)])
 
 
+def metadata_of(repository: Repository, model: ServedModel) -> ModelMetadata:
+    """Say what a model takes and gives, and which of its versions are served."""
+    return ModelMetadata(
+        name=model.card.name,
+        versions=[str(version) for version in repository.served(model.card.name)],
+        platform=PLATFORM,
+        inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, *_image(model)])],
+        outputs=[
+            TensorMetadata(name=name, datatype="FP32", shape=[-1, model.ends.classes])
+            for name in OUTPUTS
+        ],
+    )
+
+
+def config_of(model: ServedModel, max_batch_size: int) -> ModelConfig:
+    """Say what holds for a model here."""
+    cpu = model.session.graph.configuration.device == "cpu"
+    return ModelConfig(
+        name=model.card.name,
+        platform=PLATFORM,
+        backend="onnxruntime",
+        version_policy={"all": {}},
+        max_batch_size=max_batch_size,
+        input=[TensorConfig(name=INPUT, data_type="TYPE_UINT8", dims=_image(model))],
+        output=[
+            TensorConfig(name=name, data_type="TYPE_FP32", dims=[model.ends.classes])
+            for name in OUTPUTS
+        ],
+        instance_group=[InstanceGroup(kind="KIND_CPU" if cpu else "KIND_GPU", count=1)],
+    )
+
+
 def _ready(resolve: Resolve) -> Endpoint:
     async def ready(model: Annotated[ServedModel, Depends(resolve)]) -> ModelReady:
         """Answer 200 where the model answers, 404 or 503 with the reason where it does not."""
@@ -161,16 +194,7 @@ def _metadata(resolve: Resolve) -> Endpoint:
         plane: Plane, model: Annotated[ServedModel, Depends(resolve)]
     ) -> ModelMetadata:
         """Answer the names, types and shapes of what the model takes and gives."""
-        return ModelMetadata(
-            name=model.card.name,
-            versions=[str(version) for version in plane.repository.served(model.card.name)],
-            platform=PLATFORM,
-            inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, *_image(model)])],
-            outputs=[
-                TensorMetadata(name=name, datatype="FP32", shape=[-1, model.ends.classes])
-                for name in OUTPUTS
-            ],
-        )
+        return metadata_of(plane.repository, model)
 
     return metadata
 
@@ -178,20 +202,7 @@ def _metadata(resolve: Resolve) -> Endpoint:
 def _config(resolve: Resolve, max_batch_size: int) -> Endpoint:
     async def config(model: Annotated[ServedModel, Depends(resolve)]) -> ModelConfig:
         """Answer what holds for the model here; it is derived from its card, and no file."""
-        cpu = model.session.graph.configuration.device == "cpu"
-        return ModelConfig(
-            name=model.card.name,
-            platform=PLATFORM,
-            backend="onnxruntime",
-            version_policy={"all": {}},
-            max_batch_size=max_batch_size,
-            input=[TensorConfig(name=INPUT, data_type="TYPE_UINT8", dims=_image(model))],
-            output=[
-                TensorConfig(name=name, data_type="TYPE_FP32", dims=[model.ends.classes])
-                for name in OUTPUTS
-            ],
-            instance_group=[InstanceGroup(kind="KIND_CPU" if cpu else "KIND_GPU", count=1)],
-        )
+        return config_of(model, max_batch_size)
 
     return config
 

@@ -102,8 +102,7 @@ def repository_routes(model_control: bool) -> list[ServiceRoute]:
 async def index(request: Request, plane: Plane) -> list[IndexEntry]:
     """List every version, its state, and why it is not served; `ready` leaves those out."""
     asked = await _body(request, _Index)
-    entries = _entries(plane.repository)
-    return [entry for entry in entries if entry.state == "READY" or not asked.ready]
+    return list(entries_of(plane.repository, ready=asked.ready))
 
 
 async def load(request: Request, plane: Plane, name: Name) -> Done:
@@ -120,6 +119,15 @@ async def unload(request: Request, plane: Plane, name: Name) -> Done:
     return Done()
 
 
+def no_model_control() -> ServiceError:
+    """Return the refusal of a call that nobody may make, as there are neither keys nor leave."""
+    return ServiceError(
+        403,
+        "Without API keys no model is loaded or unloaded by request; a service that is started "
+        "with ORBITSERVE_API_KEYS, or with ORBITSERVE_MODEL_CONTROL=true, accepts it.",
+    )
+
+
 _OBJECT: Final = {"type": "object"}
 
 
@@ -128,24 +136,22 @@ def _refusing(change: Change) -> Change:
 
     @wraps(change)
     async def refused(request: Request, plane: Plane, name: Name) -> Done:
-        raise ServiceError(
-            403,
-            "Without API keys no model is loaded or unloaded by request; a service that is started "
-            "with ORBITSERVE_API_KEYS, or with ORBITSERVE_MODEL_CONTROL=true, accepts it.",
-        )
+        raise no_model_control()
 
     return refused
 
 
-def _entries(repository: Repository) -> Iterator[IndexEntry]:
+def entries_of(repository: Repository, *, ready: bool) -> Iterator[IndexEntry]:
+    """List every version with its state, or those alone that are served."""
     for name, versions in repository.models.items():
         for number, found in versions.items():
-            state: Literal["READY", "UNAVAILABLE"] = "READY"
-            if isinstance(found, Unserved):
-                state, reason = "UNAVAILABLE", found.why
-            else:
+            if not isinstance(found, Unserved):
                 reason = repository.remark(found) or ""
-            yield IndexEntry(name=name, version=str(number), state=state, reason=reason)
+                yield IndexEntry(name=name, version=str(number), state="READY", reason=reason)
+            elif not ready:
+                yield IndexEntry(
+                    name=name, version=str(number), state="UNAVAILABLE", reason=found.why
+                )
 
 
 async def _body(request: Request, kind: type[Asked]) -> Asked:

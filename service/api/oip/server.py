@@ -88,16 +88,16 @@ async def ready(request: Request, plane: Plane) -> Ready:
     return Ready()
 
 
-_TRACES = "no trace settings to read or to change by request"
-_LOGS = "no log settings to change by request; ORBITSERVE_LOG_LEVEL and _LOG_FORMAT set them"
-_MEMORY = "no shared memory; tensors in the request's body are accepted"
+TRACES: Final = "no trace settings to read or to change by request"
+LOGS: Final = "no log settings to change by request; ORBITSERVE_LOG_LEVEL and _LOG_FORMAT set them"
+MEMORY: Final = "no shared memory; tensors in the request's body are accepted"
 
 _ABSENT: Final = {
-    "/v2/trace/setting": _TRACES,
-    f"/v2{LATEST}/trace/setting": _TRACES,
-    "/v2/logging": _LOGS,
-    "/v2/systemsharedmemory/{rest:path}": _MEMORY,
-    "/v2/cudasharedmemory/{rest:path}": _MEMORY,
+    "/v2/trace/setting": TRACES,
+    f"/v2{LATEST}/trace/setting": TRACES,
+    "/v2/logging": LOGS,
+    "/v2/systemsharedmemory/{rest:path}": MEMORY,
+    "/v2/cudasharedmemory/{rest:path}": MEMORY,
 }
 
 

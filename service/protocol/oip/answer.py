@@ -57,12 +57,7 @@ def write_answer(request: InferRequest, result: Scores, served: Served) -> Answe
         return _write_binary(request, result, served)
     outputs, buffers = [], []
     for asked in request.outputs:
-        values = result.logits if asked.name == LOGITS else result.probabilities
-        datatype, shape, buffer, data = (
-            _ranked(asked, values, result.logits, served.classes)
-            if asked.classes
-            else _tensor(asked, values)
-        )
+        datatype, shape, buffer, data = _written(asked, result, served)
         if buffer is None:
             outputs.append(_Output(asked.name, datatype, shape, data=data))
         else:
@@ -72,6 +67,26 @@ def write_answer(request: InferRequest, result: Scores, served: Served) -> Answe
     if not buffers:
         return Answer(header, None)
     return Answer(b"".join((header, *buffers)), len(header))
+
+
+class OutputBytes(NamedTuple):
+    """An output as bytes: FP32, or BYTES where classes are ranked, each behind its length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    content: bytes
+
+
+def write_bytes(
+    outputs: Sequence[RequestedOutput], result: Scores, served: Served
+) -> list[OutputBytes]:
+    """Write outputs as bytes, in the order in which they were asked for."""
+    written = []
+    for asked in outputs:
+        datatype, shape, buffer, _ = _written(asked._replace(binary=True), result, served)
+        written.append(OutputBytes(asked.name, datatype, shape, buffer or b""))
+    return written
 
 
 def _write_binary(request: InferRequest, result: Scores, served: Served) -> Answer:
@@ -96,6 +111,13 @@ def _bytes(values: npt.NDArray[np.float32]) -> bytes:
 
 
 _Written = tuple[str, tuple[int, ...], bytes | None, list[Any] | None]
+
+
+def _written(asked: RequestedOutput, result: Scores, served: Served) -> _Written:
+    values = result.logits if asked.name == LOGITS else result.probabilities
+    if asked.classes:
+        return _ranked(asked, values, result.logits, served.classes)
+    return _tensor(asked, values)
 
 
 def _tensor(asked: RequestedOutput, values: npt.NDArray[np.float32]) -> _Written:

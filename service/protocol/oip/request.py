@@ -136,8 +136,20 @@ def read_request(
     return InferRequest(_pixels(asked, body, end), asked.outputs, asked.id, asked.timeout)
 
 
-class _Asked(NamedTuple):
-    """What a header says, as far as it can be checked without what follows it."""
+class CheckedRequest(NamedTuple):
+    """What a request says beside its pixels.
+
+    Attributes
+    ----------
+    shape
+        [N, C, H, W] of the images.
+    size
+        Bytes of pixels that it announces behind its header; None if it announces none.
+    data
+        The JSON of the pixels, if they are in it.
+    outputs, id, timeout
+        As `InferRequest`.
+    """
 
     shape: Sequence[int]
     size: int | None
@@ -147,8 +159,14 @@ class _Asked(NamedTuple):
     timeout: float | None
 
 
-def _read_header(header: bytes | memoryview, image: ImageShape, max_images: int) -> _Asked:
-    asked = _decode(header, image, max_images)
+def check_request(asked: Request, image: ImageShape, max_images: int) -> CheckedRequest:
+    """Check all that a request says beside its pixels, for a model that takes images [C, H, W].
+
+    Raises
+    ------
+    ServiceError
+        413 for too many images, 422 for a tensor, output or parameter that is not accepted.
+    """
     parameters = asked.parameters or _NO_PARAMETERS
     if parameters.sequence_id:
         raise ServiceError(
@@ -159,7 +177,11 @@ def _read_header(header: bytes | memoryview, image: ImageShape, max_images: int)
     sent, size, data = _input(asked.inputs, image, max_images)
     outputs = _outputs(asked.outputs or [], bool(parameters.binary_data_output))
     timeout = (parameters.timeout or 0) / 1e6 or None
-    return _Asked(sent.shape, size, data, outputs, asked.id or "", timeout)
+    return CheckedRequest(sent.shape, size, data, outputs, asked.id or "", timeout)
+
+
+def _read_header(header: bytes | memoryview, image: ImageShape, max_images: int) -> CheckedRequest:
+    return check_request(_decode(header, image, max_images), image, max_images)
 
 
 _read_short = lru_cache(256)(_read_header)
@@ -255,7 +277,7 @@ def _input(
     return sent, parameters.binary_data_size, data
 
 
-def _pixels(asked: _Asked, body: bytes, end: int) -> Images:
+def _pixels(asked: CheckedRequest, body: bytes, end: int) -> Images:
     if asked.size is not None:
         return binary_pixels(body, end, asked.size, asked.shape)
     if end != len(body):

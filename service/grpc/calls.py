@@ -1,0 +1,170 @@
+"""What surrounds each call: id, key, deadline, counters, a trace and a log line, as with HTTP."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from service.auth import ApiKeys, Need, check_scope, identify, is_known
+from service.data_plane import DataPlane
+from service.errors import ServiceError, refusal_of
+from service.grpc.messages import SERVICE
+from service.metrics.call import Call, request_id
+from service.metrics.prometheus import Metrics
+from service.metrics.traces import Traces
+from service.settings import Settings
+
+LARGE: Final = 2**16
+"""Bytes of a message that is read on a thread."""
+
+_CODES: Final = {
+    HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
+    HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whoever calls: what is known of the call, and whether they may be told reasons."""
+
+    plane: DataPlane
+    call: Call
+    known: bool
+
+
+Answer = Callable[[Asking, Any], Awaitable[Any]]
+"""Answers a message by a message; what it raises is a refusal."""
+
+
+class Calls:
+    """Makes gRPC's handlers of functions that answer messages."""
+
+    def __init__(
+        self,
+        plane: DataPlane,
+        settings: Settings,
+        keys: ApiKeys,
+        metrics: Metrics,
+        traces: Traces,
+    ) -> None:
+        self._plane, self._keys, self._metrics, self._traces = plane, keys, metrics, traces
+        self._seconds = settings.request_seconds
+        self._log_share = settings.log_requests
+        self._logged = settings.log_level in ("debug", "info")
+
+    def handler(
+        self, method: str, need: Need, request: type[Any], answer: Answer, *, probe: bool = False
+    ) -> grpc.RpcMethodHandler:
+        """Build the handler of one method.
+
+        Parameters
+        ----------
+        request
+            The class of the message that it takes.
+        probe
+            Whether it is asked again and again, and nobody wants to read that it was.
+        """
+
+        async def handle(data: bytes, context: Any) -> bytes:
+            call, identity = self._begin(context)
+            headers = _headers(context)
+            trace = self._traces.begin(headers, call)
+            code = grpc.StatusCode.OK
+            try:
+                if need != "nothing" and self._keys.asked_for:
+                    key = identify(self._keys, headers)
+                    call.key = key.name
+                    check_scope(key, need)
+                sent = await self._plane.run(len(data) > LARGE, _decode, request, data)
+                asking = Asking(self._plane, call, is_known(self._keys, headers))
+                written: bytes = (await answer(asking, sent)).SerializeToString()
+            except asyncio.CancelledError:
+                code, call.refusal = grpc.StatusCode.CANCELLED, "cancelled"
+                raise
+            except Exception as error:
+                refusal = refusal_of(error)
+                if refusal.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                    log.exception("the request failed")
+                code, call.refusal = code_of(refusal), refusal.reason
+                await _refuse(context, code, refusal, identity, call)
+                raise  # which gRPC's own way to end a call has done already
+            else:
+                context.set_trailing_metadata(_trailers(identity, call))
+                return written
+            finally:
+                call.end()
+                self._metrics.called_by_grpc(method, code.name)
+                if call.refusal is not None and call.statistics is None:
+                    self._metrics.refused(call.refusal)
+                self._log(method, code, call, probe=probe)
+                if trace is not None:
+                    path = f"/{SERVICE}/{method}"
+                    trace.end("gRPC", path, path, 500 if code is grpc.StatusCode.INTERNAL else 200)
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    def _begin(self, context: Any) -> tuple[Call, str]:
+        left = context.time_remaining()
+        seconds = min(self._seconds, math.inf if left is None else left)
+        identity = request_id(_headers(context))
+        structlog.contextvars.bind_contextvars(request_id=identity)
+        return Call(time.monotonic() + seconds), identity
+
+    def _log(self, method: str, code: grpc.StatusCode, call: Call, *, probe: bool) -> None:
+        if not self._logged:
+            return
+        if call.refusal is None and random.random() >= self._log_share:  # noqa: S311 - no secret
+            return
+        write = log.debug if probe else log.info
+        write("request", method="gRPC", path=method, status=code.name, **call.known())
+
+
+def code_of(refusal: ServiceError) -> grpc.StatusCode:
+    """Return the code that says of a call by gRPC what a status says of one by HTTP."""
+    status = HTTPStatus(refusal.status)
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _CODES.get(status, grpc.StatusCode.INVALID_ARGUMENT)
+    return _CODES.get(status, grpc.StatusCode.INTERNAL)
+
+
+async def _refuse(
+    context: Any, code: grpc.StatusCode, refusal: ServiceError, identity: str, call: Call
+) -> None:
+    after = refusal.headers.get("Retry-After")
+    told = (("retry-after", after),) if after else ()
+    await context.abort(code, refusal.sentence, (*_trailers(identity, call), *told))
+
+
+def _trailers(identity: str, call: Call) -> tuple[tuple[str, str], ...]:
+    return ("x-request-id", identity), ("server-timing", call.timings.header())
+
+
+def _headers(context: Any) -> dict[bytes, bytes]:
+    """Take the metadata as HTTP's headers, of which the first counts."""
+    found = context.invocation_metadata() or ()
+    return {
+        name.encode(): value if isinstance(value, bytes) else value.encode("latin-1", "replace")
+        for name, value in reversed(tuple(found))
+    }
+
+
+def _decode(request: type[Any], data: bytes) -> Any:
+    try:
+        return request.FromString(data)
+    except DecodeError:
+        name = request.DESCRIPTOR.name
+        raise ServiceError(400, f"The message cannot be read; a {name} is accepted.") from None

@@ -1,0 +1,114 @@
+"""Inference between protobuf's messages and what the data plane takes and gives."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from artifact.contract import Images
+from service.errors import ServiceError
+from service.grpc.messages import message
+from service.protocol.oip import InferRequest, Request, Served, check_request, write_bytes
+from service.protocol.oip.tensor import ImageShape
+from service.protocol.parts import Scores
+
+_Response: Final = message("ModelInferResponse")
+_Output: Final = message("ModelInferResponse").InferOutputTensor
+
+_OTHER_CONTENTS: Final = (
+    *("bool_contents", "int_contents", "int64_contents", "uint64_contents"),
+    *("fp32_contents", "fp64_contents", "bytes_contents"),
+)
+
+
+def read_infer(sent: Any, image: ImageShape, max_images: int) -> InferRequest:
+    """Read a `ModelInferRequest` for a model that takes images [C, H, W].
+
+    Raises
+    ------
+    ServiceError
+        413 for too many images, 422 for other content, as over HTTP.
+    """
+    try:
+        asked = msgspec.convert(_plain(sent), Request)
+    except msgspec.ValidationError as error:
+        raise ServiceError(422, f"The message is no inference request: {error}.") from None
+    checked = check_request(asked, image, max_images)
+    images = _pixels(sent, checked.shape)
+    return InferRequest(images, checked.outputs, checked.id, checked.timeout)
+
+
+def write_infer(request: InferRequest, result: Scores, served: Served) -> Any:
+    """Write a `ModelInferResponse` with the outputs that were asked for, as raw contents."""
+    written = write_bytes(request.outputs, result, served)
+    return _Response(
+        model_name=served.name,
+        model_version=served.version,
+        id=request.id,
+        outputs=[_Output(name=o.name, datatype=o.datatype, shape=o.shape) for o in written],
+        raw_output_contents=[output.content for output in written],
+    )
+
+
+def _plain(sent: Any) -> dict[str, Any]:
+    """Take a message as the JSON of the same request would be, without the pixels."""
+    return {
+        "id": sent.id,
+        "parameters": _parameters(sent.parameters),
+        "inputs": [
+            {
+                "name": each.name,
+                "shape": list(each.shape),
+                "datatype": each.datatype,
+                "parameters": _parameters(each.parameters),
+            }
+            for each in sent.inputs
+        ],
+        "outputs": [
+            {"name": each.name, "parameters": _parameters(each.parameters)} for each in sent.outputs
+        ],
+    }
+
+
+_IMPLIED: Final = frozenset({"binary_data", "binary_data_output", "binary_data_size"})
+"""Parameters of HTTP's extension for bytes, which every message here does without."""
+
+
+def _parameters(sent: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(_chosen(sent)) if sent else {}
+
+
+def _chosen(sent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, parameter in sent.items():
+        kind = parameter.WhichOneof("parameter_choice")
+        if kind is not None and name not in _IMPLIED:
+            yield name, getattr(parameter, kind)
+
+
+def _pixels(sent: Any, shape: Sequence[int]) -> Images:
+    raw, (tensor,) = sent.raw_input_contents, sent.inputs
+    due = math.prod(shape)
+    if raw:
+        if tensor.HasField("contents") or len(raw) > 1 or len(raw[0]) != due:
+            sizes = " and ".join(str(len(each)) for each in raw)
+            raise ServiceError(
+                400,
+                f"The input's shape {list(shape)} asks for {due} bytes, and its raw contents have "
+                f"{sizes}{', beside others' if tensor.HasField('contents') else ''}; {due} bytes, "
+                "once, are accepted.",
+            )
+        return np.frombuffer(raw[0], np.uint8).reshape(shape)
+    contents = tensor.contents
+    others = [name for name in _OTHER_CONTENTS if getattr(contents, name)]
+    values = np.fromiter(contents.uint_contents, np.uint32, len(contents.uint_contents))
+    if others or values.size != due or values.max(initial=0) > 255:
+        found = f"{others[0]}" if others else f"{values.size} values"
+        raise ServiceError(
+            422,
+            f"The input's shape {list(shape)} asks for {due} values of 0 to 255, and there are "
+            f"{found}{'' if others or values.size != due else ', some of them larger'}; "
+            "'raw_input_contents' or 'uint_contents' of that size are accepted.",
+        )
+    return values.astype(np.uint8).reshape(shape)

@@ -1,0 +1,76 @@
+"""The gRPC server: beside HTTP's in the same process, on a port of its own."""
+
+import asyncio
+from typing import Any, Final
+
+import grpc
+from fastapi import FastAPI
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from service.grpc.calls import Calls
+from service.grpc.health import NAME, Health
+from service.grpc.messages import POOL, SERVICE
+from service.grpc.methods import methods
+from service.settings import ConfigurationError, Settings
+
+
+class GrpcServer:
+    """Takes a port when it is built, calls from `start` on, and none any more from `stop` on.
+
+    It is built, started and stopped on the event loop.
+
+    Raises
+    ------
+    ConfigurationError
+        If the port cannot be taken.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping: asyncio.Future[None] | None = None
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", settings.max_body_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", settings.max_queue_size),
+                ("grpc.max_connection_idle_ms", 1000 * settings.keep_alive_seconds),
+                ("grpc.so_reuseport", 0),  # or two services would share a port, unasked
+            ]
+        )
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        try:
+            self.port: Final[int] = self._server.add_insecure_port(f"{host}:{settings.grpc_port}")
+        except RuntimeError:
+            raise ConfigurationError(
+                f"The address {host}:{settings.grpc_port} cannot be listened on; ORBITSERVE_HOST "
+                "and ORBITSERVE_GRPC_PORT name another."
+            ) from None
+
+    async def start(self, app: FastAPI) -> None:
+        """Begin to answer, with the data plane that the application has opened."""
+        plane, state = app.state.data_plane, app.state
+        calls = Calls(plane, self._settings, state.keys, state.metrics, state.traces)
+        own = methods(calls, self._settings)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, own),))
+        health_pb2_grpc.add_HealthServicer_to_server(Health(plane), self._server)
+        reflection.enable_server_reflection(_reflected(), self._server, POOL)
+        await self._server.start()
+
+    def end_within(self, seconds: float) -> None:
+        """Take no more calls, and give those under way so long to be answered."""
+        self._stopping = asyncio.ensure_future(self._server.stop(seconds))
+
+    async def stop(self) -> None:
+        """Return when all calls have ended: at once, or as soon as `end_within` gave them."""
+        await (self._stopping or self._server.stop(0))
+
+
+def _reflected() -> tuple[Any, ...]:
+    """Name the services that reflection describes, with the health service's messages at hand."""
+    for each in (health_pb2, reflection_pb2):
+        described = FileDescriptorProto()
+        each.DESCRIPTOR.CopyToProto(described)
+        POOL.Add(described)  # the same again, where a second server is started, changes nothing
+    return SERVICE, NAME, reflection.SERVICE_NAME

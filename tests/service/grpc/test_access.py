@@ -1,0 +1,196 @@
+"""Keys, the end of the service and what is counted hold for gRPC as they do for HTTP."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from fastapi import FastAPI
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from service.grpc.messages import message
+from service.grpc.server import GrpcServer
+from service.settings import ConfigurationError, Settings, read_settings
+
+pytestmark = pytest.mark.anyio
+
+KEYS = "reader infer infer-key-of-16-letters\nboss infer,admin admin-key-of-16-letters\n"
+INFER, ADMIN = ("infer-key-of-16-letters", "admin-key-of-16-letters")
+
+NEEDS = {
+    "ServerLive": None,
+    "ServerReady": None,
+    "ServerMetadata": INFER,
+    "ModelReady": INFER,
+    "ModelMetadata": INFER,
+    "ModelConfig": INFER,
+    "ModelStatistics": INFER,
+    "ModelInfer": INFER,
+    "RepositoryIndex": INFER,
+    "RepositoryModelLoad": ADMIN,
+    "RepositoryModelUnload": ADMIN,
+}
+
+
+def path(method: str) -> str:
+    return f"/inference.GRPCInferenceService/{method}"
+
+
+def code(channel: Any, method: str, key: str | None, header: str = "authorization") -> Any:
+    value = f"Bearer {key}" if header == "authorization" else key
+    sent = message(f"{method}Request")()
+    try:
+        channel.unary_unary(path(method))(
+            sent.SerializeToString(), metadata=[(header, value)] if key else []
+        )
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_every_method_asks_for_the_key_that_it_needs(
+    listen: Any, repository: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text(KEYS)
+    refusals = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+    with (
+        listen(repository, grpc_port=0, api_keys=file) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.app.state.grpc.port}") as channel,
+    ):
+        service = channel_methods()
+        assert service == set(NEEDS)
+        for method, needed in NEEDS.items():
+            first = code(channel, method, None)
+            assert (first == grpc.StatusCode.UNAUTHENTICATED) == (needed is not None), method
+            assert (code(channel, method, "wrong-key-of-16-letters") in refusals) == bool(needed)
+            for header in ("authorization", "x-api-key"):
+                assert code(channel, method, ADMIN, header) not in refusals
+            denied = code(channel, method, INFER) == grpc.StatusCode.PERMISSION_DENIED
+            assert denied == (needed == ADMIN), method
+
+
+def one_image(images: Any) -> bytes:
+    sent: bytes = message("ModelInferRequest")(
+        model_name="turning",
+        inputs=[{"name": "image", "datatype": "UINT8", "shape": [1, 1, 8, 8]}],
+        raw_input_contents=[images[0].tobytes()],
+    ).SerializeToString()
+    return sent
+
+
+def channel_methods() -> set[str]:
+    from service.grpc.messages import POOL, SERVICE
+
+    return {each.name for each in POOL.FindServiceByName(SERVICE).methods}
+
+
+async def test_what_is_under_way_is_answered_when_the_service_ends(
+    make_app: Any, repository: Path, images: Any
+) -> None:
+    app: FastAPI = make_app(
+        repository, device="cpu", default_model="turning", grpc_port=0, threads=1
+    )
+    async with app.router.lifespan_context(app):
+        plane = app.state.data_plane
+        await plane.repository.started.wait()
+        server: GrpcServer = app.state.grpc
+        begun, go_on = asyncio.Event(), asyncio.Event()
+        infer = plane.infer
+
+        async def held(*given: Any) -> Any:
+            begun.set()
+            await go_on.wait()
+            return await infer(*given)
+
+        plane.infer = held
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            call = channel.unary_unary(path("ModelInfer"))(one_image(images))
+            await begun.wait()
+            plane.ending = True
+            health = health_pb2_grpc.HealthStub(channel)
+            now = await health.Check(health_pb2.HealthCheckRequest())
+            assert now.status == health_pb2.HealthCheckResponse.NOT_SERVING
+            server.end_within(30)
+            go_on.set()
+            answer = message("ModelInferResponse").FromString(await call)
+            assert answer.model_version == "10"
+            await server.stop()
+            with pytest.raises(grpc.RpcError) as refused:
+                await channel.unary_unary(path("ServerLive"))(b"", timeout=30)
+            assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_call_that_is_cancelled_is_given_up(
+    make_app: Any, repository: Path, images: Any
+) -> None:
+    app: FastAPI = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
+    async with app.router.lifespan_context(app):
+        plane = app.state.data_plane
+        await plane.repository.started.wait()
+        begun, given_up = asyncio.Event(), asyncio.Event()
+
+        async def held(*given: Any) -> Any:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                given_up.set()
+
+        plane.infer = held
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.state.grpc.port}") as channel:
+            call = channel.unary_unary(path("ModelInfer"))(one_image(images))
+            await begun.wait()
+            call.cancel()
+            await given_up.wait()
+        while not app.state.metrics.grpc_calls["ModelInfer", "CANCELLED"]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert plane.repository.find("turning").statistics.fail.count == 1
+
+
+async def test_calls_are_counted_by_method_and_code(
+    make_app: Any, repository: Path, logged: Any
+) -> None:
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
+    async with app.router.lifespan_context(app):
+        await app.state.data_plane.repository.started.wait()
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            await channel.unary_unary(path("ServerLive"))(b"")
+            with pytest.raises(grpc.RpcError):
+                await channel.unary_unary(path("ModelInfer"))(b"\xff")
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            told = (await client.get("/metrics")).text
+    assert 'orbitserve_grpc_requests_total{code="OK",method="ServerLive"} 1.0' in told
+    assert 'orbitserve_grpc_requests_total{code="INVALID_ARGUMENT",method="ModelInfer"} 1.0' in told
+    (line,) = [each for each in logged() if each.get("method") == "gRPC"]
+    assert (line["path"], line["status"], line["refusal"]) == (
+        "ModelInfer",
+        "INVALID_ARGUMENT",
+        "invalid",
+    )
+
+
+async def test_a_port_that_is_taken_is_refused_before_anything_is_loaded(
+    make_app: Any, repository: Path
+) -> None:
+    first = GrpcServer(Settings(grpc_port=0))
+    try:
+        app = make_app(repository, device="cpu", grpc_port=first.port)
+        with pytest.raises(ConfigurationError, match="ORBITSERVE_GRPC_PORT name another"):
+            async with app.router.lifespan_context(app):
+                raise AssertionError
+        assert not hasattr(app.state, "data_plane")
+    finally:
+        await first.stop()
+
+
+def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "ORBITSERVE_GRPC_PORT", "")
+    assert read_settings().grpc_port is None
+    monkeypatch.setitem(os.environ, "ORBITSERVE_GRPC_PORT", "8001")
+    assert read_settings().grpc_port == 8001

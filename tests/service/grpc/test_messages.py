@@ -1,0 +1,129 @@
+"""Whatever is sent is answered with a code and one sentence, never with a failure."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.errors import ServiceError
+from service.grpc.codec import read_infer
+from service.grpc.compile import COMPILED, compile_to
+from service.grpc.messages import message
+
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+Infer = message("ModelInferRequest")
+IMAGE = (1, 8, 8)
+
+
+def infer(**fields: Any) -> Any:
+    """A request for one image, changed as the fields say."""
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, *IMAGE], **fields.pop("input", {})}
+    raw = fields.pop("raw_input_contents", [bytes(64)])
+    return Infer(model_name="turning", inputs=[tensor], raw_input_contents=raw, **fields)
+
+
+def test_the_compiled_messages_are_those_of_the_source(tmp_path: Path) -> None:
+    pytest.importorskip("grpc_tools")
+    compile_to(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == COMPILED.read_bytes()
+
+
+@given(st.integers(1, 5), st.booleans(), st.randoms(use_true_random=False))
+def test_pixels_come_out_as_they_went_in(count: int, raw: bool, random: Any) -> None:
+    images = np.array([random.randrange(256) for _ in range(64 * count)], np.uint8)
+    shape = {"shape": [count, *IMAGE]}
+    if raw:
+        sent = infer(input=shape, raw_input_contents=[images.tobytes()])
+    else:
+        contents = {"contents": {"uint_contents": images.tolist()}}
+        sent = infer(input=shape | contents, raw_input_contents=[])
+    read = read_infer(sent, IMAGE, 10)
+    assert read.images.dtype == np.uint8
+    assert read.images.tobytes() == images.tobytes()
+
+
+WRONG = {
+    "too few bytes": infer(raw_input_contents=[bytes(63)]),
+    "too many bytes": infer(raw_input_contents=[bytes(65)]),
+    "none": infer(raw_input_contents=[]),
+    "twice": infer(raw_input_contents=[bytes(64), bytes(64)]),
+    "in both ways": infer(input={"contents": {"uint_contents": [0] * 64}}),
+    "too large a value": infer(
+        input={"contents": {"uint_contents": [256] * 64}}, raw_input_contents=[]
+    ),
+    "another type of contents": infer(
+        input={"contents": {"int_contents": [0] * 64}}, raw_input_contents=[]
+    ),
+    "a negative side": infer(input={"shape": [-1, *IMAGE]}),
+    "another shape": infer(input={"shape": [1, 64]}),
+    "no image": infer(input={"shape": [0, *IMAGE]}, raw_input_contents=[b""]),
+    "another type": infer(input={"datatype": "FP32"}),
+    "another name": infer(input={"name": "x"}),
+    "no input": Infer(model_name="turning"),
+    "two inputs": Infer(model_name="turning", inputs=[{"name": "image"}, {"name": "image"}]),
+    "shared memory": infer(input={"parameters": {"shared_memory_region": {"string_param": "a"}}}),
+    "a timeout in words": infer(parameters={"timeout": {"string_param": "soon"}}),
+    "a negative timeout": infer(parameters={"timeout": {"int64_param": -1}}),
+    "a class count in words": infer(
+        outputs=[{"name": "logits", "parameters": {"classification": {"string_param": "3"}}}]
+    ),
+    "an output twice": infer(outputs=[{"name": "logits"}, {"name": "logits"}]),
+}
+
+
+@pytest.mark.parametrize("sent", WRONG.values(), ids=WRONG)
+def test_what_lies_about_itself_is_refused_in_a_sentence(sent: Any) -> None:
+    with pytest.raises(ServiceError) as refused:
+        read_infer(sent, IMAGE, 10)
+    assert refused.value.status in (400, 422)
+    assert str(refused.value).endswith(".")
+
+
+def test_parameters_that_change_no_answer_are_accepted() -> None:
+    parameters = {
+        "priority": {"uint64_param": 1},
+        "mine": {"double_param": 0.5},
+        "binary_data_output": {"string_param": "of HTTP's extension"},
+        "timeout": {"int64_param": 2_000_000},
+        "empty": {},
+    }
+    read = read_infer(infer(parameters=parameters), IMAGE, 10)
+    assert read.timeout == 2
+    assert [each.name for each in read.outputs] == ["logits", "probabilities"]
+
+
+@pytest.fixture(scope="module")
+def channel(listen: Any, repository: Path) -> Iterator[Any]:
+    with (
+        listen(repository, grpc_port=0) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.app.state.grpc.port}") as channel,
+    ):
+        yield channel
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_server_fail(channel: Any, body: bytes) -> None:
+    """Of whatever bytes there are the code is the sender's fault, and the answer a sentence."""
+    with pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(METHOD)(body)
+    assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+    assert refused.value.details().endswith(".")
+
+
+def test_ids_and_timings_come_behind_each_answer(channel: Any) -> None:
+    call = channel.unary_unary(METHOD)
+    sent = infer().SerializeToString()
+    _, done = call.with_call(sent, metadata=[("x-request-id", "mine-7")])
+    told = dict(done.trailing_metadata())
+    assert told["x-request-id"] == "mine-7"
+    assert "inference;dur=" in told["server-timing"]
+    with pytest.raises(grpc.RpcError) as refused:
+        call(b"\xff", metadata=[("x-request-id", "not safe!")])
+    told = dict(refused.value.trailing_metadata())
+    assert len(told["x-request-id"]) == 32
