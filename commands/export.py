@@ -1,11 +1,14 @@
 """`orbitserve export`: a trained network becomes versions of a model repository."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.options import DataFolder, Repository
+
+if TYPE_CHECKING:
+    from models.datasets.data_set import DataSet
 
 
 def export(
@@ -19,7 +22,9 @@ def export(
     folder: DataFolder = Path("data"),
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of images that the network was trained on, if it was one."),
+        typer.Option(
+            help="Folder of images that the network was trained on, if it lies elsewhere now."
+        ),
     ] = None,
 ) -> None:
     """Bake a trained network into one ONNX file and package it as the model's next version.
@@ -29,16 +34,11 @@ def export(
 
     Example: orbitserve export rotmnist-c4 --precision fp32,int8
     """
-    from artifact.card import load_card
-    from artifact.layout import CARD_FILE
     from commands.display import shown_progress
     from commands.reading import settings_of_a_command
     from export.derive import Source, derive, latest_float, read_precisions
     from export.package import package
-    from imaging import RefusedError
     from models.checkpoint import Run
-    from models.experiment import NAMES, named_experiment
-    from models.trainer import read_folder
 
     asked = read_precisions(precision)
     models = settings_of_a_command(repository).repository
@@ -50,15 +50,32 @@ def export(
     if not others:
         return
     version = latest_float(models, name)
-    if images is not None:
-        card = load_card(version / CARD_FILE)
-        fit, white = card.input.fit, card.input.white_level
-        experiment = read_folder(images, card.group, fit.size, fit.mode, white)
-    elif name in NAMES:
-        experiment = named_experiment(name, folder)
-    else:
-        raise RefusedError(f"{name} was trained on a folder of images; --images names it.")
-    source = Source.open(version, experiment.data)
+    source = Source.open(version, _data(name, version, folder, images, runs / name))
     with shown_progress() as progress:
         for path in derive(source, others, models, progress):
             typer.echo(path)
+
+
+def _data(name: str, version: Path, folder: Path, images: Path | None, place: Path) -> "DataSet":
+    """Read the images that a version was trained on, as its run did or its card says."""
+    from artifact.card import load_card
+    from artifact.layout import CARD_FILE
+    from imaging import RefusedError
+    from models.checkpoint import Run
+    from models.datasets.folder_source import FolderSource
+    from models.experiment import NAMES, named_experiment
+    from models.trainer import read_again
+
+    source = Run.open(place).info.source if Run.is_in(place) else None
+    if source is None and images is not None:
+        given = load_card(version / CARD_FILE).input
+        source = FolderSource(
+            folder=images, size=given.fit.size, fit=given.fit.mode, white_level=given.white_level
+        )
+    elif source is not None and images is not None:
+        source = source.model_copy(update={"folder": images})
+    if source is not None:
+        return read_again(source)
+    if name not in NAMES:
+        raise RefusedError(f"{name} was trained on a folder of images; --images names it.")
+    return named_experiment(name, folder).data

@@ -1,11 +1,18 @@
 """`orbitserve train`: a network, on a data set of the project or a folder of images."""
 
+import dataclasses
+import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from commands.options import DataFolder, WhiteLevel
+
+if TYPE_CHECKING:
+    from models.checkpoint import Result, Run
 
 
 def train(
@@ -19,13 +26,32 @@ def train(
     runs: Annotated[Path, typer.Option(help="Folder of runs; this one is <runs>/<name>.")] = Path(
         "runs"
     ),
+    called: Annotated[
+        str | None,
+        typer.Option("--name", help="Of the run and the model; else made of the folder's name."),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option(help="Go on where an interrupted run of the same kind stopped.")
+        bool,
+        typer.Option(help="Go on where a run of the same kind stopped, or ended with less epochs."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew where there is a run of this name.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
     validation: Annotated[
         int | None, typer.Option(min=0, help="Training images held out, instead of the recipe's.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-9, max=1, help="The schedule's largest, instead of the recipe's."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images a step, instead of the recipe's.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder or name of a run whose weights are the first ones."),
     ] = None,
     group: Annotated[
         str | None, typer.Option(help="For a folder: the symmetry of its images; else D4.")
@@ -39,6 +65,23 @@ def train(
         typer.Option(help="For a folder: what becomes of oblong images; else pad."),
     ] = None,
     white_level: WhiteLevel = None,
+    grey: Annotated[bool, typer.Option("--grey", help="For a folder: leave colours out.")] = False,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option("--skip-unreadable", help="For a folder: leave out files that are no images."),
+    ] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="For a folder: what of a file's name says which part it shows, whose images then "
+            "stay on one side of the split: a separator that ends it, as _, a regular expression, "
+            "or 'folder'."
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="For a folder: another of its classes to test on; else a fifth of it."),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         typer.Option(
@@ -61,32 +104,98 @@ def train(
 
     Example: orbitserve train ./my-images --group C4 --size 128
 
+    Example: orbitserve train ./my-images --group-by _ --name parts
+
     Example: orbitserve train rotmnist-c8 --device cuda --choose
     """
+    from artifact.layout import check_name
     from imaging import RefusedError
     from models.checkpoint import Run
+    from models.datasets.folder_source import FolderSource
     from models.devices import find_device
-    from models.experiment import NAMES, named_experiment
+    from models.experiment import NAMES, model_name, named_experiment
     from models.trainer import read_folder
     from models.trainer import train as run
 
     found = find_device(device)
-    if name in NAMES or not Path(name).is_dir():
-        if group or size or fit or white_level is not None:
-            raise RefusedError(
-                "--group, --size, --fit and --white-level are for a folder of images."
-            )
-        experiment = named_experiment(name, folder)
+    if resume and overwrite:
+        raise RefusedError("A run goes on by --resume or begins anew by --overwrite, not both.")
+    is_folder = name not in NAMES and Path(name).is_dir()
+    of_a_folder = {"--group": group, "--size": size, "--fit": fit, "--white-level": white_level}
+    of_a_folder |= {"--grey": grey, "--skip-unreadable": skip_unreadable}
+    of_a_folder |= {"--group-by": group_by, "--test": test}
+    if not is_folder:
+        _refuse(of_a_folder)
+    title = called or (model_name(Path(name)) if is_folder else name)
+    check_name(title)
+    place = runs / title
+    Run.check_free(place, resume=resume, overwrite=overwrite)
+    first = Run.open(start if start.is_dir() else runs / start) if start else None
+    if is_folder:
+        source = FolderSource(
+            folder=Path(name),
+            test=test,
+            size=size,
+            fit=fit or "pad",
+            channels=1 if grey else None,
+            white_level=white_level,
+            skip_unreadable=skip_unreadable,
+            group_by=group_by,
+        )
+        experiment = read_folder(source, group, name=title, start=first)
     else:
-        experiment = read_folder(Path(name), group or "D4", size, fit or "pad", white_level)
-    changes = {"epochs": epochs, "seed": seed, "validation": validation}
+        experiment = dataclasses.replace(named_experiment(name, folder), name=title)
+        experiment = experiment.started_from(first) if first else experiment
+    if resume and epochs is None and Run.is_in(place):
+        epochs = Run.open(place).info.recipe.epochs
+    changes = {
+        "epochs": epochs,
+        "seed": seed,
+        "validation": validation,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+    }
     given = {key: value for key, value in changes.items() if value is not None}
     experiment = experiment.with_recipe(given)
     if teacher:
         experiment = experiment.taught_by(*map(Run.open, teacher))
-    result = run(experiment, runs / experiment.name, resume=resume, device=found, choose=choose)
-    if result is not None:
-        typer.echo(
-            f"{runs / experiment.name}: {result.test_error_percent:.2f} % of "
-            f"{result.test_count} test images are wrong"
+    try:
+        result = run(
+            experiment, place, resume=resume, overwrite=overwrite, device=found, choose=choose
         )
+    except KeyboardInterrupt:
+        typer.echo(f"orbitserve: Stopped; this goes on: {_resuming()}", err=True)
+        raise
+    if result is not None:
+        _tell(Run.open(place), result, title, None if runs == Path("runs") else runs)
+
+
+def _refuse(options: Mapping[str, object]) -> None:
+    from imaging import RefusedError
+
+    given = [option for option, value in options.items() if value not in (None, False)]
+    if given:
+        verb = "is" if len(given) == 1 else "are"
+        raise RefusedError(f"{' and '.join(given)} {verb} for a folder of images.")
+
+
+def _tell(run: "Run", result: "Result", name: str, runs: Path | None) -> None:
+    """Say how it went, where its pictures are, and what comes next."""
+    from models.checkpoint import PICTURES
+
+    typer.echo(
+        f"{run.folder}: {result.test_error_percent:.2f} % of {result.test_count} test images are "
+        "wrong"
+    )
+    drawn = [str(run.folder / name) for name in PICTURES if (run.folder / name).exists()]
+    typer.echo(f"pictures: {', '.join(drawn)}")
+    where = ["--runs", str(runs)] if runs else []
+    export = ["orbitserve", "export", name, "--precision", "fp32,int8", *where]
+    typer.echo(f"next: {shlex.join(export)}")
+    typer.echo(f"      orbitserve serve --default-model {name}-int8")
+
+
+def _resuming() -> str:
+    """Return the command that goes on with this one."""
+    said = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return shlex.join(["orbitserve", *said, "--resume"])

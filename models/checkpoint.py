@@ -7,6 +7,7 @@ Every file is written aside and renamed, so that an interruption loses at most o
 """
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -29,12 +30,23 @@ from imaging.files import (
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
 from imaging.writing import written_aside
-from models.datasets.split import Split, save
+from models.datasets.folder_source import FolderSource
+from models.datasets.split import Split, write_split
 from models.datasets.split import load as load_split
 from models.networks import Network, NetworkSpec
 from models.recipe import Recipe
 from models.targets import Teacher
 from models.training import Training
+
+RUN_FILE: Final = "run.json"
+METRICS_FILE: Final = "metrics.jsonl"
+PICTURES: Final = ("confusion.svg", "confusion.png", "learning-curve.svg", "wrong.png")
+TABLES: Final = ("confusion.csv", "wrong.csv")
+FILES: Final = (
+    *("result.json", "audit.npz", "weights.safetensors", "checkpoint.pt", METRICS_FILE),
+    *(*PICTURES, *TABLES, RUN_FILE),
+)
+"""All that a run's folder may hold; what says that it is one goes last."""
 
 _MOST_WEIGHTS: Final = 2**31
 _MOST_STATE: Final = 2**34
@@ -63,6 +75,10 @@ class RunInfo(BaseModel):
         Of images of more than 8 bits, as ``imaging.decode`` takes it.
     teacher_sha256
         The digests of the weights of the networks that taught this one, if any did.
+    start_sha256
+        The digest of the weights that were the first ones, if they were not random.
+    source
+        The folder of images, if it was one, for an export that calibrates by them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,11 +93,27 @@ class RunInfo(BaseModel):
     fill: int = 0
     white_level: Annotated[int, Field(ge=LEAST_WHITE, le=MOST_WHITE)] | None = None
     teacher_sha256: tuple[str, ...] | None = None
+    start_sha256: str | None = None
+    source: FolderSource | None = None
 
     def provenance(self) -> dict[str, Any]:
-        """Return what a model's card keeps of the recipe, and of the teacher if there was one."""
-        teacher = {"teacher_sha256": self.teacher_sha256} if self.teacher_sha256 else {}
-        return self.recipe.model_dump(mode="json") | teacher
+        """Return what a model's card keeps of the recipe, of teachers and of first weights."""
+        others = {"teacher_sha256": self.teacher_sha256, "start_sha256": self.start_sha256}
+        kept = {name: value for name, value in others.items() if value}
+        return self.recipe.model_dump(mode="json") | kept
+
+    def is_of_the_kind_of(self, other: "RunInfo") -> bool:
+        """Whether one goes on as the other: only lengths differ, and where the folder lies."""
+        mine, theirs = (
+            info.model_copy(
+                update={
+                    "source": None,
+                    "recipe": info.recipe.model_copy(update={"epochs": 1, "extended_at": 0}),
+                }
+            )
+            for info in (self, other)
+        )
+        return mine == theirs
 
 
 class Result(BaseModel):
@@ -106,23 +138,71 @@ class Run:
         self.folder, self.info = folder, info
 
     @classmethod
-    def begin(cls, folder: Path, info: RunInfo, *, resume: bool) -> "Run":
-        """Make the folder; with ``resume`` an earlier run of the very same kind goes on."""
-        if (folder / "run.json").exists():
-            if not resume:
-                raise RefusedError(f"{folder} holds a run already; --resume goes on with it.")
-            if cls.open(folder).info != info:
-                raise RefusedError(f"{folder} holds a run of another network, recipe or data set.")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(
-            folder / "run.json", lambda file: file.write(info.model_dump_json(indent=2).encode())
-        )
+    def begin(
+        cls, folder: Path, info: RunInfo, *, resume: bool = False, overwrite: bool = False
+    ) -> "Run":
+        """Make the folder.
+
+        With ``resume`` an earlier run of the very same kind goes on, for more or fewer epochs than
+        it was to have; with ``overwrite`` one of any kind is removed.
+        """
+        cls.check_free(folder, resume=resume, overwrite=overwrite)
+        if overwrite:
+            for name in FILES:
+                (folder / name).unlink(missing_ok=True)
+        elif cls.is_in(folder):
+            info = cls.open(folder)._extended(info)
+        _make_folder(folder)
+        text = info.model_dump_json(indent=2)
+        write_run_file(folder / RUN_FILE, text.encode())
         return cls(folder, info)
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a run has begun in a folder."""
+        return (folder / RUN_FILE).exists()
+
+    @staticmethod
+    def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
+        """Refuse a folder in which no run can begin, before there is anything to train."""
+        if Run.is_in(folder) and not (resume or overwrite):
+            raise RefusedError(
+                f"{folder} holds a run already; --resume goes on with it, --overwrite begins it "
+                "anew, and --name gives this one another folder."
+            )
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise RefusedError(
+                f"The folder {folder} cannot be written, as {there} is no folder that may be; "
+                "--runs names another."
+            )
+
+    def _extended(self, info: RunInfo) -> RunInfo:
+        """Return what goes on with this run: it stops early by what comes from now on."""
+        if not self.info.is_of_the_kind_of(info):
+            raise RefusedError(
+                f"{self.folder} holds a run of another network, recipe or data set; --overwrite "
+                "begins it anew, and --name gives this one another folder."
+            )
+        here, asked = self.info.recipe, info.recipe.epochs
+        if asked == here.epochs:
+            return info.model_copy(update={"recipe": here})
+        done = self._epochs_done()
+        if asked < done:
+            raise RefusedError(
+                f"{self.folder} has run for {done} epochs already; --epochs goes on with more."
+            )
+        longer = here.model_copy(update={"epochs": asked, "extended_at": done})
+        return info.model_copy(update={"recipe": longer})
+
+    def _epochs_done(self) -> int:
+        path = self.folder / METRICS_FILE
+        return read_named(path, MOST_TEXT).count(b"\n") if path.exists() else 0
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """Open a run for reading."""
-        path = folder / "run.json"
+        path = folder / RUN_FILE
         if not path.exists():
             raise RefusedError(f"{folder} is not the folder of a run: it has no run.json.")
         try:
@@ -153,18 +233,18 @@ class Run:
         """Keep the state and the metrics of the epoch that just ended."""
         _write(self.folder / "checkpoint.pt", lambda file: torch.save(training.state_dict(), file))
         lines = "".join(f"{epoch.model_dump_json()}\n" for epoch in training.history)
-        _write(self.folder / "metrics.jsonl", lambda file: file.write(lines.encode()))
+        write_run_file(self.folder / METRICS_FILE, lines.encode())
 
     def keep(self, network: Network) -> None:
         """Keep the weights of the network whose training is over."""
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        _write(self.folder / "weights.safetensors", lambda file: file.write(serialise(weights)))
+        write_run_file(self.folder / "weights.safetensors", serialise(weights))
 
     def finish(self, result: Result, audit_set: Split) -> None:
         """Keep the network's error on the test set, and some of its images."""
-        save(audit_set, self.folder / "audit.npz")
+        _write(self.folder / "audit.npz", lambda file: write_split(audit_set, file))
         text = result.model_dump_json()
-        _write(self.folder / "result.json", lambda file: file.write(text.encode()))
+        write_run_file(self.folder / "result.json", text.encode())
 
     def network(self) -> Network:
         """Return the trained network, ready to be evaluated."""
@@ -202,12 +282,32 @@ class Run:
         return load_split(path)
 
 
+def write_run_file(path: Path, data: bytes) -> None:
+    """Write a file of a run whole or not at all.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be written.
+    """
+    _write(path, lambda file: file.write(data))
+
+
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with written_aside(path) as file:
             write(file)
     except (OSError, RuntimeError) as error:  # of a full disk, each in its way
         raise RefusedError(f"The file {path} cannot be written: {_reason(error)}.") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedError(
+            f"The folder {folder} cannot be made: {_reason(error)}; --runs names another."
+        ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from imaging import FitPolicy
-from imaging.fit import FitMode
 from imaging.refusal import RefusedError
 from models.autoconfig import (
     SMALLEST,
@@ -21,13 +21,19 @@ from models.autoconfig import (
     inspection,
 )
 from models.checkpoint import Run, RunInfo
-from models.datasets import elpv, folder, rotmnist
+from models.datasets import elpv, rotmnist
 from models.datasets.data_set import DataSet
+from models.datasets.folder import Progress
+from models.datasets.folder_source import FolderSource
+from models.datasets.own_images import OwnImages
 from models.networks import NetworkSpec
 from models.presets import PRESETS
 from models.recipe import Recipe
 
 NAMES = (*PRESETS, "elpv")
+
+DEFAULT_GROUP = "D4"
+"""The symmetry of images of which nothing is said: they and their mirror images have no "up"."""
 
 TEACHING = 0.5
 """The weight of a teacher where the recipe has none."""
@@ -37,7 +43,14 @@ TEACHING = 0.5
 class Experiment:
     """A network, its recipe and its data, and the name of the run and of the model they become.
 
-    ``teachers`` are runs whose networks' mean probabilities are learned beside the labels.
+    Attributes
+    ----------
+    teachers
+        Runs whose networks' mean probabilities are learned beside the labels.
+    start
+        The run whose trained weights are the first ones.
+    own
+        What the images were found to be, of a folder.
     """
 
     name: str
@@ -45,9 +58,13 @@ class Experiment:
     recipe: Recipe
     data: DataSet
     teachers: tuple[Run, ...] = ()
+    start: Run | None = None
+    own: OwnImages | None = None
 
     def with_recipe(self, changes: Mapping[str, Any]) -> "Experiment":
         """Return the experiment with some fields of its recipe changed.
+
+        Images are held out by whole parts, so that a few more or less than said may be.
 
         Raises
         ------
@@ -57,13 +74,16 @@ class Experiment:
         try:
             recipe = Recipe.model_validate(self.recipe.model_dump() | dict(changes))
         except ValidationError as error:
-            raise RefusedError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+            found = error.errors()[0]
+            what = "".join(f"The recipe's {field}: " for field in found["loc"])
+            raise RefusedError(what + found["msg"].removeprefix("Value error, ")) from None
         if recipe.validation >= len(self.data.train):
             raise RefusedError(
                 f"{recipe.validation} images cannot be held out of "
                 f"{len(self.data.train)} training images."
             )
-        return dataclasses.replace(self, recipe=recipe)
+        held_out = {"validation": self.data.held_out(recipe.validation)}
+        return dataclasses.replace(self, recipe=recipe.model_copy(update=held_out))
 
     @property
     def info(self) -> RunInfo:
@@ -80,6 +100,8 @@ class Experiment:
             fill=data.fit.fill,
             white_level=data.white_level,
             teacher_sha256=tuple(run.weights_sha256() for run in self.teachers) or None,
+            start_sha256=self.start.weights_sha256() if self.start else None,
+            source=self.own.source_of(data.fit) if self.own else None,
         )
 
     def taught_by(self, *teachers: Run) -> "Experiment":
@@ -102,6 +124,22 @@ class Experiment:
         experiment = self if self.recipe.teaching else self.with_recipe({"teaching": TEACHING})
         return dataclasses.replace(experiment, teachers=teachers)
 
+    def started_from(self, run: Run) -> "Experiment":
+        """Return the experiment with the weights of a finished run as its first ones.
+
+        Raises
+        ------
+        ValueError
+            If the run is not over, or its network is of another kind.
+        """
+        theirs = run.network().spec
+        if theirs.model_copy(update={"classes": self.network.classes}) != self.network:
+            raise RefusedError(
+                f"The network of {run.folder} is not that of {self.name}, so that its weights "
+                "cannot be the first ones."
+            )
+        return dataclasses.replace(self, start=run)
+
 
 def named_experiment(name: str, data: Path) -> Experiment:
     """Return the experiment of one of the project's networks; ``data`` is the folder of data sets.
@@ -123,43 +161,82 @@ def named_experiment(name: str, data: Path) -> Experiment:
 
 
 def folder_experiment(
-    images: Path,
-    group: str,
-    size: int | None,
-    mode: FitMode,
-    white_level: int | None = None,
-    progress: folder.Progress = lambda _: None,
+    source: FolderSource,
+    group: str | None = None,
+    *,
+    name: str | None = None,
+    start: Run | None = None,
+    progress: Progress = lambda _: None,
 ) -> Experiment:
     """Configure an experiment for a folder with one sub-folder of images a class.
 
     Parameters
     ----------
     group
-        The symmetry that the network is given.
-    size
-        The input size in pixels; None chooses it from the images.
-    mode
-        What becomes of images that are not square.
-    white_level
-        The white of images of more than 8 bits whose file does not state it.
+        The symmetry that the network is given: D4 if it is None.
+    name
+        Of the run and the model; None makes one of the folder's.
+    start
+        A finished run whose network, and with it group and input, is trained further.
     progress
         Called with the number of files just read. Each file is read twice.
 
     Raises
     ------
     ValueError
-        If the images, the group or the size do not do.
+        If the images, the group, the size or the name do not do.
     """
-    check_size(size or SMALLEST, group)  # before the images are read
-    found = folder.survey(images, white_level, progress)
-    policy = FitPolicy(size or input_size(found.sizes, mode), mode)
-    data = folder.read(found, policy, progress)
+    name = name or model_name(source.folder)
+    if start is not None:
+        source, group = _as_started(source, group, start)
+    group = group or DEFAULT_GROUP
+    check_size(source.size or SMALLEST, group)  # before the images are read
+    own = OwnImages.survey(source, progress)
+    policy = FitPolicy(source.size or input_size(own.found.sizes, source.fit), source.fit)
+    data = own.read(policy, progress)
     recipe = configure_recipe(len(data.train), group)
-    measured = data.train[: len(data.train) - recipe.validation]
-    network = configure_network(measured, len(data.classes), group)
-    return Experiment(_model_name(data.name), network, recipe, data)
+    recipe = recipe.model_copy(update={"validation": data.held_out(recipe.validation)})
+    if start is None:
+        measured = data.train[: len(data.train) - recipe.validation]
+        network = configure_network(measured, len(data.classes), group)
+        return Experiment(name, network, recipe, data, own=own)
+    network = start.info.network.model_copy(update={"classes": len(data.classes)})
+    return Experiment(name, network, recipe, data, own=own).started_from(start)
 
 
-def _model_name(folder_name: str) -> str:
-    """Return a name that a model may have: small letters, digits, '.', '_' and '-'."""
-    return re.sub(r"[^a-z0-9._-]+", "-", folder_name.lower()).strip("._-") or "images"
+def model_name(folder: Path) -> str:
+    """Return the name that a folder's model has: small letters, digits, '.', '_' and '-'.
+
+    Raises
+    ------
+    RefusedError
+        If the folder's name has letters of which nothing would be left, as other folders' too.
+    """
+    name = folder.resolve().name
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(c for c in plain if not unicodedata.combining(c))
+    if not re.search("[a-z0-9]", letters) or re.search(r"[^\W\x00-\x7f]", letters):
+        raise RefusedError(
+            f"The name {name!r} of the folder cannot be that of a model, which has small letters, "
+            "digits, '.', '_' and '-'; --name gives it another."
+        )
+    return re.sub(r"[^a-z0-9._-]+", "-", letters).strip("._-")
+
+
+def _as_started(source: FolderSource, group: str | None, start: Run) -> tuple[FolderSource, str]:
+    """Read the images as those that an earlier network was trained on."""
+    info, spec = start.info, start.info.network
+    if group not in (None, spec.group) or source.size not in (None, spec.size):
+        raise RefusedError(
+            f"The network of {start.folder} has the group {spec.group} and an input of {spec.size} "
+            "pixels; what starts from it has them, too, without --group and --size."
+        )
+    if source.channels not in (None, spec.channels):
+        raise RefusedError(
+            f"The network of {start.folder} sees colours; what starts from it does, too, without "
+            "--grey."
+        )
+    changes = {"size": spec.size, "channels": spec.channels, "fit": info.fit}
+    if source.white_level is None:
+        changes["white_level"] = info.white_level
+    return source.model_copy(update=changes), spec.group

@@ -21,6 +21,8 @@ class Recipe(BaseModel):
     patience
         Epochs without a smaller error on the held-out images that end the training early; what is
         kept are then the averaged weights of the best epoch. Without it, those of the last.
+    extended_at
+        After how many epochs their number was changed; patience begins anew from there.
     class_weights
         Whether the loss weighs an image by the inverse frequency of its class, one on average.
     mixing
@@ -44,6 +46,7 @@ class Recipe(BaseModel):
     augmentation: Augmentation = Augmentation()
     validation: int = Field(default=0, ge=0)
     patience: int | None = Field(default=None, gt=0)
+    extended_at: int = Field(default=0, ge=0)
     class_weights: bool = False
     mixing: float = Field(default=0.0, ge=0, le=1)
     teaching: float = Field(default=0.0, ge=0, le=1)

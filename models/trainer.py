@@ -1,8 +1,11 @@
 """Training, as a person sees it: a progress bar, a line an epoch, the test."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,15 +18,21 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from imaging.fit import FitMode
+from imaging import FitPolicy
 from imaging.refusal import RefusedError
-from models.checkpoint import Result, Run
-from models.datasets.folder import count_images
+from models.autoconfig import SMALLEST
+from models.checkpoint import Result, Run, write_run_file
+from models.datasets.data_set import DataSet
+from models.datasets.folder_source import FolderSource
+from models.datasets.own_images import OwnImages, count_files
 from models.datasets.split import Split
+from models.estimate import seconds_an_epoch
 from models.experiment import Experiment, folder_experiment
-from models.figures import confusion_matrix, draw_confusion, draw_learning_curve
+from models.figures import confusion_matrix, draw_confusion, draw_learning_curve, draw_mistakes
+from models.mistakes import Mistake, confusion_table, find_mistakes, listed, mistakes_table
+from models.overview import duration, overview
 from models.targets import teach
-from models.training import Epoch, predict
+from models.training import Epoch, Training, predict
 
 AUDIT_IMAGES = 512
 
@@ -32,7 +41,8 @@ def train(
     experiment: Experiment,
     folder: Path,
     *,
-    resume: bool,
+    resume: bool = False,
+    overwrite: bool = False,
     device: torch.device | None = None,
     choose: bool = False,
 ) -> Result | None:
@@ -47,13 +57,26 @@ def train(
     ValueError
         If ``folder`` holds another run, or there is nothing to choose by.
     """
-    recipe, data = experiment.recipe, experiment.data
+    data = experiment.data
     choice = _images_for_choices(experiment) if choose else None
-    run = Run.begin(folder, experiment.info, resume=resume)
+    run = Run.begin(folder, experiment.info, resume=resume, overwrite=overwrite)
+    recipe = run.info.recipe
     teachers = [teacher.network().to(device) for teacher in experiment.teachers]
-    training = run.training(device, teach(teachers) if teachers else None)
+    teacher = teach(teachers) if teachers else None
+    training = run.training(device, teacher)
+    if experiment.start and not training.history:
+        same = experiment.start.info.classes == data.classes
+        training.start_from(experiment.start.network(), keep_head=same)
     images = len(data.train) - recipe.validation
     with _progress() as progress:
+        for line in overview(experiment, run.info):
+            _print(progress, line)
+        if not training.is_over:
+            seconds = seconds_an_epoch(
+                experiment.network, recipe, data.train, choice, device=device, teacher=teacher
+            )
+            left = recipe.epochs - len(training.history)
+            _print(progress, duration(seconds, left, device.type if device else "cpu"))
         bar = progress.add_task("training", total=recipe.epochs * images)
         progress.update(bar, completed=len(training.history) * images)
         for epoch in training.epochs(
@@ -61,32 +84,57 @@ def train(
         ):
             run.record(training)
             progress.update(bar, completed=epoch.epoch * images)
-            progress.console.print(_line(epoch, recipe.epochs), soft_wrap=True)
+            _print(progress, _line(epoch, recipe.epochs))
         progress.update(bar, completed=recipe.epochs * images)
         run.keep(training.result)
         if choose or (recipe.validation and recipe.patience is None):
             return None
-        progress.console.print(f"the weights of epoch {training.kept_epoch} are kept")
+        _print(progress, f"the weights of epoch {training.kept_epoch} are kept")
         bar = progress.add_task("testing", total=len(data.test))
         labels = predict(
             training.result, data.test.images, progress=lambda count: progress.advance(bar, count)
         )
-    matrix = confusion_matrix(data.test.labels, labels, len(data.classes))
-    wrong = len(data.test) - int(matrix.trace())
-    result = Result(test_error_percent=100 * wrong / len(data.test), test_count=len(data.test))
+        mistakes = find_mistakes(training.result, data, labels)
+        for line in listed(mistakes, data.classes):
+            _print(progress, line)
+    error = 100 * len(mistakes) / len(data.test)
+    result = Result(test_error_percent=error, test_count=len(data.test))
     run.finish(result, data.test[:AUDIT_IMAGES])
-    draw_confusion(matrix, data.classes, [folder / "confusion.svg", folder / "confusion.png"])
-    draw_learning_curve(
-        training.history,
-        training.kept_epoch,
-        result.test_error_percent,
-        [folder / "learning-curve.svg"],
-    )
+    _draw(run, training, experiment, labels, mistakes)
     return result
 
 
+def _draw(
+    run: Run,
+    training: Training,
+    experiment: Experiment,
+    labels: NDArray[np.int64],
+    mistakes: Sequence[Mistake],
+) -> None:
+    """Write the pictures and tables of a tested run."""
+    data, folder = experiment.data, run.folder
+    matrix = confusion_matrix(data.test.labels, labels, len(data.classes))
+    draw_confusion(matrix, data.classes, [folder / "confusion.svg", folder / "confusion.png"])
+    write_run_file(folder / "confusion.csv", confusion_table(matrix, data.classes))
+    draw_learning_curve(
+        training.history,
+        training.kept_epoch,
+        run.result().test_error_percent,
+        [folder / "learning-curve.svg"],
+    )
+    write_run_file(folder / "wrong.csv", mistakes_table(mistakes, data.classes))
+    if mistakes:
+        draw_mistakes(mistakes, data.classes, [folder / "wrong.png"])
+    else:
+        (folder / "wrong.png").unlink(missing_ok=True)
+
+
 def read_folder(
-    images: Path, group: str, size: int | None, mode: FitMode, white_level: int | None = None
+    source: FolderSource,
+    group: str | None = None,
+    *,
+    name: str | None = None,
+    start: Run | None = None,
 ) -> Experiment:
     """Return ``folder_experiment``, with a progress bar.
 
@@ -95,12 +143,34 @@ def read_folder(
     ValueError
         As ``folder_experiment`` does.
     """
-    total = 2 * count_images(images)
+    total = 2 * count_files(source)
     with _progress() as progress:
         bar = progress.add_task("reading", total=total)
         return folder_experiment(
-            images, group, size, mode, white_level, lambda count: progress.advance(bar, count)
+            source,
+            group,
+            name=name,
+            start=start,
+            progress=lambda count: progress.advance(bar, count),
         )
+
+
+def read_again(source: FolderSource) -> DataSet:
+    """Return the images that a run was trained and tested on, with a progress bar.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read.
+    """
+    policy = FitPolicy(source.size or SMALLEST, source.fit)
+    with _progress() as progress:
+        bar = progress.add_task("reading", total=2 * count_files(source))
+
+        def advance(count: int) -> None:
+            progress.advance(bar, count)
+
+        return OwnImages.survey(source, advance).read(policy, advance)
 
 
 def _images_for_choices(experiment: Experiment) -> Split:
@@ -128,6 +198,11 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
+
+
+def _print(progress: Progress, line: str) -> None:
+    """Print a line as it is, above the bar: names may look like markup."""
+    progress.console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def _line(epoch: Epoch, epochs: int) -> str:

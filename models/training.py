@@ -100,8 +100,19 @@ class Training:
     def is_over(self) -> bool:
         """Whether all epochs have run, or too many of them since the best."""
         patience, best = self.recipe.patience, self.best
-        stale = patience and best and len(self.history) - best.epoch >= patience
+        since = max(best.epoch, self.recipe.extended_at) if best else 0
+        stale = patience and best and len(self.history) - since >= patience
         return bool(stale) or len(self.history) >= self.recipe.epochs
+
+    def start_from(self, network: Network, *, keep_head: bool) -> None:
+        """Take another network's weights as the first ones; with its head if its classes are same.
+
+        Both networks have the same specification, but for the number of classes.
+        """
+        given = network.state_dict()
+        kept = {k: v for k, v in given.items() if keep_head or not k.startswith("head.")}
+        for mine in filter(None, (self.network, self._averaged, self._best)):
+            mine.load_state_dict(mine.state_dict() | kept)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state, as ``load_state_dict`` takes it."""

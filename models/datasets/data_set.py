@@ -1,8 +1,13 @@
 """A named set of labelled images, split into those to train and those to test."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from imaging import FitPolicy
+from models.datasets.parts import nearest_boundary
 from models.datasets.split import Split
 
 
@@ -21,6 +26,10 @@ class DataSet:
     choice
         Images that are neither trained on nor tested on, for choices between networks and recipes,
         if the data set has any.
+    parts : int64 [N], or None
+        Which training images show the same part, as neighbours; None if each shows another.
+    test_files
+        The files of the test images, where these are files of their own.
     """
 
     name: str
@@ -32,3 +41,9 @@ class DataSet:
     test: Split
     choice: Split | None = None
     white_level: int | None = None
+    parts: NDArray[np.int64] | None = None
+    test_files: tuple[Path, ...] = ()
+
+    def held_out(self, images: int) -> int:
+        """Return how many of the last training images are nearest to so many and split no part."""
+        return images if self.parts is None else nearest_boundary(self.parts, images)

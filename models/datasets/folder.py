@@ -1,24 +1,17 @@
 """A folder of one's own images with one sub-folder a class, the ImageFolder convention."""
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from imaging import IMAGE_SUFFIXES, FitPolicy, ImageError, decode, fit
-from imaging.files import MOST_IMAGE, FileRefusedError, read_file, read_named
+from imaging import IMAGE_SUFFIXES, ImageError, decode
+from imaging.files import MOST_IMAGE, FileRefusedError, read_file
 from imaging.refusal import RefusedError
-from models.datasets.data_set import DataSet
-from models.datasets.split import Split
-from models.datasets.stratify import stratified_order
 
-LICENCE = "not stated"
 LEAST = 10
 """Images that a class needs, so that training, early stopping and test all have some of it."""
-TEST_PART = 0.2
-SEED = 0
 
 Progress = Callable[[int], None]
 """Called with the number of files that were just read."""
@@ -34,10 +27,14 @@ class Survey:
         The image files, class by class, and the index of each one's class.
     sizes
         Width and height of each image.
+    digests
+        The SHA-256 of each image's pixels, which tell whether two images are the same.
     white_level
         With which they were decoded, as ``imaging.decode`` takes it.
-    channels
-        3 if any image is in colour, else 1.
+    coloured
+        The first file in which there are colours, if there is one.
+    unreadable
+        What was left out, and why: the files as seen from ``folder``.
     """
 
     folder: Path
@@ -45,90 +42,122 @@ class Survey:
     files: tuple[Path, ...]
     labels: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
-    channels: Literal[1, 3]
+    digests: tuple[str, ...]
     white_level: int | None = None
+    coloured: Path | None = None
+    unreadable: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The folder's own name."""
         return self.folder.resolve().name
 
+    @property
+    def channels(self) -> Literal[1, 3]:
+        """3 if any image is in colour, else 1."""
+        return 3 if self.coloured else 1
+
+    def name_of(self, index: int) -> Path:
+        """Return a file's name with that of its class, and of folders in between."""
+        return self.files[index].relative_to(self.folder)
+
+    def in_two_classes(self) -> Iterator[tuple[int, int]]:
+        """Yield the indices of an image and of its first likeness in another class."""
+        first: dict[str, int] = {}
+        for i, digest in enumerate(self.digests):
+            j = first.setdefault(digest, i)
+            if self.labels[i] != self.labels[j]:
+                yield j, i
+
 
 def survey(
-    folder: Path, white_level: int | None = None, progress: Progress = lambda _: None
+    folder: Path,
+    white_level: int | None = None,
+    progress: Progress = lambda _: None,
+    *,
+    skip_unreadable: bool = False,
+    of: Sequence[str] = (),
 ) -> Survey:
     """Find the classes and images below ``folder`` and decode every image once.
 
-    Hidden files, and files whose name is not that of an image, do not count.
+    Hidden files and folders, and files whose name is not that of an image, do not count.
+
+    Parameters
+    ----------
+    skip_unreadable
+        Whether files that are no readable images are left out instead of refused.
+    of
+        Classes that there are already, so that ``folder`` may hold any of them, and few images.
 
     Raises
     ------
     ValueError
         If there are not two classes of ``LEAST`` images each, or files are not readable images.
     """
-    classes = _classes(folder)
-    files = {name: image_files(folder / name) for name in classes}
-    _check_counts(folder, {name: len(paths) for name, paths in files.items()})
-    sizes, coloured, unreadable = [], False, []
-    for path in (path for paths in files.values() for path in paths):
+    classes = tuple(of) or _classes(folder)
+    found = _files(folder, of)
+    counts = dict.fromkeys(classes, 0)
+    for _, label in found:
+        counts[classes[label]] += 1
+    _check_counts(folder, counts, any_will_do=bool(of))
+    kept, sizes, digests, unreadable = [], [], [], []
+    coloured = None
+    for path, label in found:
+        name = path.relative_to(folder)
         try:
             image = decode(read_file(path, MOST_IMAGE), 3, white_level=white_level)
         except (ImageError, FileRefusedError) as error:
-            unreadable.append((path.relative_to(folder), error))
+            unreadable.append(f"{name} ({_reason(error)})")
+            counts[classes[label]] -= 1
         else:
+            kept.append((path, label))
             sizes.append((image.shape[2], image.shape[1]))
-            coloured = coloured or bool((image != image[:1]).any())
+            digests.append(hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest())
+            if coloured is None and bool((image != image[:1]).any()):
+                coloured = path
         progress(1)
-    if unreadable:
+    if unreadable and not skip_unreadable:
         raise RefusedError(_unreadable(folder, unreadable))
+    _check_counts(folder, counts, any_will_do=bool(of))
     return Survey(
         folder=folder,
         classes=classes,
-        files=tuple(path for paths in files.values() for path in paths),
-        labels=tuple(k for k, name in enumerate(classes) for _ in files[name]),
+        files=tuple(path for path, _ in kept),
+        labels=tuple(label for _, label in kept),
         sizes=tuple(sizes),
-        channels=3 if coloured else 1,
+        digests=tuple(digests),
         white_level=white_level,
+        coloured=coloured,
+        unreadable=tuple(unreadable),
     )
 
 
 def count_images(folder: Path) -> int:
     """Return how many files ``survey`` will read."""
-    return sum(len(image_files(folder / name)) for name in _classes(folder))
+    return sum(len(image_files(entry)) for entry in _sub_folders(folder))
 
 
-def read(found: Survey, policy: FitPolicy, progress: Progress = lambda _: None) -> DataSet:
-    """Return the images as ``policy`` fits them, split with stratification: a fifth is for tests.
+def _files(folder: Path, of: Sequence[str]) -> list[tuple[Path, int]]:
+    folders = _sub_folders(folder)
+    classes = list(of) or [entry.name for entry in folders]
+    strange = [entry.name for entry in folders if entry.name not in classes]
+    if strange:
+        raise RefusedError(
+            f"{folder} has a folder {strange[0]!r}, which is no class; the classes are "
+            f"{', '.join(classes)}."
+        )
+    return [(path, classes.index(entry.name)) for entry in folders for path in image_files(entry)]
 
-    The training images are in stratified order too, so that the last ones are a stratified sample.
-    """
-    labels = np.array(found.labels, np.int64)
-    order = stratified_order(labels, SEED)
-    shape = (len(order), found.channels, policy.size, policy.size)
-    images = np.empty(shape, np.uint8)
-    for row, index in enumerate(order):
-        data = read_named(found.files[index], MOST_IMAGE)
-        images[row] = fit(decode(data, found.channels, white_level=found.white_level), policy)
-        progress(1)
-    whole = Split(images, labels[order])
-    train = len(whole) - round(TEST_PART * len(whole))
-    return DataSet(
-        name=found.name,
-        classes=found.classes,
-        licence=LICENCE,
-        sha256=whole.digest(),
-        fit=policy,
-        train=whole[:train],
-        test=whole[train:],
-        white_level=found.white_level,
-    )
+
+def _sub_folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise RefusedError(f"There is no folder {folder}.")
+    entries = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return sorted((entry for entry in entries if entry.is_dir()), key=lambda entry: entry.name)
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    if not folder.is_dir():
-        raise RefusedError(f"There is no folder {folder}.")
-    entries = (entry for entry in folder.iterdir() if entry.is_dir())
-    names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    names = [entry.name for entry in _sub_folders(folder)]
     if not names:
         raise RefusedError(
             f"{folder} has no sub-folders; one sub-folder of images a class is accepted."
@@ -139,17 +168,21 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files below a folder, without hidden ones, in a fixed order."""
+    """Return the image files below a folder, without what is hidden, in a fixed order."""
     return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
+        and not any(name.startswith(".") for name in path.relative_to(folder).parts)
         and path.is_file()
     )
 
 
-def _check_counts(folder: Path, counts: dict[str, int]) -> None:
+def _check_counts(folder: Path, counts: dict[str, int], *, any_will_do: bool) -> None:
+    if any_will_do:
+        if not any(counts.values()):
+            raise RefusedError(f"There are no images in {folder}; one or more are accepted.")
+        return
     small = [f"{name!r} has {count}" for name, count in counts.items() if count < LEAST]
     if small:
         raise RefusedError(
@@ -158,10 +191,12 @@ def _check_counts(folder: Path, counts: dict[str, int]) -> None:
         )
 
 
-def _unreadable(folder: Path, failures: Sequence[tuple[Path, Exception]]) -> str:
-    reasons = [f"{path} ({_reason(error)})" for path, error in failures]
+def _unreadable(folder: Path, failures: Sequence[str]) -> str:
     files = "A file" if len(failures) == 1 else f"{len(failures)} files"
-    return f"{files} of {folder} cannot be read as images: {_listed(reasons)}."
+    return (
+        f"{files} of {folder} cannot be read as images: {', '.join(failures)}; "
+        "--skip-unreadable trains without."
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,12 @@ def save(split: Split, path: Path) -> None:
     """Write ``split`` as an npz file, complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as file:
-        np.savez(file, images=split.images, labels=split.labels)
+        write_split(split, file)
+
+
+def write_split(split: Split, file: BinaryIO) -> None:
+    """Write ``split`` into an open file, as `save` does."""
+    np.savez(file, images=split.images, labels=split.labels)
 
 
 def load(path: Path) -> Split:

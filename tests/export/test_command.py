@@ -8,19 +8,20 @@ import pytest
 from audit import RefusedError
 from commands.export import export
 from models.checkpoint import Run
+from models.datasets.folder_source import FolderSource
 
 
 def test_images_are_read_by_the_white_level_on_the_card(packaged, monkeypatch):
     asked = []
 
-    def read_folder(*arguments):
-        asked.append(arguments)
+    def read_again(source):
+        asked.append(source)
         raise RefusedError("Enough is seen.")
 
-    monkeypatch.setattr("models.trainer.read_folder", read_folder)
+    monkeypatch.setattr("models.trainer.read_again", read_again)
     with pytest.raises(RefusedError, match="Enough"):
         export("toy", "int8", repository=packaged, images=Path("cells"))
-    assert asked == [(Path("cells"), "C4", 12, "pad", 4095)]
+    assert asked == [FolderSource(folder=Path("cells"), size=12, white_level=4095)]
 
 
 @pytest.mark.timeout(60)

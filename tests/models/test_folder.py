@@ -10,7 +10,9 @@ from artifact.card import load_card
 from export.package import package
 from imaging import FitPolicy, decode, fit
 from models.checkpoint import Run
-from models.datasets.folder import LEAST, read, survey
+from models.datasets.folder import LEAST, survey
+from models.datasets.folder_source import FolderSource
+from models.datasets.own_images import OwnImages
 from models.experiment import folder_experiment
 from models.trainer import train
 
@@ -52,7 +54,9 @@ def make_folder(tmp_path):
 @pytest.mark.slow
 def test_a_folder_becomes_a_version_that_is_audited(make_folder, tmp_path):
     folder = make_folder({"stripes": 60, "rings": 40, "chequers": 30}, coloured=True)
-    experiment = folder_experiment(folder, "D4", None, "crop").with_recipe({"epochs": 15})
+    experiment = folder_experiment(FolderSource(folder=folder, fit="crop")).with_recipe(
+        {"epochs": 15}
+    )
     result = train(experiment, tmp_path / "runs" / experiment.name, resume=False)
     assert result.test_count == 26
     assert result.test_error_percent < 50
@@ -78,9 +82,9 @@ def test_a_folder_becomes_a_version_that_is_audited(make_folder, tmp_path):
 
 
 def test_images_are_prepared_by_the_code_that_serves(make_folder):
-    found = survey(make_folder({"stripes": 12, "rings": 12}, suffix=".jpg"))
-    policy = FitPolicy(11, "pad", 7)
-    data = read(found, policy)
+    source = FolderSource(folder=make_folder({"stripes": 12, "rings": 12}, suffix=".jpg"))
+    own, policy = OwnImages.survey(source), FitPolicy(11, "pad", 7)
+    found, data = own.found, own.read(policy)
     served = {
         (fit(decode(path.read_bytes(), 1), policy).tobytes(), label)
         for path, label in zip(found.files, found.labels, strict=True)
@@ -102,18 +106,22 @@ def test_images_of_a_camera_with_twelve_bits_have_the_white_that_is_said(tmp_pat
         for i in range(LEAST):
             grey = random.integers(0, 4096, (16, 16), np.uint16)
             Image.fromarray(grey).save(tmp_path / "cells" / kind / f"{i}.tif")
-    experiment = folder_experiment(tmp_path / "cells", "D4", 16, "pad", 4095)
+    experiment = folder_experiment(
+        FolderSource(folder=tmp_path / "cells", size=16, white_level=4095)
+    )
     files = (tmp_path / "cells").glob("*/*.tif")
     expected = {decode(path.read_bytes(), 1, white_level=4095).tobytes() for path in files}
     parts = (experiment.data.train.images, experiment.data.test.images)
     assert {image.tobytes() for part in parts for image in part} == expected
     assert experiment.info.white_level == 4095
-    assert folder_experiment(tmp_path / "cells", "D4", 16, "pad").info.white_level is None
+    assert (
+        folder_experiment(FolderSource(folder=tmp_path / "cells", size=16)).info.white_level is None
+    )
 
 
 def test_training_held_out_and_test_images_hold_each_class_in_its_proportion(make_folder):
     folder = make_folder({"stripes": 60, "rings": 30, "chequers": 10})
-    experiment = folder_experiment(folder, "C4", None, "pad")
+    experiment = folder_experiment(FolderSource(folder=folder), "C4")
     train, test = experiment.data.train.labels, experiment.data.test.labels
     held_out = train[-experiment.recipe.validation :]
     assert np.bincount(test).tolist() == [2, 6, 12]
@@ -177,7 +185,7 @@ def test_classes_with_too_few_images_are_named(make_folder):
     assert len(survey(folder).classes) == 3
 
 
-def test_unreadable_files_are_named_up_to_three_and_counted(make_folder):
+def test_all_unreadable_files_are_named(make_folder):
     folder = make_folder({"rings": 15, "stripes": 10})
     (folder / "rings" / "000.png").write_bytes(b"no picture")
     assert "A file of" in refusal(folder)
@@ -192,8 +200,9 @@ def test_unreadable_files_are_named_up_to_three_and_counted(make_folder):
     assert "000.png" in sentence
     assert "001.png (empty)" in sentence
     assert "002.png (broken)" in sentence
-    assert "003.png" not in sentence
-    assert "and 2 more" in sentence
+    assert "003.png (empty)" in sentence
+    assert "004.png (empty)" in sentence
+    assert "--skip-unreadable" in sentence
 
 
 @pytest.mark.parametrize(
@@ -203,11 +212,13 @@ def test_unreadable_files_are_named_up_to_three_and_counted(make_folder):
 def test_what_cannot_be_designed_is_refused_in_one_sentence(make_folder, group, size, sentence):
     folder = make_folder({"rings": 10, "stripes": 10})
     with pytest.raises(ValueError, match=sentence):
-        folder_experiment(folder, group, size, "pad")
+        folder_experiment(FolderSource(folder=folder, size=size), group)
 
 
 def test_a_recipe_that_cannot_be_is_refused(make_folder):
-    experiment = folder_experiment(make_folder({"rings": 10, "stripes": 10}), "C4", None, "pad")
+    experiment = folder_experiment(
+        FolderSource(folder=make_folder({"rings": 10, "stripes": 10})), "C4"
+    )
     with pytest.raises(ValueError, match="held-out images"):
         experiment.with_recipe({"validation": 0})
     with pytest.raises(ValueError, match="16 images cannot be held out of 16"):

@@ -1,0 +1,142 @@
+"""A folder of one's own images as a data set: read twice, fitted, and split."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import FitPolicy, decode, fit
+from imaging.files import MOST_IMAGE, read_named
+from imaging.refusal import RefusedError
+from models.datasets.data_set import DataSet
+from models.datasets.folder import Progress, Survey, count_images, survey
+from models.datasets.folder_source import FolderSource
+from models.datasets.parts import (
+    check_parts,
+    nearest_boundary,
+    part_labels,
+    parts_by_name,
+    same_parts,
+)
+from models.datasets.split import Split
+from models.datasets.stratify import stratified_order
+
+LICENCE = "not stated"
+TEST_PART = 0.2
+SEED = 0
+
+
+@dataclass(frozen=True)
+class OwnImages:
+    """The images of a `FolderSource`, once every file has been decoded.
+
+    Attributes
+    ----------
+    parts : int64 [N]
+        The part that each image of ``found`` shows.
+    tested
+        The folder of test images, if there is one.
+    """
+
+    source: FolderSource
+    found: Survey
+    parts: NDArray[np.int64]
+    tested: Survey | None = None
+
+    @classmethod
+    def survey(cls, source: FolderSource, progress: Progress = lambda _: None) -> "OwnImages":
+        """Decode every image once.
+
+        Raises
+        ------
+        ValueError
+            As `models.datasets.folder.survey` does, or if parts are not told by ``group_by``.
+        """
+        white, skip = source.white_level, source.skip_unreadable
+        found = survey(source.folder, white, progress, skip_unreadable=skip)
+        tested = None
+        if source.test is not None:
+            tested = survey(source.test, white, progress, skip_unreadable=skip, of=found.classes)
+        parts = _parts(found, source.group_by)
+        return cls(source, found, parts, tested)
+
+    @property
+    def channels(self) -> Literal[1, 3]:
+        """How many channels of the images are read."""
+        return self.source.channels or self.found.channels
+
+    def source_of(self, policy: FitPolicy) -> FolderSource:
+        """Return the source with what was found out, and with paths that mean the same anywhere."""
+        found = {"size": policy.size, "channels": self.channels}
+        return self.source.model_copy(update=found).at_home()
+
+    def read(self, policy: FitPolicy, progress: Progress = lambda _: None) -> DataSet:
+        """Return the images as ``policy`` fits them, split with stratification.
+
+        The training images are in stratified order too, so that the last ones are a stratified
+        sample, and images of one part are neighbours.
+        """
+        found = self.found
+        labels = np.array(found.labels, np.int64)
+        order = self._order(labels)
+        files, names = [found.files[i] for i in order], [found.name_of(i) for i in order]
+        labels, parts = labels[order], self.parts[order]
+        test = nearest_boundary(parts, round(TEST_PART * len(order)))
+        if self.tested:
+            extra = stratified_order(np.array(self.tested.labels, np.int64), SEED)
+            files += [self.tested.files[i] for i in extra]
+            names += [self.tested.name_of(i) for i in extra]
+            labels = np.concatenate([labels, np.array(self.tested.labels, np.int64)[extra]])
+            test = len(extra)
+        images = np.empty((len(files), self.channels, policy.size, policy.size), np.uint8)
+        for row, image in enumerate(self._decoded(files)):
+            images[row] = fit(image, policy)
+            progress(1)
+        whole = Split(images, labels)
+        train = len(whole) - test
+        return DataSet(
+            name=found.name,
+            classes=found.classes,
+            licence=LICENCE,
+            sha256=whole.digest(),
+            fit=policy,
+            train=whole[:train],
+            test=whole[train:],
+            white_level=found.white_level,
+            parts=parts[:train],
+            test_files=tuple(names[train:]),
+        )
+
+    def _order(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the images in the stratified order of their parts."""
+        order = stratified_order(part_labels(self.parts, labels), SEED)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        return np.argsort(place[self.parts], kind="stable")
+
+    def _decoded(self, files: list[Path]) -> Iterator[NDArray[np.uint8]]:
+        for path in files:
+            data = read_named(path, MOST_IMAGE)
+            yield decode(data, self.channels, white_level=self.found.white_level)
+
+
+def count_files(source: FolderSource) -> int:
+    """Return how many files `OwnImages.survey` reads."""
+    return count_images(source.folder) + (count_images(source.test) if source.test else 0)
+
+
+def _parts(found: Survey, group_by: str | None) -> NDArray[np.int64]:
+    if group_by is None:
+        return same_parts(found.digests)
+    names = [Path(*found.name_of(i).parts[1:]) for i in range(len(found.files))]
+    parts = same_parts(parts_by_name(names, group_by), found.digests)
+    if len(set(parts.tolist())) == len(parts):
+        raise RefusedError(
+            f"--group-by {group_by!r} finds another part in every file of {found.folder}; without "
+            "it images are split one by one."
+        )
+    check_parts(parts, np.array(found.labels, np.int64), found.classes)
+    return parts

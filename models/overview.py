@@ -1,0 +1,130 @@
+"""What a training is about to do, and why, in lines for a person who may still stop it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from models.autoconfig import LARGEST
+from models.checkpoint import RunInfo
+from models.datasets.own_images import OwnImages
+from models.experiment import DEFAULT_GROUP, Experiment
+from models.networks import Network, free_parameters
+
+_SYMMETRIES = {"C": "rotations", "D": "rotations and mirror images", "trivial": "none"}
+
+
+def overview(experiment: Experiment, run: RunInfo) -> Iterator[str]:
+    """Say what was chosen for an experiment; ``run`` has its recipe as it goes on."""
+    data, network, recipe, own = experiment.data, experiment.network, run.recipe, experiment.own
+    labels = np.concatenate([data.train.labels, data.test.labels])
+    counts = np.bincount(labels, minlength=len(data.classes))
+    classes = ", ".join(f"{name} {n}" for name, n in zip(data.classes, counts, strict=True))
+    yield f"{experiment.name}: {len(labels)} images of {len(data.classes)} classes: {classes}"
+    held_out = f", {recipe.validation} are held out (--validation)" if recipe.validation else ""
+    trained = len(data.train) - recipe.validation
+    yield f"  images    {trained} are trained on{held_out}, {len(data.test)} are for the test" + (
+        f", {_tested(own)}" if own else ""
+    )
+    if own:
+        yield from _parts(own)
+        yield f"  size      {network.size} x {network.size} pixels, {_size(experiment, own)}"
+        yield f"  colour    {_colour(experiment, own)}"
+    yield f"  symmetry  {_symmetry(network.group, own)}"
+    start = f", from the weights of {experiment.start.folder}" if experiment.start else ""
+    parameters = free_parameters(Network(network))
+    yield f"  network   {len(network.layers)} layers, {parameters:,} trained values{start}"
+    patience = (
+        f"; it ends after {recipe.patience} without fewer errors on the held-out images"
+        if recipe.patience
+        else ""
+    )
+    yield f"  training  at most {recipe.epochs} epochs{patience} (--epochs)"
+    yield (
+        f"            {recipe.batch_size} images a step (--batch-size), a learning rate of at most "
+        f"{recipe.learning_rate:g} (--learning-rate)"
+    )
+    if own:
+        yield from _warnings(own)
+
+
+def duration(seconds_an_epoch: float, epochs: int, device: str) -> str:
+    """Say how long so many epochs take."""
+    seconds = seconds_an_epoch * epochs
+    whole = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    return (
+        f"  time      about {whole} for {epochs} epochs on the {device}, by a few timed steps: "
+        f"{seconds_an_epoch:.2g} s an epoch"
+    )
+
+
+def _tested(own: OwnImages) -> str:
+    if own.source.test is not None:
+        return f"those of {own.source.test}"
+    return "a fifth of each class by a fixed seed (--test names a folder of others)"
+
+
+def _parts(own: OwnImages) -> Iterator[str]:
+    if own.source.group_by is not None:
+        parts = int(own.parts.max()) + 1
+        yield f"  parts     {parts}, each on one side of the split (--group-by)"
+
+
+def _size(experiment: Experiment, own: OwnImages) -> str:
+    if experiment.start:
+        why = f"as in {experiment.start.folder}"
+    elif own.source.size is not None:
+        why = "as --size says"
+    else:
+        side = "larger" if own.source.fit == "pad" else "smaller"
+        why = f"by the {side} side of the median image, {LARGEST} at most (--size)"
+    shapes = {width == height for width, height in own.found.sizes}
+    if shapes == {True}:
+        return why
+    oblong = {"pad": "a black margin", "crop": "the square in their middle"}.get(own.source.fit, "")
+    return f"{why}; oblong images get {oblong} (--fit)" if oblong else why
+
+
+def _colour(experiment: Experiment, own: OwnImages) -> str:
+    if experiment.start:
+        why = f", as in {experiment.start.folder}"
+    elif own.source.channels is not None:
+        why = ", as --grey says"
+    elif own.found.coloured is None:
+        why = ", as no image has colours"
+    else:
+        name = own.found.coloured.relative_to(own.found.folder)
+        why = f", as {name} has colours (--grey leaves them out)"
+    return ("RGB" if own.channels == 3 else "grey") + why
+
+
+def _symmetry(group: str, own: OwnImages | None) -> str:
+    what = _SYMMETRIES.get(group) or _SYMMETRIES[group[0]]
+    why = ", the choice where nothing else is said" if own and group == DEFAULT_GROUP else ""
+    return f"{group}, {what}{why} (--group)" if own else f"{group}, {what}"
+
+
+def _warnings(own: OwnImages) -> Iterator[str]:
+    for found in filter(None, (own.found, own.tested)):
+        if found.unreadable:
+            names = ", ".join(found.unreadable)
+            yield f"  left out  {len(found.unreadable)} files that cannot be read: {names}"
+        for one, other in found.in_two_classes():
+            yield (
+                f"  twice     {found.name_of(other)} is the same image as {found.name_of(one)}, "
+                "and one of the two is in the wrong class"
+            )
+    if own.tested:
+        trained = dict(zip(own.found.digests, range(len(own.found.digests)), strict=True))
+        for i, digest in enumerate(own.tested.digests):
+            if digest in trained:
+                yield (
+                    f"  known     the test image {own.tested.name_of(i)} is trained on as "
+                    f"{own.found.name_of(trained[digest])}, so that it tests nothing"
+                )
+    again = sum(count - 1 for count in Counter(own.found.digests).values())
+    if again:
+        yield (
+            f"  again     {again} images are others once more; they are on one side of the split "
+            "with those"
+        )
