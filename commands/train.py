@@ -121,11 +121,19 @@ def train(
     if resume and overwrite:
         raise RefusedError("A run goes on by --resume or begins anew by --overwrite, not both.")
     is_folder = name not in NAMES and Path(name).is_dir()
-    of_a_folder = {"--group": group, "--size": size, "--fit": fit, "--white-level": white_level}
-    of_a_folder |= {"--grey": grey, "--skip-unreadable": skip_unreadable}
-    of_a_folder |= {"--group-by": group_by, "--test": test}
     if not is_folder:
-        _refuse(of_a_folder)
+        _refuse(
+            {
+                "--group": group,
+                "--size": size,
+                "--fit": fit,
+                "--white-level": white_level,
+                "--grey": grey,
+                "--skip-unreadable": skip_unreadable,
+                "--group-by": group_by,
+                "--test": test,
+            }
+        )
     title = called or (model_name(Path(name)) if is_folder else name)
     check_name(title)
     place = runs / title

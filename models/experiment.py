@@ -236,7 +236,11 @@ def _as_started(source: FolderSource, group: str | None, start: Run) -> tuple[Fo
             f"The network of {start.folder} sees colours; what starts from it does, too, without "
             "--grey."
         )
-    changes = {"size": spec.size, "channels": spec.channels, "fit": info.fit}
-    if source.white_level is None:
-        changes["white_level"] = info.white_level
+    white = info.white_level if source.white_level is None else source.white_level
+    changes = {
+        "size": spec.size,
+        "channels": spec.channels,
+        "fit": info.fit,
+        "white_level": white,
+    }
     return source.model_copy(update=changes), spec.group

@@ -56,7 +56,7 @@ def fonts_for(texts: Sequence[str]) -> tuple[str, ...] | None:
     if any(_needs_shaping(letter) for letter in letters):
         return None
     missing = {ord(letter) for letter in letters}
-    chosen = []
+    chosen: list[str] = []
     for family, known in _fonts():
         if missing & known or not chosen:
             chosen.append(family)

@@ -36,7 +36,7 @@ def overview(experiment: Experiment, run: RunInfo) -> Iterator[str]:
     yield f"  network   {len(network.layers)} layers, {parameters:,} trained values{start}"
     patience = (
         f"; it ends after {recipe.patience} without fewer errors on the held-out images"
-        if recipe.patience
+        if recipe.patience and recipe.patience < recipe.epochs
         else ""
     )
     yield f"  training  at most {recipe.epochs} epochs{patience} (--epochs)"

@@ -17,7 +17,7 @@ from models.datasets.folder_source import FolderSource
 from models.datasets.parts import (
     check_parts,
     nearest_boundary,
-    part_labels,
+    part_strata,
     parts_by_name,
     same_parts,
 )
@@ -112,7 +112,7 @@ class OwnImages:
 
     def _order(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the images in the stratified order of their parts."""
-        order = stratified_order(part_labels(self.parts, labels), SEED)
+        order = stratified_order(part_strata(self.parts, labels), SEED)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         return np.argsort(place[self.parts], kind="stable")

@@ -89,11 +89,9 @@ def same_parts(*keys: Sequence[Hashable]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(root(i), len(numbers)) for i in range(count)], np.int64)
 
 
-def part_labels(parts: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the class that most images of each part have, the first of several: int64 ``[P]``."""
-    counts = np.zeros((int(parts.max()) + 1, int(labels.max()) + 1), np.int64)
-    np.add.at(counts, (parts, labels), 1)
-    return counts.argmax(1)
+def part_strata(parts: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the sets of classes that parts show, and return that of each part: int64 ``[P]``."""
+    return np.unique(_shown(parts, labels), axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def check_parts(
@@ -106,7 +104,7 @@ def check_parts(
     RefusedError
         Naming the classes.
     """
-    counts = np.bincount(part_labels(parts, labels), minlength=len(classes))
+    counts = _shown(parts, labels).sum(0)
     small = [
         f"{name!r} has {count}"
         for name, count in zip(classes, counts, strict=True)
@@ -132,3 +130,10 @@ def nearest_boundary(parts: NDArray[np.int64], rows: int) -> int:
         return rows
     remaining = len(parts) - changes
     return int(remaining[np.abs(remaining - rows).argmin()])
+
+
+def _shown(parts: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether each part shows each class: bool ``[P, K]``."""
+    shown = np.zeros((int(parts.max()) + 1, int(labels.max()) + 1), np.bool_)
+    shown[parts, labels] = True
+    return shown
