@@ -21,30 +21,23 @@ def parts_by_name(names: Sequence[PurePath], rule: str) -> list[str]:
     names
         The files, as seen from the folder of their class.
     rule
-        "folder" is the folder in which a file lies, below that of its class. Without a letter or
-        digit, as ``_``, ``--`` or ``/``, it is a separator: the name up to its first occurrence is
-        that of the part. Else it is a regular expression that is searched in the name; the part is
-        what its groups match, or the whole expression if it has none.
+        "folder" is the folder in which a file lies, below that of its class. What is in a name and
+        has no letter or digit, as ``_``, ``--`` or ``/``, is a separator: the name up to its first
+        occurrence is that of the part. Else it is a regular expression that is searched in the
+        name; the part is what its groups match, or the whole expression if it has none.
 
     Raises
     ------
     RefusedError
-        If the expression is none, or there is nothing of the rule in a name.
+        If the expression is none, or is in none of the names.
     """
     texts = [name.as_posix() for name in names]
     if rule == "folder":
         return [text.rpartition("/")[0] or text for text in texts]
-    if not re.search(r"[^\W_]", rule):
-        if not any(rule in text for text in texts) or not rule:
-            raise RefusedError(
-                f"--group-by {rule!r} is in no name of a file, as {texts[0]!r}; a separator that "
-                "ends the name of the part is accepted, or a regular expression."
-            )
+    if rule and not re.search(r"[^\W_]", rule) and any(rule in text for text in texts):
         # A suffix is no part of a name: a.png and a.jpg show the same.
-        return [
-            name.with_suffix("").as_posix().partition(rule)[0] or text
-            for name, text in zip(names, texts, strict=True)
-        ]
+        stems = [name.with_suffix("").as_posix() for name in names]
+        return [stem.partition(rule)[0] or stem for stem in stems]
     try:
         found = [re.search(rule, text) for text in texts]
     except re.error as error:
@@ -53,7 +46,8 @@ def parts_by_name(names: Sequence[PurePath], rule: str) -> list[str]:
     if unmatched:
         raise RefusedError(
             f"--group-by {rule!r} matches nothing in {len(unmatched)} of {len(texts)} names of "
-            f"files, as {unmatched[0]!r}."
+            f"files, as {unmatched[0]!r}; a separator that ends the name of the part, a regular "
+            "expression that finds it, or 'folder' is accepted."
         )
     return ["\0".join(match.groups("") or [match[0]]) for match in found if match]
 

@@ -1,0 +1,196 @@
+"""A folder of one's own images, as people have it: parts photographed several times, stray files,
+images in two classes, another folder for the test."""
+
+from pathlib import Path, PurePath
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imaging import FitPolicy, RefusedError
+from models.datasets.folder import LEAST, survey
+from models.datasets.folder_source import FolderSource
+from models.datasets.own_images import OwnImages
+from models.datasets.parts import nearest_boundary, parts_by_name, same_parts
+from models.experiment import folder_experiment, model_name
+
+
+def save(path, random, colour=False):
+    """Write a picture that is no other's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (9, 9, 3) if colour else (9, 9)
+    Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(path)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Three photographs of each of eight parts in two classes."""
+    random = np.random.default_rng(0)
+    for kind in ("good", "scratched"):
+        for part in range(8):
+            for shot in "abc":
+                save(tmp_path / "parts" / kind / f"{kind[0]}{part}_{shot}.png", random)
+    return tmp_path / "parts"
+
+
+def rows(own):
+    """The parts of training images and of test images, by their files."""
+    data = own.read(FitPolicy(9))
+    return data, {name.name.partition("_")[0] for name in data.test_files}
+
+
+def test_images_of_a_part_are_on_one_side_of_every_split(parts):
+    own = OwnImages.survey(FolderSource(folder=parts, group_by="_"))
+    data, tested = rows(own)
+    names = {path.name.partition("_")[0] for path in own.found.files}
+    assert len(data.test) % 3 == 0
+    assert len(tested) == len(data.test) // 3
+    assert len(names - tested) == len(data.train) // 3
+    assert set(data.test.labels.tolist()) == {0, 1}
+    for asked in range(1, len(data.train)):
+        held_out = data.held_out(asked)
+        border = len(data.train) - held_out
+        assert data.parts[border - 1] != data.parts[border]
+    without, mixed = rows(OwnImages.survey(FolderSource(folder=parts)))
+    assert len(mixed) > len(without.test) // 3  # which a split of images does not keep
+
+
+def test_an_experiment_holds_whole_parts_out(parts):
+    experiment = folder_experiment(FolderSource(folder=parts, group_by="_"))
+    for asked in (experiment, experiment.with_recipe({"validation": 7})):
+        assert asked.recipe.validation % 3 == 0
+        assert asked.recipe.validation > 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("_", ["a1", "a1", "b/a2", "c"]),
+        ("/", ["a1_x", "a1_y", "b", "c"]),
+        (r"^\D*(\d)", None),
+        (r"([abc])", ["a", "a", "b", "c"]),
+        (r"[ab]\d_|c", ["a1_", "a1_", "a2_", "c"]),
+        ("folder", ["a1_x.png", "a1_y.jpg", "b", "c.png"]),
+    ],
+)
+def test_a_rule_names_the_part(rule, expected):
+    names = [PurePath(name) for name in ("a1_x.png", "a1_y.jpg", "b/a2_z.png", "c.png")]
+    if expected is None:
+        with pytest.raises(RefusedError, match=r"matches nothing in 1 of 4 names.*'c.png'"):
+            parts_by_name(names, rule)
+    else:
+        assert parts_by_name(names, rule) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("--", "matches nothing in 48 of 48"),
+        ("", "'good' has 1"),
+        ("(a", "no regular expression"),
+        (r".+", "another part in every file"),
+        (r"^.", "'good' has 1, 'scratched' has 1"),
+    ],
+)
+def test_a_rule_that_tells_no_parts_is_refused(parts, rule, sentence):
+    with pytest.raises(RefusedError, match=sentence):
+        OwnImages.survey(FolderSource(folder=parts, group_by=rule))
+
+
+def test_parts_are_joined_by_any_key():
+    assert same_parts("aabbc", [1, 2, 2, 3, 4]).tolist() == [0, 0, 0, 0, 1]
+
+
+def test_the_nearest_boundary_splits_no_part():
+    assert nearest_boundary(np.array([0, 0, 1, 2, 2, 2]), 1) == 3
+    assert nearest_boundary(np.array([0, 0, 1, 2, 2, 2]), 4) in (3, 4)
+    assert nearest_boundary(np.array([0, 1, 2, 3]), 2) == 2
+    assert nearest_boundary(np.array([0, 0]), 0) == 0
+
+
+def test_an_image_that_is_there_twice_is_on_one_side_and_named_in_two_classes(parts):
+    twin = parts / "scratched" / "z.bmp"  # of another format, and the same pixels
+    Image.open(parts / "good" / "g0_a.png").save(twin)
+    own = OwnImages.survey(FolderSource(folder=parts))
+    ((one, other),) = own.found.in_two_classes()
+    assert own.found.name_of(one) == Path("good/g0_a.png")
+    assert own.found.name_of(other) == Path("scratched/z.bmp")
+    assert own.parts[one] == own.parts[other]
+    assert len(set(own.parts.tolist())) == len(own.parts) - 1
+
+
+def test_what_lies_in_hidden_folders_does_not_count(parts):
+    before = survey(parts).files
+    for place in (parts / ".thumbnails", parts / "good" / ".cache" / "deep"):
+        save(place / "a.png", np.random.default_rng(1))
+    assert survey(parts).files == before
+
+
+def test_unreadable_files_are_left_out_where_that_is_asked(parts):
+    (parts / "good" / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(RefusedError, match=r"bad.png \(unknown format\); --skip-unreadable"):
+        survey(parts)
+    found = survey(parts, skip_unreadable=True)
+    assert found.unreadable == ("good/bad.png (unknown format)",)
+    assert len(found.files) == len(found.labels) == len(found.sizes) == len(found.digests) == 48
+
+
+def test_what_is_left_has_to_be_enough(tmp_path):
+    random = np.random.default_rng(0)
+    for kind in ("a", "b"):
+        for i in range(LEAST):
+            save(tmp_path / kind / f"{i}.png", random)
+    (tmp_path / "b" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(RefusedError, match="'b' has 9"):
+        survey(tmp_path, skip_unreadable=True)
+
+
+def test_colours_are_left_out_where_that_is_asked(parts):
+    save(parts / "good" / "red.png", np.random.default_rng(1), colour=True)
+    own = OwnImages.survey(FolderSource(folder=parts))
+    assert own.read(FitPolicy(9)).train.images.shape[1] == 3
+    assert own.found.coloured == parts / "good" / "red.png"
+    own = OwnImages.survey(FolderSource(folder=parts, channels=1))
+    assert own.read(FitPolicy(9)).train.images.shape[1] == 1
+
+
+def test_another_folder_is_tested_on(parts, tmp_path):
+    random = np.random.default_rng(5)
+    for i in range(3):
+        save(tmp_path / "more" / "scratched" / f"{i}.png", random)
+    data = OwnImages.survey(FolderSource(folder=parts, test=tmp_path / "more")).read(FitPolicy(9))
+    assert (len(data.train), data.test.labels.tolist()) == (48, [1, 1, 1])
+    assert {name.as_posix() for name in data.test_files} == {f"scratched/{i}.png" for i in range(3)}
+    (tmp_path / "more" / "bent").mkdir()
+    with pytest.raises(RefusedError, match=r"'bent', which is no class.* good, scratched"):
+        OwnImages.survey(FolderSource(folder=parts, test=tmp_path / "more"))
+    (tmp_path / "none" / "good").mkdir(parents=True)
+    with pytest.raises(RefusedError, match="no images in"):
+        OwnImages.survey(FolderSource(folder=parts, test=tmp_path / "none"))
+
+
+def test_a_run_keeps_how_its_images_are_read_again(parts, monkeypatch):
+    monkeypatch.chdir(parts.parent)
+    (parts / "good" / "bad.png").write_bytes(b"")
+    source = FolderSource(folder=Path("parts"), group_by="_", skip_unreadable=True)
+    experiment = folder_experiment(source)
+    kept = experiment.info.source
+    assert kept.folder == parts
+    monkeypatch.chdir("/")
+    again = OwnImages.survey(kept).read(FitPolicy(kept.size, kept.fit))
+    assert again.sha256 == experiment.data.sha256
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Own Images", "own-images"), ("Größe 2", "grosse-2"), ("a_b.c", "a_b.c"), ("-x-", "x")],
+)
+def test_a_folder_names_its_model(folder, name):
+    assert model_name(Path(folder)) == name
+
+
+@pytest.mark.parametrize("folder", ["不良", "部品", "部品 A", "деталь", "..."])
+def test_a_folder_that_would_lose_its_name_is_refused(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    with pytest.raises(RefusedError, match="--name"):
+        model_name(tmp_path / folder if folder != "..." else Path("/"))
