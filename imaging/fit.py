@@ -1,5 +1,5 @@
-"""Fit an image to a model's square input, so that fitting commutes bit for bit with the symmetries
-of the square.
+"""Fit an image to a model's input, so that fitting commutes bit for bit with the symmetries of the
+input: those of the square, or the half turn and the mirror images of an oblong one.
 
 An ordinary resizer rounds to 8 bits between its two passes, so the order of the passes shows and a
 rotated image gets other pixels. Here both passes are sums of integers, held in float64 below 2**53
@@ -21,6 +21,9 @@ from imaging.refusal import RefusedError
 MAX_SIDE = 2**16
 """Largest side of an image or an input, in pixels. It keeps the integers of `_weights` in int64."""
 
+MOST_OBLONG = 16
+"""How many times one side of an input may be as long as the other: so far do the filters reach."""
+
 _HALF = 2**21
 # The weights of one output pixel along one axis sum to _UNIT, so no partial sum of the two passes
 # exceeds 255 * _UNIT**2 < 2**52. As a power of two it also divides without an error.
@@ -39,24 +42,26 @@ Integers = NDArray[Any]
 
 @dataclass(frozen=True)
 class FitPolicy:
-    """How an image of any size becomes a square input.
+    """How an image of any size becomes an input.
 
     Attributes
     ----------
     size
-        Side of the input in pixels.
+        Side of the input in pixels, or its height if it is oblong.
     mode
-        `"pad"` shows the whole image and fills the rest of the square; `"crop"` shows the largest
-        square in the middle of the image; `"stretch"` shows the whole image with its sides scaled
-        apart; `"resize-crop"` scales the shorter side to ``resize`` pixels and shows the square of
-        ``size`` pixels in the middle, as networks trained on ImageNet expect.
+        `"pad"` shows the whole image and fills the rest of the input; `"crop"` shows the largest
+        part of the input's proportions in the middle of the image; `"stretch"` shows the whole
+        image with its sides scaled apart; `"resize-crop"` scales the shorter side to ``resize``
+        pixels and shows the input's size in the middle, as networks trained on ImageNet expect.
     fill
         Grey level, 0 to 255, of what lies outside the image.
     resize
-        For `"resize-crop"`: the shorter side, in pixels, at least ``size``.
+        For `"resize-crop"`: the shorter side, in pixels, at least the longer one of the input.
     filter
         Both are antialiased: their support grows with the reduction. The bicubic one is that of
         Keys (1981) with a = -1/2, as Pillow's.
+    width
+        Of an oblong input; None of a square one.
 
     Raises
     ------
@@ -69,10 +74,17 @@ class FitPolicy:
     fill: int = 0
     resize: int | None = None
     filter: FitFilter = "bilinear"
+    width: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size <= MAX_SIDE:
-            raise RefusedError(f"The input size is {self.size}; 1 to {MAX_SIDE} is accepted.")
+        for side in self.shape:
+            if not 1 <= side <= MAX_SIDE:
+                raise RefusedError(f"The input size is {side}; 1 to {MAX_SIDE} is accepted.")
+        if max(self.shape) > MOST_OBLONG * min(self.shape):
+            raise RefusedError(
+                f"The input is {self.size} x {self.width} pixels; one side may be up to "
+                f"{MOST_OBLONG} times the other."
+            )
         if self.mode not in get_args(FitMode):
             modes = ", ".join(f"'{mode}'" for mode in get_args(FitMode))
             raise RefusedError(f"The fit mode is {self.mode!r}; {modes} are accepted.")
@@ -86,34 +98,40 @@ class FitPolicy:
             raise RefusedError(
                 "The mode 'resize-crop' goes with a size to resize to, and no other."
             )
-        if self.resize is not None and not self.size <= self.resize <= MAX_SIDE:
+        if self.resize is not None and not max(self.shape) <= self.resize <= MAX_SIDE:
             raise RefusedError(
-                f"Images are resized to {self.resize} pixels; {self.size}, the input size, to "
-                f"{MAX_SIDE} is accepted."
+                f"Images are resized to {self.resize} pixels; {max(self.shape)}, the input size, "
+                f"to {MAX_SIDE} is accepted."
             )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.size, self.width or self.size
 
     @property
     def keeps(self) -> bool:
         """Whether an image of the input's size comes back as it is."""
-        return self.resize in (None, self.size)
+        return self.resize is None or self.shape == (self.resize, self.resize)
 
 
 def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
-    """Resize an image to the square input of a model.
+    """Resize an image to the input of a model.
 
-    The filter runs over a window around the image's centre. For every symmetry `g` of the square,
+    The filter runs over a window around the image's centre. For every symmetry `g` of the input,
     `fit(g(image), policy)` equals `g(fit(image, policy))` bit for bit, and an image that has the
-    right size already comes back as it is, unless it is to be resized to another one.
+    right size already comes back as it is, unless it is to be resized to another one. A square
+    input has the symmetries of the square; an oblong one the half turn and the mirror images.
 
     Parameters
     ----------
     image : uint8 [C, H, W]
     policy
-        The input's size, and what becomes of an image that is not square.
+        The input's size, and what becomes of an image of other proportions.
 
     Returns
     -------
-    uint8 [C, size, size]
+    uint8 [C, height, width]
 
     Raises
     ------
@@ -129,11 +147,12 @@ def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
         raise RefusedError(
             f"The image has {width} x {height} pixels; sides of 1 to {MAX_SIDE} are accepted."
         )
-    if height == width == policy.size and policy.keeps:
+    if (height, width) == policy.shape and policy.keeps:
         return image
 
-    rows = _axis(*_window(height, width, policy), policy.size, policy.filter)
-    columns = _axis(*_window(width, height, policy), policy.size, policy.filter)
+    high, wide = policy.shape
+    rows = _axis(*_window(height, width, high, wide, policy), high, policy.filter)
+    columns = _axis(*_window(width, height, wide, high, policy), wide, policy.filter)
     outside = float(_UNIT**2) - np.outer(rows.inside, columns.inside)
     total = _apply_both(rows, columns, image) + policy.fill * outside
     levels = total / float(_UNIT**2) + 0.5
@@ -142,13 +161,19 @@ def fit(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
     return levels.astype(np.uint8)  # truncation rounds down
 
 
-def _window(length: int, other: int, policy: FitPolicy) -> tuple[int, int | Fraction, bool]:
-    """Return the length of an axis, that of its window, and whether what is beyond that counts."""
+def _window(
+    length: int, other: int, size: int, other_size: int, policy: FitPolicy
+) -> tuple[int, int | Fraction, bool]:
+    """Return the length of an axis, that of its window, and whether what is beyond that counts.
+
+    The axis becomes ``size`` pixels, and the ``other`` one ``other_size``.
+    """
     if policy.mode == "stretch":
         return length, length, False
     if policy.resize is not None:
-        return length, Fraction(min(length, other) * policy.size, policy.resize), True
-    return length, (max if policy.mode == "pad" else min)(length, other), False
+        return length, Fraction(min(length, other) * size, policy.resize), True
+    in_proportion = other if size == other_size else Fraction(other * size, other_size)
+    return length, (max if policy.mode == "pad" else min)(length, in_proportion), False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,6 @@ from imaging import FitPolicy, fit, grid_symmetries
 
 Fit = Callable[[NDArray[np.uint8], FitPolicy], NDArray[np.uint8]]
 
-D4 = grid_symmetries("D4")
 GREYS = st.integers(0, 255)
 
 
@@ -45,10 +45,23 @@ policies = st.one_of(
 )
 
 
+oblong_policies = st.builds(
+    lambda policy, width: replace(
+        policy,
+        width=min(width, 16 * policy.size),
+        resize=None if policy.resize is None else max(policy.resize, width),
+    ),
+    policies.filter(lambda policy: policy.size >= 3),
+    st.integers(5, 60),
+)
+
+
 def commutes(fit_: Fit, image: NDArray[np.uint8], policy: FitPolicy) -> bool:
-    """Whether fitting commutes with all eight symmetries of the square, bit for bit."""
+    """Whether fitting commutes with all symmetries of the input, bit for bit."""
     fitted = fit_(image, policy)
-    return all(np.array_equal(fit_(g(image), policy), g(fitted)) for g in D4)
+    height, width = policy.shape
+    elements = grid_symmetries("D4" if height == width else "D2")
+    return all(np.array_equal(fit_(g(image), policy), g(fitted)) for g in elements)
 
 
 # --- equivariance -----------------------------------------------------------------------------
@@ -60,6 +73,25 @@ def test_fit_commutes_with_the_symmetries_of_the_square(
     image: NDArray[np.uint8], policy: FitPolicy
 ) -> None:
     assert commutes(fit, image, policy)
+
+
+@settings(max_examples=60, deadline=None)
+@given(images, oblong_policies)
+def test_fitting_to_an_oblong_input_commutes_with_its_half_turn_and_mirror_images(
+    image: NDArray[np.uint8], policy: FitPolicy
+) -> None:
+    assert fit(image, policy).shape[1:] == policy.shape
+    assert commutes(fit, image, policy)
+
+
+@settings(max_examples=30, deadline=None)
+@given(images, oblong_policies)
+def test_a_quarter_turn_of_the_image_is_one_of_the_input_as_well(
+    image: NDArray[np.uint8], policy: FitPolicy
+) -> None:
+    height, width = policy.shape
+    upright = replace(policy, size=width, width=height)
+    assert np.array_equal(fit(np.rot90(image, 1, (1, 2)), upright), np.rot90(fit(image, policy), 1, (1, 2)))
 
 
 @pytest.mark.parametrize("mode", ["pad", "crop"])
@@ -87,7 +119,7 @@ def test_ties_are_rounded_alike_in_every_orientation(
 
 def two_pass_resize(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
     """Pillow rounds to 8 bits between its horizontal and its vertical pass."""
-    side = (policy.size, policy.size)
+    side = policy.shape[::-1]
     planes = [Image.fromarray(p).resize(side, Image.Resampling.BILINEAR) for p in image]
     return np.stack([np.asarray(plane) for plane in planes])
 
@@ -103,18 +135,25 @@ def pad_towards_one_end(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[
 
 def nearest_neighbour(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.uint8]:
     """Ties fall to one side."""
-    rows, columns = (np.arange(policy.size) * n // policy.size for n in image.shape[1:])
+    sides = zip(policy.shape, image.shape[1:], strict=True)
+    rows, columns = (np.arange(size) * n // size for size, n in sides)
     return image[:, rows[:, None], columns]
 
 
 @pytest.mark.parametrize(
-    ("mutant", "height", "width"),
-    [(two_pass_resize, 100, 100), (pad_towards_one_end, 30, 33), (nearest_neighbour, 30, 30)],
+    ("mutant", "height", "width", "input_width"),
+    [
+        (two_pass_resize, 100, 100, None),
+        (pad_towards_one_end, 30, 33, None),
+        (nearest_neighbour, 30, 30, None),
+        (pad_towards_one_end, 30, 33, 56),
+        (nearest_neighbour, 30, 30, 56),
+    ],
 )
 def test_the_check_refuses_a_fit_that_does_not_commute(
-    mutant: Fit, height: int, width: int
+    mutant: Fit, height: int, width: int, input_width: int | None
 ) -> None:
-    image, policy = noise(1, height, width, seed=0), FitPolicy(28)
+    image, policy = noise(1, height, width, seed=0), FitPolicy(28, width=input_width)
     assert commutes(fit, image, policy)
     assert not commutes(mutant, image, policy)
 
@@ -122,17 +161,17 @@ def test_the_check_refuses_a_fit_that_does_not_commute(
 # --- a good resizer ---------------------------------------------------------------------------
 
 
-def triangle_matrix(length: int, window: int, size: int) -> NDArray[np.float64]:
+def triangle_matrix(length: int, window: float, size: int) -> NDArray[np.float64]:
     """Rows of the antialiased triangle filter over the centred window, as its definition reads.
 
     Columns are the pixels from `-window` to `length + window`, so that padding is visible.
     """
-    start, scale = (length - window) / 2, window / size
-    matrix = np.zeros((size, length + 2 * window))
+    start, scale, beyond = (length - window) / 2, window / size, ceil(window)
+    matrix = np.zeros((size, length + 2 * beyond))
     for o in range(size):
         centre = start + (o + 0.5) * scale
         for column in range(matrix.shape[1]):
-            i = column - window
+            i = column - beyond
             triangle = max(0.0, 1 - abs(i + 0.5 - centre) / max(scale, 1))
             overlap = max(0.0, min(i + 1, start + window) - max(i, start))
             matrix[o, column] = triangle * overlap
@@ -141,18 +180,26 @@ def triangle_matrix(length: int, window: int, size: int) -> NDArray[np.float64]:
 
 def reference(image: NDArray[np.uint8], policy: FitPolicy) -> NDArray[np.float64]:
     _, height, width = image.shape
-    window = max(height, width) if policy.mode == "pad" else min(height, width)
-    bands = ((0, 0), (window, window), (window, window))
+    high, wide = policy.shape
+    choose = max if policy.mode == "pad" else min
+    scale = choose(height / high, width / wide)
+    bands = ((0, 0), *((ceil(scale * side), ceil(scale * side)) for side in policy.shape))
     padded = np.pad(image, bands, constant_values=policy.fill).astype(np.float64)
-    rows = triangle_matrix(height, window, policy.size)
-    columns = triangle_matrix(width, window, policy.size)
+    rows = triangle_matrix(height, scale * high, high)
+    columns = triangle_matrix(width, scale * wide, wide)
     return rows @ padded @ columns.T
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     st.builds(noise, st.just(1), st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32)),
-    st.builds(FitPolicy, st.integers(1, 40), st.sampled_from(["pad", "crop"]), GREYS),
+    st.builds(
+        FitPolicy,
+        st.integers(3, 40),
+        st.sampled_from(["pad", "crop"]),
+        GREYS,
+        width=st.one_of(st.none(), st.integers(3, 40)),
+    ),
 )
 def test_fit_is_the_triangle_filter_rounded_once(
     image: NDArray[np.uint8], policy: FitPolicy
