@@ -1,9 +1,9 @@
 """The card of a model version: the file card.json beside model.onnx."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_serializer, field_validator
+from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
 
 from artifact.figures import (
     AuditFigures,
@@ -18,7 +18,7 @@ from artifact.files import MOST_CARD
 from artifact.identity import ModelIdentity
 from artifact.origin import Origin
 from artifact.values import Precision, Sha256, Value
-from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, grid_symmetries
+from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, check_grid, grid_symmetries
 from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 
@@ -39,6 +39,11 @@ class InputSpec(Value):
         default=None, exclude_if=lambda level: level is None
     )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image: channels, height, width."""
+        return (self.channels, *self.fit.shape)
+
     @field_serializer("fit")
     def _spell_out(self, fit: FitPolicy) -> dict[str, str | int]:
         """Leave out what only some policies have, as cards from before do."""
@@ -47,6 +52,8 @@ class InputSpec(Value):
             spelled["resize"] = fit.resize
         if fit.filter != "bilinear":
             spelled["filter"] = fit.filter
+        if fit.width is not None:
+            spelled["width"] = fit.width
         return spelled
 
 
@@ -153,6 +160,12 @@ class Card(Value):
     def _known_group(cls, group: str) -> str:
         grid_symmetries(group)
         return group
+
+    @model_validator(mode="after")
+    def _symmetries_of_the_input(self) -> Self:
+        for group in (self.group, self.audit.group):
+            check_grid(group, *self.input.fit.shape)
+        return self
 
     @property
     def identity(self) -> ModelIdentity:

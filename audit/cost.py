@@ -9,7 +9,7 @@ from imaging import nearest_intervals
 
 
 def classifications(
-    options: ResolvedOptions, count: int, *, size: int, quarters_exact: bool
+    options: ResolvedOptions, count: int, *, sides: tuple[int, int], quarters_exact: bool
 ) -> int:
     """How many images an audit over so many images classifies, self-tests included.
 
@@ -18,16 +18,18 @@ def classifications(
 
     Parameters
     ----------
-    size
-        Side of an image.
+    sides
+        Height and width of an image.
     quarters_exact
         Whether quarter turns are known to change no bit, which spares three quarters of all angles.
 
     Raises
     ------
     ValueError
-        If the group cannot be tried, or the images are too large to be tried at every angle.
+        If the group or angles cannot be tried on such images, or these are too large to be tried at
+        every angle.
     """
+    options.check(*sides)
     elements = len(audited_elements(options.group))
     count = min(count, options.most_images or count)
     total = orbit_classifications(count, elements) + self_test_classifications(count, elements)
@@ -37,5 +39,5 @@ def classifications(
         ) + angle_self_test_classifications(count)
     if options.exhaustive_images:
         tried = len(range(0, count, -(-count // min(options.exhaustive_images, count))))
-        total += tried * (1 if quarters_exact else 4) * nearest_intervals(size).count
+        total += tried * (1 if quarters_exact else 4) * nearest_intervals(sides[0]).count
     return total

@@ -21,7 +21,8 @@ from audit.run import run_audit
 from audit.selftest import self_test, self_test_unseen
 from audit.statistics import trials_to_show
 from audit.units import find_units
-from imaging import GridSymmetry, grid_symmetries
+from imaging import GridSymmetry, check_grid, grid_symmetries
+from imaging.refusal import RefusedError
 
 _BUNDLED: Final = (
     "These images came with the model, and who made it knew them: a verdict on images of your own "
@@ -132,6 +133,22 @@ class ResolvedOptions:
     most_images: int | None = None
     pictures: bool = True
 
+    def check(self, height: int, width: int) -> None:
+        """Refuse what cannot be tried on images of this size.
+
+        Raises
+        ------
+        RefusedError
+            If the group does not map the pixel grid onto itself, or an oblong image is to be
+            rotated by other angles.
+        """
+        check_grid(self.group, height, width)
+        if height != width and (self.angles is not None or self.exhaustive_images):
+            raise RefusedError(
+                f"Images of {height} x {width} pixels are tried upside down and in the mirror; "
+                "the angles in between are tried of square ones."
+            )
+
 
 def run_pipeline(
     under_test: ModelUnderTest,
@@ -164,6 +181,7 @@ def run_pipeline(
     """
     whole, audit_set = audit_set, audit_set.spread(options.most_images)
     images, labels, batch_size = audit_set.images, audit_set.labels, under_test.batch_size
+    options.check(*images.shape[2:])
     if len(images) < len(whole.images):
         source = f"{source}, {len(images)} of {len(whole.images)}"
     units = find_units(images, audited_elements(options.group), audit_set.groups)

@@ -33,13 +33,15 @@ def import_model(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option(help="To prove, or nothing is imported; else D4 or C4 if it is proved."),
+        typer.Option(
+            help="To prove, or nothing is imported; else D4, C4 (oblong: D2, C2) if proved."
+        ),
     ] = None,
     project: Annotated[
         bool, typer.Option("--project", help="Average weights that nearly tie over the group.")
     ] = False,
     symmetrise: Annotated[
-        Literal["C4", "D4"] | None,
+        Literal["C2", "D2", "C4", "D4"] | None,
         typer.Option(help="Average the logits over a group, at as many times the cost."),
     ] = None,
     input_scale: Annotated[
@@ -51,7 +53,8 @@ def import_model(
     ] = "0",
     std: Annotated[str, typer.Option(help="Divided by after that, likewise.")] = "1",
     size: Annotated[
-        int | None, typer.Option(min=1, help="The input's side, if the file leaves it open.")
+        str | None,
+        typer.Option(help="The input's side, or 48x192 for its height and width, if left open."),
     ] = None,
     output: Annotated[
         str | None, typer.Option(help="The output with the logits, if the file has several.")
@@ -90,7 +93,7 @@ def import_model(
     from commands.display import shown_progress
     from commands.reading import settings_of_a_command
     from export.onnx_import.importer import Request, import_onnx
-    from export.onnx_import.options import read_classes, read_scaling
+    from export.onnx_import.options import read_classes, read_scaling, read_size
     from export.onnx_import.summary import summarise
 
     request = Request(
@@ -100,7 +103,7 @@ def import_model(
         pictures=audit_images,
         group=group,
         scaling=read_scaling(input_scale, mean, std, channel_order),
-        size=size,
+        size=read_size(size),
         output=output,
         output_kind=output_kind,
         fit=fit,

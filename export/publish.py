@@ -49,6 +49,7 @@ from audit.card import audit_figures, proof_figures
 from audit.elements import audited_elements
 from audit.proving import prove_file
 from export.runtime import RUNTIME, open_model
+from imaging import grid_rotations
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -92,7 +93,7 @@ class Candidate:
     @property
     def audited_group(self) -> str:
         """The group to audit: a model without a symmetry is audited too, to say what it lacks."""
-        return "C4" if self.group == "trivial" else self.group
+        return grid_rotations(*self.input.fit.shape) if self.group == "trivial" else self.group
 
 
 def publish(candidate: Candidate, repository: Path, progress: Progress = lambda *_: None) -> Path:

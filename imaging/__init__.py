@@ -8,7 +8,13 @@ from imaging.formats.colour import LEAST_WHITE, MOST_WHITE, check_white_level
 from imaging.picture import png
 from imaging.refusal import RefusedError
 from imaging.resample import Method, Resampler, inside_disc, keep_disc, rotate_images
-from imaging.rotate import GridSymmetry, grid_symmetries, read_group
+from imaging.rotate import (
+    GridSymmetry,
+    check_grid,
+    grid_rotations,
+    grid_symmetries,
+    read_group,
+)
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -21,10 +27,12 @@ __all__ = [
     "Method",
     "RefusedError",
     "Resampler",
+    "check_grid",
     "check_white_level",
     "damp",
     "decode",
     "fit",
+    "grid_rotations",
     "grid_symmetries",
     "inside_disc",
     "keep_disc",

@@ -1,4 +1,4 @@
-"""The symmetries of a square pixel grid, as exact operations on arrays."""
+"""The symmetries of a pixel grid, as exact operations on arrays."""
 
 import math
 import re
@@ -39,6 +39,11 @@ class GridSymmetry:
         quarters = -other.quarter_turns if self.mirrored else other.quarter_turns
         return GridSymmetry(self.mirrored ^ other.mirrored, (self.quarter_turns + quarters) % 4)
 
+    @property
+    def swaps_sides(self) -> bool:
+        """Whether height and width change places, so that only a square is mapped onto itself."""
+        return self.quarter_turns % 2 == 1
+
     def inverse(self) -> "GridSymmetry":
         """The element `h` with `h @ self == self @ h == identity`."""
         quarters = self.quarter_turns if self.mirrored else -self.quarter_turns % 4
@@ -71,6 +76,26 @@ def read_group(name: str) -> tuple[int, bool]:
             "accepted."
         )
     return int(match["order"]), match["family"] == "D"
+
+
+def grid_rotations(height: int, width: int) -> str:
+    """The group of the rotations that map a pixel grid onto itself: C4, or C2 of an oblong one."""
+    return "C4" if height == width else "C2"
+
+
+def check_grid(group: str, height: int, width: int) -> None:
+    """Refuse a group with quarter turns for a grid that they do not map onto itself.
+
+    Raises
+    ------
+    RefusedError
+        If height and width differ, and an element of the group swaps them.
+    """
+    if height != width and any(element.swaps_sides for element in grid_symmetries(group)):
+        raise RefusedError(
+            f"Images of {height} x {width} pixels have the half turn and the mirror images as "
+            f"symmetries, and {group} has quarter turns; C2 and D2 are accepted."
+        )
 
 
 def grid_symmetries(group: str) -> tuple[GridSymmetry, ...]:

@@ -29,7 +29,7 @@ from audit.proof.numbering import is_unmoved
 from audit.proof.outcome import Obstacle, Proof, Sensitive
 from audit.proof.propagation import Propagation, PropagationOptions, propagate
 from audit.proof.quantised import QuantisedGroups
-from imaging import GridSymmetry, grid_symmetries
+from imaging import GridSymmetry, grid_rotations, grid_symmetries
 
 TOLERANCE = 1e-5
 """Largest relative difference of parameters that are taken to be meant as equal."""
@@ -54,7 +54,8 @@ def prove(
         The file.
     group
         A group of `imaging.grid_symmetries`; its elements that move the pixel grid onto itself are
-        what is proved. By default the group that the file's metadata name, or C4.
+        what is proved. By default the group that the file's metadata name, or the rotations of the
+        input's grid: C4, or C2 of an oblong one.
     tolerance
         Largest relative difference of parameters at which `PROVED WITHIN` is tried; 0 asks for
         `PROVED` or nothing.
@@ -91,9 +92,10 @@ def prove(
     try:
         graph = read_graph(parsed)
         _, height, width = graph.image.shape
-        if height != width and any(rotation.quarter_turns % 2 for rotation in asked.generators):
+        if height != width and any(rotation.swaps_sides for rotation in asked.generators):
             raise Unsupported(
-                f"takes images of {height} x {width} pixels, and square ones can be rotated"
+                f"takes images of {height} x {width} pixels, and square ones can be rotated by "
+                "quarter turns"
             )
     except Unsupported as reason:
         return asked.refuse(Obstacle(node=FILE, op="", reason=str(reason)))
@@ -131,7 +133,14 @@ def _explained(
 
 def _claimed(model: onnx.ModelProto) -> str:
     claims = (entry.value for entry in model.metadata_props if entry.key == "group")
-    return next((claim for claim in claims if claim != "trivial"), "C4")
+    return next((claim for claim in claims if claim != "trivial"), grid_rotations(*_sides(model)))
+
+
+def _sides(model: onnx.ModelProto) -> tuple[int, int]:
+    """Return height and width of the first input that has four axes; 0 where they are open."""
+    shapes = [value.type.tensor_type.shape.dim for value in model.graph.input]
+    image = next((shape for shape in shapes if len(shape) == 4), None)
+    return (image[2].dim_value, image[3].dim_value) if image is not None else (0, 0)
 
 
 def generators(group: str) -> tuple[GridSymmetry, ...]:

@@ -30,7 +30,8 @@ class Candidate:
     def signature(self) -> Signature:
         """What the graph takes and gives."""
         fitted = self.card.input
-        return Signature(fitted.channels, fitted.fit.size, len(self.card.classes))
+        fit = fitted.fit
+        return Signature(fitted.channels, fit.size, len(self.card.classes), fit.width)
 
 
 def candidates(repository: Path, names: list[str]) -> Iterator[Candidate]:

@@ -24,7 +24,8 @@ class Server:
     def __init__(self, layer: str, model: Path, threads: int) -> None:
         card = open_model_under_test(model, threads).card
         self.layer = layer
-        self.ends = Signature(card.input.channels, card.input.fit.size, len(card.classes))
+        fit = card.input.fit
+        self.ends = Signature(card.input.channels, fit.size, len(card.classes), fit.width)
         self.session = Session(model.read_bytes(), self.ends, select("cpu"), threads)
         self.served = Served(card.name, str(card.version), card.classes)
 

@@ -114,12 +114,12 @@ def triton(setting: Setting) -> Launch:
     version = setting.environment / "repository" / name / "1"
     version.mkdir(parents=True, exist_ok=True)
     (version / "model.py").write_text((RIVALS / "triton_model.py").read_text())
-    channels, size = setting.under_test.card.input.channels, setting.under_test.card.input.fit.size
+    image = ", ".join(map(str, setting.under_test.card.input.shape))
     (version.parent / "config.pbtxt").write_text(
         (RIVALS / "triton_config.pbtxt")
         .read_text()
         .replace("@NAME@", name)
-        .replace("@IMAGE@", f"{channels}, {size}, {size}")
+        .replace("@IMAGE@", image)
         .replace("@CLASSES@", str(len(setting.under_test.card.classes)))
     )
     backends = _with_stub(setting.environment, wheel)

@@ -193,7 +193,7 @@ def _say_the_cost(
 ) -> None:
     """Say how many images are going to be classified, and about how long that takes."""
     total = classifications(
-        options, len(audited.images), size=opened.spec.fit.size, quarters_exact=False
+        options, len(audited.images), sides=opened.spec.fit.shape, quarters_exact=False
     )
     some = np.ascontiguousarray(audited.images[: min(_TIMED, under_test.batch_size)])
     under_test.classify(some)  # what comes first takes longer

@@ -127,7 +127,7 @@ def read_audit_images(
     source = readable(", ".join(map(str, places)))
     if len(places) == 1 and places[0].suffix == ".npz":
         audit_set, spec = load_audit_set(places[0]), target.spec
-        due = (spec.channels, spec.fit.size, spec.fit.size)
+        due = spec.shape
         if audit_set.images.shape[1:] != due:
             raise RefusedError(
                 f"{source} has images of shape {list(audit_set.images.shape[1:])}; {target.name} "

@@ -120,10 +120,9 @@ def _audited(
     name: str, target: Target, audited: AuditSet, source: str, group: str, asked: Asked
 ) -> Report:
     shape, spec = audited.images.shape[1:], target.spec
-    if shape != (spec.channels, spec.fit.size, spec.fit.size):
+    if shape != spec.shape:
         raise RefusedError(
-            f"{target.name} takes images of shape "
-            f"{[spec.channels, spec.fit.size, spec.fit.size]}, and the other model "
+            f"{target.name} takes images of shape {list(spec.shape)}, and the other model "
             f"{list(shape)}; two models that take the same are accepted."
         )
     precision = target.under_test.identity.precision

@@ -29,7 +29,7 @@ from export.onnx_import.graphs import (
     tensor_names,
     units,
 )
-from export.onnx_import.inputs import Input, Scaling, check_scaling, read_input
+from export.onnx_import.inputs import Input, Scaling, Sides, check_scaling, read_input
 from export.onnx_import.outputs import Found, OutputKind, find_logits
 
 _RESERVED: Final = (*(f"{name}." for name in (INPUT, *OUTPUTS)), "orbit.")
@@ -67,7 +67,7 @@ class Adapted:
 
     model: onnx.ModelProto
     channels: Literal[1, 3]
-    size: int
+    size: Sides
     found: Found | None
     scaling: Scaling | None
     nhwc: bool
@@ -79,7 +79,7 @@ def adapt(
     classes: int,
     *,
     scaling: Scaling | None = None,
-    size: int | None = None,
+    size: int | Sides | None = None,
     output: str | None = None,
     output_kind: OutputKind | None = None,
     said: Preprocessing | None = None,
@@ -95,7 +95,7 @@ def adapt(
     scaling
         For an input of floats: what its values are. An input of uint8 has none.
     size
-        The input's side, where the file leaves it open.
+        The input's side, or height and width, where the file leaves them open.
     output
         The output that holds the logits, where that is not plain.
     output_kind
@@ -131,7 +131,7 @@ def adapt(
         scaling = said.scaling
     if output_kind is None and _keeps_contract(model.graph, given, output):
         check_scaling(given, scaling)
-        return Adapted(model, given.channels, given.side, None, None, False, ())
+        return Adapted(model, given.channels, given.sides, None, None, False, ())
     found = find_logits(model.graph, output, output_kind)
     notes = list(found.notes)
     check_scaling(given, scaling)
@@ -146,7 +146,7 @@ def adapt(
     return Adapted(
         model=wrapped.model,
         channels=given.channels,
-        size=given.side,
+        size=given.sides,
         found=found,
         scaling=scaling,
         nhwc=given.nhwc,
@@ -249,7 +249,7 @@ class _Wrapping:
         rest = list(graph.node)
         del graph.node[:], graph.input[:]
         graph.node.extend([*nodes, *rest])
-        shape = ["N", given.channels, given.side, given.side]
+        shape = ["N", given.channels, *given.sides]
         graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
 
     def write_answers(self, found: Found, classes: int, notes: list[str], *, single: bool) -> None:

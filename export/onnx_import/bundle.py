@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from artifact.files import MOST_GRAPH
 from export.onnx_import.graphs import OnnxImportError
-from export.onnx_import.inputs import Scaling
+from export.onnx_import.inputs import Scaling, Sides
 from imaging.files import MOST_TEXT, FileRefusedError, open_file, read_named
 from imaging.fit import FitFilter, FitMode
 from imaging.refusal import RefusedError
@@ -35,7 +35,7 @@ class Preprocessing:
     """What the files beside a graph say of its input; None, or nothing, where they say nothing."""
 
     classes: tuple[str, ...] = ()
-    size: int | None = None
+    size: Sides | None = None
     scaling: Scaling | None = None
     fit: FitMode | None = None
     resize: int | None = None
@@ -206,7 +206,7 @@ def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) ->
     mean, std = [0.0], [1.0]
     if processor.get("do_normalize", True):
         mean, std = processor.get("image_mean", mean), processor.get("image_std", std)
-    whole, crop = (_side(processor.get(name)) for name in ("size", "crop_size"))
+    whole, crop = (_sides(processor.get(name)) for name in ("size", "crop_size"))
     shortest = "shortest_edge" in _mapping(processor.get("size"))
     cropped = bool(processor.get("do_center_crop", False)) and crop is not None
     fit: FitMode | None = None
@@ -222,7 +222,7 @@ def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) ->
         size=crop if cropped else whole,
         scaling=Scaling(float(scale), _numbers(mean), _numbers(std)),
         fit=fit,
-        resize=whole if fit == "resize-crop" else None,
+        resize=whole[0] if whole and fit == "resize-crop" else None,
         filter=_FILTERS.get(processor.get("resample", 2)),
         notes=tuple(notes),
         unclear=unclear,
@@ -232,18 +232,21 @@ def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) ->
 def _of_timm(config: Mapping[str, Any], timm: Mapping[str, Any]) -> Preprocessing:
     """Read ``config.json`` as timm writes it."""
     names = config.get("label_names") or timm.get("label_names") or ()
-    size = int(timm["input_size"][-1]) if timm.get("input_size") else None
+    _, *sides = timm["input_size"] if timm.get("input_size") else (0, 0, 0)
+    size = (int(sides[0]), int(sides[1])) if all(sides) else None
     percent = float(timm.get("crop_pct") or 1.0)
     mode, kernel = timm.get("crop_mode") or "center", timm.get("interpolation") or "bicubic"
     squashed, unclear = mode == "squash" and percent == 1, _unclear_filter(kernel)
     if mode != "center" and not squashed:
         unclear["--fit"] = f"config.json crops images by the mode {mode!r}, which is not known here"
+    if not squashed and len(set(sides)) > 1:
+        unclear["--fit"] = "config.json crops images to an oblong, which is not known here"
     return Preprocessing(
         classes=tuple(str(name) for name in names),
         size=size,
         scaling=Scaling(1 / 255, _numbers(timm.get("mean", [0])), _numbers(timm.get("std", [1]))),
         fit=None if "--fit" in unclear else "stretch" if squashed else "resize-crop",
-        resize=None if squashed or size is None else int(size / percent),
+        resize=None if squashed or size is None else int(size[0] / percent),
         filter=_FILTERS.get(kernel),
         notes=("What becomes of an image is read from config.json, as timm writes it.",),
         unclear=unclear,
@@ -261,7 +264,7 @@ def _of_ultralytics(data: bytes) -> Preprocessing:
         return Preprocessing()
     try:
         names, sides = ast.literal_eval(found["names"]), ast.literal_eval(found["imgsz"])
-        size = int(sides[0])
+        height, width = (int(side) for side in sides)
     except (KeyError, SyntaxError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise OnnxImportError(
             "The file's own metadata name no classes or size that can be read; --classes and "
@@ -269,10 +272,10 @@ def _of_ultralytics(data: bytes) -> Preprocessing:
         ) from error
     return Preprocessing(
         classes=numbered_names(names),
-        size=size,
+        size=(height, width),
         scaling=Scaling(1 / 255),
         fit="resize-crop",
-        resize=size,
+        resize=max(height, width),
         filter="bilinear",
         notes=("Names and size are those of Ultralytics' metadata in the file.",),
     )
@@ -313,19 +316,13 @@ def numbered_names(names: object) -> tuple[str, ...]:
     return tuple(numbered[number] for number in range(len(numbered)))
 
 
-def _side(found: object) -> int | None:
-    """Return the side that a size names: a number, or by height and width, or the shortest one."""
-    if isinstance(found, int):
-        return found
+def _sides(found: object) -> Sides | None:
+    """Return what a size names: a number for both, or height and width, or the shortest one."""
     size = _mapping(found)
-    if "shortest_edge" in size:
-        return int(size["shortest_edge"])
-    if size.get("height") != size.get("width"):
-        raise OnnxImportError(
-            f"The images are {size.get('width')} x {size.get('height')} pixels; square ones are "
-            "accepted."
-        )
-    return int(size["height"]) if "height" in size else None
+    side = found if isinstance(found, int) else size.get("shortest_edge")
+    if side is not None:
+        return int(side), int(side)
+    return (int(size["height"]), int(size["width"])) if "height" in size else None
 
 
 def _numbers(found: Any) -> tuple[float, ...]:

@@ -22,19 +22,18 @@ from export.onnx_import.adapt import Adapted, adapt
 from export.onnx_import.answers import check_answers
 from export.onnx_import.bundle import Bundle, Preprocessing, read_bundle
 from export.onnx_import.graphs import OnnxImportError, finished
-from export.onnx_import.inputs import Scaling
+from export.onnx_import.inputs import Scaling, Sides
 from export.onnx_import.outputs import OutputKind
 from export.onnx_import.project import Projection, project
 from export.onnx_import.size import network_size
 from export.onnx_import.symmetrise import symmetrise
 from export.publish import Candidate, Progress, publish
 from export.runtime import batches, open_model
-from imaging import FitPolicy
+from imaging import FitPolicy, check_grid, grid_rotations
 from imaging.fit import FitFilter, FitMode
 from models.datasets.pictures import Pictures, read_pictures
 
 TRIVIAL = "trivial"
-_TRIED = ("D4", "C4")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Request:
     pictures: Path
     group: str | None = None
     scaling: Scaling | None = None
-    size: int | None = None
+    size: int | Sides | None = None
     output: str | None = None
     output_kind: OutputKind | None = None
     fit: FitMode | None = None
@@ -123,7 +122,7 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
     check_answers(data, adapted, given, pictures.images, len(request.classes))
 
     changed, change = _changed(request, adapted.model, given, pictures)
-    group = _group(request, finished(changed, {}))
+    group = _group(request, finished(changed, {}), adapted.size)
     precision = _precision(changed)
     model = finished(changed, _metadata(request, group, precision, bundle))
     return publish(
@@ -147,7 +146,7 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
     )
 
 
-def _fit_policy(request: Request, said: Preprocessing, side: int) -> tuple[FitPolicy, str]:
+def _fit_policy(request: Request, said: Preprocessing, size: Sides) -> tuple[FitPolicy, str]:
     """Return what becomes of images of other sizes, and a sentence about it."""
     for option, given in (("--fit", request.fit), ("--filter", request.filter)):
         if given is None and option in said.unclear:
@@ -155,23 +154,36 @@ def _fit_policy(request: Request, said: Preprocessing, side: int) -> tuple[FitPo
                 f"{said.unclear[option].capitalize()}; {option} says what to take."
             )
     mode, resize = request.fit or said.fit or "pad", request.resize
-    if request.fit is None and mode == "resize-crop" and said.size != side:
+    if request.fit is None and mode == "resize-crop" and said.size != size:
         raise OnnxImportError(
-            f"What lies beside the file crops to {said.size} pixels, and the file takes {side}; "
-            "--fit says what is to become of images."
+            f"What lies beside the file crops to {_shown(said.size)} pixels, and the file takes "
+            f"{_shown(size)}; --fit says what is to become of images."
         )
     if resize is None and mode == said.fit:
         resize = said.resize
     policy = FitPolicy(
-        side, mode, request.fill, resize, request.filter or said.filter or "bilinear"
+        size[0],
+        mode,
+        request.fill,
+        resize,
+        request.filter or said.filter or "bilinear",
+        size[1] if size[0] != size[1] else None,
     )
+    whole = f"{_shown(size)} pixels" if policy.width else "a square"
+    part = f"part of the proportions of {_shown(size)}" if policy.width else "square"
     shown = {
-        "pad": f"padded to a square of level {policy.fill}",
-        "crop": "cropped to the largest square",
-        "stretch": "stretched to a square",
+        "pad": f"padded to {whole} of level {policy.fill}",
+        "crop": f"cropped to the largest {part}",
+        "stretch": f"stretched to {whole}",
         "resize-crop": f"resized to {resize} pixels on the shorter side and cropped",
     }[mode]
     return policy, f"Images of other sizes are {shown}, by the {policy.filter} filter."
+
+
+def _shown(size: Sides | None) -> str:
+    if size is None:
+        return "no known number of"
+    return str(size[0]) if size[0] == size[1] else f"{size[0]} x {size[1]}"
 
 
 def _check(request: Request) -> None:
@@ -234,15 +246,17 @@ def _error(logits: NDArray[np.float32], labels: NDArray[np.int64] | None) -> flo
     return None if labels is None else 100 * float((logits.argmax(1) != labels).mean())
 
 
-def _group(request: Request, model: bytes) -> str:
+def _group(request: Request, model: bytes, size: Sides) -> str:
     """Return the group to claim, which has to be proved if it is asked for."""
     asked = request.symmetrise or request.group
     if asked:
+        check_grid(asked, *size)
         proof = prove_file(model, asked, runtime=run_as_written)
         if proof.outcome == "NOT PROVED":
             raise OnnxImportError(_refusal(request, proof))
         return asked
-    for group in _TRIED:
+    rotations = grid_rotations(*size)
+    for group in (rotations.replace("C", "D"), rotations):
         if prove_file(model, group, runtime=run_as_written).outcome != "NOT PROVED":
             return group
     return TRIVIAL

@@ -15,6 +15,10 @@ _FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _KEEP_CHANNELS: Final = ("Identity", "Cast", "Add", "Sub", "Mul", "Div", "Clip", "Pad")
 
 
+Sides = tuple[int, int]
+"""Height and width."""
+
+
 @dataclass(frozen=True)
 class Scaling:
     """What becomes of a level: ``(scale * level - mean) / std``, one number or one a channel.
@@ -35,12 +39,12 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Input:
-    """The given input; ``batch`` is the number of images that it fixes."""
+    """The given input, of height and width; ``batch`` is the number of images that it fixes."""
 
     name: str
     kind: int
     channels: Literal[1, 3]
-    side: int
+    sides: Sides
     nhwc: bool
     batch: int | None
 
@@ -48,19 +52,19 @@ class Input:
 def read_input(
     graph: onnx.GraphProto,
     value: onnx.ValueInfoProto,
-    size: int | None,
-    otherwise: int | None = None,
+    size: int | Sides | None,
+    otherwise: Sides | None = None,
 ) -> Input:
     """Read what the one input of a file is.
 
-    Its side, where that is open, is ``size``, or ``otherwise`` if that is None, too. A batch of 0
+    Height and width, where open, are ``size``, or ``otherwise`` if that is None, too. A batch of 0
     or -1 images stands for one of any size, as some exporters write it. Channels that are open are
     as many as the first convolution reads.
 
     Raises
     ------
     OnnxImportError
-        If it is no square image with one or three channels.
+        If it is no image with one or three channels.
     """
     kind = value.type.tensor_type
     axes = [axis.dim_value if axis.dim_value > 0 else None for axis in kind.shape.dim]
@@ -74,19 +78,21 @@ def read_input(
         axes[1] = _read_channels(graph, value.name)
     last = axes[3] in (1, 3) and axes[1] not in (1, 3)
     channels, height, width = (axes[3], axes[1], axes[2]) if last else axes[1:]
-    open_side = size or otherwise
-    height, width = (open_side if side is None else side for side in (height, width))
+    size = (size, size) if isinstance(size, int) else size
+    if (open_size := size or otherwise) is not None:
+        height, width = height or open_size[0], width or open_size[1]
     if height is None or width is None:
         raise OnnxImportError(
             f"The input '{value.name}' is [{shown}], of any size; --size names the one to use."
         )
-    if channels not in (1, 3) or height != width or (size is not None and size != height):
-        asked = "" if size is None else f" of {size} pixels"
+    if channels not in (1, 3) or size not in (None, (height, width)):
+        asked = "" if size is None else f" of {size[0]} x {size[1]} pixels"
         raise OnnxImportError(
-            f"The input '{value.name}' is [{shown}]; square images{asked} with 1 or 3 channels, "
-            "first or last, are accepted."
+            f"The input '{value.name}' is [{shown}]; images{asked} with 1 or 3 channels, first or "
+            "last, are accepted."
         )
-    return Input(value.name, kind.elem_type, 3 if channels == 3 else 1, height, last, axes[0])
+    sides = (height, width)
+    return Input(value.name, kind.elem_type, 3 if channels == 3 else 1, sides, last, axes[0])
 
 
 def _read_channels(graph: onnx.GraphProto, image: str) -> int | None:

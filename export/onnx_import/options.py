@@ -7,7 +7,7 @@ from typing import Literal
 
 from export.onnx_import.bundle import numbered_names
 from export.onnx_import.graphs import OnnxImportError
-from export.onnx_import.inputs import Scaling
+from export.onnx_import.inputs import Scaling, Sides
 from imaging.files import MOST_TEXT, FileRefusedError, read_file
 
 
@@ -54,6 +54,24 @@ def _read_json(name: str, text: str) -> tuple[str, ...]:
         f"The classes {name!r} are neither a list of names nor names with numbers, as JSON; either "
         "is accepted."
     )
+
+
+def read_size(text: str | None) -> Sides | None:
+    """Read the side of a square, or height x width.
+
+    Raises
+    ------
+    OnnxImportError
+        If it is neither.
+    """
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise OnnxImportError(
+            f"--size has {text!r}; a side as 224, or height and width as 48x192, is accepted."
+        )
+    return int(parts[0]), int(parts[-1])
 
 
 def read_scaling(

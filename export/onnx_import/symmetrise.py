@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 from artifact.contract import INPUT, LOGITS, PROBABILITIES
 from audit.elements import audited_elements
 from export.onnx_import.graphs import dependents
+from imaging import check_grid
 
 
 def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
@@ -27,18 +28,20 @@ def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
     Parameters
     ----------
     model
-        With the input ``image``, square, and the output ``logits``; it is left as it is.
+        With the input ``image`` and the output ``logits``; it is left as it is.
 
     Raises
     ------
     ValueError
-        If the group has no grid symmetry but the identity.
+        If the group has no grid symmetry but the identity, or quarter turns, and the image is
+        oblong.
     """
     elements = audited_elements(group)
     graph = model.graph
     channels, height, width = (
         axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim[1:]
     )
+    check_grid(group, height, width)
     classes = graph.output[0].type.tensor_type.shape.dim[1].dim_value
     before = [node for node in graph.node if PROBABILITIES not in node.output]
     copied = dependents(before, INPUT)

@@ -21,7 +21,7 @@ class Pictures:
 
     Attributes
     ----------
-    images : uint8 [N, C, size, size]
+    images : uint8 [N, C, height, width]
     labels : int64 [N], or None
         Indices into the classes.
     source
@@ -54,7 +54,7 @@ def read_pictures(
                 f"The labels of {place} go from {labels.min()} to {labels.max()}, and there are "
                 f"{len(classes)} classes."
             )
-        due = (policy.size, policy.size)
+        due = policy.shape
         # Arrays of the input's size are inputs already, whatever would be cropped of a file's.
         fitted = np.stack([i if i.shape[1:] == due else fit(i, policy) for i in images])
         return Pictures(fitted, labels, place.name)

@@ -117,7 +117,7 @@ def cost(model: ServedModel, count: int, options: ResolvedOptions) -> int:
     return classifications(
         options,
         count,
-        size=model.card.input.fit.size,
+        sides=model.card.input.fit.shape,
         quarters_exact=_quarters_exact(model),
     )
 

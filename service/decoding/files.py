@@ -136,7 +136,7 @@ def read_images(
             raise ConfigurationError(f"None of the {len(paths)} image files can be read.")
         file.flush()
         # A copy on write, of which nothing is ever written.
-        shape = (count, spec.channels, spec.fit.size, spec.fit.size)
+        shape = (count, *spec.shape)
         mapped = np.memmap(file, np.uint8, "c", shape=shape)
     return np.asarray(mapped)
 

@@ -40,10 +40,10 @@ def decode_and_fit(
 
     Returns
     -------
-    uint8 [N, C, size, size], in their order, or the first fault
+    uint8 [N, C, height, width], in their order, or the first fault
     """
     if not contents:
-        return np.empty((0, channels, policy.size, policy.size), np.uint8)
+        return np.empty((0, channels, *policy.shape), np.uint8)
     images = []
     for place, content in enumerate(contents):
         try:

@@ -36,11 +36,12 @@ class Signature:
     channels: int
     size: int
     classes: int
+    width: int | None = None
 
     @property
     def image(self) -> tuple[int, int, int]:
         """The shape [C, H, W] of one image."""
-        return self.channels, self.size, self.size
+        return self.channels, self.size, self.width or self.size
 
     def mismatch(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> str | None:
         """Compare onnxruntime's descriptions of a graph's ends with the promise.
@@ -51,7 +52,7 @@ class Signature:
             return f"the graph takes {_described(inputs)} where one input '{INPUT}' of uint8 is due"
         batch, *image = inputs[0].shape
         if isinstance(batch, int) or image != list(self.image):
-            due = f"[N, {self.channels}, {self.size}, {self.size}]"
+            due = f"[N, {', '.join(map(str, self.image))}]"
             return f"the graph's input has the shape {inputs[0].shape} where the card says {due}"
         for name in OUTPUTS:
             node = next((node for node in outputs if node.name == name), None)

@@ -75,7 +75,7 @@ def read_audit_set(folder: Path, card: Card) -> AuditSet:
     except RefusedError as error:
         raise ModelRejectedError(str(error)) from error
     spec = card.input
-    due = (card.audit_set.count, spec.channels, spec.fit.size, spec.fit.size)
+    due = (card.audit_set.count, *spec.shape)
     if audit_set.images.shape != due:
         raise ModelRejectedError(
             f"{AUDIT_FILE} holds images of shape {list(audit_set.images.shape)} where the card "

@@ -221,4 +221,5 @@ def _open(
 
 
 def _ends(card: Card) -> Signature:
-    return Signature(card.input.channels, card.input.fit.size, len(card.classes))
+    fit = card.input.fit
+    return Signature(card.input.channels, fit.size, len(card.classes), fit.width)

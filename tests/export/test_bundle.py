@@ -131,6 +131,27 @@ def test_what_is_said_goes_before_what_lies_beside(tmp_path: Path, pictures: Pat
     assert any("0.0078125 x" in note for note in card.origin.adaptations)
 
 
+@pytest.mark.parametrize(
+    ("said", "policy"),
+    [
+        ({"crop_size": {"height": 15, "width": 16}}, FitPolicy(15, "resize-crop", 0, 18, width=16)),
+        (
+            {"size": {"height": 12, "width": 30}, "do_center_crop": False},
+            FitPolicy(12, "stretch", width=30),
+        ),
+    ],
+    ids=["cropped", "stretched"],
+)
+def test_height_and_width_of_an_oblong_are_read(
+    tmp_path: Path, pictures: Path, said: dict[str, Any], policy: FitPolicy
+) -> None:
+    write(tmp_path / "given", **changed(resample=2, **said))
+    folder, card = imported(tmp_path / "given", pictures)
+    assert card.input.fit == policy
+    assert card.input.shape == (3, *policy.shape)
+    assert load_card(folder / "card.json") == card
+
+
 def test_ultralytics_metadata_are_read(tmp_path: Path, pictures: Path) -> None:
     model = graph()
     metadata = {
@@ -160,7 +181,6 @@ def changed(**values: Any) -> dict[str, Any]:
 UNCLEAR = {
     "lanczos": (changed(resample=1), "resampled by 1, not known here; --filter says"),
     "stretched and cropped": (changed(size={"height": 18, "width": 18}), "--fit says what to take"),
-    "oblong": (changed(crop_size={"height": 15, "width": 16}), "16 x 15 pixels; square"),
     "no numbers": (changed(image_mean=["a"]), "not what Transformers or timm write"),
     "nothing": (changed(image_std=None), "not what Transformers or timm write"),
     "classes without numbers": ({"config": {"id2label": {"a": "b"}}}, "have no numbers"),

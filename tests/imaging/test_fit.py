@@ -91,7 +91,9 @@ def test_a_quarter_turn_of_the_image_is_one_of_the_input_as_well(
 ) -> None:
     height, width = policy.shape
     upright = replace(policy, size=width, width=height)
-    assert np.array_equal(fit(np.rot90(image, 1, (1, 2)), upright), np.rot90(fit(image, policy), 1, (1, 2)))
+    assert np.array_equal(
+        fit(np.rot90(image, 1, (1, 2)), upright), np.rot90(fit(image, policy), 1, (1, 2))
+    )
 
 
 @pytest.mark.parametrize("mode", ["pad", "crop"])

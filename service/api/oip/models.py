@@ -208,5 +208,4 @@ def _config(resolve: Resolve, max_batch_size: int) -> Endpoint:
 
 
 def _image(model: ServedModel) -> list[int]:
-    signature = model.ends
-    return [signature.channels, signature.size, signature.size]
+    return list(model.ends.image)

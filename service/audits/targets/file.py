@@ -21,7 +21,7 @@ from artifact.session import run_as_written
 from artifact.values import Precision
 from audit import Classifier, ModelUnderTest
 from audit.proving import summarise_proof
-from imaging import FitPolicy, grid_symmetries
+from imaging import FitPolicy, grid_rotations, grid_symmetries
 from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 from service.audits.targets.execution import execution
@@ -29,7 +29,7 @@ from service.engine import GraphError, select
 from service.engine.graph import start_first
 from service.settings import Settings
 
-_ACCEPTED = "one input of uint8 [N, C, H, H] with any N and with C of 1 or 3 is accepted"
+_ACCEPTED = "one input of uint8 [N, C, H, W] with any N and with C of 1 or 3 is accepted"
 
 _WITHOUT_CARD = "The file came without a card: the names of its classes are those that it says."
 _WITHOUT_NAMES = "The file came without a card: what its classes are, nobody said."
@@ -41,12 +41,14 @@ class Ends:
 
     image: str
     channels: Literal[1, 3]
-    size: int
+    height: int
+    width: int
     logits: str
 
 
 def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec, str]:
-    """Open a file; return it, what its images have to be, and the group that it names, or C4.
+    """Open a file; return it, what its images have to be, and the group that it
+    names, or the rotations of its input: C4, or C2 of an oblong one.
 
     Raises
     ------
@@ -79,7 +81,8 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
     except GraphError as error:
         raise RefusedError(f"The file {path} does not open: {error}.") from error
     precision, classes = metadata.get("precision"), _class_names(metadata.get("classes", ""))
-    fit = FitPolicy(ends.size)
+    oblong = ends.height != ends.width
+    fit = FitPolicy(ends.height, width=ends.width if oblong else None)
     under_test = ModelUnderTest(
         identity=ModelIdentity(
             name=metadata.get("name") or path.stem,
@@ -100,7 +103,8 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
         ),
         caveats=(_WITHOUT_CARD if classes else _WITHOUT_NAMES,),
     )
-    turned = group if group and len(grid_symmetries(group)) > 1 else "C4"
+    rotations = grid_rotations(ends.height, ends.width)
+    turned = group if group and len(grid_symmetries(group)) > 1 else rotations
     return under_test, InputSpec(channels=ends.channels, fit=fit), turned
 
 
@@ -122,11 +126,12 @@ def read_ends(model: onnx.ModelProto) -> Ends:
             f"The file takes {_described(inputs)}; {_ACCEPTED}. `orbitserve import` brings a file "
             "that takes floats into a repository, with its scaling."
         )
-    if len(axes) != 4 or axes[0] is not None or axes[2] is None or axes[2] != axes[3]:
+    if len(axes) != 4 or axes[0] is not None or not axes[2] or not axes[3]:
         raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
     if axes[1] not in (1, 3):
         raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
-    return Ends(inputs[0].name, 1 if axes[1] == 1 else 3, axes[2], _logits(model.graph.output))
+    channels: Literal[1, 3] = 1 if axes[1] == 1 else 3
+    return Ends(inputs[0].name, channels, axes[2], axes[3], _logits(model.graph.output))
 
 
 def _logits(outputs: Any) -> str:

@@ -1,6 +1,7 @@
 """A running service as the subject of an audit from outside: it is asked, and nothing else."""
 
 import json
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +57,7 @@ def _open(
     pinned = Address(address.url, f"{card.name}/{card.version}")
     config = connection.call("GET", f"/v2{pinned.path}/config").json()
     largest = config.get("max_batch_size") if isinstance(config, dict) else None
-    fitting = _LARGEST_BODY // (card.input.channels * card.input.fit.size**2)
+    fitting = _LARGEST_BODY // math.prod(card.input.shape)
     model = _Remote(connection, pinned, card, max(1, min(_LARGEST, largest or _LARGEST, fitting)))
 
     def confirm() -> None:
