@@ -167,8 +167,10 @@ class _Ending:
 
     def _asked(self, number: int) -> None:
         if self._plane.ending:
-            # Not the signal's default action: the kernel ignores that for process 1.
-            os._exit(128 + number)
+            # Not the signal's default action: the kernel ignores that for process 1. Behind what is
+            # due already, such as the lines of requests that were answered.
+            self._loop.call_soon(os._exit, 128 + number)
+            return
         log.info("ending", signal=signal.Signals(number).name, delay=self._delay)
         self._plane.ending = True
         self._loop.call_later(self._delay, self._stop)

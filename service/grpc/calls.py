@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from service.errors import ServiceError, refusal_of
 from service.grpc.messages import SERVICE
 from service.metrics.call import Call, request_id
 from service.metrics.prometheus import Metrics
+from service.metrics.request_lines import RequestLines
 from service.metrics.traces import Traces
 from service.settings import Settings
 
@@ -63,8 +63,7 @@ class Calls:
     ) -> None:
         self._plane, self._keys, self._metrics, self._traces = plane, keys, metrics, traces
         self._seconds = settings.request_seconds
-        self._log_share = settings.log_requests
-        self._logged = settings.log_level in ("debug", "info")
+        self._lines = RequestLines(settings)
 
     def handler(
         self, method: str, need: Need, request: type[Any], answer: Answer, *, probe: bool = False
@@ -110,7 +109,9 @@ class Calls:
                 self._metrics.called_by_grpc(method, code.name)
                 if call.refusal is not None and call.statistics is None:
                     self._metrics.refused(call.refusal)
-                self._log(method, code, call, probe=probe)
+                self._lines.write(
+                    call, remarkable=not probe, method="gRPC", path=method, status=code.name
+                )
                 if trace is not None:
                     path = f"/{SERVICE}/{method}"
                     trace.end("gRPC", path, path, 500 if code is grpc.StatusCode.INTERNAL else 200)
@@ -123,14 +124,6 @@ class Calls:
         identity = request_id(_headers(context))
         structlog.contextvars.bind_contextvars(request_id=identity)
         return Call(time.monotonic() + seconds), identity
-
-    def _log(self, method: str, code: grpc.StatusCode, call: Call, *, probe: bool) -> None:
-        if not self._logged:
-            return
-        if call.refusal is None and random.random() >= self._log_share:  # noqa: S311 - no secret
-            return
-        write = log.debug if probe else log.info
-        write("request", method="gRPC", path=method, status=code.name, **call.known())
 
 
 def code_of(refusal: ServiceError) -> grpc.StatusCode:

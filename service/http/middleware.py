@@ -6,7 +6,6 @@ of inference are called from here, without the framework in between.
 """
 
 import asyncio
-import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -22,6 +21,7 @@ from service.http.context import LOOK_AFTER, RequestContext
 from service.http.errors import answer_error
 from service.http.routes import FastRoute
 from service.metrics.prometheus import Metrics
+from service.metrics.request_lines import RequestLines
 from service.metrics.traces import Traces
 from service.settings import Settings
 
@@ -58,8 +58,7 @@ class Middleware:
         self.app = app
         self._routes = routes
         self._limits = settings.request_seconds, settings.receive_seconds, settings.max_body_bytes
-        self._log_share = settings.log_requests
-        self._logged = settings.log_level in ("debug", "info")  # what is not is not even gathered
+        self._lines = RequestLines(settings)
         self._keys, self._metrics, self._traces = keys, metrics, traces
         # Clients that send too slowly or hang up are looked after from here.
         self._open = TimeoutScanner(RequestContext.look, LOOK_AFTER)
@@ -148,12 +147,14 @@ class Middleware:
         self._metrics.called(scope["method"], _template(scope), status)
         if call.refusal is not None and call.statistics is None:
             self._metrics.refused(call.refusal)
-        if not self._logged:
-            return
-        if call.refusal is None and random.random() >= self._log_share:  # noqa: S311 - no secret
-            return
-        write = log.debug if context.path in _UNREMARKABLE else log.info
-        write("request", method=scope["method"], path=context.path, status=status, **call.known())
+        remarkable = context.path not in _UNREMARKABLE
+        self._lines.write(
+            call,
+            remarkable=remarkable,
+            method=scope["method"],
+            path=context.path,
+            status=int(status),
+        )
 
 
 async def _refuse(context: RequestContext, error: Exception) -> None:

@@ -156,14 +156,13 @@ class Call:
 
     def known(self) -> dict[str, Any]:
         """Return what a log line tells of it; durations in milliseconds."""
-        seconds = {
-            "ms": self.timings.total,
-            "queue_ms": self.queue_seconds,
-            "inference_ms": self.inference_seconds,
-        }
-        found: dict[str, Any] = {
-            name: round(1000 * each, 3) for name, each in seconds.items() if each is not None
-        }
+        found: dict[str, Any] = {"ms": self.timings.total}
+        for stage, _, seconds in self.timings.stages:
+            if stage in ("queue", "inference"):
+                name = f"{stage}_ms"
+                found[name] = found.get(name, 0.0) + seconds
+        for name, seconds in found.items():
+            found[name] = round(1000 * seconds, 3)
         for name in ("model", "version", "rows", "key", "refusal"):
             value = getattr(self, name)
             if value is not None:

@@ -1,14 +1,16 @@
 """Log lines: structlog for the service's own, and the same shape for what libraries log."""
 
+import io
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Final, Literal, TextIO, cast
 
 import msgspec
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 
 def configure_logs(style: Literal["console", "json"], level: str) -> None:
@@ -23,7 +25,7 @@ def configure_logs(style: Literal["console", "json"], level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     )
     structlog.configure(
-        processors=[*shared, *_renderers(style)],
+        processors=[*shared, *renderers(style)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
     )
@@ -33,7 +35,7 @@ def configure_logs(style: Literal["console", "json"], level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(style),
+                *renderers(style),
             ],
         )
     )
@@ -59,11 +61,67 @@ def _json(line: Any, default: Callable[[Any], Any]) -> str:
     return msgspec.json.encode(line, enc_hook=default).decode()
 
 
-def _renderers(style: Literal["console", "json"]) -> Sequence[Processor]:
+def renderers(style: Literal["console", "json"]) -> Sequence[Processor]:
+    """Return what makes one text of a line, for people or as JSON."""
     # Both would write out every local variable by default: slowly, and with the clients' images.
     if style == "json":
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         exceptions = structlog.processors.ExceptionRenderer(tracebacks)
         return exceptions, structlog.processors.JSONRenderer(_json)
-    plain = structlog.dev.plain_traceback
-    return (structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain),)
+    colours = sys.stderr.isatty()
+    console = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=_traceback)
+    return (_escape_values, console) if colours else (_Plain(console),)
+
+
+def escape(text: str, kept: str = "") -> str:
+    r"""Write out, as `\x1b`, what a terminal would obey or a reader would take for a new line.
+
+    Clients choose what some values hold, such as paths.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def _escape_values(logger: Any, name: str, line: EventDict) -> EventDict:
+    for key, value in line.items():
+        if type(value) is str and not value.isprintable() and key not in _TRACES:
+            line[key] = escape(value)
+    return line
+
+
+def _traceback(stream: TextIO, exception: ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exception)
+    stream.write(escape(text.getvalue(), kept="\n\t"))
+
+
+_TRACES: Final = frozenset({"exc_info", "exception", "stack", "stack_info"})
+_HEAD: Final = frozenset({"timestamp", "level", "event"})
+_QUOTED: Final = re.compile("[ =\"']")
+_BARE: Final = re.compile("[!#-&(-<>-~]*").fullmatch
+"""Most strings: what stands as it is."""
+
+
+class _Plain:
+    """Writes a line as `ConsoleRenderer` does without colours, in a fifth of the time."""
+
+    def __init__(self, console: structlog.dev.ConsoleRenderer) -> None:
+        self._console = console
+
+    def __call__(self, logger: Any, name: str, line: EventDict) -> str:
+        if not (line.keys() >= _HEAD and line.keys().isdisjoint(_TRACES)):
+            return self._console(logger, name, _escape_values(logger, name, line))
+        event = escape(line.pop("event"))
+        found = [f"{line.pop('timestamp')} [{line.pop('level'):<9}] {event:<30}"]
+        for key in sorted(line):
+            value = line[key]
+            if type(value) is str and not _BARE(value):
+                value = escape(value)
+                if _QUOTED.search(value):
+                    value = repr(value)
+            found.append(f"{key}={value}")
+        return " ".join(found).rstrip()

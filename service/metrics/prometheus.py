@@ -27,7 +27,7 @@ class Metrics:
     def __init__(self) -> None:
         self.repository: Repository | None = None
         self.calls: Counter[tuple[str, str, str]] = Counter()
-        self.grpc_calls: Counter[tuple[str, str]] = Counter()
+        self.grpc_calls = Counter({("ModelInfer", "OK"): 0})  # there from the start
         self.refusals: Counter[Reason] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Service(self))

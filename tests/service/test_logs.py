@@ -1,5 +1,6 @@
 """Log lines say what happened in one shape, and no more than that."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable
@@ -10,14 +11,17 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.metrics.logs import configure_logs
+from service.metrics.logs import configure_logs, escape, renderers
 from tests.service.test_overload import NPY, npy
 
 Logged = Callable[[], list[dict[str, Any]]]
 
 
-def requests(logged: Logged) -> list[dict[str, Any]]:
+async def requests(logged: Logged) -> list[dict[str, Any]]:
+    await asyncio.sleep(0)  # they are written when the event loop comes round
     return [line for line in logged() if line["event"] == "request"]
 
 
@@ -50,12 +54,42 @@ def test_a_stream_that_fails_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     structlog.get_logger().error("lost")
 
 
+values = st.text() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.text())
+
+
+@given(st.dictionaries(st.sampled_from(["path", "model", "ms", "key"]), values), st.text())
+def test_plain_lines_are_those_of_structlogs_console(fields: dict[str, Any], event: str) -> None:
+    """But for what a terminal would obey, or a reader would take for another line."""
+    line = {"timestamp": "2026-11-28T21:00:00Z", "level": "info", "event": event, **fields}
+    (plain,) = renderers("console")
+    written = plain(None, "info", dict(line))
+    assert written.isprintable()
+    known = {
+        name: escape(value) if isinstance(value, str) else value for name, value in line.items()
+    }
+    assert written == structlog.dev.ConsoleRenderer(colors=False)(None, "info", known)
+
+
+def test_no_client_writes_to_the_terminal_through_a_line() -> None:
+    line: Any = {"event": "failed", "path": "/\x1b]0;title\x07\n[info] forged"}
+    try:
+        raise ValueError("\x1b[2J\u202e")
+    except ValueError as error:
+        line["exc_info"] = error
+    for processor in renderers("console"):
+        line = processor(None, "error", line)
+    text = str(line)
+    assert "ValueError: \\x1b[2J\\u202e" in text
+    assert not any(each in text for each in ("\x1b", "\x07", "\u202e"))
+    assert not any(line.startswith("[info] forged") for line in text.splitlines())
+
+
 @pytest.mark.anyio
 async def test_the_line_of_a_request_says_who_was_asked_and_where_the_time_went(
     client: httpx.AsyncClient, logged: Logged, images: Any
 ) -> None:
     answer = await client.post("/classify", content=npy(images[:3]), headers=NPY)
-    (line,) = requests(logged)
+    (line,) = await requests(logged)
     assert (line["method"], line["path"], line["status"]) == ("POST", "/classify", 200)
     assert (line["model"], line["version"], line["rows"]) == ("turning", 10, 3)
     assert line["request_id"] == answer.headers["X-Request-ID"]
@@ -71,7 +105,7 @@ async def test_the_line_of_a_refused_request_says_why(
 ) -> None:
     await client.post(infer, content=b"no image")
     await client.post("/nowhere")
-    bad, unknown = requests(logged)
+    bad, unknown = await requests(logged)
     assert (bad["status"], bad["refusal"], bad["model"]) == (415, "invalid", "turning")
     assert not bad.keys() & {"rows", "queue_ms", "inference_ms"}
     assert (unknown["status"], unknown["refusal"]) == (404, "not-found")
@@ -85,10 +119,10 @@ async def test_lines_of_answered_requests_can_be_left_out_and_others_cannot(
     async with open_client(repository, proof="off", log_requests=0) as client:
         await client.get("/models")
         await client.get("/models/none")
-        assert [line["status"] for line in requests(logged)] == [404]
+        assert [line["status"] for line in await requests(logged)] == [404]
     draws = iter([0.1, 0.3, 0.9, 0.2])
-    monkeypatch.setattr("service.http.middleware.random.random", lambda: next(draws))
+    monkeypatch.setattr("service.metrics.request_lines.random.random", lambda: next(draws))
     async with open_client(repository, proof="off", log_requests=0.25) as client:
         for _ in range(4):
             await client.get("/models")
-        assert [line["status"] for line in requests(logged)] == [404, 200, 200]
+        assert [line["status"] for line in await requests(logged)] == [404, 200, 200]
