@@ -144,16 +144,6 @@ class Call:
         """Whether it is known to be the only request there is."""
         return self.under_way is not None and len(self.under_way) == 1
 
-    @property
-    def queue_seconds(self) -> float | None:
-        """How long its images waited for the engine; None if they did not get there."""
-        return self._seconds("queue")
-
-    @property
-    def inference_seconds(self) -> float | None:
-        """How long the graph ran over them; None if it did not."""
-        return self._seconds("inference")
-
     def known(self) -> dict[str, Any]:
         """Return what a log line tells of it; durations in milliseconds."""
         found: dict[str, Any] = {"ms": self.timings.total}
@@ -177,10 +167,6 @@ class Call:
             self.statistics.answered(self.timings.total, self.rows or 0)
         else:
             self.statistics.refused(self.timings.total, self.refusal)
-
-    def _seconds(self, name: str) -> float | None:
-        found = [stage.seconds for stage in self.timings.stages if stage.name == name]
-        return sum(found) if found else None
 
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
