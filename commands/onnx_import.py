@@ -72,7 +72,10 @@ def import_model(
     ] = None,
     resize: Annotated[
         int | None,
-        typer.Option(min=1, help="For resize-crop: the shorter side that is cropped, as 256."),
+        typer.Option(
+            min=1,
+            help="Before a crop, as 256: the shorter side for resize-crop, both for stretch.",
+        ),
     ] = None,
     resampling: Annotated[
         Literal["bilinear", "bicubic"] | None,

@@ -51,12 +51,14 @@ class FitPolicy:
     mode
         `"pad"` shows the whole image and fills the rest of the input; `"crop"` shows the largest
         part of the input's proportions in the middle of the image; `"stretch"` shows the whole
-        image with its sides scaled apart; `"resize-crop"` scales the shorter side to ``resize``
+        image with its sides scaled apart, or scales each to ``resize`` pixels and shows the
+        input's size in the middle; `"resize-crop"` scales the shorter side to ``resize``
         pixels and shows the input's size in the middle, as networks trained on ImageNet expect.
     fill
         Grey level, 0 to 255, of what lies outside the image.
     resize
-        For `"resize-crop"`: the shorter side, in pixels, at least the longer one of the input.
+        For `"resize-crop"`: the shorter side, in pixels, at least the longer one of the input. For
+        `"stretch"`: both sides, where less than the whole image is shown.
     filter
         Both are antialiased: their support grows with the reduction. The bicubic one is that of
         Keys (1981) with a = -1/2, as Pillow's.
@@ -94,9 +96,12 @@ class FitPolicy:
             raise RefusedError(
                 f"The filter is {self.filter!r}; 'bilinear' and 'bicubic' are accepted."
             )
-        if (self.resize is None) == (self.mode == "resize-crop"):
+        if self.resize is None and self.mode == "resize-crop":
+            raise RefusedError("The mode 'resize-crop' goes with a size to resize to.")
+        if self.resize is not None and self.mode not in ("resize-crop", "stretch"):
             raise RefusedError(
-                "The mode 'resize-crop' goes with a size to resize to, and no other."
+                f"The mode {self.mode!r} goes with no size to resize to; 'resize-crop' and "
+                "'stretch' do."
             )
         if self.resize is not None and not max(self.shape) <= self.resize <= MAX_SIDE:
             raise RefusedError(
@@ -168,8 +173,10 @@ def _window(
 
     The axis becomes ``size`` pixels, and the ``other`` one ``other_size``.
     """
-    if policy.mode == "stretch":
+    if policy.mode == "stretch" and policy.resize is None:
         return length, length, False
+    if policy.mode == "stretch":
+        return length, Fraction(length * size, policy.resize), True
     if policy.resize is not None:
         return length, Fraction(min(length, other) * size, policy.resize), True
     in_proportion = other if size == other_size else Fraction(other * size, other_size)

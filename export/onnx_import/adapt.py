@@ -16,7 +16,6 @@ from onnx import TensorProto, helper, inliner, numpy_helper
 
 from artifact.contract import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 from artifact.onnx_file import read_onnx, redefines
-from export.onnx_import.bundle import Preprocessing
 from export.onnx_import.graphs import (
     OnnxImportError,
     check_followed,
@@ -31,6 +30,7 @@ from export.onnx_import.graphs import (
 )
 from export.onnx_import.inputs import Input, Scaling, Sides, check_scaling, read_input
 from export.onnx_import.outputs import Found, OutputKind, find_logits
+from export.onnx_import.preprocessing import Preprocessing
 
 _RESERVED: Final = (*(f"{name}." for name in (INPUT, *OUTPUTS)), "orbit.")
 """Begin the names of tensors that are added to a graph."""
@@ -128,6 +128,8 @@ def adapt(
     said = said or Preprocessing()
     given = read_input(model.graph, inputs[0], size, said.size)
     if scaling is None and given.kind != TensorProto.UINT8:
+        if "--input-scale" in said.unclear:
+            raise OnnxImportError(said.ask("--input-scale"))
         scaling = said.scaling
     if output_kind is None and _keeps_contract(model.graph, given, output):
         check_scaling(given, scaling)

@@ -4,7 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -13,36 +13,25 @@ from google.protobuf.message import DecodeError
 
 from artifact.files import MOST_GRAPH
 from export.onnx_import.graphs import OnnxImportError
-from export.onnx_import.inputs import Scaling, Sides
+from export.onnx_import.inputs import Scaling
+from export.onnx_import.preprocessing import (
+    FILTERS,
+    Preprocessing,
+    mapping,
+    numbered_names,
+    numbers,
+    unclear_filter,
+)
+from export.onnx_import.transformers_config import of_transformers
 from imaging.files import MOST_TEXT, FileRefusedError, open_file, read_named
-from imaging.fit import FitFilter, FitMode
 from imaging.refusal import RefusedError
 
 _NAMES: Final = ("model.onnx", "onnx/model.onnx")
 """Where exporters put a folder's graph."""
 
-_FILTERS: Final[dict[Any, FitFilter]] = {
-    2: "bilinear",
-    3: "bicubic",
-    "bilinear": "bilinear",
-    "bicubic": "bicubic",
-}
-"""By Pillow's number and timm's name."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What the files beside a graph say of its input; None, or nothing, where they say nothing."""
-
-    classes: tuple[str, ...] = ()
-    size: Sides | None = None
-    scaling: Scaling | None = None
-    fit: FitMode | None = None
-    resize: int | None = None
-    filter: FitFilter | None = None
-    notes: tuple[str, ...] = ()
-    unclear: Mapping[str, str] = field(default_factory=dict)
-    """By option that would say it: what was found and is not known here, as a sentence."""
+_CROP_PERCENT: Final = 0.875
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What timm takes where a model's configuration does not say."""
 
 
 @dataclass(frozen=True)
@@ -188,45 +177,12 @@ def _read_beside(file: Path, data: bytes) -> Preprocessing:
         next((_read_json(f / name) for f in folders if (f / name).is_file()), {})
         for name in ("config.json", "preprocessor_config.json")
     )
-    timm = _mapping(config.get("pretrained_cfg"))
+    timm = mapping(config.get("pretrained_cfg"))
     if timm:
         return _of_timm(config, timm)
     if processor or config.get("id2label"):
-        return _of_transformers(config, processor)
+        return of_transformers(config, processor)
     return _of_ultralytics(data)
-
-
-def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> Preprocessing:
-    """Read ``config.json`` and ``preprocessor_config.json`` of Hugging Face's Transformers."""
-    classes = numbered_names(_mapping(config.get("id2label")))
-    notes = [f"{len(classes)} classes have the names of config.json."] * bool(classes)
-    if not processor:
-        return Preprocessing(classes=classes, notes=tuple(notes))
-    scale = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
-    mean, std = [0.0], [1.0]
-    if processor.get("do_normalize", True):
-        mean, std = processor.get("image_mean", mean), processor.get("image_std", std)
-    whole, crop = (_sides(processor.get(name)) for name in ("size", "crop_size"))
-    shortest = "shortest_edge" in _mapping(processor.get("size"))
-    cropped = bool(processor.get("do_center_crop", False)) and crop is not None
-    fit: FitMode | None = None
-    if processor.get("do_resize", True) and whole is not None:
-        fit = "resize-crop" if shortest else "stretch"
-    unclear = _unclear_filter(processor.get("resample", 2))
-    if fit == "stretch" and cropped and crop != whole:
-        fit = None
-        unclear["--fit"] = "preprocessor_config.json stretches images and crops them after that"
-    notes.append("What becomes of an image is read from preprocessor_config.json.")
-    return Preprocessing(
-        classes=classes,
-        size=crop if cropped else whole,
-        scaling=Scaling(float(scale), _numbers(mean), _numbers(std)),
-        fit=fit,
-        resize=whole[0] if whole and fit == "resize-crop" else None,
-        filter=_FILTERS.get(processor.get("resample", 2)),
-        notes=tuple(notes),
-        unclear=unclear,
-    )
 
 
 def _of_timm(config: Mapping[str, Any], timm: Mapping[str, Any]) -> Preprocessing:
@@ -234,20 +190,22 @@ def _of_timm(config: Mapping[str, Any], timm: Mapping[str, Any]) -> Preprocessin
     names = config.get("label_names") or timm.get("label_names") or ()
     _, *sides = timm["input_size"] if timm.get("input_size") else (0, 0, 0)
     size = (int(sides[0]), int(sides[1])) if all(sides) else None
-    percent = float(timm.get("crop_pct") or 1.0)
+    percent = float(timm.get("crop_pct") or _CROP_PERCENT)
     mode, kernel = timm.get("crop_mode") or "center", timm.get("interpolation") or "bicubic"
-    squashed, unclear = mode == "squash" and percent == 1, _unclear_filter(kernel)
-    if mode != "center" and not squashed:
+    squashed, unclear = mode == "squash", unclear_filter(kernel)
+    if mode not in ("center", "squash"):
         unclear["--fit"] = f"config.json crops images by the mode {mode!r}, which is not known here"
-    if not squashed and len(set(sides)) > 1:
+    if len(set(sides)) > 1 and not (squashed and percent == 1):
         unclear["--fit"] = "config.json crops images to an oblong, which is not known here"
     return Preprocessing(
         classes=tuple(str(name) for name in names),
         size=size,
-        scaling=Scaling(1 / 255, _numbers(timm.get("mean", [0])), _numbers(timm.get("std", [1]))),
+        scaling=Scaling(
+            1 / 255, numbers(timm.get("mean") or _MEAN), numbers(timm.get("std") or _DEVIATION)
+        ),
         fit=None if "--fit" in unclear else "stretch" if squashed else "resize-crop",
-        resize=None if squashed or size is None else int(size[0] / percent),
-        filter=_FILTERS.get(kernel),
+        resize=None if (squashed and percent == 1) or size is None else int(size[0] / percent),
+        filter=FILTERS.get(kernel),
         notes=("What becomes of an image is read from config.json, as timm writes it.",),
         unclear=unclear,
     )
@@ -289,46 +247,3 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise OnnxImportError(f"{path} holds no object of JSON; one is accepted.")
     return found
-
-
-def _mapping(found: object) -> Mapping[Any, Any]:
-    return found if isinstance(found, dict) else {}
-
-
-def numbered_names(names: object) -> tuple[str, ...]:
-    """Return names in the order of their numbers: 0, 1, and so on, each once.
-
-    Raises
-    ------
-    OnnxImportError
-        If a number is left out, or is none.
-    """
-    try:
-        numbered = {int(number): str(name) for number, name in _mapping(names).items()}
-    except (TypeError, ValueError) as error:
-        raise OnnxImportError(
-            "The classes have no numbers; a list of names, or a number for each, is accepted."
-        ) from error
-    if sorted(numbered) != list(range(len(numbered))):
-        raise OnnxImportError(
-            "The numbers of the classes leave some out; 0, 1 and so on are accepted."
-        )
-    return tuple(numbered[number] for number in range(len(numbered)))
-
-
-def _sides(found: object) -> Sides | None:
-    """Return what a size names: a number for both, or height and width, or the shortest one."""
-    size = _mapping(found)
-    side = found if isinstance(found, int) else size.get("shortest_edge")
-    if side is not None:
-        return int(side), int(side)
-    return (int(size["height"]), int(size["width"])) if "height" in size else None
-
-
-def _numbers(found: Any) -> tuple[float, ...]:
-    return tuple(float(each) for each in (found if isinstance(found, list | tuple) else [found]))
-
-
-def _unclear_filter(found: object) -> dict[str, str]:
-    known = isinstance(found, int | str) and found in _FILTERS
-    return {} if known else {"--filter": f"images are resampled by {found!r}, not known here"}

@@ -20,10 +20,11 @@ from audit.proof import Proof
 from audit.proving import prove_file
 from export.onnx_import.adapt import Adapted, adapt
 from export.onnx_import.answers import check_answers
-from export.onnx_import.bundle import Bundle, Preprocessing, read_bundle
+from export.onnx_import.bundle import Bundle, read_bundle
 from export.onnx_import.graphs import OnnxImportError, finished
 from export.onnx_import.inputs import Scaling, Sides
 from export.onnx_import.outputs import OutputKind
+from export.onnx_import.preprocessing import Preprocessing
 from export.onnx_import.project import Projection, project
 from export.onnx_import.size import network_size
 from export.onnx_import.symmetrise import symmetrise
@@ -150,11 +151,9 @@ def _fit_policy(request: Request, said: Preprocessing, size: Sides) -> tuple[Fit
     """Return what becomes of images of other sizes, and a sentence about it."""
     for option, given in (("--fit", request.fit), ("--filter", request.filter)):
         if given is None and option in said.unclear:
-            raise OnnxImportError(
-                f"{said.unclear[option].capitalize()}; {option} says what to take."
-            )
+            raise OnnxImportError(said.ask(option))
     mode, resize = request.fit or said.fit or "pad", request.resize
-    if request.fit is None and mode == "resize-crop" and said.size != size:
+    if request.fit is None and said.resize is not None and said.size != size:
         raise OnnxImportError(
             f"What lies beside the file crops to {_shown(said.size)} pixels, and the file takes "
             f"{_shown(size)}; --fit says what is to become of images."
@@ -174,7 +173,7 @@ def _fit_policy(request: Request, said: Preprocessing, size: Sides) -> tuple[Fit
     shown = {
         "pad": f"padded to {whole} of level {policy.fill}",
         "crop": f"cropped to the largest {part}",
-        "stretch": f"stretched to {whole}",
+        "stretch": f"stretched to {whole if resize is None else f'{resize} pixels and cropped'}",
         "resize-crop": f"resized to {resize} pixels on the shorter side and cropped",
     }[mode]
     return policy, f"Images of other sizes are {shown}, by the {policy.filter} filter."

@@ -5,9 +5,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from export.onnx_import.bundle import numbered_names
 from export.onnx_import.graphs import OnnxImportError
 from export.onnx_import.inputs import Scaling, Sides
+from export.onnx_import.preprocessing import numbered_names
 from imaging.files import MOST_TEXT, FileRefusedError, read_file
 
 

@@ -178,9 +178,35 @@ def changed(**values: Any) -> dict[str, Any]:
     return TRANSFORMERS | {"preprocessor_config": TRANSFORMERS["preprocessor_config"] | values}
 
 
+@pytest.mark.parametrize(
+    ("changes", "policy"),
+    [
+        ({"crop_mode": "squash"}, FitPolicy(15, "stretch", 0, 18, "bicubic")),
+        ({"crop_mode": "squash", "crop_pct": 1.0}, FitPolicy(15, "stretch", 0, None, "bicubic")),
+        ({"crop_pct": None, "interpolation": None}, FitPolicy(15, "resize-crop", 0, 17, "bicubic")),
+    ],
+)
+def test_timm_crops_as_it_says_or_by_its_defaults(
+    tmp_path: Path, changes: dict[str, Any], policy: FitPolicy
+) -> None:
+    timm = TIMM["config"]["pretrained_cfg"] | changes
+    write(tmp_path, config={"pretrained_cfg": timm})
+    said = read_bundle(tmp_path).said
+    assert FitPolicy(15, said.fit or "pad", 0, said.resize, said.filter or "bilinear") == policy
+
+
+def test_timm_normalises_by_its_defaults(tmp_path: Path) -> None:
+    write(tmp_path, config={"pretrained_cfg": {"input_size": [3, 15, 15]}})
+    expected = Scaling(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert read_bundle(tmp_path).said.scaling == expected
+
+
 UNCLEAR = {
     "lanczos": (changed(resample=1), "resampled by 1, not known here; --filter says"),
-    "stretched and cropped": (changed(size={"height": 18, "width": 18}), "--fit says what to take"),
+    "another processor": (
+        changed(image_processor_type="PerceiverImageProcessor"),
+        "PerceiverImageProcessor, which is not known here; --input-scale says",
+    ),
     "no numbers": (changed(image_mean=["a"]), "not what Transformers or timm write"),
     "nothing": (changed(image_std=None), "not what Transformers or timm write"),
     "classes without numbers": ({"config": {"id2label": {"a": "b"}}}, "have no numbers"),

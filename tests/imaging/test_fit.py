@@ -36,8 +36,9 @@ policies = st.one_of(
         FILTERS,
     ),
     st.builds(
-        lambda size, more, fill, kind: FitPolicy(size, "resize-crop", fill, size + more, kind),
+        lambda size, mode, more, fill, kind: FitPolicy(size, mode, fill, size + more, kind),
         SIZES,
+        st.sampled_from(["resize-crop", "stretch"]),
         st.integers(0, 60),
         GREYS,
         FILTERS,
@@ -243,6 +244,16 @@ def test_stretching_agrees_with_pillow_to_one_grey_level(
 
 
 @pytest.mark.parametrize("kind", RESAMPLING)
+def test_stretching_and_cropping_agrees_with_pillow_to_one_grey_level(
+    kind: Literal["bilinear", "bicubic"],
+) -> None:
+    image = soft_noise(61, 97)
+    resized = np.asarray(Image.fromarray(image[0]).resize((32, 32), RESAMPLING[kind]))
+    fitted = fit(image, FitPolicy(28, "stretch", resize=32, filter=kind)).astype(np.int64)
+    assert np.abs(fitted[0] - resized[2:30, 2:30]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", RESAMPLING)
 @pytest.mark.parametrize(("height", "width"), [(320, 480), (96, 64), (64, 64), (40, 20)])
 def test_resizing_and_cropping_agree_with_pillow_to_one_grey_level(
     height: int, width: int, kind: Literal["bilinear", "bicubic"]
@@ -323,7 +334,7 @@ def test_cropping_shows_the_middle_and_nothing_beyond() -> None:
         ({"size": 28, "mode": "zoom"}, "mode is 'zoom'"),
         ({"size": 28, "filter": "box"}, "filter is 'box'"),
         ({"size": 28, "mode": "resize-crop"}, "goes with a size to resize to"),
-        ({"size": 28, "resize": 32}, "and no other"),
+        ({"size": 28, "resize": 32}, "'pad' goes with no size"),
         ({"size": 28, "mode": "resize-crop", "resize": 27}, "resized to 27 pixels; 28"),
         ({"size": 28, "fill": 256}, "fill is 256"),
         ({"size": 28, "fill": -1}, "fill is -1"),

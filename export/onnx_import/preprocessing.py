@@ -1,0 +1,75 @@
+"""What image a file from elsewhere is said to take by what lies beside it, and its classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from export.onnx_import.graphs import OnnxImportError
+from export.onnx_import.inputs import Scaling, Sides
+from imaging.fit import FitFilter, FitMode
+
+FILTERS: Final[dict[Any, FitFilter]] = {
+    2: "bilinear",
+    3: "bicubic",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+}
+"""By Pillow's number and timm's name."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the files beside a graph say of its input; None, or nothing, where they say nothing."""
+
+    classes: tuple[str, ...] = ()
+    size: Sides | None = None
+    scaling: Scaling | None = None
+    fit: FitMode | None = None
+    resize: int | None = None
+    filter: FitFilter | None = None
+    notes: tuple[str, ...] = ()
+    unclear: Mapping[str, str] = field(default_factory=dict)
+    """By option that would say it: the sentence's beginning about what is not known here."""
+
+    def ask(self, option: str) -> str:
+        """Say what is unclear without an option, and name it."""
+        return f"{self.unclear[option]}; {option} says what to take."
+
+
+def numbered_names(names: object) -> tuple[str, ...]:
+    """Return names in the order of their numbers: 0, 1, and so on, each once.
+
+    Raises
+    ------
+    OnnxImportError
+        If a number is left out, or is none.
+    """
+    try:
+        numbered = {int(number): str(name) for number, name in mapping(names).items()}
+    except (TypeError, ValueError) as error:
+        raise OnnxImportError(
+            "The classes have no numbers; a list of names, or a number for each, is accepted."
+        ) from error
+    if sorted(numbered) != list(range(len(numbered))):
+        raise OnnxImportError(
+            "The numbers of the classes leave some out; 0, 1 and so on are accepted."
+        )
+    return tuple(numbered[number] for number in range(len(numbered)))
+
+
+def mapping(found: object) -> Mapping[Any, Any]:
+    """Return an object of JSON; an empty one where something else was found."""
+    return found if isinstance(found, dict) else {}
+
+
+def numbers(found: Any) -> tuple[float, ...]:
+    """Return one number or several of a list."""
+    return tuple(float(each) for each in (found if isinstance(found, list | tuple) else [found]))
+
+
+def unclear_filter(found: object) -> dict[str, str]:
+    """Return what is unclear of a filter, and nothing if it is known."""
+    if found is None:
+        return {"--filter": "What lies beside the file does not say how images are resampled"}
+    known = isinstance(found, int | str) and found in FILTERS
+    return {} if known else {"--filter": f"Images are resampled by {found!r}, not known here"}
