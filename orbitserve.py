@@ -50,8 +50,8 @@ def main() -> None:
     """
     try:
         status = end(_run())
-    except KeyboardInterrupt:
-        status = end(INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        status = end(INTERRUPTED, str(interrupt) or None)
     except Exception as error:
         status = end(ERROR, explain(error))
     sys.exit(status)

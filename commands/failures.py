@@ -25,10 +25,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, typer.TyperException):
         return error.format_message()
     if isinstance(error, ModuleNotFoundError):
-        return (
-            f"The package {error.name} is not installed; `pip install orbitserve` brings what "
-            "serving needs, its extras train, signing and otel the rest."
-        )
+        return _lacking(error.name or "")
     if isinstance(error, BrokenPipeError):
         return "The output was closed before all of it was written."
     if isinstance(error, OSError):
@@ -38,6 +35,12 @@ def explain(error: BaseException) -> str:
     from imaging.refusal import RefusedError  # which a list of the commands does without
 
     return _one_line(error) if isinstance(error, RefusedError) else _defect(error)
+
+
+def _lacking(module: str) -> str:
+    from artifact.product import bringing_module
+
+    return f"The package {module.partition('.')[0]} is not installed; {bringing_module(module)}."
 
 
 def end(status: int, sentence: str | None = None) -> int:

@@ -12,13 +12,17 @@ def check_writable(path: Path) -> None:
 
     Raises
     ------
-    ValueError
-        If its folder is not there or cannot be written to.
+    RefusedError
+        If its folder is not there or cannot be written to, or what is there is no regular file, or
+        may not be written.
     """
-    if not os.access(path.parent, os.W_OK) or path.is_dir():
+    there = path.exists()
+    if not os.access(path.parent, os.W_OK) or (there and not os.access(path, os.W_OK)):
         raise RefusedError(
             f"The file {path} cannot be written; one in a folder that can be is accepted."
         )
+    if there and not path.is_file():
+        raise RefusedError(f"The file {path} is no regular one; one is accepted.")
 
 
 def write_file(path: Path, data: bytes) -> None:

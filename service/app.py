@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from artifact.product import product_version
 from audit.render import formats
 from service.api.audits import (
     audit_routes,
@@ -36,7 +37,7 @@ from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
 from service.repository.startup import open_repository
 from service.repository.trials import Trials
-from service.settings import ConfigurationError, Settings, product_version
+from service.settings import ConfigurationError, Settings
 from service.signatures import SignatureError, configured_signer, open_trust
 
 if TYPE_CHECKING:

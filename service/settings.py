@@ -1,6 +1,5 @@
 """The service's settings: one attribute each, read from `ORBITSERVE_<NAME>` or given by name."""
 
-import importlib.metadata
 import re
 from pathlib import Path
 from typing import Literal
@@ -260,14 +259,6 @@ class Settings(BaseSettings):
             tensorrt_fp16=self.tensorrt_fp16,
             tensorrt_cache=self.tensorrt_cache,
         )
-
-
-def product_version() -> str:
-    """Return the version that is installed; `unknown` where its files run without being."""
-    try:
-        return importlib.metadata.version("orbitserve")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def read_settings(**options: object) -> Settings:

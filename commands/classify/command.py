@@ -1,33 +1,60 @@
-"""`orbitserve classify`: labels of image files."""
+"""`orbitserve classify`, as it is listed; what it runs is imported when it is called."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from commands.options import DEFAULT_MODEL, Device, Repository
+from commands.options import DEFAULT_MODEL, Device, Repository, Shown
 
 
 def classify(
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Image files, or folders of them; hidden files are skipped."),
+    ],
     model: Annotated[
         str | None, typer.Option(help=f"<name> or <name>/<version>; else {DEFAULT_MODEL}.")
     ] = None,
     repository: Repository = None,
     device: Device = None,
+    top_k: Annotated[int, typer.Option(min=1, help="How many classes of each image.")] = 1,
+    report_format: Annotated[
+        Literal["text", "csv", "jsonl", "parquet"] | None,
+        typer.Option("--format", help="Else what the ending of --output names, or text."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the lines, which stands there when all are in it; until then they are "
+            "in <output>.partial."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with that file: what it has is not classified again."),
+    ] = False,
+    progress: Shown = "auto",
 ) -> None:
     """Classify image files, a line each: probability, label, file.
 
-    Example: orbitserve classify examples/digit.png
-    """
-    from commands.reading import settings_of_a_command
-    from service.decoding.files import find_images, read_images
-    from service.repository.local import open_model
+    A file that cannot be read has a line that says why, and the exit status is 3 in the end. It is
+    0 if all were classified.
 
-    settings = settings_of_a_command(repository, device)
-    paths = find_images(images)
-    opened = open_model(model, settings)
-    pictures = read_images(paths, opened.card.input, settings.max_pixels)
-    probabilities = opened.session.run(pictures).probabilities
-    for path, row in zip(paths, probabilities, strict=True):
-        typer.echo(f"{row.max():.4f}  {opened.card.classes[row.argmax()]}  {path}")
+    Example: orbitserve classify examples/seven.png
+
+    Example: orbitserve classify ./photos --top-k 3 --output photos.csv --resume
+    """
+    from commands.classify.run import run
+
+    run(
+        images,
+        model,
+        repository,
+        device,
+        top_k=top_k,
+        asked_format=report_format,
+        output=output,
+        resume=resume,
+        progress=progress,
+    )

@@ -1,6 +1,9 @@
 """Image files on disk: found below the folders that are named, and read as a model takes them."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -9,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.card import InputSpec
+from artifact.contract import Images
 from audit import Progress
 from imaging import IMAGE_SUFFIXES
 from imaging.files import MOST_IMAGE, FileRefusedError, read_file
 from service.decoding.prepare import prepare
+from service.decoding.worker import Fault, decode_and_fit
 from service.errors import ServiceError
 from service.protocol import Part
 from service.settings import ConfigurationError
@@ -47,17 +52,15 @@ def find_image_files(places: Sequence[Path]) -> list[ImageFile]:
     Raises
     ------
     ConfigurationError
-        If a place does not exist, or there is no image anywhere.
+        If a place does not exist, a folder cannot be read, or there is no image anywhere.
     """
     found: list[ImageFile] = []
     for place in places:
         if place.is_dir():
-            below = (path.relative_to(place) for path in sorted(place.rglob("*")))
-            for path in below:
-                if _counts(path) and not (place / path).is_dir():
-                    name = path if len(places) == 1 else place / path
-                    folder = readable(path.parts[0]) if len(path.parts) > 1 else None
-                    found.append(ImageFile(place / path, readable(name.as_posix()), folder))
+            for path in sorted(_below(place), key=lambda path: path.parts):
+                name = path if len(places) == 1 else place / path
+                folder = readable(path.parts[0]) if len(path.parts) > 1 else None
+                found.append(ImageFile(place / path, readable(name.as_posix()), folder))
         elif place.exists():
             found.append(ImageFile(place, readable(place.as_posix())))
         else:
@@ -76,9 +79,18 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     return [file.path for file in find_image_files(places)]
 
 
-def _counts(path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+def _below(place: Path) -> Iterator[Path]:
+    """Yield the image files below a folder, as paths from there."""
+
+    def refuse(error: OSError) -> None:
+        folder = readable(str(error.filename))
+        raise ConfigurationError(f"The folder {folder} cannot be read: {error.strerror}.")
+
+    for folder, inner, files in os.walk(place, onerror=refuse):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield (Path(folder) / name).relative_to(place)
 
 
 def readable(name: str) -> str:
@@ -150,3 +162,44 @@ def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.
         return prepare([part], spec, max_pixels=max_pixels)
     except ServiceError as error:
         raise ConfigurationError(error.sentence) from error
+
+
+def read_image(path: Path, spec: InputSpec, max_pixels: int) -> Images | str:
+    """Return a file's image as a model takes it, uint8 ``[1, C, size, size]``.
+
+    Or else why there is none, in a sentence that does not name the file.
+    """
+    try:
+        data = read_file(path, MOST_IMAGE)
+        found = decode_and_fit([data], spec.channels, spec.fit, max_pixels, spec.white_level)
+    except FileRefusedError as error:
+        return f"The file {error}."
+    except MemoryError:
+        return "There is not enough memory for this image."
+    return found.sentence if isinstance(found, Fault) else found
+
+
+def read_ahead(
+    paths: Iterable[Path],
+    spec: InputSpec,
+    max_pixels: int,
+    *,
+    threads: int,
+    ahead: int,
+) -> Generator[Images | str, None, None]:
+    """Yield what `read_image` returns for each file, in their order.
+
+    Decoders let go of the interpreter: files are decoded on threads beside whatever is done with
+    those before, and at most `ahead` of them wait for that.
+    """
+    waiting: deque[Future[Images | str]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="decoding") as pool:
+        try:
+            for path in paths:
+                waiting.append(pool.submit(read_image, path, spec, max_pixels))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -9,8 +9,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from artifact.product import bringing_extra, product_version
 from service.metrics.call import Call
-from service.settings import ConfigurationError, product_version
+from service.settings import ConfigurationError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -48,7 +49,7 @@ class Traces:
         except ImportError:
             raise ConfigurationError(
                 f"{endpoint} asks for traces, and what sends them is not installed; "
-                "pip install 'orbitserve[otel]' installs it, OTEL_SDK_DISABLED=true does without."
+                f"{bringing_extra('otel')}, OTEL_SDK_DISABLED=true does without."
             ) from None
         resource = Resource.create({SERVICE_VERSION: product_version()})
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from artifact.product import bringing_extra
 from service.settings import ConfigurationError, Settings
 from service.signatures.status import SignatureError, Trust, Verifier
 
@@ -134,5 +135,5 @@ def _package(module: str = "openssf") -> ModuleType:
     except ImportError as error:
         raise ConfigurationError(
             "Signatures need the extra 'signing', which is not installed "
-            f"({error}); pip install 'orbitserve[signing]' installs it."
+            f"({error}); {bringing_extra('signing')}."
         ) from error

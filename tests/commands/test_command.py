@@ -138,7 +138,7 @@ def test_rotated_files_are_classified_alike(run, digits):
         (["audit", "--images", "no-such-folder"], "There is no no-such-folder"),
         (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
         (["audit", "--images", "docs"], "There are no images in docs"),
-        (["classify", "pyproject.toml"], "pyproject.toml"),
+        (["classify", "nowhere.png"], "There is no nowhere.png"),
         (["compare", "rotmnist-c4", "rotmnist-c8", "--language", "fr"], "no language 'fr'"),
         (["serve", "--port", "http"], "The setting ORBITSERVE_PORT is 'http'"),
         (["serve", "--log-level", "loud"], "The setting ORBITSERVE_LOG_LEVEL is 'loud'"),

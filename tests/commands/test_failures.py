@@ -49,7 +49,7 @@ PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
         *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
         (["audit", MODEL], "commands.audit.run.run_pipeline", DEFECTS[0]),
         (["audit", MODEL, "--quick"], "commands.audit.run.render", DEFECTS[0]),
-        (["classify", "examples/seven.png"], "service.decoding.files.read_images", DEFECTS[0]),
+        (["classify", "examples/seven.png"], "commands.classify.run.find_images", DEFECTS[0]),
         (["serve"], "service.server.serve", DEFECTS[0]),
     ],
 )
@@ -188,7 +188,7 @@ class TestPermissions:
         assert code == 3
         assert "cannot be read: Permission denied" in one_sentence(err)
 
-    @pytest.mark.parametrize("command", [["prove"], ["classify"], ["audit", MODEL, "--images"]])
+    @pytest.mark.parametrize("command", [["prove"], ["audit", MODEL, "--images"]])
     def test_a_file_that_may_not_be_read(self, run, tmp_path, command):
         (tmp_path / "it.png").touch(0o000)
         with held_to_permissions():

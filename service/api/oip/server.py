@@ -6,13 +6,13 @@ from typing import Any, Final, Literal
 from fastapi import Request
 from pydantic import BaseModel
 
+from artifact.product import product_version
 from service.api.addresses import LATEST, Plane
 from service.api.bodies import errors_documented
 from service.api.monitoring import readyz
 from service.api.oip.documents import TAGS
 from service.errors import ServiceError
 from service.http.routes import ServiceRoute
-from service.settings import product_version
 
 EXTENSIONS: Final = (
     "binary_tensor_data",

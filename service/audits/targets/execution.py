@@ -4,10 +4,10 @@ from pathlib import Path
 
 import onnxruntime
 
+from artifact.product import product_version
 from audit import Execution
 from audit.machine import cpu_name
 from service.engine.providers import ProviderConfiguration
-from service.settings import product_version
 
 
 def execution(configuration: ProviderConfiguration, threads: int) -> Execution:
