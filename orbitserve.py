@@ -1,6 +1,8 @@
 """The front door: the `orbitserve` command."""
 
+import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -20,13 +22,15 @@ from commands import (
 )
 from commands.failures import ERROR, INTERRUPTED, end, explain
 
+_NAME = "orbitserve"
+_COMPLETE = "_ORBITSERVE_COMPLETE"
+"""What a shell sets when it asks how a line may go on."""
+
 app = typer.Typer(
     help="Serve image classifiers that are rotation-invariant by construction, and audit them.",
-    no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"max_content_width": 100},
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )
 app.command("data")(data.data)
 app.command("train")(train.train)
@@ -40,6 +44,26 @@ app.command("compare")(compare.compare)
 app.command("prove")(prove.prove)
 app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from artifact.product import product_version
+
+        typer.echo(f"{_NAME} {product_version()}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _front(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
@@ -59,8 +83,10 @@ def main() -> None:
 
 def _run() -> int:
     command = typer.main.get_command(app)
+    if os.environ.get(_COMPLETE):
+        command.main(prog_name=_NAME)
     try:
-        with command.make_context("orbitserve", sys.argv[1:]) as context:
+        with command.make_context(_NAME, sys.argv[1:]) as context:
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code

@@ -23,7 +23,7 @@ _LONGEST: Final = 300
 def explain(error: BaseException) -> str:
     """Say in one sentence why a command ended."""
     if isinstance(error, typer.TyperException):
-        return error.format_message()
+        return _of_the_words(error)
     if isinstance(error, ModuleNotFoundError):
         return _lacking(error.name or "")
     if isinstance(error, BrokenPipeError):
@@ -35,6 +35,15 @@ def explain(error: BaseException) -> str:
     from imaging.refusal import RefusedError  # which a list of the commands does without
 
     return _one_line(error) if isinstance(error, RefusedError) else _defect(error)
+
+
+def _of_the_words(error: typer.TyperException) -> str:
+    """What is wrong with the words of a call, and where those are listed that are right."""
+    said, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None:
+        return said
+    end = "" if said.endswith("?") else ";"
+    return f"{said.rstrip('.')}{end} `{context.command_path} --help` lists what is accepted."
 
 
 def _lacking(module: str) -> str:

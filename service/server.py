@@ -131,12 +131,13 @@ def _bind(host: str, port: int) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
             each.bind(address)
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError) as error:
         for each in sockets:
             each.close()
+        reason = getattr(error, "strerror", None) or "it is no address"
         raise ConfigurationError(
-            f"The address {host}:{port} cannot be listened on; ORBITSERVE_HOST and ORBITSERVE_PORT "
-            "name another."
+            f"The address {host}:{port} cannot be listened on ({reason}); --host and --port, or "
+            "ORBITSERVE_HOST and ORBITSERVE_PORT, name another."
         ) from None
     return sockets
 

@@ -2,8 +2,17 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Final
 
 import onnxruntime
+
+_CARDS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
+"""What NVIDIA's driver makes; the last of these, Windows' for Linux within it."""
+
+
+def has_card() -> bool:
+    """Say whether a driver shows this machine a GPU, whether it can be used or not."""
+    return any(Path(each).exists() for each in _CARDS)
 
 
 def preload() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from artifact.layout import (
     MODEL_FILE,
@@ -12,6 +13,11 @@ from service.settings import ConfigurationError, Settings
 
 Fingerprint = tuple[tuple[int, ...] | None, ...]
 """Of each of a version's files the inode, size and times; None for one that is not there."""
+
+_OTHERWISE: Final = (
+    "--repository or ORBITSERVE_REPOSITORY names the folder of models, and `orbitserve import` and "
+    "`orbitserve export` put some into one"
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def discover(root: Path) -> Found:
     """
     try:
         if not root.is_dir():
-            raise ConfigurationError(f"The repository {root} is not a folder.")
+            raise ConfigurationError(f"There is no folder {root.absolute()}; {_OTHERWISE}.")
         models = sorted(root.iterdir())
     except OSError as error:
         raise ConfigurationError(
@@ -77,7 +83,7 @@ def default_model(found: Found, settings: Settings) -> str:
     root, models = settings.repository, found.versions
     if not models:
         raise ConfigurationError(
-            f"The repository {root} holds no model; <name>/<version>/{MODEL_FILE} is looked for."
+            f"The repository {root} holds no model, <name>/<version>/{MODEL_FILE}; {_OTHERWISE}."
         )
     default = settings.default_model or min(models)
     if default not in models:

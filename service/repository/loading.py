@@ -64,7 +64,7 @@ class Loader:
         try:
             # The trial ended, so this does. But a graph may ask for random numbers.
             async with self._openings, asyncio.timeout(self._seconds):
-                return await _in_thread(open_here)
+                opened = await _in_thread(open_here)
         except TimeoutError:
             raise ModelRejectedError(
                 f"It was tried, and opening it takes more than {self._seconds:g} s."
@@ -74,6 +74,22 @@ class Loader:
         except Exception as error:
             log.exception("opening a version stopped at an error", folder=str(folder))
             raise ModelRejectedError(failure(error)) from error
+        self._log_loaded(opened)
+        return opened
+
+    def _log_loaded(self, model: ServedModel) -> None:
+        """Tell of a version; of its device, what is not said of the machine already."""
+        which, session = {"model": model.card.name, "version": model.card.version}, model.session
+        note = session.graph.note
+        log.info(
+            "model loaded",
+            **which,
+            device=session.graph.configuration.device,
+            threads=session.threads,
+            **({} if note == self._candidates.note else {"note": note}),
+        )
+        for difference in model.verification.differences:
+            log.warning("claim not shown", **which, difference=difference)
 
     def close(self) -> None:
         """End what is being tried."""

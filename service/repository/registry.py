@@ -292,7 +292,6 @@ class Repository(Catalogue):
         else:
             loads.served += 1
             self._open.add(found)
-            _log_loaded(found)
         del self._loading[folder]
         self.publish(name, {**self.models.get(name, {}), version: found})
 
@@ -306,19 +305,6 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Wait until tasks have ended in any way."""
     if tasks:
         await asyncio.wait(tasks)
-
-
-def _log_loaded(model: ServedModel) -> None:
-    which, session = {"model": model.card.name, "version": model.card.version}, model.session
-    log.info(
-        "model loaded",
-        **which,
-        device=session.graph.configuration.device,
-        threads=session.threads,
-        note=session.graph.note,
-    )
-    for difference in model.verification.differences:
-        log.warning("claim not shown", **which, difference=difference)
 
 
 def _fingerprints(folders: Sequence[Path]) -> dict[Path, Fingerprint]:

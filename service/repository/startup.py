@@ -2,7 +2,7 @@
 
 import structlog
 
-from service.engine import select
+from service.engine import nvidia, select
 from service.repository.discovery import default_model, discover
 from service.repository.loading import Loader
 from service.repository.registry import Repository
@@ -45,7 +45,9 @@ def _open_repository(settings: Settings, trials: Trials) -> Repository:
     default = default_model(found, settings)
     candidates = select(settings.device, settings.gpu)
     if candidates.note is not None:
-        log.warning("device", note=candidates.note)
+        # Nothing is amiss on a machine without a card.
+        say = log.warning if nvidia.has_card() else log.info
+        say("device", note=candidates.note)
     repository = Repository(root, default, Loader(settings, candidates, trials))
     repository.start(found, settings.load_seconds)
     return repository

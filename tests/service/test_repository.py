@@ -273,7 +273,7 @@ async def test_folders_that_are_no_versions_are_left_alone(copy: Path) -> None:
 async def test_a_repository_that_cannot_serve_is_a_configuration_error(
     repository: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigurationError, match="not a folder"):
+    with pytest.raises(ConfigurationError, match=r"There is no folder /.*none; --repository"):
         await open_repository(settings(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match="holds no model"):
         await open_repository(settings(tmp_path))

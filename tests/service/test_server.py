@@ -37,6 +37,8 @@ def test_it_serves_and_logs_json(server: Server) -> None:
     events = [json.loads(line) for line in server.log]
     loaded = {(e["model"], e["version"]) for e in events if e["event"] == "model loaded"}
     assert loaded == {("turning", 2), ("turning", 10), ("plain", 1)}
+    # Where CUDA does not start, that is said once of the machine, and not of each model.
+    assert [e["event"] for e in events if "note" in e] in ([], ["device"])
 
 
 def test_the_service_never_imports_torch(server: Server) -> None:

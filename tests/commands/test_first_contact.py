@@ -1,0 +1,120 @@
+"""What somebody types first: help, version, a word that is wrong, a package that is missing."""
+
+import asyncio
+import importlib.metadata
+import sys
+
+import pytest
+import structlog
+
+import orbitserve
+from artifact.product import bringing_extra, bringing_module, product_version
+from commands.failures import explain
+from service.engine import ProviderCandidates
+from service.engine.providers import CPU
+from service.repository import startup
+from service.settings import Settings
+
+COMMANDS = [command.name for command in orbitserve.app.registered_commands]
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
+def test_help_is_no_error(run, words):
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert all(f"\n  {command} " in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_the_short_option_for_help(run, command):
+    code, out, err = run(command, "-h")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: orbitserve {command} ")
+
+
+def test_the_version_is_that_of_the_package(run):
+    version = importlib.metadata.version("orbitserve")
+    assert run("--version") == (0, f"orbitserve {version}\n", "")
+    assert product_version() == version
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["clasify"], "Did you mean 'classify'? `orbitserve --help` lists what is accepted."),
+        (["classify"], "Missing argument 'images'; `orbitserve classify --help` lists what"),
+        (["audit", "--hlp"], "(Possible options: --help); `orbitserve audit --help` lists what"),
+    ],
+)
+def test_a_wrong_word_says_where_the_right_ones_are(run, words, sentence):
+    code, out, err = run(*words)
+    assert (code, out) == (3, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_shell_is_told_how_a_line_may_go_on(run, monkeypatch):
+    monkeypatch.setenv("_ORBITSERVE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "orbitserve serve --po")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    code, out, _ = run()
+    assert (code, out.split()) == (0, ["--port", "--poll-seconds"])
+
+
+class TestWhatIsMissing:
+    """Whatever is missing, what to type works where the product came from a clone or a wheel."""
+
+    @pytest.mark.parametrize("module", ["torch", "torch.nn", "safetensors"])
+    def test_a_module_of_an_extra(self, module):
+        said = bringing_module(module)
+        assert said.startswith(f"`{sys.executable} -m pip install 'torch")
+        assert "onnxscript" in said
+        assert "orbitserve" not in said.removeprefix(f"`{sys.executable}")
+        assert "extra ==" not in said
+
+    def test_modules_whose_package_is_called_otherwise(self):
+        for module, package in (("PIL", "pillow"), ("OpenSSL", "pyopenssl"), ("yaml", "pyyaml")):
+            assert package in bringing_module(module).lower()
+
+    def test_of_what_serving_needs_that_alone(self):
+        assert "'numpy>=" in bringing_module("numpy.linalg")
+        assert "scipy" not in bringing_module("numpy.linalg")
+
+    @pytest.mark.parametrize("extra", ["otel", "signing", "train"])
+    def test_every_extra_is_declared(self, extra):
+        assert " -m pip install " in bringing_extra(extra)
+
+    def test_files_that_were_never_installed(self, monkeypatch):
+        def missing(name):
+            raise importlib.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr("importlib.metadata.requires", missing)
+        assert bringing_extra("train") == "the extra 'train' of orbitserve brings it"
+        assert "pip install torch" in bringing_module("torch")
+
+    def test_the_sentence(self):
+        error = ModuleNotFoundError("No module named 'torch'", name="torch.nn")
+        assert explain(error).startswith("The package torch is not installed; `")
+
+
+@pytest.mark.parametrize(("card", "level"), [(True, "warning"), (False, "info")])
+def test_no_gpu_is_a_warning_only_where_there_is_one(monkeypatch, tmp_path, card, level):
+    class Stub:
+        def __init__(self, *_):
+            pass
+
+        def start(self, *_):
+            pass
+
+        def prepare(self):
+            pass
+
+    monkeypatch.setattr(startup, "select", lambda *_: ProviderCandidates((CPU,), "No CUDA."))
+    monkeypatch.setattr(startup.nvidia, "has_card", lambda: card)
+    monkeypatch.setattr(startup, "Repository", Stub)
+    monkeypatch.setattr(startup, "Loader", Stub)
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(startup.open_repository(Settings(), Stub()))
+    assert [(each["event"], each["log_level"], each["note"]) for each in logs] == [
+        ("device", level, "No CUDA.")
+    ]
