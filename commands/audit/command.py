@@ -13,7 +13,7 @@ def audit() -> None:
 
     Example: orbitserve audit rotmnist-c4 --images ./photos
 
-    Example: orbitserve audit rotmnist-c4 --angles 36 --resampler bilinear --circle
+    Example: orbitserve audit rotmnist-c4 --angles 36 --resampler bilinear --exhaustive-angles
 
     Example: orbitserve audit http://localhost:8000/models/rotmnist-c4 --images ./photos
     --fail-on fail,inconclusive --output report.html --output report.sarif

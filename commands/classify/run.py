@@ -159,7 +159,7 @@ def _keep(classifier: Classifier, paths: Sequence[Path], partial: Partial, progr
         ) from None
     partial.finish()
     if progress != "none":
-        typer.echo(f"{partial.output}: {before} files kept, {done} classified", err=True)
+        typer.echo(f"{partial.output}: {before} lines kept, {done} added", err=True)
     _tell_refused(partial.refused, before + done)
 
 

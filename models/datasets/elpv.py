@@ -7,6 +7,7 @@ train, 656 to test, stratified by defect probability and kind of module.
 """
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,6 @@ def _package() -> Path:
     if spec is None or spec.origin is None:
         raise RefusedError(
             "The solar cells come in a Python package that is not installed; "
-            "`pip install elpv-dataset` brings it (84 MB, CC BY-NC-SA 4.0)."
+            f"`{sys.executable} -m pip install elpv-dataset` brings it (84 MB, CC BY-NC-SA 4.0)."
         )
     return Path(spec.origin).parent

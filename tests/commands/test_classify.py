@@ -227,7 +227,7 @@ class TestNames:
         assert run(*ASKED, evil, "--output", out)[0] == 0
         before = out.read_bytes()
         code, _, err = run(*ASKED, evil, "--output", out, "--resume")
-        assert (code, err) == (0, f"{out}: {len(EVIL) + 1} files kept, 0 classified\n")
+        assert (code, err) == (0, f"{out}: {len(EVIL) + 1} lines kept, 0 added\n")
         assert out.read_bytes() == before
 
     def test_different_names_are_written_differently(self):
@@ -316,7 +316,7 @@ class TestResume:
         out = interrupted(form)
         asked.clear()
         code, _, err = run(*ASKED, folder, "--output", out, "--resume")
-        assert (code, err) == (0, f"{out}: 32 files kept, 8 classified\n")
+        assert (code, err) == (0, f"{out}: 32 lines kept, 8 added\n")
         assert sum(asked) == 8
         assert out.read_bytes() == whole.read_bytes()
         assert [path.name for path in tmp_path.glob("*partial*")] == []
@@ -345,7 +345,7 @@ class TestResume:
         shutil.copy(folder / "00.png", folder / "000-new.png")
         asked.clear()
         code, _, err = run(*ASKED, folder, "--output", out, "--resume")
-        assert (code, err) == (0, f"{out}: 40 files kept, 1 classified\n")
+        assert (code, err) == (0, f"{out}: 40 lines kept, 1 added\n")
         assert asked == [1]
         assert [row["file"] for row in read(out)] == [*names(folder), f"{folder}/000-new.png"]
 
@@ -460,7 +460,7 @@ class TestOutput:
         assert out.read_text() == "before"
         monkeypatch.setitem(partial.WRITERS, "csv", write)
         code, _, err = run(*ASKED, folder, "--output", out, "--resume")
-        assert (code, err) == (0, f"{out}: 40 files kept, 0 classified\n")
+        assert (code, err) == (0, f"{out}: 40 lines kept, 0 added\n")
 
     def test_parquet_that_is_not_installed(self, run, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, "pyarrow", None)

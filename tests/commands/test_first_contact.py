@@ -2,10 +2,11 @@
 
 import asyncio
 import importlib.metadata
+import re
 import sys
+from pathlib import Path
 
 import pytest
-import structlog
 
 import orbitserve
 from artifact.product import bringing_extra, bringing_module, product_version
@@ -30,6 +31,27 @@ def test_every_command_has_the_short_option_for_help(run, command):
     code, out, err = run(command, "-h")
     assert (code, err) == (0, "")
     assert out.startswith(f"Usage: orbitserve {command} ")
+
+
+CALLS = re.compile(r"orbitserve (\w+)((?: +[^\s`|&>]+)*)")
+"""Within a line of a shell or of a text."""
+
+
+def test_every_option_that_is_written_down_exists(run):
+    """In examples of the help, and in what documents have in blocks and between back-ticks."""
+    helped = {command: run(command, "-h")[1] for command in COMMANDS}
+    texts = {f"{command} -h": " ".join(said.split()) for command, said in helped.items()}
+    for path in (Path("README.md"), *Path("docs").glob("*.md")):
+        texts[str(path)] = path.read_text().replace("\\\n", " ")
+    found, wrong = 0, []
+    for place, text in texts.items():
+        for command, rest in CALLS.findall(text):
+            for option in re.findall(r"(?<= )--[a-z][a-z-]+", rest):
+                found += 1
+                if not re.search(rf"(?<![\w-]){option}(?![\w-])", helped.get(command, "")):
+                    wrong.append(f"{place}: orbitserve {command} {option}")
+    assert wrong == []
+    assert found > 100
 
 
 def test_the_version_is_that_of_the_package(run):
@@ -99,6 +121,8 @@ class TestWhatIsMissing:
 
 @pytest.mark.parametrize(("card", "level"), [(True, "warning"), (False, "info")])
 def test_no_gpu_is_a_warning_only_where_there_is_one(monkeypatch, tmp_path, card, level):
+    """It is one word on the machine, whichever it is."""
+
     class Stub:
         def __init__(self, *_):
             pass
@@ -113,8 +137,10 @@ def test_no_gpu_is_a_warning_only_where_there_is_one(monkeypatch, tmp_path, card
     monkeypatch.setattr(startup.nvidia, "has_card", lambda: card)
     monkeypatch.setattr(startup, "Repository", Stub)
     monkeypatch.setattr(startup, "Loader", Stub)
-    with structlog.testing.capture_logs() as logs:
-        asyncio.run(startup.open_repository(Settings(), Stub()))
-    assert [(each["event"], each["log_level"], each["note"]) for each in logs] == [
-        ("device", level, "No CUDA.")
-    ]
+    told = []
+    for each in ("info", "warning"):
+        monkeypatch.setattr(
+            startup.log, each, lambda event, each=each, **said: told.append((event, each, said))
+        )
+    asyncio.run(startup.open_repository(Settings(), Stub()))
+    assert told == [("device", level, {"note": "No CUDA."})]
