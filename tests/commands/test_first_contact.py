@@ -39,8 +39,10 @@ CALLS = re.compile(r"orbitserve (\w+)((?: +[^\s`|&>]+)*)")
 
 def test_every_option_that_is_written_down_exists(run):
     """In examples of the help, and in what documents have in blocks and between back-ticks."""
-    helped = {command: run(command, "-h")[1] for command in COMMANDS}
-    texts = {f"{command} -h": " ".join(said.split()) for command, said in helped.items()}
+    helped, texts = {}, {}
+    for command in COMMANDS:
+        said, _, helped[command] = run(command, "-h")[1].partition("\nOptions:")
+        texts[f"{command} -h"] = " ".join(said.split())
     for path in (Path("README.md"), *Path("docs").glob("*.md")):
         texts[str(path)] = path.read_text().replace("\\\n", " ")
     found, wrong = 0, []
