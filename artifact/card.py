@@ -15,7 +15,7 @@ from artifact.figures import (
     Speed,
 )
 from artifact.files import MOST_CARD
-from artifact.identity import ModelIdentity
+from artifact.identity import ModelIdentity, MultiLabel
 from artifact.origin import Origin
 from artifact.values import Precision, Sha256, Value
 from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, check_grid, grid_symmetries
@@ -118,6 +118,9 @@ class Card(Value):
     ----------
     group
         The group that the network is invariant under by construction; `"trivial"` for none.
+    multi_label
+        Whether classes do not exclude each other, so that each has a probability of its own and an
+        image may get several labels, or none; a card of another model does not mention it.
     sha256
         Of the file model.onnx.
     proof
@@ -141,6 +144,7 @@ class Card(Value):
     group: str
     precision: Precision
     classes: tuple[str, ...]
+    multi_label: MultiLabel = False
     input: InputSpec
     sha256: Sha256
     proof: ProofFigures | None = None
@@ -177,6 +181,7 @@ class Card(Value):
             group=self.group,
             precision=self.precision,
             classes=self.classes,
+            multi_label=self.multi_label,
         )
 
 

@@ -15,6 +15,10 @@ Written = Annotated[str, AfterValidator(_writable)]
 """A name from elsewhere; what UTF-8 cannot write of it, as of a file named in Latin-1, is `?`."""
 
 
+MultiLabel = Annotated[bool, Field(exclude_if=lambda several: not several)]
+"""Whether an image may get several labels, or none; not mentioned where it gets one."""
+
+
 class ModelIdentity(Value):
     """A model version, as reports name it.
 
@@ -22,6 +26,8 @@ class ModelIdentity(Value):
     ----------
     classes
         Their names, in the order of the logits; none where nobody said them.
+    multi_label
+        Whether each class has a probability of its own, as on the card.
     """
 
     name: str
@@ -30,6 +36,7 @@ class ModelIdentity(Value):
     group: str
     precision: Precision
     classes: tuple[Written, ...] = ()
+    multi_label: MultiLabel = False
 
     def class_name(self, index: int) -> str:
         """What a class is called; `label 3` where nobody said."""

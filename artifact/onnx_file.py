@@ -7,6 +7,7 @@ import onnx
 from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, helper
 
+from artifact.contract import PROBABILITIES
 from artifact.divisions import refuse_traps
 from imaging.refusal import RefusedError
 
@@ -296,3 +297,15 @@ def _operator(domain: str, name: str) -> str:
 def _quoted(text: str) -> str:
     """Return a text from the file for a sentence: on one line, and not too long."""
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
+
+
+def gives_several_labels(model: onnx.ModelProto) -> bool:
+    """Whether each class has a probability of its own: a file says so, or ends in their sigmoid."""
+    said = any((each.key, each.value) == MULTI_LABEL for each in model.metadata_props)
+    return said or any(
+        node.op_type == "Sigmoid" and PROBABILITIES in node.output for node in model.graph.node
+    )
+
+
+MULTI_LABEL: Final = ("multi_label", "true")
+"""What the metadata of a file say whose images may get several labels."""

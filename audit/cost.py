@@ -9,7 +9,12 @@ from imaging import nearest_intervals
 
 
 def classifications(
-    options: ResolvedOptions, count: int, *, sides: tuple[int, int], quarters_exact: bool
+    options: ResolvedOptions,
+    count: int,
+    *,
+    sides: tuple[int, int],
+    quarters_exact: bool,
+    multi_label: bool = False,
 ) -> int:
     """How many images an audit over so many images classifies, self-tests included.
 
@@ -22,6 +27,8 @@ def classifications(
         Height and width of an image.
     quarters_exact
         Whether quarter turns are known to change no bit, which spares three quarters of all angles.
+    multi_label
+        Whether an image may get several labels.
 
     Raises
     ------
@@ -29,7 +36,7 @@ def classifications(
         If the group or angles cannot be tried on such images, or these are too large to be tried at
         every angle.
     """
-    options.check(*sides)
+    options.check(*sides, multi_label=multi_label)
     elements = len(audited_elements(options.group))
     count = min(count, options.most_images or count)
     total = orbit_classifications(count, elements) + self_test_classifications(count, elements)

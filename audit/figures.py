@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.contract import decisions
 from audit.counterexample import counterexample
 from audit.labels import check_labels
 from audit.orbit import Orbit
@@ -51,8 +52,7 @@ def orbit_figures(
     agreeing, count = int(agrees.sum()), units.count
     asked = thresholds.class_agreement
     classes = upright if labels is None else labels
-    shares = units.split(classes)
-    kept_in_class = shares.all(np.asarray((~orbit.label_changed).all(axis=0)))
+    kept_in_class = _kept_in_classes(orbit, classes, units)
     deviation = float(orbit.logit_deviation.max())
     return Figures(
         images=count,
@@ -68,9 +68,7 @@ def orbit_figures(
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
         deviations=deviations(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
         chance_agreement=chance_agreement(upright, units.weights),
-        classes=class_cells(
-            shares.first(classes), kept_in_class, asked or thresholds.agreement, confidence
-        ),
+        classes=class_cells(*kept_in_class, asked or thresholds.agreement, confidence),
         answers=Answers(
             labels=tuple(upright.tolist()),
             expected=None if labels is None else tuple(labels.tolist()),
@@ -79,6 +77,26 @@ def orbit_figures(
             units=tuple(units.of.tolist()),
         ),
     )
+
+
+def _kept_in_classes(
+    orbit: Orbit, classes: NDArray[np.int64], units: Units
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Say of each unit of each class, int64 [U] and bool [U], whether it keeps its label.
+
+    Of several labels, each is a class of the images that get it upright, and is kept where this
+    one label is decided on alike.
+    """
+    kept = np.asarray((~orbit.label_changed).all(axis=0))
+    images = np.arange(len(classes))
+    if orbit.multi_label:
+        decided = decisions(orbit.logits, multi_label=True)
+        images, classes = np.nonzero(decided[0])
+        kept = np.asarray((decided == decided[0]).all(axis=0))[images, classes]
+    if not len(images):
+        return classes, kept
+    shares = Units(units.of[images]).split(classes)
+    return shares.first(classes), shares.all(kept)
 
 
 def noise_floor(orbit: Orbit, confidence: float, units: Units | None = None) -> NoiseFloor:
@@ -120,7 +138,7 @@ def worst_images(
     badness = deviation + orbit.label_changed * (1 + deviation.max())
     element = badness.argmax(axis=0)
     ranking = np.argsort(-badness.max(axis=0), kind="stable")[:limit]
-    second, first = np.sort(orbit.logits[0], axis=-1)[:, -2:].astype(np.float64).T
+    margin = _margin(orbit)
     return tuple(
         WorstImage(
             index=int(n),
@@ -128,7 +146,7 @@ def worst_images(
             label=int(orbit.labels[0, n]),
             rotated_label=int(orbit.labels[element[n], n]),
             logit_deviation=float(deviation[element[n], n]),
-            margin=float(first[n] - second[n]),
+            margin=float(margin[n]),
             counterexample=counterexample(
                 images[n],
                 orbit.elements[element[n]](images[n : n + 1])[0],
@@ -140,6 +158,15 @@ def worst_images(
         for n in ranking
         if badness[element[n], n] > 0
     )
+
+
+def _margin(orbit: Orbit) -> NDArray[np.float64]:
+    """How far the logits of upright images are from another label, float64 [N]."""
+    upright = orbit.logits[0].astype(np.float64)
+    if orbit.multi_label:
+        return np.asarray(np.abs(upright).min(axis=-1))
+    second, first = np.sort(upright, axis=-1)[:, -2:].T
+    return np.asarray(first - second)
 
 
 def _accuracy(

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from artifact.contract import softmax
+from artifact.contract import decisions, probabilities_of, same_labels
 from artifact.deviation import largest_logit, relative
+from audit.labels import LabelSets, number_sets
 from imaging import GridSymmetry
 from imaging.refusal import RefusedError
 
@@ -48,6 +49,9 @@ class Orbit:
         were none.
     batches : int64 [N], or None
         Images with equal numbers were classified in one call; None if each was alone.
+    multi_label
+        Whether an image may get several labels: its label is then the set of them, so that it
+        changes with the decision on any single one.
     """
 
     elements: tuple[GridSymmetry, ...]
@@ -57,10 +61,18 @@ class Orbit:
     elsewhere_deviation: float | None = None
     repeats: NDArray[np.float32] | None = None
     batches: NDArray[np.int64] | None = None
+    multi_label: bool = False
+
+    @cached_property
+    def label_sets(self) -> LabelSets:
+        """Of a multi-label model: the labels that each image gets, [G, N]."""
+        return number_sets(decisions(self.logits, multi_label=True))
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """The most likely class, int64 [G, N]."""
+        """The most likely class, or the number of the set of labels, int64 [G, N]."""
+        if self.multi_label:
+            return self.label_sets.numbers
         labels: NDArray[np.int64] = self.logits.argmax(axis=-1)
         return labels
 
@@ -78,8 +90,10 @@ class Orbit:
     @cached_property
     def probability_deviation(self) -> NDArray[np.float64]:
         """Largest distance of a probability from that of the identity, float64 [G, N]."""
-        upright = softmax(self.logits[0])
-        return np.stack([_distance(softmax(logits), upright) for logits in self.logits])
+        upright, *_ = asked = [
+            probabilities_of(logits, multi_label=self.multi_label) for logits in self.logits
+        ]
+        return np.stack([_distance(probabilities, upright) for probabilities in asked])
 
     @cached_property
     def repeat_deviations(self) -> NDArray[np.float64]:
@@ -93,8 +107,8 @@ class Orbit:
     def repeat_changed(self) -> NDArray[np.bool_]:
         """Whether asking again gives another label, bool [R, N]."""
         repeats = self.logits[:0] if self.repeats is None else self.repeats
-        changed: NDArray[np.bool_] = repeats.argmax(axis=-1) != self.labels[0]
-        return changed
+        upright = np.broadcast_to(self.logits[0], repeats.shape)
+        return ~same_labels(repeats, upright, multi_label=self.multi_label)
 
     @cached_property
     def largest_logit(self) -> float:
@@ -114,6 +128,7 @@ def evaluate_orbit(
     others: Sequence[Classifier] = (),
     batch_size: int = 64,
     progress: Progress | None = None,
+    multi_label: bool = False,
 ) -> Orbit:
     """Classify every image under every element, and the upright ones twice more for the noise.
 
@@ -134,6 +149,8 @@ def evaluate_orbit(
         The most images that are handed over at once (two where it is one, to give it a neighbour).
     progress
         Called after each batch.
+    multi_label
+        Whether an image may get several labels.
 
     Raises
     ------
@@ -184,6 +201,7 @@ def evaluate_orbit(
         ),
         repeats=np.stack(repeats) if noisy else None,
         batches=np.arange(count) // batch_size,
+        multi_label=multi_label,
     )
 
 

@@ -133,17 +133,23 @@ class ResolvedOptions:
     most_images: int | None = None
     pictures: bool = True
 
-    def check(self, height: int, width: int) -> None:
+    def check(self, height: int, width: int, *, multi_label: bool = False) -> None:
         """Refuse what cannot be tried on images of this size.
 
         Raises
         ------
         RefusedError
-            If the group does not map the pixel grid onto itself, or an oblong image is to be
-            rotated by other angles.
+            If the group does not map the pixel grid onto itself, or an oblong image, or one that
+            gets several labels, is to be rotated by other angles.
         """
         check_grid(self.group, height, width)
-        if height != width and (self.angles is not None or self.exhaustive_images):
+        between = self.angles is not None or self.exhaustive_images > 0
+        if between and multi_label:
+            raise RefusedError(
+                "The model gives an image several labels, or none, and the angles between those of "
+                "the pixel grid are tried of models that give one; the group's own are accepted."
+            )
+        if between and height != width:
             raise RefusedError(
                 f"Images of {height} x {width} pixels are tried upside down and in the mirror; "
                 "the angles in between are tried of square ones."
@@ -181,7 +187,7 @@ def run_pipeline(
     """
     whole, audit_set = audit_set, audit_set.spread(options.most_images)
     images, labels, batch_size = audit_set.images, audit_set.labels, under_test.batch_size
-    options.check(*images.shape[2:])
+    options.check(*images.shape[2:], multi_label=under_test.identity.multi_label)
     if len(images) < len(whole.images):
         source = f"{source}, {len(images)} of {len(whole.images)}"
     units = find_units(images, audited_elements(options.group), audit_set.groups)
@@ -268,6 +274,7 @@ def _self_test(
             group=group,
             thresholds=thresholds,
             batch_size=under_test.batch_size,
+            multi_label=under_test.identity.multi_label,
         )
     return self_test(
         under_test.graph,
@@ -276,6 +283,7 @@ def _self_test(
         group=group,
         thresholds=thresholds,
         batch_size=under_test.batch_size,
+        multi_label=under_test.identity.multi_label,
     )
 
 

@@ -1,9 +1,9 @@
 """The schema of an audit's report. Equal inputs give equal JSON: nothing in it depends on time."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from artifact.identity import ModelIdentity
 from artifact.values import Interval, Precision, Value, Verdict
@@ -11,6 +11,7 @@ from audit.about import About
 from audit.angles.outcome import AngleOutcome
 from audit.counterexample import Counterexample
 from audit.exhaustive import ExhaustiveOutcome
+from audit.labels import set_name
 from audit.older_reports import upgraded
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
@@ -219,11 +220,13 @@ class WorstImage(Value):
     element
         A changed label counts for more than any deviation.
     label, rotated_label
-        Class indices of the upright and of the rotated image.
+        Class indices of the upright and of the rotated image, or numbers of sets of them; see
+        `Report.label_sets`.
     logit_deviation
         Largest change of a logit.
     margin
-        Distance of the two largest logits of the upright image.
+        Distance of the two largest logits of the upright image; where it may get several labels,
+        that of the nearest logit from 0.
     counterexample
         Both answers, and both pictures where they are wanted.
     """
@@ -265,6 +268,9 @@ class SelfTest(Value):
         return self.mutant == "FAIL" and self.known_invariant != "FAIL"
 
 
+LabelSets = Annotated[tuple[tuple[int, ...], ...], Field(exclude_if=lambda sets: not sets)]
+
+
 class Report(Value):
     """The outcome of an audit.
 
@@ -292,6 +298,9 @@ class Report(Value):
         What somebody said of the audit and its images.
     replay
         The command that makes the same report again, where there is one.
+    label_sets
+        Of a model that gives several labels: the sets that images got, but for single labels, by
+        class index. The first has the label's number K, behind the classes', the next one K + 1.
     """
 
     verdict: Verdict
@@ -313,6 +322,18 @@ class Report(Value):
     execution: Execution | None = None
     about: About | None = None
     replay: str | None = None
+    label_sets: LabelSets = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What labels are called, by number: the classes, and sets of them behind these."""
+        names = self.model.classes
+        return (*names, *(set_name(names, each) for each in self.label_sets if names))
+
+    def label_name(self, label: int) -> str:
+        """What a label is called; `label 3` where nobody said."""
+        names = self.label_names
+        return names[label] if 0 <= label < len(names) else self.model.class_name(label)
 
     @model_validator(mode="before")
     @classmethod

@@ -10,13 +10,15 @@ from artifact.identity import ModelIdentity
 from audit.counterexample import COUNTEREXAMPLES
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures, worst_images
+from audit.labels import MANY_LABELS
 from audit.names import class_naming
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
 from audit.report import Report, SelfTest, Thresholds
 from audit.units import Units, find_units, near_duplicates
-from audit.verdict import counted, judge, orbit_claim, proof_claim
+from audit.verdict import counted, judge, orbit_claim, proof_claim, several_labels_claim
+from imaging.refusal import RefusedError
 
 
 def run_audit(
@@ -80,6 +82,8 @@ def run_audit(
     ValueError
         If the images, the labels, the group or the classifier's answers are not as described.
     """
+    if labels is not None and model.multi_label:
+        raise RefusedError(MANY_LABELS)
     audit_set = AuditSet(images, labels, files=files)
     units = units or find_units(images, audited_elements(group))
     orbit = evaluate_orbit(
@@ -89,6 +93,7 @@ def run_audit(
         others=others,
         batch_size=batch_size,
         progress=progress,
+        multi_label=model.multi_label,
     )
     figures = orbit_figures(orbit, labels, thresholds, units)
     floor = noise_floor(orbit, thresholds.confidence, units)
@@ -109,12 +114,14 @@ def run_audit(
         reasons=judgement.reasons,
         orbit_verdict=judgement.verdict,
         claim=(
-            *(() if proof is None else proof_claim(proof, figures)),
+            *(() if proof is None else proof_claim(proof, figures, multi_label=model.multi_label)),
+            *several_labels_claim(model.multi_label),
             *orbit_claim(audited_elements(group)),
             *counted(data),
         ),
         group=group,
         model=model,
+        label_sets=orbit.label_sets.sets if model.multi_label else (),
         data=data,
         thresholds=thresholds,
         noise_floor=floor,

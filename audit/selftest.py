@@ -30,6 +30,7 @@ def self_test(
     group: str,
     thresholds: Thresholds,
     batch_size: int = 64,
+    multi_label: bool = False,
 ) -> SelfTest:
     """Audit the model with one weight changed, and a known model that is invariant.
 
@@ -43,8 +44,8 @@ def self_test(
         From the bytes of an ONNX file to a classifier.
     images : uint8 [N, C, H, W]
         The images of the audit; at most 32 of them, from all over the set, are used.
-    group, thresholds, batch_size
-        As for `run_audit`.
+    group, thresholds, batch_size, multi_label
+        As for `run_audit`; whether the model may give an image several labels.
 
     Raises
     ------
@@ -55,9 +56,14 @@ def self_test(
         mutant = build(mutate(model))
     except RefusedError:
         return self_test_unseen(
-            build(model), images, group=group, thresholds=thresholds, batch_size=batch_size
+            build(model),
+            images,
+            group=group,
+            thresholds=thresholds,
+            batch_size=batch_size,
+            multi_label=multi_label,
         )
-    return _tried(mutant, "one weight changed", images, group, thresholds, batch_size)
+    return _tried(mutant, "one weight changed", images, group, thresholds, batch_size, multi_label)
 
 
 def self_test_unseen(
@@ -67,6 +73,7 @@ def self_test_unseen(
     group: str,
     thresholds: Thresholds,
     batch_size: int = 64,
+    multi_label: bool = False,
 ) -> SelfTest:
     """Audit a model whose file is not at hand, told up from down, and one that is invariant.
 
@@ -76,7 +83,7 @@ def self_test_unseen(
     # A group of mirror images alone keeps up and down.
     axis = -2 if GridSymmetry(False, 2) in audited_elements(group) else -1
     mutant = with_orientation_bias(classify, axis)
-    return _tried(mutant, "told up from down", images, group, thresholds, batch_size)
+    return _tried(mutant, "told up from down", images, group, thresholds, batch_size, multi_label)
 
 
 def _tried(
@@ -86,12 +93,15 @@ def _tried(
     group: str,
     thresholds: Thresholds,
     batch_size: int,
+    multi_label: bool,
 ) -> SelfTest:
     elements = audited_elements(group)
     few = AuditSet(images).images[_few(len(images))]
 
     def verdict(classify: Classifier) -> Verdict:
-        orbit = evaluate_orbit(classify, few, elements, batch_size=batch_size)
+        orbit = evaluate_orbit(
+            classify, few, elements, batch_size=batch_size, multi_label=multi_label
+        )
         figures = orbit_figures(orbit, None, thresholds)
         return judge(figures, noise_floor(orbit, thresholds.confidence), thresholds, None).verdict
 

@@ -72,10 +72,29 @@ def counted(data: DataIdentity) -> Iterator[str]:
         )
 
 
-def proof_claim(proof: ProofSummary, figures: Figures) -> Iterator[str]:
+def several_labels_claim(multi_label: bool) -> Iterator[str]:
+    """Say what a label is, of a model that gives several."""
+    if multi_label:
+        yield (
+            "The model decides on each label by itself, and gives those with a probability above "
+            "one half: what is called an image's label here is all of them together, and it is "
+            "kept where every single decision is."
+        )
+
+
+def proof_claim(
+    proof: ProofSummary, figures: Figures, *, multi_label: bool = False
+) -> Iterator[str]:
     """What the proof says in a report, and what it does not."""
     yield proof.sentence()
     if proof.covers and not (proof.exact_bits and proof.runs_exactly):
+        if multi_label:
+            yield (
+                "What runs it may round otherwise when an image is rotated: on these images a "
+                f"logit changed by up to {figures.max_logit_deviation:.2g}, and a label whose "
+                "logit lies no farther from 0 than such a change may come or go."
+            )
+            return
         yield (
             "What runs it may round otherwise when an image is rotated: on these images a logit "
             f"changed by up to {figures.max_logit_deviation:.2g}, and an image whose two largest "

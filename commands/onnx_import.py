@@ -63,6 +63,13 @@ def import_model(
         Literal["logits", "probabilities", "percent", "sigmoid"] | None,
         typer.Option(help="What that output holds, if the file does not tell."),
     ] = None,
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            "--multi-label",
+            help="An image may get several labels, or none: of a file with logits alone.",
+        ),
+    ] = False,
     channel_order: Annotated[
         Literal["rgb", "bgr"], typer.Option(help="In which the file takes colours.")
     ] = "rgb",
@@ -109,6 +116,7 @@ def import_model(
         size=read_size(size),
         output=output,
         output_kind=output_kind,
+        multi_label=multi_label,
         fit=fit,
         fill=fill,
         resize=resize,

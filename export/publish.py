@@ -84,6 +84,7 @@ class Candidate:
     training: Training | None = None
     conversion: Conversion | None = None
     origin: Origin | None = None
+    multi_label: bool = False
 
     @property
     def sha256(self) -> str:
@@ -118,6 +119,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         group=candidate.group,
         precision=candidate.precision,
         classes=candidate.classes,
+        multi_label=candidate.multi_label,
     )
     summary = ProofSummary.of(
         proof, audited_elements(candidate.audited_group), runs_exactly=exactness.exact
@@ -155,7 +157,14 @@ def _audit(
     thresholds = Thresholds.of(candidate.precision)
     images, labels = candidate.audit_set.images, candidate.audit_set.labels
     group = candidate.audited_group
-    tested = self_test(candidate.model, open_model, images, group=group, thresholds=thresholds)
+    tested = self_test(
+        candidate.model,
+        open_model,
+        images,
+        group=group,
+        thresholds=thresholds,
+        multi_label=candidate.multi_label,
+    )
     return run_audit(
         open_model(candidate.model),
         images,
@@ -185,6 +194,7 @@ def _card(
         group=identity.group,
         precision=identity.precision,
         classes=candidate.classes,
+        multi_label=candidate.multi_label,
         input=candidate.input,
         sha256=identity.sha256,
         proof=proof,

@@ -95,7 +95,10 @@ class DataPlane:
         with call.timings.stage("decode"):
             images = await self._images(model, body, self.max_images, call.deadline)
         result = await self.infer(model, images, call)
-        return classification(model.identity, model.card.classes, result, top_k)
+        card = model.card
+        return classification(
+            model.identity, card.classes, result, top_k, multi_label=card.multi_label
+        )
 
     def begin(self, model: ServedModel, call: Call) -> None:
         """Note which version a call asks to infer, and refuse it if that has no room for it.

@@ -11,6 +11,7 @@ from audit.comparison.record import ComparedAudit, Comparison, Margins, Matching
 from audit.comparison.testing import paired_tests
 from audit.comparison.verdict import judge_comparison
 from audit.comparison.worse import worse_images
+from audit.labels import refuse_several_labels
 from audit.report import Report
 
 
@@ -36,9 +37,11 @@ def compare(
     Raises
     ------
     RefusedError
-        If the reports are not on the same images and rotations, do not say what became of each
-        image, or disagree on what images show.
+        If a model gives several labels, the reports are not on the same images and rotations, do
+        not say what became of each image, or disagree on what images show.
     """
+    for side in (baseline, candidate):
+        refuse_several_labels(side.model.multi_label, side.model.name, "compared")
     matched = match(baseline, candidate)
     margins = _resolved(margins or Margins(), baseline, candidate)
     truth = read_truth(baseline, candidate, matched)

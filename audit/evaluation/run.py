@@ -12,7 +12,7 @@ from audit.evaluation.figures import evaluation_figures
 from audit.evaluation.gate import judge_accuracy
 from audit.evaluation.probabilities import Probabilities, probabilities
 from audit.evaluation.schema import Answer, Asked, Evaluation, Picture, Unread
-from audit.labels import check_labels
+from audit.labels import check_labels, refuse_several_labels
 from audit.orbit import BatchedClassifier, Progress
 from audit.pipeline import ModelUnderTest
 from audit.provenance import DataIdentity
@@ -49,9 +49,10 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there are no labels, one is no class, the answers are no logits, or the model under test
-        changed meanwhile.
+        If the model gives several labels, there are no labels, one is no class, the answers are no
+        logits, or the model under test changed meanwhile.
     """
+    refuse_several_labels(under_test.identity.multi_label, under_test.identity.name, "evaluated")
     images, expected = labelled.images, labelled.labels
     if expected is None:
         raise RefusedError("The images have no labels; what each of them shows has to be known.")

@@ -30,8 +30,8 @@ class Naming:
 
     def __init__(self, report: Report, words: Words) -> None:
         self._words = words
-        self._classes = Names.of(report.model.classes)
-        self._narrow = Names.of(report.model.classes, _NARROW)
+        self._classes = Names.of(report.label_names)
+        self._narrow = Names.of(report.label_names, _NARROW)
         self._images = Names.of(report.data.files)
 
     def label(self, index: int) -> str:

@@ -143,7 +143,7 @@ def _counterexample(
             "imageName": report.data.image_name(index),
             "imageSha256": digest,
             "labels": labels,
-            "labelNames": [report.model.class_name(label) for label in labels],
+            "labelNames": [report.label_name(label) for label in labels],
         },
     }
 

@@ -193,7 +193,11 @@ def _say_the_cost(
 ) -> None:
     """Say how many images are going to be classified, and about how long that takes."""
     total = classifications(
-        options, len(audited.images), sides=opened.spec.fit.shape, quarters_exact=False
+        options,
+        len(audited.images),
+        sides=opened.spec.fit.shape,
+        quarters_exact=False,
+        multi_label=under_test.identity.multi_label,
     )
     some = np.ascontiguousarray(audited.images[: min(_TIMED, under_test.batch_size)])
     under_test.classify(some)  # what comes first takes longer

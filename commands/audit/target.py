@@ -7,6 +7,7 @@ from pathlib import Path
 from artifact.audit_set import AuditSet, load_audit_set
 from artifact.card import InputSpec
 from audit import ClassNames, ModelUnderTest, Progress
+from audit.labels import MANY_LABELS
 from commands.images import FolderLabels, folder_labels, read_groups, read_labels
 from imaging import RefusedError
 from service.audits.targets import Address, open_file, open_remote, version_under_test
@@ -115,6 +116,9 @@ def read_audit_images(
             "--labels is for image files, which --images names, and not together with --no-labels; "
             "an audit.npz has its labels in itself, as the array 'labels'."
         )
+    several = target.under_test.identity.multi_label
+    if several and labels is not None:
+        raise RefusedError(MANY_LABELS)
     if no_labels and not places:
         raise RefusedError("--no-labels is for images that --images names.")
     if not places:
@@ -139,7 +143,9 @@ def read_audit_images(
     classes = ClassNames(names)
     groups = None if group_by is None else read_groups(group_by, paths)
     known = None if labels is None else read_labels(labels, paths, classes)
-    if known is None and not no_labels:
+    if several and not no_labels:
+        tell("No labels are read from sub-folders: the model may give an image several.")
+    elif known is None and not no_labels:
         found = folder_labels(files, classes) if names else _unnamed(files)
         known = found.labels
         if found.sentence:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from artifact.audit_set import AuditSet
 from audit import Report, ResolvedOptions, Thresholds, run_pipeline
 from audit.comparison.claims import otherwise_fitted
+from audit.labels import refuse_several_labels
 from audit.reading import parse_report
 from commands.audit.target import Target, open_target, read_audit_images
 from imaging import RefusedError
@@ -77,6 +78,8 @@ def read_sides(baseline: str, candidate: str, asked: Asked) -> Compared:
             if side not in stored:
                 targets[side] = open_target(side, asked.settings, None, asked.api_key)
                 stack.enter_context(closing(targets[side].under_test))
+                identity = targets[side].under_test.identity
+                refuse_several_labels(identity.multi_label, targets[side].name, "compared")
         first, *others = targets.values()
         audited, source = read_audit_images(
             asked.images,

@@ -80,6 +80,7 @@ def evaluate(
     """
     from audit.evaluation import Asked
     from audit.evaluation import evaluate as run
+    from audit.labels import refuse_several_labels
     from audit.render.evaluation import format_of, render_evaluation
     from commands.audit.outputs import exit_status, read_fail_on
     from commands.audit.replay import given_options
@@ -95,6 +96,8 @@ def evaluate(
         check_writable(path)
     settings = settings_of_a_command(repository, device)
     opened = open_target(target, settings, model, api_key)
+    identity = opened.under_test.identity
+    refuse_several_labels(identity.multi_label, opened.name, "evaluated")
     with closing(opened.under_test), chosen_progress(progress) as show:
         labelled = read_labelled(
             folder,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, inliner, numpy_helper
 
 from artifact.contract import INPUT, LOGITS, OUTPUTS, PROBABILITIES
-from artifact.onnx_file import read_onnx, redefines
+from artifact.onnx_file import gives_several_labels, read_onnx, redefines
 from export.onnx_import.graphs import (
     OnnxImportError,
     check_followed,
@@ -63,6 +63,8 @@ class Adapted:
         What becomes of a level in front of the given file; None if that takes uint8.
     nhwc
         Whether the given file takes its channels last.
+    multi_label
+        Whether each class has a probability of its own.
     """
 
     model: onnx.ModelProto
@@ -71,6 +73,7 @@ class Adapted:
     found: Found | None
     scaling: Scaling | None
     nhwc: bool
+    multi_label: bool
     adaptations: tuple[str, ...]
 
 
@@ -82,6 +85,7 @@ def adapt(
     size: int | Sides | None = None,
     output: str | None = None,
     output_kind: OutputKind | None = None,
+    multi_label: bool = False,
     said: Preprocessing | None = None,
 ) -> Adapted:
     """Read a file and wrap its graph so that it keeps the contract.
@@ -100,6 +104,8 @@ def adapt(
         The output that holds the logits, where that is not plain.
     output_kind
         What that output holds, where the graph does not tell.
+    multi_label
+        Whether an image may get several labels, where only logits are there to tell it.
     said
         What lies beside the file says of its input, where the arguments say nothing.
 
@@ -131,20 +137,22 @@ def adapt(
         if "--input-scale" in said.unclear:
             raise OnnxImportError(said.ask("--input-scale"))
         scaling = said.scaling
+    multi_label = multi_label or said.multi_label
     if output_kind is None and _keeps_contract(model.graph, given, output):
         check_scaling(given, scaling)
-        return Adapted(model, given.channels, given.sides, None, None, False, ())
+        several = multi_label or gives_several_labels(model)
+        return Adapted(model, given.channels, given.sides, None, None, False, several, ())
     found = find_logits(model.graph, output, output_kind)
     notes = list(found.notes)
     check_scaling(given, scaling)
-    _check_classes(model.graph, found, classes)
+    several = _check_classes(model.graph, found, classes, multi_label=multi_label)
 
     if given.batch is not None:
         notes.append(_free_batch(model.graph, given))
     single = units(model.graph, found.answer) == 1
     wrapped = _Wrapping(model, given)
     wrapped.read_image(scaling, notes)
-    wrapped.write_answers(found, classes, notes, single=single)
+    wrapped.write_answers(found, classes, notes, single=single, several=several)
     return Adapted(
         model=wrapped.model,
         channels=given.channels,
@@ -152,6 +160,7 @@ def adapt(
         found=found,
         scaling=scaling,
         nhwc=given.nhwc,
+        multi_label=several,
         adaptations=tuple(notes),
     )
 
@@ -163,23 +172,29 @@ def _keeps_contract(graph: onnx.GraphProto, given: Input, output: str | None) ->
     return is_image and ends == [INPUT, *OUTPUTS] and output in (None, LOGITS)
 
 
-def _check_classes(graph: onnx.GraphProto, found: Found, classes: int) -> None:
+def _check_classes(
+    graph: onnx.GraphProto, found: Found, classes: int, *, multi_label: bool
+) -> bool:
+    """Refuse another number of classes; return whether an image may get several of them."""
     count = units(graph, found.answer)
     if count not in (None, classes) and (count, classes) != (1, 2):
         raise OnnxImportError(
             f"The output '{found.answer}' has {count} numbers an image, and {classes} classes "
             "are named."
         )
-    if found.kind == "sigmoid" and count != 1:
+    if multi_label and (found.kind == "probabilities" or count == 1):
+        held = "one number an image" if count == 1 else "one distribution over all classes"
         raise OnnxImportError(
-            f"The output '{found.answer}' gives every class a probability of its own, and several "
-            "may hold of one image; classes that exclude each other are accepted."
+            f"The output '{found.answer}' is {held}, and several labels are asked for "
+            "(--multi-label, or problem_type in config.json); logits or a sigmoid for each class "
+            "are accepted."
         )
     if count == 1 and not found.known:
         raise OnnxImportError(
             f"The output '{found.answer}' is one number an image; --output-kind says whether it is "
             "the logit or the probability (sigmoid) of the second of two classes."
         )
+    return count != 1 and (multi_label or found.kind == "sigmoid")
 
 
 def _free_batch(graph: onnx.GraphProto, given: Input) -> str:
@@ -254,18 +269,24 @@ class _Wrapping:
         shape = ["N", given.channels, *given.sides]
         graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
 
-    def write_answers(self, found: Found, classes: int, notes: list[str], *, single: bool) -> None:
+    def write_answers(
+        self, found: Found, classes: int, notes: list[str], *, single: bool, several: bool
+    ) -> None:
         """Put the outputs of the contract behind the tensors that hold the answers.
 
-        Where these are a ``single`` number an image, it is taken for the second of two classes.
+        Where these are a ``single`` number an image, it is taken for the second of two classes;
+        where an image may get ``several`` labels, each has a probability of its own.
         """
         graph = self.model.graph
         add = _Chain(graph)
         if found.logits is None:
             values = self._values(add, found, f"{PROBABILITIES}.given")
             add("Identity", add.pair(values) if single else values, PROBABILITIES)
+            logarithm = f"{LOGITS}.of.probability" if several else LOGITS
             add("Clip", PROBABILITIES, f"{PROBABILITIES}.positive", _LEAST)
-            add("Log", f"{PROBABILITIES}.positive", LOGITS)
+            add("Log", f"{PROBABILITIES}.positive", logarithm)
+            if several:
+                add.log_odds(logarithm)
         else:
             name = self._renamed.get(found.logits, found.logits)
             flat = add("Flatten", name, f"{LOGITS}.flat", axis=1)
@@ -273,7 +294,7 @@ class _Wrapping:
             if single:
                 add("MatMul", flat, LOGITS, _SECOND)
             if found.kind == "logits" or not found.step:
-                add("Softmax", LOGITS, PROBABILITIES, axis=1)
+                self._squash(add, several=several)
             else:
                 values = self._values(add, found, f"{PROBABILITIES}.given")
                 add("Identity", add.pair(values) if single else values, PROBABILITIES)
@@ -285,7 +306,18 @@ class _Wrapping:
         keep_ancestors(graph)
         if single:
             notes.append("The one number of the output is taken for the second class.")
-        notes.append(f"The outputs are logits and probabilities, {_SHOWN[found.kind]}.")
+        if several:
+            notes.append(
+                "Each class has a probability of its own: an image may get several labels."
+            )
+        shown = "by a sigmoid in the graph" if several and found.kind == "logits" else None
+        notes.append(f"The outputs are logits and probabilities, {shown or _SHOWN[found.kind]}.")
+
+    def _squash(self, add: "_Chain", *, several: bool) -> None:
+        if several:
+            add("Sigmoid", LOGITS, PROBABILITIES)
+        else:
+            add("Softmax", LOGITS, PROBABILITIES, axis=1)
 
     def _values(self, add: "_Chain", found: Found, name: str) -> str:
         """Undo the scale of the answer."""
@@ -320,6 +352,18 @@ class _Chain:
         node = helper.make_node(op, inputs, [output], name=output, **attributes)
         self._graph.node.append(node)
         return output
+
+    def log_odds(self, logarithm: str) -> None:
+        """Subtract log(1 - p) from log(p), for the logits of probabilities of their own."""
+        rest = self(
+            "Sub",
+            self("Neg", PROBABILITIES, f"{PROBABILITIES}.minus"),
+            f"{PROBABILITIES}.rest",
+            np.float32(-1),
+        )
+        positive = self("Clip", rest, f"{rest}.positive", _LEAST)
+        other = self("Log", positive, f"{rest}.log")
+        self._graph.node.append(helper.make_node("Sub", [logarithm, other], [LOGITS], name=LOGITS))
 
     def pair(self, values: str) -> str:
         """Make [1 - p, p] of p."""

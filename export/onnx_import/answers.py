@@ -1,13 +1,14 @@
 """Whether an adapted file answers what the given one does, on images that both are shown."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from artifact.contract import INPUT, LOGITS, OUTPUTS, softmax
+from artifact.contract import INPUT, LOGITS, OUTPUTS, probabilities_of
 from artifact.cpus import cpu_budget
 from artifact.session import open_session
 from export.onnx_import.adapt import Adapted
@@ -55,10 +56,11 @@ def check_answers(
             "does not take a batch of another size; one that treats every image alone is accepted."
         )
     found = adapted.found
+    squash = partial(probabilities_of, multi_label=adapted.multi_label)
     if found is None:
         check_kind("logits", logits)
         _compare(logits, expected, tolerance)
-        _compare(probabilities, softmax(logits), relative)
+        _compare(probabilities, squash(logits), relative)
         return
     values = (expected - found.shift) / found.scale
     if not found.known:
@@ -68,13 +70,13 @@ def check_answers(
     if found.kind == "logits":
         rounded = found.step / found.scale / 2
         _compare(logits, values, tolerance + rounded)
-        _compare(probabilities, softmax(values), relative + rounded)
+        _compare(probabilities, squash(values), relative + rounded)
     else:
-        _check_probabilities(found, values)
+        _check_probabilities(found, values, summed=not adapted.multi_label)
         # A graph with other ends may be fused otherwise, and then rounds another way now and then.
         step = found.step / found.scale
         _compare(probabilities, values, relative + step)
-        _compare(softmax(logits), values, relative + 1.5 * step)
+        _compare(squash(logits), values, relative + 1.5 * step)
 
 
 def check_kind(answer: str, values: Floats) -> None:
@@ -100,10 +102,14 @@ def check_kind(answer: str, values: Floats) -> None:
         )
 
 
-def _check_probabilities(found: Found, values: Floats) -> None:
+def _check_probabilities(found: Found, values: Floats, *, summed: bool) -> None:
     slack = _HALF_TOLERANCE + found.step / found.scale * values.shape[1]
-    whole = np.abs(values.sum(axis=1) - 1).max() <= slack
-    if not (whole and values.min() >= -slack and values.max() <= 1 + slack):
+    if not (values.min() >= -slack and values.max() <= 1 + slack):
+        raise OnnxImportError(
+            f"What the output '{found.answer}' holds are no probabilities: they go from "
+            f"{values.min():.3g} to {values.max():.3g}; --output-kind says what they are."
+        )
+    if summed and not np.abs(values.sum(axis=1) - 1).max() <= slack:
         raise OnnxImportError(
             f"What the output '{found.answer}' holds are no probabilities: an image's sum to "
             f"{values.sum(axis=1)[0]:.3g} where 1 is due; --output-kind says what they are."

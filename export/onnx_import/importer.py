@@ -11,11 +11,14 @@ from onnx import TensorProto
 
 from artifact.audit_set import AuditSet
 from artifact.card import InputSpec
+from artifact.contract import same_labels
 from artifact.figures import Metric
 from artifact.layout import check_name
+from artifact.onnx_file import MULTI_LABEL
 from artifact.origin import Change, Origin
 from artifact.session import run_as_written
 from artifact.values import Precision
+from audit.labels import MANY_LABELS
 from audit.proof import Proof
 from audit.proving import prove_file
 from export.onnx_import.adapt import Adapted, adapt
@@ -47,6 +50,8 @@ class Request:
         The graph, or a folder with it; what lies beside it is read as well.
     classes
         Their names; by default those that lie beside the graph.
+    multi_label
+        Whether an image may get several labels, where the file gives logits and does not tell.
     fit, resize, filter
         What becomes of images of other sizes; by default what lies beside the graph says, and
         padding by the bilinear filter where nothing does.
@@ -71,6 +76,7 @@ class Request:
     size: int | Sides | None = None
     output: str | None = None
     output_kind: OutputKind | None = None
+    multi_label: bool = False
     fit: FitMode | None = None
     fill: int = 0
     resize: int | None = None
@@ -103,6 +109,7 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
         size=request.size,
         output=request.output,
         output_kind=request.output_kind,
+        multi_label=request.multi_label,
         said=said,
     )
     policy, fitting = _fit_policy(request, said, adapted.size)
@@ -120,12 +127,14 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
         request.pictures, request.classes, adapted.channels, spec.fit, spec.white_level
     )
     given = finished(adapted.model, {})
+    if adapted.multi_label and pictures.labels is not None:
+        raise OnnxImportError(MANY_LABELS)
     check_answers(data, adapted, given, pictures.images, len(request.classes))
 
-    changed, change = _changed(request, adapted.model, given, pictures)
+    changed, change = _changed(request, adapted, given, pictures)
     group = _group(request, finished(changed, {}), adapted.size)
     precision = _precision(changed)
-    model = finished(changed, _metadata(request, group, precision, bundle))
+    model = finished(changed, _metadata(request, adapted, group, precision, bundle))
     return publish(
         Candidate(
             name=request.name,
@@ -134,6 +143,7 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
             group=group,
             precision=precision,
             classes=request.classes,
+            multi_label=adapted.multi_label,
             input=spec,
             audit_set=AuditSet(pictures.images, pictures.labels),
             audit_source=f"{len(pictures.images)} images of {pictures.source}",
@@ -201,22 +211,23 @@ def _check(request: Request) -> None:
 
 
 def _changed(
-    request: Request, model: onnx.ModelProto, given: bytes, pictures: Pictures
+    request: Request, adapted: Adapted, given: bytes, pictures: Pictures
 ) -> tuple[onnx.ModelProto, Change | None]:
     """Give the model a symmetry, if one is asked for, and measure what that changed."""
+    model = adapted.model
     if request.symmetrise:
-        averaged = symmetrise(model, request.symmetrise)
-        return averaged, _measure(request.symmetrise, model, averaged, given, pictures, None)
+        averaged = symmetrise(model, request.symmetrise, multi_label=adapted.multi_label)
+        return averaged, _measure(request.symmetrise, adapted, averaged, given, pictures, None)
     if request.project and request.group:
         projection = project(model, request.group)
         changed = projection.model
-        return changed, _measure(request.group, model, changed, given, pictures, projection)
+        return changed, _measure(request.group, adapted, changed, given, pictures, projection)
     return model, None
 
 
 def _measure(
     group: str,
-    before: onnx.ModelProto,
+    before: Adapted,
     after: onnx.ModelProto,
     given: bytes,
     pictures: Pictures,
@@ -228,9 +239,9 @@ def _measure(
         group=group,
         error_percent_before=_error(old, pictures.labels),
         error_percent=_error(new, pictures.labels),
-        label_agreement=float((old.argmax(1) == new.argmax(1)).mean()),
+        label_agreement=float(same_labels(old, new, multi_label=before.multi_label).mean()),
         max_abs_logits=float(np.abs(old - new).max()),
-        multiply_adds_before=network_size(before).multiply_adds,
+        multiply_adds_before=network_size(before.model).multiply_adds,
         moved_weights=projection.moved if projection else None,
         relative_weight_change=projection.relative if projection else None,
     )
@@ -275,8 +286,11 @@ def _precision(model: onnx.ModelProto) -> Precision:
     return "fp16" if halves else "fp32"
 
 
-def _metadata(request: Request, group: str, precision: str, bundle: Bundle) -> dict[str, str]:
-    return {
+def _metadata(
+    request: Request, adapted: Adapted, group: str, precision: str, bundle: Bundle
+) -> dict[str, str]:
+    several = dict([MULTI_LABEL]) if adapted.multi_label else {}
+    return several | {
         "name": request.name,
         "group": group,
         "precision": precision,

@@ -27,6 +27,7 @@ class Preprocessing:
     fit: FitMode | None = None
     resize: int | None = None
     filter: FitFilter | None = None
+    multi_label: bool = False
     notes: tuple[str, ...] = ()
     unclear: Mapping[str, str] = field(default_factory=dict)
     """By option that would say it: the sentence's beginning about what is not known here."""

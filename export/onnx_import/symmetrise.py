@@ -22,13 +22,16 @@ from export.onnx_import.graphs import dependents
 from imaging import check_grid
 
 
-def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
+def symmetrise(model: onnx.ModelProto, group: str, *, multi_label: bool = False) -> onnx.ModelProto:
     """Average a model that keeps this project's contract over the grid symmetries of a group.
 
     Parameters
     ----------
     model
         With the input ``image`` and the output ``logits``; it is left as it is.
+
+    multi_label
+        Whether the probabilities are the sigmoids of the logits, and not their softmax.
 
     Raises
     ------
@@ -62,6 +65,10 @@ def symmetrise(model: onnx.ModelProto, group: str) -> onnx.ModelProto:
         orbit.add("Reshape", f"{element.name}.image", row, plane)
         averaged.graph.node.extend(_branch(copied, orbit.name(element.name)))
     orbit.average([element.name for element in elements], classes)
+    if multi_label:
+        orbit.append("Sigmoid", PROBABILITIES, [LOGITS], [PROBABILITIES], {})
+    else:
+        orbit.append("Softmax", PROBABILITIES, [LOGITS], [PROBABILITIES], {"axis": 1})
     return averaged
 
 
@@ -120,7 +127,6 @@ class _Orbit:
             terms = [self.add("Add", f"sum{len(terms)}.{i}", *pair) for i, pair in enumerate(pairs)]
         part = self.constant("part", np.array(1 / len(branches), np.float32))
         self.append("Mul", self.name("mean"), [terms[0], part], [LOGITS], {})
-        self.append("Softmax", PROBABILITIES, [LOGITS], [PROBABILITIES], {"axis": 1})
 
 
 def _branch(nodes: Sequence[onnx.NodeProto], branch: str) -> Iterator[onnx.NodeProto]:

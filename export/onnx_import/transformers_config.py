@@ -67,11 +67,11 @@ def of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> 
     OnnxImportError
         If they tell of another kind of model.
     """
-    _check_kind(config)
+    several = _gives_several_labels(config)
     classes = numbered_names(mapping(config.get("id2label")))
     notes = [f"{len(classes)} classes have the names of config.json."] * bool(classes)
     if not processor:
-        return Preprocessing(classes=classes, notes=tuple(notes))
+        return Preprocessing(classes=classes, multi_label=several, notes=tuple(notes))
     fitting = _read_fitting(processor)
     unclear = dict(_unclear(processor, fitting))
     scaling = _scaling(processor)
@@ -85,18 +85,21 @@ def of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> 
         fit=None if "--fit" in unclear else fitting.mode,
         resize=None if "--fit" in unclear else fitting.resize,
         filter=FILTERS.get(processor.get("resample")),
+        multi_label=several,
         notes=tuple(notes),
         unclear=unclear,
     )
 
 
-def _check_kind(config: Mapping[str, Any]) -> None:
+def _gives_several_labels(config: Mapping[str, Any]) -> bool:
+    """Whether the classes do not exclude each other; refuse what is no classification."""
     kind = config.get("problem_type")
-    if kind not in (None, "single_label_classification"):
+    if kind not in (None, "single_label_classification", "multi_label_classification"):
         raise OnnxImportError(
-            f"config.json says that the model is one of {kind}; one that classifies images by "
-            "classes that exclude each other is accepted."
+            f"config.json says that the model is one of {kind}; one that classifies images is "
+            "accepted."
         )
+    return bool(kind == "multi_label_classification")
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,7 @@ def cost(model: ServedModel, count: int, options: ResolvedOptions) -> int:
         options,
         count,
         sides=model.card.input.fit.shape,
+        multi_label=model.card.multi_label,
         quarters_exact=_quarters_exact(model),
     )
 

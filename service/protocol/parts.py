@@ -36,7 +36,7 @@ class Scores(Protocol):
 
     @property
     def logits(self) -> npt.NDArray[np.float32]:
-        """Before the softmax."""
+        """Before the softmax, or the sigmoid."""
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:

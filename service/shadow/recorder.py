@@ -108,8 +108,8 @@ class Recorder:
             version=finding.version,
             image=digest,
             element=finding.element.name,
-            label=finding.classes[found.label],
-            turned_label=finding.classes[found.turned_label],
+            label=_named(finding.classes, found.labels),
+            turned_label=_named(finding.classes, found.turned_labels),
             deviation=found.deviation,
             margin=found.margin,
             kept=kept,
@@ -123,6 +123,10 @@ class Recorder:
         self._silent_until = now + _PAUSE
         log.warning(event, unlogged=self._unlogged, **fields)
         self._unlogged = 0
+
+
+def _named(classes: tuple[str, ...], labels: tuple[int, ...]) -> str:
+    return " + ".join(classes[label] for label in labels) or "no label"
 
 
 def _keep(finding: Finding, digest: str, folder: Path) -> str | None:

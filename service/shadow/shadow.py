@@ -100,7 +100,8 @@ class Shadow:
 
     def judge(self, image: Images, element: GridSymmetry, upright: Floats, turned: Floats) -> None:
         """Compare the logits [K] of an image [C, H, W] with those of the turned one, and count."""
-        found, card = compare(upright, turned), self._card
+        card = self._card
+        found = compare(upright, turned, multi_label=card.multi_label)
         moved = self.tally.tried(found)
         # The logits of a model that has no group by construction move with every image.
         if found.agrees and not (moved and card.group != "trivial"):

@@ -8,6 +8,7 @@ from typing import Final, get_args
 
 import numpy as np
 
+from artifact.contract import decisions
 from artifact.deviation import largest_logit, relative
 from artifact.values import Interval
 from audit import ConfidenceSequence
@@ -21,40 +22,40 @@ class Comparison:
 
     Attributes
     ----------
-    label, turned_label
-        Class indices.
+    labels, turned_labels
+        Class indices: one, or all that a model of several labels gives.
     deviation
         Largest change of a logit, relative to the largest logit of both; infinite where one is not
         finite.
     margin
-        Distance of the two largest logits of the upright image.
+        Distance of the two largest logits of the upright image; of several labels, that of the
+        nearest logit from 0.
     """
 
-    label: int
-    turned_label: int
+    labels: tuple[int, ...]
+    turned_labels: tuple[int, ...]
     deviation: float
     margin: float
 
     @property
     def agrees(self) -> bool:
-        """Whether the label is the same."""
-        return self.label == self.turned_label
+        """Whether the labels are the same."""
+        return self.labels == self.turned_labels
 
 
-def compare(upright: Floats, turned: Floats) -> Comparison:
-    """Compare logits [K] with logits [K], K at least 2."""
+def compare(upright: Floats, turned: Floats, *, multi_label: bool = False) -> Comparison:
+    """Compare logits [K] with logits [K], K at least 2, of which several may be labels."""
     a, b = upright.astype(np.float64), turned.astype(np.float64)
     largest = largest_logit(a, b)
+    labels, turned_labels = (
+        tuple(decisions(each, multi_label=multi_label).nonzero()[0].tolist()) for each in (a, b)
+    )
     if not np.isfinite(largest):
-        return Comparison(int(a.argmax()), int(b.argmax()), inf, 0.0)
+        return Comparison(labels, turned_labels, inf, 0.0)
     change = float(np.abs(a - b).max())
     second, first = np.partition(a, -2)[-2:]
-    return Comparison(
-        label=int(a.argmax()),
-        turned_label=int(b.argmax()),
-        deviation=relative(change, largest),
-        margin=float(first - second),
-    )
+    margin = np.abs(a).min() if multi_label else first - second
+    return Comparison(labels, turned_labels, relative(change, largest), float(margin))
 
 
 REASONS: Final[tuple[IdleDrop, ...]] = get_args(IdleDrop)

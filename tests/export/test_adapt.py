@@ -194,10 +194,6 @@ REFUSED = {
         file(f"v = Cast<to = 1>(x) {END.replace('x,', 'v,')}", image="int32[N, 3, 6, 6] x"),
         "is INT32",
     ),
-    "sigmoid": (
-        file(f"{END.replace('y =', 'l =')} y = Sigmoid(l)"),
-        "gives every class a probability of its own",
-    ),
     "two outputs": (
         file(f"{END} z = Neg(y)", outputs="float[N, 2] y, float[N, 2] z"),
         "--output names",

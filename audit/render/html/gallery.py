@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from artifact.contract import softmax
+from artifact.contract import probabilities_of
 from audit.counterexample import Counterexample
 from audit.render.language import Words
 from audit.render.naming import Naming
@@ -64,8 +65,7 @@ def _exhibit(
     report: Report, index: int, rotation: str, label: int, rotated_label: int, seen: Counterexample
 ) -> Exhibit:
     logits = np.array([seen.upright_logits, seen.rotated_logits], np.float32)
-    upright, rotated = softmax(logits)
-    others = np.delete(logits[1].astype(np.float64), label)
+    upright, rotated = probabilities_of(logits, multi_label=report.model.multi_label)
     likeliest = np.argsort(-np.maximum(upright, rotated), kind="stable")[:_LABELS]
     return Exhibit(
         index=index,
@@ -73,7 +73,15 @@ def _exhibit(
         rotation=rotation,
         label=label,
         rotated_label=rotated_label,
-        margin=float(logits[1, label] - others.max()),
+        margin=_margin(report, logits.astype(np.float64), label),
         odds=tuple((int(k), float(upright[k]), float(rotated[k])) for k in likeliest),
         counterexample=seen,
     )
+
+
+def _margin(report: Report, logits: NDArray[np.float64], label: int) -> float:
+    """How far the rotated image is from losing the label it gets upright; negative if it does."""
+    upright, rotated = logits
+    if report.model.multi_label:
+        return float(np.where(upright > 0, rotated, -rotated).min())
+    return float(rotated[label] - np.delete(rotated, label).max())

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, Json
 
 from artifact.contract import Images
 from audit.about import About
+from audit.labels import MANY_LABELS
 from audit.options import AuditOptions
 from imaging import RefusedError
 from service.api.audits.formats import AskedFormat
@@ -62,6 +63,8 @@ class AuditQuery(AuditOptions):
         card, most = model.card, settings.max_audit_classifications
         options = self.resolve(card.precision, card.audit.group, card.input.fit.fill)
         count = card.audit_set.count if images is None else len(images)
+        if card.multi_label and self.labels is not None:
+            raise ServiceError(422, MANY_LABELS)
         try:
             total = cost(model, count, options)
         except RefusedError as error:

@@ -16,7 +16,7 @@ from artifact.contract import LOGITS
 from artifact.cpus import cpu_budget
 from artifact.files import MOST_GRAPH
 from artifact.identity import ModelIdentity
-from artifact.onnx_file import check_operators, read_onnx
+from artifact.onnx_file import check_operators, gives_several_labels, read_onnx
 from artifact.session import run_as_written
 from artifact.values import Precision
 from audit import Classifier, ModelUnderTest
@@ -81,6 +81,12 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
     except GraphError as error:
         raise RefusedError(f"The file {path} does not open: {error}.") from error
     precision, classes = metadata.get("precision"), _class_names(metadata.get("classes", ""))
+    several = gives_several_labels(model)
+    if several and not classes:
+        raise RefusedError(
+            f"The file {path} says that an image may get several labels, and not what they are "
+            "called; one that names its classes is accepted."
+        )
     oblong = ends.height != ends.width
     fit = FitPolicy(ends.height, width=ends.width if oblong else None)
     under_test = ModelUnderTest(
@@ -91,6 +97,7 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
             group=group or "trivial",
             precision=precision if precision in get_args(Precision) else "fp32",
             classes=classes,
+            multi_label=several,
         ),
         classify=classify,
         graph=graph,
@@ -131,10 +138,11 @@ def read_ends(model: onnx.ModelProto) -> Ends:
     if axes[1] not in (1, 3):
         raise RefusedError(f"The file takes {_described(inputs)}; {_ACCEPTED}.")
     channels: Literal[1, 3] = 1 if axes[1] == 1 else 3
-    return Ends(inputs[0].name, channels, axes[2], axes[3], _logits(model.graph.output))
+    return Ends(inputs[0].name, channels, axes[2], axes[3], _logits(model.graph))
 
 
-def _logits(outputs: Any) -> str:
+def _logits(graph: onnx.GraphProto) -> str:
+    outputs = graph.output
     floats = [
         value.name
         for value in outputs
@@ -147,7 +155,13 @@ def _logits(outputs: Any) -> str:
             f"The file gives {_described(outputs)}; one output of float32 [N, K], or one of that "
             "form that is named 'logits', is accepted."
         )
-    return str(floats[0])
+    name = str(floats[0])
+    if any(node.op_type == "Sigmoid" and name in node.output for node in graph.node):
+        raise RefusedError(
+            f"The output '{name}' gives each class a probability of its own, by a sigmoid, and "
+            "logits are audited; `orbitserve import` brings such a file into a repository."
+        )
+    return name
 
 
 def _known_group(name: str) -> str | None:

@@ -176,7 +176,7 @@ def test_a_blank_answer_has_no_deviation() -> None:
     zero = np.zeros(3, np.float32)
     assert compare(zero, zero).deviation == 0
     found = compare(np.array([1, 5, 3], np.float32), np.array([4, 1, 2], np.float32))
-    assert (found.label, found.turned_label, found.margin) == (1, 0, 2)
+    assert (found.labels, found.turned_labels, found.margin) == ((1,), (0,), 2)
     assert found.deviation == 4 / 5
 
 
