@@ -1,6 +1,7 @@
 """A head of sigmoids, one for each class: served, audited and told as what it is, or refused."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,20 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
 from typer.testing import CliRunner
 
+import orbitserve
 from artifact.audit_set import load_audit_set
 from artifact.card import Card, load_card
 from artifact.contract import probabilities_of, softmax
+from audit import Thresholds, run_audit
+from audit.labels import number_sets
 from audit.options import AuditOptions
 from audit.pipeline import run_pipeline
 from audit.render import formats, render
@@ -25,11 +32,11 @@ from export.onnx_import.answers import check_answers
 from export.onnx_import.graphs import finished
 from export.onnx_import.importer import Request, import_onnx
 from imaging import RefusedError
-from orbitserve import app
 from service.audits.targets import open_file, version_under_test
 from service.protocol.answers import classification
 from service.repository.local import open_model
 from service.settings import read_settings
+from service.shadow.tally import compare
 
 LABELS = ("cat", "dog", "猫 and dog", "none of these")
 BODY = "x = Cast<to = 1>(image) c = Conv<pads = [1, 1, 1, 1]>(x, W) r = Relu(c) f = Flatten(r)"
@@ -41,7 +48,6 @@ HEADS = {
 }
 LOGITS = "y = Gemm(f, H, B)"
 CONTRACT = "logits = Gemm(f, H, B) probabilities = Sigmoid(logits)"
-SETTINGS: dict[str, Any] = {"device": "cpu"}
 
 
 def file(head: str, outputs: str = "float[N, 4] y") -> bytes:
@@ -78,8 +84,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def request_for(folder: Path) -> Callable[..., Request]:
     def request(data: bytes, **options: Any) -> Request:
         (folder / "net.onnx").write_bytes(data)
-        given = {"classes": LABELS} | options
-        return Request(folder / "net.onnx", "tags", pictures=folder / "pictures", **given)
+        asked = {"classes": LABELS} | options
+        return Request(folder / "net.onnx", "tags", pictures=folder / "pictures", **asked)
 
     return request
 
@@ -106,15 +112,15 @@ def images(repository: Path) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_probabilities_are_those_of_the_file(name: str, images: NDArray[np.uint8]) -> None:
-    given = file(HEADS[name])
-    found = adapt(given, 4)
+    data = file(HEADS[name])
+    found = adapt(data, 4)
     model = finished(found.model, {})
-    check_answers(given, found, model, images, 4)
+    check_answers(data, found, model, images, 4)
     assert found.multi_label
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     logits, probabilities = session.run(["logits", "probabilities"], {"image": images})
     scale = 100 if name == "per cent" else 1
-    np.testing.assert_allclose(probabilities, run(given, images) / scale, atol=1e-3)
+    np.testing.assert_allclose(probabilities, run(data, images) / scale, atol=1e-3)
     np.testing.assert_allclose(probabilities, probabilities_of(logits, multi_label=True), atol=1e-3)
     assert np.abs(probabilities - softmax(logits)).max() > 0.1
     assert "Softmax" not in {node.op_type for node in found.model.graph.node}
@@ -240,9 +246,9 @@ def test_all_labels_above_one_half_are_answered(
     served = open_model("tags", read_settings(repository=repository))
     result = served.session.run(images)
     found = classification(served.identity, card.classes, result, 2, multi_label=True)
-    given = run(file(HEADS["plain"]), images)
+    expected_rows = run(file(HEADS["plain"]), images)
     counts = set()
-    for row, answer in zip(given, found["predictions"], strict=True):
+    for row, answer in zip(expected_rows, found["predictions"], strict=True):
         labels = [each["label"] for each in answer["labels"]]
         expected = [LABELS[k] for k in np.argsort(-row) if row[k] > 0.5]
         assert labels == expected
@@ -256,7 +262,7 @@ def test_all_labels_above_one_half_are_answered(
 
 def test_the_command_names_all_labels(repository: Path, folder: Path) -> None:
     arguments = ["classify", "--repository", str(repository), "--model", "tags"]
-    found = CliRunner().invoke(app, [*arguments, str(folder / "pictures")])
+    found = CliRunner().invoke(orbitserve.app, [*arguments, str(folder / "pictures")])
     assert found.exit_code == 0, found.output
     lines = found.output.splitlines()
     assert len(lines) == 12
@@ -277,9 +283,7 @@ def test_an_audit_compares_every_decision_and_says_so(repository: Path, card: Ca
     turned = [np.ascontiguousarray(np.rot90(images, k, (2, 3))) for k in range(4)]
     decided = np.stack([served.session.run(each).logits > 0 for each in turned])
     kept = (decided == decided[0]).all(axis=(0, 2))
-    first = np.stack([served.session.run(each).logits.argmax(1) for each in turned])
     assert report.figures.agreeing_images == kept.sum()
-    assert kept.sum() != (first == first[0]).all(axis=0).sum()  # what a single label would say
     assert report.figures.answers is not None
     assert report.figures.answers.kept == tuple(kept.tolist())
     for cell in report.figures.classes:
@@ -293,6 +297,88 @@ def test_an_audit_compares_every_decision_and_says_so(repository: Path, card: Ca
     assert report.self_test.mutant == "FAIL"
     for name in formats():
         assert render(report, name)
+
+
+def second_label_by_orientation(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Answer alike for the likeliest label, and give another one to what is brighter above."""
+    bright = images.mean(axis=(1, 2, 3), dtype=np.float64)
+    halves = images[:, :, :4].mean(axis=(1, 2, 3), dtype=np.float64)
+    logits = np.stack([bright / 10, 1e-5 * np.sign(halves - bright), -bright, -bright], axis=1)
+    return logits.astype(np.float32)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_label_that_is_not_the_likeliest_is_compared_too(
+    card: Card, images: NDArray[np.uint8], several: bool
+) -> None:
+    report = run_audit(
+        second_label_by_orientation,
+        images,
+        None,
+        group="C4",
+        thresholds=Thresholds(),
+        model=card.identity.model_copy(update={"multi_label": several}),
+        source="noise",
+    )
+    assert report.figures.relative_logit_deviation < report.thresholds.logit_tolerance
+    assert report.figures.agreeing_images == (0 if several else len(images))
+    assert report.verdict == ("FAIL" if several else "INCONCLUSIVE")
+    labels = {each.rotated_label for each in report.worst} | {each.label for each in report.worst}
+    assert {report.label_name(label) for label in labels} == (
+        {"cat", "cat + dog"} if several else {"cat"}
+    )
+    for name in formats():
+        assert render(report, name)
+
+
+def test_images_without_any_label_say_nothing(card: Card, images: NDArray[np.uint8]) -> None:
+    report = run_audit(
+        lambda batch: -np.ones((len(batch), 4), np.float32),
+        images,
+        None,
+        group="C4",
+        thresholds=Thresholds(),
+        model=card.identity,
+        source="noise",
+    )
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.figures.classes == ()
+    assert report.label_sets == ((),)
+    for name in formats():
+        assert render(report, name)
+
+
+def test_labels_that_images_should_get_are_refused(card: Card, images: NDArray[np.uint8]) -> None:
+    with pytest.raises(RefusedError, match="several labels"):
+        run_audit(
+            second_label_by_orientation,
+            images,
+            np.zeros(len(images), np.int64),
+            group="C4",
+            thresholds=Thresholds(),
+            model=card.identity,
+            source="noise",
+        )
+
+
+def test_what_is_turned_unnoticed_is_compared_by_all_labels() -> None:
+    upright, turned = np.array([[3, 1, -1], [3, -1, -1]], np.float32)
+    assert compare(upright, turned).agrees
+    found = compare(upright, turned, multi_label=True)
+    assert (found.labels, found.turned_labels, found.agrees) == ((0, 1), (0,), False)
+    assert found.margin == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.bool_, st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(2, 5))))
+def test_equal_sets_have_equal_numbers_and_a_single_label_its_class(
+    decided: NDArray[np.bool_],
+) -> None:
+    found, classes = number_sets(decided), decided.shape[-1]
+    every = [(k,) for k in range(classes)] + list(found.sets)
+    for place in np.ndindex(decided.shape[:-1]):
+        assert every[found.numbers[place]] == tuple(np.flatnonzero(decided[place]))
+    assert len(set(every)) == len(every)
 
 
 def test_a_proof_speaks_of_logits_near_nought(repository: Path, folder: Path) -> None:
@@ -317,23 +403,29 @@ def test_angles_in_between_are_refused(repository: Path, asked: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "sentence"),
     [
-        ["evaluate", "tags", "PICTURES"],
-        ["compare", "tags", "tags"],
-        ["audit", "tags", "--angles", "8"],
-        ["audit", "tags", "--images", "PICTURES", "--labels", "labels.csv"],
-        ["export", "tags", "--precision", "int8"],
+        (["evaluate", "tags", "PICTURES"], "only models that give one are evaluated"),
+        (["compare", "tags", "tags"], "only models that give one are compared"),
+        (["audit", "tags", "--angles", "8"], "the group's own are accepted"),
+        (["audit", "tags", "--images", "PICTURES", "--labels", "l.csv"], "images without labels"),
     ],
-    ids=lambda arguments: arguments[0],
+    ids=["evaluate", "compare", "angles", "labels"],
 )
 def test_other_commands_refuse_it_in_a_sentence(
-    repository: Path, folder: Path, arguments: list[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    repository: Path,
+    folder: Path,
+    arguments: list[str],
+    sentence: str,
 ) -> None:
-    given = [str(folder / "pictures") if word == "PICTURES" else word for word in arguments]
-    found = CliRunner().invoke(app, [*given, "--repository", str(repository)])
-    assert found.exit_code != 0
-    assert not isinstance(found.exception, KeyError | IndexError | TypeError)
+    words = [str(folder / "pictures") if word == "PICTURES" else word for word in arguments]
+    monkeypatch.setattr(sys, "argv", ["orbitserve", *words, "--repository", str(repository)])
+    with pytest.raises(SystemExit) as end:
+        orbitserve.main()
+    assert end.value.code == 3
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_bare_file_says_it_itself(tmp_path: Path, repository: Path) -> None:
