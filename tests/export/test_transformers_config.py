@@ -130,7 +130,9 @@ def test_a_missing_mean_is_not_made_up() -> None:
     assert found.ask("--input-scale").startswith("preprocessor_config.json does not say")
 
 
-@pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
-def test_classes_that_do_not_exclude_each_other_are_refused(kind: str) -> None:
-    with pytest.raises(OnnxImportError, match=kind):
-        of_transformers({"problem_type": kind}, {})
+def test_classes_that_do_not_exclude_each_other_are_told_from_others() -> None:
+    said = of_transformers({"problem_type": "multi_label_classification"}, {})
+    assert said.multi_label
+    assert not of_transformers({"problem_type": "single_label_classification"}, {}).multi_label
+    with pytest.raises(OnnxImportError, match="regression"):
+        of_transformers({"problem_type": "regression"}, {})
