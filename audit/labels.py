@@ -20,7 +20,7 @@ def refuse_several_labels(multi_label: bool, name: str, done: str) -> None:
     if multi_label:
         raise RefusedError(
             f"{name} may give an image several labels, or none, and only models that give one are "
-            f"{done}; it can be served, classify images and be audited."
+            f"{done}; it can be served and audited."
         )
 
 

@@ -13,6 +13,7 @@ import typer
 
 from artifact.contract import Images
 from artifact.cpus import cpu_budget
+from audit.labels import refuse_several_labels
 from commands.classify import parquet
 from commands.classify.answer import Answer, Model, Ranked, ranked, written
 from commands.classify.formats import LINES, Format, format_of
@@ -40,6 +41,7 @@ class Classifier:
     def __init__(self, opened: ServedModel, settings: Settings, top_k: int) -> None:
         self._opened, self._settings = opened, settings
         card = opened.card
+        refuse_several_labels(card.multi_label, card.name, "asked by this command")
         self.classes = tuple(card.classes)
         self.ranks = min(top_k, len(self.classes))
         self.model = Model(**opened.identity)

@@ -16,7 +16,6 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
-from typer.testing import CliRunner
 
 import orbitserve
 from artifact.audit_set import load_audit_set
@@ -260,16 +259,6 @@ def test_all_labels_above_one_half_are_answered(
     assert len(counts) > 2  # none, one or several
 
 
-def test_the_command_names_all_labels(repository: Path, folder: Path) -> None:
-    arguments = ["classify", "--repository", str(repository), "--model", "tags"]
-    found = CliRunner().invoke(orbitserve.app, [*arguments, str(folder / "pictures")])
-    assert found.exit_code == 0, found.output
-    lines = found.output.splitlines()
-    assert len(lines) == 12
-    counts = {sum(name in line for name in LABELS) for line in lines}
-    assert max(counts) > 1
-
-
 # --- what a label is, and when it changed -------------------------------------------------------
 
 
@@ -405,12 +394,13 @@ def test_angles_in_between_are_refused(repository: Path, asked: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["classify", "PICTURES", "--model", "tags"], "only models that give one are asked"),
         (["evaluate", "tags", "PICTURES"], "only models that give one are evaluated"),
         (["compare", "tags", "tags"], "only models that give one are compared"),
         (["audit", "tags", "--angles", "8"], "the group's own are accepted"),
         (["audit", "tags", "--images", "PICTURES", "--labels", "l.csv"], "images without labels"),
     ],
-    ids=["evaluate", "compare", "angles", "labels"],
+    ids=["classify", "evaluate", "compare", "angles", "labels"],
 )
 def test_other_commands_refuse_it_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
