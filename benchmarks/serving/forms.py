@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from artifact.contract import INPUT, PROBABILITIES, Images
+from service.grpc.messages import SERVICE, message
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 OUTPUT = PROBABILITIES
@@ -39,12 +41,15 @@ class Form:
         From an answer to the index of the most probable class of each image.
     many
         Whether more than one image fits into a request.
+    grpc
+        Path of the gRPC method that is called, if it is one; `encode` then makes the body alone.
     """
 
     name: str
     encode: Callable[[Images], bytes]
     labels: Callable[[Answer], list[int]]
     many: bool = False
+    grpc: str | None = None
 
 
 def post(
@@ -129,6 +134,27 @@ def oip_binary(model: str) -> Form:
         return _largest(np.frombuffer(answer.body[length:], np.float32), output["shape"])
 
     return Form("OIP binary", encode, labels, many=True)
+
+
+def oip_grpc(model: str) -> Form:
+    """Open Inference Protocol over gRPC, with raw contents both ways."""
+
+    def encode(images: Images) -> bytes:
+        sent = message("ModelInferRequest")(
+            model_name=model,
+            inputs=[{"name": INPUT, "datatype": "UINT8", "shape": images.shape}],
+            outputs=[{"name": OUTPUT}],
+            raw_input_contents=[images.tobytes()],
+        ).SerializeToString()
+        return b"\0" + struct.pack(">I", len(sent)) + sent
+
+    def labels(answer: Answer) -> list[int]:
+        found = message("ModelInferResponse").FromString(answer.body[5:])
+        place = [output.name for output in found.outputs].index(OUTPUT)
+        values = np.frombuffer(found.raw_output_contents[place], np.float32)
+        return _largest(values, list(found.outputs[place].shape))
+
+    return Form("OIP gRPC", encode, labels, many=True, grpc=f"/{SERVICE}/ModelInfer")
 
 
 def _infer(model: str) -> str:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sysconfig import get_config_var
 
@@ -19,11 +19,12 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Setting:
-    """What a launcher is told: the model, the rival's environment, and the port to serve on."""
+    """What a launcher is told: the model, the rival's environment, and the ports to serve on."""
 
     under_test: ModelUnderTest
     environment: Path
     port: int
+    grpc_port: int | None = None
 
 
 def orbitserve(setting: Setting) -> Launch:
@@ -31,6 +32,7 @@ def orbitserve(setting: Setting) -> Launch:
     under_test = setting.under_test
     options = {
         "port": setting.port,
+        "grpc_port": setting.grpc_port or "",
         "device": "cpu",
         "repository": under_test.repository,
         "default_model": under_test.card.name,
@@ -40,7 +42,7 @@ def orbitserve(setting: Setting) -> Launch:
     }
     settings = {f"ORBITSERVE_{name.upper()}": str(value) for name, value in options.items()}
     command = [sys.executable, "-m", "orbitserve", "serve"]
-    return Launch(command, os.environ | settings, "/readyz", ROOT)
+    return Launch(command, os.environ | settings, "/readyz", ROOT, setting.grpc_port)
 
 
 def naive(setting: Setting) -> Launch:
@@ -125,7 +127,7 @@ def triton(setting: Setting) -> Launch:
     backends = _with_stub(setting.environment, wheel)
     command = [str(wheel / "bin" / "tritonserver"), "--model-repository", str(version.parents[1])]
     command += ["--backend-directory", str(backends), "--http-address", "127.0.0.1"]
-    command += ["--http-port", str(setting.port), "--allow-grpc", "false"]
+    command += ["--http-port", str(setting.port), "--grpc-port", str(setting.grpc_port)]
     command += ["--allow-metrics", "false"]
     more = {
         # The stub is linked with libpython: this interpreter's, before another of the system.
@@ -133,7 +135,8 @@ def triton(setting: Setting) -> Launch:
         # It embeds an isolated interpreter, which ignores PYTHONPATH: the model reads this.
         "RIVAL_PATH": f"{RIVALS}:{packages}",
     }
-    return _launch(command, setting, "/v2/health/ready", more)
+    launch = _launch(command, setting, "/v2/health/ready", more)
+    return replace(launch, grpc_port=setting.grpc_port)
 
 
 def _with_stub(environment: Path, wheel: Path) -> Path:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifact.contract import INPUT, PROBABILITIES
-from benchmarks.serving import wrk
+from benchmarks.serving import h2load, wrk
 from benchmarks.serving.environments import InstallError, prepare
 from benchmarks.serving.forms import Form
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.model import ModelUnderTest
-from benchmarks.serving.server import Server, ServerError, ask, free_port, running
+from benchmarks.serving.server import Server, ServerError, ask, call, free_port, running
 from benchmarks.serving.systems import System
 
 BARE, MEMORY = "bare session", "in memory"
@@ -96,7 +96,8 @@ class Run:
 
     def serving(self, system: System) -> AbstractContextManager[Server]:
         """Start a system on a free port."""
-        setting = Setting(self.under_test, self.environments / system.name, free_port())
+        folder = self.environments / system.name
+        setting = Setting(self.under_test, folder, free_port(), free_port())
         return running(system.launch(setting), setting.port)
 
     def _measure(self, system: System, server: Server) -> Iterator[tuple[Case, Figure]]:
@@ -107,7 +108,10 @@ class Run:
             for case in cases:
                 if str(case) not in self.refused:
                     try:
-                        figure = time_case(case, form, server.port, self.under_test, self.seconds)
+                        port = server.port if form.grpc is None else server.grpc_port
+                        if port is None:
+                            raise ServerError("it does not speak gRPC")
+                        figure = time_case(case, form, port, self.under_test, self.seconds)
                     except (ServerError, WrongAnswerError, wrk.LoadError) as error:
                         self._refuse(str(case), str(error))
                     else:
@@ -130,7 +134,13 @@ def time_case(
     """
     requests = check(form, port, under_test, case.images)
     for duration in (max(1, seconds // 2), seconds):
-        load = wrk.drive(port, requests, connections=case.connections, seconds=duration)
+        if form.grpc is None:
+            load = wrk.drive(port, requests, connections=case.connections, seconds=duration)
+        else:
+            due = len(call(port, form.grpc, requests[0]).body)
+            load = h2load.drive(
+                port, form.grpc, requests[0], due, connections=case.connections, seconds=duration
+            )
     return Figure(load.rate * case.images, load.p50)
 
 
@@ -147,7 +157,9 @@ def check(form: Form, port: int, under_test: ModelUnderTest, size: int) -> list[
     requests = []
     for i in range(0, len(under_test.images), size):
         requests.append(form.encode(under_test.images[i : i + size]))
-        answer = ask(port, requests[-1])
+        answer = (
+            ask(port, requests[-1]) if form.grpc is None else call(port, form.grpc, requests[-1])
+        )
         try:
             labels = form.labels(answer)
         except (LookupError, ValueError, StopIteration, TypeError) as error:

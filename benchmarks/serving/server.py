@@ -4,6 +4,7 @@ import http.client
 import os
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import grpc
 
 from benchmarks.serving.forms import Answer
 
@@ -31,6 +34,7 @@ class Launch:
     environment: Mapping[str, str]
     ready: str
     folder: Path
+    grpc_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Server:
     process: int
     mark: str
     ready_seconds: float
+    grpc_port: int | None = None
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the process and all that it started."""
@@ -69,7 +74,7 @@ def running(launch: Launch, port: int) -> Iterator[Server]:
         )
         try:
             _wait(process, launch.ready, port, Path(log.name))
-            yield Server(port, process.pid, mark, time.perf_counter() - begun)
+            yield Server(port, process.pid, mark, time.perf_counter() - begun, launch.grpc_port)
         finally:
             _end(process, mark)
 
@@ -100,6 +105,22 @@ def ask(port: int, request: bytes) -> Answer:
     if response.status != http.client.OK:
         raise ServerError(f"status {response.status}: {body[:200].decode(errors='replace')}")
     return Answer({name.lower(): value for name, value in response.getheaders()}, body)
+
+
+def call(port: int, path: str, body: bytes) -> Answer:
+    """Call a gRPC method with a message behind its length, and return the answer likewise.
+
+    Raises
+    ------
+    ServerError
+        If nobody answers, or with an error.
+    """
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            found = channel.unary_unary(path)(body[5:], timeout=30)
+        except grpc.RpcError as error:
+            raise ServerError(f"{error.code().name}: {error.details()}") from error
+    return Answer({}, b"\0" + struct.pack(">I", len(found)) + found)
 
 
 def _wait(process: subprocess.Popen[bytes], ready: str, port: int, log: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.serving import launchers
-from benchmarks.serving.forms import Form, base64_json, oip_binary, oip_json, png, raw
+from benchmarks.serving.forms import Form, base64_json, oip_binary, oip_grpc, oip_json, png, raw
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.server import Launch
 
@@ -44,7 +44,7 @@ SYSTEMS = (
         "Triton, Python backend",
         "nvidia-pytriton",
         ("nvidia-pytriton==0.7.0",),
-        lambda model: (oip_binary(model),),
+        lambda model: (oip_binary(model), oip_grpc(model)),
         launchers.triton,
     ),
     System(
@@ -52,7 +52,7 @@ SYSTEMS = (
         "orbitserve",
         "orbitserve",
         (),
-        lambda model: (oip_binary(model), png("/classify")),
+        lambda model: (oip_binary(model), oip_grpc(model), png("/classify")),
         launchers.orbitserve,
     ),
     System(

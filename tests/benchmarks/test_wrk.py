@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks.serving import h2load
 from benchmarks.serving.wrk import ERRORS, LoadError, parse
 
 COUNTED = {
@@ -34,3 +35,25 @@ def test_no_answers_and_no_figures_are_refused():
         parse(printed(requests=0))
     with pytest.raises(LoadError, match="no figures"):
         parse(BEFORE)
+
+
+H2LOAD = """
+finished in 5.00s, 2.00 req/s, 97.84KB/s
+requests: 3 total, 4 started, 3 done, 3 succeeded, 0 failed, 0 errored, 0 timeout
+traffic: 489.21KB (500957) total, 165.35KB (169317) headers (space savings 21.43%), 1KB (300) data
+"""
+LOG = ["1000000\t200\t1000", "1500000\t200\t2000", "2500000\t200\t500000"]
+
+
+def test_calls_by_grpc_are_counted_and_refusals_are_none() -> None:
+    load = h2load.parse(H2LOAD, LOG, 100)
+    assert (load.requests, load.seconds) == (3, 2.0)
+    assert load.p50 == 0.002
+    with pytest.raises(LoadError, match="or were refused"):
+        h2load.parse(H2LOAD, LOG, 101)  # an answer had no body
+    with pytest.raises(LoadError, match="or were refused"):
+        h2load.parse(H2LOAD.replace("3 succeeded, 0 failed", "2 succeeded, 1 failed"), LOG, 100)
+    with pytest.raises(LoadError, match="no figures"):
+        h2load.parse("", LOG, 100)
+    with pytest.raises(LoadError, match="no request"):
+        h2load.parse(H2LOAD, [], 100)
