@@ -43,7 +43,7 @@ fuzz: $(VENV)/.dev ## Try the proof on random graphs (GRAPHS=100000), and print 
 study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
 	$(BIN)/python -m benchmarks.study
 
-bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wrk)
+bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wrk; h2load for gRPC)
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.models
 	$(BIN)/python -m benchmarks.audits

@@ -146,7 +146,7 @@ def oip_grpc(model: str) -> Form:
             outputs=[{"name": OUTPUT}],
             raw_input_contents=[images.tobytes()],
         ).SerializeToString()
-        return b"\0" + struct.pack(">I", len(sent)) + sent
+        return b"".join((b"\0", struct.pack(">I", len(sent)), sent))
 
     def labels(answer: Answer) -> list[int]:
         found = message("ModelInferResponse").FromString(answer.body[5:])

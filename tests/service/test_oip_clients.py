@@ -30,7 +30,8 @@ Bare = Callable[[Any, int], Inference]
 
 @pytest.fixture(scope="module")
 def server(listen: Any, repository: Path) -> Iterator[Any]:
-    with listen(repository, max_batch_size=100, max_body_bytes=2**20, model_control=True) as server:
+    limits = {"max_batch_size": 100, "max_body_bytes": 2**20}
+    with listen(repository, model_control=True, grpc_port=0, **limits) as server:
         yield server
 
 
@@ -395,8 +396,9 @@ def test_the_kserve_client_gets_the_bare_sessions_answer(
         pytest.skip("KSERVE_PYTHON names no Python that has the package kserve")
     np.save(tmp_path / "images.npy", images[:3])
     script = Path(__file__).parent / "kserve_client.py"
+    address = f"127.0.0.1:{server.app.state.grpc.port}"
     done = subprocess.run(
-        [python, script, server.url, "turning", tmp_path / "images.npy"],
+        [python, script, server.url, address, "turning", tmp_path / "images.npy"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -407,10 +409,12 @@ def test_the_kserve_client_gets_the_bare_sessions_answer(
     assert found["live"] is found["ready"] is found["model_ready"] is True
     assert found["unknown_ready"] is False
     assert "There is no model 'none'" in found["unknown"]
-    due = bare(images[:3], 10)
-    for way in ("binary", "json", "mixed"):
+    due, grpc = bare(images[:3], 10), found["grpc"]
+    assert grpc["live"] is grpc["ready"] is grpc["model_ready"] is True
+    assert "There is no model 'none'" in grpc["unknown"]
+    for way in ("binary", "json", "mixed", "grpc"):
         answer = found[way]
         assert answer["model_name"] == "turning"
-        assert answer["id"] == way
+        assert answer["id"] == ("binary" if way == "grpc" else way)
         for name, values in due._asdict().items():
             assert np.array_equal(np.array(answer[name], np.float32), values), (way, name)
