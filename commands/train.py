@@ -89,6 +89,10 @@ def train(
             help="Where to train; auto takes an NVIDIA GPU if PyTorch sees one.",
         ),
     ] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="For a folder: processes that decode; else one a CPU."),
+    ] = None,
     choose: Annotated[
         bool,
         typer.Option(help="Judge each epoch on the data set's images for choices; do not test."),
@@ -108,6 +112,7 @@ def train(
 
     Example: orbitserve train rotmnist-c8 --device cuda --choose
     """
+    from artifact.cpus import cpu_budget
     from artifact.layout import check_name
     from imaging import RefusedError
     from models.checkpoint import Run
@@ -132,6 +137,7 @@ def train(
                 "--skip-unreadable": skip_unreadable,
                 "--group-by": group_by,
                 "--test": test,
+                "--workers": workers,
             }
         )
     title = called or (model_name(Path(name)) if is_folder else name)
@@ -150,7 +156,9 @@ def train(
             skip_unreadable=skip_unreadable,
             group_by=group_by,
         )
-        experiment = read_folder(source, group, name=title, start=first)
+        experiment = read_folder(
+            source, group, name=title, start=first, processes=workers or cpu_budget()
+        )
     else:
         experiment = dataclasses.replace(named_experiment(name, folder), name=title)
         experiment = experiment.started_from(first) if first else experiment

@@ -167,6 +167,7 @@ def folder_experiment(
     name: str | None = None,
     start: Run | None = None,
     progress: Progress = lambda _: None,
+    processes: int = 1,
 ) -> Experiment:
     """Configure an experiment for a folder with one sub-folder of images a class.
 
@@ -180,6 +181,8 @@ def folder_experiment(
         A finished run whose network, and with it group and input, is trained further.
     progress
         Called with the number of files just read. Each file is read twice.
+    processes
+        That decode at the same time, at most.
 
     Raises
     ------
@@ -191,7 +194,7 @@ def folder_experiment(
         source, group = _as_started(source, group, start)
     group = group or DEFAULT_GROUP
     check_size(source.size or SMALLEST, group)  # before the images are read
-    own = OwnImages.survey(source, progress)
+    own = OwnImages.survey(source, progress, processes)
     policy = FitPolicy(source.size or input_size(own.found.sizes, source.fit), source.fit)
     data = own.read(policy, progress)
     recipe = configure_recipe(len(data.train), group)

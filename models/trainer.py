@@ -135,6 +135,7 @@ def read_folder(
     *,
     name: str | None = None,
     start: Run | None = None,
+    processes: int = 1,
 ) -> Experiment:
     """Return ``folder_experiment``, with a progress bar.
 
@@ -152,6 +153,7 @@ def read_folder(
             name=name,
             start=start,
             progress=lambda count: progress.advance(bar, count),
+            processes=processes,
         )
 
 

@@ -1,14 +1,13 @@
 """A folder of one's own images with one sub-folder a class, the ImageFolder convention."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imaging import IMAGE_SUFFIXES, ImageError, decode
-from imaging.files import MOST_IMAGE, FileRefusedError, read_file
+from imaging import IMAGE_SUFFIXES
 from imaging.refusal import RefusedError
+from models.datasets.workers import Look, Looking, Unreadable, each
 
 LEAST = 10
 """Images that a class needs, so that training, early stopping and test all have some of it."""
@@ -77,6 +76,7 @@ def survey(
     *,
     skip_unreadable: bool = False,
     of: Sequence[str] = (),
+    processes: int = 1,
 ) -> Survey:
     """Find the classes and images below ``folder`` and decode every image once.
 
@@ -88,6 +88,8 @@ def survey(
         Whether files that are no readable images are left out instead of refused.
     of
         Classes that there are already, so that ``folder`` may hold any of them, and few images.
+    processes
+        That decode at the same time, at most, where the files are many.
 
     Raises
     ------
@@ -100,20 +102,18 @@ def survey(
     for _, label in found:
         counts[classes[label]] += 1
     _check_counts(folder, counts, any_will_do=bool(of))
-    kept, sizes, digests, unreadable = [], [], [], []
+    looks: list[Look] = []
+    kept, unreadable = [], []
     coloured = None
-    for path, label in found:
-        name = path.relative_to(folder)
-        try:
-            image = decode(read_file(path, MOST_IMAGE), 3, white_level=white_level)
-        except (ImageError, FileRefusedError) as error:
-            unreadable.append(f"{name} ({_reason(error)})")
+    seen = each(Looking(white_level), [path for path, _ in found], processes)
+    for (path, label), look in zip(found, seen, strict=True):
+        if isinstance(look, Unreadable):
+            unreadable.append(f"{path.relative_to(folder)} ({look.reason})")
             counts[classes[label]] -= 1
         else:
             kept.append((path, label))
-            sizes.append((image.shape[2], image.shape[1]))
-            digests.append(hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest())
-            if coloured is None and bool((image != image[:1]).any()):
+            looks.append(look)
+            if coloured is None and look.coloured:
                 coloured = path
         progress(1)
     if unreadable and not skip_unreadable:
@@ -124,8 +124,8 @@ def survey(
         classes=classes,
         files=tuple(path for path, _ in kept),
         labels=tuple(label for _, label in kept),
-        sizes=tuple(sizes),
-        digests=tuple(digests),
+        sizes=tuple(look.size for look in looks),
+        digests=tuple(look.digest for look in looks),
         white_level=white_level,
         coloured=coloured,
         unreadable=tuple(unreadable),
@@ -197,12 +197,6 @@ def _unreadable(folder: Path, failures: Sequence[str]) -> str:
         f"{files} of {folder} cannot be read as images: {', '.join(failures)}; "
         "--skip-unreadable trains without."
     )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ImageError):
-        return error.reason.replace("-", " ")
-    return str(error)
 
 
 def _listed(items: Iterable[str], limit: int = 3) -> str:

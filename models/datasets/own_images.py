@@ -1,6 +1,6 @@
 """A folder of one's own images as a data set: read twice, fitted, and split."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import FitPolicy, decode, fit
-from imaging.files import MOST_IMAGE, read_named
+from imaging import FitPolicy
 from imaging.refusal import RefusedError
 from models.datasets.data_set import DataSet
 from models.datasets.folder import Progress, Survey, count_images, survey
@@ -23,6 +22,7 @@ from models.datasets.parts import (
 )
 from models.datasets.split import Split
 from models.datasets.stratify import stratified_order
+from models.datasets.workers import Fitting, Unreadable, each
 
 LICENCE = "not stated"
 TEST_PART = 0.2
@@ -39,15 +39,20 @@ class OwnImages:
         The part that each image of ``found`` shows.
     tested
         The folder of test images, if there is one.
+    processes
+        That decode at the same time, at most.
     """
 
     source: FolderSource
     found: Survey
     parts: NDArray[np.int64]
     tested: Survey | None = None
+    processes: int = 1
 
     @classmethod
-    def survey(cls, source: FolderSource, progress: Progress = lambda _: None) -> "OwnImages":
+    def survey(
+        cls, source: FolderSource, progress: Progress = lambda _: None, processes: int = 1
+    ) -> "OwnImages":
         """Decode every image once.
 
         Raises
@@ -55,13 +60,20 @@ class OwnImages:
         ValueError
             As `models.datasets.folder.survey` does, or if parts are not told by ``group_by``.
         """
-        white, skip = source.white_level, source.skip_unreadable
-        found = survey(source.folder, white, progress, skip_unreadable=skip)
-        tested = None
-        if source.test is not None:
-            tested = survey(source.test, white, progress, skip_unreadable=skip, of=found.classes)
-        parts = _parts(found, source.group_by)
-        return cls(source, found, parts, tested)
+
+        def look(folder: Path, of: Sequence[str] = ()) -> Survey:
+            return survey(
+                folder,
+                source.white_level,
+                progress,
+                skip_unreadable=source.skip_unreadable,
+                of=of,
+                processes=processes,
+            )
+
+        found = look(source.folder)
+        tested = None if source.test is None else look(source.test, found.classes)
+        return cls(source, found, _parts(found, source.group_by), tested, processes)
 
     @property
     def channels(self) -> Literal[1, 3]:
@@ -78,6 +90,11 @@ class OwnImages:
 
         The training images are in stratified order too, so that the last ones are a stratified
         sample, and images of one part are neighbours.
+
+        Raises
+        ------
+        ValueError
+            If a file could be read by `survey` and cannot any more.
         """
         found = self.found
         labels = np.array(found.labels, np.int64)
@@ -92,8 +109,11 @@ class OwnImages:
             labels = np.concatenate([labels, np.array(self.tested.labels, np.int64)[extra]])
             test = len(extra)
         images = np.empty((len(files), self.channels, policy.size, policy.size), np.uint8)
-        for row, image in enumerate(self._decoded(files)):
-            images[row] = fit(image, policy)
+        fitting = Fitting(self.channels, policy, found.white_level)
+        for row, image in enumerate(each(fitting, files, self.processes)):
+            if isinstance(image, Unreadable):
+                raise RefusedError(f"{files[row]} cannot be read any more: {image.reason}.")
+            images[row] = image
             progress(1)
         whole = Split(images, labels)
         train = len(whole) - test
@@ -116,11 +136,6 @@ class OwnImages:
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         return np.argsort(place[self.parts], kind="stable")
-
-    def _decoded(self, files: list[Path]) -> Iterator[NDArray[np.uint8]]:
-        for path in files:
-            data = read_named(path, MOST_IMAGE)
-            yield decode(data, self.channels, white_level=self.found.white_level)
 
 
 def count_files(source: FolderSource) -> int:

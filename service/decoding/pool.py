@@ -22,8 +22,9 @@ from pebble import ProcessExpired, ProcessPool
 from artifact.card import InputSpec
 from artifact.contract import Images
 from imaging import FitPolicy
+from imaging.process import end_with_parent
 from service.decoding.prepare import check_arrays, refusal
-from service.decoding.worker import Fault, begin, decode_and_fit
+from service.decoding.worker import Fault, decode_and_fit
 from service.engine import DeadlineError
 from service.errors import ServiceError, UnavailableError
 from service.protocol import Part
@@ -130,7 +131,9 @@ class Decoders:
         if self._pool is not None and not self._pool.active:
             self._end()
         if self._pool is None:
-            self._pool = ProcessPool(self._processes, initializer=begin, context=self._context)
+            self._pool = ProcessPool(
+                self._processes, initializer=end_with_parent, context=self._context
+            )
         return self._pool
 
     def _replace(self, pool: ProcessPool) -> None:

@@ -1,8 +1,5 @@
 """What a decoding process does. It imports little, so that one that was ended is soon replaced."""
 
-import ctypes
-import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from imaging import FitPolicy, ImageError, decode, fit
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -53,10 +48,3 @@ def decode_and_fit(
             return Fault(place, error.reason, str(error))
         images.append(fit(content, policy))
     return images[0][None] if len(images) == 1 else np.stack(images)
-
-
-def begin() -> None:
-    """Make a process end as soon as it is told to, or its parent ends, within a decoder too."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
