@@ -49,7 +49,7 @@ class Origin(Value):
     producer
         What the file says wrote it.
     adaptations
-        What was done to bring it into the contract, a sentence each.
+        What was done for it to keep the contract, a sentence each.
     change
         If it was given a symmetry.
     """

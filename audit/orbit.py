@@ -21,7 +21,7 @@ Classifier = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From images uint8 [N, C, H, W] to logits float32 [N, K]; it is asked on two threads at a time."""
 
 _AT_ONCE: Final = 2
-"""Batches that are asked about at once: what answers need not wait for the next question."""
+"""Batches that are classified at once: what answers need not wait for the next one."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of images classified so far and the number in all."""

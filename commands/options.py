@@ -13,7 +13,7 @@ def _checked(level: int | None) -> int | None:
     return level
 
 
-SUBJECT = (
+MODEL_UNDER_TEST = (
     "<name> or <name>/<version> of the repository, a file that ends in .onnx, or the address of a "
     "service, http://<host>:<port>/models/<name>"
 )

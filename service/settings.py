@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     """Most audits that run or wait; one runs at a time."""
 
     max_audit_classifications: PositiveInt = 1_000_000
-    """Most images that one audit may have classified, turned ones and self-tests included."""
+    """Most images that one audit may have classified, rotated ones and self-tests included."""
 
     ledger: str | None = None
     """Folder, or URL of fsspec's, where every audit is stored; without it, none is."""
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     their scope `admin` decides."""
 
     shadow_share: float = Field(default=0.0, ge=0, le=1)
-    """Part of the classified images that are turned and classified again when nothing waits."""
+    """Part of the classified images that are rotated and classified again when nothing waits."""
 
     shadow_time: float = Field(default=0.01, gt=0, le=1)
     """Largest part of the time that a model spends on that; what does not fit in is dropped."""

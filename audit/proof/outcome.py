@@ -1,4 +1,4 @@
-"""The schema of a proof's outcome. Equal files and questions give equal JSON."""
+"""The schema of a proof's outcome. Equal files and options give equal JSON."""
 
 from typing import Literal
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from artifact.contract import INPUT, Images
 from audit.exactness import BATCH_SIZES
 from benchmarks.gpu.candidates import candidates
-from benchmarks.gpu.placements import DEVICES, placements
+from benchmarks.gpu.configurations import DEVICES, configurations
 from service.engine import DeviceUnavailableError
 from service.engine.graph import buckets
 from service.engine.providers import ProviderConfiguration, start
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     options = parser.parse_args()
     try:
-        ways = placements(options.device)
+        ways = configurations(options.device)
     except DeviceUnavailableError as error:
         sys.exit(str(error))
     sizes = buckets(max(BATCH_SIZES))

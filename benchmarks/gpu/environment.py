@@ -12,7 +12,7 @@ from importlib import metadata
 
 import onnxruntime
 
-from benchmarks.gpu.placements import DEVICES, why_not_tensorrt
+from benchmarks.gpu.configurations import DEVICES, why_not_tensorrt
 from benchmarks.machine import describe_machine
 from service.engine import DeviceUnavailableError, select
 from service.engine.nvidia import library_folders

@@ -18,7 +18,7 @@ from artifact.contract import Images
 from audit import Classifier, measure_exactness
 from audit.exactness import BATCH_SIZES
 from benchmarks.gpu.candidates import Candidate, candidates
-from benchmarks.gpu.placements import DEVICES, placements, shared_with_cpu
+from benchmarks.gpu.configurations import DEVICES, configurations, shared_with_cpu
 from service.engine import DeviceUnavailableError, GraphError, ProviderCandidates
 from service.engine.graph import Graph
 from service.engine.providers import CPU, ProviderConfiguration
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512, help="of the audit set, at most")
     options = parser.parse_args()
     try:
-        ways = placements(options.device)
+        ways = configurations(options.device)
     except DeviceUnavailableError as error:
         sys.exit(str(error))
     print("A logit changes by at most, 0 where every bit is the same:\n")

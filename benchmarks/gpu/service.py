@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from artifact.cpus import cpu_budget
 from benchmarks.gpu.load import Loader, loader
-from benchmarks.gpu.placements import DEVICES
+from benchmarks.gpu.configurations import DEVICES
 from benchmarks.serving.forms import Form, oip_binary, png
 from benchmarks.serving.launchers import ROOT
 from benchmarks.serving.model import ModelUnderTest, open_model_under_test

@@ -16,7 +16,7 @@ import numpy as np
 from artifact.contract import Images
 from artifact.cpus import cpu_budget
 from benchmarks.gpu.candidates import Candidate, candidates
-from benchmarks.gpu.placements import DEVICES, placements
+from benchmarks.gpu.configurations import DEVICES, configurations
 from service.engine import DeviceUnavailableError, GraphError, ProviderCandidates
 from service.engine.graph import Graph
 from service.engine.providers import ProviderConfiguration
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     options = parser.parse_args()
     try:
-        ways = placements(options.device)
+        ways = configurations(options.device)
     except DeviceUnavailableError as error:
         sys.exit(str(error))
     print("Images a second, and in brackets the median milliseconds of a batch:\n")

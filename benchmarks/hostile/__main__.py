@@ -14,11 +14,11 @@ from pathlib import Path
 from benchmarks.hostile.content import CONTENT
 from benchmarks.hostile.measure import SHUTDOWN_SECONDS, Figures, measure
 from benchmarks.hostile.row import Row
-from benchmarks.hostile.wire import WIRE
+from benchmarks.hostile.transport import TRANSPORT
 from benchmarks.machine import describe_machine
 from benchmarks.serving.server import Launch, free_port
 
-ROWS = (*WIRE, *CONTENT)
+ROWS = (*TRANSPORT, *CONTENT)
 ROOT = Path(__file__).parents[2]
 MODEL = Path("rotmnist-c4-int8")
 IMAGE = ROOT / "examples" / "seven.png"

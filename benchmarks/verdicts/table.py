@@ -18,7 +18,7 @@ def cases() -> Iterator[Case]:
 def main() -> None:
     """Print the table; status 1 if a verdict is wrong."""
     wrong = 0
-    print("| subject | right | found |\n| --- | --- | --- |")
+    print("| model under test | right | found |\n| --- | --- | --- |")
     for case in cases():
         found = verdict(case)
         wrong += found != case.due

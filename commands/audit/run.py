@@ -35,7 +35,7 @@ from commands.audit.target import Target, open_target, read_audit_images
 from commands.display import chosen_progress
 from commands.options import (
     DEFAULT_MODEL,
-    SUBJECT,
+    MODEL_UNDER_TEST,
     ApiKey,
     Device,
     FailOn,
@@ -57,7 +57,7 @@ _SHORT: Final = 30.0
 
 def run(
     context: typer.Context,
-    target: Annotated[str | None, typer.Argument(help=f"{SUBJECT}; else {DEFAULT_MODEL}.")] = None,
+    target: Annotated[str | None, typer.Argument(help=f"{MODEL_UNDER_TEST}; else {DEFAULT_MODEL}.")] = None,
     images: Images = None,
     repository: Repository = None,
     device: Device = None,

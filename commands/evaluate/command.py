@@ -8,7 +8,7 @@ import typer
 
 from commands.options import (
     DEFAULT_MODEL,
-    SUBJECT,
+    MODEL_UNDER_TEST,
     ApiKey,
     Device,
     Output,
@@ -22,7 +22,7 @@ def evaluate(
     context: typer.Context,
     target: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help=f"{SUBJECT}; else {DEFAULT_MODEL}."),
+        typer.Argument(metavar="MODEL", help=f"{MODEL_UNDER_TEST}; else {DEFAULT_MODEL}."),
     ] = None,
     folder: Annotated[
         Path | None,

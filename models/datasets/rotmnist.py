@@ -22,7 +22,7 @@ from models.datasets.mnist import Digits
 from models.datasets.split import Split, load, save
 
 NAME = "rotated MNIST"
-LICENCE = "CC BY-SA 3.0 (MNIST by Y. LeCun and C. Cortes; derived: turned digits)"
+LICENCE = "CC BY-SA 3.0 (MNIST by Y. LeCun and C. Cortes; derived: rotated digits)"
 CLASSES = tuple("0123456789")
 TRAIN, TEST = 12_000, 50_000
 SEED, CHOICE_SEED = 2007, 2008

@@ -1,1 +1,1 @@
-"""The routes: thin faces over the data plane, one file a subject."""
+"""The routes: thin faces over the data plane, one file a resource."""

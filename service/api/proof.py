@@ -48,25 +48,25 @@ class Proofs:
         return found
 
     async def _asked(self, model: ServedModel) -> Proof | str:
-        question = model.card.sha256, model.card.audit.group
-        if question not in self._known:
+        asked = model.card.sha256, model.card.audit.group
+        if asked not in self._known:
             try:
-                await to_thread.run_sync(self._prove, model, question, limiter=self._provers)
+                await to_thread.run_sync(self._prove, model, asked, limiter=self._provers)
             except ModelRejectedError as error:
                 raise UnavailableError(str(error)) from error
-        return self._known[question]
+        return self._known[asked]
 
-    def _prove(self, model: ServedModel, question: tuple[str, str]) -> None:
-        if question not in self._known:  # whoever came first may have answered it meanwhile
+    def _prove(self, model: ServedModel, asked: tuple[str, str]) -> None:
+        if asked not in self._known:  # whoever came first may have answered it meanwhile
             graph = model.read_graph()
             try:
-                self._known[question] = prove_file(
-                    graph, question[1], runtime=run_as_written, limits=self._limits
+                self._known[asked] = prove_file(
+                    graph, asked[1], runtime=run_as_written, limits=self._limits
                 )
             except RefusedError as error:
                 if isinstance(error, ProofFailedError):
                     log.error("the proof failed", exc_info=error)
-                self._known[question] = str(error)
+                self._known[asked] = str(error)
 
 
 def proof_routes(limits: Limits) -> list[ServiceRoute]:
@@ -88,7 +88,7 @@ def proof_routes(limits: Limits) -> list[ServiceRoute]:
 
 def _endpoint(resolve: Resolve, proofs: Proofs) -> Callable[..., Coroutine[Any, Any, Proof]]:
     async def proof(model: Annotated[ServedModel, Depends(resolve)]) -> Proof:
-        """Prove from the file that is loaded that a turned image gets the same answer.
+        """Prove from the file that is loaded that a rotated image gets the same answer.
 
         The outcome comes first: `PROVED`, `PROVED WITHIN` a bound, or `NOT PROVED`, which does not
         say that the model is not invariant. It speaks of the file; `/audit` measures what runs.

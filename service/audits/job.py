@@ -1,4 +1,4 @@
-"""One audit, from the question to the report."""
+"""One audit, from its options to its report."""
 
 import asyncio
 import threading

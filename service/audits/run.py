@@ -84,7 +84,7 @@ class _Meter:
         self._lock = threading.Lock()
 
     def watching(self, under_test: ModelUnderTest) -> ModelUnderTest:
-        """Count what a subject is asked, and the models that are built for its self-test."""
+        """Count what a model is asked, and the models that are built for its self-test."""
         build = under_test.build
         return replace(
             under_test,

@@ -102,10 +102,10 @@ def read_target(method: str, target: bytes) -> Target:
     Raises
     ------
     ServiceError (400)
-        If it is none of the forms that are for an origin server.
+        If it is none of the request targets that are for an origin server.
     ServiceError (400)
         If the path has a control character, percent-encoded: no name has one, and a reader of
-        paths that takes a line's end for theirs would be led astray.
+        paths that takes a line's end for theirs would be misled.
     """
     if len(target) <= _REMEMBERED:
         return _read_short_target(method, target)

@@ -32,7 +32,7 @@ class RequestReader(HttpToolsProtocol):
 
     - A head, a target and trailers have a largest size, and nothing is read while requests wait.
     - A request that asks for another protocol is answered in this one.
-    - What is refused is answered by the application, in its own form and in its turn.
+    - What is refused is answered by the application, in its own shape and in its turn.
     - A request has a `Transport`.
     """
 

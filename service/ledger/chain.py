@@ -43,7 +43,7 @@ class Files:
     seal: bytes | None
 
 
-class Walk:
+class ChainChecker:
     """Goes from newer entries to older ones and notices where the chain is broken.
 
     Parameters
@@ -62,8 +62,8 @@ class Walk:
         self._trust = trust
         self._follower: Entry | None = None
 
-    def step(self, files: Files) -> Entry | None:
-        """Take the next older entry; None if there is none that can be read."""
+    def check(self, files: Files) -> Entry | None:
+        """Look at the next older entry, and return it; None if there is none that can be read."""
         entry = read_entry(files.entry)
         faults = list(self._wrong(files, entry))
         self.faults += faults

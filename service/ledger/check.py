@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from artifact.values import Sha256
 from audit.canonical import sha256
-from service.ledger.chain import Walk
+from service.ledger.chain import ChainChecker
 from service.ledger.entry import Entry, named_files
 from service.ledger.ledger import Ledger
 from service.signatures.status import Trust
@@ -56,14 +56,14 @@ def check_ledger(
     LedgerError
         If it cannot be read.
     """
-    walk, entries, digests = Walk(trust), list[Entry](), list[Sha256]()
+    checker, entries, digests = ChainChecker(trust), list[Entry](), list[Sha256]()
     for files in ledger.backwards(ledger.newest()):
-        entry = walk.step(files)
+        entry = checker.check(files)
         if files.entry is not None:
             digests.append(sha256(files.entry))
         if entry is not None:
             entries.append(entry)
-    faults = [*walk.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, entries)]
+    faults = [*checker.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, entries)]
     if not digests:
         faults.append("The ledger has no entry.")
     elif trust is not None and not unsigned and (not entries or entries[0].signature is None):

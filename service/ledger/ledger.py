@@ -18,7 +18,7 @@ from artifact.values import Sha256
 from audit import Report
 from audit.canonical import canonical, canonical_json, circumstances_json, joined, sha256
 from audit.envelope import Signer
-from service.ledger.chain import Files, Page, Walk
+from service.ledger.chain import Files, Page, ChainChecker
 from service.ledger.entry import (
     CIRCUMSTANCES,
     REPORTS,
@@ -147,14 +147,14 @@ class Ledger:
         first = newest if before is None else min(before, newest)
         last = max(1, first - _LOOKED_AT)
         head, faults = self._head(newest, first)
-        walk, listed, number = Walk(self._trust), list[Entry](), first
+        checker, listed, number = ChainChecker(self._trust), list[Entry](), first
         for files in self.backwards(first, last):
-            number, entry = files.number, walk.step(files)
+            number, entry = files.number, checker.check(files)
             if entry is not None and (before is None or number < before) and wanted(entry):
                 listed.append(entry)
             if len(listed) == limit:
                 break
-        faults += [*walk.faults, *self.wrong_contents(listed)]
+        faults += [*checker.faults, *self.wrong_contents(listed)]
         return Page(tuple(listed), head, number if number > 1 else None, tuple(faults))
 
     def backwards(self, first: int, last: int = 1) -> Iterator[Files]:
@@ -194,10 +194,10 @@ class Ledger:
         if newest == 0:
             return None, []
         (files,) = self._files([newest])
-        walk = Walk(self._trust)
+        checker = ChainChecker(self._trust)
         if first != newest:
-            walk.step(files)
-        return None if files.entry is None else sha256(files.entry), walk.faults
+            checker.check(files)
+        return None if files.entry is None else sha256(files.entry), checker.faults
 
     def _last(self) -> tuple[int, Sha256] | None:
         newest = self._newest()

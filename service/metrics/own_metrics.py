@@ -58,7 +58,7 @@ _GAUGES: Final[Mapping[str, tuple[str, Callable[[ServedModel], float]]]] = {
 
 _COUNTERS: Final[Mapping[str, tuple[str, Callable[[Statistics], float]]]] = {
     "orbitserve_audit_images": (
-        "Images that the graph ran over for audits, turned ones included.",
+        "Images that the graph ran over for audits, rotated ones included.",
         lambda counted: counted.audited.count,
     ),
     "orbitserve_audit_inference_seconds": (

@@ -26,7 +26,7 @@ _GAUGES: Final[Mapping[str, tuple[str, Callable[[Shadow], float]]]] = {
 
 _COUNTERS: Final[Mapping[str, tuple[str, Callable[[Shadow], int]]]] = {
     "orbitserve_shadow_trials": (
-        "Images that were turned and classified again.",
+        "Images that were rotated and classified again.",
         lambda shadow: shadow.tally.trials,
     ),
     "orbitserve_shadow_disagreements": (

@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.shadow import open_shadow
 from service.signatures import open_verifier
 
-_THREAD: Final = "opening"
+_THREAD: Final = "loading"
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Loader:
         self._threads = settings.threads or cpu_budget()
         self._limits, self._seconds = settings.limits, settings.load_seconds
         self._verifier, self._shadows = open_verifier(settings), open_shadow(settings)
-        self._openings = asyncio.Semaphore(cpu_budget())
+        self._opened_at_once = asyncio.Semaphore(cpu_budget())
 
     async def load(self, folder: Path) -> ServedModel:
         """Load a version, or refuse it whatever its files do. Cancelled, it leaves nothing behind.
@@ -63,7 +63,7 @@ class Loader:
 
         try:
             # The trial ended, so this does. But a graph may ask for random numbers.
-            async with self._openings, asyncio.timeout(self._seconds):
+            async with self._opened_at_once, asyncio.timeout(self._seconds):
                 opened = await _in_thread(open_here)
         except TimeoutError:
             raise ModelRejectedError(

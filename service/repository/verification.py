@@ -114,5 +114,5 @@ def _inexact(card: Card, exactness: Exactness) -> Iterator[str]:
     if card.exactness is not None and card.exactness.exact and not exactness.exact:
         yield (
             "The card says that logits are the same in every bit, and here they change by up to "
-            f"{exactness.max_logit_deviation:.2g} when images are turned or come in other batches."
+            f"{exactness.max_logit_deviation:.2g} when images are rotated or come in other batches."
         )

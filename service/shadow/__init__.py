@@ -1,4 +1,4 @@
-"""Shadow audits: some of the images that are served are turned and classified again, unnoticed."""
+"""Shadow audits: some of the images that are served are rotated and classified again, unnoticed."""
 
 from service.shadow.factory import ShadowAudits, open_shadow
 from service.shadow.shadow import Shadow

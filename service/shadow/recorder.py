@@ -109,7 +109,7 @@ class Recorder:
             image=digest,
             element=finding.element.name,
             label=_named(finding.classes, found.labels),
-            turned_label=_named(finding.classes, found.turned_labels),
+            rotated_label=_named(finding.classes, found.rotated_labels),
             deviation=found.deviation,
             margin=found.margin,
             kept=kept,

@@ -1,4 +1,4 @@
-"""The shadow of one version: images it has answered, turned, classified again and compared."""
+"""The shadow of one version: images it has answered, rotated, classified again and compared."""
 
 import time
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Spare(Protocol):
 class Shadow:
     """Chooses images that were answered, and has them classified again when the engine is idle.
 
-    Each image that is chosen is turned by one element, drawn uniformly from the grid symmetries of
+    Each image that is chosen is rotated by one element, drawn uniformly from the grid symmetries of
     the group that the model's audits try, the identity left out, and runs alone.
 
     Parameters
@@ -98,10 +98,10 @@ class Shadow:
         except Exception as error:
             self.dropped("failed", error)
 
-    def judge(self, image: Images, element: GridSymmetry, upright: Floats, turned: Floats) -> None:
-        """Compare the logits [K] of an image [C, H, W] with those of the turned one, and count."""
+    def judge(self, image: Images, element: GridSymmetry, upright: Floats, rotated: Floats) -> None:
+        """Compare the logits [K] of an image [C, H, W] with those of the rotated one, and count."""
         card = self._card
-        found = compare(upright, turned, multi_label=card.multi_label)
+        found = compare(upright, rotated, multi_label=card.multi_label)
         moved = self.tally.tried(found)
         # The logits of a model that has no group by construction move with every image.
         if found.agrees and not (moved and card.group != "trivial"):
@@ -123,7 +123,7 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trial:
-    """An image [C, H, W], its logits [K], and the element that it is to be turned by."""
+    """An image [C, H, W], its logits [K], and the element that it is to be rotated by."""
 
     shadow: Shadow
     image: Images

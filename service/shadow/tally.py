@@ -18,11 +18,11 @@ from service.engine.queue import Floats
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far a turned image's answer is from that to the upright one.
+    """How far a rotated image's answer is from that to the upright one.
 
     Attributes
     ----------
-    labels, turned_labels
+    labels, rotated_labels
         Class indices: one, or all that a model of several labels gives.
     deviation
         Largest change of a logit, relative to the largest logit of both; infinite where one is not
@@ -33,29 +33,29 @@ class Comparison:
     """
 
     labels: tuple[int, ...]
-    turned_labels: tuple[int, ...]
+    rotated_labels: tuple[int, ...]
     deviation: float
     margin: float
 
     @property
     def agrees(self) -> bool:
         """Whether the labels are the same."""
-        return self.labels == self.turned_labels
+        return self.labels == self.rotated_labels
 
 
-def compare(upright: Floats, turned: Floats, *, multi_label: bool = False) -> Comparison:
+def compare(upright: Floats, rotated: Floats, *, multi_label: bool = False) -> Comparison:
     """Compare logits [K] with logits [K], K at least 2, of which several may be labels."""
-    a, b = upright.astype(np.float64), turned.astype(np.float64)
+    a, b = upright.astype(np.float64), rotated.astype(np.float64)
     largest = largest_logit(a, b)
-    labels, turned_labels = (
+    labels, rotated_labels = (
         tuple(decisions(each, multi_label=multi_label).nonzero()[0].tolist()) for each in (a, b)
     )
     if not np.isfinite(largest):
-        return Comparison(labels, turned_labels, inf, 0.0)
+        return Comparison(labels, rotated_labels, inf, 0.0)
     change = float(np.abs(a - b).max())
     second, first = np.partition(a, -2)[-2:]
     margin = np.abs(a).min() if multi_label else first - second
-    return Comparison(labels, turned_labels, relative(change, largest), float(margin))
+    return Comparison(labels, rotated_labels, relative(change, largest), float(margin))
 
 
 REASONS: Final[tuple[IdleDrop, ...]] = get_args(IdleDrop)
@@ -74,7 +74,7 @@ class Tally:
     Attributes
     ----------
     trials
-        Images that were turned and classified again.
+        Images that were rotated and classified again.
     disagreements
         Those that got another label.
     deviations

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.gpu import exactness, service, session
 from benchmarks.gpu.candidates import candidates
 from benchmarks.gpu.load import loader
-from benchmarks.gpu.placements import placements, shared_with_cpu
+from benchmarks.gpu.configurations import configurations, shared_with_cpu
 from benchmarks.serving.forms import post
 from benchmarks.serving.server import free_port
 from benchmarks.serving.wrk import LoadError
@@ -21,7 +21,7 @@ from service.engine.graph import Graph
 from service.engine.providers import CPU
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
-WAYS = placements("cpu")
+WAYS = configurations("cpu")
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from onnx import numpy_helper
 
 from benchmarks.gpu import accumulators, algorithms
 from benchmarks.gpu.candidates import candidates
-from benchmarks.gpu.placements import placements
+from benchmarks.gpu.configurations import configurations
 from service.engine.graph import buckets
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
-WAYS = placements("cpu")
+WAYS = configurations("cpu")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from benchmarks.hostile.__main__ import IMAGE, MODEL, ROOT, ROWS, launch, line
 from benchmarks.hostile.content import CONTENT
 from benchmarks.hostile.measure import SHUTDOWN_SECONDS, Figures, measure
 from benchmarks.hostile.row import Answer, Row
-from benchmarks.hostile.wire import WIRE
+from benchmarks.hostile.transport import TRANSPORT
 from benchmarks.serving.server import free_port
 
 GOOD_SECONDS = 3.0
@@ -25,7 +25,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", (*WIRE, *CONTENT), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", (*TRANSPORT, *CONTENT), ids=lambda row: row.name)
 def test_it_stops_nobody(row: Row, repository: Path) -> None:
     port = free_port()
     figures = measure(row, launch(repository, port), port, IMAGE.read_bytes(), term_after=1)
@@ -42,7 +42,7 @@ def test_it_stops_nobody(row: Row, repository: Path) -> None:
 def test_what_goes_wrong_is_shown() -> None:
     answers = [Answer(None, 1.0), Answer(200, 61.0)]
     figures = Figures(answers, 7_000_000_000, (18.0, 0.5), 3, None)
-    cells = [cell.strip() for cell in line(WIRE[0], figures).strip("|").split("|")]
+    cells = [cell.strip() for cell in line(TRANSPORT[0], figures).strip("|").split("|")]
     assert cells[1:] == [
         "200, none",
         "61.0 s",

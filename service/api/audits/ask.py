@@ -1,4 +1,4 @@
-"""Audits on demand: does the model that is served keep its answers when images are turned?"""
+"""Audits on demand: does the model that is served keep its answers when images are rotated?"""
 
 import asyncio
 import math
@@ -72,7 +72,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
     ) -> Response:
         """Audit the model over the images of the body, or over its bundled set without a body.
 
-        Every image is turned by every exact grid symmetry of the group, and by `angles` where they
+        Every image is rotated by every exact grid symmetry of the group, and by `angles` where they
         are asked for. The report has its verdict, `PASS`, `FAIL` or `INCONCLUSIVE`, and equal
         requests get equal reports. With `Prefer: respond-async` the audit goes on after the answer,
         202; with `Accept: text/event-stream` its progress is told on the way.
@@ -80,13 +80,13 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         call = Call.of(request.scope)
         events = wants_events(request)
         # What cannot be answered is refused before it is computed.
-        form = choose_format(request, query.format or ("json" if events else None), audits.formats)
+        report_format = choose_format(request, query.format or ("json" if events else None), audits.formats)
         wait = None if events else _wait_before_later(request)
         if wait is not None and plane.ending:
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")
         job = await _begin(request, plane, audits, model, query, settings)
         if events:
-            return EventResponse(job, form, audits.formats, choose_language(request))
+            return EventResponse(job, report_format, audits.formats, choose_language(request))
         if wait is not None and not await _done_within(job, audits, wait):
             return JSONResponse(
                 JobStatus.of(job, audits, root).model_dump(mode="json"),
@@ -98,7 +98,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         stored = {}
         if audits.ledger is not None:
             stored["Content-Location"] = report_path(finished.digest, root)
-        return await answer_report(request, finished.report, form, audits.formats, stored)
+        return await answer_report(request, finished.report, report_format, audits.formats, stored)
 
     return audit
 

@@ -40,7 +40,7 @@ _BODIES: Final[dict[str, Any]] = {
         }
     }
     for type_, schema in (
-        (JSON, {"type": "object", "description": "A report, as the form `json` has it."}),
+        (JSON, {"type": "object", "description": "A report, as the format `json` has it."}),
         (MULTIPART, {"type": "string", "format": "binary"}),
     )
 }
@@ -53,7 +53,7 @@ _BY_TYPE: Final[dict[str, ComparisonFormat]] = {
 
 
 class ComparisonOptions(BaseModel):
-    """By how much the second model may be worse, and the form of the comparison."""
+    """By how much the second model may be worse, and the format of the comparison."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -80,7 +80,7 @@ class ComparisonOptions(BaseModel):
     ] = True
     format: Annotated[
         ComparisonFormat | None,
-        Field(description="Form of the comparison; by default as `Accept` asks."),
+        Field(description="Format of the comparison; by default as `Accept` asks."),
     ] = None
 
     @property
@@ -109,13 +109,13 @@ def comparison_routes(max_images: int) -> list[ServiceRoute]:
     async def answer(
         request: Request, options: ComparisonOptions, read: Callable[[], Pair]
     ) -> Response:
-        form = _form(request, options)
+        chosen = _format(request, options)
         _check_room(turns)
         language = choose_language(request)
         content = await to_thread.run_sync(
-            _compared, read, options, max_images, form, language, limiter=turns
+            _compared, read, options, max_images, chosen, language, limiter=turns
         )
-        rendering = COMPARISON_FORMATS[form]
+        rendering = COMPARISON_FORMATS[chosen]
         varies = language_headers(language, translated=rendering.translate is not None)
         headers = {**varies, "Cache-Control": "private, no-cache"}
         return Response(content, media_type=rendering.media_type, headers=headers)
@@ -139,7 +139,7 @@ def comparison_routes(max_images: int) -> list[ServiceRoute]:
         a JSON object, or files of a form. The verdict is as of two reports of the ledger.
         """
         # What cannot be answered is refused before its body is received.
-        _form(request, query)
+        _format(request, query)
         _check_room(turns)
         return await answer(request, query, partial(_sent, await read_body(request)))
 
@@ -176,7 +176,7 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _form(request: Request, options: ComparisonOptions) -> ComparisonFormat:
+def _format(request: Request, options: ComparisonOptions) -> ComparisonFormat:
     return options.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
 
 
@@ -201,7 +201,7 @@ def _compared(
     read: Callable[[], Pair],
     options: ComparisonOptions,
     max_images: int,
-    form: ComparisonFormat,
+    chosen: ComparisonFormat,
     language: Language,
 ) -> bytes:
     try:
@@ -211,7 +211,7 @@ def _compared(
         comparison = compare(*reports, options.margins, pictures=options.pictures)
     except RefusedError as error:
         raise ServiceError(422, str(error)) from error
-    return render_comparison(comparison, form, language)
+    return render_comparison(comparison, chosen, language)
 
 
 def _check_size(name: str, images: int, max_images: int) -> None:

@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from audit.render import Format, Language, render
-from service.api.audits.formats import EVENTS, Forms
+from service.api.audits.formats import EVENTS, Formats
 from service.audits import Job
 from service.errors import refusal_of
 
@@ -21,16 +21,16 @@ _QUIET: Final = 15.0
 
 
 class EventResponse(StreamingResponse):
-    """`progress` with `done` and `total`, then `report` in a form, or `error`.
+    """`progress` with `done` and `total`, then `report` in a format, or `error`.
 
     An audit whose listener hangs up is cancelled: nobody would get its report.
     """
 
     media_type = EVENTS
 
-    def __init__(self, job: Job, form: Format, forms: Forms, language: Language) -> None:
+    def __init__(self, job: Job, report_format: Format, formats: Formats, language: Language) -> None:
         super().__init__(
-            _events(job, form, forms, language),
+            _events(job, report_format, formats, language),
             headers={
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
@@ -47,7 +47,7 @@ class EventResponse(StreamingResponse):
             self._job.cancel()
 
 
-async def _events(job: Job, form: Format, forms: Forms, language: Language) -> AsyncIterator[bytes]:
+async def _events(job: Job, report_format: Format, formats: Formats, language: Language) -> AsyncIterator[bytes]:
     told, quiet = None, 0.0
     while True:
         progress = {"state": job.state, "done": job.done, "total": job.total}
@@ -68,7 +68,7 @@ async def _events(job: Job, form: Format, forms: Forms, language: Language) -> A
         sentence = {"error": refusal.sentence, "status": refusal.status}
         yield _event("error", json.dumps(sentence, ensure_ascii=False))
     else:
-        content = await to_thread.run_sync(render, finished.report, form, forms, language)
+        content = await to_thread.run_sync(render, finished.report, report_format, formats, language)
         yield _event("report", content.decode())
 
 

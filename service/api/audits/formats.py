@@ -1,6 +1,6 @@
-"""In which form a report is answered: by `?format=`, else by `Accept` (RFC 9110, 12.5.1).
+"""In which format a report is answered: by `?format=`, else by `Accept` (RFC 9110, 12.5.1).
 
-Forms that people read are answered in the language of `Accept-Language` (12.5.4).
+Formats that people read are answered in the language of `Accept-Language` (12.5.4).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,18 +20,18 @@ EVENTS: Final = "text/event-stream"
 
 AskedFormat = Annotated[
     Format | None,
-    Field(description="Form of the report; by default as `Accept` asks."),
+    Field(description="Format of the report; by default as `Accept` asks."),
 ]
 
-Forms = Mapping[Format, Rendering]
+Formats = Mapping[Format, Rendering]
 
 
-def choose_format(request: Request, asked: Format | None, forms: Forms) -> Format:
-    """Return the form that is asked for, or accepted most, JSON first; ServiceError (406)."""
+def choose_format(request: Request, asked: Format | None, formats: Formats) -> Format:
+    """Return the format that is asked for, or accepted most, JSON first; ServiceError (406)."""
     if asked is None:
-        by_type = {rendering.media_type: name for name, rendering in forms.items()}
+        by_type = {rendering.media_type: name for name, rendering in formats.items()}
         return by_type[preferred_type(request, list(by_type))]
-    if asked not in forms:
+    if asked not in formats:
         raise ServiceError(
             406, "This service signs no reports; one whose ORBITSERVE_SIGNING_KEY names a key does."
         )
@@ -39,7 +39,7 @@ def choose_format(request: Request, asked: Format | None, forms: Forms) -> Forma
 
 
 def wants_events(request: Request) -> bool:
-    """Whether a stream of events is accepted rather than any form of a report."""
+    """Whether a stream of events is accepted rather than any format of a report."""
     accepted = _read_accept(request)
     events = accepted.get(EVENTS, 0.0)  # by its name, not by a wildcard
     offers = [rendering.media_type for rendering in FORMATS.values()]
@@ -54,28 +54,28 @@ def choose_language(request: Request) -> Language:
 
 
 def language_headers(language: Language, *, translated: bool) -> dict[str, str]:
-    """Say what an answer depends on, and the language of a form that people read."""
+    """Say what an answer depends on, and the language of a format that people read."""
     if not translated:
         return {"Vary": "Accept"}
     return {"Vary": "Accept, Accept-Language", "Content-Language": language}
 
 
 async def answer_report(
-    request: Request, report: Report, form: Format, forms: Forms, headers: Mapping[str, str]
+    request: Request, report: Report, report_format: Format, formats: Formats, headers: Mapping[str, str]
 ) -> Response:
-    """Answer a report in a form; it is written on a thread, since some have pictures."""
+    """Answer a report in a format; it is written on a thread, since some have pictures."""
     language = choose_language(request)
-    content = await to_thread.run_sync(render, report, form, forms, language)
-    varies = language_headers(language, translated=forms[form].translate is not None)
+    content = await to_thread.run_sync(render, report, report_format, formats, language)
+    varies = language_headers(language, translated=formats[report_format].translate is not None)
     return Response(
         content,
-        media_type=forms[form].media_type,
+        media_type=formats[report_format].media_type,
         headers={**varies, **headers},
     )
 
 
 def report_documented(*, events: bool = False) -> dict[str, Any]:
-    """Describe the answer to OpenAPI, in every form."""
+    """Describe the answer to OpenAPI, in every format."""
     text = {"schema": {"type": "string"}}
     types = [rendering.media_type for rendering in FORMATS.values()]
     content = {type_: text for type_ in types if type_ != "application/json"}

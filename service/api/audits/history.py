@@ -36,7 +36,8 @@ class HistoryQuery(BaseModel):
     group: Annotated[str | None, Field(description="Over this group alone.")] = None
     limit: Annotated[int, Field(ge=1, le=200, description="Most audits, the newest ones.")] = 50
     format: Annotated[
-        HistoryFormat | None, Field(description="Form of the answer; by default as `Accept` asks.")
+        HistoryFormat | None,
+        Field(description="Format of the answer; by default as `Accept` asks."),
     ] = None
 
     def wants(self, entry: Entry) -> bool:
@@ -68,10 +69,10 @@ async def _history(
     request: Request, audits: Audits, root: RootPath, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Answer the figures of a model's audits, the oldest first; as a page, drawn as curves."""
-    form = query.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
+    chosen = query.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
     history = await to_thread.run_sync(_read, ledger_of(audits), query)
     headers = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
-    if form == "json":
+    if chosen == "json":
         content = history.model_dump_json().encode()
         return Response(content, media_type="application/json", headers=headers)
     content = await to_thread.run_sync(render_history, history, _addresses(root))

@@ -25,7 +25,7 @@ class JobStatus(BaseModel):
     Attributes
     ----------
     done, total
-        Images that were classified, and that will have been, turned ones and self-tests included.
+        Images that were classified, and that will have been, rotated ones and self-tests included.
     report
         Where the report is, once there is one.
     digest
@@ -124,12 +124,12 @@ async def _report(
     job: JobId,
     format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
 ) -> Response:
-    """Answer the report, in the form that `format` or `Accept` names."""
-    form = choose_format(request, format, audits.formats)
+    """Answer the report, in the format that `format` or `Accept` names."""
+    report_format = choose_format(request, format, audits.formats)
     found = audits.find(job)
     finished = found.finished
     if finished is None:
         raise ServiceError(
             404, f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
         )
-    return await answer_report(request, finished.report, form, audits.formats, {})
+    return await answer_report(request, finished.report, report_format, audits.formats, {})

@@ -132,16 +132,16 @@ async def _show(
     digest: Annotated[str, Path(description="SHA-256 of the report's canonical JSON.")],
     format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
 ) -> Response:
-    """Answer a report in a form; its JSON is the evidence whose SHA-256 it is found by.
+    """Answer a report in a format; its JSON is the evidence whose SHA-256 it is found by.
 
-    The other forms have how it was last asked for as well, and where its images lay.
+    The other formats have how it was last asked for as well, and where its images lay.
     """
-    form = choose_format(request, format, audits.formats)
+    report_format = choose_format(request, format, audits.formats)
     ledger = ledger_of(audits)
     stored = None
     if _DIGEST.fullmatch(digest):
         try:
-            read = ledger.read if form == "json" else ledger.read_whole
+            read = ledger.read if report_format == "json" else ledger.read_whole
             stored = await to_thread.run_sync(read, digest)
         except TamperedError as error:
             raise ServiceError(500, str(error)) from error
@@ -151,9 +151,9 @@ async def _show(
         raise ServiceError(
             404, f"There is no audit '{digest}' in the ledger; GET /audits lists them."
         )
-    rendering, control = audits.formats[form], _FOREVER
+    rendering, control = audits.formats[report_format], _FOREVER
     language = choose_language(request)
-    if form != "json":
+    if report_format != "json":
         # Another version of the service may write another page of the same report, but no other
         # JSON; and who asks for it again asks otherwise.
         control = "private, no-cache"

@@ -23,7 +23,7 @@ from service.settings import Settings
 
 
 class AuditQuery(AuditOptions):
-    """What an audit can be asked for, what the images show, and the form of the report."""
+    """What an audit can be asked for, what the images show, and the format of the report."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class AuditQuery(AuditOptions):
         if total > most:
             raise ServiceError(
                 422,
-                f"The audit has {total} images classified, turned ones included; at most {most} "
+                f"The audit has {total} images classified, rotated ones included; at most {most} "
                 "are accepted: ask for fewer images or angles, also of those tried at every angle.",
             )
         asked = partial(

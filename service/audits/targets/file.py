@@ -1,4 +1,4 @@
-"""An ONNX file without a card as the subject of an audit, if it says by itself what it takes."""
+"""An ONNX file without a card as the model under test, if it says by itself what it takes."""
 
 import hashlib
 import json
@@ -111,8 +111,8 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
         caveats=(_WITHOUT_CARD if classes else _WITHOUT_NAMES,),
     )
     rotations = grid_rotations(ends.height, ends.width)
-    turned = group if group and len(grid_symmetries(group)) > 1 else rotations
-    return under_test, InputSpec(channels=ends.channels, fit=fit), turned
+    audited = group if group and len(grid_symmetries(group)) > 1 else rotations
+    return under_test, InputSpec(channels=ends.channels, fit=fit), audited
 
 
 def read_ends(model: onnx.ModelProto) -> Ends:

@@ -1,4 +1,4 @@
-"""A running service as the subject of an audit from outside: it is asked, and nothing else."""
+"""A running service as the model under test, from outside: it is asked, and nothing else."""
 
 import json
 import math
@@ -31,8 +31,8 @@ def open_remote(
 ) -> tuple[Address, ModelUnderTest, InputSpec, str]:
     """Ask a service for a model's card; return what to audit.
 
-    That is the version that it has now, which is asked throughout; the same as a subject; what its
-    images have to be; and the group that it was packaged with.
+    That is the version that it has now, which is asked throughout; the same as a model under test;
+    what its images have to be; and the group that it was packaged with.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A version of a repository as the subject of an audit."""
+"""A version of a repository as the model under test."""
 
 from artifact.session import run_as_written
 from audit import ModelUnderTest, ProofSummary

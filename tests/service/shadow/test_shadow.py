@@ -1,4 +1,4 @@
-"""What is offered is turned, compared and counted; whatever goes wrong, no request hears of it.
+"""What is offered is rotated, compared and counted; whatever goes wrong, no request hears of it.
 
 The graph is a fake that the test writes; the engine is a list of work that the test runs.
 """
@@ -78,7 +78,7 @@ def corner(images: Any) -> Any:
 
 
 def brightness(images: Any) -> Any:
-    """Logits that are the same, in every bit, for a turned image."""
+    """Logits that are the same, in every bit, for a rotated image."""
     total = images.sum(axis=(1, 2, 3), dtype=np.int64)
     return np.stack([total, 2 * total], axis=1).astype(np.float32)
 
@@ -99,8 +99,8 @@ def test_every_image_is_turned_by_every_element_but_the_identity_alike(card: Any
     for _ in range(3000):
         offer(shadow, engine, image)
     engine.run()
-    turned = {g(image).tobytes(): g.name for g in grid_symmetries("C4")}
-    names = Counter(turned[seen.tobytes()] for seen in engine.seen)
+    rotated = {g(image).tobytes(): g.name for g in grid_symmetries("C4")}
+    names = Counter(rotated[seen.tobytes()] for seen in engine.seen)
     assert set(names) == {"r90", "r180", "r270"}
     assert all(abs(count - 1000) < 5 * 26 for count in names.values())
     assert all(seen.shape == (1, 1, 8, 8) and seen.flags.c_contiguous for seen in engine.seen)
@@ -176,7 +176,7 @@ def test_a_blank_answer_has_no_deviation() -> None:
     zero = np.zeros(3, np.float32)
     assert compare(zero, zero).deviation == 0
     found = compare(np.array([1, 5, 3], np.float32), np.array([4, 1, 2], np.float32))
-    assert (found.labels, found.turned_labels, found.margin) == ((1,), (0,), 2)
+    assert (found.labels, found.rotated_labels, found.margin) == ((1,), (0,), 2)
     assert found.deviation == 4 / 5
 
 
@@ -272,7 +272,7 @@ def test_a_disagreement_is_logged_with_a_salted_digest_and_nothing_is_kept(
     assert line["image"] == hmac.new(SALT, image[0].tobytes(), hashlib.sha256).hexdigest()
     assert line["image"] != hashlib.sha256(image[0].tobytes()).hexdigest()
     assert (line["model"], line["version"], line["element"]) == ("turning", 10, "r180")
-    assert (line["label"], line["turned_label"]) == card.classes[:2]
+    assert (line["label"], line["rotated_label"]) == card.classes[:2]
     assert (line["margin"], line["deviation"], line["kept"]) == (100, 0.5, None)
     assert list(tmp_path.iterdir()) == []
 

@@ -91,7 +91,7 @@ def _is_closed(connection: socket.socket) -> bool:
 
 _TOO_LARGE = frozenset({431})
 
-WIRE = (
+TRANSPORT = (
     Row("30 MB of header lines", _header_lines, send, _TOO_LARGE),
     Row("one header field of 30 MB", _one_field, send, _TOO_LARGE),
     Row("a million header fields", _many_fields, send, _TOO_LARGE),

@@ -27,8 +27,8 @@ _TENSORRT = {
 }
 
 
-def placements(device: Device) -> dict[str, ProviderConfiguration]:
-    """Return placements by name; the CPU's second one pads batches in fixed buffers as a GPU's.
+def configurations(device: Device) -> dict[str, ProviderConfiguration]:
+    """Return configurations by name; the CPU's second one pads batches in fixed buffers as a GPU's.
 
     Raises
     ------
