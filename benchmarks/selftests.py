@@ -1,4 +1,4 @@
-"""The audit's self-tests on every model that ships: what they say of a mutant and of a model known to be invariant.
+"""The audit's self-tests on every model that ships: what they say of known models.
 
 Run ``python -m benchmarks.selftests``; ``python -m benchmarks.coverage`` prints them too.
 """
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def lines(repository: Path) -> Iterator[str]:
-    """Yield the lines of the table: a FAIL of a mutant is right, that of the other would be wrong."""
+    """Yield the lines of the table: a FAIL of a mutant is right, of the other wrong."""
     yield _row(HEADINGS)
     yield _row(["---"] * len(HEADINGS))
     for path in sorted(repository.glob("*/*/card.json")):

@@ -157,7 +157,10 @@ def explain_proof(proof: Proof, rounding: Node | None, floats: bool) -> Iterator
 
 def _bits(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:
     if proof.exact_bits:
-        yield "They are the same in every bit: nothing is rounded where the order of a sum depends on the rotation."
+        yield (
+            "They are the same in every bit: nothing is rounded where the order of a sum depends "
+            "on the rotation."
+        )
         if floats and proof.input_range is not None:
             low, high = proof.input_range
             yield f"That holds for images whose entries are numbers from {low:g} to {high:g}."

@@ -12,7 +12,8 @@ from audit.proof.types import extremes
 
 _SUMMED: Final = {"Conv", "Gemm", "MatMul"}
 """Operators of which runtimes are known to have kernels over dequantised integers. Pooling, say, is
-left out: where such a group is not fused, it averages rounded numbers, in an order that depends on the rotation."""
+left out: where such a group is not fused, it averages rounded numbers, in an order
+that depends on the rotation."""
 
 _SMALL: Final = ("uint8", "int8")
 

@@ -91,7 +91,7 @@ def _pairs(graph: Graph, propagations: list[Propagation]) -> Iterator[tuple[str,
 
 
 def _orbits(values: Array, pairs: Places) -> Tied:
-    # Of use to those who import files of other exporters, and a tenth of a second to those who serve.
+    # Of use where other exporters' files are imported; to import it takes a tenth of a second.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

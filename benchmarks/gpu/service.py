@@ -1,4 +1,4 @@
-"""How many images a second the service answers, by connections, form and use of the device.
+"""How many images a second the service answers, by connections, format and use of the device.
 
 Run ``python -m benchmarks.gpu.service --device cuda``. Server and load share the machine. Before it
 is timed, the labels of 32 digits must be those of the bare session on the CPU.
@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from artifact.cpus import cpu_budget
-from benchmarks.gpu.load import Loader, loader
 from benchmarks.gpu.configurations import DEVICES
-from benchmarks.serving.forms import Form, oip_binary, png
+from benchmarks.gpu.load import Loader, loader
+from benchmarks.serving.formats import Format, oip_binary, png
 from benchmarks.serving.launchers import ROOT
 from benchmarks.serving.model import ModelUnderTest, open_model_under_test
 from benchmarks.serving.rounds import LARGE, WrongAnswerError, check
@@ -47,7 +47,7 @@ def main() -> None:
     failed = False
     processes = max(1, min(4, cpu_budget() // 2))
     print(f"Images a second, and in brackets p50 and p99 in ms; {processes} loading processes:\n")
-    print("| model | runs as | ready after s | form |", end="")
+    print("| model | runs as | ready after s | format |", end="")
     print("".join(f" {number} connections |" for number in options.connections))
     print("| --- " * (4 + len(options.connections)) + "|", flush=True)
     with loader(processes) as load, TemporaryDirectory() as folder:
@@ -90,12 +90,12 @@ def rows(
     connections: Sequence[int],
     seconds: float,
 ) -> Iterator[list[str]]:
-    """Start a server and yield a row for each form, or one with the reason of a failure."""
+    """Start a server and yield a row for each format, or one with the reason of a failure."""
     try:
         with running(*launched) as server:
-            for form, size in forms(under_test.card.name):
-                head = [f"{server.ready_seconds:.1f}", f"{form.name} x {size}"]
-                requests = check(form, server.port, under_test, size)
+            for sent, size in formats(under_test.card.name):
+                head = [f"{server.ready_seconds:.1f}", f"{sent.name} x {size}"]
+                requests = check(sent, server.port, under_test, size)
                 yield head + [
                     figure(load, server.port, requests, size, number, seconds)
                     for number in connections
@@ -104,8 +104,8 @@ def rows(
         yield [f"{FAILED}: {error}", ""]
 
 
-def forms(model: str) -> list[tuple[Form, int]]:
-    """List forms of a request, and how many images each carries."""
+def formats(model: str) -> list[tuple[Format, int]]:
+    """List formats of a request, and how many images each carries."""
     return [(oip_binary(model), 1), (png("/classify"), 1), (oip_binary(model), LARGE)]
 
 

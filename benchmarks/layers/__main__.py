@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from benchmarks.serving import launchers, wrk
-from benchmarks.serving.forms import oip_binary, png
+from benchmarks.serving.formats import oip_binary, png
 from benchmarks.serving.model import ModelUnderTest, open_model_under_test
 from benchmarks.serving.server import Launch, free_port, running
 
@@ -108,13 +108,13 @@ def _service(under_test: ModelUnderTest, port: int) -> Launch:
 
 
 def _oip(under_test: ModelUnderTest) -> list[bytes]:
-    form = oip_binary(under_test.card.name)
-    return [form.encode(image[None]) for image in under_test.images]
+    sent = oip_binary(under_test.card.name)
+    return [sent.encode(image[None]) for image in under_test.images]
 
 
 def _png(under_test: ModelUnderTest) -> list[bytes]:
-    form = png("/classify")
-    return [form.encode(image[None]) for image in under_test.images]
+    sent = png("/classify")
+    return [sent.encode(image[None]) for image in under_test.images]
 
 
 LAYERS = (

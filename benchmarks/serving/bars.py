@@ -91,7 +91,7 @@ def _memory(memory: Memory | None) -> Bar:
         return Bar("memory after 200,000 requests, of that after 20,000", None, "at most", 1.05)
     name = f"memory after {memory.late:,} requests, of that after {memory.early:,}"
     ratio = memory.late_bytes / memory.early_bytes
-    return Bar(f"{name} ({memory.form})", ratio, "at most", 1.05)
+    return Bar(f"{name} ({memory.format})", ratio, "at most", 1.05)
 
 
 def _readiness(ready: Sequence[float]) -> Bar:

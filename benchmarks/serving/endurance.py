@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.serving import wrk
-from benchmarks.serving.forms import Form
+from benchmarks.serving.formats import Format
 from benchmarks.serving.rounds import CONNECTIONS, Case, Run, check, say
 from benchmarks.serving.server import Server
 from benchmarks.serving.systems import System
@@ -15,7 +15,7 @@ SLICE_SECONDS = 2
 class Memory:
     """Resident bytes once at least `early` and `late` requests had been answered."""
 
-    form: str
+    format: str
     early: int
     late: int
     early_bytes: int
@@ -23,18 +23,18 @@ class Memory:
 
 
 def memory(run: Run, system: System, early: int, late: int) -> Memory | None:
-    """Send ``late`` requests in the first form that is answered; None where none is."""
+    """Send ``late`` requests in the first format that is answered; None where none is."""
     with run.serving(system) as server:
-        for form in system.forms(run.under_test.card.name):
-            timed = Case(system.name, form.name, 1, CONNECTIONS[-1])
+        for sent in system.formats(run.under_test.card.name):
+            timed = Case(system.name, sent.name, 1, CONNECTIONS[-1])
             if str(timed) not in run.refused:
                 say(f"{system.name}: memory over {late:,} requests")
-                return _observe(run, server, form, early, late)
+                return _observe(run, server, sent, early, late)
     return None
 
 
-def _observe(run: Run, server: Server, form: Form, early: int, late: int) -> Memory:
-    requests, answered, readings = check(form, server.port, run.under_test, 1), 0, []
+def _observe(run: Run, server: Server, sent: Format, early: int, late: int) -> Memory:
+    requests, answered, readings = check(sent, server.port, run.under_test, 1), 0, []
     for wanted in (early, late):
         while answered < wanted:
             load = wrk.drive(
@@ -42,7 +42,7 @@ def _observe(run: Run, server: Server, form: Form, early: int, late: int) -> Mem
             )
             answered += load.requests
         readings.append(server.resident_bytes())
-    return Memory(form.name, early, late, *readings)
+    return Memory(sent.name, early, late, *readings)
 
 
 def readiness(run: Run, system: System, times: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""The forms in which images travel: a whole HTTP request, and the labels read from an answer."""
+"""The formats in which images travel: a whole HTTP request, and the labels read from an answer."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Form:
+class Format:
     """How images [N, C, H, W] are asked about.
 
     Attributes
@@ -66,7 +66,7 @@ def post(
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def png(path: str) -> Form:
+def png(path: str) -> Format:
     """One PNG file as the body, answered by this service's `/classify`."""
 
     def encode(images: Images) -> bytes:
@@ -77,19 +77,21 @@ def png(path: str) -> Form:
     def labels(answer: Answer) -> list[int]:
         return [found["index"] for found in json.loads(answer.body)["predictions"]]
 
-    return Form("PNG", encode, labels)
+    return Format("PNG", encode, labels)
 
 
-def raw(path: str) -> Form:
+def raw(path: str) -> Format:
     """The pixels of one image as the body, answered by `{"label": ..., "probability": ...}`."""
 
     def encode(images: Images) -> bytes:
         return post(path, "application/octet-stream", _only(images).tobytes())
 
-    return Form("raw pixels", encode, lambda answer: [json.loads(answer.body)["label"]])
+    return Format("raw pixels", encode, lambda answer: [json.loads(answer.body)["label"]])
 
 
-def base64_json(path: str, wrap: Callable[[str], Any], labels: Callable[[Any], list[int]]) -> Form:
+def base64_json(
+    path: str, wrap: Callable[[str], Any], labels: Callable[[Any], list[int]]
+) -> Format:
     """The pixels of one image in base64 in a JSON body, for servers that take JSON alone.
 
     ``wrap`` puts the text into the body that the server expects; ``labels`` reads its answer.
@@ -99,10 +101,10 @@ def base64_json(path: str, wrap: Callable[[str], Any], labels: Callable[[Any], l
         text = base64.b64encode(_only(images).tobytes()).decode()
         return post(path, "application/json", json.dumps(wrap(text)).encode())
 
-    return Form("base64 in JSON", encode, lambda answer: labels(json.loads(answer.body)))
+    return Format("base64 in JSON", encode, lambda answer: labels(json.loads(answer.body)))
 
 
-def oip_json(model: str) -> Form:
+def oip_json(model: str) -> Format:
     """Open Inference Protocol, the tensor as a list of numbers."""
 
     def encode(images: Images) -> bytes:
@@ -114,10 +116,10 @@ def oip_json(model: str) -> Form:
         output = _output(json.loads(answer.body))
         return _largest(np.array(output["data"], np.float32), output["shape"])
 
-    return Form("OIP JSON", encode, labels, many=True)
+    return Format("OIP JSON", encode, labels, many=True)
 
 
-def oip_binary(model: str) -> Form:
+def oip_binary(model: str) -> Format:
     """Open Inference Protocol with the binary tensor extension, both ways."""
 
     def encode(images: Images) -> bytes:
@@ -133,7 +135,7 @@ def oip_binary(model: str) -> Form:
         output = _output(json.loads(answer.body[:length]))
         return _largest(np.frombuffer(answer.body[length:], np.float32), output["shape"])
 
-    return Form("OIP binary", encode, labels, many=True)
+    return Format("OIP binary", encode, labels, many=True)
 
 
 def oip_grpc(model: str) -> Form:
@@ -174,8 +176,8 @@ def _largest(values: NDArray[np.float32], shape: list[int]) -> list[int]:
 
 
 def _only(images: Images) -> Images:
-    """Return the one image [C, H, W] that a form of single images carries."""
+    """Return the one image [C, H, W] that a format of single images carries."""
     if len(images) != 1:
-        raise ValueError(f"This form carries one image; {len(images)} were given.")
+        raise ValueError(f"This format carries one image; {len(images)} were given.")
     image: Images = images[0]
     return image

@@ -76,19 +76,19 @@ def to_json(results: Results) -> str:
 
 
 def _single(rounds: Sequence[Round]) -> Iterator[str]:
-    yield "| one image a request | form | requests/s, 32 connections | p50 ms, 1 connection |"
+    yield "| one image a request | format | requests/s, 32 connections | p50 ms, 1 connection |"
     yield "| --- | --- | --- | --- |"
     alone = _figures(rounds, Case(BARE, MEMORY, 1, 1))
     yield f"| the bare session, one call at a time | {MEMORY} | {_rate(alone)} | {_p50(alone)} |"
-    rows = dict.fromkeys((c.system, c.form) for r in rounds for c in r if c.system != BARE)
-    for system, form in rows:
-        many, lone = (_figures(rounds, Case(system, form, 1, n)) for n in (32, 1))
-        yield f"| {TITLES[system]} | {form} | {_rate(many)} | {_p50(lone)} |"
+    rows = dict.fromkeys((c.system, c.format) for r in rounds for c in r if c.system != BARE)
+    for system, sent in rows:
+        many, lone = (_figures(rounds, Case(system, sent, 1, n)) for n in (32, 1))
+        yield f"| {TITLES[system]} | {sent} | {_rate(many)} | {_p50(lone)} |"
 
 
 def _large(rounds: Sequence[Round]) -> Iterator[str]:
     head = f"{LARGE} images a request, {LARGE_CONNECTIONS} connections"
-    yield f"| {head} | form | images/s | of the bare session's |"
+    yield f"| {head} | format | images/s | of the bare session's |"
     yield "| --- | --- | --- | --- |"
     base = Case(BARE, MEMORY, LARGE, 1)
     for case in dict.fromkeys(c for r in rounds for c in r if c.images == LARGE):
@@ -97,7 +97,7 @@ def _large(rounds: Sequence[Round]) -> Iterator[str]:
             for r in rounds
             if case in r and base in r
         ]
-        cells = f"{TITLES[case.system]} | {case.form} | {_rate(_figures(rounds, case))}"
+        cells = f"{TITLES[case.system]} | {case.format} | {_rate(_figures(rounds, case))}"
         yield f"| {cells} | {median(ratios):.2f} |"
 
 
@@ -113,11 +113,11 @@ def _p50(figures: Sequence[Figure]) -> str:
     return _spread([1000 * f.p50 for f in figures], ".2f")
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def _spread(values: Sequence[float], spec: str) -> str:
     """Return the median, with the smallest and the largest in brackets where there are several."""
     if not values:
         return "-"
-    middle = format(median(values), form)
+    middle = format(median(values), spec)
     if len(values) == 1:
         return middle
-    return f"{middle} [{format(min(values), form)}, {format(max(values), form)}]"
+    return f"{middle} [{format(min(values), spec)}, {format(max(values), spec)}]"

@@ -11,7 +11,7 @@ from pathlib import Path
 from artifact.contract import INPUT, PROBABILITIES
 from benchmarks.serving import h2load, wrk
 from benchmarks.serving.environments import InstallError, prepare
-from benchmarks.serving.forms import Form
+from benchmarks.serving.formats import Format
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.model import ModelUnderTest
 from benchmarks.serving.server import Server, ServerError, ask, call, free_port, running
@@ -30,15 +30,15 @@ class WrongAnswerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed: images a request, in a form, over connections, to a system."""
+    """What is timed: images a request, in a format, over connections, to a system."""
 
     system: str
-    form: str
+    format: str
     images: int
     connections: int
 
     def __str__(self) -> str:
-        return f"{self.system}, {self.form} x {self.images}, {self.connections} connection(s)"
+        return f"{self.system}, {self.format} x {self.images}, {self.connections} connection(s)"
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,10 @@ class Run:
         return running(system.launch(setting), setting.port)
 
     def _measure(self, system: System, server: Server) -> Iterator[tuple[Case, Figure]]:
-        for form in system.forms(self.under_test.card.name):
-            cases = [Case(system.name, form.name, 1, number) for number in CONNECTIONS]
-            if form.many:
-                cases.append(Case(system.name, form.name, LARGE, LARGE_CONNECTIONS))
+        for sent in system.formats(self.under_test.card.name):
+            cases = [Case(system.name, sent.name, 1, number) for number in CONNECTIONS]
+            if sent.many:
+                cases.append(Case(system.name, sent.name, LARGE, LARGE_CONNECTIONS))
             for case in cases:
                 if str(case) not in self.refused:
                     try:
@@ -123,7 +123,7 @@ class Run:
 
 
 def time_case(
-    case: Case, form: Form, port: int, under_test: ModelUnderTest, seconds: int
+    case: Case, sent: Format, port: int, under_test: ModelUnderTest, seconds: int
 ) -> Figure:
     """Check a server's labels, warm it with the load that is then timed, and time it.
 
@@ -132,7 +132,7 @@ def time_case(
     ServerError, WrongAnswerError, LoadError
         If it does not answer, answers wrong, or not always.
     """
-    requests = check(form, port, under_test, case.images)
+    requests = check(sent, port, under_test, case.images)
     for duration in (max(1, seconds // 2), seconds):
         if form.grpc is None:
             load = wrk.drive(port, requests, connections=case.connections, seconds=duration)
@@ -144,7 +144,7 @@ def time_case(
     return Figure(load.rate * case.images, load.p50)
 
 
-def check(form: Form, port: int, under_test: ModelUnderTest, size: int) -> list[bytes]:
+def check(sent: Format, port: int, under_test: ModelUnderTest, size: int) -> list[bytes]:
     """Ask about every digit, ``size`` a request, and return the requests if all labels are right.
 
     Raises
@@ -161,7 +161,7 @@ def check(form: Form, port: int, under_test: ModelUnderTest, size: int) -> list[
             ask(port, requests[-1]) if form.grpc is None else call(port, form.grpc, requests[-1])
         )
         try:
-            labels = form.labels(answer)
+            labels = sent.labels(answer)
         except (LookupError, ValueError, StopIteration, TypeError) as error:
             raise WrongAnswerError(f"the answer {answer.body[:80]!r} is not understood") from error
         due = under_test.labels[i : i + size]

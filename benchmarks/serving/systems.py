@@ -1,4 +1,4 @@
-"""Who is compared: what is installed, how it is started, and in which forms it is asked."""
+"""Who is compared: what is installed, how it is started, and in which formats it is asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class System:
         The distribution whose version is printed.
     requirements
         What its environment holds beside onnxruntime; without any it runs in this project's own.
-    forms
-        From the model's name to the forms in which single images are asked about.
+    formats
+        From the model's name to the formats in which single images are asked about.
     launch
         How it is started.
     """
@@ -33,7 +33,7 @@ class System:
     title: str
     package: str
     requirements: tuple[str, ...]
-    forms: Callable[[str], tuple[Form, ...]]
+    formats: Callable[[str], tuple[Format, ...]]
     launch: Callable[[Setting], Launch]
 
 

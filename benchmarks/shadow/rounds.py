@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.serving import launchers, wrk
-from benchmarks.serving.forms import oip_binary
+from benchmarks.serving.formats import oip_binary
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.model import ModelUnderTest
 from benchmarks.serving.rounds import check, say
@@ -149,11 +149,11 @@ class Run:
     def started(self, share: float) -> Iterator[tuple[int, Switch, Sequence[bytes]]]:
         """Start a service, check its answers and warm it; also yield its switch and requests."""
         port = free_port()
-        form = oip_binary(self.under_test.card.name)
+        sent = oip_binary(self.under_test.card.name)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "switch")
             with switch(file) as shadow, running(self._launch(share, port, file), port):
-                requests = check(form, port, self.under_test, 1)
+                requests = check(sent, port, self.under_test, 1)
                 wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
                 yield port, shadow, requests
 

@@ -57,7 +57,9 @@ _SHORT: Final = 30.0
 
 def run(
     context: typer.Context,
-    target: Annotated[str | None, typer.Argument(help=f"{MODEL_UNDER_TEST}; else {DEFAULT_MODEL}.")] = None,
+    target: Annotated[
+        str | None, typer.Argument(help=f"{MODEL_UNDER_TEST}; else {DEFAULT_MODEL}.")
+    ] = None,
     images: Images = None,
     repository: Repository = None,
     device: Device = None,

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from commands.options import MODEL_UNDER_TEST, ApiKey, Device, FailOn, Images, Output, Repository, Shown
+from commands.options import (
+    MODEL_UNDER_TEST,
+    ApiKey,
+    Device,
+    FailOn,
+    Images,
+    Output,
+    Repository,
+    Shown,
+)
 
 _SIDE = f"A report's JSON file, {MODEL_UNDER_TEST}."
 

@@ -18,7 +18,7 @@ from artifact.values import Sha256
 from audit import Report
 from audit.canonical import canonical, canonical_json, circumstances_json, joined, sha256
 from audit.envelope import Signer
-from service.ledger.chain import Files, Page, ChainChecker
+from service.ledger.chain import ChainChecker, Files, Page
 from service.ledger.entry import (
     CIRCUMSTANCES,
     REPORTS,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.serving.forms import HEADER_LENGTH, base64_json, oip_binary, oip_json, png, raw
+from benchmarks.serving.formats import HEADER_LENGTH, base64_json, oip_binary, oip_json, png, raw
 from benchmarks.serving.rounds import Case, WrongAnswerError, check, time_case
 from benchmarks.serving.server import ServerError
 

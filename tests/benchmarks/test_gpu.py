@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.gpu import exactness, service, session
 from benchmarks.gpu.candidates import candidates
-from benchmarks.gpu.load import loader
 from benchmarks.gpu.configurations import configurations, shared_with_cpu
-from benchmarks.serving.forms import post
+from benchmarks.gpu.load import loader
+from benchmarks.serving.formats import post
 from benchmarks.serving.server import free_port
 from benchmarks.serving.wrk import LoadError
 from service.engine import ProviderCandidates

@@ -371,7 +371,7 @@ def report_deleted(folder: Path) -> None:
 
 
 MUTANTS = {
-    "seals are not looked at": ("service.ledger.chain.Walk._wrong_seal", newest_changed),
+    "seals are not looked at": ("service.ledger.chain.ChainChecker._wrong_seal", newest_changed),
     "reports are not looked at": ("service.ledger.ledger.Ledger.wrong_contents", report_deleted),
 }
 

@@ -80,7 +80,9 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         call = Call.of(request.scope)
         events = wants_events(request)
         # What cannot be answered is refused before it is computed.
-        report_format = choose_format(request, query.format or ("json" if events else None), audits.formats)
+        report_format = choose_format(
+            request, query.format or ("json" if events else None), audits.formats
+        )
         wait = None if events else _wait_before_later(request)
         if wait is not None and plane.ending:
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")

@@ -28,7 +28,9 @@ class EventResponse(StreamingResponse):
 
     media_type = EVENTS
 
-    def __init__(self, job: Job, report_format: Format, formats: Formats, language: Language) -> None:
+    def __init__(
+        self, job: Job, report_format: Format, formats: Formats, language: Language
+    ) -> None:
         super().__init__(
             _events(job, report_format, formats, language),
             headers={
@@ -47,7 +49,9 @@ class EventResponse(StreamingResponse):
             self._job.cancel()
 
 
-async def _events(job: Job, report_format: Format, formats: Formats, language: Language) -> AsyncIterator[bytes]:
+async def _events(
+    job: Job, report_format: Format, formats: Formats, language: Language
+) -> AsyncIterator[bytes]:
     told, quiet = None, 0.0
     while True:
         progress = {"state": job.state, "done": job.done, "total": job.total}
@@ -68,7 +72,9 @@ async def _events(job: Job, report_format: Format, formats: Formats, language: L
         sentence = {"error": refusal.sentence, "status": refusal.status}
         yield _event("error", json.dumps(sentence, ensure_ascii=False))
     else:
-        content = await to_thread.run_sync(render, finished.report, report_format, formats, language)
+        content = await to_thread.run_sync(
+            render, finished.report, report_format, formats, language
+        )
         yield _event("report", content.decode())
 
 

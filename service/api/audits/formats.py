@@ -61,7 +61,11 @@ def language_headers(language: Language, *, translated: bool) -> dict[str, str]:
 
 
 async def answer_report(
-    request: Request, report: Report, report_format: Format, formats: Formats, headers: Mapping[str, str]
+    request: Request,
+    report: Report,
+    report_format: Format,
+    formats: Formats,
+    headers: Mapping[str, str],
 ) -> Response:
     """Answer a report in a format; it is written on a thread, since some have pictures."""
     language = choose_language(request)
