@@ -1,9 +1,9 @@
 """Options that are read off a model: one place says what each is called, takes and means."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -11,6 +11,8 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
+
+Options = TypeVar("Options", bound="BaseModel")
 
 
 class CommandOfAModel(TyperCommand):
@@ -54,6 +56,20 @@ def with_options(run: Callable[..., None], options: "type[BaseModel]") -> Callab
         ]
     )
     return start
+
+
+def read_options(options: type[Options], given: Mapping[str, Any]) -> Options:
+    """Return options of these values; RefusedError where a value is none of theirs."""
+    from pydantic import ValidationError
+
+    from imaging import RefusedError
+
+    try:
+        return options(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "-".join(map(str, first["loc"])).replace("_", "-")
+        raise RefusedError(f"'--{name}' is {first['input']}: {first['msg']}.") from None
 
 
 def _parameters(options: "type[BaseModel]") -> Iterator[Parameter]:

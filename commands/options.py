@@ -37,6 +37,14 @@ Images = Annotated[
         "with the model, the first of two."
     ),
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        help="What images were taken of, to count it once: folder, or a CSV file of names and "
+        "groups."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")]
 Output = Annotated[
     list[Path] | None,
     typer.Option(help="File for it, in the format that its ending names; may be repeated."),

@@ -1,6 +1,7 @@
 """Two audits on the same images: is the second model worse than the first?"""
 
 from audit.comparison.compare import compare
+from audit.comparison.options import ComparisonOptions
 from audit.comparison.record import (
     ClassPaired,
     ComparedAudit,
@@ -16,6 +17,7 @@ __all__ = [
     "ClassPaired",
     "ComparedAudit",
     "Comparison",
+    "ComparisonOptions",
     "Margins",
     "Matching",
     "Paired",

@@ -13,29 +13,34 @@ Order = Literal["same", "another", "subset"]
 
 
 class Margins(Value):
-    """By how much the candidate may be worse than the baseline.
+    """By how much the candidate, B, may be worse than the baseline, A.
 
     Attributes
     ----------
     margin
-        Part of all units that may be worse, in keeping labels, in getting the right ones, and in
-        keeping logits within the tolerance.
+        In keeping labels, in getting the right ones, and in keeping logits within the tolerance.
     class_margin
-        The same in every class; None asks nothing of classes.
-    deviation_margin
-        How much more a logit may move on the average, relative to the largest logit.
+        None asks nothing of classes.
     logit_tolerance
-        How far a logit may move to count as kept, relative to the largest logit; None is the larger
-        of what both reports tolerated or could not see below.
+        None is the larger of what both reports tolerated or could not see below.
     confidence
         Of each statement about how much worse it can be; those of FAIL hold with it all together.
     """
 
-    margin: Proportion = 0.01
+    margin: Annotated[Proportion, Field(description="Part of all images B may be worse on.")] = 0.01
     class_margin: Proportion | None = 0.2
-    deviation_margin: Annotated[float, Field(gt=0)] = 0.01
-    logit_tolerance: Tolerance | None = None
-    confidence: Proportion = 0.95
+    deviation_margin: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="How much farther a logit may move on the average, of the largest one.",
+        ),
+    ] = 0.01
+    logit_tolerance: Annotated[
+        Tolerance | None,
+        Field(description="How far a logit may move to count as kept; else as both audits had it."),
+    ] = None
+    confidence: Annotated[Proportion, Field(description="Of PASS, and of FAIL.")] = 0.95
 
 
 class ComparedAudit(Value):

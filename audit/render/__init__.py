@@ -5,11 +5,12 @@ from audit.render.formats import (
     SIGNED,
     SIGNED_SUFFIX,
     Format,
-    Rendering,
+    Renderings,
     formats,
     render,
 )
 from audit.render.language import LANGUAGES, Language
+from audit.render.rendering import Rendering
 from audit.render.text import render_text
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Format",
     "Language",
     "Rendering",
+    "Renderings",
     "formats",
     "render",
     "render_text",

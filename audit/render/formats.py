@@ -1,8 +1,7 @@
 """The formats that a report has: what each is called, where, and who writes it."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from audit.canonical import SCHEMA_VERSION, report_document
@@ -13,46 +12,26 @@ from audit.render.html import render_html
 from audit.render.in_toto import render_in_toto
 from audit.render.junit import render_junit
 from audit.render.language import Language
+from audit.render.rendering import Rendering, as_json
 from audit.render.sarif import render_sarif
 from audit.render.text import render_text
 from audit.report import Report
 
 Format = Literal["json", "text", "html", "junit", "sarif", "in-toto", "cyclonedx", "dsse"]
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """A format of a report.
-
-    Attributes
-    ----------
-    media_type
-        What HTTP calls it.
-    suffix
-        What a file of it ends with.
-    render
-        Writes it in English, as UTF-8.
-    translate
-        Writes it in a language; None where programs read it.
-    """
-
-    media_type: str
-    suffix: str
-    render: Callable[[Report], bytes]
-    translate: Callable[[Report, Language], bytes] | None = None
+Renderings = Mapping[Format, Rendering[Report]]
 
 
 def _json(report: Report) -> bytes:
     if report.schema_version < SCHEMA_VERSION:
         return (json.dumps(report_document(report), indent=2, ensure_ascii=False) + "\n").encode()
-    return (report.model_dump_json(indent=2) + "\n").encode()
+    return as_json(report)
 
 
 def _text(report: Report, language: Language = "en") -> bytes:
     return (render_text(report, language) + "\n").encode()
 
 
-FORMATS: Final[Mapping[Format, Rendering]] = {
+FORMATS: Final[Renderings] = {
     "json": Rendering("application/json", ".json", _json),
     "text": Rendering("text/plain", ".txt", _text, _text),
     "html": Rendering("text/html", ".html", render_html, render_html),
@@ -67,11 +46,11 @@ SIGNED: Final[Format] = "dsse"
 SIGNED_SUFFIX: Final = ".intoto.jsonl"
 
 
-def formats(signer: Signer | None = None) -> Mapping[Format, Rendering]:
+def formats(signer: Signer | None = None) -> Renderings:
     """Return the formats that can be had: the signed statement only from who has a key."""
     if signer is None:
         return FORMATS
-    signed = Rendering(
+    signed: Rendering[Report] = Rendering(
         "application/vnd.in-toto.test-result+dsse",
         SIGNED_SUFFIX,
         lambda report: render_dsse(report, signer),
@@ -82,11 +61,8 @@ def formats(signer: Signer | None = None) -> Mapping[Format, Rendering]:
 def render(
     report: Report,
     format: Format,  # noqa: A002 - what the option is called
-    renderings: Mapping[Format, Rendering] = FORMATS,
+    renderings: Renderings = FORMATS,
     language: Language = "en",
 ) -> bytes:
     """Write a report in a format, in a language where the format is one that people read."""
-    rendering = renderings[format]
-    return (
-        rendering.translate(report, language) if rendering.translate else rendering.render(report)
-    )
+    return renderings[format].write(report, language)

@@ -19,33 +19,30 @@ from audit import (
 from audit.cost import classifications
 from audit.options import AuditOptions
 from audit.plan import AuditPlan, read_plan
-from audit.render import Language, formats, render
+from audit.render import Language, formats
 from commands.audit.ledger import open_appender
-from commands.audit.outputs import (
-    check_signed,
-    exit_status,
-    printed_format,
-    read_fail_on,
-    read_format,
-    read_outputs,
-)
 from commands.audit.replay import given_options
-from commands.audit.signing import read_signer
+from commands.audit.signing import check_key_is_there, check_key_is_used, read_signer
 from commands.audit.target import Target, open_target, read_audit_images
 from commands.display import chosen_progress
+from commands.model_options import read_options
 from commands.options import (
     DEFAULT_MODEL,
     MODEL_UNDER_TEST,
     ApiKey,
     Device,
     FailOn,
+    GroupBy,
     Images,
+    Json,
     Output,
     Repository,
     ServedModel,
     Shown,
 )
+from commands.outputs import Outputs
 from commands.reading import settings_of_a_command
+from commands.verdicts import exit_status, read_fail_on
 from service.audits.reproduce import replay
 
 _TIMED: Final = 64
@@ -65,13 +62,7 @@ def run(
     device: Device = None,
     model: ServedModel = None,
     api_key: ApiKey = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            help="What images were taken of, to count it once: folder, or a CSV file of names "
-            "and groups."
-        ),
-    ] = None,
+    group_by: GroupBy = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -89,7 +80,7 @@ def run(
             "under 'options', of what is asked; options of the command precede."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+    json: Json = False,
     report_format: Annotated[
         str | None,
         typer.Option("--format", help="Format of the report: json, text, html, junit, sarif, ..."),
@@ -123,12 +114,12 @@ def run(
 ) -> None:
     """Audit a model; `asked` has the fields of `AuditOptions`."""
     signer = read_signer(sign, certificate)
-    renderings = formats(signer)
-    asked_format, failures = read_format(report_format, renderings), read_fail_on(fail_on)
-    outputs = read_outputs(output or [], asked_format, renderings)
+    if signer is None:
+        check_key_is_there(report_format, output or [])
+    outputs = Outputs.read(formats(signer), output, report_format, json=json)
     if signer and not ledger:
-        check_signed([asked_format or "text", *(each.format for each in outputs)])
-    printed = printed_format(asked_format, outputs, json=json)
+        check_key_is_used([outputs.printed, *(name for _, name in outputs.files)])
+    failures = read_fail_on(fail_on)
     settings = settings_of_a_command(repository, device)
     append = open_appender(ledger, signer) if ledger else None
     plan = AuditPlan() if about is None else read_plan(about)
@@ -170,9 +161,7 @@ def run(
         )
     if journal and progress != "none":
         typer.echo(f"{resume}: {journal.kept} answers kept, {journal.asked} asked", err=True)
-    typer.echo(render(report, printed, renderings, language), nl=False)
-    for each in outputs:
-        each.write(report, language)
+    outputs.write(report, language)
     if append:  # last, since what fails here must not cost the report
         appended = append(report)
         if progress != "none":
@@ -187,7 +176,7 @@ def _options(context: typer.Context, plan: AuditPlan, asked: dict[str, Any]) -> 
         for name, value in asked.items()
         if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
     }
-    return AuditOptions(**{**plan.asked, **given})
+    return read_options(AuditOptions, {**plan.asked, **given})
 
 
 def _say_the_cost(

@@ -1,5 +1,5 @@
 """`orbitserve compare`: is one model worse than another on the same images?"""
 
-from commands.compare.command import compare
+from commands.compare.command import CompareCommand, compare
 
-__all__ = ["compare"]
+__all__ = ["CompareCommand", "compare"]

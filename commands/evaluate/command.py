@@ -11,6 +11,8 @@ from commands.options import (
     MODEL_UNDER_TEST,
     ApiKey,
     Device,
+    GroupBy,
+    Json,
     Output,
     Repository,
     ServedModel,
@@ -35,13 +37,7 @@ def evaluate(
         Path | None,
         typer.Option(help="CSV file of image files and what they show, for any other folder."),
     ] = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            help="What images were taken of, for wider and truer intervals: folder, or a CSV file "
-            "of names and groups."
-        ),
-    ] = None,
+    group_by: GroupBy = None,
     at_least: Annotated[
         float | None,
         typer.Option(
@@ -61,7 +57,7 @@ def evaluate(
         int,
         typer.Option(min=0, help="How many wrong images are shown; all of them are listed."),
     ] = 60,
-    json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    json: Json = False,
     output: Output = None,
     repository: Repository = None,
     device: Device = None,
@@ -87,13 +83,12 @@ def evaluate(
     from commands.audit.target import open_target
     from commands.display import chosen_progress
     from commands.evaluate.images import read_labelled
+    from commands.outputs import Outputs
     from commands.reading import settings_of_a_command
-    from commands.writing import check_writable, write_file
+    from commands.verdicts import exit_status, read_fail_on
     from service.audits.reproduce import replay
 
-    outputs = [(path, format_of(path.name)) for path in output or []]
-    for path, _ in outputs:
-        check_writable(path)
+    outputs = Outputs.read(EVALUATION_FORMATS, output, json=json)
     settings = settings_of_a_command(repository, device)
     opened = open_target(target, settings, model, api_key)
     identity = opened.under_test.identity
@@ -124,8 +119,6 @@ def evaluate(
             ),
             progress=lambda done, total: show("evaluation", done, total),
         )
-    typer.echo(render_evaluation(found, "json" if json else "text"), nl=False)
-    for path, evaluation_format in outputs:
-        write_file(path, render_evaluation(found, evaluation_format))
+    outputs.write(found)
     if found.verdict is not None:
         raise typer.Exit(exit_status(found.verdict, read_fail_on(None)))

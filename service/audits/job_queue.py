@@ -3,14 +3,13 @@
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Final
 
 import structlog
 from anyio import CapacityLimiter, to_thread
 
 from audit.canonical import report_digest
-from audit.render import FORMATS, Format, Rendering
+from audit.render import FORMATS, Renderings
 from imaging import RefusedError
 from service.audits.job import Audit, AuditCancelledError, Finished, Job
 from service.errors import BusyError, ServiceError, UnavailableError, refusal_of
@@ -42,9 +41,7 @@ class JobQueue:
         Those that reports are answered in.
     """
 
-    def __init__(
-        self, ledger: Ledger | None, most: int, formats: Mapping[Format, Rendering] = FORMATS
-    ) -> None:
+    def __init__(self, ledger: Ledger | None, most: int, formats: Renderings = FORMATS) -> None:
         self.ledger = ledger
         self.formats = formats
         self._most = most

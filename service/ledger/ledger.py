@@ -62,7 +62,7 @@ class Ledger:
         self, store: Store, signer: Signer | None = None, trust: Trust | None = None
     ) -> None:
         self._store, self._signer, self._trust = store, signer, trust
-        self._newest()
+        self.newest()
 
     def append(self, report: Report) -> Entry:
         """Store a report, and that it was stored now.
@@ -142,7 +142,7 @@ class Ledger:
         LedgerError
             If the entries cannot be read.
         """
-        newest = self._newest()
+        newest = self.newest()
         # The entry that a page begins behind is looked at too: the chain has no gap between pages.
         first = newest if before is None else min(before, newest)
         last = max(1, first - _LOOKED_AT)
@@ -174,7 +174,8 @@ class Ledger:
 
     def newest(self) -> int:
         """Return the greatest number that an entry has, or had; 0 in an empty ledger."""
-        return self._newest()
+        names = self._store.names(_ENTRIES)
+        return max((number for name in names if (number := file_number(name))), default=0)
 
     def names(self) -> set[str]:
         """Return the files that entries may name, and that are there."""
@@ -200,7 +201,7 @@ class Ledger:
         return None if files.entry is None else sha256(files.entry), checker.faults
 
     def _last(self) -> tuple[int, Sha256] | None:
-        newest = self._newest()
+        newest = self.newest()
         if newest == 0:
             return None
         (files,) = self._read([newest])
@@ -211,10 +212,6 @@ class Ledger:
         if digest is None:
             raise LedgerError(f"Entry {newest} of the ledger is listed and not there.")
         return newest, digest
-
-    def _newest(self) -> int:
-        names = self._store.names(_ENTRIES)
-        return max((number for name in names if (number := file_number(name))), default=0)
 
     def _files(self, numbers: Sequence[int]) -> list[Files]:
         """Read entries and seals; those that are being written now are waited for."""
@@ -231,7 +228,7 @@ class Ledger:
         return [Files(*each) for each in zip(numbers, entries, seals, strict=True)]
 
     def _entry_of(self, digest: Sha256) -> Entry | None:
-        newest = self._newest()
+        newest = self.newest()
         for files in self.backwards(newest, max(1, newest - _LOOKED_AT)):
             entry = read_entry(files.entry)
             if entry is not None and entry.report == digest:

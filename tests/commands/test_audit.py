@@ -15,7 +15,7 @@ from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from audit import Report
 from audit.canonical import canonical_json, report_digest
 from audit.render import FORMATS
-from commands.audit.outputs import exit_status, read_fail_on
+from commands.verdicts import exit_status, read_fail_on
 from service.decoding.files import find_images, read_images
 from service.ledger import LedgerError, open_ledger
 from tests.program import start
@@ -143,6 +143,7 @@ class TestTarget:
             (["--output", "docs", "--format", "json"], "cannot be written"),
             (["--format", "text", "--output", "a.json", "--output", "b.json"], "several --output"),
             (["--json", "--format", "text"], "--json and --format"),
+            (["--agreement", "nan"], "'--agreement' is nan"),
             (["--fail-on", "pass"], "--fail-on is 'pass'; fail, inconclusive"),
             (["--resume", "README.md"], "holds no answers of an audit"),
             (["--progress", "loud"], "loud"),
@@ -273,12 +274,12 @@ class TestOutputs:
     def test_a_report_that_cannot_be_rendered_leaves_the_old_one(
         self, run, few, tmp_path, monkeypatch
     ):
-        def fail(report, report_format):
+        def fail(*_):
             raise ValueError("no")
 
         path = tmp_path / "report.json"
         path.write_text("the old one")
-        monkeypatch.setattr("commands.audit.outputs.render", fail)
+        monkeypatch.setattr("audit.render.rendering.Rendering.write", fail)
         code, _, _ = run("audit", "rotmnist-c4-int8", "--images", few, "--output", path)
         assert code == 3
         assert [*tmp_path.iterdir()] == [path]

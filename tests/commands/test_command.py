@@ -139,7 +139,7 @@ def test_rotated_files_are_classified_alike(run, digits):
         (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
         (["audit", "--images", "docs"], "There are no images in docs"),
         (["classify", "nowhere.png"], "There is no nowhere.png"),
-        (["compare", "rotmnist-c4", "rotmnist-c8", "--language", "fr"], "no language 'fr'"),
+        (["compare", "rotmnist-c4", "rotmnist-c8", "--language", "fr"], "'fr' is not one of"),
         (["serve", "--port", "http"], "The setting ORBITSERVE_PORT is 'http'"),
         (["serve", "--log-level", "loud"], "The setting ORBITSERVE_LOG_LEVEL is 'loud'"),
         (["serve", "--prot", "8000"], "No such option"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from audit.comparison import Comparison
-from audit.render.comparison import render_comparison
+from audit.render.comparison import COMPARISON_FORMATS
 
 MODEL = "model_repository/rotmnist-c4-int8/1"
 QUIET = ["--progress", "none"]
@@ -100,7 +100,7 @@ def test_it_goes_into_files_of_several_formats(run: Any, report: Any, tmp_path: 
     _, out, _ = run("compare", *sides, *given)
     comparison = Comparison.model_validate_json(paths[0].read_bytes())
     for path, report_format in zip(paths, ("json", "html", "text"), strict=True):
-        assert path.read_bytes() == render_comparison(comparison, report_format)  # type: ignore[arg-type]
+        assert path.read_bytes() == COMPARISON_FORMATS[report_format].write(comparison)  # type: ignore[arg-type]
     assert out.encode() == paths[2].read_bytes()
 
 

@@ -12,7 +12,7 @@ import pytest
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import load_card
 from audit.evaluation import Evaluation
-from audit.render.evaluation import render_evaluation
+from audit.render.evaluation import EVALUATION_FORMATS
 
 MODEL = "model_repository/rotmnist-c4-int8/1"
 
@@ -47,7 +47,7 @@ def test_every_format_says_the_same(run, named, names, parts, tmp_path):
     assert (code, err) == (0, "")
     found = Evaluation.model_validate_json(paths[1].read_bytes())
     for path, report_format in zip(paths, ("html", "json", "csv", "text"), strict=True):
-        assert path.read_bytes() == render_evaluation(found, report_format)
+        assert path.read_bytes() == EVALUATION_FORMATS[report_format].write(found)
     assert out.encode() == paths[3].read_bytes()
     with paths[2].open(newline="", encoding="utf-8-sig") as file:
         rows = [*csv.DictReader(file)]
@@ -179,7 +179,7 @@ def test_images_without_labels_are_refused(run, bundled, tmp_path):
         (["nobody.onnx", "examples"], "nobody.onnx cannot be read"),
         (["rotmnist-c4-int8", "nowhere"], "There is no nowhere"),
         (["rotmnist-c4-int8", "--labels", "x.csv"], "--labels is for a folder of image files"),
-        (["rotmnist-c4-int8", "--output", "x.pdf"], "x.pdf tells no format; one of .html, .json"),
+        (["rotmnist-c4-int8", "--output", "x.pdf"], "x.pdf tells no format; one that ends in .txt"),
         (["rotmnist-c4-int8", "--output", "no-such-folder/x.csv"], "cannot be written"),
         (["rotmnist-c4-int8", "--at-least", "2"], "--at-least"),
         (["rotmnist-c4-int8", "--group-by", "folder"], "--group-by groups image files"),

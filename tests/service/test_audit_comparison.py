@@ -14,7 +14,7 @@ from audit import Report
 from audit.comparison import Comparison, Margins, compare
 from audit.history import History
 from audit.reading import parse_report
-from audit.render.comparison import COMPARISON_FORMATS, render_comparison
+from audit.render.comparison import COMPARISON_FORMATS
 from imaging import RefusedError
 from tests.audit.compared import losing, still
 from tests.service.processes import NPY, npy
@@ -264,7 +264,7 @@ def test_reports_that_no_audit_wrote_are_compared_or_refused(data: st.DataObject
         assert str(error).endswith(".")
         return
     for form in COMPARISON_FORMATS:
-        assert render_comparison(comparison, form)
+        assert COMPARISON_FORMATS[form].write(comparison)
 
 
 def test_a_report_that_is_no_text_is_refused() -> None:

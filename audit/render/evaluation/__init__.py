@@ -1,5 +1,5 @@
 """An evaluation in the formats that its readers use, a file each."""
 
-from audit.render.evaluation.formats import EvaluationFormat, format_of, render_evaluation
+from audit.render.evaluation.formats import EVALUATION_FORMATS, EvaluationFormat
 
-__all__ = ["EvaluationFormat", "format_of", "render_evaluation"]
+__all__ = ["EVALUATION_FORMATS", "EvaluationFormat"]

@@ -1,50 +1,24 @@
-"""The formats that an evaluation has, by the endings of their files."""
+"""The formats that an evaluation has, and how their files end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from audit.evaluation import Evaluation
 from audit.render.evaluation.page import render_page
 from audit.render.evaluation.table import render_table
 from audit.render.evaluation.text import render_text
-from imaging import RefusedError
+from audit.render.rendering import Rendering, as_json
 
 EvaluationFormat = Literal["text", "html", "json", "csv"]
-
-
-def _json(evaluation: Evaluation) -> bytes:
-    return (evaluation.model_dump_json(indent=2) + "\n").encode()
 
 
 def _text(evaluation: Evaluation) -> bytes:
     return (render_text(evaluation) + "\n").encode()
 
 
-_RENDERERS: Final[Mapping[EvaluationFormat, Callable[[Evaluation], bytes]]] = {
-    "text": _text,
-    "html": render_page,
-    "json": _json,
-    "csv": render_table,
+EVALUATION_FORMATS: Final[Mapping[EvaluationFormat, Rendering[Evaluation]]] = {
+    "text": Rendering("text/plain", ".txt", _text),
+    "html": Rendering("text/html", ".html", render_page),
+    "json": Rendering("application/json", ".json", as_json),
+    "csv": Rendering("text/csv", ".csv", render_table),
 }
-
-_ENDINGS: Final[Mapping[str, EvaluationFormat]] = {
-    ".html": "html",
-    ".json": "json",
-    ".csv": "csv",
-    ".txt": "text",
-}
-
-
-def render_evaluation(evaluation: Evaluation, evaluation_format: EvaluationFormat) -> bytes:
-    """Write an evaluation in a format, as UTF-8."""
-    return _RENDERERS[evaluation_format](evaluation)
-
-
-def format_of(name: str) -> EvaluationFormat:
-    """Say which format a file has by its name; ValueError if it tells none."""
-    for ending, evaluation_format in _ENDINGS.items():
-        if name.lower().endswith(ending):
-            return evaluation_format
-    raise RefusedError(
-        f"The name {name} tells no format; one of {', '.join(_ENDINGS)} is accepted."
-    )

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Final
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from artifact.values import Sha256
-from audit import Proportion, Report, Tolerance
-from audit.comparison import Comparison, Margins, compare
+from audit import Report
+from audit.comparison import Comparison, ComparisonOptions, compare
 from audit.reading import parse_report
 from audit.render import Language
-from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat, render_comparison
+from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat
 from imaging import RefusedError
 from service.api.addresses import Audits
 from service.api.audits.formats import choose_language, language_headers, preferred_type
@@ -52,50 +52,16 @@ _BY_TYPE: Final[dict[str, ComparisonFormat]] = {
 }
 
 
-class ComparisonOptions(BaseModel):
+class ComparisonQuery(ComparisonOptions):
     """By how much the second model may be worse, and the format of the comparison."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    margin: Annotated[
-        Proportion, Field(description="Part of all images that it may be worse on.")
-    ] = 0.01
-    class_margin: Annotated[
-        Proportion, Field(description="Part of each class that it may be worse on.")
-    ] = 0.2
-    no_classes: Annotated[bool, Field(description="Ask nothing of classes apart.")] = False
-    deviation_margin: Annotated[
-        float,
-        Field(
-            gt=0, description="How much farther a logit may move on the average, of the largest."
-        ),
-    ] = 0.01
-    logit_tolerance: Annotated[
-        Tolerance | None,
-        Field(description="How far a logit may move to count as kept; else as both audits had it."),
-    ] = None
-    confidence: Annotated[Proportion, Field(description="Of PASS, and of FAIL.")] = 0.95
-    pictures: Annotated[
-        bool, Field(description="Whether it holds those pictures that the reports have.")
-    ] = True
     format: Annotated[
         ComparisonFormat | None,
         Field(description="Format of the comparison; by default as `Accept` asks."),
     ] = None
 
-    @property
-    def margins(self) -> Margins:
-        """By how much the second may be worse."""
-        return Margins(
-            margin=self.margin,
-            class_margin=None if self.no_classes else self.class_margin,
-            deviation_margin=self.deviation_margin,
-            logit_tolerance=self.logit_tolerance,
-            confidence=self.confidence,
-        )
 
-
-class StoredReports(ComparisonOptions):
+class StoredReports(ComparisonQuery):
     """Which reports of the ledger are compared, and how."""
 
     a: Annotated[Sha256, Field(description="Digest of the report of what was there before.")]
@@ -107,7 +73,7 @@ def comparison_routes(max_images: int) -> list[ServiceRoute]:
     turns = CapacityLimiter(1)
 
     async def answer(
-        request: Request, options: ComparisonOptions, read: Callable[[], Pair]
+        request: Request, options: ComparisonQuery, read: Callable[[], Pair]
     ) -> Response:
         chosen = _format(request, options)
         _check_room(turns)
@@ -131,7 +97,7 @@ def comparison_routes(max_images: int) -> list[ServiceRoute]:
         return await answer(request, query, partial(_stored, ledger_of(audits), query.a, query.b))
 
     async def compare_sent(
-        request: Request, query: Annotated[ComparisonOptions, Query()]
+        request: Request, query: Annotated[ComparisonQuery, Query()]
     ) -> Response:
         """Compare two reports that are sent, whoever made them; nothing of them is kept.
 
@@ -176,7 +142,7 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _format(request: Request, options: ComparisonOptions) -> ComparisonFormat:
+def _format(request: Request, options: ComparisonQuery) -> ComparisonFormat:
     return options.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
 
 
@@ -199,7 +165,7 @@ def _sent(body: Body) -> Pair:
 
 def _compared(
     read: Callable[[], Pair],
-    options: ComparisonOptions,
+    options: ComparisonQuery,
     max_images: int,
     chosen: ComparisonFormat,
     language: Language,
@@ -211,7 +177,7 @@ def _compared(
         comparison = compare(*reports, options.margins, pictures=options.pictures)
     except RefusedError as error:
         raise ServiceError(422, str(error)) from error
-    return render_comparison(comparison, chosen, language)
+    return COMPARISON_FORMATS[chosen].write(comparison, language)
 
 
 def _check_size(name: str, images: int, max_images: int) -> None:

@@ -8,8 +8,8 @@ from anyio import to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from audit.render import Format, Language, render
-from service.api.audits.formats import EVENTS, Formats
+from audit.render import Format, Language, Renderings, render
+from service.api.audits.formats import EVENTS
 from service.audits import Job
 from service.errors import refusal_of
 
@@ -29,7 +29,7 @@ class EventResponse(StreamingResponse):
     media_type = EVENTS
 
     def __init__(
-        self, job: Job, report_format: Format, formats: Formats, language: Language
+        self, job: Job, report_format: Format, formats: Renderings, language: Language
     ) -> None:
         super().__init__(
             _events(job, report_format, formats, language),
@@ -50,7 +50,7 @@ class EventResponse(StreamingResponse):
 
 
 async def _events(
-    job: Job, report_format: Format, formats: Formats, language: Language
+    job: Job, report_format: Format, formats: Renderings, language: Language
 ) -> AsyncIterator[bytes]:
     told, quiet = None, 0.0
     while True:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from audit import Report
-from audit.render import FORMATS, LANGUAGES, Format, Language, Rendering, render
+from audit.render import FORMATS, LANGUAGES, Format, Language, Renderings, render
 from service.errors import ServiceError
 from service.protocol.accept import read_weights
 
@@ -23,10 +23,8 @@ AskedFormat = Annotated[
     Field(description="Format of the report; by default as `Accept` asks."),
 ]
 
-Formats = Mapping[Format, Rendering]
 
-
-def choose_format(request: Request, asked: Format | None, formats: Formats) -> Format:
+def choose_format(request: Request, asked: Format | None, formats: Renderings) -> Format:
     """Return the format that is asked for, or accepted most, JSON first; ServiceError (406)."""
     if asked is None:
         by_type = {rendering.media_type: name for name, rendering in formats.items()}
@@ -64,7 +62,7 @@ async def answer_report(
     request: Request,
     report: Report,
     report_format: Format,
-    formats: Formats,
+    formats: Renderings,
     headers: Mapping[str, str],
 ) -> Response:
     """Answer a report in a format; it is written on a thread, since some have pictures."""

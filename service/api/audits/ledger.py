@@ -1,7 +1,7 @@
 """The ledger over HTTP: which audits were made, and each report by its digest."""
 
 import hashlib
-import re
+from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -21,13 +21,12 @@ from service.api.audits.formats import (
     language_headers,
     report_documented,
 )
-from service.api.audits.stored import ledger_of
+from service.api.audits.stored import ledger_of, read_bytes
 from service.api.bodies import errors_documented
 from service.errors import ServiceError, UnavailableError
 from service.http.routes import ServiceRoute
-from service.ledger import Entry, LedgerError, TamperedError
+from service.ledger import Entry, LedgerError
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _FOREVER: Final = "private, max-age=31536000, immutable"
 
 
@@ -137,23 +136,12 @@ async def _show(
     The other formats have how it was last asked for as well, and where its images lay.
     """
     report_format = choose_format(request, format, audits.formats)
-    ledger = ledger_of(audits)
-    stored = None
-    if _DIGEST.fullmatch(digest):
-        try:
-            read = ledger.read if report_format == "json" else ledger.read_whole
-            stored = await to_thread.run_sync(read, digest)
-        except TamperedError as error:
-            raise ServiceError(500, str(error)) from error
-        except LedgerError as error:
-            raise UnavailableError(str(error)) from error
-    if stored is None:
-        raise ServiceError(
-            404, f"There is no audit '{digest}' in the ledger; GET /audits lists them."
-        )
+    whole = report_format != "json"
+    read = partial(read_bytes, ledger_of(audits), digest, whole=whole)
+    stored = await to_thread.run_sync(read)
     rendering, control = audits.formats[report_format], _FOREVER
     language = choose_language(request)
-    if report_format != "json":
+    if whole:
         # Another version of the service may write another page of the same report, but no other
         # JSON; and who asks for it again asks otherwise.
         control = "private, no-cache"
@@ -161,7 +149,7 @@ async def _show(
     return _cached(request, stored, rendering, language, control)
 
 
-def _rendered(stored: bytes, rendering: Rendering, language: Language) -> bytes:
+def _rendered(stored: bytes, rendering: Rendering[Report], language: Language) -> bytes:
     try:
         report = Report.model_validate_json(stored)
     except ValidationError:
@@ -170,13 +158,11 @@ def _rendered(stored: bytes, rendering: Rendering, language: Language) -> bytes:
             "The report was stored by another version of the service, which wrote another schema; "
             "format=json is accepted.",
         ) from None
-    if rendering.translate is not None:
-        return rendering.translate(report, language)
-    return rendering.render(report)
+    return rendering.write(report, language)
 
 
 def _cached(
-    request: Request, content: bytes, rendering: Rendering, language: Language, control: str
+    request: Request, content: bytes, rendering: Rendering[Report], language: Language, control: str
 ) -> Response:
     tag = f'"{hashlib.sha256(content).hexdigest()}"'
     headers: dict[str, Any] = {

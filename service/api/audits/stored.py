@@ -1,5 +1,7 @@
 """Reports of the ledger, read to do more with them than to answer them."""
 
+import re
+
 from pydantic import ValidationError
 
 from artifact.values import Sha256
@@ -7,6 +9,8 @@ from audit import Report
 from service.audits import JobQueue
 from service.errors import ServiceError, UnavailableError
 from service.ledger import Ledger, LedgerError, TamperedError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def ledger_of(audits: JobQueue) -> Ledger:
@@ -20,14 +24,8 @@ def ledger_of(audits: JobQueue) -> Ledger:
     return audits.ledger
 
 
-def not_stored(digest: Sha256) -> ServiceError:
-    """Say that the ledger has no report of this digest."""
-    sentence = f"There is no audit '{digest}' in the ledger; GET /audits lists them."
-    return ServiceError(404, sentence)
-
-
-def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Report:
-    """Read a report of the ledger; where it is wanted whole, with what its images are called.
+def read_bytes(ledger: Ledger, digest: str, *, whole: bool) -> bytes:
+    """Read a report's JSON; where it is wanted whole, with what its images are called.
 
     Raises
     ------
@@ -35,11 +33,10 @@ def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Repor
         If there is none of this digest.
     ServiceError (500), UnavailableError
         If it was changed, or cannot be read.
-    ServiceError (422)
-        If it has another schema.
     """
     try:
-        stored = (ledger.read_whole if whole else ledger.read)(digest)
+        read = ledger.read_whole if whole else ledger.read
+        stored = read(digest) if _DIGEST.fullmatch(digest) else None
     except TamperedError as error:
         raise ServiceError(500, str(error)) from error
     except LedgerError as error:
@@ -48,6 +45,12 @@ def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Repor
         raise ServiceError(
             404, f"There is no audit '{digest}' in the ledger; GET /audits lists them."
         )
+    return stored
+
+
+def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Report:
+    """Read a report as `read_bytes` does; ServiceError (422) if it has another schema."""
+    stored = read_bytes(ledger, digest, whole=whole)
     try:
         return Report.model_validate_json(stored)
     except ValidationError:

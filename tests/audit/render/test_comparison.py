@@ -12,7 +12,7 @@ from audit.comparison import Comparison
 from audit.comparison.claims import otherwise_fitted
 from audit.names import LONGEST, readable
 from audit.render import LANGUAGES
-from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat, render_comparison
+from audit.render.comparison import COMPARISON_FORMATS, ComparisonFormat
 from audit.render.comparison.forest import draw_differences
 from audit.render.comparison.rows import measured
 from audit.render.language import words_of
@@ -37,7 +37,7 @@ def comparison(request: pytest.FixtureRequest) -> Comparison:
 
 
 def page(comparison: Comparison) -> Page:
-    return Page(render_comparison(comparison, "html").decode())
+    return Page(COMPARISON_FORMATS["html"].write(comparison).decode())
 
 
 def test_the_verdict_and_its_reasons_come_first(comparison: Comparison) -> None:
@@ -74,7 +74,7 @@ def test_the_page_needs_nothing_and_runs_nothing(comparison: Comparison) -> None
 @pytest.mark.parametrize("report_format", COMPARISON_FORMATS)
 def test_names_are_words_and_no_markup(report_format: str) -> None:
     before = still(12, files=[HOSTILE] * 12, classes=(HOSTILE, "b", "c"))
-    written = render_comparison(compared(before, losing(before, 3)), report_format).decode()  # type: ignore[arg-type]
+    written = COMPARISON_FORMATS[report_format].write(compared(before, losing(before, 3))).decode()  # type: ignore[arg-type]
     if report_format == "html":
         assert HOSTILE not in written
         assert HOSTILE in Page(written).text
@@ -83,12 +83,12 @@ def test_names_are_words_and_no_markup(report_format: str) -> None:
 
 
 def test_json_is_read_back(comparison: Comparison) -> None:
-    written = render_comparison(comparison, "json")
+    written = COMPARISON_FORMATS["json"].write(comparison)
     assert Comparison.model_validate_json(written) == comparison
 
 
 def test_the_text_has_the_figures_in_columns(comparison: Comparison) -> None:
-    text = render_comparison(comparison, "text").decode()
+    text = COMPARISON_FORMATS["text"].write(comparison).decode()
     assert text.startswith(f"{comparison.verdict}  B, m version 1, against A, m version 1, on 500")
     lines = [line for line in text.splitlines() if "label kept when rotated" in line]
     ends = {match.end() for line in lines for match in re.finditer(r" to ", line)}
@@ -175,7 +175,7 @@ def test_names_are_short_in_their_places_and_whole_in_a_list(start: int) -> None
 def test_text_acts_on_no_terminal(start: int) -> None:
     for language in LANGUAGES:
         made = hardly_named(start)
-        for character in render_comparison(made, "text", language).decode():
+        for character in COMPARISON_FORMATS["text"].write(made, language).decode():
             acts = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")
             assert not acts or character in "\n\u2068\u2069\u200d"
 
@@ -183,9 +183,9 @@ def test_text_acts_on_no_terminal(start: int) -> None:
 def test_classes_without_names_are_numbers_in_every_language() -> None:
     before = still(90, classes=())
     made = compared(before, losing(before, *range(0, 90, 3)))
-    assert "label 0" in render_comparison(made, "text").decode()
+    assert "label 0" in COMPARISON_FORMATS["text"].write(made).decode()
     for report_format in ("text", "html"):
-        said = render_comparison(made, report_format, "de").decode()  # type: ignore[arg-type]
+        said = COMPARISON_FORMATS[report_format].write(made, "de").decode()  # type: ignore[arg-type]
         assert "Klasse 0" in said
         assert "label 0" not in said
 
@@ -226,8 +226,8 @@ def test_every_sentence_of_a_comparison_is_translated() -> None:
 def test_a_german_comparison_says_what_the_english_one_says(
     comparison: Comparison, report_format: ComparisonFormat
 ) -> None:
-    english = render_comparison(comparison, report_format).decode()
-    german = render_comparison(comparison, report_format, "de").decode()
+    english = COMPARISON_FORMATS[report_format].write(comparison).decode()
+    german = COMPARISON_FORMATS[report_format].write(comparison, "de").decode()
     if report_format == "html":
         assert '<html lang="de">' in german
         english, german = Page(english).text, Page(german).text
@@ -246,4 +246,6 @@ def test_a_german_comparison_says_what_the_english_one_says(
 
 
 def test_json_has_one_language(comparison: Comparison) -> None:
-    assert render_comparison(comparison, "json", "de") == render_comparison(comparison, "json")
+    assert COMPARISON_FORMATS["json"].write(comparison, "de") == COMPARISON_FORMATS["json"].write(
+        comparison
+    )

@@ -17,11 +17,10 @@ from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
 from audit import ModelUnderTest
 from audit.evaluation import Asked, Evaluation, Unread, evaluate
-from audit.render.evaluation import format_of, render_evaluation
+from audit.render.evaluation import EVALUATION_FORMATS
 from audit.render.evaluation.matrix import MOST_CLASSES, confusion_matrix
 from audit.render.evaluation.table import cell
 from audit.render.evaluation.text import printable
-from imaging import RefusedError
 
 NASTY = "</script><b>&\"'\x01\x0b\ufffe ]]> ü {{ 7 * 7 }} --> \u202egnp\n"
 NAMES = ("不良", "Näh te", "=cmd|' /C calc'!A0", NASTY, "ستة, ein sehr langer Name für eine Klasse")
@@ -63,7 +62,7 @@ def evaluation() -> Evaluation:
 
 
 def read_back(evaluation: Evaluation) -> list[dict[str, str]]:
-    text = render_evaluation(evaluation, "csv").decode("utf-8-sig")
+    text = EVALUATION_FORMATS["csv"].write(evaluation).decode("utf-8-sig")
     return [*csv.DictReader(io.StringIO(text, newline=""))]
 
 
@@ -123,7 +122,7 @@ def test_what_gets_an_apostrophe(text: str, due: str) -> None:
 
 
 def test_every_text_is_quoted_and_lines_end_as_the_rfc_says(evaluation: Evaluation) -> None:
-    data = render_evaluation(evaluation, "csv")
+    data = EVALUATION_FORMATS["csv"].write(evaluation)
     assert data.startswith(b'\xef\xbb\xbf"file",')
     assert data.endswith(b"\r\n")
     assert f'"{evaluation.answers[0].name.split("/")[0]}'.encode()[:3] in data
@@ -133,12 +132,12 @@ def test_every_text_is_quoted_and_lines_end_as_the_rfc_says(evaluation: Evaluati
 
 
 def test_json_is_the_whole_evaluation(evaluation: Evaluation) -> None:
-    data = render_evaluation(evaluation, "json")
+    data = EVALUATION_FORMATS["json"].write(evaluation)
     assert Evaluation.model_validate_json(data) == evaluation
 
 
 def test_the_text_says_verdict_accuracy_classes_and_wrong_images(evaluation: Evaluation) -> None:
-    text = render_evaluation(evaluation, "text").decode()
+    text = EVALUATION_FORMATS["text"].write(evaluation).decode()
     accuracy = evaluation.figures.accuracy
     assert text.startswith(f"{evaluation.verdict}  ")
     assert all(reason in text for reason in evaluation.reasons)
@@ -157,7 +156,7 @@ def test_the_text_says_verdict_accuracy_classes_and_wrong_images(evaluation: Eva
 
 
 def test_nothing_in_the_text_moves_the_cursor(evaluation: Evaluation) -> None:
-    text = render_evaluation(evaluation, "text").decode()
+    text = EVALUATION_FORMATS["text"].write(evaluation).decode()
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
@@ -165,20 +164,7 @@ def test_many_wrong_images_are_counted() -> None:
     evaluation = made(noise=4)
     wrong = len([*evaluation.wrong()])
     assert wrong > 20
-    assert f"and {wrong - 20} more" in render_evaluation(evaluation, "text").decode()
-
-
-@pytest.mark.parametrize(
-    ("name", "report_format"),
-    [("a.HTML", "html"), ("b.json", "json"), ("c.csv", "csv"), ("d.txt", "text")],
-)
-def test_a_name_tells_the_format(name: str, report_format: str) -> None:
-    assert format_of(name) == report_format
-
-
-def test_another_name_is_refused() -> None:
-    with pytest.raises(RefusedError, match=r"x\.xlsx tells no format; one of \.html, "):
-        format_of("x.xlsx")
+    assert f"and {wrong - 20} more" in EVALUATION_FORMATS["text"].write(evaluation).decode()
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -208,7 +194,7 @@ class Page(HTMLParser):
 
 
 def html(evaluation: Evaluation) -> str:
-    return render_evaluation(evaluation, "html").decode()
+    return EVALUATION_FORMATS["html"].write(evaluation).decode()
 
 
 def test_every_figure_is_on_the_page(evaluation: Evaluation) -> None:
