@@ -2,29 +2,22 @@
 
 import hashlib
 import io
-import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artifact.files import MOST_AUDIT_SET
+from imaging.arrays import ArraysError, read_npz
 from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 
 _IN_MEMORY: Final = 2**26
-_LONGEST: Final = 200
 _PIECE: Final = 2**20
-
-_HEADERS: Final = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-"""How numpy reads what stands before an array; that of version 3 names fields, which none has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,49 +136,21 @@ def load_audit_set(path: Path) -> AuditSet:
 
 
 def parse_audit_set(data: bytes, path: Path) -> AuditSet:
-    """Read an audit set from the bytes of a file; the path is for the ValueError if it is none.
-
-    An array takes memory only once its header was found to promise no more than is accepted.
-    """
+    """Read an audit set from the bytes of a file; the path is for the ValueError if it is none."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            images = _read(archive, "images")
-            labels, groups = (
-                _read(archive, name).astype(np.int64, casting="safe")
-                if f"{name}.npy" in archive.namelist()
-                else None
-                for name in ("labels", "groups")
-            )
-        return AuditSet(images, labels, groups)
-    except Exception as error:  # zipfile, zlib and numpy have no common one for a broken file
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        arrays = read_npz(io.BytesIO(data), MOST_AUDIT_SET, ("images", "labels", "groups"))
+        if "images" not in arrays:
+            raise ArraysError("it has no 'images'")
+        labels, groups = (
+            arrays[name].astype(np.int64, casting="safe") if name in arrays else None
+            for name in ("labels", "groups")
+        )
+        return AuditSet(arrays["images"], labels, groups)
+    except (RefusedError, TypeError) as error:
         raise RefusedError(
-            f"{path} is not an audit set ({lines[0][:_LONGEST].rstrip('.')}); an npz file with "
-            "'images', uint8 [N, C, H, W], and optionally 'labels' and 'groups', integers [N], is "
-            "accepted."
+            f"{path} is not an audit set ({str(error).rstrip('.')}); an npz file with 'images', "
+            "uint8 [N, C, H, W], and optionally 'labels' and 'groups', integers [N], is accepted."
         ) from error
-
-
-def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """Read one array; a ValueError if it is not all there, or there is more than it promises."""
-    with archive.open(f"{name}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        read_header = _HEADERS.get(version)
-        if read_header is None:
-            raise RefusedError(f"'{name}' has the format {version} of numpy, which is not known")
-        shape, fortran, dtype = read_header(member)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or min(shape, default=0) < 0 or size > MOST_AUDIT_SET:
-            raise RefusedError(f"'{name}' is {dtype} of shape {shape}, which is not read")
-        buffer = bytearray(size)
-        filled = 0
-        while piece := member.read(min(size - filled, _PIECE)):
-            buffer[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        if filled < size or member.read(1):
-            raise RefusedError(f"'{name}' has other data than its shape {shape} says")
-    array = np.frombuffer(buffer, dtype)
-    return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _write(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> None:

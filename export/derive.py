@@ -13,12 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from artifact.audit_set import load_audit_set
-from artifact.card import (
-    Card,
-    Conversion,
-    Counterpart,
-    load_card,
-)
+from artifact.card import Card, Conversion, Counterpart, load_card
 from artifact.cpus import cpu_budget
 from artifact.figures import Metric, Speed
 from artifact.files import MOST_GRAPH
@@ -188,11 +183,17 @@ class _Converter:
 
     def _file(self, precision: Precision) -> bytes:
         if precision not in self._files:
-            if precision == "fp16":
-                converted = to_half(self._model, self._metadata(precision))
-                self._files[precision] = converted.SerializeToString()
-            else:
-                self._files.update(self._integers())
+            match precision:
+                case "fp16":
+                    half = to_half(self._model, self._metadata(precision))
+                    self._files[precision] = half.SerializeToString()
+                case "int8" | "integer":
+                    self._files.update(self._integers())
+                case _:
+                    raise RefusedError(
+                        f"Nothing converts a version of fp32 to {precision}; fp16, int8 and "
+                        "integer are accepted."
+                    )
         return self._files[precision]
 
     def _integers(self) -> dict[Precision, bytes]:

@@ -4,8 +4,8 @@ import io
 import math
 
 import numpy as np
-from numpy.lib import format as npy_format
 
+from imaging.arrays import read_header
 from service.errors import ServiceError
 from service.protocol.parts import Part, check_count
 
@@ -31,11 +31,6 @@ def read_npy(body: bytes, max_images: int) -> list[Part]:
     """
     file = io.BytesIO(body)
     try:
-        version = npy_format.read_magic(file)
-        read_header = {
-            (1, 0): npy_format.read_array_header_1_0,
-            (2, 0): npy_format.read_array_header_2_0,
-        }[version]
         shape, fortran_order, dtype = read_header(file)
     except Exception:  # NumPy tokenises and evaluates the header, which raises nearly anything
         raise ServiceError(400, f"The body is no .npy file; {_ACCEPTED}.") from None

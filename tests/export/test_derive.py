@@ -14,7 +14,7 @@ from export.derive import (
     read_precisions,
 )
 from export.publish import InexactError
-from imaging import FitPolicy
+from imaging import FitPolicy, RefusedError
 from models.datasets.data_set import DataSet
 from tests.digests import sha256_file
 
@@ -55,6 +55,12 @@ def test_every_precision_becomes_a_model_of_its_own(repository, source):
         assert card.exactness.exact and card.exactness.max_logit_deviation == 0
         assert card.audit.max_logit_deviation == 0
         assert card.conversion.calibration == "90 training images of noise and their orbits"
+
+
+def test_a_precision_that_nothing_converts_to_is_refused(repository, source):
+    with pytest.raises(RefusedError, match="Nothing converts a version of fp32 to bf16"):
+        list(derive(source, ["bf16"], repository))
+    assert not (repository / "toy-bf16").exists()
 
 
 def test_a_precision_that_loses_accuracy_is_refused(repository, source, monkeypatch):
