@@ -10,7 +10,7 @@ from audit.proof.node import Array, Unsupported
 from audit.proof.numbering import Numbers
 from audit.proof.operators.pointwise import affine_form, along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, every_input, hull, times
-from audit.proof.operators.record import Exact, Folding, Operator, Response
+from audit.proof.operators.record import Exact, Folding, Operator, Response, rounded_once
 
 
 def normalise(context: Context) -> list[Numbers]:
@@ -147,17 +147,7 @@ def _is_constant(context: Context, place: int) -> bool:
 
 
 def _comparison(name: str, versions: tuple[int, ...]) -> Operator:
-    return Operator(
-        name,
-        versions,
-        pointwise,
-        bound=_truth,
-        integers="always",
-        floats="always",
-        folding="agreed",
-        any_axis=True,
-        blind_to_zeros=True,
-    )
+    return rounded_once(name, versions, pointwise, _truth, "step")
 
 
 def _extremum(name: str) -> Operator:
@@ -182,52 +172,16 @@ def _integers(
 
 
 OPERATORS: Final = (
-    Operator(
-        "Add",
-        (7, 13, 14),
-        pointwise,
-        bound=_sum,
-        integers="always",
-        floats="always",
-        response="smooth",
-        folding="agreed",
-        any_axis=True,
-        blind_to_zeros=True,
-    ),
-    Operator(
-        "Sub",
-        (7, 13, 14),
-        pointwise,
-        bound=_difference,
-        integers="always",
-        floats="always",
-        response="smooth",
-        folding="agreed",
-        any_axis=True,
-        blind_to_zeros=True,
-    ),
-    Operator(
-        "Mul",
-        (7, 13, 14),
-        pointwise,
-        bound=_product,
-        integers="always",
-        floats="always",
-        response="smooth",
-        folding="agreed",
-        any_axis=True,
-        blind_to_zeros=True,
-    ),
-    Operator(
+    rounded_once("Add", (7, 13, 14), pointwise, _sum),
+    rounded_once("Sub", (7, 13, 14), pointwise, _difference),
+    rounded_once("Mul", (7, 13, 14), pointwise, _product),
+    rounded_once(
         "Div",
         (7, 13, 14),
         pointwise,
-        bound=_quotient,
-        integers="always",
-        floats="always",
-        response=_of_divisor,
-        folding="confirmed",
-        any_axis=True,
+        _quotient,
+        _of_divisor,
+        "confirmed",
         blind_to_zeros=lambda context: _of_divisor(context) == "smooth",
     ),
     Operator(
@@ -259,18 +213,7 @@ OPERATORS: Final = (
         response="smooth",
         blind_to_zeros=True,
     ),
-    Operator(
-        "Where",
-        (9, 16),
-        pointwise,
-        bound=_picked,
-        integers="always",
-        floats="always",
-        response=_of_condition,
-        folding="agreed",
-        any_axis=True,
-        blind_to_zeros=True,
-    ),
+    rounded_once("Where", (9, 16), pointwise, _picked, _of_condition),
     _extremum("Max"),
     _extremum("Min"),
     Operator(

@@ -9,7 +9,7 @@ from audit.proof.context import Bound, Context, Tracked
 from audit.proof.node import Unsupported
 from audit.proof.numbering import Numbers
 from audit.proof.operators.ranges import every_input, first, hull, of_constant
-from audit.proof.operators.record import Operator, Rule
+from audit.proof.operators.record import Operator, Rule, rounded_once
 from audit.proof.sizes import Batch, Side
 
 
@@ -274,58 +274,15 @@ def _padded(context: Context) -> Bound:
 
 
 def _moves(name: str, versions: tuple[int, ...], rule: Rule, *, any_axis: bool = False) -> Operator:
-    return Operator(
-        name,
-        versions,
-        rule,
-        bound=first,
-        integers="always",
-        floats="always",
-        response="smooth",
-        blind_to_zeros=True,
-        folding="agreed",
-        any_axis=any_axis,
-    )
+    return rounded_once(name, versions, rule, first, any_axis=any_axis)
 
 
 _OF_LATE: Final = (19, 21, 23, 24, 25)
 
 OPERATORS: Final = (
-    Operator(
-        "Concat",
-        (4, 11, 13),
-        concat,
-        bound=_joined,
-        integers="always",
-        floats="always",
-        response="smooth",
-        blind_to_zeros=True,
-        folding="agreed",
-        any_axis=True,
-    ),
-    Operator(
-        "Pad",
-        (2, 11, 13, 18, *_OF_LATE),
-        pad,
-        bound=_padded,
-        integers="always",
-        floats="always",
-        response="smooth",
-        blind_to_zeros=True,
-        folding="confirmed",
-        any_axis=True,
-    ),
-    Operator(
-        "Dropout",
-        (7, 10, 12, 13, 22),
-        keep,
-        bound=first,
-        integers="always",
-        floats="always",
-        response="smooth",
-        blind_to_zeros=True,
-        any_axis=True,
-    ),
+    rounded_once("Concat", (4, 11, 13), concat, _joined),
+    rounded_once("Pad", (2, 11, 13, 18, *_OF_LATE), pad, _padded, folding="confirmed"),
+    rounded_once("Dropout", (7, 10, 12, 13, 22), keep, first, folding="never"),
     _moves("DepthToSpace", (1, 11, 13), shuffle),
     _moves("Expand", (8, 13), expand),
     _moves("Flatten", (9, 11, 13, 21, 23, 24, 25), flatten),

@@ -11,7 +11,7 @@ from audit.proof.node import Unsupported
 from audit.proof.numbering import Numbers
 from audit.proof.operators.pointwise import along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, stepped, times
-from audit.proof.operators.record import Operator, Response
+from audit.proof.operators.record import Operator, Response, rounded_once
 from audit.proof.types import DType, extremes, is_float, is_integer
 
 
@@ -109,18 +109,7 @@ def _dequantised(context: Context) -> Bound:
 
 
 OPERATORS: Final = (
-    Operator(
-        "Cast",
-        (9, 13, 19, 21, 23, 24, 25),
-        cast,
-        bound=_cast_bound,
-        integers="always",
-        floats="always",
-        response=_response,
-        folding="agreed",
-        any_axis=True,
-        blind_to_zeros=True,
-    ),
+    rounded_once("Cast", (9, 13, 19, 21, 23, 24, 25), cast, _cast_bound, _response),
     Operator(
         "QuantizeLinear",
         (10, 13, 19, 21, 23, 24, 25),
@@ -133,16 +122,5 @@ OPERATORS: Final = (
         any_axis=True,
         blind_to_zeros=True,
     ),
-    Operator(
-        "DequantizeLinear",
-        (10, 13, 19, 21, 23, 24, 25),
-        quantise,
-        bound=_dequantised,
-        integers="always",
-        floats="always",
-        response="smooth",
-        folding="agreed",
-        any_axis=True,
-        blind_to_zeros=True,
-    ),
+    rounded_once("DequantizeLinear", (10, 13, 19, 21, 23, 24, 25), quantise, _dequantised),
 )

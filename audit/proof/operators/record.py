@@ -77,3 +77,29 @@ class Operator:
     folding: Folding = "never"
     any_axis: bool = False
     blind_to_zeros: bool | Callable[[Context], bool] = False
+
+
+def rounded_once(
+    name: str,
+    versions: tuple[int, ...],
+    rule: Rule,
+    bound: Bounding,
+    response: Response | Callable[[Context], Response] = "smooth",
+    folding: Folding = "agreed",
+    *,
+    any_axis: bool = True,
+    blind_to_zeros: bool | Callable[[Context], bool] = True,
+) -> Operator:
+    """Say of an operator that moves entries, or rounds each of its outputs once: always exact."""
+    return Operator(
+        name,
+        versions,
+        rule,
+        bound=bound,
+        integers="always",
+        floats="always",
+        response=response,
+        folding=folding,
+        any_axis=any_axis,
+        blind_to_zeros=blind_to_zeros,
+    )
