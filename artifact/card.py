@@ -58,7 +58,7 @@ class InputSpec(Value):
 
 
 class AuditSetInfo(Value):
-    """The file audit.npz beside the card."""
+    """The file audit.npz beside the card; its licence is that of the data set it is a part of."""
 
     sha256: Sha256
     count: int
@@ -157,7 +157,14 @@ class Card(Value):
     training: Training | None = None
     conversion: Conversion | None = None
     origin: Origin | None = None
-    data_licence: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _licence_once(cls, fields: Any) -> Any:
+        """Read cards from before, which have that of the audit set twice."""
+        if isinstance(fields, dict):
+            return {name: value for name, value in fields.items() if name != "data_licence"}
+        return fields
 
     @field_validator("group")
     @classmethod

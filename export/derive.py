@@ -158,7 +158,7 @@ class _Converter:
             input=card.input,
             audit_set=audit_set,
             audit_source=card.audit_set.source,
-            data_licence=card.data_licence,
+            data_licence=card.audit_set.licence,
             size=card.size,
             metrics={
                 "test": Metric(

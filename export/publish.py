@@ -212,5 +212,4 @@ def _card(
         training=candidate.training,
         conversion=candidate.conversion,
         origin=candidate.origin,
-        data_licence=candidate.data_licence,
     )

@@ -21,7 +21,6 @@ from audit.proof import MEBIBYTE
 from audit.proof import Limits as ProofLimits
 from imaging.refusal import RefusedError
 from service.engine import Device, GpuOptions, Limits
-from service.engine.providers import ConvSearch
 
 _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -103,14 +102,8 @@ class Settings(BaseSettings):
     max_batch_size: PositiveInt = 64
     """Most images in one request, and most that a model computes at once."""
 
-    gpu_device: NonNegativeInt = 0
-    """Number of the GPU."""
-
     gpu_memory_bytes: PositiveInt | None = None
     """How much of the GPU's memory one model may take; by default what it needs."""
-
-    gpu_conv_search: ConvSearch = "HEURISTIC"
-    """How cuDNN chooses its algorithms: `HEURISTIC`, `EXHAUSTIVE` or `DEFAULT`."""
 
     gpu_tf32: bool = False
     """Let CUDA round the factors of float32 products to ten bits."""
@@ -251,9 +244,7 @@ class Settings(BaseSettings):
     def gpu(self) -> GpuOptions:
         """How a GPU is used."""
         return GpuOptions(
-            device=self.gpu_device,
             memory_bytes=self.gpu_memory_bytes,
-            conv_search=self.gpu_conv_search,
             tf32=self.gpu_tf32,
             graphs=self.gpu_graphs,
             tensorrt_fp16=self.tensorrt_fp16,

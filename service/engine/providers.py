@@ -22,7 +22,6 @@ from imaging.refusal import RefusedError
 from service.engine import nvidia
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
-ConvSearch = Literal["HEURISTIC", "EXHAUSTIVE", "DEFAULT"]
 
 
 class DeviceUnavailableError(RefusedError):
@@ -63,13 +62,8 @@ class GpuOptions:
 
     Attributes
     ----------
-    device
-        The GPU's number.
     memory_bytes
         How much of its memory CUDA's arena may take a session; all of it if None.
-    conv_search
-        How cuDNN chooses its algorithms. `EXHAUSTIVE`, its own default, benchmarks every batch
-        size when it first comes.
     tf32
         Let CUDA round the factors of float32 products to ten bits: faster, and an audit then sees
         changes of 1e-3 where float32 gives 1e-6.
@@ -81,9 +75,7 @@ class GpuOptions:
         Folder where TensorRT keeps the engines it has built, which takes minutes.
     """
 
-    device: int = 0
     memory_bytes: int | None = None
-    conv_search: ConvSearch = "HEURISTIC"
     tf32: bool = False
     graphs: bool = False
     tensorrt_fp16: bool = False
@@ -93,17 +85,18 @@ class GpuOptions:
 DEFAULT_GPU = GpuOptions()
 CPU = ProviderConfiguration("cpu", {CPU_PROVIDER: {}})
 
+_NUMBER = "0"  # of the GPUs that CUDA_VISIBLE_DEVICES leaves
+_MEMORY = ("cuda", int(_NUMBER))
+
 
 def on_cuda(gpu: GpuOptions) -> ProviderConfiguration:
     """Place a graph on a GPU by CUDA."""
-    return ProviderConfiguration(
-        "cuda", {"CUDAExecutionProvider": _cuda(gpu)}, ("cuda", gpu.device)
-    )
+    return ProviderConfiguration("cuda", {"CUDAExecutionProvider": _cuda(gpu)}, _MEMORY)
 
 
 def on_tensorrt(gpu: GpuOptions) -> ProviderConfiguration:
     """Place a graph on a GPU by TensorRT, and by CUDA what TensorRT does not take."""
-    options = {"device_id": str(gpu.device), "trt_fp16_enable": _flag(gpu.tensorrt_fp16)}
+    options = {"device_id": _NUMBER, "trt_fp16_enable": _flag(gpu.tensorrt_fp16)}
     if gpu.tensorrt_cache is not None:
         options |= {
             "trt_engine_cache_enable": "1",
@@ -114,13 +107,14 @@ def on_tensorrt(gpu: GpuOptions) -> ProviderConfiguration:
         options["trt_cuda_graph_enable"] = "1"
     beside = _cuda(replace(gpu, graphs=False))
     providers = {"TensorrtExecutionProvider": options, "CUDAExecutionProvider": beside}
-    return ProviderConfiguration("tensorrt", providers, ("cuda", gpu.device))
+    return ProviderConfiguration("tensorrt", providers, _MEMORY)
 
 
 def _cuda(gpu: GpuOptions) -> dict[str, str]:
     options = {
-        "device_id": str(gpu.device),
-        "cudnn_conv_algo_search": gpu.conv_search,
+        "device_id": _NUMBER,
+        # By default it benchmarks every batch size when that first comes, and an audit may differ.
+        "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": _flag(gpu.tf32),
         "enable_cuda_graph": _flag(gpu.graphs),
     }

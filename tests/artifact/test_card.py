@@ -53,7 +53,6 @@ def card() -> Card:
         training=Training(
             data_set="rotated MNIST", data_sha256="ef", recipe={"lr": 0.01}, seed=0, epochs=30
         ),
-        data_licence="CC BY-SA 3.0",
     )
 
 
@@ -64,6 +63,12 @@ def test_a_card_reads_back_as_it_was_written(card: Card, tmp_path: Path) -> None
     assert loaded == card
     assert loaded.input.fit == FitPolicy(28, "crop", fill=7)
     assert loaded.model_dump_json(indent=2) == card.model_dump_json(indent=2)
+
+
+def test_a_card_that_has_the_licence_twice_is_read(card: Card, tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(json.loads(card.model_dump_json()) | {"data_licence": "CC0"}))
+    assert load_card(path) == card
 
 
 def test_the_file_spells_the_fit_policy_out(card: Card) -> None:

@@ -197,7 +197,6 @@ def write_version(images: Images) -> WriteVersion:
             ),
             audit=AUDIT,
             training=Training(data_set="none", data_sha256="0" * 64, recipe={}, seed=1, epochs=0),
-            data_licence="CC0-1.0",
         )
         card = card.model_copy(update=changes)
         (folder / "card.json").write_text(card.model_dump_json(indent=2))
