@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from artifact.values import Precision
 from audit.angles import AnglePlan, AngleThresholds
 from audit.pipeline import ResolvedOptions
-from audit.report import Thresholds
+from audit.report import LOGIT_TOLERANCE, Thresholds
 from audit.values import CLASS_AGREEMENT
 from imaging import Method, Resampler
 
@@ -41,7 +41,9 @@ class AuditOptions(BaseModel):
             ge=0,
             allow_inf_nan=False,
             description="How far a logit may move, relative to the largest one; else what the "
-            "precision allows: 0.0001 for fp32, 0.01 for fp16, 0 for integers.",
+            "precision allows: "
+            + ", ".join(f"{most:g} for {name}" for name, most in LOGIT_TOLERANCE.items())
+            + ".",
         ),
     ] = None
     angles: Annotated[

@@ -15,7 +15,7 @@ def export(
     name: Annotated[str, typer.Argument(help="Name of the run, and of the model it becomes.")],
     precision: Annotated[
         str,
-        typer.Option(help="Some of fp32, fp16, int8 and integer, with commas in between."),
+        typer.Option(help="Precisions with commas in between, such as fp32,int8."),
     ] = "fp32",
     runs: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
     repository: Repository = None,

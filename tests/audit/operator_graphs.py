@@ -1,4 +1,4 @@
-"""One small graph for each operator that the proof has a record of.
+"""One small graph for each operator that the proof has a record of, and what it may claim.
 
 Every one of them makes ``y`` of ``x``, floats ``[N, 4, 4, 4]`` that are no integers.
 """
@@ -166,3 +166,52 @@ def graph_of(op: str, body: str | None = None, **parts: str) -> bytes:
 def proof_of(data: bytes, group: str = "C4") -> Proof:
     """Prove with a runtime at hand."""
     return prove(data, group, runtime=run_alone)
+
+
+# What was looked up of each operator, in the standard and in the runtimes: the records say no more.
+
+
+def _named(text: str) -> set[str]:
+    return set(text.split())
+
+
+MOVING = _named(
+    """
+    Concat DepthToSpace Dropout Expand Flatten Gather Identity Pad Reshape Slice
+    SpaceToDepth Split Squeeze Tile Transpose Unsqueeze
+    """
+)
+EXACT_ON_FLOATS = MOVING | _named(
+    """
+    Abs Add And Cast Ceil Clip DequantizeLinear Div Equal Floor Greater GreaterOrEqual
+    IsInf IsNaN LeakyRelu Less LessOrEqual Mod Mul Neg Not Or PRelu Relu Round Shrink
+    Sign Sub ThresholdedRelu Where Xor
+    """
+)
+EXACT_WHERE_WHOLE = _named(
+    """
+    AveragePool Conv ConvInteger ConvTranspose Gemm GlobalAveragePool MatMul
+    MatMulInteger ReduceMean ReduceSum
+    """
+)
+CHOOSING = _named(
+    """
+    ArgMax ArgMin GlobalMaxPool Max MaxPool Min ReduceMax ReduceMin TopK
+    """
+)
+SMOOTH = _named(
+    """
+    Abs Add Asinh Atan AveragePool BatchNormalization Celu Clip Concat Conv ConvInteger
+    ConvTranspose DepthToSpace DequantizeLinear Dropout Einsum Elu Erf Expand Flatten
+    Gather Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool HardSigmoid HardSwish
+    Identity LeakyRelu LogSoftmax LpPool MatMul MatMulInteger Max MaxPool Mean Min Mish
+    Mul Neg PRelu Pad ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin
+    ReduceSum Relu Reshape Resize Selu Sigmoid Slice Softmax Softplus Softsign
+    SpaceToDepth Split Squeeze Sub Sum Swish Tanh Tile Transpose Unsqueeze Upsample
+    """
+)
+SYMMETRIC = _named(
+    """
+    Add And BitwiseAnd BitwiseOr BitwiseXor Equal Max Mean Min Mul Or Sum Xor
+    """
+)
