@@ -143,7 +143,7 @@ class TestTarget:
             (["--output", "docs", "--format", "json"], "cannot be written"),
             (["--format", "text", "--output", "a.json", "--output", "b.json"], "several --output"),
             (["--json", "--format", "text"], "--json and --format"),
-            (["--agreement", "nan"], "'--agreement' is nan"),
+            (["--agreement", "nan"], "Invalid value for '--agreement'"),
             (["--fail-on", "pass"], "--fail-on is 'pass'; fail, inconclusive"),
             (["--resume", "README.md"], "holds no answers of an audit"),
             (["--progress", "loud"], "loud"),

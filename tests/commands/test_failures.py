@@ -48,7 +48,7 @@ PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
     [
         *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
         (["audit", MODEL], "commands.audit.run.run_pipeline", DEFECTS[0]),
-        (["audit", MODEL, "--quick"], "commands.audit.run.render", DEFECTS[0]),
+        (["audit", MODEL, "--quick"], "audit.render.rendering.Rendering.write", DEFECTS[0]),
         (["classify", "examples/seven.png"], "commands.classify.run.find_images", DEFECTS[0]),
         (["serve"], "service.server.serve", DEFECTS[0]),
     ],
