@@ -138,7 +138,7 @@ def oip_binary(model: str) -> Format:
     return Format("OIP binary", encode, labels, many=True)
 
 
-def oip_grpc(model: str) -> Form:
+def oip_grpc(model: str) -> Format:
     """Open Inference Protocol over gRPC, with raw contents both ways."""
 
     def encode(images: Images) -> bytes:
@@ -156,7 +156,7 @@ def oip_grpc(model: str) -> Form:
         values = np.frombuffer(found.raw_output_contents[place], np.float32)
         return _largest(values, list(found.outputs[place].shape))
 
-    return Form("OIP gRPC", encode, labels, many=True, grpc=f"/{SERVICE}/ModelInfer")
+    return Format("OIP gRPC", encode, labels, many=True, grpc=f"/{SERVICE}/ModelInfer")
 
 
 def _infer(model: str) -> str:

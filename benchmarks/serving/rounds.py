@@ -108,10 +108,10 @@ class Run:
             for case in cases:
                 if str(case) not in self.refused:
                     try:
-                        port = server.port if form.grpc is None else server.grpc_port
+                        port = server.port if sent.grpc is None else server.grpc_port
                         if port is None:
                             raise ServerError("it does not speak gRPC")
-                        figure = time_case(case, form, port, self.under_test, self.seconds)
+                        figure = time_case(case, sent, port, self.under_test, self.seconds)
                     except (ServerError, WrongAnswerError, wrk.LoadError) as error:
                         self._refuse(str(case), str(error))
                     else:
@@ -134,12 +134,12 @@ def time_case(
     """
     requests = check(sent, port, under_test, case.images)
     for duration in (max(1, seconds // 2), seconds):
-        if form.grpc is None:
+        if sent.grpc is None:
             load = wrk.drive(port, requests, connections=case.connections, seconds=duration)
         else:
-            due = len(call(port, form.grpc, requests[0]).body)
+            due = len(call(port, sent.grpc, requests[0]).body)
             load = h2load.drive(
-                port, form.grpc, requests[0], due, connections=case.connections, seconds=duration
+                port, sent.grpc, requests[0], due, connections=case.connections, seconds=duration
             )
     return Figure(load.rate * case.images, load.p50)
 
@@ -156,9 +156,9 @@ def check(sent: Format, port: int, under_test: ModelUnderTest, size: int) -> lis
     """
     requests = []
     for i in range(0, len(under_test.images), size):
-        requests.append(form.encode(under_test.images[i : i + size]))
+        requests.append(sent.encode(under_test.images[i : i + size]))
         answer = (
-            ask(port, requests[-1]) if form.grpc is None else call(port, form.grpc, requests[-1])
+            ask(port, requests[-1]) if sent.grpc is None else call(port, sent.grpc, requests[-1])
         )
         try:
             labels = sent.labels(answer)

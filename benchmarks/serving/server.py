@@ -16,7 +16,7 @@ from pathlib import Path
 
 import grpc
 
-from benchmarks.serving.forms import Answer
+from benchmarks.serving.formats import Answer
 
 START_SECONDS, STOP_SECONDS, POLL_SECONDS = 120.0, 20.0, 0.01
 MARK = "BENCHMARK_SERVER"

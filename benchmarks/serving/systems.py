@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.serving import launchers
-from benchmarks.serving.forms import Form, base64_json, oip_binary, oip_grpc, oip_json, png, raw
+from benchmarks.serving.formats import Format, base64_json, oip_binary, oip_grpc, oip_json, png, raw
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.server import Launch
 

@@ -77,8 +77,7 @@ def evaluate(
     from audit.evaluation import Asked
     from audit.evaluation import evaluate as run
     from audit.labels import refuse_several_labels
-    from audit.render.evaluation import format_of, render_evaluation
-    from commands.audit.outputs import exit_status, read_fail_on
+    from audit.render.evaluation import EVALUATION_FORMATS
     from commands.audit.replay import given_options
     from commands.audit.target import open_target
     from commands.display import chosen_progress

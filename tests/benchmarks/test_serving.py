@@ -63,7 +63,7 @@ def test_the_report_shows_the_spread_of_several_rounds(even):
 def test_every_figure_of_every_round_is_kept(even):
     kept = json.loads(to_json(results([even, even])))
     assert [len(figures) for figures in kept["rounds"]] == [len(even)] * 2
-    assert {"system": OURS, "form": "PNG", "images": 1, "connections": 32} | {
+    assert {"system": OURS, "format": "PNG", "images": 1, "connections": 32} | {
         "images_per_second": 1960.0,
         "p50": 0.016,
     } in kept["rounds"][0]
@@ -194,7 +194,7 @@ def test_the_command_measures_the_service_beside_the_naive_handler(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = {
-        (figure["system"], figure["form"], figure["connections"]): figure["images_per_second"]
+        (figure["system"], figure["format"], figure["connections"]): figure["images_per_second"]
         for figure in json.loads(kept.read_text())["rounds"][0]
     }
     for case in [(OURS, "PNG"), ("naive", "raw pixels")]:

@@ -144,7 +144,7 @@ def test_rotated_files_are_classified_alike(run, digits):
         (["serve", "--log-level", "loud"], "The setting ORBITSERVE_LOG_LEVEL is 'loud'"),
         (["serve", "--prot", "8000"], "No such option"),
         (["train", "nobody"], "the networks are rotmnist-c4"),
-        (["train", "rotmnist-c4", "--white-level", "4095"], "are for a folder of images"),
+        (["train", "rotmnist-c4", "--white-level", "4095"], "is for a folder of images"),
         (["train", "docs", "--white-level", "255"], "256 to 65535 are accepted"),
         ([*IMPORT, "--white-level", "65536"], "256 to 65535 are accepted"),
         (["train", "rotmnist-c4", "--data", "no-such-folder"], "make data"),
