@@ -14,7 +14,7 @@ from service.api.oip.documents import TAGS, json_body
 from service.errors import ServiceError
 from service.http.routes import ServiceRoute
 from service.protocol.names import check_names
-from service.protocol.oip.request import refuse_json
+from service.protocol.oip.document import refuse_json
 from service.repository.catalogue import Unserved
 from service.repository.registry import Repository
 

@@ -3,9 +3,6 @@
 What is refused is refused here, before anything is queued: a request that is returned can be run.
 """
 
-import json
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,8 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from artifact.contract import INPUT, OUTPUTS, Images
-from service.errors import ServiceError, TooLargeError
-from service.protocol.names import check_names
+from service.errors import ServiceError
+from service.protocol.oip.document import SHORT, read_document
 from service.protocol.oip.schema import (
     Input,
     InputParameters,
@@ -23,22 +20,13 @@ from service.protocol.oip.schema import (
     OutputParameters,
     Parameters,
     Request,
-    fewest_strings,
 )
 from service.protocol.oip.tensor import ImageShape, binary_pixels, json_pixels, raw_pixels
 from service.protocol.parts import check_count
 
-_SHORT: Final = 2**10
-"""Bytes of a header that may be remembered with what it says."""
-
-_MOST_OBJECTS: Final = 256
-"""Inputs, outputs and parameters in one header, with a wide margin."""
-
 _NO_PARAMETERS: Final = Parameters()
 _OF_NO_INPUT: Final = InputParameters()
 _OF_NO_OUTPUT: Final = OutputParameters()
-
-_decoder = msgspec.json.Decoder(Request)
 
 
 class RequestedOutput(NamedTuple):
@@ -128,7 +116,7 @@ def read_request(
         check_count(len(images), max_images)
         return InferRequest(images, _ALL_BINARY)
     end = len(body) if length is None else length
-    if length is not None and end <= _SHORT:
+    if length is not None and end <= SHORT:
         asked = _read_short(body[:end], image, max_images)
     else:
         header = body if length is None else memoryview(body)[:end]
@@ -181,79 +169,11 @@ def check_request(asked: Request, image: ImageShape, max_images: int) -> Checked
 
 
 def _read_header(header: bytes | memoryview, image: ImageShape, max_images: int) -> CheckedRequest:
-    return check_request(_decode(header, image, max_images), image, max_images)
+    return check_request(read_document(header, image, max_images), image, max_images)
 
 
 _read_short = lru_cache(256)(_read_header)
 """Clients that send their pixels as bytes send the same few headers again and again."""
-
-
-def _decode(header: bytes | memoryview, image: ImageShape, max_images: int) -> Request:
-    _check_marks(header, image, max_images)
-    try:
-        asked = _decoder.decode(header)
-    except msgspec.ValidationError as error:
-        raise ServiceError(422, f"The request's JSON is no inference request: {error}.") from None
-    except (ValueError, RecursionError) as error:
-        raise refuse_json(error, bytes(header)) from None
-    _check_names(bytes(header), asked)
-    return asked
-
-
-def _check_names(text: bytes, asked: Request) -> None:
-    """Refuse fields that are there twice, of which the decoder takes the last.
-
-    Each name has two quotes, and so has each string. If there are no more of them than what was
-    found needs, nothing is there twice; else, as with fields that are null or not known, all names
-    are read once more, without the pixels.
-    """
-    if text.count(b'"') == 2 * fewest_strings(asked):
-        return
-    if len(asked.inputs) == 1 and (pixels := bytes(asked.inputs[0].data)):
-        text = text.replace(pixels, b"0")
-    try:
-        check_names(text)
-    except (ValueError, RecursionError) as error:
-        raise refuse_json(error, text) from None
-
-
-_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-def refuse_json(error: Exception, text: bytes) -> ServiceError:
-    """Turn what is wrong with JSON, by msgspec, into a refusal."""
-    if _HALF.search(text) and _is_json(text):  # by its grammar, which knows no characters
-        return ServiceError(
-            422,
-            "The request's JSON has half a character, a surrogate without the other; whole ones "
-            "are accepted.",
-        )
-    return ServiceError(
-        400,
-        f"The request's JSON cannot be read ({error}); a request of the Open Inference Protocol is "
-        "accepted.",
-    )
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _check_marks(header: bytes | memoryview, image: ImageShape, max_images: int) -> None:
-    """Bound what the JSON can become in memory, by its objects and by its commas."""
-    if len(header) <= _SHORT:
-        return
-    text = bytes(header)
-    pixels = max_images * math.prod(image)
-    if text.count(b"{") > _MOST_OBJECTS or text.count(b",") > pixels + 2**16:
-        raise TooLargeError(
-            f"The request's JSON holds too many values; the pixels of {max_images} images, and at "
-            f"most {_MOST_OBJECTS} objects, are accepted."
-        )
 
 
 def _input(
