@@ -19,7 +19,7 @@ SCHEMA_VERSION: Final[int] = Report.model_fields["schema_version"].default
 _FIRST_SPLIT: Final = 5
 """Reports of older schemas are evidence as a whole."""
 
-_CIRCUMSTANCES: Final = (("replay",), ("data", "source"), ("data", "files"))
+CIRCUMSTANCES: Final = (("replay",), ("data", "source"), ("data", "files"))
 
 Document = dict[str, Any]
 
@@ -67,7 +67,7 @@ def split(document: Mapping[str, Any]) -> tuple[Document, Document]:
     version = document.get("schema_version")
     evidence, circumstances = _copied(document), Document()
     if not isinstance(version, int) or version >= _FIRST_SPLIT:
-        for path in _CIRCUMSTANCES:
+        for path in CIRCUMSTANCES:
             _move(path, evidence, circumstances)
     return evidence, circumstances
 

@@ -80,6 +80,7 @@ class TestCronJob:
         assert spec["template"]["spec"]["restartPolicy"] == "Never"  # the policy asks for it
         assert spec["backoffLimit"] > 0
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("group", "status"), [("D4", 1), ("C3", 3)])
     def test_its_script_runs_and_ends_with_the_status(self, manifests, tmp_path, group, status):
         """With the model by its name in place of a service: what differs is where it is asked."""
@@ -93,6 +94,7 @@ class TestCronJob:
             report = (tmp_path / "orbitserve-audit-29000000.json").read_text()
             assert Report.model_validate_json(report).verdict == ["PASS", "FAIL"][status]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("certified", [False, True])
     def test_with_a_key_it_signs_its_report(self, manifests, tmp_path, certified):
         held, public = made_key(tmp_path)
@@ -112,6 +114,7 @@ class TestCronJob:
         assert checked.returncode == 0, checked.stderr
         assert "PASSED" in checked.stdout
 
+    @pytest.mark.slow
     def test_a_key_that_is_none_is_told_before_anything_is_asked(self, manifests, tmp_path):
         (tmp_path / "signing").mkdir()
         (tmp_path / "signing" / "key.pem").write_text("none")

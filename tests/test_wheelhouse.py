@@ -107,6 +107,7 @@ def test_a_missing_piece_is_named(tmp_path):
         install.gather([tmp_path], tmp_path)
 
 
+@pytest.mark.slow
 def test_a_wheelhouse_is_installed_once_into_a_folder_of_its_own(tmp_path):
     house, target = tmp_path / "house", tmp_path / "site"
     house.mkdir()
@@ -150,6 +151,7 @@ def test_every_part_of_the_check_runs_on_a_cpu_and_is_not_run_again(tmp_path):
     assert (again.stdout, again.stderr) == (done.stdout, "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
 def test_without_the_device_that_it_was_asked_for_a_part_fails_with_the_reason(tmp_path):
     done = check(tmp_path, DEVICE="cuda", PARTS="environment")
@@ -167,6 +169,7 @@ def test_tests_that_were_skipped_on_the_device_they_are_for_have_failed(tmp_path
     assert "this machine has no GPU" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_part_that_outlasts_what_is_left_is_ended_and_what_it_printed_is_kept(tmp_path):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho measured so far\nexec sleep 600\n")

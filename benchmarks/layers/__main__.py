@@ -76,16 +76,16 @@ def _measure(layer: Layer, under_test: ModelUnderTest, seconds: int) -> Figure:
     with running(layer.launch(under_test, port), port) as server:
         requests = layer.request(under_test)
         wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
-        before = _ticks(server.process)
+        before = ticks(server.process)
         load = wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
-        after = _ticks(server.process)
+        after = ticks(server.process)
     spent = {thread: after[thread] - before.get(thread, 0) for thread in after}
     unit = 1e6 / os.sysconf("SC_CLK_TCK") / load.requests
     loop = spent.pop(server.process)
     return Figure(load.rate, unit * loop, unit * sum(spent.values()))
 
 
-def _ticks(process: int) -> dict[int, int]:
+def ticks(process: int) -> dict[int, int]:
     """Return the processor time of each thread, in clock ticks; the event loop is the first."""
     found = {}
     for task in Path(f"/proc/{process}/task").iterdir():

@@ -50,12 +50,16 @@ class JobQueue:
         self._kept: OrderedDict[str, Job] = OrderedDict()
         self._until = 0.0
 
+    @property
+    def pending(self) -> int:
+        """Audits that run or wait."""
+        return len(self._under_way)
+
     def check_room(self) -> None:
         """Raise BusyError if as many audits run or wait as may."""
-        if len(self._under_way) >= self._most:
+        if self.pending >= self._most:
             raise BusyError(
-                f"{len(self._under_way)} audits run or wait, and at most {self._most} may; try "
-                "again later.",
+                f"{self.pending} audits run or wait, and at most {self._most} may; try again later.",
                 retry_after=self._pause(),
             )
 

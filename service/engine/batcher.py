@@ -82,7 +82,7 @@ class Batcher:
     ) -> None:
         self.limits = limits
         self.observers: list[Observer] = []
-        self._compute, self._probe = compute, probe
+        self.compute, self.probe = compute, probe
         self._clock, self._retry_seconds = clock, retry_seconds
         self._on_cpu = on_cpu
         self._deadlines = TimeoutScanner(self._expire, _DEADLINE_SECONDS)
@@ -217,7 +217,7 @@ class Batcher:
         """
         size = self.limits.max_batch_size
         parts = [images[start : start + size] for start in range(0, len(images), size)]
-        return joined([self._run_audit(part, compute or self._compute) for part in parts])
+        return joined([self._run_audit(part, compute or self.compute) for part in parts])
 
     def has_idle_room(self) -> bool:
         """Return whether `when_idle` would take work now: for callers with work to do before."""
@@ -227,7 +227,7 @@ class Batcher:
     def when_idle(self, work: IdleWork) -> None:
         """Run work over the graph of the requests when nothing else waits, or tell it why not."""
         now = self._clock()
-        task = IdleTask(work, self._compute, now)
+        task = IdleTask(work, self.compute, now)
         with self._changed:
             late = self._spare.expire(now)
             up = self.ready
@@ -295,7 +295,7 @@ class Batcher:
         began = self._clock()
         result: Inference | None = None
         try:
-            result = self._compute([images])
+            result = self.compute([images])
         except BaseException as error:  # whatever it is, it must not end the event loop
             log.warning("a lone request failed and goes to the thread", exc_info=error)
         ended = self._clock()
@@ -363,12 +363,12 @@ class Batcher:
         waits = [began - request.since for request, _ in batch]
         self._tell(Batch("requests", rows, waits, seconds))
         if any(isinstance(outcome, EngineError) for _, outcome in outcomes):
-            self._probe()
+            self.probe()
 
     def _attempt(self, batch: Sequence[Slice]) -> list[Outcome]:
         """Run a batch; if it fails, run its requests one by one, so that only the culprit fails."""
         try:
-            return deal(batch, self._compute([images for _, images in batch]))
+            return deal(batch, self.compute([images for _, images in batch]))
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             log.warning("a batch failed", requests=len(batch), exc_info=error)
             if len(batch) == 1:
@@ -384,7 +384,7 @@ class Batcher:
         except Exception as error:
             self._in_hand = ()
             task.fail(failure(error))
-            self._probe()
+            self.probe()
             return
         self._in_hand = ()
         self._tell(Batch(task.priority, rows, [began - task.since], self._clock() - began))
@@ -430,7 +430,7 @@ class Batcher:
 
     def _probed(self) -> bool:
         try:
-            self._probe()
+            self.probe()
         except BaseException as error:
             log.error("the engine does not recover", reason=str(error))
             return False

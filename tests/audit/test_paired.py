@@ -157,6 +157,7 @@ def test_an_interval_says_what_the_test_says(pairs: Discordance, margin: float) 
     assert (low > -margin) == (not_worse(pairs, margin) < ALPHA)
 
 
+@pytest.mark.slow
 @given(discordances())
 @settings(max_examples=25)
 def test_an_interval_holds_the_difference_and_turns_round(pairs: Discordance) -> None:

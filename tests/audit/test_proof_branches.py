@@ -325,6 +325,7 @@ def test_many_averages_and_mutants() -> None:
     assert tally.deviating > 1.5 * networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimised", [False, True])
 def test_of_an_average_of_rounded_sums_every_bit_stays(optimised: bool) -> None:
     repeated = 0
@@ -352,6 +353,7 @@ def unsorted(model: onnx.ModelProto) -> onnx.ModelProto:
     return mutant
 
 
+@pytest.mark.slow
 def test_without_sorting_the_average_is_proved_and_its_bits_are_not() -> None:
     moved = 0
     for seed in range(12):

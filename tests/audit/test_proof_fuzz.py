@@ -33,6 +33,7 @@ def test_no_verdict_is_wrong_and_every_operator_occurs() -> None:
     assert tally.deviating > 0.1 * tally.run  # and one that proves everything would be caught
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors do not trap")
 def test_a_graph_on_which_the_process_dies_is_told_and_costs_no_other() -> None:
     """It takes the least integer modulo -1."""

@@ -150,6 +150,7 @@ def test_a_model_that_is_not_there_is_refused_in_one_sentence(tmp_path):
         main(["--model", str(tmp_path / "digits" / "1" / "model.onnx")])
 
 
+@pytest.mark.slow
 def test_a_system_that_does_not_install_is_listed_and_not_tried(tmp_path, monkeypatch, capsys):
     def refuse(folder, requirements):
         raise InstallError("it could not be installed: no such package")

@@ -95,6 +95,7 @@ def trained(folder, monkeypatch, *, seconds, step):
     return epochs, run.info.recipe.epochs
 
 
+@pytest.mark.slow
 def test_the_epochs_follow_from_the_time(tmp_path, monkeypatch):
     """A minute, of which 92 % are planned with, has five epochs of ten steps of a second."""
     assert trained(tmp_path, monkeypatch, seconds=60, step=1.0) == (5, 5)

@@ -70,6 +70,7 @@ def audited(run, few, printed):
 
 
 class TestTarget:
+    @pytest.mark.slow
     def test_a_bare_file_gets_the_verdict_of_its_version(self, run, eighty):
         asked = ["--images", eighty, "--json"]
         code, out, _ = run("audit", f"{MODEL}/model.onnx", *asked)
@@ -99,6 +100,7 @@ class TestTarget:
         assert "The proof takes more than the 1e-06 s" in report["proof"]["reasons"][0]
         assert "The proof takes more than the 1e-06 s" in report["claim"][0]
 
+    @pytest.mark.slow
     def test_a_proved_file_needs_few_images_over_the_group_that_it_is_proved_for(self, run, eighty):
         code, out, _ = run("audit", "rotmnist-c4-int8", "--images", eighty, "--json")
         report = json.loads(out)
@@ -194,6 +196,7 @@ class TestOptions:
         code, out, err = run(*asked)
         assert (code, out, err.count("\n")) == (3, "", 1) and "'requirment'" in err
 
+    @pytest.mark.slow
     def test_a_quick_audit_says_what_it_leaves_open(self, run, tmp_path):
         code, out, _ = run("audit", "rotmnist-c4-int8", "--quick", "--json", "--no-pictures")
         report = json.loads(out)
@@ -225,6 +228,7 @@ class TestOptions:
         assert run(*asked, "--progress", "none")[2] == ""
 
 
+@pytest.mark.slow
 class TestService:
     def test_a_running_service_is_audited_from_outside(self, run, served, tmp_path, monkeypatch):
         monkeypatch.setenv("ORBITSERVE_API_KEY", KEY)
@@ -299,6 +303,7 @@ class TestOutputs:
         failures = read_fail_on(asked)
         assert {verdict: exit_status(verdict, failures) for verdict in statuses} == statuses
 
+    @pytest.mark.slow
     def test_images_may_be_kept_out(self, audited):
         shown, kept_out = (
             Report.model_validate_json(audited("--angles", 8, *more))
@@ -312,6 +317,7 @@ class TestOutputs:
         assert kept_out.figures == shown.figures
         assert kept_out.replay == f"{shown.replay} --no-pictures"
 
+    @pytest.mark.slow
     def test_the_confidence_is_that_of_all_intervals(self, audited):
         usual, surer = (
             Report.model_validate_json(audited("--angles", 8, *more))
@@ -369,6 +375,7 @@ class TestLedger:
 
 
 class TestReplay:
+    @pytest.mark.slow
     def test_the_command_in_a_report_makes_the_same_report(self, run, few, tmp_path, monkeypatch):
         place = tmp_path / "a folder; with a name" / "few.npz"
         place.parent.mkdir()
@@ -404,6 +411,7 @@ class TestReplay:
 LONG = ["audit", "rotmnist-c4-int8", "--angles", "16", "--json", "--progress", "plain"]
 
 
+@pytest.mark.slow
 class TestResume:
     def test_an_audit_that_was_killed_goes_on_and_reports_the_same(self, run, tmp_path):
         digits = load_audit_set(Path(MODEL) / "audit.npz")

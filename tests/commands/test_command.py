@@ -74,6 +74,7 @@ def test_the_help_of_serve_says_of_each_option_what_it_is(run):
         assert field.description.split(";")[0].split(",")[0] in helped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "status"), [("rotmnist-c4", 0), ("rotmnist-cnn", 1)])
 def test_the_audit_tells_the_shipped_models_apart(run, model, status):
     code, out, _ = run("audit", model, "--json")
@@ -91,6 +92,7 @@ def test_an_audit_of_few_images_is_inconclusive(run, digits):
     assert "too few" in out
 
 
+@pytest.mark.slow
 def test_an_audit_at_angles_and_at_every_angle(run, digits):
     options = [
         "--angles",

@@ -51,6 +51,7 @@ def report(run: Any, few: Path, audited: Path, tmp_path: Path) -> Any:
     return made
 
 
+@pytest.mark.slow
 def test_two_models_are_those_of_their_two_reports(run: Any, report: Any, few: Path) -> None:
     models = ["rotmnist-c4", "rotmnist-cnn"]
     code, out, _ = run("compare", *models, "--images", few, "--json", *QUIET)
@@ -63,6 +64,7 @@ def test_two_models_are_those_of_their_two_reports(run: Any, report: Any, few: P
     assert all(each.png for each in here.worse[:24])
 
 
+@pytest.mark.slow
 def test_a_report_and_a_model_are_on_the_images_that_are_named(
     run: Any, report: Any, few: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_it_goes_into_files_of_several_formats(run: Any, report: Any, tmp_path: 
     assert out.encode() == paths[2].read_bytes()
 
 
+@pytest.mark.slow
 def test_images_are_named_by_their_files(run: Any, folder: Path) -> None:
     code, out, _ = run("compare", "rotmnist-c4", "rotmnist-cnn", "--images", folder, *QUIET)
     assert code in (1, 2)

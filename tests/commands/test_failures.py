@@ -105,6 +105,7 @@ def test_ctrl_c_is_no_verdict_and_no_traceback(run, monkeypatch):
     assert run("audit", MODEL) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_a_command_that_is_interrupted_ends_at_once():
     process = start(["audit", "rotmnist-cnn", "--angles", "360", "--progress", "plain"])
     try:
@@ -140,6 +141,7 @@ class TestOutput:
 
     ARGUMENTS = ("prove", f"model_repository/{MODEL}/1/model.onnx", "--json")
 
+    @pytest.mark.slow
     def test_a_full_disk(self):
         with Path("/dev/full").open("w") as full:
             done = command(*self.ARGUMENTS, stdout=full, stderr=subprocess.PIPE)
@@ -155,6 +157,7 @@ class TestOutput:
         assert done.returncode == 3
         assert "The output was closed" in one_sentence(done.stderr)
 
+    @pytest.mark.slow
     def test_nobody_reads_the_sentence_either(self):
         with Path("/dev/full").open("w") as full:
             done = command(*self.ARGUMENTS, stdout=full, stderr=full)

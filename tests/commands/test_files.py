@@ -39,8 +39,16 @@ LINES = {("classify", kind) for kind in ("FIFO", "device", "huge", "binary")}
 CASES = [(command, kind) for command in COMMANDS for kind in KINDS if (command, kind) not in MEANT]
 
 
+def quick(command, kind):
+    """Each kind and each command once: an audit opens its model first, which takes a second."""
+    return command == "prove" or (kind == "FIFO" and command != "audit --group-by")
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(("command", "kind"), CASES)
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (not quick(*case))) for case in CASES],
+)
 def test_what_is_no_such_file_is_a_sentence(run, tmp_path, command, kind):
     KINDS[kind](tmp_path / "it.npz")
     words = [word.format(it=tmp_path / "it.npz", tmp=tmp_path) for word in COMMANDS[command]]

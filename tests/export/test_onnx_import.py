@@ -64,6 +64,7 @@ def imported(request: Request, repository: Path) -> tuple[Path, Card]:
     return folder, load_card(folder / "card.json")
 
 
+@pytest.mark.slow
 def test_a_plain_network_gets_a_symmetry_and_the_card_says_what_it_cost(
     tmp_path: Path, labelled: Path
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_proof_past_its_limits_imports_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_without_a_group_the_largest_that_is_proved_goes_on_the_card(
     tmp_path: Path, digits: Path
 ) -> None:

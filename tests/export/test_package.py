@@ -35,6 +35,7 @@ def test_a_run_becomes_a_version(repository):
     assert card.input.white_level == 4095
 
 
+@pytest.mark.slow
 def test_a_network_without_symmetry_says_so_on_its_card(finished_run, repository):
     first = repository / "toy" / "1" / "model.onnx"
     before = first.read_bytes()
@@ -72,6 +73,7 @@ def test_a_file_that_answers_otherwise_is_refused_and_leaves_nothing(
     assert not (repository / "other").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_packaging_leaves_no_version(finished_run, exported, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -53,6 +53,7 @@ def bits(logits):
     return logits.view(np.uint32)
 
 
+@pytest.mark.slow
 def test_both_spellings_give_the_same_bits_and_nearly_the_float_logits(
     floats, int8, integer, test_images
 ):

@@ -96,6 +96,7 @@ def test_a_recipe_names_the_arithmetic(arithmetic):
     assert product.dtype == getattr(torch, arithmetic)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_does_not_name_its_device(tmp_path):
     straight = losses_of_a_move(tmp_path, "cpu", "cpu")
     state = torch.load(tmp_path / "checkpoint.pt", map_location="meta", weights_only=True)

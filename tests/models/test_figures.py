@@ -30,6 +30,7 @@ def test_rows_are_true_classes_and_columns_are_labels_given():
     assert matrix.tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 10, 40])
 def test_a_confusion_matrix_is_drawn(tmp_path, classes):
     matrix = np.eye(classes, dtype=np.int64) * 7 + 1

@@ -53,11 +53,13 @@ from artifact.figures import (
 from artifact.values import Interval
 from imaging import FitPolicy
 from service.app import create_app
+from service.data_plane import DataPlane
 from service.engine import Signature
 from service.metrics.logs import configure_logs
 from service.repository.trials import ForkServer, Trials
 from service.settings import Settings
 from tests.digests import sha256_file
+from tests.waiting import wait_until
 
 SIZE, FILTERS, CLASSES = 8, 6, ("ant", "bee", "cat", "dog")
 Images = npt.NDArray[np.uint8]
@@ -249,31 +251,42 @@ def make_app() -> Iterator[MakeApp]:
     ForkServer.kill(server)
 
 
-Open = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+class AppClient(httpx.AsyncClient):
+    """A client of an application in this process, whose server errors are answers."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test"
+        )
+        self.app = app
+
+    @property
+    def data_plane(self) -> DataPlane:
+        found: DataPlane = self.app.state.data_plane
+        return found
+
+
+Open = Callable[..., AbstractAsyncContextManager[AppClient]]
 
 
 @pytest.fixture(scope="session")
 def open_client(make_app: MakeApp) -> Open:
-    """Start an application and talk to it when what is there is loaded.
-
-    Its server errors are answers, as over a socket.
-    """
+    """Start an application and talk to it when what is there is loaded."""
 
     @asynccontextmanager
-    async def opened(repository: Path, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def opened(repository: Path, **options: Any) -> AsyncIterator[AppClient]:
         options = {"device": "cpu", "default_model": "turning", **options}
         app = make_app(repository, **options)
         async with app.router.lifespan_context(app):
             await app.state.data_plane.repository.started.wait()
-            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with AppClient(app) as client:
                 yield client
 
     return opened
 
 
 @pytest.fixture(scope="session")
-async def client(open_client: Open, repository: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def client(open_client: Open, repository: Path) -> AsyncIterator[AppClient]:
     async with open_client(repository) as client:
         yield client
 
@@ -306,10 +319,9 @@ def listen(make_app: MakeApp) -> Listen:
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            while thread.is_alive() and not server.started:
-                time.sleep(0.01)
-            while thread.is_alive() and not app.state.data_plane.repository.started.is_set():
-                time.sleep(0.01)
+            wait_until(lambda: server.started or not thread.is_alive())
+            started = app.state.data_plane.repository.started
+            wait_until(lambda: started.is_set() or not thread.is_alive())
             host, port = server.servers[0].sockets[0].getsockname()
             yield Listening(f"{host}:{port}", app)
         finally:

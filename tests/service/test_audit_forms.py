@@ -36,7 +36,7 @@ async def ask(
 async def test_the_report_is_the_one_that_the_same_options_give_without_http(
     client: httpx.AsyncClient, images: Any, some: bytes
 ) -> None:
-    model = client._transport.app.state.data_plane.repository.find("turning")  # type: ignore[attr-defined]
+    model = client.data_plane.repository.find("turning")
     query = (
         "angles=8&resampler=bicubic&seed=5&angle_agreement=0.6&exhaustive_angles=true&exhaustive_images=2"
         "&confidence=0.9&group=C2"
@@ -123,7 +123,7 @@ async def test_one_request_cannot_ask_for_days(
     open_client: Any, repository: Path, images: Any
 ) -> None:
     async with open_client(repository, max_audit_classifications=2000, threads=1) as client:
-        model = client._transport.app.state.data_plane.repository.find("turning")
+        model = client.data_plane.repository.find("turning")
         allowed = max(
             n for n in range(1, 500) if cost(model, n, ResolvedOptions("C4", Thresholds())) <= 2000
         )
@@ -142,7 +142,7 @@ async def test_one_request_cannot_ask_for_days(
 async def test_an_audit_classifies_as_many_images_as_was_said(
     client: httpx.AsyncClient, images: Any, group: str, angles: int | None, exhaustive_angles: int
 ) -> None:
-    model = client._transport.app.state.data_plane.repository.find("turning")  # type: ignore[attr-defined]
+    model = client.data_plane.repository.find("turning")
     plan = None if angles is None else AnglePlan(angles)
     options = ResolvedOptions(group, Thresholds(), angles=plan, exhaustive_images=exhaustive_angles)
     told: list[tuple[int, int]] = []
@@ -250,7 +250,7 @@ async def test_programs_read_one_language(client: httpx.AsyncClient, some: bytes
 async def test_a_form_that_is_not_accepted_costs_no_audit(
     client: httpx.AsyncClient, some: bytes
 ) -> None:
-    model = client._transport.app.state.data_plane.repository.find("turning")  # type: ignore[attr-defined]
+    model = client.data_plane.repository.find("turning")
     before = model.statistics.audited.count
     assert (await ask(client, some, Accept="image/png")).status_code == 406
     assert (await ask(client, some, "format=pdf")).status_code == 422

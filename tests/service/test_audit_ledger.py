@@ -91,7 +91,7 @@ async def test_no_report_that_cannot_be_stored_is_answered(
     monkeypatch.setattr("imaging.writing.os.link", full)
     answer = await audit(kept, few, **headers)
     if answer.status_code == 202:
-        job = kept._transport.app.state.job_queue.find(answer.json()["id"])  # type: ignore[attr-defined]
+        job = kept.app.state.job_queue.find(answer.json()["id"])
         await job.wait()
         answer = await kept.get(answer.headers["Location"])
         assert answer.json()["state"] == "failed"
@@ -107,7 +107,7 @@ async def test_a_job_names_the_report_in_the_ledger(shared: httpx.AsyncClient, f
     answer = await audit(shared, few, Prefer="respond-async, wait=20")
     assert answer.status_code == 200
     started = await audit(shared, few, Prefer="respond-async")
-    job = shared._transport.app.state.job_queue.find(started.json()["id"])  # type: ignore[attr-defined]
+    job = shared.app.state.job_queue.find(started.json()["id"])
     await job.wait()
     status = (await shared.get(started.headers["Location"])).json()
     assert status["report"] == f"/audits/{status['digest']}" == answer.headers["Content-Location"]

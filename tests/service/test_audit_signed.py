@@ -68,7 +68,7 @@ async def test_a_report_comes_signed(
         answer = await signing.get(path, params={"format": SIGNED})
     elif by == "job":
         started = await audit(signing, few, Prefer="respond-async")
-        job = signing._transport.app.state.job_queue.find(started.json()["id"])  # type: ignore[attr-defined]
+        job = signing.app.state.job_queue.find(started.json()["id"])
         await job.wait()
         answer = await signing.get(
             f"{started.headers['Location']}/report", params={"format": SIGNED}

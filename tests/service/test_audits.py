@@ -117,7 +117,7 @@ async def test_the_audited_logits_are_those_that_are_served(
     client: httpx.AsyncClient, images: Any
 ) -> None:
     """The report is the one that the audit room makes of the answers' own session."""
-    model = client._transport.app.state.data_plane.repository.find("plain")  # type: ignore[attr-defined]
+    model = client.data_plane.repository.find("plain")
     over_http = await audit(client, "/models/plain/audit", npy(images[:100]))
     directly = run_audit(
         model.session.logits,
@@ -238,7 +238,7 @@ async def test_the_mutant_is_opened_once(
 ) -> None:
     from audit import mutate
 
-    model = client._transport.app.state.data_plane.repository.find()  # type: ignore[attr-defined]
+    model = client.data_plane.repository.find()
     await client.post("/models/turning/audit")
     monkeypatch.setattr("service.engine.session.Graph", None)  # no other is opened
     await audit(client, "/models/turning/audit?agreement=0.9")
@@ -273,7 +273,7 @@ async def test_during_an_audit_probes_and_classifications_are_answered(
     client: httpx.AsyncClient,
 ) -> None:
     runs = Runs()
-    client._transport.app.state.data_plane.repository.find().session.observers.append(runs)  # type: ignore[attr-defined]
+    client.data_plane.repository.find().session.observers.append(runs)
     many = np.random.default_rng(7).integers(0, 256, (1024, 1, 8, 8), dtype=np.uint8)
     auditing = asyncio.ensure_future(audit(client, "/models/turning/audit", npy(many)))
     probes = classifications = 0

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from service.http.connection import protocol
 from service.http.transport import Transport
-from tests.service.engine.test_batcher import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +25,27 @@ Connect = Callable[[], Any]
 
 
 listens: list[ServerState] = []
+
+
+@pytest.fixture
+def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Any]:
+    """Let the event loop's clock jump, and what is due happen."""
+    ahead = 0.0
+
+    async def jump(seconds: float) -> None:
+        nonlocal ahead
+        loop = asyncio.get_running_loop()
+        if not ahead:
+            monkeypatch.setattr(loop, "time", lambda: time.monotonic() + ahead)
+        ahead += seconds
+        await turns(5)
+
+    return jump
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -97,7 +118,7 @@ async def test_requests_in_a_row_are_answered_in_their_order() -> None:
     async def handle(scope: Any, receive: Any, send: Any) -> None:
         body = (await receive())["body"]
         order.append(body)
-        await asyncio.sleep(0.02 if body == b"slow" else 0)
+        await turns(50 if body == b"slow" else 0)
         wire = Transport.of(scope)
         assert wire is not None
         assert wire.answer([(b"content-length", b"4")], body)
@@ -132,11 +153,12 @@ async def test_what_asgi_has_begun_or_must_close_is_not_written_at_once() -> Non
 
 
 async def test_each_of_those_that_come_at_once_sees_that_it_is_not_alone() -> None:
-    seen = []
+    seen, under_way = [], []
 
     async def handle(scope: Any, receive: Any, send: Any) -> None:
         wire = Transport.of(scope)
         assert wire is not None
+        under_way[:] = [wire.under_way]
         seen.append(len(wire.under_way))
         await by_asgi(scope, receive, send)
 
@@ -147,36 +169,39 @@ async def test_each_of_those_that_come_at_once_sees_that_it_is_not_alone() -> No
                 writer.write(_REQUEST)
             for reader, _ in together:
                 await asyncio.wait_for(reader.readexactly(len(_ANSWER)), 5)
-            await asyncio.sleep(0.01)
+            await until(lambda: not under_way[0])
     assert seen == [1, 3, 3, 3, 1]
 
 
-async def test_an_idle_connection_is_closed_and_one_in_use_is_not() -> None:
-    async with listening(at_once, keep_alive=0.3) as connect:
+async def test_an_idle_connection_is_closed_and_one_in_use_is_not(advance: Any) -> None:
+    async with listening(at_once, keep_alive=100, receive_seconds=1000) as connect:
         reader, writer = await connect()
-        loop = asyncio.get_running_loop()
         for _ in range(5):  # longer than it may be idle, and never idle for that long
             writer.write(_REQUEST)
-            await asyncio.wait_for(reader.readexactly(len(_ANSWER)), 5)
-            await asyncio.sleep(0.1)
-        began = loop.time()
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-        assert 0.1 < loop.time() - began < 3
+            assert await reader.readexactly(len(_ANSWER)) == _ANSWER
+            await advance(60)
+        await advance(30)
+        assert not reader.at_eof()
+        await advance(20)
+        assert await asyncio.wait_for(reader.read(), 50) == b""
 
 
-async def test_a_request_that_takes_longer_than_a_connection_may_be_idle_is_answered() -> None:
+async def test_a_request_that_takes_longer_than_a_connection_may_be_idle_is_answered(
+    advance: Any,
+) -> None:
     async def slow(scope: Any, receive: Any, send: Any) -> None:
-        body = (await receive())["body"]
-        await asyncio.sleep(0.3 if body == b"slow" else 0)
+        if (await receive())["body"] == b"slow":
+            await advance(300)
         await answer_by_asgi(send)
 
-    async with listening(slow, keep_alive=0.1) as connect:
+    async with listening(slow, keep_alive=100, receive_seconds=1000) as connect:
         reader, writer = await connect()
         writer.write(_REQUEST)
-        await asyncio.wait_for(reader.readexactly(len(_ANSWER)), 5)
+        assert await reader.readexactly(len(_ANSWER)) == _ANSWER
         writer.write(_REQUEST.replace(b"body", b"slow"))
-        assert await asyncio.wait_for(reader.readexactly(len(_ANSWER)), 5) == _ANSWER
-        assert await asyncio.wait_for(reader.read(), 5) == b""  # and is idle again
+        assert await reader.readexactly(len(_ANSWER)) == _ANSWER
+        await advance(110)
+        assert await asyncio.wait_for(reader.read(), 50) == b""  # and is idle again
 
 
 async def test_nothing_is_read_while_requests_wait() -> None:
@@ -194,8 +219,9 @@ async def test_nothing_is_read_while_requests_wait() -> None:
 
     async with listening(handle) as connect:
         reader, writer = await connect()
-        count = 20_000
-        sent = asyncio.ensure_future(send_all(writer, _REQUEST, count))
+        count, body = 3000, b"b" * 1000
+        request = _REQUEST.replace(b"4", b"1000").replace(b"body", body)
+        sent = asyncio.ensure_future(send_all(writer, request, count))
         await until(lambda: begun == 1)
         connection = next(iter(connections()))
         await unchanging(lambda: len(connection.pipeline))
@@ -216,8 +242,8 @@ async def receive_twice(receive: Any) -> None:
 
 
 async def send_all(writer: asyncio.StreamWriter, request: bytes, count: int) -> None:
-    for _ in range(count // 1000):
-        writer.write(request * 1000)
+    for _ in range(count // 100):
+        writer.write(request * 100)
         await writer.drain()
 
 
@@ -227,12 +253,11 @@ def connections() -> list[Any]:
 
 
 async def unchanging(value: Callable[[], object]) -> None:
-    """Wait until a value stays what it is for a while."""
-    before, since = value(), time.monotonic()
-    while time.monotonic() - since < 0.3:
-        await asyncio.sleep(0.01)
-        if value() != before:
-            before, since = value(), time.monotonic()
+    """Wait until a value stays what it is while the event loop, which runs both ends, turns."""
+    before, same = value(), 0
+    while same < 500:
+        await asyncio.sleep(0)
+        before, same = value(), same + 1 if value() == before else 0
 
 
 async def test_a_client_that_takes_nothing_of_its_answer_is_hung_up_on() -> None:
@@ -252,7 +277,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_hung_up_on() -> None
         await asyncio.wait_for(ended.wait(), 10)  # what is sent to nobody is dropped
 
 
-async def test_a_client_that_reads_slowly_gets_its_whole_answer() -> None:
+async def test_a_client_that_reads_slowly_gets_its_whole_answer(advance: Any) -> None:
     size = 2**23
 
     async def handle(scope: Any, receive: Any, send: Any) -> None:
@@ -261,16 +286,16 @@ async def test_a_client_that_reads_slowly_gets_its_whole_answer() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": bytes(size)})
 
-    async with listening(handle, receive_seconds=0.3) as connect:
+    async with listening(handle, receive_seconds=100) as connect:
         reader, writer = await connect()
         writer.write(_REQUEST)
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-        received, began = 0, time.monotonic()
+        await reader.readuntil(b"\r\n\r\n")
+        received = reads = 0
         while received < size:
-            received += len(await asyncio.wait_for(reader.read(2**17), 5))
-            await asyncio.sleep(0.02)
-        assert time.monotonic() - began > 0.9  # thrice what it may be without taking any
+            received, reads = received + len(await reader.read(2**17)), reads + 1
+            await advance(10)
     assert received == size
+    assert 10 * reads > 300  # thrice what it may be without taking any
 
 
 async def test_a_hang_up_is_told_to_the_request_that_is_worked_on() -> None:
@@ -285,7 +310,7 @@ async def test_a_hang_up_is_told_to_the_request_that_is_worked_on() -> None:
     async with listening(handle) as connect:
         _, writer = await connect()
         writer.write(_REQUEST * 2)
-        await asyncio.sleep(0.05)
+        await until(lambda: any(connection.pipeline for connection in connections()))
         writer.transport.abort()
         # A connection that is not read from shows its end when it is written to, or here.
         for connection in connections():

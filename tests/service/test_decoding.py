@@ -115,6 +115,7 @@ async def test_a_refusal_names_the_image(decoders: Decoders) -> None:
             assert refused.value.status == status
 
 
+@pytest.mark.slow
 async def test_the_deadline_ends_what_decodes(decoders: Decoders) -> None:
     with pytest.raises(DeadlineError):
         await ask(decoders, slow(), seconds=0.3)

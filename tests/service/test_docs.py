@@ -106,6 +106,7 @@ def test_the_wheel_holds_its_files() -> None:
     assert {file.suffix for file in packed} == {".html", ".css", ".js"}
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 class TestBrowser:
     """Chromium, which reaches nothing but the service, opens the page and makes a call."""

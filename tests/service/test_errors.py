@@ -80,7 +80,7 @@ async def test_a_defect_is_told_to_whoever_watches(
     assert asked.status_code == 500
     begun = await fresh.post("/models/turning/audit", headers={"Prefer": "respond-async"})
     job = begun.headers["Location"]
-    audits = fresh._transport.app.state.job_queue  # type: ignore[attr-defined]
+    audits = fresh.app.state.job_queue
     await audits.find(job.rpartition("/")[2]).wait()
     status = (await fresh.get(job)).json()
     assert status["state"] == "failed"

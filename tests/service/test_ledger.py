@@ -154,6 +154,7 @@ def test_pages_show_everything_once_newest_first(ledger: Ledger) -> None:
     assert seen == list(range(10, 0, -1))
 
 
+@pytest.mark.slow
 def test_a_page_holds_what_is_wanted_however_far_it_is(ledger: Ledger) -> None:
     for number in range(150):  # more than are read at a time
         ledger.append(report(name="rare" if number in (2, 140) else "common"))
@@ -296,6 +297,7 @@ def append_some(folder: str, start: Any, version: int) -> None:
         ledger.append(report(version=version))
 
 
+@pytest.mark.slow
 def test_processes_that_append_at_once_lose_nothing(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)

@@ -11,6 +11,8 @@ from audit.canonical import canonical_json
 from service.ledger import LedgerError, TamperedError, check_ledger, open_ledger
 from tests.service.test_ledger import report
 
+pytestmark = pytest.mark.slow
+
 URL = "s3://audits/ledger"
 
 

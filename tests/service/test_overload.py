@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -19,6 +19,7 @@ from service.http.middleware import Middleware
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
 from service.settings import Settings
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 NPY = {"Content-Type": "application/x-npy"}
@@ -30,53 +31,51 @@ def npy(images: Any) -> bytes:
     return file.getvalue()
 
 
-@contextmanager
-def held(session: Any) -> Iterator[threading.Event]:
-    """Let no batch of requests end before the event is set."""
-    compute, released = session._compute, threading.Event()
+class Held(NamedTuple):
+    begun: threading.Event
+    released: threading.Event
 
-    def hold(parts: Sequence[Any]) -> Inference:
-        released.wait(10)
+
+@contextmanager
+def held(session: Any) -> Iterator[Held]:
+    """Let no batch of requests end before it is released."""
+    compute, hold = session.compute, Held(threading.Event(), threading.Event())
+
+    def wait(parts: Sequence[Any]) -> Inference:
+        hold.begun.set()
+        hold.released.wait(60)
         return compute(parts)
 
-    session._compute = hold
+    session.compute = wait
     try:
-        yield released
+        yield hold
     finally:
-        released.set()
-        session._compute = compute
+        hold.released.set()
+        session.compute = compute
 
 
 @asynccontextmanager
 async def overloaded(
     open_client: Any, repository: Path, **options: Any
-) -> AsyncIterator[tuple[httpx.AsyncClient, Any, threading.Event]]:
+) -> AsyncIterator[tuple[httpx.AsyncClient, Any, Held]]:
     async with open_client(repository, **options) as client:
-        session = client._transport.app.state.data_plane.repository.find().session
-        with held(session) as released:
-            yield client, session, released
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.002)
-    raise AssertionError("it never came to be")
+        session = client.data_plane.repository.find().session
+        with held(session) as hold:
+            yield client, session, hold
 
 
 async def test_a_full_queue_is_503_with_a_time_and_probes_pass(
     open_client: Any, repository: Path, images: Any
 ) -> None:
     options = {"max_queue_size": 4, "max_batch_size": 4}
-    async with overloaded(open_client, repository, **options) as (client, session, released):
+    async with overloaded(open_client, repository, **options) as (client, session, hold):
 
         def post(count: int) -> asyncio.Task[httpx.Response]:
             body = npy(images[:count])
             return asyncio.create_task(client.post("/classify", content=body, headers=NPY))
 
         accepted = [post(1)]
-        await until(lambda: bool(session._in_hand))
+        await until(hold.begun.is_set)
         accepted += [post(3)]
         await until(lambda: session.waiting == 3)
         refused = await post(2)
@@ -87,7 +86,7 @@ async def test_a_full_queue_is_503_with_a_time_and_probes_pass(
         await until(lambda: session.waiting == 4)
         for probe in ("/healthz", "/readyz", "/models"):
             assert (await client.get(probe)).status_code == 200
-        released.set()
+        hold.released.set()
         answers = await asyncio.gather(*accepted)
         assert [len(answer.json()["predictions"]) for answer in answers] == [1, 3, 1]
 
@@ -122,8 +121,8 @@ async def test_an_engine_that_crashed_is_not_ready_and_says_so(
     open_client: Any, repository: Path, images: Any, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     async with open_client(repository) as client:
-        session = client._transport.app.state.data_plane.repository.find("plain").session
-        session._compute = session._probe = lambda *_: 1 / 0
+        session = client.data_plane.repository.find("plain").session
+        session.compute = session.probe = lambda *_: 1 / 0
         body = npy(images[:1])
         failed = await client.post("/models/plain/classify", content=body, headers=NPY)
         assert failed.status_code == 500
@@ -139,7 +138,7 @@ async def test_an_engine_that_crashed_is_not_ready_and_says_so(
         assert (await client.get("/healthz")).status_code == 200
         works = await client.post("/classify", content=body, headers=NPY)
         assert works.status_code == 200
-        session._probe = lambda: None
+        session.probe = lambda: None
         await until(lambda: session.ready)
         assert (await client.get("/readyz")).status_code == 200
 

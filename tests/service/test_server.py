@@ -24,6 +24,8 @@ from tests.service.processes import (
     serving,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[Server]:

@@ -556,6 +556,7 @@ def test_without_the_extra_it_is_named(
     open_model("plain", configured(copy)).session.close()
 
 
+@pytest.mark.slow
 def test_the_package_is_imported_only_where_it_is_used() -> None:
     code = (
         "import sys, service.app, service.repository.local; "

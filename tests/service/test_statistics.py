@@ -21,8 +21,7 @@ async def test_batches_of_requests_are_counted_by_their_size(
     open_client: Any, repository: Any
 ) -> None:
     async with open_client(repository) as client:
-        transport: Any = client._transport
-        model = transport.app.state.data_plane.repository.find("plain")
+        model = client.data_plane.repository.find("plain")
         before = await counted(client)
         for batch in (
             Batch(3, 0.5, [0.1, 0.2]),

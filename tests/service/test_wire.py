@@ -14,6 +14,8 @@ import pytest
 from tests.service.processes import GREY, NPY, Server, serving
 from tests.service.test_clients import drain_log
 
+pytestmark = pytest.mark.slow
+
 HOST = b"Host: a\r\n"
 LAST = HOST + b"Connection: close\r\n"
 CLASSIFY = b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-npy\r\n"

@@ -224,6 +224,7 @@ def test_intervals_of_f1_hold_with_their_confidence() -> None:
     assert missed / tries <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / tries)
 
 
+@pytest.mark.slow
 def test_bootstraps_hold_nearly_with_their_confidence() -> None:
     random, tries = np.random.default_rng(2), 60
     missed = Counter()  # all three figures are 0.8 of all images
@@ -259,6 +260,7 @@ def test_groups_are_drawn_whole() -> None:
     assert grouped.classes[0].f1_interval.low < alone.classes[0].f1_interval.low
 
 
+@pytest.mark.slow
 def test_many_images_are_drawn_in_lots_that_tell_the_same_spread() -> None:
     logits, expected = drawn(np.random.default_rng(7), 20_000)
     found = figures_of(logits, expected)

@@ -276,6 +276,7 @@ def page_of(classes: int) -> str:
     return html(made(names, count=12 * classes, noise=3))
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("classes", [2, 5, 50])
 def test_a_phone_shows_all_of_it(browse: Callable[[str], Any], classes: int) -> None:

@@ -205,6 +205,7 @@ def shown(browse: Callable[..., Any], report: Report) -> Any:
     return browse(render(report, "html").decode())
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_phone_shows_all_of_it_and_asks_the_network_for_nothing(shown: Any) -> None:
     assert shown.width == 390

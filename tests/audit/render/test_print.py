@@ -14,7 +14,7 @@ from audit import Report
 from audit.canonical import report_digest
 from audit.render import render
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 # Inches: A4 and Letter.
 SHEETS = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}

@@ -340,7 +340,7 @@ async def test_the_document_shows_how_a_key_is_sent(
 
 
 async def test_a_body_is_not_read_without_a_key(locked: httpx.AsyncClient) -> None:
-    app = locked._transport.app  # type: ignore[attr-defined]
+    app = locked.app
     scope = {
         "type": "http", "method": "POST", "path": "/classify", "query_string": b"",
         "headers": [], "http_version": "1.1", "root_path": "", "scheme": "http",

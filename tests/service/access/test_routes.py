@@ -114,7 +114,7 @@ def nothing_changes(server: Any, ask: Ask) -> Iterator[None]:
     yield
     models = ask("GET", "/models", ADMIN)[1]["models"]
     assert [model["versions"] for model in models] == [[1], [2, 10]]
-    assert not server.app.state.job_queue._under_way
+    assert not server.app.state.job_queue.pending
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from service.engine import (
     QueueFullError,
 )
 from service.engine.batcher import Batcher
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -36,14 +37,6 @@ def numbers_of(parts: Sequence[Images]) -> list[int]:
 def echo(parts: Sequence[Images]) -> Inference:
     values = np.array(numbers_of(parts), np.float32)[:, None]
     return Inference(values, -values)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(5000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it never came to be")
 
 
 class Gate:

@@ -13,6 +13,7 @@ from service.engine import Batch, IdleDrop, Inference, Limits
 from service.engine.batcher import Batcher
 from service.engine.priorities import IdleQueue, IdleTask, Job
 from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
+from tests.waiting import until, wait_until
 
 CAPACITY, PATIENCE, LULL = 64, 10.0, 0.001  # what IdleQueue has by default
 
@@ -61,7 +62,7 @@ async def test_it_never_runs_on_the_event_loop() -> None:
     work = Work()
     batcher.when_idle(work)
     await batcher.infer(blank(), here=True)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     assert work.ends == []
 
 
@@ -71,17 +72,12 @@ async def test_it_runs_between_requests_that_are_computed_on_the_event_loop() ->
     works = [Work(lambda: threads.add(threading.current_thread().name)) for _ in range(50)]
     batcher.start()
     try:
-        await asyncio.sleep(0.02)
+        await until(lambda: batcher._idle)
         for work in works:
             batcher.when_idle(work)
             await batcher.infer(blank(), here=True)
             await asyncio.sleep(0.0015)
-        for _ in range(1000):
-            if all(work.ends for work in works):
-                break
-            await asyncio.sleep(0.005)
-            if batcher._idle:
-                await batcher.infer(blank(), here=True)
+        await until(lambda: all(work.ends for work in works))
     finally:
         batcher.drain()
     assert [work.ends for work in works] == [["ran"]] * 50
@@ -106,15 +102,12 @@ async def test_the_thread_does_not_forget_it_while_it_is_held_off() -> None:
     batcher.start()
     try:
         await batcher.infer(blank(), here=True)
-        await asyncio.sleep(0.02)  # the thread has gone to sleep
+        await until(lambda: batcher._idle)
         batcher._seconds_per_row = 1e-6
         batcher.when_idle(work)  # it wakes, and goes to sleep for what is left of the lull
         await asyncio.sleep(0.02)
         await batcher.infer(blank(), here=True)  # it wakes while this is computed
-        for _ in range(1000):
-            if work.ends:
-                break
-            await asyncio.sleep(0.005)
+        await until(lambda: work.ends)
     finally:
         batcher.drain()
     assert work.ends == ["ran"]
@@ -234,10 +227,7 @@ def test_a_drain_drops_what_waits_at_once() -> None:
     assert begun.wait(10)
     drain = threading.Thread(target=batcher.drain)
     drain.start()
-    for _ in range(1000):
-        if all(work.ends for work in waiting):
-            break
-        time.sleep(0.002)
+    wait_until(lambda: all(work.ends for work in waiting))
     assert [work.ends for work in waiting] == [["down"]] * 2
     assert first.ends == []
     may_end.set()
@@ -260,11 +250,11 @@ async def test_the_thread_wakes_for_it_and_tells_observers_of_its_lane() -> None
     batcher.observers.append(Watch())
     batcher.start()
     try:
-        await asyncio.sleep(0.02)  # it sleeps without a timeout
+        await until(lambda: batcher._idle)  # it sleeps without a timeout
         done = threading.Event()
         work = Work(done.set)
         batcher.when_idle(work)
-        assert await asyncio.to_thread(done.wait, 5)
+        assert await asyncio.to_thread(done.wait, 60)
     finally:
         batcher.drain()
     assert work.ends == ["ran"]
@@ -282,10 +272,7 @@ async def test_the_first_waits_until_answers_are_on_their_way() -> None:
         await batcher.infer(blank(), here=True)
         answered = time.monotonic()
         batcher.when_idle(Work(lambda: started.append(time.monotonic())))
-        for _ in range(500):
-            if started:
-                break
-            await asyncio.sleep(0.002)
+        await until(lambda: started)
     finally:
         batcher.drain()
     assert started[0] - answered > 0.04

@@ -2,21 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 
 from service.engine import Inference
 from service.engine.priorities import IdleQueue
 from tests.service.engine.work import Work, answer, blank, on_the_event_loop, stepped
-
-
-async def until(holds: Callable[[], object]) -> None:
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError
+from tests.waiting import until
 
 
 @pytest.mark.anyio
@@ -27,7 +19,7 @@ async def test_it_does_not_start_while_the_event_loop_is_busy() -> None:
     batcher.start()
     try:
         await batcher.infer(blank())
-        await asyncio.sleep(0.02)  # the lull is over, and the thread sleeps
+        await until(lambda: batcher._idle)
         batcher.when_idle(Work(lambda: started.append(time.monotonic())))
         time.sleep(0.1)  # noqa: ASYNC251 - it is to be busy
         busy_until = time.monotonic()
@@ -53,7 +45,7 @@ async def test_what_the_event_loop_has_read_goes_first() -> None:
     batcher.start()
     try:
         await batcher.infer(blank())
-        await asyncio.sleep(0.02)
+        await until(lambda: batcher._idle)
         batcher.when_idle(Work(lambda: order.append("idle")))
         loop.call_soon(lambda: tasks.append(loop.create_task(ask())))
         time.sleep(0.05)  # noqa: ASYNC251 - meanwhile the thread asks for a moment
@@ -74,7 +66,7 @@ async def test_the_thread_sleeps_while_requests_come_and_go() -> None:
     batcher.start()
     try:
         await batcher.infer(blank())
-        await asyncio.sleep(0.02)
+        await until(lambda: batcher._idle)
         batcher._seconds_per_row = 1e-6
         work = Work()
         batcher.when_idle(work)

@@ -16,7 +16,8 @@ from service.engine import QueueFullError
 from service.errors import Reason, UnavailableError
 from service.repository.statistics import Histogram
 from tests.service.observability.scrape import Scrape, scrape
-from tests.service.test_overload import NPY, held, npy, until
+from tests.service.test_overload import NPY, held, npy
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -49,10 +50,6 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def plane(client: Any) -> Any:
-    return client._transport.app.state.data_plane
-
-
 async def classify(client: httpx.AsyncClient, images: Any, path: str = "/classify") -> None:
     response = await client.post(path, content=npy(images), headers=NPY)
     assert response.status_code == 200
@@ -60,7 +57,7 @@ async def classify(client: httpx.AsyncClient, images: Any, path: str = "/classif
 
 async def settled(client: httpx.AsyncClient, images: int) -> Scrape:
     """Scrape once the engine has told of the batches with so many images of `turning` 10."""
-    statistics = plane(client).repository.find().statistics
+    statistics = client.data_plane.repository.find().statistics
     await until(
         lambda: sum(size * each.count for size, each in statistics.batches.items()) >= images
     )
@@ -110,21 +107,21 @@ async def test_durations_of_triton_are_the_histograms_sums(
 async def test_a_batch_of_two_requests_is_one_execution_and_computes_for_both(
     fresh: httpx.AsyncClient, images: Any
 ) -> None:
-    session = plane(fresh).repository.find().session
-    with held(session) as released:
+    session = fresh.data_plane.repository.find().session
+    with held(session) as hold:
         posts = [asyncio.create_task(classify(fresh, images[:1]))]
-        await until(lambda: bool(session._in_hand))
+        await until(hold.begun.is_set)
         posts += [asyncio.create_task(classify(fresh, images[:n])) for n in (1, 2)]
         await until(lambda: session.waiting == 3)
         waiting = await scrape(fresh)
-        released.set()
+        hold.released.set()
         await asyncio.gather(*posts)
     assert waiting("nv_inference_pending_request_count", **LATEST) == 2
     assert waiting("orbitserve_waiting_images", **LATEST) == 3
     found = await settled(fresh, 4)
     assert found("nv_inference_exec_count", **LATEST) == 2
     assert found("nv_inference_request_success", **LATEST) == 3
-    first, second = plane(fresh).repository.find().statistics.batches.values()
+    first, second = fresh.data_plane.repository.find().statistics.batches.values()
     expected = (first.ns + 2 * second.ns) / 1000
     assert found("nv_inference_compute_infer_duration_us", **LATEST) == pytest.approx(
         expected, abs=2
@@ -138,7 +135,7 @@ async def test_rejections_of_the_engine_are_counted_by_reason(
 ) -> None:
     options = {"max_queue_size": 2, "max_batch_size": 2, "proof": "off", "threads": 1}
     async with open_client(repository, **options) as client:
-        session = plane(client).repository.find().session
+        session = client.data_plane.repository.find().session
 
         def post(count: int, **headers: str) -> asyncio.Task[httpx.Response]:
             body = npy(images[:count])
@@ -146,23 +143,22 @@ async def test_rejections_of_the_engine_are_counted_by_reason(
                 client.post("/classify", content=body, headers=NPY | headers)
             )
 
-        with held(session) as released:
+        with held(session) as hold:
             running = post(1)
-            await until(lambda: bool(session._in_hand))
+            await until(hold.begun.is_set)
             late = post(1, Prefer="wait=0")
             assert (await late).status_code == 504
             waiting = post(2)
             await until(lambda: session.waiting == 2)
             assert [(await post(1)).status_code for _ in range(3)] == [503] * 3
-            released.set()
+            hold.released.set()
             assert [(await each).status_code for each in (running, waiting)] == [200, 200]
-        compute = session._compute
-        session._compute = lambda *_: 1 / 0
+        compute = session.compute
+        session.compute = lambda *_: 1 / 0
         assert (await post(1)).status_code == 500
-        session._compute = compute
-        session._down = True
+        session.compute = compute
+        await asyncio.to_thread(session.drain)
         assert (await post(1)).status_code == 503
-        session._down = False
         found = await scrape(client)
     counts = {
         reason: found("orbitserve_rejections_total", **LATEST, reason=reason)
@@ -189,9 +185,9 @@ async def test_rejections_before_the_engine_are_counted_by_reason(
         await client.post("/nowhere")
         await client.post("/classify?topk=1", content=b"any")
         await client.post("/classify", content=bytes(101))
-        monkeypatch.setattr(plane(client), "check_ready", _unavailable)
+        monkeypatch.setattr(client.data_plane, "check_ready", _unavailable)
         await client.get("/readyz")
-        monkeypatch.setattr(plane(client), "classify", _broken)
+        monkeypatch.setattr(client.data_plane, "classify", _broken)
         await client.post("/classify", content=b"any")
         found = await scrape(client)
 
@@ -220,7 +216,7 @@ async def _broken(*_: Any) -> None:
 async def test_one_who_hangs_up_is_counted_as_cancelled(
     fresh: httpx.AsyncClient, images: Any
 ) -> None:
-    app = fresh._transport.app  # type: ignore[attr-defined]
+    app = fresh.app
     sent: list[Any] = []
     messages = iter([{"type": "http.request", "body": npy(images[:1]), "more_body": False}])
 
@@ -235,7 +231,7 @@ async def test_one_who_hangs_up_is_counted_as_cancelled(
         "headers": [(b"content-type", b"application/x-npy")], "http_version": "1.1",
         "root_path": "", "scheme": "http", "server": ("test", 80), "client": ("test", 1),
     }  # fmt: skip
-    session = plane(fresh).repository.find().session
+    session = fresh.data_plane.repository.find().session
     with held(session):
         await app(scope, receive, send)
     assert sent == []
@@ -252,7 +248,7 @@ async def test_too_many_images_to_decode_are_counted_as_full(
     async def full(*_: Any) -> None:
         raise QueueFullError(1, 1, 1)
 
-    monkeypatch.setattr(plane(fresh), "_images", full)
+    monkeypatch.setattr(fresh.data_plane, "_images", full)
     assert (await fresh.post("/classify", content=npy(images[:1]), headers=NPY)).status_code == 503
     assert (await scrape(fresh))("orbitserve_rejections_total", **LATEST, reason="full") == 1
 
@@ -278,7 +274,7 @@ async def test_an_audit_is_counted_apart_from_requests(
     fresh: httpx.AsyncClient, images: Any
 ) -> None:
     await fresh.post("/models/turning/audit", content=npy(images[:4]), headers=NPY)
-    statistics = plane(fresh).repository.find().statistics
+    statistics = fresh.data_plane.repository.find().statistics
     await until(lambda: statistics.audited.count >= 16)
     found = await scrape(fresh)
     assert found("orbitserve_audit_images_total", **LATEST) >= 16
@@ -327,7 +323,7 @@ async def test_what_is_unloaded_is_gone_and_loads_are_counted_on(
         assert again("orbitserve_model_loads_total", **LATEST) == 2
         assert again("nv_inference_count", **LATEST) == 0
         shutil.rmtree(root / "plain")
-        await plane(client).repository.poll()
+        await client.data_plane.repository.poll()
         assert "plain" not in (await scrape(client)).labels("orbitserve_model_failed", "model")
 
 

@@ -142,8 +142,8 @@ async def test_a_mistake_of_the_service_is_an_error_of_the_span(
     open_client: Open, repository: Path, images: Any, collector: Collector
 ) -> None:
     async with open_client(repository, proof="off") as client:
-        app = client._transport.app  # type: ignore[attr-defined]
-        app.state.data_plane.repository.find().session._compute = lambda *_: 1 / 0
+        app = client.app
+        app.state.data_plane.repository.find().session.compute = lambda *_: 1 / 0
         refused = await client.post("/classify", content=npy(images[:1]), headers=NPY)
         assert refused.status_code == 500
     span = collector.named("POST /classify")

@@ -18,6 +18,7 @@ from service.settings import ConfigurationError, Settings
 from service.shadow import open_shadow
 from tests.service.observability.scrape import Scrape
 from tests.service.processes import NPY, npy
+from tests.waiting import wait_until
 
 MODELS = Path(__file__).parents[3] / "model_repository"
 PLAIN, EXACT, FLOAT = "rotmnist-cnn", "rotmnist-c4-int8", "rotmnist-c4"
@@ -67,10 +68,7 @@ def classify(server: Any, name: str, images: Any, size: int = 1) -> None:
 def settled(server: Any, name: str, chosen: int) -> Scrape:
     """Scrape once as many images were tried, or dropped, as were chosen."""
     tally = model_of(server, name).shadow.tally
-    for _ in range(2000):
-        if tally.trials + sum(tally.dropped.values()) == chosen:
-            break
-        time.sleep(0.005)
+    wait_until(lambda: tally.trials + sum(tally.dropped.values()) == chosen)
     found = Scrape(httpx.get(f"{server.url}/metrics").text)
     tried = found("orbitserve_shadow_trials_total", model=name)
     assert tried + found("orbitserve_shadow_dropped_total", model=name) == chosen
@@ -149,13 +147,9 @@ def test_a_part_of_the_images_is_chosen_and_audits_are_not(serve: Any) -> None:
         tally = model_of(server, EXACT).shadow.tally
         assert tally.trials + sum(tally.dropped.values()) == 0
         classify(server, EXACT, np.concatenate([images, images]), size=64)
-        chosen = lambda: tally.trials + sum(tally.dropped.values())  # noqa: E731
-        for _ in range(2000):
-            if not len(model_of(server, EXACT).session._spare):
-                break
-            time.sleep(0.005)
-        time.sleep(0.05)
-        assert abs(chosen() - 256) < 5 * 13.9
+        model_of(server, EXACT).session.drain()  # each is tried by then, or dropped
+        chosen = tally.trials + sum(tally.dropped.values())
+        assert abs(chosen - 256) < 5 * 13.9
 
 
 def test_without_a_share_there_is_no_shadow_and_no_series(serve: Any) -> None:
@@ -171,14 +165,14 @@ def test_a_graph_that_fails_on_what_is_turned_harms_no_request(serve: Any) -> No
         model = model_of(server, EXACT)
         image = digits(EXACT)[:1]
         due, session = image.tobytes(), model.session
-        compute = session._compute
+        compute = session.compute
 
         def fails(parts: Any) -> Any:
             if any(part.tobytes() != due for part in parts):
                 raise RuntimeError("no kernel for this")
             return compute(parts)
 
-        session._compute = fails
+        session.compute = fails
         classify(server, EXACT, np.concatenate([image] * 30))
         found = settled(server, EXACT, 30)
         assert session.ready
