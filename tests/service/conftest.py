@@ -11,7 +11,6 @@ import logging
 import struct
 import sys
 import threading
-import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (

@@ -28,7 +28,10 @@ class Key:
 
 
 def make_key(folder: Path, name: str, curve: ec.EllipticCurve | None = None) -> Key:
-    key = ec.generate_private_key(curve or ec.SECP256R1())
+    return write_key(folder, name, ec.generate_private_key(curve or ec.SECP256R1()))
+
+
+def write_key(folder: Path, name: str, key: Any) -> Key:
     pair = Key(folder / f"{name}.pem", folder / f"{name}.pub.pem")
     form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     pair.private.write_bytes(key.private_bytes(PEM, form, plain))
@@ -39,7 +42,7 @@ def make_key(folder: Path, name: str, curve: ec.EllipticCurve | None = None) -> 
 
 @dataclass(frozen=True)
 class Authority:
-    """A root, and certificates below it."""
+    """A root or one below it, and certificates below that."""
 
     file: Path
     certificate: x509.Certificate
@@ -55,13 +58,14 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(PEM)
 
 
-def make_authority(folder: Path, name: str) -> Authority:
+def make_authority(folder: Path, name: str, above: Authority | None = None) -> Authority:
+    """Make a root, or one below another."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = _builder(name, subject, key.public_key())
+    builder = _builder(name, above.certificate.subject if above else subject, key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
     builder = builder.add_extension(_usage(key_cert_sign=True), True)
-    certificate = builder.sign(key, hashes.SHA256())
+    certificate = builder.sign(above.key if above else key, hashes.SHA256())
     file = folder / f"{name}.crt"
     file.write_bytes(certificate.public_bytes(PEM))
     return Authority(file, certificate, key)

@@ -1,7 +1,6 @@
 """An audit says PASS of the invariant network and FAIL of the other, and keeps nobody waiting."""
 
 import asyncio
-import io
 import os
 import shlex
 import time
@@ -20,15 +19,9 @@ from audit.machine import cpu_name
 from imaging import png
 from service.engine import Batch
 from tests.program import run
+from tests.service.processes import NPY, npy
 
 pytestmark = pytest.mark.anyio
-NPY = {"Content-Type": "application/x-npy"}
-
-
-def npy(array: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
 
 
 async def audit(client: httpx.AsyncClient, path: str, content: bytes = b"") -> Report:

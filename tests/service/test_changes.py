@@ -124,7 +124,7 @@ async def test_it_is_found_by_looking_again_and_again(
         add(1, name="another")
         due_then = dict.fromkeys(("another/1", "turning/1", "turning/2"), READY)
         async with asyncio.timeout(60):
-            while await index(client) != due_then:
+            while await index(client) != due_then:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert read(await infer(client, images)) == (2, due(2))
         models = (await client.get("/models")).json()["models"]

@@ -14,16 +14,11 @@ import pytest
 from PIL import Image
 
 from imaging import grid_symmetries
+from tests.service.processes import npy
 
 pytestmark = pytest.mark.anyio
 Expected = Callable[[Any], list[tuple[str, float]]]
 Png = Callable[..., bytes]
-
-
-def npy(array: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
 
 
 async def post(client: httpx.AsyncClient, content: Any, kind: str, path: str = "/classify") -> Any:

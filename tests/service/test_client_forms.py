@@ -3,7 +3,6 @@
 import base64
 import functools
 import gzip
-import io
 import json
 import struct
 import time
@@ -14,20 +13,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from numpy.lib import format as npy_format
+
+from tests.service.processes import NPY, npy
 
 pytestmark = pytest.mark.anyio
 
-NPY = {"Content-Type": "application/x-npy"}
 JSON = {"Content-Type": "application/json"}
 INFER = "/v2/models/turning/infer"
 CODINGS = {"gzip": gzip.compress, "deflate": zlib.compress}
-
-
-def npy(images: Any) -> bytes:
-    file = io.BytesIO()
-    npy_format.write_array(file, images)
-    return file.getvalue()
 
 
 def answer_of(response: httpx.Response) -> Any:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.metrics.logs import configure_logs, escape, renderers
-from tests.service.test_overload import NPY, npy
+from tests.service.processes import NPY, npy
 
 Logged = Callable[[], list[dict[str, Any]]]
 

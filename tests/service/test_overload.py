@@ -1,7 +1,6 @@
 """Too many requests, clients too slow, answers too late: each is told, and probes always pass."""
 
 import asyncio
-import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import numpy as np
 import pytest
 
 from service.auth import ApiKeys
@@ -19,16 +17,10 @@ from service.http.middleware import Middleware
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
 from service.settings import Settings
+from tests.service.processes import NPY, npy
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-NPY = {"Content-Type": "application/x-npy"}
-
-
-def npy(images: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, images)
-    return file.getvalue()
 
 
 class Held(NamedTuple):

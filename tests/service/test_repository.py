@@ -1,6 +1,5 @@
 """Only what is on the cards is served, and what is not served says why."""
 
-import io
 import re
 import shutil
 import threading
@@ -24,15 +23,10 @@ from service.repository.startup import open_repository
 from service.repository.version import load_version
 from service.settings import ConfigurationError, Settings
 from tests.digests import sha256_file
+from tests.service.processes import npy
 
 pytestmark = pytest.mark.anyio
 CPU = select("cpu")
-
-
-def npy(array: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
 
 
 async def classify(client: httpx.AsyncClient, path: str = "/classify") -> httpx.Response:

@@ -1,6 +1,5 @@
 """Where a key is set, only versions that it signed are served; each way around that is refused."""
 
-import datetime
 import json
 import re
 import shutil
@@ -8,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ import model_signing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import Card, load_card, parse_card
@@ -31,43 +28,10 @@ from service.repository.local import open_model, sign_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import NOT_ASKED, SignatureError, sign
 from tests.digests import sha256_file
+from tests.service.signing import Key, make_authority, make_key, write_key
 
 pytestmark = pytest.mark.anyio
 PEM = serialization.Encoding.PEM
-
-
-@dataclass(frozen=True)
-class Key:
-    private: Path
-    public: Path
-
-
-def write_key(folder: Path, name: str, key: Any = None) -> Key:
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    pair = Key(folder / f"{name}.pem", folder / f"{name}.pub.pem")
-    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    pair.private.write_bytes(key.private_bytes(PEM, form, plain))
-    public = serialization.PublicFormat.SubjectPublicKeyInfo
-    pair.public.write_bytes(key.public_key().public_bytes(PEM, public))
-    return pair
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keys")
-    write_key(folder, "ours")
-    write_key(folder, "theirs")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ours(keys: Path) -> Key:
-    return Key(keys / "ours.pem", keys / "ours.pub.pem")
-
-
-@pytest.fixture(scope="module")
-def theirs(keys: Path) -> Key:
-    return Key(keys / "theirs.pem", keys / "theirs.pub.pem")
 
 
 @pytest.fixture(autouse=True)
@@ -397,62 +361,15 @@ def test_broken_files_are_not_signed(copy: Path, ours: Key) -> None:
 # --- certificates -----------------------------------------------------------------------------
 
 
-def certify(
-    name: str, key: Any, issuer: tuple[str, Any] | None = None, *, signs: bool = True
-) -> bytes:
-    """A certificate by an issuer, or a root by itself."""
-
-    def named(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-    ca = issuer is None or name.startswith("between")
-    start = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
-    usage = dict.fromkeys(
-        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
-    )
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(named(name))
-        .issuer_name(named(issuer[0] if issuer else name))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=signs,
-                key_cert_sign=ca,
-                crl_sign=ca,
-                encipher_only=False,
-                decipher_only=False,
-                **usage,
-            ),
-            critical=True,
-        )
-        .add_extension(x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), critical=False)
-    )
-    return builder.sign(issuer[1] if issuer else key, hashes.SHA256()).public_bytes(PEM)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root, one between, a signer below that, one who may not sign, and another root's signer."""
     folder = tmp_path_factory.mktemp("certificates")
-    made = {}
-    for name in ("root", "between", "signer", "server", "other root", "foreign"):
-        made[name] = ec.generate_private_key(ec.SECP256R1())
-        write_key(folder, name, made[name])
-    for name, issuer in (
-        ("root", None),
-        ("between", "root"),
-        ("signer", "between"),
-        ("server", "between"),
-        ("other root", None),
-        ("foreign", "other root"),
-    ):
-        by = (issuer, made[issuer]) if issuer else None
-        certificate = certify(name, made[name], by, signs=name != "server")
+    root, other = make_authority(folder, "root"), make_authority(folder, "other root")
+    between = make_authority(folder, "between", root)
+    for name, issuer in (("signer", between), ("server", between), ("foreign", other)):
+        key = make_key(folder, name).public_key
+        certificate = issuer.sign(name, key, usage=name != "server")
         (folder / f"{name}.crt").write_bytes(certificate)
     return folder
 
@@ -508,7 +425,7 @@ def test_a_key_and_a_certificate_do_not_stand_for_each_other(
 def test_keys_that_cannot_sign_are_refused(copy: Path, keys: Path, certificates: Path) -> None:
     folder = copy / "plain" / "1"
     wrong = write_key(keys, "rsa", rsa.generate_private_key(65537, 2048))
-    curve = write_key(keys, "curve", ec.generate_private_key(ec.SECP256K1()))
+    curve = make_key(keys, "curve", ec.SECP256K1())
     locked = keys / "locked.pem"
     key = ec.generate_private_key(ec.SECP256R1())
     secret = serialization.BestAvailableEncryption(b"secret")

@@ -16,7 +16,7 @@ from service.auth import ApiKeys
 from service.auth.keys import read_keys
 from service.settings import ConfigurationError
 from tests.service.observability.scrape import scrape
-from tests.service.test_overload import NPY, npy
+from tests.service.processes import NPY, npy
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.service.observability.scrape import Scrape, scrape
-from tests.service.test_overload import NPY, npy
+from tests.service.processes import NPY, npy
 
 pytestmark = pytest.mark.anyio
 

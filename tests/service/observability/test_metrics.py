@@ -16,7 +16,8 @@ from service.engine import QueueFullError
 from service.errors import Reason, UnavailableError
 from service.repository.statistics import Histogram
 from tests.service.observability.scrape import Scrape, scrape
-from tests.service.test_overload import NPY, held, npy
+from tests.service.processes import NPY, npy
+from tests.service.test_overload import held
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ import pytest
 
 from service.metrics.traces import Traces
 from service.settings import ConfigurationError
-from tests.service.test_overload import NPY, npy
+from tests.service.processes import NPY, npy
 from tests.service.test_server import serving
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")
