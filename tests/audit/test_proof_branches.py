@@ -5,7 +5,7 @@ small, is a broken symmetry. Where they are random floats, the bits themselves a
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from audit.proof import prove
+from audit.proof import Proof, prove
 from export.onnx_import.symmetrise import symmetrise
 from imaging import grid_symmetries
+from tests.audit.force import Tally, deviates, force
 
 CLASSES, LARGEST = 3, 2**21
 
@@ -251,76 +252,28 @@ def _change_operator(graph: onnx.GraphProto, branch: str, random: np.random.Gene
 # --- against what runs ------------------------------------------------------------------------
 
 
-def deviates(data: bytes, group: str, seed: int, *, optimised: bool = False) -> bool | None:
-    """Whether any bit of the logits depends on the rotation; None if it does not run."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    if not optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    model = onnx.load_model_from_string(data)
-    shape = [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim][1:]
-    images = np.random.default_rng(seed).integers(0, 8, (16, *shape), np.uint8)
-    try:
-        run = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run
-        upright = run(["logits"], {"image": images})[0].view(np.uint32)
-        rotated = [
-            run(["logits"], {"image": np.ascontiguousarray(g(images))})[0].view(np.uint32)
-            for g in grid_symmetries(group)
-        ]
-    except Exception:  # onnxruntime's exceptions share no base class of their own
-        return None
-    return any(not np.array_equal(upright, other) for other in rotated)
+def tried(seeds: range, mutants: int) -> Tally:
+    def drawn() -> Iterator[tuple[int, onnx.ModelProto, str]]:
+        for seed in seeds:
+            group = ("C4", "D4")[seed % 2]
+            yield seed, symmetrise(plain_network(seed), group), group
 
-
-@dataclass
-class Tally:
-    networks: int = 0
-    mutants: int = 0
-    deviating: int = 0
-    silent: int = 0
-
-
-def force(seeds: range, mutants: int) -> Tally:
-    tally = Tally()
-    for seed in seeds:
-        group = ("C4", "D4")[seed % 2]
-        model = symmetrise(plain_network(seed), group)
-        data = model.SerializeToString()
-        proof = prove(data, group, tolerance=0)
+    def check(seed: int, proof: Proof) -> None:
         assert proof.outcome == "PROVED", f"network {seed}: {proof.reasons}"
         assert proof.arithmetic in ("integer", "repeated"), f"network {seed}"
-        assert deviates(data, group, seed) is False, f"network {seed} is proved and deviates"
-        tally.networks += 1
-        for number in range(mutants):
-            random = np.random.default_rng([seed, number])
-            mutant = mutate(model, group, random).SerializeToString()
-            deviation = deviates(mutant, group, seed)
-            if deviation is None:
-                continue
-            tally.mutants += 1
-            try:
-                found = prove(mutant, group, tolerance=0).outcome
-            except ValueError:
-                continue
-            if deviation:
-                tally.deviating += 1
-                assert found == "NOT PROVED", f"mutant {number} of network {seed} is proved"
-            else:
-                tally.silent += found == "PROVED"
-    return tally
+
+    return force(drawn(), mutants, mutate, check, bits=True)
 
 
-@pytest.mark.slow
 def test_an_average_over_the_orbit_is_proved_and_no_mutant_that_deviates_is() -> None:
-    tally = force(range(24), mutants=4)
-    assert tally.deviating > 36
+    assert tried(range(4), mutants=3).deviating > 3
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_many_averages_and_mutants() -> None:
     networks = int(os.environ.get("PROOF_NETWORKS", "100"))
-    tally = force(range(1000, 1000 + networks), mutants=4)
+    tally = tried(range(1000, 1000 + networks), mutants=4)
     print(tally)
     assert tally.deviating > 1.5 * networks
 
@@ -331,13 +284,13 @@ def test_of_an_average_of_rounded_sums_every_bit_stays(optimised: bool) -> None:
     repeated = 0
     for seed in range(20):
         group = ("C4", "D4")[seed % 2]
-        data = symmetrise(plain_network(seed, floats=True), group).SerializeToString()
-        proof = prove(data, group)
+        model = symmetrise(plain_network(seed, floats=True), group)
+        proof = prove(model.SerializeToString(), group)
         assert proof.outcome == "PROVED", proof.reasons
         # A network that first takes the maximum over all pixels rounds nothing that rotates.
         assert proof.arithmetic in ("repeated", "integer")
         repeated += proof.arithmetic == "repeated"
-        assert not deviates(data, group, seed, optimised=optimised)
+        assert not deviates(model, group, seed, bits=True, optimised=optimised)
     assert repeated > 15
 
 
@@ -357,11 +310,11 @@ def unsorted(model: onnx.ModelProto) -> onnx.ModelProto:
 def test_without_sorting_the_average_is_proved_and_its_bits_are_not() -> None:
     moved = 0
     for seed in range(12):
-        mutant = unsorted(symmetrise(plain_network(seed, floats=True), "D4")).SerializeToString()
-        proof = prove(mutant, "D4")
+        mutant = unsorted(symmetrise(plain_network(seed, floats=True), "D4"))
+        proof = prove(mutant.SerializeToString(), "D4")
         assert proof.outcome == "PROVED"
         assert proof.arithmetic in ("float", "integer")
-        moved += bool(deviates(mutant, "D4", seed))
+        moved += bool(deviates(mutant, "D4", seed, bits=True))
     assert moved > 3
 
 
