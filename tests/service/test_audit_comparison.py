@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import Report
@@ -250,7 +250,6 @@ async def test_no_more_reports_wait_than_may(
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_reports_that_no_audit_wrote_are_compared_or_refused(data: st.DataObject) -> None:
     """Whatever stands in a report, it has a comparison in every form, or a sentence."""
     before = still(6, files=[f"{n}.png" for n in range(6)])

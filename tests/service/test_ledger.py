@@ -234,14 +234,6 @@ def seal_file(folder: Path, number: int) -> Path:
     return folder / "entries" / f"{number:010}.sha256"
 
 
-def test_an_entry_that_was_taken_out_is_missed(ledger: Ledger, tmp_path: Path) -> None:
-    fill(ledger)
-    entry_file(tmp_path, 3).unlink()
-    page = ledger.page(10)
-    assert [entry.number for entry in page.entries] == [5, 4, 2, 1]
-    assert page.faults == ("Entry 3 is missing.",)
-
-
 def test_an_entry_that_was_changed_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
     fill(ledger)
     file = entry_file(tmp_path, 2)
