@@ -1,7 +1,9 @@
 """Files that several rooms are tried with."""
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,6 +17,15 @@ from onnx import helper, numpy_helper
 settings.register_profile("suite", max_examples=30, deadline=None, derandomize=True)
 settings.register_profile("random", settings.get_profile("suite"), derandomize=False)
 settings.load_profile("suite")
+
+_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import, for the quick set, what holds slow tests alone."""
+    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+        return bool(_SLOW.search(collection_path.read_text())) or None
+    return None
 
 
 @pytest.fixture(scope="session")

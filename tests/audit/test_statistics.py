@@ -1,6 +1,6 @@
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -40,12 +40,9 @@ def smallest_coverage(
     return float((binom.pmf(successes, trials, proportions) * covered).sum(axis=1).min())
 
 
-@pytest.mark.parametrize("trials", [1, 2, 10, 64, 300])
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
-def test_the_interval_covers_every_proportion_with_the_stated_confidence(
-    trials: int, confidence: float
-) -> None:
-    assert smallest_coverage(clopper_pearson, trials, confidence) >= confidence - 1e-9
+def test_the_interval_covers_every_proportion_with_the_stated_confidence() -> None:
+    for confidence, trials in product([0.8, 0.95, 0.999], [1, 2, 10, 64, 300]):
+        assert smallest_coverage(clopper_pearson, trials, confidence) >= confidence - 1e-9
 
 
 def wald(successes: int, trials: int, confidence: float) -> Interval:

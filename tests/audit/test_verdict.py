@@ -59,9 +59,8 @@ def judged(
     return judge(figures, noise, asked, self_test, proof)
 
 
-@pytest.mark.parametrize(
-    ("measured", "verdict", "words"),
-    [
+def test_the_verdict_table() -> None:
+    for measured, verdict, words in [
         ({}, "PASS", ["512 of 512", "within the tolerance"]),
         ({"self_test": None}, "PASS", ["512 of 512", "within the tolerance"]),
         ({"deviation": 0, "logit_tolerance": 0}, "PASS", ["512 of 512", "within the tolerance"]),
@@ -84,16 +83,14 @@ def judged(
             "INCONCLUSIVE",
             ["too few", "same label", "noise"],
         ),
-    ],
-)
-def test_the_verdict_table(measured: dict[str, Any], verdict: str, words: list[str]) -> None:
-    judgement = judged(**measured)
-    assert judgement.verdict == verdict
-    assert len(judgement.reasons) == len(words)
-    for reason, word in zip(judgement.reasons, words, strict=True):
-        assert word in reason
-        assert reason[0].isupper() or reason[0].isdigit()
-        assert reason.endswith(".")
+    ]:
+        judgement = judged(**measured)
+        assert judgement.verdict == verdict
+        assert len(judgement.reasons) == len(words)
+        for reason, word in zip(judgement.reasons, words, strict=True):
+            assert word in reason
+            assert reason[0].isupper() or reason[0].isdigit()
+            assert reason.endswith(".")
 
 
 @pytest.mark.parametrize("measured", [{}, {"agreeing": 1, "deviation": 1}, {"chance": 1}])
@@ -181,9 +178,8 @@ def test_thresholds_that_nothing_can_meet_are_refused(threshold: dict[str, float
 FEW_OF_A_CLASS = class_cells(np.repeat([0, 1], [296, 4]), np.ones(300, np.bool_), 0.8, 0.95)
 
 
-@pytest.mark.parametrize(
-    ("measured", "verdict", "word"),
-    [
+def test_a_proof_speaks_of_all_images_where_nothing_moved() -> None:
+    for measured, verdict, word in [
         ({}, "PASS", "The file is proved"),
         ({"classes": FEW_OF_A_CLASS}, "PASS", "The file is proved"),
         ({"deviation": 1e-4}, "PASS", "The file is proved"),
@@ -199,16 +195,12 @@ FEW_OF_A_CLASS = class_cells(np.repeat([0, 1], [296, 4]), np.ones(300, np.bool_)
         ({"floor": 2e-4}, "INCONCLUSIVE", "noise"),
         ({"deviation": 2e-4}, "FAIL", "more than the tolerance"),
         ({"agreeing": 200}, "FAIL", "200 of 300"),
-    ],
-)
-def test_a_proof_speaks_of_all_images_where_nothing_moved(
-    measured: dict[str, Any], verdict: str, word: str
-) -> None:
-    judgement = judged(**{"images": 300, "agreeing": 300, "proof": PROVED, **measured})
-    assert judgement.verdict == verdict
-    assert word in judgement.reasons[0]
-    unlike = "what runs it does not compute what the file says" in " ".join(judgement.reasons)
-    assert unlike == (verdict == "FAIL")
+    ]:
+        judgement = judged(**{"images": 300, "agreeing": 300, "proof": PROVED, **measured})
+        assert judgement.verdict == verdict
+        assert word in judgement.reasons[0]
+        unlike = "what runs it does not compute what the file says" in " ".join(judgement.reasons)
+        assert unlike == (verdict == "FAIL")
 
 
 def test_a_proof_excuses_no_self_test_and_no_model_that_does_not_repeat_itself() -> None:

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from itertools import product
 from typing import Any
 
 import cv2
@@ -74,28 +75,27 @@ def refusal(data: bytes) -> str:
 # --- depth and transparency -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("interlaced", [False, True])
-@pytest.mark.parametrize(("colour", "bits"), DEPTHS)
-def test_every_depth_and_colour_type(colour: int, bits: int, interlaced: bool) -> None:
-    samples = noise(bits, SAMPLES[colour])
-    white = 2**bits - 1
-    shown = samples / white
-    if colour in (4, 6):
-        shown = shown[..., :-1] * shown[..., -1:]
-    data = png(samples, colour, bits, interlaced=interlaced)
-    assert np.array_equal(decode(data, 3), planes(np.rint(255 * shown)))
+def test_every_depth_and_colour_type() -> None:
+    for (colour, bits), interlaced in product(DEPTHS, [False, True]):
+        samples = noise(bits, SAMPLES[colour])
+        white = 2**bits - 1
+        shown = samples / white
+        if colour in (4, 6):
+            shown = shown[..., :-1] * shown[..., -1:]
+        data = png(samples, colour, bits, interlaced=interlaced)
+        assert np.array_equal(decode(data, 3), planes(np.rint(255 * shown)))
 
 
-@pytest.mark.parametrize("interlaced", [False, True])
-@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_transparent_grey(channels: Any, bits: int, interlaced: bool) -> None:
-    samples = noise(bits, 1)
-    key = int(samples[3, 4, 0])
-    expected = np.where(samples == key, 0, np.rint(samples * 255 / (2**bits - 1)))
-    for stored in {key, key | 0xFFFF << bits & 0xFFFF}:  # only the lowest bits count
-        data = png(samples, 0, bits, (b"tRNS", struct.pack(">H", stored)), interlaced=interlaced)
-        assert np.array_equal(decode(data, channels), planes(expected)[:channels])
+def test_a_transparent_grey() -> None:
+    for channels, bits, interlaced in product([1, 3], [1, 2, 4, 8, 16], [False, True]):
+        samples = noise(bits, 1)
+        key = int(samples[3, 4, 0])
+        expected = np.where(samples == key, 0, np.rint(samples * 255 / (2**bits - 1)))
+        for stored in {key, key | 0xFFFF << bits & 0xFFFF}:  # only the lowest bits count
+            data = png(
+                samples, 0, bits, (b"tRNS", struct.pack(">H", stored)), interlaced=interlaced
+            )
+            assert np.array_equal(decode(data, channels), planes(expected)[:channels])
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -111,21 +111,19 @@ def test_a_transparent_colour(bits: int) -> None:
     assert pixels[:, 7, 8].any()
 
 
-@pytest.mark.parametrize("interlaced", [False, True])
-@pytest.mark.parametrize("opaque", [0, 1, 2])
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_a_palette(bits: int, opaque: int, interlaced: bool) -> None:
+def test_a_palette() -> None:
     """Colours without an entry in tRNS are opaque."""
-    indices = noise(bits, 1)
-    palette = RANDOM.integers(0, 256, (2**bits, 3))
-    opacity = RANDOM.integers(0, 256, 2**bits - opaque if opaque else 0)
-    chunks = [(b"PLTE", palette.astype(np.uint8).tobytes())]
-    if len(opacity):
-        chunks.append((b"tRNS", opacity.astype(np.uint8).tobytes()))
-    full = np.pad(opacity, (0, 2**bits - len(opacity)), constant_values=255)
-    table = np.rint(palette * full[:, None] / 255)
-    data = png(indices, 3, bits, *chunks, interlaced=interlaced)
-    assert np.array_equal(decode(data, 3), planes(table[indices[..., 0]]))
+    for bits, opaque, interlaced in product([1, 2, 4, 8], [0, 1, 2], [False, True]):
+        indices = noise(bits, 1)
+        palette = RANDOM.integers(0, 256, (2**bits, 3))
+        opacity = RANDOM.integers(0, 256, 2**bits - opaque if opaque else 0)
+        chunks = [(b"PLTE", palette.astype(np.uint8).tobytes())]
+        if len(opacity):
+            chunks.append((b"tRNS", opacity.astype(np.uint8).tobytes()))
+        full = np.pad(opacity, (0, 2**bits - len(opacity)), constant_values=255)
+        table = np.rint(palette * full[:, None] / 255)
+        data = png(indices, 3, bits, *chunks, interlaced=interlaced)
+        assert np.array_equal(decode(data, 3), planes(table[indices[..., 0]]))
 
 
 def test_a_palette_that_lacks_a_colour_is_refused() -> None:
@@ -147,21 +145,22 @@ def test_by_opencv(dtype: Any, channels: int) -> None:
     assert np.array_equal(decode(data.tobytes(), 3), planes(np.rint(255 * shown)))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_by_pillow_with_its_filters(mode: str, channels: Any) -> None:
-    y, x = np.mgrid[0:64, 0:80]
-    smooth = Image.fromarray(np.stack([2 * x, 3 * y, x + y, 4 * x], -1).astype(np.uint8), "RGBA")
-    image = (smooth if mode.endswith("A") else smooth.convert("RGB")).convert(mode)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    laid = np.asarray(image.convert("RGBA")).astype(np.int64)
-    laid = laid[..., :3] * laid[..., 3:]
-    unit = 255**2
-    if channels == 1:
-        laid, unit = (laid @ [19595, 38470, 7471])[..., None], unit * 2**16
-    expected = (laid * 510 + unit) // (2 * unit)
-    assert np.array_equal(decode(file.getvalue(), channels), np.moveaxis(expected, -1, 0))
+def test_by_pillow_with_its_filters() -> None:
+    for channels, mode in product([1, 3], ["1", "L", "LA", "P", "RGB", "RGBA"]):
+        y, x = np.mgrid[0:64, 0:80]
+        smooth = Image.fromarray(
+            np.stack([2 * x, 3 * y, x + y, 4 * x], -1).astype(np.uint8), "RGBA"
+        )
+        image = (smooth if mode.endswith("A") else smooth.convert("RGB")).convert(mode)
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        laid = np.asarray(image.convert("RGBA")).astype(np.int64)
+        laid = laid[..., :3] * laid[..., 3:]
+        unit = 255**2
+        if channels == 1:
+            laid, unit = (laid @ [19595, 38470, 7471])[..., None], unit * 2**16
+        expected = (laid * 510 + unit) // (2 * unit)
+        assert np.array_equal(decode(file.getvalue(), channels), np.moveaxis(expected, -1, 0))
 
 
 def test_sixteen_bits_with_filters() -> None:

@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
@@ -53,14 +55,15 @@ def _seed():
 
 
 @by_name
-@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, 1), (2, 1), (2, 0)])
-def test_convolutions_commute_bit_for_bit(group, kernel, stride, padding):
-    size = 8 + kernel % 2 if stride == 2 else 7
-    assert_equivariant(lifting(group, kernel, stride=stride, padding=padding), group, image(size))
-    for kind in (GroupConv, SeparableGroupConv):
-        layer = kind(group, GridBasis(kernel), 3, 5, stride=stride, padding=padding)
-        assert_equivariant(with_integer_weights(layer), group, field(group, size))
+def test_convolutions_commute_bit_for_bit(group):
+    for (stride, padding), kernel in product([(1, 0), (1, 1), (2, 1), (2, 0)], [1, 2, 3, 4, 5]):
+        size = 8 + kernel % 2 if stride == 2 else 7
+        assert_equivariant(
+            lifting(group, kernel, stride=stride, padding=padding), group, image(size)
+        )
+        for kind in (GroupConv, SeparableGroupConv):
+            layer = kind(group, GridBasis(kernel), 3, 5, stride=stride, padding=padding)
+            assert_equivariant(with_integer_weights(layer), group, field(group, size))
 
 
 @by_name

@@ -117,29 +117,26 @@ def nothing_changes(server: Any, ask: Ask) -> Iterator[None]:
     assert not server.app.state.job_queue.pending
 
 
-@pytest.mark.parametrize(
-    ("spelling", "holder"),
-    [
+def test_no_spelling_opens_what_a_key_does_not(ask: Ask) -> None:
+    for spelling, holder in [
         (spelling, holder)
         for spelling in {**AS_WRITTEN, **SPELLINGS}
         for holder in HOLDERS
         # To whom both scopes may do all, and whose key nobody knows, spellings make no difference.
         if spelling == "as written" or holder in ("nobody", "infer", "admin")
-    ],
-)
-def test_no_spelling_opens_what_a_key_does_not(ask: Ask, spelling: str, holder: str) -> None:
-    key, allowed = HOLDERS[holder]
-    for method, template, needed in CALLS + OPEN + ABSENT:
-        if needed == "nothing" or needed in allowed:
-            continue
-        path = {**AS_WRITTEN, **SPELLINGS}[spelling](template.format(**PLACES))
-        status, said = ask(method, path, key)
-        if not allowed:
-            assert status in (400, 401), (method, path)
-        else:
-            assert status in (400, 401, 403, 404, 405), (method, path)
-            # A 404 is the router's own: no handler was asked whether there is such a model.
-            assert status != 404 or "There is nothing at" in said["error"], (method, path, said)
+    ]:
+        key, allowed = HOLDERS[holder]
+        for method, template, needed in CALLS + OPEN + ABSENT:
+            if needed == "nothing" or needed in allowed:
+                continue
+            path = {**AS_WRITTEN, **SPELLINGS}[spelling](template.format(**PLACES))
+            status, said = ask(method, path, key)
+            if not allowed:
+                assert status in (400, 401), (method, path)
+            else:
+                assert status in (400, 401, 403, 404, 405), (method, path)
+                # A 404 is the router's own: no handler was asked whether there is such a model.
+                assert status != 404 or "There is nothing at" in said["error"], (method, path, said)
 
 
 @pytest.mark.parametrize("method", METHODS)
