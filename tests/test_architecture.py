@@ -22,10 +22,12 @@ from tests.architecture import (
 JOURNEYS = journeys(GUIDE.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_the_picture_is_what_the_imports_say() -> None:
     assert PICTURE.read_text("utf-8") == draw(), "python -m tests.architecture draws it anew"
 
 
+@pytest.mark.slow
 def test_the_picture_names_every_room() -> None:
     words = {each.text for each in ElementTree.fromstring(draw()).iter() if each.text}
     assert {*ROOMS, *rooms_of_the_service()} <= words

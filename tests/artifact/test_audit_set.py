@@ -124,6 +124,7 @@ def archive(images: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "compression"),
     [

@@ -149,6 +149,7 @@ def test_the_check_refuses_the_approximate_test() -> None:
     assert largest_chance(wald, 30, margin) > ALPHA
 
 
+@pytest.mark.slow
 @given(discordances(), st.floats(0.005, 0.4))
 @settings(max_examples=25)
 def test_an_interval_says_what_the_test_says(pairs: Discordance, margin: float) -> None:

@@ -110,6 +110,7 @@ def test_every_kind_of_network_is_proved(name: str) -> None:
     assert prove(mutate(data), group).outcome == "NOT PROVED"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("exporter")
 def test_a_restriction_is_believed_no_further_than_it_goes() -> None:
     spec, group = NETWORKS["restricted"]

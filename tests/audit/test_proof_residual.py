@@ -166,6 +166,7 @@ def check_bounds(seeds: range) -> tuple[int, float]:
     return proved, share
 
 
+@pytest.mark.slow
 def test_no_deviation_exceeds_its_bound() -> None:
     proved, share = check_bounds(range(60))
     assert proved > 50

@@ -142,6 +142,7 @@ def server():
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_load_counts_the_answers_of_all_processes(server):
     with loader(2) as load:
         timed = load.drive(server.server_port, [post("/", "a/b", b"x")], connections=3, seconds=0.3)

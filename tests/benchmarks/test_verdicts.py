@@ -1,23 +1,26 @@
 """Models whose verdict is known get it, and an audit with a part broken does not give it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import verdicts
+from benchmarks.verdicts.shipped import shipped
 
 CASES = {case.name: case for case in verdicts.cases()}
 
 
-# Of a small network in both kinds of arithmetic an audit takes a second, of the others up to ten.
-LONG = {name for name in CASES if name.startswith("rotmnist-") and "small" not in name}
-LONG.add("on two images, 256 times each")
+# An audit at angles, or of a network that ships, takes a second and up to ten.
+LONG = {case.name for case in shipped()}
+LONG |= {name for name, case in CASES.items() if case.angles is not None}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in CASES],
-)
+def long(*cases: Any) -> list[Any]:
+    return [pytest.param(*case, marks=[pytest.mark.slow] * (case[-1] in LONG)) for case in cases]
+
+
+@pytest.mark.parametrize("name", long(*((name,) for name in CASES)))
 def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
     case = CASES[name]
     assert verdicts.verdict(case) == case.due
@@ -26,7 +29,7 @@ def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "broken", "name"),
-    [
+    long(
         ("audit.verdict.monotony", lambda *_: (), "for all but two"),
         ("audit.figures.check_labels", lambda *_: None, "a label of 99"),
         (
@@ -44,7 +47,7 @@ def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
             "that rotates about another centre",
         ),
         ("audit.figures._repeating", lambda *_: None, "does not repeat itself"),
-    ],
+    ),
 )
 def test_without_one_of_its_parts_a_verdict_is_wrong(
     part: str, broken: object, name: str, monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,7 @@ class TestTarget:
             assert report[part] == whole[part]
         assert report["model"]["sha256"] == whole["model"]["sha256"]
 
+    @pytest.mark.slow
     def test_files_and_an_audit_set_of_the_same_images_are_the_same(self, run, audited, folder):
         of_set = json.loads(audited())
         of_files = json.loads(run("audit", "rotmnist-c4-int8", "--images", folder, "--json")[1])
@@ -207,6 +208,7 @@ class TestOptions:
         assert report["replay"].split()[-2:] == ["--quick", "--no-pictures"]
         assert run("audit", "rotmnist-cnn", "--quick", "--agreement", "0.5")[0] == 1
 
+    @pytest.mark.slow
     def test_people_may_read_it_in_german(self, run, few, tmp_path):
         page, data = tmp_path / "report.html", tmp_path / "report.json"
         asked = ["audit", "rotmnist-c4-int8", "--images", few]
@@ -219,6 +221,7 @@ class TestOptions:
         code, out, err = run(*asked, "--language", "fr")
         assert (code, out) == (3, "") and "en" in err and "de" in err
 
+    @pytest.mark.slow
     def test_what_takes_long_says_so_before(self, run, few, monkeypatch):
         asked = ["audit", "rotmnist-c4-int8", "--images", few]
         assert run(*asked)[2] == ""
@@ -326,6 +329,7 @@ class TestOutputs:
         assert surer.thresholds.confidence == surer.angles.thresholds.confidence == 0.999
         assert surer.figures.agreement_interval.low < usual.figures.agreement_interval.low
 
+    @pytest.mark.slow
     def test_a_verdict_that_is_no_failure_ends_well(self, run, few):
         asked = ["audit", "rotmnist-c4-int8", "--images", few, "--fail-on"]
         assert run(*asked, "fail")[0] == 0

@@ -77,6 +77,7 @@ def test_a_model_that_is_often_wrong_fails(run, named, names, parts):
     assert len(evaluated(run, named, folder, "--pictures", 3).pictures) == 3
 
 
+@pytest.mark.slow
 def test_without_a_folder_the_models_own_images_are_used(run):
     found = evaluated(run, "rotmnist-c4-int8")
     card = load_card(Path(MODEL) / "card.json")

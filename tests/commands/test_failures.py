@@ -148,6 +148,7 @@ class TestOutput:
         assert done.returncode == 3
         assert "No space left on device" in one_sentence(done.stderr)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("arguments", [ARGUMENTS, ("--help",), ("audit", "--help")])
     def test_a_reader_that_left(self, arguments):
         reading, writing = os.pipe()

@@ -128,6 +128,7 @@ class TestTable:
         assert (code, out, err.count("\n")) == (3, "", 1)
         assert sentence in err
 
+    @pytest.mark.slow
     def test_it_is_for_files(self, run, table):
         folder, path = table
         for more in ([], ["--images", f"{MODEL}/audit.npz"], ["--images", folder, "--no-labels"]):
@@ -136,6 +137,7 @@ class TestTable:
             assert "--labels is for image files" in err
 
 
+@pytest.mark.slow
 def test_labels_of_an_audit_set_can_be_left_out(run):
     asked = ["--images", f"{MODEL}/audit.npz", "--no-labels"]
     report, _ = audited(run, "rotmnist-c4-int8", *asked, status=0)
@@ -145,6 +147,7 @@ def test_labels_of_an_audit_set_can_be_left_out(run):
     assert "--no-labels is for images that --images names" in err
 
 
+@pytest.mark.slow
 def test_of_classes_without_names_tables_alone_give_labels(run, parts, tmp_path):
     """Sub-folders called 1 or 2024 need not be classes."""
     model = onnx.load(f"{MODEL}/model.onnx")

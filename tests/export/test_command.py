@@ -10,6 +10,8 @@ from commands.export import export
 from models.checkpoint import Run
 from models.datasets.folder_source import FolderSource
 
+pytestmark = pytest.mark.slow
+
 
 def test_images_are_read_by_the_white_level_on_the_card(packaged, monkeypatch):
     asked = []

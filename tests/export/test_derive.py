@@ -18,6 +18,8 @@ from imaging import FitPolicy, RefusedError
 from models.datasets.data_set import DataSet
 from tests.digests import sha256_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(test_images):

@@ -134,6 +134,7 @@ def test_a_version_is_served_as_any_other_and_its_claims_are_enforced(
     assert metadata["source_sha256"] == card.origin.sha256
 
 
+@pytest.mark.slow
 def test_constants_are_computed_by_the_runtime_too(
     tmp_path: Path, digits: Path, doubtful: Callable[[bytes], bytes]
 ) -> None:
@@ -178,6 +179,7 @@ def test_without_a_group_the_largest_that_is_proved_goes_on_the_card(
         assert (card.proof.outcome == "NOT PROVED") == (group == "trivial")
 
 
+@pytest.mark.slow
 def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
     refused = {
         "is not proved over C4.*without --group": plain(digits, group="C4"),

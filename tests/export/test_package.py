@@ -8,6 +8,8 @@ from artifact.card import load_card
 from export.package import ParityError, measure_parity, package
 from tests.digests import sha256_file
 
+pytestmark = pytest.mark.slow
+
 
 def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

@@ -22,6 +22,8 @@ from export.quantize import (
 from export.quantize.network import WEIGHT_LIMIT, IntegerConvolution
 from export.runtime import open_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["D4", "trivial"])
 def group(request):

@@ -52,6 +52,7 @@ def test_the_answer_is_the_mean_over_the_orbit() -> None:
     np.testing.assert_allclose(averaged(IMAGES), np.mean(votes, axis=0), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "order"), [("C4", 4), ("D4", 8)])
 def test_it_is_proved_costs_the_order_of_the_group_and_stores_its_weights_once(
     group: str, order: int, small: onnx.ModelProto
@@ -68,6 +69,7 @@ def test_it_is_proved_costs_the_order_of_the_group_and_stores_its_weights_once(
     assert averaged.ByteSize() < 1.15 * PLAIN.ByteSize()
 
 
+@pytest.mark.slow
 def test_of_a_group_that_it_was_not_averaged_over_nothing_is_proved(
     small: onnx.ModelProto,
 ) -> None:

@@ -290,6 +290,7 @@ def test_a_constant_stays_constant(height: int, width: int, grey: int, policy: F
         assert (fit(image, replace(policy, fill=255 - grey)) == grey).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 28, 3000])
 def test_the_sums_stay_exact_at_the_largest_side_and_the_brightest_grey(size: int) -> None:
     image = np.full((1, 2**16, 1), 255, np.uint8)

@@ -99,6 +99,7 @@ def test_a_shear_stretches_one_axis_and_compresses_the_other():
     np.testing.assert_allclose(1 / short + 1 / long, 2, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_deformation_displaces_by_the_stated_deviation():
     """A ramp says where each pixel comes from; the middle one is a point that is drawn."""
     ramp = 8 * torch.arange(29).expand(2000, 1, 29, 29)

@@ -54,6 +54,7 @@ def test_a_learning_curve_is_drawn_without_colour(tmp_path, held_out):
     assert np.ptp(pixels, axis=-1).max() == 0
 
 
+@pytest.mark.slow
 def test_equal_runs_draw_equal_files(tmp_path):
     files = []
     for name in ("a", "b"):

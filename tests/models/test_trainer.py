@@ -69,6 +69,7 @@ def test_a_run_for_choosing_never_sees_the_test_images(folder):
     assert not (folder / "confusion.svg").exists()
 
 
+@pytest.mark.slow
 def test_choosing_judges_on_images_for_choices_and_is_tested_when_it_goes_on(folder):
     choice = noise(40, 2)
     assert train(experiment(choice), folder, resume=False, choose=True) is None
@@ -136,6 +137,7 @@ def test_an_interruption_loses_no_finished_epoch(folder, monkeypatch):
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_a_finished_run_may_be_finished_again(folder):
     first = train(experiment(), folder, resume=False)
     before = (folder / "weights.safetensors").read_bytes()

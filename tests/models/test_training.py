@@ -122,11 +122,13 @@ class KeepsTheLast(Training):
         return self.average.module
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best_epoch():
     assert keeps_the_best_epoch(Training)
     assert not keeps_the_best_epoch(KeepsTheLast)
 
 
+@pytest.mark.slow
 def test_a_training_that_stopped_early_stays_stopped(tmp_path):
     run = Run.begin(tmp_path, info(PATIENT), resume=False)
     training = run.training()

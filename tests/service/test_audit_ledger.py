@@ -288,6 +288,7 @@ async def test_a_ledger_that_cannot_be_written_is_no_start(
             pass
 
 
+@pytest.mark.slow
 def test_a_ledger_of_no_file_system_is_a_refusal(repository: Path) -> None:
     assert "The ledger cannot be opened: Protocol not known" in refusal(
         repository, ledger="nowhere://x"

@@ -87,6 +87,7 @@ async def test_a_report_names_the_files_that_were_uploaded(
     assert unnamed.figures == report.figures
 
 
+@pytest.mark.slow
 async def test_the_command_in_a_report_of_the_bundled_images_makes_the_same_report(
     client: httpx.AsyncClient, images: Any
 ) -> None:

@@ -83,6 +83,7 @@ async def test_it_shows_every_call_and_every_parameter(client: httpx.AsyncClient
                 assert f"<option>{kind}</option>" in part
 
 
+@pytest.mark.slow
 async def test_it_says_which_key_a_call_needs(
     open_client: Any, client: httpx.AsyncClient, repository: Path, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_checking_makes_no_ledger(tmp_path: Path) -> None:
 # --- one file ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_single_byte_of_every_file_counts(tmp_path: Path) -> None:
     """Of a ledger of two: all of the newest entry, which nothing follows, and of all others.
 

@@ -78,6 +78,7 @@ async def test_it_says_what_loading_here_says(trials: Trials, repository: Path) 
         assert tried.verification == loaded.verification
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidates", [HERE, ON_A_DEVICE], ids=["cpu", "device"])
 async def test_memory_is_bounded(
     write_version: Any,

@@ -214,6 +214,7 @@ def every_sentence() -> Iterator[str]:
     yield otherwise_fitted("m/1", "other/2")
 
 
+@pytest.mark.slow
 def test_every_sentence_of_a_comparison_is_translated() -> None:
     said = {*every_sentence()}
     assert len(said) > 25

@@ -203,6 +203,7 @@ def test_what_is_not_spoken_is_refused(name: str, value: str, accepted: str) -> 
     assert f"{name} is '{value}'" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_service_without_its_collector_serves_and_ends(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

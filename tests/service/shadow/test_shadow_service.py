@@ -75,6 +75,7 @@ def settled(server: Any, name: str, chosen: int) -> Scrape:
     return found
 
 
+@pytest.mark.slow
 def test_a_plain_network_is_caught_over_digits_that_it_confuses(serve: Any, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
     with serve(shadow_share=1, shadow_keep=keep) as server:
@@ -137,6 +138,7 @@ def test_the_protocol_s_requests_are_chosen_too(serve: Any) -> None:
     assert found("orbitserve_shadow_trials_total", model=EXACT) == 3
 
 
+@pytest.mark.slow
 def test_a_part_of_the_images_is_chosen_and_audits_are_not(serve: Any) -> None:
     with serve(shadow_share=0.25) as server:
         images = digits(EXACT)
