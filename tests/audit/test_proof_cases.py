@@ -50,9 +50,8 @@ def claims(data: bytes, group: str = "C4") -> Proof:
 # --- the batch is no number -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_a_proof_never_takes_the_batch_for_a_number() -> None:
+    for body in [
         N + "f = Flatten(x) y = Slice(f, ZERO, N, ONE)",
         N + "f = Flatten(x) y = Gather<axis = 1>(f, N)",
         N + "k = Cast<to = 1>(N) m = Mul(x, k) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)",
@@ -66,17 +65,16 @@ def claims(data: bytes, group: str = "C4") -> Proof:
         N + "r = Concat<axis = 0>(ONE, N, ONE, ONE) t = Tile(x, r)"
         " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(t)",
         N + "f = Flatten(x) t = Concat<axis = 0>(MINUS, N) y = Reshape(f, t)",
-    ],
-    ids=["end", "index", "factor", "bound", "truth", "literal", "count", "repeats", "side"],
-)
-def test_a_proof_never_takes_the_batch_for_a_number(body: str) -> None:
-    kind = (
-        "float[a,b] y" if "Slice(f" in body or "Gather" in body or "MINUS" in body else "float[a] y"
-    )
-    data = parse(body, outputs=kind, L=np.array([-7_777_777_777_777]), MINUS=np.array([-1]))
-    proof = claims(data)
-    assert proof.outcome == "NOT PROVED"
-    assert "batch" in proof.reasons[0] or "stops" in proof.reasons[0], proof.reasons
+    ]:
+        kind = (
+            "float[a,b] y"
+            if "Slice(f" in body or "Gather" in body or "MINUS" in body
+            else "float[a] y"
+        )
+        data = parse(body, outputs=kind, L=np.array([-7_777_777_777_777]), MINUS=np.array([-1]))
+        proof = claims(data)
+        assert proof.outcome == "NOT PROVED"
+        assert "batch" in proof.reasons[0] or "stops" in proof.reasons[0], proof.reasons
 
 
 # --- functions --------------------------------------------------------------------------------
@@ -92,22 +90,17 @@ OUTER = """
 """
 
 
-@pytest.mark.parametrize(
-    ("call", "functions", "outcome"),
-    [
+def test_a_function_has_the_default_values_of_its_attributes() -> None:
+    """On 7 x 7 pixels windows of 2 in steps of 2 leave one row and one column out."""
+    for call, functions, outcome in [
         ("own.Pool(x)", STRIDED, "NOT PROVED"),
         ("own.Pool<strides = [1, 1]>(x)", STRIDED, "PROVED"),
         ("own.Outer(x)", STRIDED + OUTER, "NOT PROVED"),
         ("own.Outer<steps = [1, 1]>(x)", STRIDED + OUTER, "PROVED"),
-    ],
-)
-def test_a_function_has_the_default_values_of_its_attributes(
-    call: str, functions: str, outcome: str
-) -> None:
-    """On 7 x 7 pixels windows of 2 in steps of 2 leave one row and one column out."""
-    body = f"p = {call} q = GlobalMaxPool(p) y = Flatten(q)"
-    data = parse(body, "float[N,1,7,7] x", "float[a,b] y", functions=functions)
-    assert claims(data).outcome == outcome
+    ]:
+        body = f"p = {call} q = GlobalMaxPool(p) y = Flatten(q)"
+        data = parse(body, "float[N,1,7,7] x", "float[a,b] y", functions=functions)
+        assert claims(data).outcome == outcome
 
 
 # --- types and values -------------------------------------------------------------------------
@@ -150,14 +143,13 @@ def test_small_types_are_told_apart(one: Any, other: Any) -> None:
         assert claims(data).outcome == outcome
 
 
-@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
-@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
-def test_dilated_windows_padded_as_runtimes_please_are_refused(op: str, mode: str) -> None:
-    body = (
-        f'p = {op}<auto_pad = "{mode}", dilations = [2, 2], kernel_shape = [2, 2]>(x)'
-        " y = ReduceSum<keepdims = 0>(p, AXES)"
-    )
-    assert claims(parse(body, opset=19)).outcome == "NOT PROVED"
+def test_dilated_windows_padded_as_runtimes_please_are_refused() -> None:
+    for mode, op in product(["SAME_UPPER", "SAME_LOWER"], ["MaxPool", "AveragePool", "LpPool"]):
+        body = (
+            f'p = {op}<auto_pad = "{mode}", dilations = [2, 2], kernel_shape = [2, 2]>(x)'
+            " y = ReduceSum<keepdims = 0>(p, AXES)"
+        )
+        assert claims(parse(body, opset=19)).outcome == "NOT PROVED"
 
 
 @pytest.mark.parametrize("mode", ["linear", "cubic"])
@@ -232,11 +224,11 @@ def test_a_runtime_that_computes_other_constants_stops_the_proof() -> None:
     assert "something else" in proof.reasons[0]
 
 
-@pytest.mark.parametrize("value", [300.0, -1.0, np.nan])
-def test_a_constant_out_of_range_is_not_cast(value: float) -> None:
-    body = "i = Cast<to = 2>(A) f = Cast<to = 1>(i) m = Mul(x, f)"
-    body += " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)"
-    assert prove(parse(body, A=np.float32(value)), "C4").outcome == "NOT PROVED"
+def test_a_constant_out_of_range_is_not_cast() -> None:
+    for value in [300.0, -1.0, np.nan]:
+        body = "i = Cast<to = 2>(A) f = Cast<to = 1>(i) m = Mul(x, f)"
+        body += " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)"
+        assert prove(parse(body, A=np.float32(value)), "C4").outcome == "NOT PROVED"
 
 
 # --- outputs ----------------------------------------------------------------------------------
@@ -258,9 +250,8 @@ def test_an_output_that_is_no_answer_for_each_image_is_refused() -> None:
 # --- what a last bit becomes ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("op", "effect"),
-    [
+def test_what_makes_more_of_a_last_bit_is_named() -> None:
+    for op, effect in [
         ("Floor(g)", "step"),
         ("Round(g)", "step"),
         ("Sign(g)", "step"),
@@ -269,17 +260,15 @@ def test_an_output_that_is_no_answer_for_each_image_is_refused() -> None:
         ("Reciprocal(g)", "steep"),
         ("Log(g)", "steep"),
         ("InstanceNormalization(g, S, S)", "steep"),
-    ],
-)
-def test_what_makes_more_of_a_last_bit_is_named(op: str, effect: str) -> None:
-    body = f"g = GlobalAveragePool(x) n = {op} c = Cast<to = 1>(n) y = Flatten(c)"
-    given = {"K": np.float32(0.1), "S": np.ones(1, np.float32)}
-    proof = claims(parse(body, outputs="float[a,b] y", **given))
-    assert (proof.outcome, proof.exact_bits) == ("PROVED", False)
-    assert [(step.op, step.effect) for step in proof.steps] == [
-        (op.split("(")[0].split("<")[0], effect)
-    ]
-    assert any("A last bit" in reason for reason in proof.reasons)
+    ]:
+        body = f"g = GlobalAveragePool(x) n = {op} c = Cast<to = 1>(n) y = Flatten(c)"
+        given = {"K": np.float32(0.1), "S": np.ones(1, np.float32)}
+        proof = claims(parse(body, outputs="float[a,b] y", **given))
+        assert (proof.outcome, proof.exact_bits) == ("PROVED", False)
+        assert [(step.op, step.effect) for step in proof.steps] == [
+            (op.split("(")[0].split("<")[0], effect)
+        ]
+        assert any("A last bit" in reason for reason in proof.reasons)
 
 
 def test_pooling_between_quantisers_is_not_taken_for_a_sum_of_integers() -> None:
@@ -292,35 +281,32 @@ def test_pooling_between_quantisers_is_not_taken_for_a_sum_of_integers() -> None
     assert [step.op for step in proof.steps] == ["QuantizeLinear"]
 
 
-@pytest.mark.parametrize(("kind", "exact"), [(1, True), (16, False), (10, False)])
-def test_the_bits_of_a_float_are_those_of_its_type(kind: int, exact: bool) -> None:
+def test_the_bits_of_a_float_are_those_of_its_type() -> None:
     """Of 8 x 8 pixels of up to 255: the sum needs 14 bits, which bfloat16 and half lack."""
-    body = f"f = Cast<to = {kind}>(x) r = ReduceSum<keepdims = 0>(f, AXES) y = Cast<to = 1>(r)"
-    assert claims(parse(body, "uint8[N,1,8,8] x")).exact_bits == exact
+    for kind, exact in [(1, True), (16, False), (10, False)]:
+        body = f"f = Cast<to = {kind}>(x) r = ReduceSum<keepdims = 0>(f, AXES) y = Cast<to = 1>(r)"
+        assert claims(parse(body, "uint8[N,1,8,8] x")).exact_bits == exact
 
 
 # --- limits -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("body", "inputs"),
-    [
+def test_what_would_be_too_large_is_never_built() -> None:
+    for body, inputs in [
         ("y = Tile(x, R)", "float[N,1,8,8] x"),
         ("k = ConstantOfShape(R) y = Mul(x, k)", "float[N,1,8,8] x"),
         ("y = Identity(x)", "float[3,1099511627776,8,8] x"),
         ("y = Expand(x, E)", "float[N,1,8,8] x"),
-    ],
-)
-def test_what_would_be_too_large_is_never_built(body: str, inputs: str) -> None:
-    data = parse(
-        body,
-        inputs,
-        "float[a,b,c,d] y",
-        R=np.array([1, 10**6, 10**6, 1]),
-        E=np.array([1, 10**8, 8, 8]),
-    )
-    with pytest.raises(ProofLimitError, match="MiB"):
-        prove(data, "C4")
+    ]:
+        data = parse(
+            body,
+            inputs,
+            "float[a,b,c,d] y",
+            R=np.array([1, 10**6, 10**6, 1]),
+            E=np.array([1, 10**8, 8, 8]),
+        )
+        with pytest.raises(ProofLimitError, match="MiB"):
+            prove(data, "C4")
 
 
 def test_a_proof_ends_when_its_time_is_up() -> None:
@@ -348,17 +334,14 @@ def test_functions_within_functions_are_counted_before_they_are_written_out() ->
         prove(data, "C4")
 
 
-@pytest.mark.parametrize(("scale", "steps"), [(0.3, []), (0.3e5, ["steep"])])
-@pytest.mark.parametrize("op", ["Sin", "Cos"])
-def test_a_last_bit_of_a_large_angle_may_be_a_whole_turn(
-    op: str, scale: float, steps: list[str]
-) -> None:
-    text = f"""<ir_version: 8, opset_import: ["" : 17]>
-    g (uint8[N,1,6,6] image) => (float[N,1] logits)
-    <float k = {{{scale}}}> {{
-      a = Cast<to = 1>(image) c = Mul(a, k) b = GlobalAveragePool(c) d = {op}(b)
-      logits = Flatten(d)
-    }}"""
-    proof = prove(onnx.parser.parse_model(text).SerializeToString(), "C4")
-    assert (proof.outcome, proof.arithmetic) == ("PROVED", "float")
-    assert [step.effect for step in proof.steps] == steps
+def test_a_last_bit_of_a_large_angle_may_be_a_whole_turn() -> None:
+    for op, (scale, steps) in product(["Sin", "Cos"], [(0.3, []), (0.3e5, ["steep"])]):
+        text = f"""<ir_version: 8, opset_import: ["" : 17]>
+        g (uint8[N,1,6,6] image) => (float[N,1] logits)
+        <float k = {{{scale}}}> {{
+          a = Cast<to = 1>(image) c = Mul(a, k) b = GlobalAveragePool(c) d = {op}(b)
+          logits = Flatten(d)
+        }}"""
+        proof = prove(onnx.parser.parse_model(text).SerializeToString(), "C4")
+        assert (proof.outcome, proof.arithmetic) == ("PROVED", "float")
+        assert [step.effect for step in proof.steps] == steps

@@ -54,26 +54,23 @@ def outcome(model: onnx.ModelProto) -> str:
     return proof_of(model.SerializeToString()).outcome
 
 
-@pytest.mark.parametrize("kind", DEFAULTS)
-def test_what_a_call_leaves_out_is_the_default(kind: str) -> None:
-    assert outcome(build(DEFAULTS[kind])) == "NOT PROVED"
+def test_what_a_call_leaves_out_is_the_default() -> None:
+    for kind in DEFAULTS:
+        assert outcome(build(DEFAULTS[kind])) == "NOT PROVED"
 
 
-@pytest.mark.parametrize(
-    ("kind", "call"),
-    [
+def test_what_a_call_gives_is_taken() -> None:
+    """The same functions, called so that nothing is left out at the edge."""
+    for kind, call in [
         ("ints", "own.F<s = [1, 1]>(x)"),
         ("renamed", "own.F<s = [1, 1]>(x)"),
         ("crossed", "own.F<s = [1, 1]>(x)"),
         ("three levels", "own.F<s = [1, 1]>(x)"),
         ("tensor", "own.F<v = float[1] {2}>(x)"),
-    ],
-)
-def test_what_a_call_gives_is_taken(kind: str, call: str) -> None:
-    """The same functions, called so that nothing is left out at the edge."""
-    model = build(DEFAULTS[kind], call)
-    assert not deviates(model)
-    assert outcome(model) == "PROVED"
+    ]:
+        model = build(DEFAULTS[kind], call)
+        assert not deviates(model)
+        assert outcome(model) == "PROVED"
 
 
 def test_the_defaults_deviate_when_they_run() -> None:

@@ -4,6 +4,7 @@ Each is refused or has lost the claim; what is proved of it, nothing that runs m
 """
 
 import re
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,10 @@ BATCH = {
 }
 
 
-@pytest.mark.parametrize("name", BATCH)
-def test_nothing_computes_with_the_batch(name: str) -> None:
-    more = {"Z": np.int64(0), "O": np.int64(1), "TABLE": np.arange(99, dtype=np.float32)}
-    assert judged(build(COUNT + BATCH[name], **more)).outcome == "NOT PROVED"
+def test_nothing_computes_with_the_batch() -> None:
+    for name in BATCH:
+        more = {"Z": np.int64(0), "O": np.int64(1), "TABLE": np.arange(99, dtype=np.float32)}
+        assert judged(build(COUNT + BATCH[name], **more)).outcome == "NOT PROVED"
 
 
 PICKED = " k = Where(e, MASK, ONES) w = Mul(x, k)" + LARGEST
@@ -118,22 +119,24 @@ def deviates(data: bytes, images: Array) -> bool:
     return not same_bits(runs[0][0], runs[1][0])
 
 
-@pytest.mark.parametrize("name", WRAPPED)
-def test_what_is_computed_from_the_batch_may_wrap_around(name: str) -> None:
+def test_what_is_computed_from_the_batch_may_wrap_around() -> None:
     """What is taken for unequal is equal when it runs, and picks a mask."""
-    data = build(COUNT + WRAPPED[name] + PICKED, **INTEGERS)
-    hot = np.zeros((1, 1, 8, 8), np.uint8)
-    hot[0, 0, 0, 1] = 255  # where the mask is 0
-    assert deviates(data, hot)
-    refuse(proof_of(data).outcome == "PROVED")
+    for name in WRAPPED:
+        data = build(COUNT + WRAPPED[name] + PICKED, **INTEGERS)
+        hot = np.zeros((1, 1, 8, 8), np.uint8)
+        hot[0, 0, 0, 1] = 255  # where the mask is 0
+        assert deviates(data, hot)
+        refuse(proof_of(data).outcome == "PROVED")
 
 
-@pytest.mark.parametrize("batch", [1, 2, 4])
-def test_images_of_a_fixed_batch_do_not_meet(batch: int) -> None:
-    body = "g = Reshape(x, T) t = Transpose<perm = [1, 0]>(g) q = Reshape(t, B)"
-    body += " y = ReduceMax<keepdims = 0>(q, ONE)"
-    sides = {"T": np.array([64, batch]), "B": np.array([batch, 64])}
-    assert judged(build(FLOATS + body, f"uint8[{batch},1,8,8]", **sides)).outcome == "NOT PROVED"
+def test_images_of_a_fixed_batch_do_not_meet() -> None:
+    for batch in [1, 2, 4]:
+        body = "g = Reshape(x, T) t = Transpose<perm = [1, 0]>(g) q = Reshape(t, B)"
+        body += " y = ReduceMax<keepdims = 0>(q, ONE)"
+        sides = {"T": np.array([64, batch]), "B": np.array([batch, 64])}
+        assert (
+            judged(build(FLOATS + body, f"uint8[{batch},1,8,8]", **sides)).outcome == "NOT PROVED"
+        )
 
 
 # --- order, bits and types --------------------------------------------------------------------
@@ -149,21 +152,20 @@ UNORDERED = {
 }
 
 
-@pytest.mark.parametrize("name", UNORDERED)
-@pytest.mark.parametrize(
-    "first", ["d0 = Sub(x, HALF) v = Sqrt(d0) ", "d0 = Div(x, x) v = Neg(d0) "]
-)
-def test_no_bits_are_claimed_where_nan_are_ordered(first: str, name: str) -> None:
-    assert not judged(build(FLOATS + first + UNORDERED[name])).exact_bits
+def test_no_bits_are_claimed_where_nan_are_ordered() -> None:
+    for first, name in product(
+        ["d0 = Sub(x, HALF) v = Sqrt(d0) ", "d0 = Div(x, x) v = Neg(d0) "], UNORDERED
+    ):
+        assert not judged(build(FLOATS + first + UNORDERED[name])).exact_bits
 
 
 SIGNED = "d = Sub(image, HALF) c = Ceil(d) e = Clip(c, LOW, HIGH) "
 INVERTED = " v = ReduceMax<keepdims = 0>(w, AXES) y = Reciprocal(v)"
 
 
-@pytest.mark.parametrize(
-    "middle",
-    [
+def test_no_bits_are_claimed_where_zeros_of_both_signs_are_ordered() -> None:
+    """x + -0.0 is -0.0 where x is, so that zeros of both signs reach the maximum."""
+    for middle in [
         "w = Identity(e)",
         "w = Sub(e, HIGH)",
         "w = Sub(MINUS_ZERO, e)",
@@ -172,25 +174,23 @@ INVERTED = " v = ReduceMax<keepdims = 0>(w, AXES) y = Reciprocal(v)"
         "w = Sum(e, MINUS_ZERO)",
         "w = Add(e, MINUS_ZERO)",
         "w = Add(MINUS_ZERO, e)",
-    ],
-)
-def test_no_bits_are_claimed_where_zeros_of_both_signs_are_ordered(middle: str) -> None:
-    """x + -0.0 is -0.0 where x is, so that zeros of both signs reach the maximum."""
-    ends = {"LOW": np.float32(-1), "HIGH": np.float32(0), "MINUS_ZERO": np.float32(-0.0)}
-    data = build(SIGNED + middle + INVERTED, "float[N,1,8,8]", ONEF=np.float32(1), **ends)
-    images = np.random.default_rng(0).choice(np.array([0.25, 0.5], np.float32), (99, 1, 8, 8))
-    assert deviates(data, images)
-    refuse(proof_of(data).exact_bits)
+    ]:
+        ends = {"LOW": np.float32(-1), "HIGH": np.float32(0), "MINUS_ZERO": np.float32(-0.0)}
+        data = build(SIGNED + middle + INVERTED, "float[N,1,8,8]", ONEF=np.float32(1), **ends)
+        images = np.random.default_rng(0).choice(np.array([0.25, 0.5], np.float32), (99, 1, 8, 8))
+        assert deviates(data, images)
+        refuse(proof_of(data).exact_bits)
 
 
-@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Equal"])
-@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
-def test_wide_integers_are_told_apart_to_the_last_bit(op: str, dtype: Any) -> None:
-    wide = np.full((1, 1, 8, 8), 2**53, dtype)
-    wide[0, 0, 0, 0] += 1
-    body = f"i = Cast<to = {7 if dtype is np.int64 else 13}>(image) j = Add(i, K) k = {op}(j, B)"
-    body += " w = Cast<to = 1>(k)" + LARGEST
-    assert judged(build(body, B=wide, K=dtype(2**53))).outcome == "NOT PROVED"
+def test_wide_integers_are_told_apart_to_the_last_bit() -> None:
+    for dtype, op in product([np.int64, np.uint64], ["Add", "Sub", "Mul", "Div", "Equal"]):
+        wide = np.full((1, 1, 8, 8), 2**53, dtype)
+        wide[0, 0, 0, 0] += 1
+        body = (
+            f"i = Cast<to = {7 if dtype is np.int64 else 13}>(image) j = Add(i, K) k = {op}(j, B)"
+        )
+        body += " w = Cast<to = 1>(k)" + LARGEST
+        assert judged(build(body, B=wide, K=dtype(2**53))).outcome == "NOT PROVED"
 
 
 QUANTISED = {
@@ -207,17 +207,17 @@ QUANTISED = {
 }
 
 
-@pytest.mark.parametrize("op", QUANTISED)
-def test_integers_are_claimed_only_of_what_runtimes_compute_in_integers(op: str) -> None:
-    body = FLOATS.replace("x", "x0", 1) + "x = Mul(x0, S) q = QuantizeLinear(x, S, Z)"
-    body += " d = DequantizeLinear(q, S, Z) w8 = DequantizeLinear(W8, S, Z8)"
-    body += " w16 = DequantizeLinear(W16, S, Z16) b32 = DequantizeLinear(B32, SS)"
-    body += f" v = {op} r = QuantizeLinear(v, S, Z) w = DequantizeLinear(r, S, Z)" + LARGEST
-    more: dict[str, Any] = {"S": np.float32(1 / 255), "SS": np.float32(1 / 255**2)}
-    more |= {"Z": np.uint8(0), "Z8": np.int8(0), "Z16": np.int16(0)}
-    more |= {"W8": np.full((1, 1, 3, 3), 3, np.int8), "W16": np.full((1, 1, 3, 3), 3, np.int16)}
-    more |= {"BIAS": np.array([0.3], np.float32), "B32": np.array([7], np.int32)}
-    more |= {"SCALES": np.array([1, 1, 2, 2], np.float32)}
-    proof = judged(build(body, opset=21, **more))
-    assert (proof.outcome, proof.arithmetic) == ("PROVED", QUANTISED[op])
-    assert bool(proof.steps) == (QUANTISED[op] != "integer")
+def test_integers_are_claimed_only_of_what_runtimes_compute_in_integers() -> None:
+    for op in QUANTISED:
+        body = FLOATS.replace("x", "x0", 1) + "x = Mul(x0, S) q = QuantizeLinear(x, S, Z)"
+        body += " d = DequantizeLinear(q, S, Z) w8 = DequantizeLinear(W8, S, Z8)"
+        body += " w16 = DequantizeLinear(W16, S, Z16) b32 = DequantizeLinear(B32, SS)"
+        body += f" v = {op} r = QuantizeLinear(v, S, Z) w = DequantizeLinear(r, S, Z)" + LARGEST
+        more: dict[str, Any] = {"S": np.float32(1 / 255), "SS": np.float32(1 / 255**2)}
+        more |= {"Z": np.uint8(0), "Z8": np.int8(0), "Z16": np.int16(0)}
+        more |= {"W8": np.full((1, 1, 3, 3), 3, np.int8), "W16": np.full((1, 1, 3, 3), 3, np.int16)}
+        more |= {"BIAS": np.array([0.3], np.float32), "B32": np.array([7], np.int32)}
+        more |= {"SCALES": np.array([1, 1, 2, 2], np.float32)}
+        proof = judged(build(body, opset=21, **more))
+        assert (proof.outcome, proof.arithmetic) == ("PROVED", QUANTISED[op])
+        assert bool(proof.steps) == (QUANTISED[op] != "integer")

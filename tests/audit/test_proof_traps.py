@@ -13,12 +13,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = range(13)
 
 
-@pytest.mark.parametrize("name", TRAPS)
-def test_no_trap_makes_a_verdict_wrong(name: str) -> None:
-    findings = [judge(draw_trap(name, seed)) for seed in FEW]
-    assert any(judged.finding != "not run" for judged in findings)
-    wrong = [(seed, j) for seed, j in enumerate(findings) if j.finding not in ("sound", "not run")]
-    assert not wrong
+def test_no_trap_makes_a_verdict_wrong() -> None:
+    for name in TRAPS:
+        findings = [judge(draw_trap(name, seed)) for seed in FEW]
+        assert any(judged.finding != "not run" for judged in findings)
+        wrong = [
+            (seed, j) for seed, j in enumerate(findings) if j.finding not in ("sound", "not run")
+        ]
+        assert not wrong
 
 
 @pytest.mark.parametrize(

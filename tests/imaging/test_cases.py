@@ -14,17 +14,17 @@ CASES = [path for path in FILES if ".expected" not in path.name]
 READ = [path for path in CASES if path.with_suffix(".expected.png") in FILES]
 
 
-@pytest.mark.parametrize("path", READ, ids=lambda path: path.name)
-def test_a_file_is_read_as_expected(path: Path) -> None:
-    shown = Image.open(path.with_suffix(".expected.png")).convert("RGB")
-    assert np.array_equal(decode(path.read_bytes(), 3), np.moveaxis(np.asarray(shown), -1, 0))
+def test_a_file_is_read_as_expected() -> None:
+    for path in READ:
+        shown = Image.open(path.with_suffix(".expected.png")).convert("RGB")
+        assert np.array_equal(decode(path.read_bytes(), 3), np.moveaxis(np.asarray(shown), -1, 0))
 
 
-@pytest.mark.parametrize("path", sorted(set(CASES) - set(READ)), ids=lambda path: path.name)
-def test_a_damaged_file_is_refused(path: Path) -> None:
-    with pytest.raises(ImageError) as refusal:
-        decode(path.read_bytes(), 3)
-    assert refusal.value.reason == "broken"
+def test_a_damaged_file_is_refused() -> None:
+    for path in sorted(set(CASES) - set(READ)):
+        with pytest.raises(ImageError) as refusal:
+            decode(path.read_bytes(), 3)
+        assert refusal.value.reason == "broken"
 
 
 def test_there_are_files_of_both_kinds() -> None:

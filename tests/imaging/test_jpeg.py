@@ -74,13 +74,13 @@ def test_a_lost_middle_is_refused() -> None:
         refusal(data[:cut] + data[cut + 200 :])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_cut_off_file_is_refused(kind: str) -> None:
-    data = jpeg(Image.fromarray(picture()), **KINDS[kind])
-    for end in (2, 3, 30, len(data) // 2, len(data) - 300, len(data) - 2):
-        with pytest.raises(ImageError):
-            decode(data[:end], 3)
-    refusal(data[: len(data) // 2] + b"\xff\xd9")
+def test_a_cut_off_file_is_refused() -> None:
+    for kind in KINDS:
+        data = jpeg(Image.fromarray(picture()), **KINDS[kind])
+        for end in (2, 3, 30, len(data) // 2, len(data) - 300, len(data) - 2):
+            with pytest.raises(ImageError):
+                decode(data[:end], 3)
+        refusal(data[: len(data) // 2] + b"\xff\xd9")
 
 
 def test_a_lost_middle_is_refused_whatever_the_subsampling() -> None:

@@ -110,21 +110,21 @@ def test_grey_by_tifffile() -> None:
         assert np.array_equal(decode(data, 3), np.stack([expected] * 3))
 
 
-@pytest.mark.parametrize("bits", [1, 4, 12])
-def test_white_is_zero_of_other_depths(bits: int) -> None:
-    samples = noise(bits, *SIZE)
-    pixels = packed(samples, bits)
-    entries = grey_entries(53, 37, bits, len(pixels)) | {262: (3, 1, 0)}
-    assert np.array_equal(
-        decode(written(entries, pixels), 1)[0], nearest(1 - samples / (2**bits - 1))
-    )
+def test_white_is_zero_of_other_depths() -> None:
+    for bits in [1, 4, 12]:
+        samples = noise(bits, *SIZE)
+        pixels = packed(samples, bits)
+        entries = grey_entries(53, 37, bits, len(pixels)) | {262: (3, 1, 0)}
+        assert np.array_equal(
+            decode(written(entries, pixels), 1)[0], nearest(1 - samples / (2**bits - 1))
+        )
 
 
-@pytest.mark.parametrize("bits", [10, 12, 14])
-def test_packed_colour_by_tifffile(bits: int) -> None:
-    samples = noise(bits, *SIZE, 3)
-    data = tiff(samples, photometric="rgb", bitspersample=bits)
-    assert np.array_equal(decode(data, 3), planes(nearest(samples / (2**bits - 1))))
+def test_packed_colour_by_tifffile() -> None:
+    for bits in [10, 12, 14]:
+        samples = noise(bits, *SIZE, 3)
+        data = tiff(samples, photometric="rgb", bitspersample=bits)
+        assert np.array_equal(decode(data, 3), planes(nearest(samples / (2**bits - 1))))
 
 
 def test_colour_by_tifffile() -> None:
@@ -171,14 +171,13 @@ def test_grey_of_colour_is_rounded_once(bits: int) -> None:
     assert np.array_equal(decode(data, 1)[0], expected)
 
 
-@pytest.mark.parametrize("planar", ["contig", "separate"])
-@pytest.mark.parametrize("bits", [8, 16])
-def test_cmyk(bits: int, planar: Any) -> None:
-    samples = noise(bits, *SIZE, 4)
-    stored = planes(samples) if planar == "separate" else samples
-    data = tiff(stored, photometric="separated", planarconfig=planar)
-    light = 1 - samples / (2**bits - 1)
-    assert np.array_equal(decode(data, 3), planes(nearest(light[..., :3] * light[..., 3:])))
+def test_cmyk() -> None:
+    for bits, planar in product([8, 16], ["contig", "separate"]):
+        samples = noise(bits, *SIZE, 4)
+        stored = planes(samples) if planar == "separate" else samples
+        data = tiff(stored, photometric="separated", planarconfig=planar)
+        light = 1 - samples / (2**bits - 1)
+        assert np.array_equal(decode(data, 3), planes(nearest(light[..., :3] * light[..., 3:])))
 
 
 def test_extra_samples() -> None:
@@ -207,12 +206,12 @@ def test_colour_by_opencv_and_by_pillow() -> None:
         assert np.array_equal(decode(file.getvalue(), 3), planes(shown))
 
 
-@pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt", "raw", "packbits"])
-def test_facsimiles(compression: str) -> None:
-    bits = RANDOM.random(SIZE) < 0.3
-    file = io.BytesIO()
-    Image.fromarray(bits).save(file, "TIFF", compression=compression)
-    assert np.array_equal(decode(file.getvalue(), 1)[0], 255 * bits)
+def test_facsimiles() -> None:
+    for compression in ["group3", "group4", "tiff_ccitt", "raw", "packbits"]:
+        bits = RANDOM.random(SIZE) < 0.3
+        file = io.BytesIO()
+        Image.fromarray(bits).save(file, "TIFF", compression=compression)
+        assert np.array_equal(decode(file.getvalue(), 1)[0], 255 * bits)
 
 
 def test_a_damaged_facsimile_is_refused() -> None:
@@ -238,16 +237,15 @@ def test_bits_in_either_order(fill: int) -> None:
     assert np.array_equal(decode(written(entries, pixels), 1)[0], 255 * samples)
 
 
-@pytest.mark.parametrize("colour", [False, True])
-@pytest.mark.parametrize("options", [{}, {"tile": (32, 32)}, {"rowsperstrip": 16}], ids=str)
-def test_jpeg_within(colour: bool, options: dict[str, Any]) -> None:
-    y, x = np.mgrid[0:64, 0:96]
-    samples = (np.stack([2 * x, 3 * y, x + y], -1) if colour else x + 2 * y).astype(np.uint8)
-    data = tiff(
-        samples, photometric="rgb" if colour else "minisblack", compression="jpeg", **options
-    )
-    expected = planes(samples) if colour else samples[None]
-    assert np.abs(decode(data, 3) - expected.astype(int)).mean() < 2
+def test_jpeg_within() -> None:
+    for options, colour in product([{}, {"tile": (32, 32)}, {"rowsperstrip": 16}], [False, True]):
+        y, x = np.mgrid[0:64, 0:96]
+        samples = (np.stack([2 * x, 3 * y, x + y], -1) if colour else x + 2 * y).astype(np.uint8)
+        data = tiff(
+            samples, photometric="rgb" if colour else "minisblack", compression="jpeg", **options
+        )
+        expected = planes(samples) if colour else samples[None]
+        assert np.abs(decode(data, 3) - expected.astype(int)).mean() < 2
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -280,44 +278,43 @@ def test_webp_within() -> None:
     assert np.array_equal(decode(data, 3), planes(samples))
 
 
-@pytest.mark.parametrize("writer", ["sixteen bits", "upper half", "lower half"])
-def test_a_palette_is_rounded(writer: str) -> None:
-    levels = noise(16 if writer == "sixteen bits" else 8, 3, 256).astype(np.int64)
-    stored = levels * 256 if writer == "upper half" else levels
-    indices = noise(8, *SIZE)
-    data = tiff(indices, photometric="palette", colormap=stored.astype(np.uint16))
-    expected = nearest(levels / 65535) if writer == "sixteen bits" else levels
-    assert np.array_equal(decode(data, 3), expected[:, indices])
+def test_a_palette_is_rounded() -> None:
+    for writer in ["sixteen bits", "upper half", "lower half"]:
+        levels = noise(16 if writer == "sixteen bits" else 8, 3, 256).astype(np.int64)
+        stored = levels * 256 if writer == "upper half" else levels
+        indices = noise(8, *SIZE)
+        data = tiff(indices, photometric="palette", colormap=stored.astype(np.uint16))
+        expected = nearest(levels / 65535) if writer == "sixteen bits" else levels
+        assert np.array_equal(decode(data, 3), expected[:, indices])
 
 
-@pytest.mark.parametrize("bits", [4, 5, 6, 7, 8])
-def test_the_alpha_beside_a_palette_is_rounded_with_it(bits: int) -> None:
-    most = 2**bits - 1
-    samples = noise(bits, 32, 48, 2)
-    palette = noise(16, 3, most + 1)
-    pixels = packed(samples.reshape(32, -1), bits)
-    pixels += b"\0" * (len(pixels) % 2)
-    entries = grey_entries(48, 32, bits, len(pixels)) | {
-        262: (3, 1, 3),
-        277: (3, 1, 2),
-        320: (3, palette.size, 8 + len(pixels)),
-        338: (3, 1, 2),
-    }
-    data = written(entries, pixels + palette.astype("<u2").tobytes())
-    laid = palette[:, samples[..., 0]].astype(np.int64) * samples[..., 1]
-    unit = 65535 * most
-    assert np.array_equal(decode(data, 3), (laid * 510 + unit) // (2 * unit))
+def test_the_alpha_beside_a_palette_is_rounded_with_it() -> None:
+    for bits in [4, 5, 6, 7, 8]:
+        most = 2**bits - 1
+        samples = noise(bits, 32, 48, 2)
+        palette = noise(16, 3, most + 1)
+        pixels = packed(samples.reshape(32, -1), bits)
+        pixels += b"\0" * (len(pixels) % 2)
+        entries = grey_entries(48, 32, bits, len(pixels)) | {
+            262: (3, 1, 3),
+            277: (3, 1, 2),
+            320: (3, palette.size, 8 + len(pixels)),
+            338: (3, 1, 2),
+        }
+        data = written(entries, pixels + palette.astype("<u2").tobytes())
+        laid = palette[:, samples[..., 0]].astype(np.int64) * samples[..., 1]
+        unit = 65535 * most
+        assert np.array_equal(decode(data, 3), (laid * 510 + unit) // (2 * unit))
 
 
 # --- the white level --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tag", [281, 341])
-@pytest.mark.parametrize("bits", [9, 10, 12, 14])
-def test_fewer_bits_in_a_container_of_sixteen(bits: int, tag: int) -> None:
-    samples = noise(bits, *SIZE)
-    data = tiff(samples, extratags=[(tag, 3, 1, 2**bits - 1, True)])
-    assert np.array_equal(decode(data, 1)[0], nearest(samples / (2**bits - 1)))
+def test_fewer_bits_in_a_container_of_sixteen() -> None:
+    for bits, tag in product([9, 10, 12, 14], [281, 341]):
+        samples = noise(bits, *SIZE)
+        data = tiff(samples, extratags=[(tag, 3, 1, 2**bits - 1, True)])
+        assert np.array_equal(decode(data, 1)[0], nearest(samples / (2**bits - 1)))
 
 
 def test_a_maximum_that_is_no_depth_is_mere_statistics() -> None:
@@ -341,19 +338,18 @@ def test_samples_above_the_stated_white_are_refused() -> None:
 # --- which picture ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [1, 4, 5])
-@pytest.mark.parametrize("first", [False, True])
-def test_overviews_and_masks_are_passed_over(kind: int, first: bool) -> None:
-    picture, other = noise(8, *SIZE), noise(8, 18, 26)
-    file = io.BytesIO()
-    with tifffile.TiffWriter(file) as writer:
-        pages = [(picture, 0), (other, 1)]
-        for samples, subfile in reversed(pages) if first else pages:
-            writer.write(samples, subfiletype=subfile, metadata=None)
-    stored, changed = (struct.pack("<HHII", 254, 4, 1, value) for value in (1, kind))
-    assert stored in file.getvalue()
-    data = file.getvalue().replace(stored, changed)
-    assert np.array_equal(decode(data, 1)[0], picture)
+def test_overviews_and_masks_are_passed_over() -> None:
+    for first, kind in product([False, True], [1, 4, 5]):
+        picture, other = noise(8, *SIZE), noise(8, 18, 26)
+        file = io.BytesIO()
+        with tifffile.TiffWriter(file) as writer:
+            pages = [(picture, 0), (other, 1)]
+            for samples, subfile in reversed(pages) if first else pages:
+                writer.write(samples, subfiletype=subfile, metadata=None)
+        stored, changed = (struct.pack("<HHII", 254, 4, 1, value) for value in (1, kind))
+        assert stored in file.getvalue()
+        data = file.getvalue().replace(stored, changed)
+        assert np.array_equal(decode(data, 1)[0], picture)
 
 
 def test_two_pages_are_refused_whatever_else_there_is() -> None:
@@ -377,23 +373,22 @@ def test_overviews_alone_are_refused() -> None:
     assert "nothing but overviews" in sentence(file.getvalue())
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_is_applied(orientation: int) -> None:
-    shown = {1: (False, 0), 2: (True, 0), 3: (False, 2), 4: (True, 2)} | {
-        5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)
-    }  # fmt: skip
-    samples = noise(16, *SIZE)
-    data = tiff(samples, extratags=[(274, 3, 1, orientation, True)])
-    rotated = GridSymmetry(*shown[orientation])(samples)
-    assert np.array_equal(decode(data, 1)[0], nearest(rotated / 65535))
+def test_the_orientation_is_applied() -> None:
+    for orientation in range(1, 9):
+        shown = {1: (False, 0), 2: (True, 0), 3: (False, 2), 4: (True, 2)} | {
+            5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)
+        }  # fmt: skip
+        samples = noise(16, *SIZE)
+        data = tiff(samples, extratags=[(274, 3, 1, orientation, True)])
+        rotated = GridSymmetry(*shown[orientation])(samples)
+        assert np.array_equal(decode(data, 1)[0], nearest(rotated / 65535))
 
 
 # --- what is refused by name ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("samples", "options", "named"),
-    [
+def test_a_layout_that_would_be_misread_is_named() -> None:
+    for samples, options, named in [
         (np.zeros(SIZE, np.int8), {}, "8-bit signed samples"),
         (np.zeros(SIZE, np.int16), {}, "16-bit signed samples"),
         (np.zeros(SIZE, np.float16), {}, "16-bit floating-point samples"),
@@ -417,13 +412,8 @@ def test_the_orientation_is_applied(orientation: int) -> None:
         ),
         (np.zeros(SIZE, np.uint8), {"compression": "jpeg2000"}, "compression 34712"),
         (np.zeros(SIZE, np.uint8), {"compression": "lerc"}, "compression 34887"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else None,
-)
-def test_a_layout_that_would_be_misread_is_named(
-    samples: NDArray[Any], options: dict[str, Any], named: str
-) -> None:
-    assert named in sentence(tiff(samples, **options))
+    ]:
+        assert named in sentence(tiff(samples, **options))
 
 
 def test_different_depths_are_refused() -> None:
@@ -449,25 +439,27 @@ def test_a_cut_off_file_is_refused() -> None:
             sentence(data[: 8 + part * (len(data) - 8) // 8], "broken")
 
 
-@pytest.mark.parametrize(
-    ("compression", "garbage"),
-    [("zlib", b"\x7f"), ("lzw", b"\x7f"), ("zstd", b"\x7f"), ("packbits", b"\x80")],
-)
-def test_damage_is_silent_on_the_error_stream(compression: str, garbage: bytes) -> None:
+def test_damage_is_silent_on_the_error_stream() -> None:
     """libtiff would write a line for each strip past the log."""
-    data = bytearray(tiff(noise(8, 2000, 8), compression=compression, rowsperstrip=1))
-    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
-        page = file.pages[0]
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-            data[offset : offset + count] = garbage * count
-    script = (
-        "import sys; from imaging import decode\n"
-        "try: decode(sys.stdin.buffer.read(), 1)\n"
-        "except ValueError as error: print(error)"
-    )
-    run = subprocess.run([sys.executable, "-c", script], input=bytes(data), capture_output=True)
-    assert run.stderr == b""
-    assert b"broken" in run.stdout
+    for compression, garbage in [
+        ("zlib", b"\x7f"),
+        ("lzw", b"\x7f"),
+        ("zstd", b"\x7f"),
+        ("packbits", b"\x80"),
+    ]:
+        data = bytearray(tiff(noise(8, 2000, 8), compression=compression, rowsperstrip=1))
+        with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+            page = file.pages[0]
+            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+                data[offset : offset + count] = garbage * count
+        script = (
+            "import sys; from imaging import decode\n"
+            "try: decode(sys.stdin.buffer.read(), 1)\n"
+            "except ValueError as error: print(error)"
+        )
+        run = subprocess.run([sys.executable, "-c", script], input=bytes(data), capture_output=True)
+        assert run.stderr == b""
+        assert b"broken" in run.stdout
 
 
 def test_tiles_of_one_pixel_are_refused_at_once() -> None:
