@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -74,23 +75,21 @@ def assert_bit_for_bit(answer: Any, due: Inference) -> None:
         assert found.tobytes() == values.tobytes(), name
 
 
-@pytest.mark.parametrize("compressed", [None, "gzip", "deflate"])
-@pytest.mark.parametrize("answered", [None, "gzip", "deflate"])
-@pytest.mark.parametrize("binary", [True, False])
-def test_tritonclient_gets_the_bare_sessions_answer(
-    triton: Any, images: Any, bare: Bare, compressed: Any, answered: Any, binary: bool
-) -> None:
-    for count in (1, 100):
-        answer = triton.infer(
-            "turning",
-            [image_input(images[:count], binary=binary)],
-            outputs=None if binary else [wanted(n, binary=False) for n in Inference._fields],
-            request_id="an id",
-            request_compression_algorithm=compressed,
-            response_compression_algorithm=answered,
-        )
-        assert_bit_for_bit(answer, bare(images[:count], 10))
-        assert answer.get_response()["id"] == "an id"
+def test_tritonclient_gets_the_bare_sessions_answer(triton: Any, images: Any, bare: Bare) -> None:
+    for binary, answered, compressed in product(
+        [True, False], [None, "gzip", "deflate"], [None, "gzip", "deflate"]
+    ):
+        for count in (1, 100):
+            answer = triton.infer(
+                "turning",
+                [image_input(images[:count], binary=binary)],
+                outputs=None if binary else [wanted(n, binary=False) for n in Inference._fields],
+                request_id="an id",
+                request_compression_algorithm=compressed,
+                response_compression_algorithm=answered,
+            )
+            assert_bit_for_bit(answer, bare(images[:count], 10))
+            assert answer.get_response()["id"] == "an id"
 
 
 async def test_tritonclient_for_asyncio_gets_the_same(
@@ -140,24 +139,22 @@ def test_the_outputs_are_those_asked_for_in_their_order(
     assert answer.as_numpy("probabilities").tobytes() == due.probabilities.tobytes()
 
 
-@pytest.mark.parametrize("binary", [True, False])
-def test_classes_are_ranked_with_their_labels(
-    triton: Any, images: Any, bare: Bare, binary: bool
-) -> None:
-    answer = triton.infer(
-        "turning",
-        [image_input(images[:20])],
-        outputs=[wanted("probabilities", binary=binary, classes=2)],
-    )
-    ranked = answer.as_numpy("probabilities")
-    assert ranked.shape == (20, 2)
-    probabilities = bare(images[:20], 10).probabilities
-    for row, texts in zip(probabilities, ranked, strict=True):
-        for text, k in zip(texts, np.argsort(-row)[:2], strict=True):
-            text = text.decode() if isinstance(text, bytes) else text
-            value, index, label = text.split(":")
-            assert (int(index), label) == (k, ("ant", "bee", "cat", "dog")[k])
-            assert np.float32(value) == row[k]
+def test_classes_are_ranked_with_their_labels(triton: Any, images: Any, bare: Bare) -> None:
+    for binary in [True, False]:
+        answer = triton.infer(
+            "turning",
+            [image_input(images[:20])],
+            outputs=[wanted("probabilities", binary=binary, classes=2)],
+        )
+        ranked = answer.as_numpy("probabilities")
+        assert ranked.shape == (20, 2)
+        probabilities = bare(images[:20], 10).probabilities
+        for row, texts in zip(probabilities, ranked, strict=True):
+            for text, k in zip(texts, np.argsort(-row)[:2], strict=True):
+                text = text.decode() if isinstance(text, bytes) else text
+                value, index, label = text.split(":")
+                assert (int(index), label) == (k, ("ant", "bee", "cat", "dog")[k])
+                assert np.float32(value) == row[k]
 
 
 def test_metadata_health_and_configuration(triton: Any) -> None:
@@ -184,17 +181,6 @@ def test_metadata_health_and_configuration(triton: Any) -> None:
     assert (config["max_batch_size"], config["backend"]) == (100, "onnxruntime")
     assert config["input"] == [{"name": "image", "data_type": "TYPE_UINT8", "dims": [1, 8, 8]}]
     assert config["instance_group"] == [{"kind": "KIND_CPU", "count": 1}]
-
-
-async def test_metadata_for_asyncio(triton_aio: Any) -> None:
-    assert await triton_aio.is_server_live()
-    assert await triton_aio.is_server_ready()
-    assert await triton_aio.is_model_ready("turning", "2")
-    assert (await triton_aio.get_server_metadata())["name"] == "orbitserve"
-    assert (await triton_aio.get_model_metadata("turning"))["versions"] == ["2", "10"]
-    assert (await triton_aio.get_model_config("turning"))["name"] == "turning"
-    assert len(await triton_aio.get_model_repository_index()) == 3
-    assert (await triton_aio.get_inference_statistics("plain"))["model_stats"]
 
 
 def test_statistics_count_requests_and_images(triton: Any, images: Any) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 from tests.program import run
 from tests.service.processes import (
-    GREY,
     Server,
     assert_serves,
     environment,
@@ -46,25 +45,6 @@ def test_it_serves_and_logs_json(server: Server) -> None:
 def test_the_service_never_imports_torch(server: Server) -> None:
     assert_serves(server.url)
     assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
-
-
-BAD = [
-    (b"", "image/png", "/classify", 400),
-    (b"a text file", "image/png", "/classify", 415),
-    (b"a text file", "text/plain", "/classify", 415),
-    (GREY, "application/x-npy", "/models/none/classify", 404),
-    (b'{"top_k": 3}', "application/json", "/classify", 422),
-]
-
-
-@pytest.mark.parametrize(("content", "kind", "path", "status"), BAD)
-def test_bad_input_leaves_it_serving(
-    server: Server, content: bytes, kind: str, path: str, status: int
-) -> None:
-    answer = httpx.post(f"{server.url}{path}", content=content, headers={"Content-Type": kind})
-    assert answer.status_code == status
-    assert answer.json().keys() == {"error"}
-    assert_serves(server.url)
 
 
 def test_a_png_of_60000_by_60000_pixels_leaves_it_serving(
