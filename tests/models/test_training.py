@@ -144,9 +144,12 @@ def test_early_stopping_needs_held_out_images():
         Recipe(epochs=3, patience=1)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_with_class_weights_each_class_counts_as_much_however_rare_it_is(weighted):
-    """Of one batch: the mean of the classes' mean losses, where without it is that of images."""
+@pytest.mark.parametrize(("weighted", "mixing"), [(False, 0), (True, 0), (True, 1e-9)])
+def test_with_class_weights_each_class_counts_as_much_however_rare_it_is(weighted, mixing):
+    """Of one batch: the mean of the classes' mean losses, where without it is that of images.
+
+    Where labels are mixed, however little, nothing divides by the weights that images have.
+    """
     data = stripes_and_rings()
     rare = np.flatnonzero(data.labels == 0)[10:]
     kept = np.delete(np.arange(len(data)), rare)
@@ -156,6 +159,7 @@ def test_with_class_weights_each_class_counts_as_much_however_rare_it_is(weighte
         batch_size=len(data),
         label_smoothing=0,
         class_weights=weighted,
+        mixing=mixing,
         arithmetic="float32",
     )
     training = Training(SPEC.model_copy(update={"dropout": 0}), recipe)

@@ -20,6 +20,7 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
+import service.app
 from artifact.audit_set import AuditSet, save_audit_set
 from artifact.card import (
     AuditSetInfo,
@@ -239,14 +241,21 @@ MakeApp = Callable[..., FastAPI]
 
 @pytest.fixture(scope="session")
 def make_app() -> Iterator[MakeApp]:
-    """Make applications over a repository, which try versions in children of one process."""
+    """Make applications over a repository, which try versions in children of one process.
+
+    Their routes hold nothing of an application, and most of the time to make one goes into them.
+    """
     server = _LastingServer()
 
     def make(repository: Path, **options: Any) -> FastAPI:
         settings = Settings(repository=repository, **options)
         return create_app(settings, Trials(settings, server))
 
-    yield make
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("infer", "classify", "model", "job", "history", "ledger", "metrics", "oip"):
+            routes = getattr(service.app, f"{name}_routes")
+            patch.setattr(service.app, f"{name}_routes", cache(routes))
+        yield make
     ForkServer.kill(server)
 
 

@@ -116,21 +116,22 @@ DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "names"), DAMAGES)
-async def test_a_version_that_is_not_its_cards_is_refused(
-    copy: Path, open_client: Any, damage: Callable[[Path], Any], names: str
+async def test_versions_that_are_not_their_cards_are_refused(
+    tmp_path: Path, write_version: Any, turning: bytes, open_client: Any
 ) -> None:
-    folder = copy / "turning" / "10"
-    damage(folder)
-    async with open_client(copy) as client:
-        refused = await classify(client, "/models/turning/versions/10/classify")
-        assert refused.status_code == 503
-        assert names in refused.json()["error"]
-        listed = (await client.get("/models")).json()["models"]
-        (turning,) = (model for model in listed if model["name"] == "turning")
-        (failed,) = turning["failed"]
-        assert failed["version"] == 10
-        assert failed["reason"] in refused.json()["error"]
+    write_version(tmp_path, "turning", 2, turning)
+    for version, (damage, _) in enumerate(DAMAGES, start=10):
+        damage(write_version(tmp_path, "turning", version, turning))
+    async with open_client(tmp_path) as client:
+        (listed,) = (await client.get("/models")).json()["models"]
+        assert listed["versions"] == [2]
+        failed = {each["version"]: each["reason"] for each in listed["failed"]}
+        assert len(failed) == len(DAMAGES)
+        for version, (_, names) in enumerate(DAMAGES, start=10):
+            refused = await classify(client, f"/models/turning/versions/{version}/classify")
+            assert refused.status_code == 503
+            assert names in refused.json()["error"], version
+            assert failed[version] in refused.json()["error"]
 
 
 @pytest.mark.parametrize(("damage", "names"), GRAPHS)
