@@ -34,6 +34,7 @@ def test_the_picture_names_every_room() -> None:
     assert ", ".join(sorted(rooms()["service"])) in words
 
 
+@pytest.mark.slow
 def test_no_rooms_import_each_other_in_a_circle() -> None:
     assert sum(map(len, floors(rooms()))) == len(ROOMS)
     assert floors(rooms())[0] == ["imaging"]

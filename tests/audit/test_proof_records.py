@@ -58,12 +58,12 @@ def test_bounds_hold_of_every_tensor() -> None:
     """All tensors of random graphs, as onnxruntime computes them, are within what is known."""
     seen: set[str] = set()
     for seed in range(300):
-        seen |= _held(draw_graph(seed))
+        seen |= held(draw_graph(seed))
     bounded = {name for name, record in OPERATORS.items() if record.rule is not None}
     assert len(seen) > 0.8 * len(bounded)
 
 
-def _held(model: onnx.ModelProto) -> set[str]:
+def held(model: onnx.ModelProto) -> set[str]:
     """See that a graph keeps within its bounds; return the operators of which that was seen."""
     try:
         graph = read_graph(read_onnx(model.SerializeToString()))
@@ -115,10 +115,10 @@ def test_integers_that_wrap_around_are_not_taken_to_stay_in_bounds(
 ) -> None:
     """100 - 200 is 156 in eight bits, and a bound that does not know it is seen to fail."""
     model = onnx.parser.parse_model(WRAPPING)
-    assert "Sub" in _held(model)
+    assert "Sub" in held(model)
     monkeypatch.setattr(ranges, "_leaves", lambda *_: False)
     with pytest.raises(AssertionError):
-        _held(model)
+        held(model)
 
 
 def test_the_difference_of_two_branches_is_not_their_difference_the_other_way_round() -> None:
