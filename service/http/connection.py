@@ -57,7 +57,7 @@ class _Connection(RequestReader):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._write_timer is not None:
+        if self._write_timer is not None and not self.transport.is_closing():
             self._write_timer.cancel()
 
     def _watch_writing(self, unread: int) -> None:
@@ -97,8 +97,10 @@ class _Connection(RequestReader):
 
     def _close(self) -> None:
         self.transport.close()
-        if self.transport.get_write_buffer_size():  # which might never be read
-            self.loop.call_later(self.head_seconds, self.transport.abort)
+        if unread := self.transport.get_write_buffer_size():  # which might never be read
+            if self._write_timer is not None:
+                self._write_timer.cancel()
+            self._watch_writing(unread)
 
 
 def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
