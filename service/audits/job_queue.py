@@ -59,7 +59,8 @@ class JobQueue:
         """Raise BusyError if as many audits run or wait as may."""
         if self.pending >= self._most:
             raise BusyError(
-                f"{self.pending} audits run or wait, and at most {self._most} may; try again later.",
+                f"{self.pending} audits run or wait, and at most {self._most} may; "
+                "try again later.",
                 retry_after=self._pause(),
             )
 
