@@ -123,18 +123,12 @@ class TestReport:
         assert code == 1
         assert "was audited" in out
 
-    @pytest.mark.parametrize("at", [0, 1, 2, 3])
-    def test_an_envelope_that_was_changed(self, run, report, key, at):
+    def test_an_envelope_that_was_changed(self, run, report, key):
         path = report.with_name("report.intoto.jsonl")
         envelope = json.loads(path.read_bytes())
         statement = base64.b64decode(envelope["payload"]).replace(b"WARNED", b"PASSED")
-        changes = [
-            {"payload": base64.b64encode(statement).decode()},
-            {"payloadType": "application/json"},
-            {"signatures": []},
-            {"payload": "no base64"},
-        ]
-        path.write_text(json.dumps(envelope | changes[at]))
+        changed = {"payload": base64.b64encode(statement).decode()}
+        path.write_text(json.dumps(envelope | changed))
         code, out, err = run("verify", report, *key)
         assert (code, len(out.splitlines()), err) == (1, 1, "")
 

@@ -181,62 +181,16 @@ async def test_every_form_is_answered_by_name_and_by_type(
         assert answer.headers["Vary"].split(", ")[0] == "Accept"
 
 
-@pytest.mark.parametrize(
-    ("accept", "expected"),
-    [
-        ("*/*", JSON),
-        ("", JSON),
-        ("application/json;q=0.5, text/plain", "text/plain"),
-        ("application/json;q=0.5, text/plain;q=0.4", JSON),
-        ("text/plain;q=1, application/json;q=1", JSON),
-        ("TEXT/PLAIN ; Q=0.9, */*;q=0.8", "text/plain"),
-        ("application/x-nothing, application/json;q=0", None),
-        ("image/png", None),
-    ],
-)
-async def test_the_form_is_the_one_that_is_accepted_most(
-    client: httpx.AsyncClient, some: bytes, accept: str, expected: str | None
-) -> None:
-    answer = await ask(client, some, Accept=accept)
-    if expected is None:
-        assert answer.status_code == 406
-        assert "application/json" in answer.json()["error"]
-    else:
-        assert answer.headers["Content-Type"].startswith(expected)
-
-
-async def test_a_type_that_is_refused_is_refused_whatever_a_wildcard_says(
+async def test_people_read_the_language_that_they_accept_most(
     client: httpx.AsyncClient, some: bytes
 ) -> None:
-    for accept in ("text/*, text/plain;q=0, */*;q=0.1", "*/*, text/plain;q=0"):
-        answer = await ask(client, some, Accept=accept)
-        assert answer.status_code == 200
-        assert not answer.headers["Content-Type"].startswith("text/plain")
-
-
-@pytest.mark.parametrize(
-    ("accepted", "expected"),
-    [
-        ("", "en"),
-        ("de", "de"),
-        ("de-AT, en;q=0.5", "de"),
-        ("en, de;q=0.9", "en"),
-        ("fr, de;q=0.2", "de"),
-        ("fr", "en"),
-        ("de;q=0, en;q=0.1", "en"),
-        ("DE ; Q=0.8 , en;q=x", "de"),
-        ("*", "en"),
-    ],
-)
-async def test_people_read_the_language_that_they_accept_most(
-    client: httpx.AsyncClient, some: bytes, accepted: str, expected: Any
-) -> None:
     report = Report.model_validate_json((await ask(client, some)).content)
-    for form in ("text", "html"):
-        answer = await ask(client, some, f"format={form}", **{"Accept-Language": accepted})
-        assert answer.content == render(report, form, language=expected)  # type: ignore[arg-type]
-        assert answer.headers["Content-Language"] == expected
-        assert answer.headers["Vary"] == "Accept, Accept-Language"
+    for accepted, language in (("de-AT, en;q=0.5", "de"), ("fr", "en")):
+        for form in ("text", "html"):
+            answer = await ask(client, some, f"format={form}", **{"Accept-Language": accepted})
+            assert answer.content == render(report, form, language=language)  # type: ignore[arg-type]
+            assert answer.headers["Content-Language"] == language
+            assert answer.headers["Vary"] == "Accept, Accept-Language"
 
 
 async def test_programs_read_one_language(client: httpx.AsyncClient, some: bytes) -> None:

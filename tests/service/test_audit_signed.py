@@ -1,6 +1,5 @@
 """Over HTTP: reports and entries that are signed, and what was done to a ledger, in its list."""
 
-import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,7 +20,6 @@ from service.signatures import open_signer
 from service.signatures.keys import trust_key
 from tests.service.processes import NPY, npy
 from tests.service.signing import Key, make_authority, refused_elsewhere
-from tests.service.test_ledger import entry_file, seal_file
 
 pytestmark = pytest.mark.anyio
 
@@ -119,24 +117,6 @@ async def test_a_key_that_cannot_be_used_is_no_start(
 
 
 # --- what was done to a ledger ----------------------------------------------------------------
-
-
-async def test_a_change_of_the_newest_entry_is_told(
-    signing: httpx.AsyncClient, few: bytes, tmp_path: Path
-) -> None:
-    for _ in range(2):
-        await audit(signing, few)
-    assert await faults(signing) == []
-    file = entry_file(tmp_path, 2)
-    file.write_bytes(file.read_bytes().replace(b'"stored":"20', b'"stored":"19'))
-    changed, forged = await faults(signing)
-    assert changed == "Entry 2 is not the one that was sealed: it or its seal was changed."
-    assert forged.startswith("The signature of entry 2 does not verify")
-    # Also where its seal was made to fit.
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    seal_file(tmp_path, 2).write_text(f"{digest}  {file.name}\n")
-    assert await faults(signing) == [forged]
-    assert len((await signing.get("/audits")).json()["audits"]) == 2
 
 
 async def test_a_report_that_was_deleted_is_told_and_the_others_are_shown(

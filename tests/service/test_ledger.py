@@ -245,33 +245,6 @@ def test_an_entry_that_was_changed_is_noticed(ledger: Ledger, tmp_path: Path) ->
     assert ledger.page(10, before=3).faults == (broken, told)
 
 
-def test_a_chain_whose_beginning_was_cut_off_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
-    fill(ledger)
-    entry_file(tmp_path, 1).unlink()
-    entry_file(tmp_path, 2).rename(entry_file(tmp_path, 1))
-    faults = ledger.page(10).faults
-    assert faults == ("Entry 2 is missing.", "Entry 1 cannot be read.")
-
-
-def test_an_entry_that_is_no_entry_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
-    fill(ledger)
-    entry_file(tmp_path, 4).write_text("{}")
-    page = ledger.page(10)
-    assert [entry.number for entry in page.entries] == [5, 3, 2, 1]
-    assert page.faults == ("Entry 4 cannot be read.",)
-
-
-def test_newest_entries_that_were_cut_off_show_in_the_head(ledger: Ledger, tmp_path: Path) -> None:
-    fill(ledger)
-    head = ledger.page(1).head
-    assert head == hashlib.sha256(entry_file(tmp_path, 5).read_bytes()).hexdigest()
-    entry_file(tmp_path, 5).unlink()
-    seal_file(tmp_path, 5).unlink()
-    page = ledger.page(10)
-    assert page.faults == ()
-    assert page.head != head
-
-
 def test_a_file_that_is_none_of_its_own_is_left_alone(ledger: Ledger, tmp_path: Path) -> None:
     fill(ledger)
     for name in ("README.txt", "7.json", "x.json", ".0000000009.json"):
