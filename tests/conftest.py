@@ -1,9 +1,13 @@
 """Files that several rooms are tried with."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+
+# Each process of pytest-xdist has one core, and threads would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import onnx

@@ -21,7 +21,8 @@ from service.ledger import LedgerError, open_ledger
 from tests.program import start
 
 KEY = "a-key-of-an-auditor"
-MODEL = "model_repository/rotmnist-c4-int8/1"
+NAME = "rotmnist-c4-small-int8"
+MODEL = f"model_repository/{NAME}/1"
 ORBIT = ["--images", f"{MODEL}/audit.npz"]
 
 
@@ -63,7 +64,7 @@ def audited(run, few, printed):
     def once(*options):
         if options not in printed:
             asked = ["--images", few, "--json", *options]
-            printed[options] = run("audit", "rotmnist-c4-int8", *asked)[1]
+            printed[options] = run("audit", NAME, *asked)[1]
         return printed[options]
 
     return once
@@ -74,7 +75,10 @@ class TestTarget:
     def test_a_bare_file_gets_the_verdict_of_its_version(self, run, eighty):
         asked = ["--images", eighty, "--json"]
         code, out, _ = run("audit", f"{MODEL}/model.onnx", *asked)
-        report, whole = json.loads(out), json.loads(run("audit", "rotmnist-c4-int8", *asked)[1])
+        report, whole = (
+            json.loads(out),
+            json.loads(run("audit", NAME, *asked)[1]),
+        )
         assert code == 0
         for part in ("verdict", "figures", "self_test", "noise_floor"):
             assert report[part] == whole[part]
@@ -83,7 +87,7 @@ class TestTarget:
     @pytest.mark.slow
     def test_files_and_an_audit_set_of_the_same_images_are_the_same(self, run, audited, folder):
         of_set = json.loads(audited())
-        of_files = json.loads(run("audit", "rotmnist-c4-int8", "--images", folder, "--json")[1])
+        of_files = json.loads(run("audit", NAME, "--images", folder, "--json")[1])
         assert of_set["figures"]["accuracy"]["count"] == 40
         assert of_files["figures"]["accuracy"] is None
         for figures in (of_set["figures"], of_files["figures"]):
@@ -103,18 +107,18 @@ class TestTarget:
 
     @pytest.mark.slow
     def test_a_proved_file_needs_few_images_over_the_group_that_it_is_proved_for(self, run, eighty):
-        code, out, _ = run("audit", "rotmnist-c4-int8", "--images", eighty, "--json")
+        code, out, _ = run("audit", NAME, "--images", eighty, "--json")
         report = json.loads(out)
         assert (code, report["verdict"]) == (0, "PASS")
         assert report["proof"]["covers"] and report["proof"]["outcome"] == "PROVED"
         assert "The file is PROVED over C4" in report["claim"][0]
-        code, out, _ = run("audit", "rotmnist-c4-int8", "--images", eighty, "--group", "D4")
+        code, out, _ = run("audit", NAME, "--images", eighty, "--group", "D4")
         assert code != 0 and "The file is NOT PROVED over D4" in out
 
     def test_a_version_past_the_limits_of_its_proof_is_not_opened(self, run, few, monkeypatch):
         monkeypatch.setenv("ORBITSERVE_PROOF", "enforce")
         monkeypatch.setenv("ORBITSERVE_PROOF_TIMEOUT", "1e-6")
-        code, out, err = run("audit", "rotmnist-c4-int8", "--images", few)
+        code, out, err = run("audit", NAME, "--images", few)
         assert (code, out, err.count("\n")) == (3, "", 1)
         assert "The proof takes more than the 1e-06 s" in err
 
@@ -165,7 +169,7 @@ class TestTarget:
 def served(tmp_path_factory):
     """The address of a service with keys, started by the command; it holds one model."""
     root = tmp_path_factory.mktemp("served")
-    shutil.copytree(Path(MODEL).parent, root / "models" / "rotmnist-c4-int8")
+    shutil.copytree(Path(MODEL).parent, root / "models" / NAME)
     (root / "keys").write_text(f"auditor infer {KEY}\n")
     options = ["--port", "0", "--device", "cpu", "--threads", "1", "--proof", "off"]
     options += ["--repository", root / "models", "--api-keys", root / "keys"]
@@ -187,7 +191,7 @@ class TestOptions:
         plan.write_text(
             "requirement: REQ-7\noptions: {agreement: 0.9, class_agreement: 0.5, pictures: false}\n"
         )
-        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--about", plan, "--json"]
+        asked = ["audit", NAME, "--images", few, "--about", plan, "--json"]
         report = json.loads(run(*asked, "--agreement", "0.99")[1])
         assert report["about"]["requirement"] == "REQ-7"
         assert report["thresholds"]["class_agreement"] == 0.5
@@ -199,7 +203,7 @@ class TestOptions:
 
     @pytest.mark.slow
     def test_a_quick_audit_says_what_it_leaves_open(self, run, tmp_path):
-        code, out, _ = run("audit", "rotmnist-c4-int8", "--quick", "--json", "--no-pictures")
+        code, out, _ = run("audit", NAME, "--quick", "--json", "--no-pictures")
         report = json.loads(out)
         assert (code, report["verdict"], report["data"]["count"]) == (0, "PASS", 100)
         claim = " ".join(report["claim"])
@@ -211,7 +215,7 @@ class TestOptions:
     @pytest.mark.slow
     def test_people_may_read_it_in_german(self, run, few, tmp_path):
         page, data = tmp_path / "report.html", tmp_path / "report.json"
-        asked = ["audit", "rotmnist-c4-int8", "--images", few]
+        asked = ["audit", NAME, "--images", few]
         outputs = ["--output", page, "--output", data]
         code, out, _ = run(*asked, "--language", "de", *outputs)
         assert "Was behauptet wird:" in out and '<html lang="de">' in page.read_text()
@@ -223,7 +227,7 @@ class TestOptions:
 
     @pytest.mark.slow
     def test_what_takes_long_says_so_before(self, run, few, monkeypatch):
-        asked = ["audit", "rotmnist-c4-int8", "--images", few]
+        asked = ["audit", NAME, "--images", few]
         assert run(*asked)[2] == ""
         monkeypatch.setattr("commands.audit.run._SHORT", 0)
         said = run(*asked)[2]
@@ -235,13 +239,13 @@ class TestOptions:
 class TestService:
     def test_a_running_service_is_audited_from_outside(self, run, served, tmp_path, monkeypatch):
         monkeypatch.setenv("ORBITSERVE_API_KEY", KEY)
-        address = f"{served}/models/rotmnist-c4-int8"
+        address = f"{served}/models/{NAME}"
         path = tmp_path / "report.json"
         code, out, err = run("audit", address, *ORBIT, "--output", path)
         assert (code, err) == (0, "")
         assert "made to answer otherwise where an image is brighter" in " ".join(out.split())
         report = json.loads(path.read_text())
-        inside = json.loads(run("audit", "rotmnist-c4-int8", *ORBIT, "--json")[1])
+        inside = json.loads(run("audit", NAME, *ORBIT, "--json")[1])
         for part in ("verdict", "model", "data", "figures"):
             assert report[part] == inside[part]
         pinned = f"{address}/versions/1"
@@ -249,9 +253,9 @@ class TestService:
         assert KEY not in out + path.read_text()
 
     def test_without_its_key_it_is_not(self, run, served):
-        code, out, err = run("audit", served, "--model", "rotmnist-c4-int8", *ORBIT)
+        code, out, err = run("audit", served, "--model", NAME, *ORBIT)
         assert (code, out) == (3, "")
-        assert "/models/rotmnist-c4-int8 answers 401: " in err
+        assert f"/models/{NAME} answers 401: " in err
         assert err.count("\n") == 1
 
 
@@ -261,7 +265,7 @@ class TestOutputs:
             name: tmp_path / f"report{rendering.suffix}" for name, rendering in FORMATS.items()
         }
         options = [word for path in names.values() for word in ("--output", path)]
-        code, out, _ = run("audit", "rotmnist-c4-int8", "--images", few, *options)
+        code, out, _ = run("audit", NAME, "--images", few, *options)
         assert code == 2
         report = Report.model_validate_json(names["json"].read_bytes())
         assert out.encode() == FORMATS["text"].render(report)
@@ -272,10 +276,10 @@ class TestOutputs:
     def test_one_format_may_be_named(self, run, few, tmp_path):
         path = tmp_path / "anything"
         options = ["--images", few, "--format", "json", "--output", path]
-        _, out, _ = run("audit", "rotmnist-c4-int8", *options)
+        _, out, _ = run("audit", NAME, *options)
         assert out.startswith("INCONCLUSIVE")
         assert json.loads(path.read_text())["verdict"] == "INCONCLUSIVE"
-        _, out, _ = run("audit", "rotmnist-c4-int8", "--images", few, "--format", "json")
+        _, out, _ = run("audit", NAME, "--images", few, "--format", "json")
         assert out == path.read_text()
 
     def test_a_report_that_cannot_be_rendered_leaves_the_old_one(
@@ -287,7 +291,7 @@ class TestOutputs:
         path = tmp_path / "report.json"
         path.write_text("the old one")
         monkeypatch.setattr("audit.render.rendering.Rendering.write", fail)
-        code, _, _ = run("audit", "rotmnist-c4-int8", "--images", few, "--output", path)
+        code, _, _ = run("audit", NAME, "--images", few, "--output", path)
         assert code == 3
         assert [*tmp_path.iterdir()] == [path]
         assert path.read_text() == "the old one"
@@ -331,7 +335,7 @@ class TestOutputs:
 
     @pytest.mark.slow
     def test_a_verdict_that_is_no_failure_ends_well(self, run, few):
-        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--fail-on"]
+        asked = ["audit", NAME, "--images", few, "--fail-on"]
         assert run(*asked, "fail")[0] == 0
         assert run(*asked, "fail,inconclusive")[0] == 2
 
@@ -339,7 +343,7 @@ class TestOutputs:
 class TestLedger:
     def test_every_report_is_appended_and_listed(self, run, few, tmp_path):
         place = tmp_path / "audits"
-        asked = ["audit", "rotmnist-c4-int8", "--images", few, "--json", "--ledger", place]
+        asked = ["audit", NAME, "--images", few, "--json", "--ledger", place]
         for number in (1, 2):
             code, out, err = run(*asked)
             report = Report.model_validate_json(out)
@@ -355,7 +359,7 @@ class TestLedger:
     def test_one_that_cannot_be_opened_is_refused_before_the_audit(self, run, few, tmp_path):
         (tmp_path / "file").write_text("")
         asked = ["--images", few, "--ledger", tmp_path / "file" / "audits"]
-        code, out, err = run("audit", "rotmnist-c4-int8", *asked)
+        code, out, err = run("audit", NAME, *asked)
         assert (code, out) == (3, "")
         *log, sentence = err.splitlines()
         assert sentence == (
@@ -371,7 +375,7 @@ class TestLedger:
         monkeypatch.setattr("service.ledger.Ledger.append", refuse)
         path = tmp_path / "report.json"
         asked = ["--images", few, "--output", path, "--ledger", tmp_path / "audits"]
-        code, out, err = run("audit", "rotmnist-c4-int8", *asked)
+        code, out, err = run("audit", NAME, *asked)
         assert code == 3
         assert out.startswith("INCONCLUSIVE")
         assert Report.model_validate_json(path.read_bytes()).verdict == "INCONCLUSIVE"
@@ -397,22 +401,27 @@ class TestReplay:
             1,
         ]
         kept = ["--json", "--progress", "none", "--resume", tmp_path / "answers"]
-        _, out, _ = run("audit", "rotmnist-c4-int8", *options, *kept, "--fail-on", "never")
+        _, out, _ = run("audit", NAME, *options, *kept, "--fail-on", "never")
         command = json.loads(out)["replay"]
         environment, *words = shlex.split(command)
         assert environment == "env"
-        assert words[:4] == ["ORBITSERVE_THREADS=1", "orbitserve", "audit", "rotmnist-c4-int8/1"]
+        assert words[:4] == [
+            "ORBITSERVE_THREADS=1",
+            "orbitserve",
+            "audit",
+            f"{NAME}/1",
+        ]
         assert not {"--json", "--resume", "--fail-on", "--progress"} & {*words}
         assert run(*words[2:], "--json")[1] == out
 
     def test_a_default_is_not_repeated_and_a_key_never(self, run, few, monkeypatch):
         monkeypatch.setenv("ORBITSERVE_API_KEY", "a-secret-of-somebody")
-        _, out, _ = run("audit", "rotmnist-c4-int8", "--images", few, "--json")
-        assert json.loads(out)["replay"] == f"orbitserve audit rotmnist-c4-int8/1 --images {few}"
+        _, out, _ = run("audit", NAME, "--images", few, "--json")
+        assert json.loads(out)["replay"] == f"orbitserve audit {NAME}/1 --images {few}"
         assert "secret" not in out
 
 
-LONG = ["audit", "rotmnist-c4-int8", "--angles", "16", "--json", "--progress", "plain"]
+LONG = ["audit", NAME, "--angles", "16", "--json", "--progress", "plain"]
 
 
 @pytest.mark.slow
@@ -444,7 +453,7 @@ class TestResume:
 class TestProgress:
     def test_plain_lines_are_on_standard_error(self, run, folder):
         options = ["--images", folder, "--progress", "plain"]
-        _, out, err = run("audit", "rotmnist-c4-int8", *options)
+        _, out, err = run("audit", NAME, *options)
         assert out.startswith("INCONCLUSIVE")
         lines = err.splitlines()
         assert lines[0] == "images: 1 of 40"
@@ -453,4 +462,4 @@ class TestProgress:
         assert len(lines) < 25
 
     def test_without_a_terminal_there_is_nothing(self, run, few):
-        assert run("audit", "rotmnist-c4-int8", "--images", few)[2] == ""
+        assert run("audit", NAME, "--images", few)[2] == ""

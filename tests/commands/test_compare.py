@@ -89,6 +89,7 @@ def test_the_exit_status_is_the_verdict(
     assert run("compare", *sides, "--margin", margin, "--no-classes", *more)[0] == code
 
 
+@pytest.mark.slow
 def test_a_candidate_that_is_worse_fails_the_gate(run: Any, report: Any) -> None:
     sides = [report("rotmnist-c4"), report("rotmnist-cnn")]
     code, out, _ = run("compare", *sides, "--fail-on", "fail")

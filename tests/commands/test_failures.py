@@ -15,7 +15,8 @@ from imaging import RefusedError
 from tests.permissions import held_to_permissions
 from tests.program import PROGRAM, start
 
-MODEL = "rotmnist-c4-int8"
+MODEL = "rotmnist-c4-small-int8"
+FEW = ("--images", "examples")
 
 
 def command(*arguments, **options):
@@ -48,7 +49,7 @@ PROVE = ["prove", f"model_repository/{MODEL}/1/model.onnx"]
     [
         *((PROVE, "audit.proving.prove_file", defect) for defect in DEFECTS),
         (["audit", MODEL], "commands.audit.run.run_pipeline", DEFECTS[0]),
-        (["audit", MODEL, "--quick"], "audit.render.rendering.Rendering.write", DEFECTS[0]),
+        (["audit", MODEL, *FEW], "audit.render.rendering.Rendering.write", DEFECTS[0]),
         (["classify", "examples/seven.png"], "commands.classify.run.find_images", DEFECTS[0]),
         (["serve"], "service.server.serve", DEFECTS[0]),
     ],
@@ -127,8 +128,8 @@ def test_a_product_that_is_not_installed_audits_and_serves_all_the_same(run, mon
         return version(name)
 
     monkeypatch.setattr("importlib.metadata.version", missing)
-    code, out, err = run("audit", MODEL, "--quick", "--json")
-    assert (code, err) == (0, "")
+    code, out, err = run("audit", MODEL, *FEW, "--json")
+    assert (code, err) == (2, "")
     assert '"orbitserve": "unknown"' in out
     from service.app import create_app
     from service.settings import Settings
@@ -169,7 +170,7 @@ class TestOutput:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("imaging.writing.NamedTemporaryFile", full)
-        code, _, err = run("audit", MODEL, "--output", tmp_path / "report.json")
+        code, _, err = run("audit", MODEL, *FEW, "--output", tmp_path / "report.json")
         assert code == 3
         assert "report.json cannot be written: No space left" in one_sentence(err)
 
