@@ -128,7 +128,7 @@ async def test_a_defect_of_the_proof_says_that_it_is_one(
         ("GET", "/metrics", "service.metrics.prometheus.Metrics.write"),
         ("GET", "/readyz", "service.data_plane.DataPlane.check_ready"),
         ("GET", "/v2/models/stats", "service.api.oip.models.ModelStatistics.of"),
-        ("POST", "/v2/repository/index", "service.api.oip.repository._entries"),
+        ("POST", "/v2/repository/index", "service.api.oip.repository.entries_of"),
     ],
 )
 async def test_a_defect_of_any_call_is_no_refusal(
