@@ -27,7 +27,7 @@ LONG = f"{AUDIT}?angles=2000"
 
 ASYNC = {"Prefer": "respond-async"}
 EVENTS = {"Accept": "text/event-stream"}
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")

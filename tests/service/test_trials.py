@@ -22,6 +22,7 @@ from tests.service.test_hostile_versions import change_graph, take_half_a_gibiby
 
 pytestmark = pytest.mark.anyio
 HERE = select("cpu")
+AGAIN = "loading tries it again"
 ON_A_DEVICE = ProviderCandidates((replace(CPU, memory=("cpu", 0)),))
 
 
@@ -65,7 +66,10 @@ async def test_a_crash_is_a_sentence_and_the_next_version_is_tried(
     tried = await trials.attempt(folder, Does(code))  # type: ignore[arg-type]
     assert tried.verification is None
     assert tried.refused is not None and sentence in tried.refused
-    assert (await trials.attempt(folder, HERE)).verification is not None
+    async with asyncio.timeout(60):  # who forks may be dying still: loading tries it again
+        while AGAIN in ((tried := await trials.attempt(folder, HERE)).refused or ""):
+            pass
+    assert tried.verification is not None
 
 
 async def test_it_says_what_loading_here_says(trials: Trials, repository: Path) -> None:
@@ -115,7 +119,10 @@ async def test_a_trial_that_is_cancelled_ends_its_process(
         trying.cancel()
         while child.exists():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert (await trials.attempt(folder, HERE)).verification is not None
+    async with asyncio.timeout(60):  # who forks may be dying still: loading tries it again
+        while AGAIN in ((tried := await trials.attempt(folder, HERE)).refused or ""):
+            pass
+    assert tried.verification is not None
 
 
 async def test_a_version_that_vanishes_meanwhile_is_refused(

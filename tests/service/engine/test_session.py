@@ -101,7 +101,7 @@ async def test_the_event_loop_runs_while_a_batch_does(
 ) -> None:
     many = np.concatenate([images] * 200)
     session = Session(turning, signature, CPU, threads=1, limits=Limits(len(many), len(many)))
-    beats, longest = 0, 0.0
+    beats, longest, started = 0, 0.0, time.perf_counter()
     inference = asyncio.ensure_future(session.infer(many))
     while not inference.done():
         began = time.perf_counter()
@@ -110,7 +110,7 @@ async def test_the_event_loop_runs_while_a_batch_does(
         beats += 1
     assert len(inference.result().logits) == len(many)
     assert beats > 10
-    assert longest < 0.2
+    assert longest < 0.5 * (time.perf_counter() - started)
     session.close()
 
 
