@@ -54,6 +54,7 @@ def test_a_record_states_versions_that_there_are() -> None:
         assert set(record.versions) <= known[name], name
 
 
+@pytest.mark.slow
 def test_bounds_hold_of_every_tensor() -> None:
     """All tensors of random graphs, as onnxruntime computes them, are within what is known."""
     seen: set[str] = set()
