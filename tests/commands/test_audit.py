@@ -147,7 +147,7 @@ class TestTarget:
             (["--format", "pdf"], "There is no format 'pdf'; json, text"),
             (["--output", "report.pdf"], "tells no format"),
             (["--output", "no-such-folder/report.json"], "cannot be written"),
-            (["--output", "docs", "--format", "json"], "cannot be written"),
+            (["--output", "docs", "--format", "json"], "is no regular one"),
             (["--format", "text", "--output", "a.json", "--output", "b.json"], "several --output"),
             (["--json", "--format", "text"], "--json and --format"),
             (["--agreement", "nan"], "Invalid value for '--agreement'"),
