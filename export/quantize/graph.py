@@ -31,6 +31,13 @@ class GraphBuilder:
         self._nodes.append(node)
         self.current = output
 
+    def dequantise(self, name: str, integers: NDArray[Any], scale: str) -> str:
+        """Store integers, one scale for each along the first axis, and return their values' name."""
+        stored = self.constant(f"{name}_q", integers)
+        node = helper.make_node("DequantizeLinear", [stored, scale], [name], name=name, axis=0)
+        self._nodes.append(node)
+        return name
+
     def move(self, layer: Move) -> None:
         """Append a node that moves entries, as it stands."""
         node = onnx.NodeProto()
