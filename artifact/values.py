@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-Precision = Literal["fp32", "fp16", "int8", "integer"]
+Precision = Literal["fp32", "fp16", "int8", "integer", "qdq"]
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 

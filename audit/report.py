@@ -28,6 +28,7 @@ LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
     "fp16": 1e-2,
     "int8": 0.0,
     "integer": 0.0,
+    "qdq": 0.0,
 }
 """How far a logit may move, relative to the largest one, where nothing else is asked.
 

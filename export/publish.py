@@ -54,7 +54,7 @@ from imaging import grid_rotations
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-_EXACT: tuple[Precision, ...] = ("int8", "integer")
+_EXACT: tuple[Precision, ...] = ("int8", "integer", "qdq")
 
 
 class InexactError(RefusedError):

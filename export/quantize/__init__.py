@@ -5,6 +5,7 @@ from export.quantize.half import to_half
 from export.quantize.int8 import to_int8
 from export.quantize.integer import MagnitudeError, to_integer
 from export.quantize.network import IntegerNetwork, quantize
+from export.quantize.qdq import to_qdq
 from export.quantize.ranges import measure_ranges
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "to_half",
     "to_int8",
     "to_integer",
+    "to_qdq",
 ]

@@ -31,10 +31,10 @@ class GraphBuilder:
         self._nodes.append(node)
         self.current = output
 
-    def dequantise(self, name: str, integers: NDArray[Any], scale: str) -> str:
-        """Store integers, one scale for each along the first axis, and return their values' name."""
-        stored = self.constant(f"{name}_q", integers)
-        node = helper.make_node("DequantizeLinear", [stored, scale], [name], name=name, axis=0)
+    def dequantised(self, name: str, integers: NDArray[Any], scales: str) -> str:
+        """Store integers with one scale for each entry of their first axis; name their values."""
+        stored = self.constant(f"{name}_integers", integers)
+        node = helper.make_node("DequantizeLinear", [stored, scales], [name], name=name, axis=0)
         self._nodes.append(node)
         return name
 

@@ -44,13 +44,23 @@ def to_integer(network: IntegerNetwork, metadata: Mapping[str, str]) -> onnx.Mod
             graph.move(layer)
         else:
             _convolve(graph, layer)
-    head = network.head
+    add_head(graph, network.head)
+    return graph.build(network.chain.model, metadata)
+
+
+def add_head(graph: GraphBuilder, head: IntegerMap) -> None:
+    """Add the last linear map, whose input are whole numbers in float32, zero where ``zero`` was.
+
+    Raises
+    ------
+    MagnitudeError
+        If a partial sum may reach 2^24.
+    """
     _check(head, "the linear map at the end")
     weight = graph.constant("head_weight", head.weight.T.astype(np.float32))
     bias = graph.constant("head_bias", head.bias.astype(np.float32))
     graph.add("Gemm", weight, bias, output="accumulators")
     _scale(graph, "head", head.input.scale * head.scales, LOGITS)
-    return graph.build(network.chain.model, metadata)
 
 
 def _convolve(graph: GraphBuilder, layer: IntegerConvolution) -> None:

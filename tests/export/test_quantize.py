@@ -18,6 +18,7 @@ from export.quantize import (
     to_half,
     to_int8,
     to_integer,
+    to_qdq,
 )
 from export.quantize.network import WEIGHT_LIMIT, IntegerConvolution
 from export.runtime import open_model
@@ -51,6 +52,11 @@ def integer(integers):
     return to_integer(integers, {"precision": "integer"}).SerializeToString()
 
 
+@pytest.fixture(scope="module")
+def qdq(integers):
+    return to_qdq(integers, {"precision": "qdq"}).SerializeToString()
+
+
 def bits(logits):
     return logits.view(np.uint32)
 
@@ -76,8 +82,10 @@ def test_onnx_itself_gives_the_bits_that_onnxruntime_gives(int8, integer, test_i
         np.testing.assert_array_equal(bits(open_model(model)(images)), bits(reference))
 
 
-def test_no_bit_depends_on_the_rotation_the_batch_or_the_threads(group, int8, integer, test_images):
-    for model in (int8, integer):
+def test_no_bit_depends_on_the_rotation_the_batch_or_the_threads(
+    group, int8, integer, qdq, test_images
+):
+    for model in (int8, integer, qdq):
         sessions = [(f"{n} threads", open_model(model, n)) for n in (1, 2)]
         found = measure_exactness(sessions, test_images.images[:70], group)
         assert found.exact
@@ -97,10 +105,29 @@ def test_the_file_proves_it(group, int8, integer):
             )
 
 
-def test_a_weight_that_is_off_by_one_is_neither_proved_nor_exact(int8, group, test_images):
+def test_the_form_with_floats_between_has_the_same_integers(group, int8, qdq, test_images):
+    """The runtime finds them, and gives the same bits; the file does not promise it."""
+    images = test_images.images
+    np.testing.assert_array_equal(bits(open_model(qdq)(images)), bits(open_model(int8)(images)))
+    proof = prove(qdq, "C4" if group == "trivial" else group)
+    if group != "trivial":
+        assert (proof.outcome, proof.arithmetic, proof.exact_bits) == ("PROVED", "quantised", False)
+
+
+def test_openvino_gives_the_same_bits_whichever_way_images_are_turned(qdq, int8, test_images):
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+    images = test_images.images
+    compiled = openvino.Core().compile_model(openvino.Core().read_model(qdq), "CPU")
+    for rotated in (images, np.ascontiguousarray(np.rot90(images, 1, (2, 3)))):
+        logits = compiled([rotated])[compiled.output("logits")]
+        np.testing.assert_array_equal(bits(logits), bits(open_model(int8)(rotated)))
+
+
+@pytest.mark.parametrize("form", ["int8", "qdq"])
+def test_a_weight_that_is_off_by_one_is_neither_proved_nor_exact(request, form, group, test_images):
     if group == "trivial":
         pytest.skip("a plain network has no symmetry to break")
-    mutant = onnx.load_model_from_string(int8)
+    mutant = onnx.load_model_from_string(request.getfixturevalue(form))
     weight = next(t for t in mutant.graph.initializer if len(t.dims) == 4)
     values = numpy_helper.to_array(weight).copy()
     values[0, 0, 0, 0] += 1 if values[0, 0, 0, 0] < WEIGHT_LIMIT else -1
