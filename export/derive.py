@@ -22,7 +22,15 @@ from artifact.values import Precision
 from audit import Classifier, RefusedError
 from audit.machine import cpu_name
 from export.publish import Candidate, Progress, publish
-from export.quantize import measure_ranges, quantize, read_chain, to_half, to_int8, to_integer
+from export.quantize import (
+    measure_ranges,
+    quantize,
+    read_chain,
+    to_half,
+    to_int8,
+    to_integer,
+    to_qdq,
+)
 from export.runtime import BATCH, batches, has_vnni, open_model
 from imaging.files import read_named
 from models.datasets.data_set import DataSet
@@ -33,7 +41,11 @@ MAX_LOSS: Final = 0.10
 """Points of error that a precision may cost on the test images."""
 
 _SPEED_BATCH, _ROUNDS, _ROUND_SECONDS = 32, 9, 0.3
-_COUNTERPARTS: Final[Mapping[Precision, Precision]] = {"int8": "integer", "integer": "int8"}
+_COUNTERPARTS: Final[Mapping[Precision, Precision]] = {
+    "int8": "integer",
+    "integer": "int8",
+    "qdq": "int8",
+}
 
 
 class AccuracyLossError(RefusedError):
@@ -187,12 +199,12 @@ class _Converter:
                 case "fp16":
                     half = to_half(self._model, self._metadata(precision))
                     self._files[precision] = half.SerializeToString()
-                case "int8" | "integer":
+                case "int8" | "integer" | "qdq":
                     self._files.update(self._integers())
                 case _:
                     raise RefusedError(
-                        f"Nothing converts a version of fp32 to {precision}; fp16, int8 and "
-                        "integer are accepted."
+                        f"Nothing converts a version of fp32 to {precision}; fp16, int8, "
+                        "integer and qdq are accepted."
                     )
         return self._files[precision]
 
@@ -209,6 +221,7 @@ class _Converter:
         return {
             "int8": to_int8(network, self._metadata("int8")).SerializeToString(),
             "integer": to_integer(network, self._metadata("integer")).SerializeToString(),
+            "qdq": to_qdq(network, self._metadata("qdq")).SerializeToString(),
         }
 
     def _logits(self, precision: Precision) -> NDArray[np.float32]:

@@ -35,25 +35,27 @@ def source(repository, data, monkeypatch):
 
 
 def test_every_precision_becomes_a_model_of_its_own(repository, source):
-    paths = list(derive(source, read_precisions("integer, fp16,int8"), repository))
-    names = [f"toy-{precision}/1" for precision in ("fp16", "int8", "integer")]
+    paths = list(derive(source, read_precisions("integer, qdq, fp16,int8"), repository))
+    names = [f"toy-{precision}/1" for precision in ("fp16", "int8", "integer", "qdq")]
     assert [str(path.relative_to(repository)) for path in paths] == names
-    half, int8, integer = (load_card(path / "card.json") for path in paths)
+    half, int8, integer, qdq = (load_card(path / "card.json") for path in paths)
     assert half.conversion.counterpart is None
     assert int8.conversion.counterpart.bits_equal and integer.conversion.counterpart.bits_equal
     assert (
         int8.conversion.counterpart.sha256 == integer.sha256 == sha256_file(paths[2] / "model.onnx")
     )
     assert integer.conversion.counterpart.sha256 == int8.sha256
-    for card in (half, int8, integer):
+    assert qdq.conversion.counterpart.bits_equal
+    assert qdq.conversion.counterpart.sha256 == int8.sha256
+    for card in (half, int8, integer, qdq):
         assert card.conversion.source == source.card.identity
         assert card.metrics["test"].count == 130
         assert card.training == source.card.training
         assert card.conversion.speed.ratio > 0
         assert 0 < card.conversion.max_abs_logits < 1
         assert card.audit_set == source.card.audit_set
-    for card in (int8, integer):
-        assert card.proof.exact_bits
+    assert [card.proof.exact_bits for card in (int8, integer, qdq)] == [True, True, False]
+    for card in (int8, integer, qdq):
         assert card.exactness.exact and card.exactness.max_logit_deviation == 0
         assert card.audit.max_logit_deviation == 0
         assert card.conversion.calibration == "90 training images of noise and their orbits"
