@@ -19,7 +19,7 @@ from export.onnx_import.importer import Request, import_onnx
 from export.onnx_import.symmetrise import symmetrise
 from export.runtime import open_model
 from imaging import FitPolicy, GridSymmetry, RefusedError, fit, grid_symmetries
-from service.audits.targets import version_under_test
+from service.audits.targets import open_file, version_under_test
 from service.repository.local import open_model as served_model
 from service.settings import read_settings
 
@@ -77,6 +77,8 @@ def test_the_card_claims_what_is_proved_of_an_oblong(
     data = (folder / "model.onnx").read_bytes()
     assert prove(data).subgroup == (group or "C2")
     assert prove(data, "C4").outcome == "NOT PROVED"
+    _, spec, tried = open_file(folder / "model.onnx", read_settings(repository=tmp_path))
+    assert (spec.shape, tried) == ((1, *SIDES), group or "C2")
     if group:
         classify = open_model(data)
         upright = classify(images).view(np.uint32)

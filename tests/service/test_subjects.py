@@ -438,6 +438,7 @@ class TestFile:
         [
             ("float", "takes 'image' FLOAT [?, 1, 8, 8]; one input of uint8"),
             ("fixed", "takes 'image' UINT8 [2, 1, 8, 8]; one input of uint8"),
+            ("open", "takes 'image' UINT8 [?, 1, 8, ?]; one input of uint8"),
             ("channels", "takes 'image' UINT8 [?, 2, 8, 8]; one input of uint8"),
             ("outputs", "one output of float32 [N, K]"),
             ("no model", "an ONNX file is accepted"),
@@ -451,6 +452,8 @@ class TestFile:
                 kind.elem_type = TensorProto.FLOAT
             elif change == "fixed":
                 axes[0].dim_value = 2
+            elif change == "open":
+                axes[3].dim_param = "W"
             elif change == "channels":
                 axes[1].dim_value = 2
             else:
