@@ -13,6 +13,8 @@ from typing import Final
 
 import typer
 
+from commands.names import on_one_line
+
 ERROR: Final = 3
 INTERRUPTED: Final = 130
 """As shells have it: 128 and the number of SIGINT."""
@@ -73,7 +75,7 @@ def end(status: int, sentence: str | None = None) -> int:
 
 def _say(sentence: str) -> None:
     with suppress(OSError):  # nobody listens
-        typer.echo(f"orbitserve: {sentence}", err=True)
+        typer.echo(f"orbitserve: {on_one_line(sentence)}", err=True)
 
 
 def _of_the_system(error: OSError) -> str:

@@ -9,7 +9,8 @@ from typing import BinaryIO, Final, Literal
 import msgspec
 
 from commands.classify import parquet, table
-from commands.classify.answer import Answer, on_one_line
+from commands.classify.answer import Answer
+from commands.names import on_one_line
 from imaging import RefusedError
 
 Format = Literal["text", "csv", "jsonl", "parquet"]

@@ -15,10 +15,11 @@ from artifact.contract import Images
 from artifact.cpus import cpu_budget
 from audit.labels import refuse_several_labels
 from commands.classify import parquet
-from commands.classify.answer import Answer, Model, Ranked, ranked, written
+from commands.classify.answer import Answer, Model, Ranked, ranked
 from commands.classify.formats import LINES, Format, format_of
 from commands.classify.partial import Partial
 from commands.display import Style, chosen_progress
+from commands.names import written
 from commands.reading import settings_of_a_command
 from commands.writing import check_writable
 from imaging import RefusedError

@@ -10,10 +10,9 @@ from commands.classify.answer import (
     Answer,
     Model,
     Ranked,
-    from_one_line,
-    on_one_line,
     ranked,
 )
+from commands.names import from_one_line, on_one_line
 
 _RANK: Final = ("label", "index", "probability")
 

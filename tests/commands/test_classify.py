@@ -20,7 +20,8 @@ from artifact.audit_set import load_audit_set
 from artifact.session import open_session
 from commands.classify import partial, table
 from commands.classify import run as classifying
-from commands.classify.answer import Answer, Model, from_one_line, on_one_line, written
+from commands.classify.answer import Answer, Model
+from commands.names import from_one_line, on_one_line, written
 from tests.program import start
 
 MODEL = "rotmnist-c4-int8"

@@ -98,6 +98,11 @@ def test_what_the_system_refuses_is_a_sentence(run, monkeypatch, error, sentence
     assert sentence in one_sentence(err)
 
 
+def test_a_name_moves_no_terminal(run):
+    code, _, err = run("classify", "a\x1b[2J\u202eb.png")
+    assert (code, err) == (3, "orbitserve: There is no a\\u001b[2J\\u202eb.png.\n")
+
+
 def test_ctrl_c_is_no_verdict_and_no_traceback(run, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
