@@ -110,13 +110,16 @@ def run(
         check_writable(output)
     settings = settings_of_a_command(repository, device)
     paths = find_images(images)
-    classifier = Classifier(open_model(model, settings), settings, top_k)
-    if output is None:
-        _print(classifier, paths, asked_format, progress)
-        return
-    opened = classifier.model, classifier.classes, classifier.ranks
-    with Partial(output, asked_format, *opened, resume=resume) as partial:
-        _keep(classifier, paths, partial, progress)
+    opened = open_model(model, settings)
+    # An interpreter that ends while a thread is inside of onnxruntime ends by SIGABRT.
+    with closing(opened.session):
+        classifier = Classifier(opened, settings, top_k)
+        if output is None:
+            _print(classifier, paths, asked_format, progress)
+            return
+        said = classifier.model, classifier.classes, classifier.ranks
+        with Partial(output, asked_format, *said, resume=resume) as partial:
+            _keep(classifier, paths, partial, progress)
 
 
 def _print(

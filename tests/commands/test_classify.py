@@ -473,16 +473,35 @@ class TestOutput:
         assert " -m pip install " in err
         assert err.count("\n") == 1
 
-    def test_lines_come_as_batches_finish(self, run, folder, monkeypatch, capsys):
-        top, printed = classifying.Classifier._top, []
+    def test_lines_come_as_batches_finish(self, run, folder, monkeypatch, tmp_path):
+        top, out, seen = classifying.Classifier._top, tmp_path / "out", []
 
         def watched(self, images):
-            printed.append(capsys.readouterr().out.count("\n"))
+            seen.append(out.read_bytes().count(b"\n"))
             return top(self, images)
 
         monkeypatch.setattr(classifying.Classifier, "_top", watched)
-        assert run(*ASKED, folder)[1].count("\n") == 8
-        assert printed == [0, 32]
+        with out.open("w") as printed, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", printed)
+            run(*ASKED, folder)
+        assert seen == [0, 32]
+        assert out.read_bytes().count(b"\n") == len(DIGITS)
+
+    def test_the_engine_has_ended_when_the_command_does(self, run, folder, monkeypatch):
+        """Else a thread inside of onnxruntime may end the process by SIGABRT."""
+        opened, open_model = [], classifying.open_model
+
+        def opening(*asked):
+            opened.append(open_model(*asked))
+            return opened[0]
+
+        def interrupt(self, images):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(classifying, "open_model", opening)
+        monkeypatch.setattr(classifying.Classifier, "_top", interrupt)
+        assert run(*ASKED, folder)[0] == 130
+        assert not opened[0].session.ready
 
 
 def test_few_images_are_held(monkeypatch):
