@@ -93,6 +93,17 @@ def train(
         int | None,
         typer.Option(min=1, help="For a folder: processes that decode; else one a CPU."),
     ] = None,
+    arithmetic: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"] | None,
+        typer.Option(
+            help="Of the training steps, instead of the recipe's: auto is bfloat16 on a GPU that "
+            "has it, else float32."
+        ),
+    ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="The same weights in every run on one GPU; slower."),
+    ] = False,
     choose: Annotated[
         bool,
         typer.Option(help="Judge each epoch on the data set's images for choices; do not test."),
@@ -117,12 +128,14 @@ def train(
     from imaging import RefusedError
     from models.checkpoint import Run
     from models.datasets.folder_source import FolderSource
-    from models.devices import find_device
+    from models.devices import be_deterministic, find_device
     from models.experiment import NAMES, model_name, named_experiment
     from models.trainer import read_folder
     from models.trainer import train as run
 
     found = find_device(device)
+    if deterministic:
+        be_deterministic()
     if resume and overwrite:
         raise RefusedError("A run goes on by --resume or begins anew by --overwrite, not both.")
     is_folder = name not in NAMES and Path(name).is_dir()
@@ -170,6 +183,7 @@ def train(
         "validation": validation,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
+        "arithmetic": arithmetic,
     }
     given = {key: value for key, value in changes.items() if value is not None}
     experiment = experiment.with_recipe(given)

@@ -85,6 +85,15 @@ def rotate_field(coefficients: Tensor, basis: FilterBasis, group: Group) -> Tens
     return rotated.unflatten(-1, (group.order, group.order, side, side))
 
 
+def shift_over_group(coefficients: Tensor, group: Group) -> Tensor:
+    """Return filters over the group alone, moved by every element: ``[..., |G|] -> [..., g, h]``.
+
+    ``(g . w)(h) = w(g^-1 h)``.
+    """
+    moved = _copy(coefficients, _shifts(group, coefficients.device))
+    return moved.unflatten(-1, (group.order, group.order))
+
+
 class _Gather(NamedTuple):
     """Where each of many copies comes from, and the copies of each source, the last ones first."""
 
@@ -126,6 +135,16 @@ def _gather(group: Group, side: int, fields: int, device: torch.device) -> _Gath
         if fields > 1:
             rows = zip(rotated, left_quotients(group), strict=True)
             rotated = [one[list(quotients)] for one, quotients in rows]
-        sources = torch.stack(rotated).flatten()
-        copies = sources.argsort(stable=True).unflatten(0, (samples.numel(), -1)).T.flip(0)
-        return _Gather(sources.to(device), copies.contiguous().to(device))
+        return _gather_from(torch.stack(rotated).flatten(), samples.numel(), device)
+
+
+@cache
+def _shifts(group: Group, device: torch.device) -> _Gather:
+    with torch.inference_mode(False):  # what is cached has to do for training as well
+        sources = torch.tensor(left_quotients(group)).flatten()
+        return _gather_from(sources, group.order, device)
+
+
+def _gather_from(sources: Tensor, count: int, device: torch.device) -> _Gather:
+    copies = sources.argsort(stable=True).unflatten(0, (count, -1)).T.flip(0)
+    return _Gather(sources.to(device), copies.contiguous().to(device))

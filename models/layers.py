@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.filters import FilterBasis, rotate, rotate_field
-from models.groups import Group, left_quotients
+from models.filters import FilterBasis, rotate, rotate_field, shift_over_group
+from models.groups import Group
 
 
 class PlainConv(NamedTuple):
@@ -111,7 +111,7 @@ class SeparableGroupConv(GroupLinearMap):
 
     def expand(self) -> tuple[PlainConv, PlainConv]:
         """Return a bank ``[C' |G|, C |G|, 1, 1]`` and a depthwise one ``[C' |G|, 1, k, k]``."""
-        mixing = self.mixing[:, :, torch.tensor(left_quotients(self.group))]  # [C', C, g, h]
+        mixing = shift_over_group(self.mixing, self.group)  # [C', C, g, h]
         mixing = mixing.transpose(1, 2).flatten(2, 3).flatten(0, 1)[..., None, None]
         depthwise = rotate(self.weight, self.basis, self.group).flatten(0, 1)[:, None]
         spatial = PlainConv(depthwise, self.stride, self.padding, len(depthwise))

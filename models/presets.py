@@ -58,6 +58,21 @@ def eighth_turns(channels: int) -> tuple[LayerSpec, ...]:
     )
 
 
+def late_pooling(first: int, early: int, late: int, last: int) -> tuple[LayerSpec, ...]:
+    """Two convolutions at each of 24, 12 and 6 pixels: Weiler and Cesa 2019, table 11."""
+    pool = MaxPooling(kernel=2, stride=2)
+    return (
+        Convolution(channels=first, kernel=7, padding=1),
+        Convolution(channels=early, kernel=5, padding=2),
+        pool,
+        Convolution(channels=early, kernel=5, padding=2),
+        Convolution(channels=late, kernel=5, padding=2),
+        pool,
+        Convolution(channels=late, kernel=5, padding=2),
+        Convolution(channels=last, kernel=5, padding=1),
+    )
+
+
 def _rotmnist(
     group: str,
     layers: tuple[LayerSpec, ...],
@@ -84,11 +99,26 @@ def _rotmnist(
     )
 
 
+def _large() -> Preset:
+    """As wide as its integers fit into a file of 5 MB, and regularised for it; made for a GPU."""
+    base = _rotmnist("C8", late_pooling(16, 20, 28, 24), "steerable", learning_rate=3e-3)
+    recipe = {
+        "batch_size": 200,
+        "weight_decay": 0.05,
+        "augmentation": Augmentation(degrees=180, scale=0.05, shear=0.1, elastic=0.6),
+    }
+    return Preset(
+        base.network.model_copy(update={"dropout": 0.3, "field_dropout": 0.1}),
+        base.recipe.model_copy(update=recipe),
+    )
+
+
 # A group convolution of C fields has |G| C^2 k^2 free values, a plain one of C channels C^2 k^2:
 # with twice the channels the plain network is as large as that of C4.
 PRESETS = {
     "rotmnist-c4": _rotmnist("C4", quarter_turns(24)),
     "rotmnist-c8": _rotmnist("C8", eighth_turns(16), "steerable", epochs=40),
     "rotmnist-c4-small": _rotmnist("C4", few_operations(), epochs=80, learning_rate=3e-3),
+    "rotmnist-large": _large(),
     "rotmnist-cnn": _rotmnist("trivial", quarter_turns(48)),
 }

@@ -30,7 +30,7 @@ class Recipe(BaseModel):
     teaching
         The weight of a teacher's probabilities in what is learned; labels have the rest.
     arithmetic
-        "auto" is bfloat16 autocast where the device multiplies it in hardware, else float32.
+        "auto" is bfloat16 autocast on a GPU that multiplies it in hardware, else float32.
         Evaluation is always in float32.
     """
 

@@ -214,4 +214,5 @@ def _line(epoch: Epoch, epochs: int) -> str:
         f"error on training images {epoch.train_error:.2f} %"
         + (f", on held-out images {held_out:.2f} %" if held_out is not None else "")
         + f"  {epoch.seconds:.0f} s"
+        + (f", {epoch.images_per_second:,.0f} images/s" if epoch.images_per_second else "")
     )

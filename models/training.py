@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from imaging.refusal import RefusedError
 from models.augmentation import TrainingImages
 from models.datasets.split import Split
-from models.devices import autocast
+from models.devices import autocast, convolutions, loss_scaler
 from models.networks import Network, NetworkSpec
 from models.recipe import Recipe
 from models.targets import Teacher, mix, one_hot
@@ -43,6 +43,7 @@ class Epoch(BaseModel):
     validation_error: float | None
     learning_rate: float
     seconds: float
+    images_per_second: float | None = None
 
 
 class Training:
@@ -77,6 +78,7 @@ class Training:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), weight_decay=recipe.weight_decay
         )
+        self.scaler = loss_scaler(self.device, recipe.arithmetic)
         self.history: list[Epoch] = []
         self._best = copy.deepcopy(self._averaged) if recipe.patience else None
 
@@ -120,6 +122,7 @@ class Training:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "history": [epoch.model_dump() for epoch in self.history],
         }
         return state | ({"best": self._best.state_dict()} if self._best else {})
@@ -129,6 +132,8 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
         self.history = [Epoch.model_validate(epoch) for epoch in state["history"]]
         if self._best:
             self._best.load_state_dict(state["best"])
@@ -146,8 +151,15 @@ class Training:
         judges = data[train:] or choice
         while not self.is_over:
             start = time.perf_counter()
-            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-                loss, error = self._epoch(len(self.history), images, labels, progress)
+            try:
+                with convolutions(search=True):
+                    loss, error, count = self._epoch(len(self.history), images, labels, progress)
+            except torch.OutOfMemoryError as full:
+                raise RefusedError(
+                    f"The GPU's memory does not hold batches of {self.recipe.batch_size} images of "
+                    "this network; a smaller --batch-size, or --device cpu, is what may help."
+                ) from full
+            rate = count / (time.perf_counter() - start)
             held_out = error_percent(self._averaged, judges) if judges else None
             self.history.append(
                 Epoch(
@@ -157,6 +169,7 @@ class Training:
                     validation_error=held_out,
                     learning_rate=self.optimiser.param_groups[0]["lr"],
                     seconds=time.perf_counter() - start,
+                    images_per_second=rate,
                 )
             )
             if self._best and self.best is self.history[-1]:
@@ -169,7 +182,8 @@ class Training:
 
     def _epoch(
         self, number: int, images: TrainingImages, labels: Tensor, progress: Progress
-    ) -> tuple[float, float]:
+    ) -> tuple[float, float, int]:
+        """Return the mean loss, the error in percent, and how many images were seen."""
         seed = int(np.random.SeedSequence((self.recipe.seed, number)).generate_state(1)[0])
         random = torch.manual_seed(seed)
         order = torch.randperm(len(labels), generator=random)
@@ -191,15 +205,17 @@ class Training:
                 logits, targets, weights, label_smoothing=self.recipe.label_smoothing
             )
             self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
             self.average.update_parameters(self.network)
             # Read at the end: to look at a number is to wait for a GPU.
             losses.append(loss.detach())
             wrong.append((logits.argmax(1) != labels[rows]).sum())
             progress(len(rows))
-        error = 100 * int(torch.stack(wrong).sum()) / sum(map(len, batches))
-        return sum(torch.stack(losses).tolist()) / len(batches), error
+        count = sum(map(len, batches))
+        error = 100 * int(torch.stack(wrong).sum()) / count
+        return sum(torch.stack(losses).tolist()) / len(batches), error, count
 
     def _targets(self, x: Tensor, labels: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return what the network sees, and the labels or probabilities that it is to answer."""
@@ -252,8 +268,7 @@ def predict(
     device = next(network.parameters()).device
     batch_size = max(1, BATCH_PIXELS // (images.shape[-2] * images.shape[-1]))
     labels = []
-    # NVIDIA's default is to round a convolution's float32 to 11 bits.
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.inference_mode(), convolutions():
         for batch in torch.from_numpy(images).split(batch_size):
             labels.append(network(batch.to(device)).argmax(1).cpu().numpy())
             progress(len(batch))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from models import presets
 from models.augmentation import Augmentation
 from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec, RestrictTo
 from models.presets import few_operations, quarter_turns
@@ -51,17 +52,8 @@ def early_pooling(w: Widths) -> Layers:
 
 
 def late_pooling(w: Widths) -> Layers:
-    """Two convolutions at each of 24, 12 and 6 pixels: Weiler and Cesa 2019, table 11."""
-    return (
-        _convolution(w.first, 7, 1),
-        _convolution(w.early, 5, 2),
-        _POOL,
-        _convolution(w.early, 5, 2),
-        _convolution(w.late, 5, 2),
-        _POOL,
-        _convolution(w.late, 5, 2),
-        _convolution(w.last, 5, 1),
-    )
+    """The layout of `rotmnist-large`."""
+    return presets.late_pooling(w.first, w.early, w.late, w.last)
 
 
 def restricted(w: Widths) -> Layers:
