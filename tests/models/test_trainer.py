@@ -56,6 +56,7 @@ def test_a_finished_run_holds_all_that_an_export_needs(folder):
     assert not list(folder.glob("*.partial")) + list(folder.glob(".*"))
 
 
+@pytest.mark.slow
 def test_the_error_is_that_of_the_network_that_is_kept(folder):
     result = train(experiment(validation=16, patience=1), folder, resume=False)
     test, run = noise(600, 1), Run.open(folder)

@@ -287,6 +287,7 @@ def test_a_phone_shows_all_of_it(browse: Callable[[str], Any], classes: int) -> 
     assert set(shown.ask("[...document.images].map(image => image.naturalWidth)")) <= {8}
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("classes", [2, 5, 50])
 def test_names_stand_beside_their_rows_and_columns(

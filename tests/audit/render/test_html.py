@@ -213,6 +213,7 @@ def test_a_phone_shows_all_of_it_and_asks_the_network_for_nothing(shown: Any) ->
     assert shown.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_every_picture_is_one(shown: Any, report: Report) -> None:
     widths = shown.ask("[...document.images].map(image => image.naturalWidth)")
@@ -221,6 +222,7 @@ def test_every_picture_is_one(shown: Any, report: Report) -> None:
     assert widths == [8] * expected
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_lines_and_bars_differ_without_colour(browse: Any, reports: dict[str, Report]) -> None:
     shown = browse(render(reports["broken"], "html").decode())
@@ -235,6 +237,7 @@ def test_lines_and_bars_differ_without_colour(browse: Any, reports: dict[str, Re
     assert signs[0] == "✕"
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_every_chart_has_a_name_and_a_table(shown: Any) -> None:
     unnamed = "document.querySelectorAll('svg[role=img]:not(:has(> title))').length"
@@ -244,6 +247,7 @@ def test_every_chart_has_a_name_and_a_table(shown: Any) -> None:
     assert shown.ask(lonely) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("mutant", "noticed"),
