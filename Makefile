@@ -59,7 +59,8 @@ image-test: $(VENV)/.dev ## Build the image, run it, classify digits and audit t
 
 wheelhouse: $(VENV)/.runtime ## Gather wheels for a machine without a network (see docs/gpu.md)
 	$(BIN)/python deploy/gpu/wheelhouse.py --python-version $(or $(PYTHON_VERSION),3.12) $(if $(GPU),--gpu) \
-		$(if $(HAVE),--have $(HAVE)) $(if $(PART),--part $(PART)) $(if $(OUT),--out $(OUT))
+		$(if $(HAVE),--have $(HAVE)) $(if $(PART),--part $(PART)) $(if $(OUT),--out $(OUT)) \
+		$(if $(DATA),--data $(DATA))
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) *.egg-info .*_cache .hypothesis

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 GPU = ROOT / "deploy" / "gpu"
@@ -68,7 +69,8 @@ def test_the_projects_own_requirements_are_asked_for_and_nvidias_with_gpu_only()
         wanted = wheelhouse.requirements(ROOT / "pyproject.toml", gpu=gpu)
         return {f"{each.name}{sorted(each.extras)}" for each in wanted}
 
-    assert {"fastapi[]", "onnxruntime-gpu[]", "pytest[]"} <= names(gpu=False)
+    assert {"fastapi[]", "onnxruntime-gpu[]", "pytest[]", "safetensors[]"} <= names(gpu=False)
+    assert "torch[]" not in names(gpu=True)  # the other machine's own
     assert names(gpu=True) - names(gpu=False) == {"onnxruntime-gpu['cuda', 'cudnn']"}
 
 
@@ -97,6 +99,17 @@ def test_no_part_is_larger_than_asked_and_pieces_join_to_the_same_wheels(tmp_pat
     for folders in ([tmp_path], parts):  # the folder of all parts, or each by its name
         gathered = install.gather(folders, joined)
         assert {wheel.name: wheel.read_bytes() for wheel in gathered} == whole
+
+
+def test_data_travels_in_pieces_too_and_is_laid_where_training_looks(tmp_path):
+    file = tmp_path / "rotmnist.npz"
+    file.write_bytes(bytes(range(256)) * 20)
+    whole = file.read_bytes()
+    wheelhouse.cut([file, make_wheel(tmp_path, "small")], tmp_path, 2000)
+    assert not file.exists()
+    target = tmp_path / "site"
+    install.lay_data([tmp_path], target)
+    assert (target / "data" / "rotmnist.npz").read_bytes() == whole
 
 
 def test_a_missing_piece_is_named(tmp_path):
@@ -136,18 +149,59 @@ def check(out: Path, *arguments: str, **environment: str) -> subprocess.Complete
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of two classes, to be trained on."""
+    for kind, grey in (("dark", 40), ("bright", 200)):
+        (tmp_path / "pictures" / kind).mkdir(parents=True)
+        for i in range(10):
+            image = Image.new("L", (8, 8), grey + i)
+            image.save(tmp_path / "pictures" / kind / f"{i}.png")
+    return tmp_path / "pictures"
+
+
 @pytest.mark.slow
-def test_every_part_of_the_check_runs_on_a_cpu_and_is_not_run_again(tmp_path):
-    done = check(tmp_path / "out")
+def test_training_is_timed_and_a_run_goes_on_where_it_stopped(tmp_path, pictures):
+    environment = {"PARTS": "training run", "TRAIN": str(pictures)}
+    done = check(tmp_path / "out", **environment)
+    assert done.returncode == 0, done.stdout
+    assert "| rotmnist-c4 | float32 | " in done.stdout
+    assert "epoch   1/1 " in done.stdout
+    (tmp_path / "out" / "run.done").unlink()
+    again = check(tmp_path / "out", **environment)
+    assert again.returncode == 0, again.stdout
+    assert "epoch   1/1 " not in again.stdout
+    assert "test images are wrong" in again.stdout
+
+
+def test_a_run_without_its_data_says_what_brings_it(tmp_path):
+    done = check(tmp_path / "out", PARTS="run")
+    assert done.returncode == 1
+    assert "rotmnist.npz; `make data` derives it." in done.stdout
+
+
+@pytest.mark.slow
+def test_every_part_of_the_check_runs_on_a_cpu_and_is_not_run_again(tmp_path, pictures):
+    done = check(tmp_path / "out", TRAIN=str(pictures))
     assert done.returncode == 0, done.stdout
     assert done.stdout == (tmp_path / "out" / "report.md").read_text()
-    for part in ["install", "environment", "tests", "exactness", "session", "service", "audits"]:
+    for part in [
+        "install",
+        "environment",
+        "tests",
+        "exactness",
+        "session",
+        "service",
+        "training",
+        "audits",
+        "run",
+    ]:
         assert f"## {part}: done in " in done.stdout
     assert f"| rotmnist-c4-integer | CPU{' | 0' * 7} |" in done.stdout
     assert "| rotmnist-c4-int8 | int8 | CPU | 0 | 0 | 0 | 0 | 8 of 8 |" in done.stdout
     assert "| rotmnist-c4 | CPU | " in done.stdout
     assert "PASS  rotmnist-c4 version 1, over C4" in done.stdout
-    again = check(tmp_path / "out")
+    again = check(tmp_path / "out", TRAIN=str(pictures))
     assert (again.stdout, again.stderr) == (done.stdout, "")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from artifact.cpus import cpu_budget
-from benchmarks.gpu.configurations import DEVICES
+from benchmarks.gpu.configurations import DEVICES, why_not_tensorrt
 from benchmarks.gpu.load import Loader, loader
 from benchmarks.serving.formats import Format, oip_binary, png
 from benchmarks.serving.launchers import ROOT
@@ -30,6 +30,8 @@ WAYS: dict[str, dict[str, Mapping[str, str]]] = {
         "CUDA": {},
         "CUDA, graphs": {"gpu_graphs": "true"},
         "CUDA, TF32, graphs": {"gpu_graphs": "true", "gpu_tf32": "true"},
+        "TensorRT": {"device": "tensorrt"},
+        "TensorRT fp16": {"device": "tensorrt", "tensorrt_fp16": "true"},
     },
 }
 """Settings of the service, by name, that a device is used with."""
@@ -57,6 +59,9 @@ def main() -> None:
             shutil.copytree(options.repository / name, repository / name)
             under_test = open_model_under_test(next(repository.glob("*/*/model.onnx")), None)
             for way, settings in WAYS[options.device].items():
+                if settings.get("device") == "tensorrt" and (reason := why_not_tensorrt()):
+                    print(f"| {name} | {way} | not there: {reason} |", flush=True)
+                    continue
                 launched = launch(under_test, options.device, settings)
                 for row in rows(under_test, launched, load, options.connections, options.seconds):
                     print(f"| {name} | {way} | {' | '.join(row)} |", flush=True)

@@ -10,6 +10,8 @@
 # TARGET=OUT/site  folder that the wheels are installed into; it comes first on Python's path
 # DEVICE=cuda      cpu tries everything but the device
 # PARTS='...'      which parts, in which order; default: all that PARTS names below
+# DATA=TARGET/data rotated MNIST, where a wheelhouse brings it; 'orbitserve data' derives it
+# TRAIN=rotmnist-large  what is trained: this, or a folder with one sub-folder of images a class
 # SECONDS_IN_ALL=600   a part gets at most what is left of it
 # QUICK=1          few images, one batch size, short loads: to see whether everything runs
 set -uo pipefail
@@ -28,13 +30,15 @@ python=${PYTHON:-python3}
 device=${DEVICE:-cuda}
 target=${TARGET:-$out/site}
 seconds=${SECONDS_IN_ALL:-600}
-parts=${PARTS:-install environment tests exactness session service audits}
+parts=${PARTS:-install environment tests exactness session service training audits run}
+data=${DATA:-$target/data}
+train=${TRAIN:-rotmnist-large}
 export PYTHONPATH=$target${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
-export PYTHONDONTWRITEBYTECODE=1 QUICK=${QUICK:-} python device target
+export PYTHONDONTWRITEBYTECODE=1 QUICK=${QUICK:-} python device target out data train
 
 # Each part is a function, and has a limit in seconds; what it prints is its part of the report.
-declare -A limit=([install]=90 [environment]=40 [tests]=90 [exactness]=120 [session]=120
-    [service]=110 [audits]=90)
+declare -A limit=([install]=60 [environment]=30 [tests]=70 [exactness]=80 [session]=80
+    [service]=80 [training]=50 [audits]=60 [run]=300)
 
 install() { [ $# = 0 ] || "$python" deploy/gpu/install.py "$target" "$@"; }
 
@@ -68,6 +72,27 @@ session() {
 
 service() {
     "$python" -m benchmarks.gpu.service --device "$device" ${QUICK:+--connections 2 --seconds 0.2}
+}
+
+training() {
+    "$python" -m benchmarks.gpu.training --device "$device" \
+        ${QUICK:+rotmnist-c4 --batches 8 --steps 1}
+}
+
+# Each epoch leaves a checkpoint, so that the next call goes on with it. The test digits are left
+# alone: whoever takes the network on tests it by 'orbitserve train rotmnist-large --resume'.
+run() {
+    local options=(--device "$device" --runs "$out/runs" --resume)
+    if [ -d "$train" ]; then
+        options+=(${QUICK:+--epochs 1})
+    else
+        options+=(--data "$data" --choose)
+    fi
+    printf '`orbitserve train %s`\n\n```\n' "$train"
+    "$python" -m orbitserve train "$train" "${options[@]}" 2>&1
+    local status=$?
+    echo '```'
+    return $status
 }
 
 audits() {

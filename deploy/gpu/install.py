@@ -16,19 +16,19 @@ from tempfile import TemporaryDirectory
 DONE = ".wheels"
 
 
-def gather(folders: Sequence[Path], into: Path) -> list[Path]:
+def gather(folders: Sequence[Path], into: Path, suffix: str = ".whl") -> list[Path]:
     """Return the wheels of folders and of their part1, part2, ..., pieces joined in `into`.
 
     Raises
     ------
     ValueError
-        If there are none, or a piece of a wheel is missing.
+        If a piece of a wheel is missing.
     """
-    files = [file for folder in folders for file in folder.rglob("*.whl*")]
-    wheels = {file.name: file for file in files if file.suffix == ".whl"}
+    files = [file for folder in folders for file in folder.rglob(f"*{suffix}*")]
+    wheels = {file.name: file for file in files if file.suffix == suffix}
     pieces: dict[str, dict[int, Path]] = {}
     for file in files:
-        if file.suffix != ".whl" and file.suffix[1:].isdigit():
+        if file.suffix != suffix and file.suffix[1:].isdigit():
             pieces.setdefault(file.stem, {})[int(file.suffix[1:])] = file
     for name, found in pieces.items():
         if gaps := sorted(set(range(max(found) + 1)) - set(found)):
@@ -38,8 +38,6 @@ def gather(folders: Sequence[Path], into: Path) -> list[Path]:
             for number in sorted(found):
                 with found[number].open("rb") as piece:
                     shutil.copyfileobj(piece, whole)
-    if not wheels:
-        raise ValueError(f"There are no wheels in {', '.join(map(str, folders))}.")
     return [wheels[name] for name in sorted(wheels)]
 
 
@@ -56,6 +54,15 @@ def install(wheels: Sequence[Path], target: Path) -> int:
     return done.returncode
 
 
+def lay_data(folders: Sequence[Path], target: Path) -> None:
+    """Lay the data sets that the folders hold, if any, into the folder `data` of the target."""
+    place = target / "data"
+    place.mkdir(parents=True, exist_ok=True)
+    for file in gather(folders, place, ".npz"):
+        if file.parent != place:
+            shutil.copy(file, place)
+
+
 def main(arguments: list[str]) -> int:
     """Join and install; 2 for wrong arguments, 3 for a wheelhouse that is not whole."""
     if len(arguments) < 2:
@@ -66,6 +73,9 @@ def main(arguments: list[str]) -> int:
     with TemporaryDirectory() as joined:
         try:
             wheels = gather(folders, Path(joined))
+            if not wheels:
+                raise ValueError(f"There are no wheels in {', '.join(map(str, folders))}.")
+            lay_data(folders, target)
         except ValueError as error:
             print(error, file=sys.stderr)
             return 3

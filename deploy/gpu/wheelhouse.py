@@ -26,6 +26,12 @@ ROOT = Path(__file__).parents[2]
 TESTS = ("httpx", "pytest", "pytest-timeout")
 """What the tests marked `gpu` import beside the project, of the extra `dev`."""
 
+TRAINING = ("safetensors", "matplotlib")
+"""What training needs beside PyTorch, of the extra `train`; PyTorch is there."""
+
+DATA = ("rotmnist.npz", "rotmnist-choice.npz")
+"""Rotated MNIST, as `orbitserve data` derives it."""
+
 NOT_BUILT = (".*", "build", "data", "runs", "model_repository", "docs", "tests", "*.egg-info")
 """What a checkout may hold that is no part of its wheel."""
 
@@ -47,7 +53,8 @@ def requirements(pyproject: Path, *, gpu: bool) -> list[Requirement]:
     optional = project["optional-dependencies"]
     texts = [*project["dependencies"], *(optional["gpu"] if gpu else ())]
     tests = [each for each in map(Requirement, optional["dev"]) if each.name in TESTS]
-    return [*map(Requirement, texts), *tests]
+    training = [each for each in map(Requirement, optional["train"]) if each.name in TRAINING]
+    return [*map(Requirement, texts), *tests, *training]
 
 
 def read_have(text: str) -> dict[str, str | None]:
@@ -169,8 +176,12 @@ def main() -> None:
     parser.add_argument("--have", type=Path, help="what it has: pip list --format=freeze")
     parser.add_argument("--part", type=int, help="megabytes of a part at most")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "wheelhouse")
+    parser.add_argument("--data", type=Path, help="folder of rotated MNIST, to be trained on there")
     options = parser.parse_args()
 
+    files = [options.data / name for name in DATA] if options.data else []
+    if lacking := [str(file) for file in files if not file.is_file()]:
+        raise SystemExit(f"There is no {lacking[0]}; `make data` derives it.")
     if options.out.exists() and any(options.out.iterdir()):
         raise SystemExit(f"{options.out} is not empty; remove it, or name another with --out.")
     wanted = requirements(ROOT / "pyproject.toml", gpu=options.gpu)
@@ -186,6 +197,7 @@ def main() -> None:
     build_project(options.out)
     wheels = sorted(options.out.glob("*.whl"))
     print(f"{len(wheels)} wheels, {sum(each.stat().st_size for each in wheels) / MEGABYTE:.0f} MB")
+    wheels += [Path(shutil.copy(file, options.out)) for file in files]
     for folder in cut(wheels, options.out, options.part * MEGABYTE) if options.part else ():
         bytes_ = sum(each.stat().st_size for each in folder.iterdir())
         print(f"{folder}: {bytes_ / MEGABYTE:.0f} MB")

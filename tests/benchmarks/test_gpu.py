@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
-from benchmarks.gpu import exactness, service, session
+from benchmarks.gpu import exactness, service, session, training
 from benchmarks.gpu.candidates import candidates
 from benchmarks.gpu.configurations import configurations, shared_with_cpu
 from benchmarks.gpu.load import loader
 from benchmarks.serving.formats import post
 from benchmarks.serving.server import free_port
 from benchmarks.serving.wrk import LoadError
+from models.presets import PRESETS
 from service.engine import ProviderCandidates
 from service.engine.graph import Graph
 from service.engine.providers import CPU
@@ -167,6 +169,19 @@ def test_answers_that_come_after_the_time_count_once_a_connection_with_the_time_
 def test_a_server_that_is_not_there_is_named(server):
     with loader(1) as load, pytest.raises(LoadError, match="a connection failed"):
         load.drive(free_port(), [b""], connections=1, seconds=0.1)
+
+
+def test_training_is_timed_in_every_arithmetic_and_a_full_memory_is_a_cell(monkeypatch):
+    preset = PRESETS["rotmnist-c4-small"]
+    ways = [training.cells(preset, way, torch.device("cpu"), [4], 1) for way in training.WAYS]
+    assert all(float(next(way).replace(",", "")) > 0 for way in ways)
+
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("models.training.Training._epoch", full)
+    (cell,) = training.cells(preset, "float32", torch.device("cpu"), [4], 1)
+    assert cell.startswith("refused: The GPU's memory")
 
 
 def test_every_way_to_use_a_device_is_one_of_the_services_settings():
