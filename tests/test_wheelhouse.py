@@ -165,7 +165,7 @@ def test_training_is_timed_and_a_run_goes_on_where_it_stopped(tmp_path, pictures
     environment = {"PARTS": "training run", "TRAIN": str(pictures)}
     done = check(tmp_path / "out", **environment)
     assert done.returncode == 0, done.stdout
-    assert "| rotmnist-c4 | float32 | " in done.stdout
+    assert "| rotmnist-c4-small | float32 | " in done.stdout
     assert "epoch   1/1 " in done.stdout
     (tmp_path / "out" / "run.done").unlink()
     again = check(tmp_path / "out", **environment)

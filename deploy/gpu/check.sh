@@ -76,7 +76,7 @@ service() {
 
 training() {
     "$python" -m benchmarks.gpu.training --device "$device" \
-        ${QUICK:+rotmnist-c4 --batches 8 --steps 1}
+        ${QUICK:+rotmnist-c4-small --batches 4 --steps 1}
 }
 
 # Each epoch leaves a checkpoint, so that the next call goes on with it. The test digits are left
