@@ -1,12 +1,18 @@
 """The proof of a file of which nothing is known: an outcome, or one sentence."""
 
+from typing import Final
+
 from audit.proof import TOLERANCE, Limits, Proof, Runtime, prove
-from audit.proof.limits import DEFAULT_LIMITS
+from audit.proof.limits import DEFAULT_LIMITS, MEBIBYTE, ProofLimitError
+from audit.proof.proof import give_up
 from audit.proved import ProofSummary
 from imaging import grid_symmetries
 from imaging.refusal import RefusedError
 
 _LONGEST = 200
+
+UNATTENDED: Final = Limits(seconds=900.0, memory=6144 * MEBIBYTE)
+"""What a proof may take that is made once, while nobody is served."""
 
 
 class ProofFailedError(RefusedError):
@@ -35,6 +41,19 @@ def prove_file(
         raise
     except Exception as error:
         raise _failed(error) from error
+
+
+def prove_or_give_up(
+    model: bytes, group: str, *, runtime: Runtime, limits: Limits = UNATTENDED
+) -> Proof:
+    """Prove as `prove_file` does; a file that takes more than the limits is one that is not proved.
+
+    Its proof says why, and its outcome is `NOT PROVED`.
+    """
+    try:
+        return prove_file(model, group, runtime=runtime, limits=limits)
+    except (ProofLimitError, ProofFailedError) as error:
+        return give_up(model, group, str(error).partition(";")[0].rstrip("."))
 
 
 def summarise_proof(

@@ -47,7 +47,7 @@ from audit import (
 )
 from audit.card import audit_figures, proof_figures
 from audit.elements import audited_elements
-from audit.proving import prove_file
+from audit.proving import prove_or_give_up
 from export.runtime import RUNTIME, open_model
 from imaging import grid_rotations
 
@@ -109,7 +109,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         made.
     """
     check_name(candidate.name)
-    proof = prove_file(candidate.model, candidate.audited_group, runtime=run_as_written)
+    proof = prove_or_give_up(candidate.model, candidate.audited_group, runtime=run_as_written)
     exactness = _measure(candidate)
     folder = repository / candidate.name
     identity = ModelIdentity(

@@ -143,6 +143,13 @@ def _sides(model: onnx.ModelProto) -> tuple[int, int]:
     return (image[2].dim_value, image[3].dim_value) if image is not None else (0, 0)
 
 
+def give_up(model: bytes, group: str, reason: str) -> Proof:
+    """Return the proof of a file that nothing is found out about, and why."""
+    asked = _Asked(group, hashlib.sha256(model).hexdigest(), generators(group))
+    found = asked.refuse(Obstacle(node=FILE, op="", reason="is not followed to its end"))
+    return found.model_copy(update={"reasons": (f"{reason}.",)})
+
+
 def generators(group: str) -> tuple[GridSymmetry, ...]:
     """Return symmetries of the pixel grid of which all those of a group are products.
 

@@ -20,7 +20,7 @@ from artifact.session import run_as_written
 from artifact.values import Precision
 from audit.labels import MANY_LABELS
 from audit.proof import Proof
-from audit.proving import prove_file
+from audit.proving import prove_or_give_up
 from export.onnx_import.adapt import Adapted, adapt
 from export.onnx_import.answers import check_answers
 from export.onnx_import.bundle import Bundle, read_bundle
@@ -261,13 +261,13 @@ def _group(request: Request, model: bytes, size: Sides) -> str:
     asked = request.symmetrise or request.group
     if asked:
         check_grid(asked, *size)
-        proof = prove_file(model, asked, runtime=run_as_written)
+        proof = prove_or_give_up(model, asked, runtime=run_as_written)
         if proof.outcome == "NOT PROVED":
             raise OnnxImportError(_refusal(request, proof))
         return asked
     rotations = grid_rotations(*size)
     for group in (rotations.replace("C", "D"), rotations):
-        if prove_file(model, group, runtime=run_as_written).outcome != "NOT PROVED":
+        if prove_or_give_up(model, group, runtime=run_as_written).outcome != "NOT PROVED":
             return group
     return TRIVIAL
 

@@ -124,7 +124,7 @@ def _read_fitting(processor: Mapping[str, Any]) -> _Fitting:
     family, size = _family(processor), processor.get("size")
     whole, crop = _sides(size), None
     if processor.get("do_center_crop", family in _CROP):
-        crop = _sides(processor.get("crop_size"))
+        crop = _sides(processor.get("crop_size")) or (whole if family == "Levit" else None)
     if not processor.get("do_resize", True) or whole is None:
         complaint = f"{_FILE} does not say what size images are resized to"
         return _Fitting(None, crop or whole, complaint=complaint)
@@ -144,7 +144,7 @@ def _read_fitting(processor: Mapping[str, Any]) -> _Fitting:
     if crop in (None, whole) and not shorter:
         return _Fitting("stretch", whole)
     if crop is None:
-        complaint = f"{_FILE} resizes the shorter side of images and crops nothing"
+        complaint = f"{_FILE} resizes the shorter side of images and names no size to crop"
         return _Fitting(None, whole, complaint=complaint)
     if max(crop) > resize or (whole[0] != whole[1]):
         complaint = f"{_FILE} crops {crop[0]} x {crop[1]} pixels of {whole[0]} x {whole[1]}"

@@ -14,7 +14,7 @@ from PIL import Image
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import Card, load_card
 from audit import mutate
-from audit.proof import Limits, Proof, ProofLimitError, prove
+from audit.proof import Limits, Proof, prove
 from export.onnx_import.graphs import OnnxImportError
 from export.onnx_import.importer import Request, import_onnx
 from export.onnx_import.inputs import Scaling
@@ -148,17 +148,19 @@ def test_constants_are_computed_by_the_runtime_too(
         assert card.proof is not None and card.proof.outcome == "PROVED WITHIN"
 
 
-def test_a_proof_past_its_limits_imports_nothing(
+def test_a_proof_past_its_limits_claims_nothing(
     tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def limited(*arguments: Any, **options: Any) -> Proof:
         return prove(*arguments, **options | {"limits": Limits(seconds=1e-6)})
 
     monkeypatch.setattr("audit.proving.prove", limited)
-    for group in ("C4", None):
-        with pytest.raises(ProofLimitError, match="takes more than"):
-            import_onnx(escnn(digits, group=group), tmp_path)
+    with pytest.raises(OnnxImportError, match="not proved over C4: The proof takes more than"):
+        import_onnx(escnn(digits, group="C4"), tmp_path)
     assert not list(tmp_path.iterdir())
+    _, card = imported(escnn(digits, group=None), tmp_path)
+    assert card.group == "trivial"
+    assert card.proof is not None and card.proof.outcome == "NOT PROVED"
 
 
 @pytest.mark.slow
