@@ -104,7 +104,8 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 def _number(option: str, text: str) -> float:
     try:
-        return float(Fraction(text.strip()))
+        above, slash, below = text.partition("/")
+        return float(Fraction(above.strip()) / Fraction(below.strip() if slash else 1))
     except (ValueError, ZeroDivisionError) as error:
         raise OnnxImportError(
             f"{option} has {text.strip()!r}; a number or a fraction as 1/255 is accepted."
