@@ -23,19 +23,18 @@ from audit.pipeline import ModelUnderTest, ResolvedOptions, Stages, run_pipeline
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
 from audit.report import (
-    LOGIT_TOLERANCE,
     Accuracy,
     ElementFigures,
     Figures,
     NoiseFloor,
     Report,
     SelfTest,
-    Thresholds,
     WorstImage,
 )
 from audit.run import run_audit
 from audit.selftest import mutate, self_test
 from audit.statistics import ConfidenceSequence, clopper_pearson, label_entropy
+from audit.thresholds import LOGIT_TOLERANCE, Thresholds
 from audit.values import Judgement, Proportion, Tolerance
 from audit.verdict import judge
 from imaging.refusal import RefusedError

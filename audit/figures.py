@@ -14,7 +14,6 @@ from audit.report import (
     Figures,
     NoiseFloor,
     Repeating,
-    Thresholds,
     WorstImage,
 )
 from audit.statistics import (
@@ -26,6 +25,7 @@ from audit.statistics import (
     ranks,
     shuffle_test,
 )
+from audit.thresholds import Thresholds
 from audit.units import Units, single_units
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from artifact.values import Precision
 from audit.angles import AnglePlan, AngleThresholds
 from audit.pipeline import ResolvedOptions
-from audit.report import LOGIT_TOLERANCE, Thresholds
+from audit.thresholds import LOGIT_TOLERANCE, Thresholds
 from audit.values import CLASS_AGREEMENT
 from imaging import Method, Resampler
 

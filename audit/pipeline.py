@@ -16,10 +16,11 @@ from audit.names import class_naming
 from audit.orbit import Classifier, Progress
 from audit.proved import ProofSummary
 from audit.provenance import Execution
-from audit.report import Report, SelfTest, Thresholds
+from audit.report import Report, SelfTest
 from audit.run import run_audit
 from audit.selftest import self_test, self_test_unseen
 from audit.statistics import trials_to_show
+from audit.thresholds import Thresholds
 from audit.units import find_units
 from imaging import GridSymmetry, check_grid, grid_symmetries
 from imaging.refusal import RefusedError

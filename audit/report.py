@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from artifact.identity import ModelIdentity
-from artifact.values import Interval, Precision, Value, Verdict
+from artifact.values import Interval, Value, Verdict
 from audit.about import About
 from audit.angles.outcome import AngleOutcome
 from audit.counterexample import Counterexample
@@ -16,60 +16,10 @@ from audit.older_reports import upgraded
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
 from audit.statistics import Cell, DeviationDistribution
-from audit.values import (
-    CLASS_AGREEMENT,
-    Judgement,
-    Proportion,
-    Tolerance,
-)
-
-LOGIT_TOLERANCE: Final[Mapping[Precision, float]] = {
-    "fp32": 1e-4,
-    "fp16": 1e-2,
-    "int8": 0.0,
-    "integer": 0.0,
-    "qdq": 0.0,
-}
-"""How far a logit may move, relative to the largest one, where nothing else is asked.
-
-A rotated image makes float32 sums run in another order, which moves them by about 1e-6, and float16
-sums by about 1e-3; integer sums do not move at all. What is not invariant moves by 1e-2 and more in
-float32. The defaults lie between.
-"""
-
+from audit.thresholds import Thresholds
+from audit.values import Judgement
 
 Mutation = Literal["one weight changed", "told up from down"]
-
-
-class Thresholds(Value):
-    """What is asked of a model.
-
-    Attributes
-    ----------
-    agreement
-        The part of all images that must keep their label on their whole orbit.
-    class_agreement
-        The part that must in every class; None asks nothing of classes.
-    proved_agreement
-        The part of all images that must be shown to keep their label in what runs, where the file
-        is proved to keep that of every image.
-    confidence
-        Of the interval of that part.
-    logit_tolerance
-        How far a logit may move, relative to the largest logit; see `LOGIT_TOLERANCE`.
-    """
-
-    agreement: Proportion = 0.99
-    confidence: Proportion = 0.95
-    logit_tolerance: Tolerance = LOGIT_TOLERANCE["fp32"]
-    class_agreement: Proportion | None = CLASS_AGREEMENT
-    proved_agreement: Proportion = 0.95
-
-    @classmethod
-    def of(cls, precision: Precision, **asked: float | None) -> Self:
-        """Return the thresholds for a model of this precision; None stands for a default."""
-        given = {name: value for name, value in asked.items() if value is not None}
-        return cls(**{"logit_tolerance": LOGIT_TOLERANCE[precision], **given})
 
 
 class Repeating(Value):

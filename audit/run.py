@@ -15,7 +15,8 @@ from audit.names import class_naming
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
-from audit.report import Report, SelfTest, Thresholds
+from audit.report import Report, SelfTest
+from audit.thresholds import Thresholds
 from audit.units import Units, find_units, near_duplicates
 from audit.verdict import counted, judge, orbit_claim, proof_claim, several_labels_claim
 from imaging.refusal import RefusedError

@@ -14,7 +14,8 @@ from audit.angles.selftest import brightness, with_orientation_bias
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures
 from audit.orbit import Classifier, evaluate_orbit, orbit_classifications
-from audit.report import Mutation, SelfTest, Thresholds
+from audit.report import Mutation, SelfTest
+from audit.thresholds import Thresholds
 from audit.verdict import judge
 from imaging import GridSymmetry
 from imaging.refusal import RefusedError

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from audit.phrases import Naming, label, level, listed, remedy
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity
-from audit.report import Figures, NoiseFloor, SelfTest, Thresholds
+from audit.report import Figures, NoiseFloor, SelfTest
 from audit.statistics import Cell, clopper_pearson, trials_to_show
+from audit.thresholds import Thresholds
 from audit.values import Judgement
 from imaging import GridSymmetry
 

@@ -2,13 +2,14 @@
 
 from imaging.angle_intervals import AngleIntervals, nearest_intervals
 from imaging.damping import damp
-from imaging.decode import IMAGE_SUFFIXES, ImageError, decode
+from imaging.decode import ImageError, decode
 from imaging.fit import FitPolicy, fit
+from imaging.formats.accepted import IMAGE_SUFFIXES
 from imaging.formats.colour import LEAST_WHITE, MOST_WHITE, check_white_level
 from imaging.picture import png
 from imaging.refusal import RefusedError
 from imaging.resample import Method, Resampler, inside_disc, keep_disc, rotate_images
-from imaging.rotate import (
+from imaging.symmetries import (
     GridSymmetry,
     check_grid,
     grid_rotations,

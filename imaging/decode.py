@@ -7,12 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imaging.formats import jpeg, pillow, png, tiff
-from imaging.formats.errors import ACCEPTED, ImageError, broken, too_large
+from imaging.formats.accepted import ACCEPTED
+from imaging.formats.errors import ImageError, broken, too_large
 
-__all__ = ["IMAGE_SUFFIXES", "ImageError", "decode"]
-
-# What files of the formats below are called, in small letters.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+__all__ = ["ImageError", "decode"]
 
 
 def decode(

@@ -31,7 +31,7 @@ from service.data_plane import DataPlane
 from service.http.application import Application
 from service.http.errors import answer_error
 from service.http.middleware import Middleware
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces

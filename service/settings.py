@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from audit.proof import MEBIBYTE
 from audit.proof import Limits as ProofLimits
 from imaging.refusal import RefusedError
-from service.engine import Device, GpuOptions, Limits
+from service.engine import DEFAULT_LIMITS, Device, GpuOptions, Limits
 
 _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     threads: PositiveInt | None = None
     """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
 
-    max_batch_size: PositiveInt = 64
+    max_batch_size: PositiveInt = DEFAULT_LIMITS.max_batch_size
     """Most images in one request, and most that a model computes at once."""
 
     gpu_memory_bytes: PositiveInt | None = None
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     ledger: str | None = None
     """Folder, or URL of fsspec's, where every audit is stored; without it, none is."""
 
-    max_queue_size: int = Field(default=1024, validate_default=True)
+    max_queue_size: int = Field(default=DEFAULT_LIMITS.max_queue_size, validate_default=True)
     """Most images that may wait for a model; at least as many as one request may hold."""
 
     request_seconds: PositiveFloat = 30.0
@@ -172,7 +172,7 @@ class Settings(BaseSettings):
     shadow_share: float = Field(default=0.0, ge=0, le=1)
     """Part of the classified images that are rotated and classified again when nothing waits."""
 
-    shadow_time: float = Field(default=0.01, gt=0, le=1)
+    shadow_time: float = Field(default=DEFAULT_LIMITS.max_idle_share, gt=0, le=1)
     """Largest part of the time that a model spends on that; what does not fit in is dropped."""
 
     shadow_keep: Path | None = None

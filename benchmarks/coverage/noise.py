@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from artifact.values import Verdict
 from audit.figures import noise_floor, orbit_figures
 from audit.orbit import Classifier, evaluate_orbit
-from audit.report import Thresholds
+from audit.thresholds import Thresholds
 from audit.verdict import judge
 from benchmarks.coverage.line import Line, Simulation
 from benchmarks.coverage.samples import ELEMENTS

@@ -13,7 +13,7 @@ from audit.angles.figures import angle_figures
 from audit.angles.verdict import judge_angles
 from audit.figures import noise_floor, orbit_figures
 from audit.orbit import Orbit
-from audit.report import Thresholds
+from audit.thresholds import Thresholds
 from audit.values import Judgement
 from audit.verdict import judge
 from benchmarks.coverage.samples import ELEMENTS, Sample

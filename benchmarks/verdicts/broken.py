@@ -13,7 +13,7 @@ from audit import Classifier
 from benchmarks.verdicts.case import Case, digits, known
 from imaging import GridSymmetry, resample
 
-_ACT = "imaging.rotate.GridSymmetry.__call__"
+_ACT = "imaging.symmetries.GridSymmetry.__call__"
 
 
 def broken(invariant: Classifier, upright: Classifier, quarters: Classifier) -> Iterator[Case]:

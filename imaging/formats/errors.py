@@ -1,13 +1,12 @@
 """Why a file is refused, and the sentences that are common to all formats."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from imaging.fit import MAX_SIDE
+from imaging.formats.accepted import ACCEPTED
 from imaging.refusal import RefusedError
 
 Reason = Literal["empty", "unknown-format", "too-large", "broken", "animated"]
-
-ACCEPTED: Final = "one still image as PNG, JPEG, WebP, TIFF or BMP"
 
 
 class ImageError(RefusedError):

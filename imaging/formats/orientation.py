@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from imaging.rotate import GridSymmetry
+from imaging.symmetries import GridSymmetry
 
 _SHOWN: Final = {
     2: GridSymmetry(True, 0),

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from imaging.formats.accepted import ACCEPTED
 from imaging.formats.colour import Pixels, eight_bits, interleaved_to_planes
-from imaging.formats.errors import ACCEPTED, ImageError, check_size, several_frames
+from imaging.formats.errors import ImageError, check_size, several_frames
 
 _FORMATS: Final = ("WEBP", "BMP")
 # Modes whose samples have a range that is known, so that a conversion to 8 bits has a meaning.

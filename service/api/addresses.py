@@ -14,7 +14,7 @@ from service.audits import JobQueue
 from service.data_plane import DataPlane
 from service.errors import ServiceError
 from service.http.context import RequestContext
-from service.http.routes import Handler
+from service.http.service_route import Handler
 from service.repository.version import ServedModel
 
 

@@ -12,7 +12,7 @@ from service.api.bodies import errors_documented, images_documented, receive
 from service.data_plane import DataPlane
 from service.http.context import RequestContext
 from service.http.errors import invalid_parameter
-from service.http.routes import FastRoute
+from service.http.service_route import FastRoute
 from service.protocol import Body, Classification, write_classification
 from service.repository.version import ServedModel
 

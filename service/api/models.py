@@ -10,7 +10,7 @@ from artifact.card import Card
 from artifact.figures import ProofFigures
 from service.api.addresses import NAMED, Plane, Resolve
 from service.api.bodies import errors_documented
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.repository.registry import Repository
 from service.repository.verification import Verification
 from service.repository.version import ServedModel

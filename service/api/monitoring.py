@@ -11,7 +11,7 @@ from service.auth import is_known
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.http.context import RequestContext
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.metrics.prometheus import Metrics
 
 

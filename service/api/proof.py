@@ -14,7 +14,7 @@ from imaging import RefusedError
 from service.api.addresses import NAMED, Resolve
 from service.api.bodies import errors_documented
 from service.errors import UnavailableError
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.repository.folder import ModelRejectedError
 from service.repository.version import ServedModel
 

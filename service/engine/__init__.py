@@ -8,6 +8,7 @@ from service.engine.errors import (
     QueueFullError,
 )
 from service.engine.graph import GraphError, Signature
+from service.engine.limits import DEFAULT_LIMITS, Limits
 from service.engine.observer import Batch, Observer, Timing
 from service.engine.priorities import IdleDrop, IdleWork
 from service.engine.providers import (
@@ -17,7 +18,7 @@ from service.engine.providers import (
     ProviderCandidates,
     select,
 )
-from service.engine.queue import DEFAULT_LIMITS, Inference, Limits
+from service.engine.queue import Inference
 from service.engine.session import Session
 
 __all__ = [

@@ -24,12 +24,12 @@ from artifact.contract import Images
 from service.engine.errors import DeadlineError, EngineDownError, EngineError, QueueFullError
 from service.engine.graph import QUICK
 from service.engine.idle_detector import IdleDetector
+from service.engine.limits import Limits
 from service.engine.observer import Batch, Observer, Timing
 from service.engine.priorities import AuditQueue, IdleQueue, IdleTask, IdleWork, Job, Task
 from service.engine.queue import (
     Compute,
     Inference,
-    Limits,
     Outcome,
     Request,
     RequestQueue,

@@ -32,26 +32,6 @@ Compute = Callable[[Sequence[Images]], Inference]
 """Runs a graph over the images of several callers, laid behind one another."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much is computed at once, and how much may wait.
-
-    Attributes
-    ----------
-    max_batch_size, max_queue_size
-        In images.
-    max_idle_share
-        The largest part of the time that work for idle moments may take.
-    """
-
-    max_batch_size: int = 64
-    max_queue_size: int = 1024
-    max_idle_share: float = 0.01
-
-
-DEFAULT_LIMITS = Limits()
-
-
 @dataclass(slots=True, eq=False)
 class Request:
     """Images [N, C, H, W] of one caller, and the future that the answer is put into.

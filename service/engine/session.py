@@ -7,9 +7,10 @@ from typing import Any
 from artifact.contract import Images
 from service.engine.batcher import Batcher
 from service.engine.graph import Graph, Signature
+from service.engine.limits import DEFAULT_LIMITS, Limits
 from service.engine.observer import Timing
 from service.engine.providers import ProviderCandidates
-from service.engine.queue import DEFAULT_LIMITS, Compute, Floats, Inference, Limits
+from service.engine.queue import Compute, Floats, Inference
 
 Classifier = Callable[[Images], Floats]
 """From images [N, C, H, W] to logits [N, K]: what an audit is handed."""

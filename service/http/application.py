@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.auth import HEADER
 from service.http.context import RequestContext
-from service.http.routes import ServiceRoute, check_routes
+from service.http.service_route import ServiceRoute, check_routes
 
 _SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer"},

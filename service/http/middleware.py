@@ -19,7 +19,7 @@ from service.engine.timeout_scanner import TimeoutScanner
 from service.errors import UnavailableError, refusal_of
 from service.http.context import LOOK_AFTER, RequestContext
 from service.http.errors import answer_error
-from service.http.routes import FastRoute
+from service.http.service_route import FastRoute
 from service.metrics.prometheus import Metrics
 from service.metrics.request_lines import RequestLines
 from service.metrics.traces import Traces

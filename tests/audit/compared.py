@@ -9,7 +9,8 @@ import numpy as np
 from artifact.identity import ModelIdentity
 from audit import Report, run_audit
 from audit.comparison import Comparison, Margins, compare
-from audit.report import Answers, Thresholds
+from audit.report import Answers
+from audit.thresholds import Thresholds
 from tests.audit.conftest import linear
 
 CLASSES = ("bolt", "nut", "washer")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from artifact.identity import ModelIdentity
 from audit import RefusedError, Report, run_audit
 from audit.comparison import Comparison, Margins, compare
-from audit.report import Answers, Thresholds
+from audit.report import Answers
+from audit.thresholds import Thresholds
 from benchmarks import comparisons
 from tests.audit.compared import CLASSES, Made, compared, losing, still
 

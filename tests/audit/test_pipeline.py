@@ -51,7 +51,7 @@ def test_images_that_show_no_direction_give_no_verdict(model, invariant):
 
 def test_an_audit_that_rotates_nothing_fails_its_self_test(monkeypatch, invariant, images):
     """The mutant of the audit: every element is the identity."""
-    monkeypatch.setattr("imaging.rotate.GridSymmetry.__call__", lambda self, array: array)
+    monkeypatch.setattr("imaging.symmetries.GridSymmetry.__call__", lambda self, array: array)
     tested = self_test_unseen(
         invariant, images, group="C4", thresholds=Thresholds(class_agreement=None)
     )

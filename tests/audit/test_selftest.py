@@ -143,7 +143,7 @@ def test_an_audit_that_sees_broken_symmetries_everywhere_is_caught(
     def brighter(self: GridSymmetry, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return rotate_images(self, array) | np.uint8(0 if self == GridSymmetry(False, 0) else 128)
 
-    monkeypatch.setattr("imaging.rotate.GridSymmetry.__call__", brighter)
+    monkeypatch.setattr("imaging.symmetries.GridSymmetry.__call__", brighter)
     outcome = self_test(INVARIANT, build, images, group="C4", thresholds=thresholds)
     assert outcome.known_invariant == "FAIL"
     assert not outcome.passed

@@ -14,8 +14,9 @@ from audit import (
     clopper_pearson,
     judge,
 )
-from audit.report import LOGIT_TOLERANCE, Repeating
+from audit.report import Repeating
 from audit.statistics import Cell, chance_agreement, class_cells, deviations
+from audit.thresholds import LOGIT_TOLERANCE
 
 PROVED = ProofSummary(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
 OTHER = PROVED.model_copy(update={"covers": False})

@@ -94,6 +94,6 @@ def _around(report: Report, words: Words, naming: Naming) -> Mapping[str, Any]:
 
 def render_polar(angles: AngleOutcome, low: float | None = None) -> bytes:
     """Write agreement by angle, as `draw_polar` draws it, as an SVG file of its own on white."""
-    style = page_environment(_PACKAGE).get_template("charts.css").render()
+    style = page_environment(_PACKAGE).get_template("charts.css").render(on_white=True)
     head, tail = draw_polar(angles.figures, low).split("</title>", 1)
     return f"{head}</title><style>{style}svg{{background:#fff}}</style>{tail}\n".encode()

@@ -26,7 +26,7 @@ from service.audits import Job, JobQueue
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.http.context import preferred_wait, prefers_async
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.metrics.call import Call
 from service.repository.version import ServedModel
 from service.settings import Settings

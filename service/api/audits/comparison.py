@@ -21,7 +21,7 @@ from service.api.audits.formats import choose_language, language_headers, prefer
 from service.api.audits.stored import ledger_of, read_stored
 from service.api.bodies import errors_documented, read_body
 from service.errors import BusyError, ServiceError, TooLargeError
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.ledger import Ledger
 from service.protocol import Body
 from service.protocol.media import JSON, MULTIPART

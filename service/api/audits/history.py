@@ -18,7 +18,7 @@ from service.api.audits.ledger import report_path
 from service.api.audits.stored import ledger_of, read_stored
 from service.api.bodies import errors_documented
 from service.errors import ServiceError, UnavailableError
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.ledger import Entry, Ledger, LedgerError
 
 HistoryFormat = Literal["json", "html"]

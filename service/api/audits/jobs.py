@@ -14,7 +14,7 @@ from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
 from service.audits import Job, JobQueue, State
 from service.errors import ServiceError, refusal_of
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 
 JobId = Annotated[str, Path(description="The id of the job, as its `Location` has it.")]
 

@@ -24,7 +24,7 @@ from service.api.audits.formats import (
 from service.api.audits.stored import ledger_of, read_bytes
 from service.api.bodies import errors_documented
 from service.errors import ServiceError, UnavailableError
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.ledger import Entry, LedgerError
 
 _FOREVER: Final = "private, max-age=31536000, immutable"

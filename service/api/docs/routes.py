@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 
 Document = Mapping[str, Any]
 

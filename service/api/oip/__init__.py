@@ -4,7 +4,7 @@ from service.api.oip.infer import infer_routes
 from service.api.oip.models import model_routes
 from service.api.oip.repository import repository_routes
 from service.api.oip.server import server_routes
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 
 __all__ = ["infer_routes", "oip_routes"]
 

@@ -8,7 +8,7 @@ from service.api.bodies import errors_documented, receive
 from service.api.oip.documents import INFER, TAGS
 from service.data_plane import DataPlane
 from service.http.context import RequestContext
-from service.http.routes import FastRoute
+from service.http.service_route import FastRoute
 from service.protocol.compression import accepted_coding, pack
 from service.protocol.oip import (
     Answer,

@@ -19,7 +19,7 @@ from service.api.addresses import (
 from service.api.bodies import errors_documented
 from service.api.oip.documents import TAGS
 from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.repository.registry import Repository
 from service.repository.version import ServedModel
 

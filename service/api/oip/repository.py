@@ -12,7 +12,7 @@ from service.api.addresses import Name, Plane
 from service.api.bodies import errors_documented, read_body
 from service.api.oip.documents import TAGS, json_body
 from service.errors import ServiceError
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.protocol.names import check_names
 from service.protocol.oip.document import refuse_json
 from service.repository.catalogue import Unserved

@@ -12,7 +12,7 @@ from service.api.bodies import errors_documented
 from service.api.monitoring import readyz
 from service.api.oip.documents import TAGS
 from service.errors import ServiceError
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 
 EXTENSIONS: Final = (
     "binary_tensor_data",

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 import service.app
 from service.app import create_app
-from service.http.routes import ServiceRoute
+from service.http.service_route import ServiceRoute
 from service.settings import Settings
 from tests.service.access.test_keys import ADMIN, BOTH, CALLS, FILE, INFER, bearer
 
