@@ -224,9 +224,7 @@ class Run:
                     state = torch.load(file, map_location="cpu", weights_only=True)
                 training.load_state_dict(state)
             except _UNREADABLE as error:
-                raise RefusedError(
-                    f"The checkpoint {checkpoint} cannot be read: {_reason(error)}."
-                ) from error
+                raise _damaged("checkpoint", checkpoint, error) from error
         return training
 
     def record(self, training: Training) -> None:
@@ -255,7 +253,7 @@ class Run:
         try:
             network.load_state_dict(load(read_file(path, _MOST_WEIGHTS)))
         except _UNREADABLE as error:
-            raise RefusedError(f"The weights {path} cannot be read: {_reason(error)}.") from error
+            raise _damaged("weights", path, error) from error
         return network.eval()
 
     def weights_sha256(self) -> str:
@@ -299,6 +297,12 @@ def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
     except (OSError, RuntimeError) as error:  # of a full disk, each in its way
         raise RefusedError(f"The file {path} cannot be written: {_reason(error)}.") from error
+
+
+def _damaged(what: str, path: Path, error: Exception) -> RefusedError:
+    if isinstance(error, FileRefusedError):
+        return RefusedError(f"The {what} {path} {error}.")
+    return RefusedError(f"The {what} {path} cannot be read: {_reason(error)}.")
 
 
 def _make_folder(folder: Path) -> None:

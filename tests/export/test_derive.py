@@ -6,9 +6,11 @@ import pytest
 
 from artifact.card import load_card
 from export.derive import (
+    MAX_LOSS,
     AccuracyLossError,
     Source,
     _Converter,
+    accepted_loss,
     derive,
     latest_float,
     read_precisions,
@@ -72,6 +74,12 @@ def test_a_precision_that_loses_accuracy_is_refused(repository, source, monkeypa
     with pytest.raises(AccuracyLossError, match="points more are accepted"):
         list(derive(source, ["int8"], repository))
     assert not (repository / "toy-int8").exists()
+
+
+def test_one_image_of_a_small_test_set_may_be_lost():
+    assert accepted_loss(50_000) == MAX_LOSS
+    assert accepted_loss(1000) == MAX_LOSS
+    assert 100 / 96 < accepted_loss(96) < 200 / 96
 
 
 def test_a_file_whose_bits_depend_on_the_rotation_is_no_integer_version(

@@ -1,20 +1,26 @@
 """Training, as the command runs it."""
 
+import csv
 import dataclasses
+import resource
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from imaging import FitPolicy
+from imaging import FitPolicy, RefusedError
 from models.augmentation import Augmentation
 from models.checkpoint import Run
 from models.datasets.data_set import DataSet
 from models.datasets.split import Split
 from models.experiment import TEACHING, Experiment, named_experiment
+from models.figures import draw_confusion
 from models.networks import Convolution, NetworkSpec
 from models.recipe import Recipe
 from models.trainer import AUDIT_IMAGES, train
-from models.training import error_percent
+from models.training import Training, error_percent
+from tests.permissions import held_to_permissions
 
 SPEC = NetworkSpec(
     group="C4",
@@ -36,7 +42,8 @@ def experiment(choice=None, **changes):
     policy = FitPolicy(6, "crop", 9)
     splits = noise(64, 0), noise(600, 1), choice
     data = DataSet("noise", ("a", "b"), "none", "0" * 64, policy, *splits)
-    recipe = Recipe(epochs=3, batch_size=16, augmentation=Augmentation(degrees=180), **changes)
+    asked = {"epochs": 3, "batch_size": 16} | changes
+    recipe = Recipe(augmentation=Augmentation(degrees=180), **asked)
     return Experiment("noise", SPEC, recipe, data)
 
 
@@ -149,3 +156,139 @@ def test_a_finished_run_may_be_finished_again(folder):
 def test_a_name_without_a_network_or_a_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no folder 'nobody' and no network.*rotmnist-c4"):
         named_experiment("nobody", tmp_path)
+
+
+def test_a_finished_run_goes_on_for_more_epochs(folder):
+    train(experiment(validation=16, patience=1), folder)
+    run, longer = Run.open(folder), experiment(validation=16, patience=1)
+    done = len(run.training().history)
+    train(longer.with_recipe({"epochs": done + 2}), folder, resume=True)
+    assert Run.open(folder).info.recipe.extended_at == done
+    after = len(Run.open(folder).training().history)
+    assert after > done  # its patience had ended
+    with pytest.raises(ValueError, match=f"has run for {after} epochs already"):
+        train(longer.with_recipe({"epochs": after - 1}), folder, resume=True)
+
+
+def test_a_run_is_begun_anew_only_where_that_is_asked(folder):
+    train(experiment(), folder)
+    (folder / "wrong.png").touch()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"--resume goes on with it, --overwrite .*--name"):
+        Run.begin(folder, experiment().info)
+    with pytest.raises(ValueError, match="another network, recipe or data set; --overwrite"):
+        Run.begin(folder, experiment(batch_size=8).info, resume=True)
+    assert (folder / "weights.safetensors").exists()
+    Run.begin(folder, experiment(batch_size=8).info, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == {"run.json", "notes.txt"}
+
+
+def test_a_run_starts_from_the_weights_of_another(folder):
+    train(experiment(), folder)
+    first, place = Run.open(folder), folder.with_name("second")
+    second = experiment().started_from(first)
+    assert second.info.start_sha256 == first.weights_sha256()
+    assert second.info.provenance()["start_sha256"] == first.weights_sha256()
+    run = Run.begin(place, second.info)
+    training = run.training()
+    before = training.network.state_dict()["head.weight"].clone()
+    training.start_from(first.network(), keep_head=False)
+    started = training.network.state_dict()
+    for name, value in first.network().state_dict().items():
+        assert started[name].equal(value) != name.startswith("head."), name
+    assert started["head.weight"].equal(before)
+    training.start_from(first.network(), keep_head=True)
+    assert training.result.state_dict()["head.weight"].equal(first.network().head.weight)
+    other = dataclasses.replace(experiment(), network=SPEC.model_copy(update={"size": 8}))
+    with pytest.raises(ValueError, match="is not that of noise"):
+        other.started_from(first)
+
+
+def test_a_training_begins_with_the_weights_it_starts_from(folder, monkeypatch):
+    train(experiment(), folder)
+    given = []
+    monkeypatch.setattr(
+        Training,
+        "start_from",
+        lambda self, network, keep_head: given.append(
+            (network.state_dict()["head.weight"], keep_head)
+        ),
+    )
+    train(experiment().started_from(Run.open(folder)), folder.with_name("second"))
+    ((weights, keep_head),) = given
+    assert keep_head and weights.equal(Run.open(folder).network().head.weight)
+
+
+def test_what_is_wrong_is_listed_and_drawn(folder, capsys):
+    result = train(experiment(), folder)
+    printed = capsys.readouterr().err
+    assert "noise: 664 images of 2 classes: a " in printed
+    assert "for 3 epochs on the cpu, by a few timed steps" in printed
+    assert printed.count("\nwrong: test image ") == 20
+    lines = (folder / "wrong.csv").read_text("utf-8-sig").splitlines()
+    assert len(lines) - 1 == round(result.test_error_percent * 6)
+    labels = noise(600, 1).labels
+    for line in lines[1:]:
+        _, file, true, given, probability = next(csv.reader([line]))
+        assert "ab"[labels[int(file.removeprefix("test image "))]] == true != given
+        assert float(probability) >= 0.5
+    with Image.open(folder / "wrong.png") as picture:
+        assert min(picture.size) > 500
+
+
+def test_the_trial_that_is_timed_changes_nothing(folder, monkeypatch):
+    train(experiment(), folder)
+    monkeypatch.setattr("models.trainer.seconds_an_epoch", lambda *_, **__: 1.0)
+    place = folder.with_name("untimed")
+    train(experiment(), place)
+    weights = [(at / "weights.safetensors").read_bytes() for at in (folder, place)]
+    assert weights[0] == weights[1]
+
+
+@contextmanager
+def largest_file(size):
+    """Let no file grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_whole_files(folder):
+    train(experiment(epochs=1), folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    size = (folder / "checkpoint.pt").stat().st_size
+    with largest_file(size - 1), pytest.raises(RefusedError) as error:
+        train(experiment(epochs=2), folder, resume=True)
+    assert str(error.value) == f"The file {folder}/checkpoint.pt cannot be written: File too large."
+    changed = {path for path in folder.iterdir() if path.read_bytes() != before.get(path)}
+    assert changed == {folder / "run.json"}  # which says how many epochs were asked for
+
+
+@pytest.mark.parametrize("largest", [100, 3000, 20_000])
+def test_a_picture_on_a_full_disk_is_whole_or_not_there(tmp_path, largest):
+    paths = [tmp_path / "confusion.svg", tmp_path / "confusion.png"]
+    with largest_file(largest), pytest.raises(RefusedError, match="cannot be written"):
+        draw_confusion(np.eye(30, dtype=np.int64), [f"a {i}" for i in range(30)], paths)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_trained(tmp_path):
+    tmp_path.chmod(0o500)
+    with held_to_permissions(), pytest.raises(RefusedError, match="cannot be made: Permission"):
+        Run.begin(tmp_path / "runs" / "a", experiment().info)
+    tmp_path.chmod(0o700)
+    (tmp_path / "file").touch()
+    with pytest.raises(RefusedError, match="no folder that may be; --runs names another"):
+        Run.check_free(tmp_path / "file" / "a", resume=False, overwrite=False)
+
+
+def test_weights_that_may_not_be_read_are_a_sentence(folder):
+    train(experiment(), folder)
+    weights = folder / "weights.safetensors"
+    weights.chmod(0o000)
+    with held_to_permissions(), pytest.raises(RefusedError) as error:
+        experiment().started_from(Run.open(folder))
+    assert str(error.value) == f"The weights {weights} cannot be read: Permission denied."
