@@ -1,0 +1,89 @@
+"""`orbitserve train`: what it refuses at once, and what it says before and after."""
+
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.checkpoint import Result, Run
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Ten pictures of each of two classes, in a folder whose name is no model's."""
+    random = np.random.default_rng(0)
+    for name in ("良品", "b"):
+        place = tmp_path / "部品" / name
+        place.mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(place / f"{i}.png")
+    return tmp_path / "部品"
+
+
+def test_ctrl_c_says_how_to_go_on(run, monkeypatch, images, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("models.trainer.train", interrupted)
+    runs = tmp_path / "my runs"
+    status, out, err = run("train", images, "--name", "parts", "--runs", runs, "--overwrite")
+    assert (status, out) == (130, "")
+    said = err.strip().rpartition("this goes on: ")[2]
+    expected = ["orbitserve", "train", str(images), "--name", "parts", "--runs", str(runs)]
+    assert shlex.split(said) == [*expected, "--resume"]
+
+
+def test_afterwards_it_names_pictures_and_the_next_commands(run, monkeypatch, images, tmp_path):
+    def trained(experiment, folder, **_):
+        Run.begin(folder, experiment.info)
+        (folder / "confusion.png").touch()
+        return Result(test_error_percent=25, test_count=4)
+
+    monkeypatch.setattr("models.trainer.train", trained)
+    status, out, _ = run("train", images, "--name", "parts", "--runs", tmp_path / "runs")
+    place = tmp_path / "runs" / "parts"
+    assert status == 0
+    assert out.splitlines() == [
+        f"{place}: 25.00 % of 4 test images are wrong",
+        f"pictures: {place}/confusion.png",
+        f"next: orbitserve export parts --precision fp32,int8 --runs {tmp_path}/runs",
+        "      orbitserve serve --default-model parts-int8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "The name '部品' of the folder cannot be that of a model"),
+        (["--name", "部品"], "names no model"),
+        (["--resume", "--overwrite"], "not both"),
+        (["--learning-rate", "nan", "--name", "a"], "learning-rate"),
+        (["--learning-rate", "0", "--name", "a"], "learning-rate"),
+        (["--name", "a", "--test", "nowhere"], "There is no folder nowhere"),
+        (["--name", "a", "--from", "nobody"], "is not the folder of a run"),
+        (["--name", "a", "--group-by", "(", "--grey"], "no regular expression"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
+    run, monkeypatch, images, tmp_path, arguments, sentence
+):
+    monkeypatch.setattr("models.trainer._progress", _silent)
+    runs = tmp_path / "runs"
+    status, out, err = run("train", images, "--runs", runs, *arguments)
+    assert (status, out) == (3, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not runs.exists()
+
+
+def test_options_of_a_folder_are_refused_for_a_network(run):
+    status, _, err = run("train", "rotmnist-c4", "--grey", "--group-by", "_")
+    assert status == 3
+    assert err == "orbitserve: --grey and --group-by are for a folder of images.\n"
+
+
+def _silent():
+    from rich.progress import Progress
+
+    return Progress(disable=True)
