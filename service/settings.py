@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     load_memory: PositiveInt = 4096
     """MiB that trying one version may take."""
 
+    cache: Path | Literal["off"] | None = None
+    """Folder where what was proved and measured at a load is kept for the next start; by default
+    `orbitserve` in XDG_CACHE_HOME or `~/.cache`; `off` keeps nothing."""
+
     public_key: Path | None = None
     """PEM file: only versions that are signed by its private half are served."""
 
@@ -183,6 +187,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "repository",
+        "cache",
         "public_key",
         "certificate_roots",
         "tensorrt_cache",

@@ -22,6 +22,9 @@ settings.register_profile("suite", max_examples=30, deadline=None, derandomize=T
 settings.register_profile("random", settings.get_profile("suite"), derandomize=False)
 settings.load_profile("suite")
 
+# Tests measure what they speak of, and write nothing to anybody's folder.
+os.environ["ORBITSERVE_CACHE"] = "off"
+
 _SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.MULTILINE)
 
 

@@ -84,6 +84,13 @@ def read_audit_set(folder: Path, card: Card) -> AuditSet:
     return audit_set
 
 
+def check_audit_file(folder: Path) -> None:
+    """Refuse an `audit.npz` that is not the one on the card; one that is has been read before."""
+    card, _ = read_card(folder)
+    found = hashlib.sha256(_read(folder, AUDIT_FILE, MOST_AUDIT_SET)).hexdigest()
+    _check_digest(AUDIT_FILE, found, card.audit_set.sha256)
+
+
 def _check_digest(file: str, found: str, due: str) -> None:
     if found != due:
         raise ModelRejectedError(

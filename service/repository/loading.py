@@ -10,9 +10,11 @@ from typing import Final
 import structlog
 
 from artifact.cpus import cpu_budget
+from artifact.layout import CARD_FILE
 from service.engine import ProviderCandidates
-from service.repository.folder import ModelRejectedError
-from service.repository.trials import Trials
+from service.repository.cache import Cache
+from service.repository.folder import ModelRejectedError, check_audit_file, read_card
+from service.repository.trials import Trials, Tried
 from service.repository.trials.trying import failure
 from service.repository.version import ServedModel, open_tried
 from service.settings import Settings
@@ -33,6 +35,7 @@ class Loader:
         self._limits, self._seconds = settings.limits, settings.load_seconds
         self._verifier, self._shadows = open_verifier(settings), open_shadow(settings)
         self._opened_at_once = asyncio.Semaphore(cpu_budget())
+        self._cache = Cache(settings, candidates)
 
     async def load(self, folder: Path) -> ServedModel:
         """Load a version, or refuse it whatever its files do. Cancelled, it leaves nothing behind.
@@ -42,9 +45,32 @@ class Loader:
         ModelRejectedError
             In one sentence.
         """
+        digests = await asyncio.to_thread(_digests, folder)
+        kept = await asyncio.to_thread(self._cache.find, digests) if digests else None
+        if kept is not None and (model := await self._open_as_before(folder, kept)) is not None:
+            self._trials.rest()
+            return model
         tried = await self._trials.attempt(folder, self._candidates)
         if tried.defect is not None:
             log.error("a trial stopped at an error", folder=str(folder), traceback=tried.defect)
+        model = await self._open(folder, tried)
+        if digests is not None and digests[CARD_FILE] == tried.digest:
+            await asyncio.to_thread(self._cache.keep, digests, tried)
+        return model
+
+    async def _open_as_before(self, folder: Path, kept: Tried) -> ServedModel | None:
+        """Open a version that came out well before; None if it is to be tried again."""
+        try:
+            await asyncio.to_thread(check_audit_file, folder)
+            model = await self._open(folder, kept)
+        except ModelRejectedError:  # a trial says more
+            return None
+        if model.session.graph.quick == kept.quick:
+            return model
+        _close(model)  # it would run with other threads than it was measured with
+        return None
+
+    async def _open(self, folder: Path, tried: Tried) -> ServedModel:
         if tried.verification is None:
             raise ModelRejectedError(tried.refused or "It was not tried.")
         verification = tried.verification
@@ -99,6 +125,14 @@ class Loader:
 def still_opening() -> bool:
     """Whether a thread is still inside of a native library that was told to open a version."""
     return any(thread.name == _THREAD for thread in threading.enumerate())
+
+
+def _digests(folder: Path) -> dict[str, str] | None:
+    """Return what the card says of the files, and its own digest; None if a trial has to tell."""
+    try:
+        return read_card(folder)[1]
+    except ModelRejectedError:
+        return None
 
 
 async def _in_thread(open_here: Callable[[], ServedModel]) -> ServedModel:

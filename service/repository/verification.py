@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from artifact.card import Card
 from artifact.figures import Exactness
 from artifact.session import run_as_written
-from audit import Classifier, measure_exactness
+from audit import Classifier, Stages, measure_exactness
+from audit.exactness import exactness_classifications
 from audit.proof import Limits, Proof
 from audit.proving import prove_file
 from imaging.refusal import RefusedError
@@ -21,6 +22,10 @@ from service.settings import ProofMode
 
 _IMAGES, _FEW = 64, 8  # measured of a card that claims every bit, and of another
 """As many as the largest batch that exactness is tried with; they come from all over the set."""
+
+_FEWEST: Final = 2
+_SECONDS, _QUICKLY = 20.0, 5.0  # of a card that claims every bit, and of another
+"""After which fewer images than that are measured; of no time that is left more than a third."""
 
 _PART: Final = 0.9
 """Of the time that is left, how much the proof may take: it looks at the clock now and then."""
@@ -43,6 +48,8 @@ class Verification(BaseModel):
     """Of the graph that the runtime made of them, with the provider and options in use."""
     differences: tuple[str, ...]
     """What the card claims and this does not show, a sentence each."""
+    measured: str | None = None
+    """When, in UTC, if that was at an earlier start of the service."""
 
 
 def verify(
@@ -54,6 +61,7 @@ def verify(
     mode: ProofMode,
     limits: Limits,
     until: float = math.inf,
+    progress: Stages = lambda *_: None,
 ) -> Verification:
     """Recompute a card's claims.
 
@@ -66,19 +74,35 @@ def verify(
     classify
         Runs it as requests will.
     images : uint8 [N, C, H, W]
-        The audit set; at most 64 of them are used, and 8 if the card does not claim every bit.
+        The audit set; at most 64 of them are used, and 8 if the card does not claim every bit. A
+        slow network is shown fewer, two at least; the outcome says how many.
     runtime
         Names what runs it, for the record.
     limits
         Of the proof.
     until
         Point of `time.monotonic` by which all has to be done; the proof ends before it.
+    progress
+        Called with what is being done, how much of it is done, and how much there is.
     """
     if mode == "off":
         return Verification(mode=mode, proof=None, exactness=None, differences=())
     exact = card.exactness is not None and card.exactness.exact
-    some = np.ascontiguousarray(images[:: -(-len(images) // (_IMAGES if exact else _FEW))])
-    exactness = measure_exactness([(runtime, classify)], some, card.group)
+    began = time.monotonic()
+    classify(np.ascontiguousarray(images[:1]))
+    count = affordable(
+        min(_IMAGES if exact else _FEW, len(images)),
+        card.group,
+        time.monotonic() - began,
+        min(_SECONDS if exact else _QUICKLY, (until - began) / 3),
+    )
+    exactness = measure_exactness(
+        [(runtime, classify)],
+        np.ascontiguousarray(images[:: -(-len(images) // count)]),
+        card.group,
+        progress=lambda done, total: progress("measuring", done, total),
+    )
+    progress("proving", 0, 1)
     left = _PART * (until - time.monotonic())
     limits = replace(limits, seconds=min(limits.seconds, max(left, 0.0)))
     proof, unproved = _prove(graph, card.audit.group, limits)
@@ -86,6 +110,14 @@ def verify(
     return Verification(
         mode=mode, proof=proof, unproved=unproved, exactness=exactness, differences=differences
     )
+
+
+def affordable(most: int, group: str, seconds: float, time_for_it: float) -> int:
+    """How many images exactness is measured on, where one of them takes so many seconds."""
+    for count in range(most, _FEWEST, -1):
+        if exactness_classifications(count, group, sessions=1) * seconds <= time_for_it:
+            return count
+    return min(most, _FEWEST)
 
 
 def _prove(graph: bytes, group: str, limits: Limits) -> tuple[Proof | None, str | None]:

@@ -12,6 +12,7 @@ from typing import Self
 from artifact.audit_set import AuditSet
 from artifact.card import Card
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
+from audit import Stages
 from audit.proof import Limits as ProofLimits
 from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
 from imaging.refusal import RefusedError
@@ -133,10 +134,12 @@ def load_version(
     verifier: Verifier | None = None,
     proof_limits: ProofLimits = DEFAULT_PROOF_LIMITS,
     until: float = math.inf,
+    progress: Stages = lambda *_: None,
 ) -> ServedModel:
     """Check one version directory against its card, open its session, and verify the card's claims.
 
     The proof ends before the point `until` of `time.monotonic`; nothing else is stopped there.
+    `progress` is that of `verify`.
 
     Raises
     ------
@@ -154,7 +157,9 @@ def load_version(
     runtime = ", ".join(session.graph.configuration.providers)
     try:
         images = audit_set.images
-        found = verify(card, data, session.logits, images, runtime, mode, proof_limits, until)
+        found = verify(
+            card, data, session.logits, images, runtime, mode, proof_limits, until, progress
+        )
         if mode == "enforce" and found.differences:
             raise ModelRejectedError(" ".join(found.differences))
     except BaseException as error:

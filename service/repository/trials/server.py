@@ -32,6 +32,10 @@ TOO_LARGE: Final = 1000
 SLOW_SECONDS: Final = 2.0
 """After which a trial is one of those that may never end, and makes way for others."""
 
+BEHIND_PROGRESS: Final = b"\x1e\n"
+"""Ends what a child says before it is done: neither in its outcome nor in a status."""
+
+_TELL_SECONDS: Final = 5.0
 _NICENESS: Final = 5
 _LOOK_SECONDS: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
@@ -156,11 +160,27 @@ class _Forking:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             from service.repository.trials.trying import try_version
 
-            tried = try_version(pickle.loads(attempt))  # noqa: S301 # from the service itself
+            given = pickle.loads(attempt)  # noqa: S301 # from the service itself
+            tried = try_version(given, _Telling(trial))
             trial.sendall(tried.model_dump_json().encode())
             status = 0
         finally:
             os._exit(status)
+
+
+class _Telling:
+    """Says over a trial's socket what is being done, every few seconds once it gets late."""
+
+    def __init__(self, trial: socket.socket) -> None:
+        self._trial = trial
+        self._late = self._due = time.monotonic() + SLOW_SECONDS
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now >= self._due or (now >= self._late and stage != self._stage):
+            self._due, self._stage = now + _TELL_SECONDS, stage
+            self._trial.sendall(f"{stage} {done} {total}".encode() + BEHIND_PROGRESS)
 
 
 def _report(trial: socket.socket, status: int) -> None:

@@ -9,12 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from artifact.cpus import cpu_budget
 from service.engine import ProviderCandidates
 from service.repository.trials.host import ForkServer
-from service.repository.trials.server import SLOW_SECONDS, STATUS, TOO_LARGE
+from service.repository.trials.server import BEHIND_PROGRESS, SLOW_SECONDS, STATUS, TOO_LARGE
 from service.repository.trials.trying import Attempt, Tried, too_large
 from service.settings import Settings
+
+log = structlog.get_logger()
 
 _AT_ONCE: Final = 16
 """Trials that run at once when all but a few of them are slow."""
@@ -62,10 +66,14 @@ class Trials:
                 return await self._attempt(Attempt(folder, self._settings, candidates))
         finally:
             self._wanted -= 1
-            if not self._wanted:
-                loop = asyncio.get_running_loop()
-                idle = _START_SECONDS if self._server.forked else _IDLE_SECONDS
-                self._ending = loop.call_later(idle, self._server.end)
+            self.rest()
+
+    def rest(self) -> None:
+        """Let the processes end in a while, unless something is tried then."""
+        if not self._wanted:
+            self._stay()
+            idle = _START_SECONDS if self._server.forked else _IDLE_SECONDS
+            self._ending = asyncio.get_running_loop().call_later(idle, self._server.end)
 
     def prepare(self, *, fork: bool = False) -> None:
         """Start what takes a while to start, since versions will be tried soon.
@@ -112,7 +120,7 @@ class Trials:
         trial = self._server.begin(attempt)
         try:
             async with asyncio.timeout(seconds):
-                answer = await _read(trial)
+                answer = await _read(trial, attempt.folder)
         except TimeoutError:
             return Tried(
                 refused=f"Trying it takes more than the {seconds:g} s that it may take; a version "
@@ -125,10 +133,16 @@ class Trials:
         return _outcome(answer, self._settings)
 
 
-async def _read(trial: socket.socket) -> bytes:
-    loop, answer = asyncio.get_running_loop(), b""
-    while len(answer) <= _LARGEST and (more := await loop.sock_recv(trial, 2**16)):
-        answer += more
+async def _read(trial: socket.socket, folder: Path) -> bytes:
+    """Read how a trial came out and ended, and log what it says of its progress before that."""
+    loop, answer, size = asyncio.get_running_loop(), b"", 0
+    while size <= _LARGEST and (more := await loop.sock_recv(trial, 2**16)):
+        size += len(more)
+        said, _, answer = (answer + more).rpartition(BEHIND_PROGRESS)
+        if said:
+            stage, done, total = said.rpartition(BEHIND_PROGRESS)[2].decode().rsplit(" ", 2)
+            which = {"model": folder.parent.name, "version": folder.name}
+            log.info("still loading", **which, stage=stage, done=int(done), total=int(total))
     return answer
 
 

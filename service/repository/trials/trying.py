@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from artifact.cpus import cpu_budget
+from audit import Stages
 from audit.proof import MEBIBYTE
 from service.engine import ProviderCandidates, nvidia
 from service.repository.folder import ModelRejectedError
@@ -47,12 +48,17 @@ class Tried(BaseModel):
     digest: str = ""
     """SHA-256 of the card that was read, which names those of the other files."""
     verification: Verification | None = None
+    quick: bool | None = None
+    """Whether the graph was found to be, which decides how many threads run it."""
     defect: str | None = None
     """Where it was refused for an error that nobody expected: the traceback, for the log."""
 
 
-def try_version(attempt: Attempt) -> Tried:
-    """Load a version as it would be served, verify its claims, and say how it came out."""
+def try_version(attempt: Attempt, progress: Stages = lambda *_: None) -> Tried:
+    """Load a version as it would be served, verify its claims, and say how it came out.
+
+    `progress` is called as `verify` calls it.
+    """
     settings, candidates = attempt.settings, attempt.candidates
     threads, until = settings.threads or cpu_budget(), time.monotonic() + settings.load_seconds
     on_device = any(configuration.memory is not None for configuration in candidates.configurations)
@@ -70,6 +76,7 @@ def try_version(attempt: Attempt) -> Tried:
             open_verifier(settings),
             proof_limits=settings.proof_limits,
             until=until,
+            progress=progress,
         )
     except Exception as error:  # whatever it is that its files made a library raise
         if _is_of_memory(error):
@@ -78,7 +85,11 @@ def try_version(attempt: Attempt) -> Tried:
             return Tried(refused=sentence(str(error)))
         defect = "".join(traceback.format_exception(error))
         return Tried(refused=failure(error), defect=defect[-_LONGEST_TRACE:])
-    return Tried(digest=model.card_sha256, verification=model.verification)
+    return Tried(
+        digest=model.card_sha256,
+        verification=model.verification,
+        quick=model.session.graph.quick,
+    )
 
 
 def too_large(settings: Settings) -> Tried:

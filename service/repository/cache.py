@@ -1,0 +1,214 @@
+"""What was proved and measured of versions at an earlier start, kept for the next one.
+
+An entry counts for the same files, code, libraries, processor, providers and options, and for no
+others. It is read only from a folder that its owner alone may write.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import platform
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnxruntime
+import scipy
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import artifact
+import audit
+import imaging
+import service
+from artifact.cpus import cpu_budget
+from audit.machine import cpu_identity
+from imaging.files import FileRefusedError, read_file
+from imaging.writing import write_aside
+from service.engine import ProviderCandidates
+from service.repository.trials import Tried
+from service.settings import Settings, product_version
+
+_FORMAT: Final = 1
+_OFF: Final = "off"
+_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+_MOST_BYTES: Final = 2**24
+_MOST_ENTRIES: Final = 512
+_ROOMS: Final = (imaging, artifact, audit, service)
+"""Whose code proves and measures."""
+
+log = structlog.get_logger()
+
+
+class _Entry(BaseModel):
+    """A file of the cache."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: dict[str, Any]
+    at: str
+    tried: Tried
+    mac: str | None
+    """Of the rest, where there is a secret."""
+
+    def sealed(self, secret: bytes | None) -> "_Entry":
+        """Return it with the code that whoever has the secret gives it."""
+        mac = None
+        if secret is not None:
+            said = self.model_copy(update={"mac": None}).model_dump_json().encode()
+            mac = hmac.new(secret, said, hashlib.sha256).hexdigest()
+        return self.model_copy(update={"mac": mac})
+
+
+class Cache:
+    """A folder with a file for each version that came out well, under each set of conditions.
+
+    What cannot be read or written is measured anew, and never an error.
+
+    Parameters
+    ----------
+    settings
+        What versions are served with, and where the folder is.
+    candidates
+        Where they may run. With a device other than the CPU nothing is kept, as its libraries may
+        choose other algorithms at each start.
+    """
+
+    def __init__(self, settings: Settings, candidates: ProviderCandidates) -> None:
+        self._folder = _folder(settings)
+        if settings.proof == "off" or any(each.memory for each in candidates.configurations):
+            self._folder = None
+        self._secret = _secret(settings.signing_key)
+        self._conditions = {
+            "format": _FORMAT,
+            "threads": settings.threads or cpu_budget(),
+            "providers": [each.options for each in candidates.configurations],
+            "limits": asdict(settings.limits),
+            "proof": [settings.proof, asdict(settings.proof_limits)],
+            "memory": settings.load_memory,
+        }
+
+    def find(self, digests: Mapping[str, str]) -> Tried | None:
+        """Return how a version with files of these digests came out under the same conditions."""
+        if self._folder is None:
+            return None
+        key = self._key(digests)
+        path = self._folder / _name(key)
+        if not (_is_owned(self._folder) and _is_owned(path)):
+            return None
+        try:
+            entry = _Entry.model_validate_json(read_file(path, _MOST_BYTES))
+        except FileRefusedError as error:
+            log.warning("cache not read", file=str(path), reason=str(error))
+            return None
+        except ValidationError:
+            log.warning("cache not read", file=str(path), reason="it is broken")
+            return None
+        expected = entry.sealed(self._secret).mac
+        if entry.key != key or not hmac.compare_digest(entry.mac or "", expected or ""):
+            log.warning("cache not read", file=str(path), reason="it is not what was kept there")
+            return None
+        verification = entry.tried.verification
+        if verification is None:
+            return None
+        dated = verification.model_copy(update={"measured": entry.at})
+        return entry.tried.model_copy(update={"verification": dated})
+
+    def keep(self, digests: Mapping[str, str], tried: Tried) -> None:
+        """Keep how a version came out, if it came out well and not because of the time it took."""
+        found = tried.verification
+        if self._folder is None or found is None or found.unproved is not None:
+            return
+        key = self._key(digests)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = _Entry(key=key, at=now, tried=tried, mac=None).sealed(self._secret)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _is_owned(self._folder):
+                data = entry.model_dump_json().encode()
+                write_aside(self._folder / _name(key), data, mode=0o600)
+                _drop_oldest(self._folder)
+        except OSError as error:
+            log.info("cache not written", folder=str(self._folder), reason=error.strerror)
+
+    def _key(self, digests: Mapping[str, str]) -> dict[str, Any]:
+        found = {**self._conditions, **_surroundings(), "files": dict(digests)}
+        plain: dict[str, Any] = json.loads(json.dumps(found))  # tuples are lists there
+        return plain
+
+
+def _is_owned(place: Path) -> bool:
+    """Whether it is there, and nobody else may write it."""
+    try:
+        found = place.stat()
+    except OSError:
+        return False
+    owned = found.st_uid == os.geteuid() and not found.st_mode & _OTHERS
+    if not owned:
+        log.warning("cache not used, as others may write it", place=str(place))
+    return owned
+
+
+def _folder(settings: Settings) -> Path | None:
+    if settings.cache == _OFF:
+        return None
+    if settings.cache is not None:
+        return Path(settings.cache)
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        parent = given if given.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:  # nobody's home
+        return None
+    return parent / "orbitserve"
+
+
+def _secret(key: Path | None) -> bytes | None:
+    """Derive what entries are sealed with from the key that the service signs reports with."""
+    if key is None:
+        return None
+    try:
+        return hashlib.sha256(b"orbitserve cache" + read_file(key, _MOST_BYTES)).digest()
+    except FileRefusedError:  # told by whoever signs with it
+        return os.urandom(32)
+
+
+@cache
+def _surroundings() -> Mapping[str, Any]:
+    """What measures here, and on what; it does not change while this process lives."""
+    return {
+        "product": product_version(),
+        "code": _code(),
+        "python": sys.version,
+        "runtime": [onnxruntime.__version__, onnxruntime.get_build_info()],
+        "libraries": [onnx.__version__, np.__version__, scipy.__version__],
+        "machine": [platform.system(), platform.machine(), cpu_identity()],
+    }
+
+
+def _code() -> str:
+    digest = hashlib.sha256()
+    for room in _ROOMS:
+        for folder in map(Path, room.__path__):
+            for file in sorted(folder.rglob("*.py")):
+                data = file.read_bytes()
+                digest.update(f"{file.relative_to(folder)} {len(data)} ".encode() + data)
+    return digest.hexdigest()
+
+
+def _name(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest() + ".json"
+
+
+def _drop_oldest(folder: Path) -> None:
+    """Let the folder not grow for ever: each change of code or files leaves entries behind."""
+    entries = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
+    for file in entries[:-_MOST_ENTRIES]:
+        file.unlink(missing_ok=True)
