@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.figures import Exactness
-from audit.orbit import Classifier
+from audit.orbit import Classifier, Progress
 from imaging import GridSymmetry, grid_symmetries
 
 BATCH_SIZES = (1, 3, 8, 64)
@@ -22,6 +22,7 @@ def measure_exactness(
     images: NDArray[np.uint8],
     group: str,
     batch_sizes: Sequence[int] = BATCH_SIZES,
+    progress: Progress | None = None,
 ) -> Exactness:
     """Classify images rotated, in batches of several sizes among other neighbours, by each session.
 
@@ -33,22 +34,36 @@ def measure_exactness(
     group
         Its grid symmetries are tried.
     batch_sizes
-        Those above the number of images are all of them at once.
+        Those above the number of images are all of them at once, which is tried once.
+    progress
+        Called with the images classified so far and in all.
     """
     elements = grid_symmetries(group)
+    count = len(images)
+    total = exactness_classifications(count, group, len(sessions), batch_sizes)
     reference = _in_batches(sessions[0][1], images, max(batch_sizes))
     exact, deviation = True, 0.0
-    for logits in _answers(sessions, images, elements, batch_sizes):
+    for done, logits in enumerate(_answers(sessions, images, elements, batch_sizes), start=2):
         exact = exact and np.array_equal(logits.view(np.uint32), reference.view(np.uint32))
         deviation = max(deviation, float(np.abs(logits.astype(np.float64) - reference).max()))
+        if progress is not None:
+            progress(done * count, total)
     return Exactness(
-        images=len(images),
+        images=count,
         elements=tuple(element.name for element in elements),
         batch_sizes=tuple(batch_sizes),
         sessions=tuple(name for name, _ in sessions),
         exact=exact,
         max_logit_deviation=deviation,
     )
+
+
+def exactness_classifications(
+    count: int, group: str, sessions: int, batch_sizes: Sequence[int] = BATCH_SIZES
+) -> int:
+    """How many images `measure_exactness` classifies, of so many images by so many sessions."""
+    passes = len(grid_symmetries(group)) + len(_sizes(count, batch_sizes))
+    return (1 + sessions * passes) * count
 
 
 def _answers(
@@ -62,11 +77,15 @@ def _answers(
         for element in elements:
             rotated = np.ascontiguousarray(element(images))
             yield _in_batches(classify, rotated, max(batch_sizes))
-        for size in batch_sizes:
+        for size in _sizes(len(images), batch_sizes):
             order = random.permutation(len(images))
             logits = np.empty_like(shuffled := _in_batches(classify, images[order], size))
             logits[order] = shuffled
             yield logits
+
+
+def _sizes(count: int, batch_sizes: Sequence[int]) -> list[int]:
+    return sorted({min(size, count) for size in batch_sizes})
 
 
 def _in_batches(classify: Classifier, images: NDArray[np.uint8], size: int) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from artifact.values import Verdict
 from audit.angles.selftest import brightness, with_orientation_bias
 from audit.elements import audited_elements
 from audit.figures import noise_floor, orbit_figures
-from audit.orbit import Classifier, evaluate_orbit, orbit_classifications
+from audit.orbit import Classifier, Progress, evaluate_orbit, orbit_classifications
 from audit.report import Mutation, SelfTest
 from audit.thresholds import Thresholds
 from audit.verdict import judge
@@ -32,6 +32,7 @@ def self_test(
     thresholds: Thresholds,
     batch_size: int = 64,
     multi_label: bool = False,
+    progress: Progress | None = None,
 ) -> SelfTest:
     """Audit the model with one weight changed, and a known model that is invariant.
 
@@ -45,7 +46,7 @@ def self_test(
         From the bytes of an ONNX file to a classifier.
     images : uint8 [N, C, H, W]
         The images of the audit; at most 32 of them, from all over the set, are used.
-    group, thresholds, batch_size, multi_label
+    group, thresholds, batch_size, multi_label, progress
         As for `run_audit`; whether the model may give an image several labels.
 
     Raises
@@ -63,8 +64,11 @@ def self_test(
             thresholds=thresholds,
             batch_size=batch_size,
             multi_label=multi_label,
+            progress=progress,
         )
-    return _tried(mutant, "one weight changed", images, group, thresholds, batch_size, multi_label)
+    return _tried(
+        mutant, "one weight changed", images, group, thresholds, batch_size, multi_label, progress
+    )
 
 
 def self_test_unseen(
@@ -75,6 +79,7 @@ def self_test_unseen(
     thresholds: Thresholds,
     batch_size: int = 64,
     multi_label: bool = False,
+    progress: Progress | None = None,
 ) -> SelfTest:
     """Audit a model whose file is not at hand, told up from down, and one that is invariant.
 
@@ -84,7 +89,9 @@ def self_test_unseen(
     # A group of mirror images alone keeps up and down.
     axis = -2 if GridSymmetry(False, 2) in audited_elements(group) else -1
     mutant = with_orientation_bias(classify, axis)
-    return _tried(mutant, "told up from down", images, group, thresholds, batch_size, multi_label)
+    return _tried(
+        mutant, "told up from down", images, group, thresholds, batch_size, multi_label, progress
+    )
 
 
 def _tried(
@@ -95,13 +102,19 @@ def _tried(
     thresholds: Thresholds,
     batch_size: int,
     multi_label: bool,
+    progress: Progress | None,
 ) -> SelfTest:
     elements = audited_elements(group)
     few = AuditSet(images).images[_few(len(images))]
 
-    def verdict(classify: Classifier) -> Verdict:
+    def verdict(classify: Classifier, progress: Progress | None = None) -> Verdict:
         orbit = evaluate_orbit(
-            classify, few, elements, batch_size=batch_size, multi_label=multi_label
+            classify,
+            few,
+            elements,
+            batch_size=batch_size,
+            multi_label=multi_label,
+            progress=progress,
         )
         figures = orbit_figures(orbit, None, thresholds)
         return judge(figures, noise_floor(orbit, thresholds.confidence), thresholds, None).verdict
@@ -109,7 +122,7 @@ def _tried(
     return SelfTest(
         images=len(few),
         mutation=mutation,
-        mutant=verdict(mutant),
+        mutant=verdict(mutant, progress),
         known_invariant=verdict(brightness(few)),
     )
 

@@ -94,6 +94,18 @@ def import_model(
     white_level: WhiteLevel = None,
     licence: Annotated[str, typer.Option(help="Of the audit images.")] = "not stated",
     repository: Repository = None,
+    all_images: Annotated[
+        bool,
+        typer.Option(
+            "--all-images", help="Measure a large network on all images, and not on a sample."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what was understood and what is to come, and write nothing."
+        ),
+    ] = False,
 ) -> None:
     """Bring an ONNX classifier from elsewhere into the repository: proved, measured, audited.
 
@@ -102,9 +114,11 @@ def import_model(
     """
     from commands.display import shown_progress
     from commands.reading import settings_of_a_command
+    from export.onnx_import.dry_run import describe
     from export.onnx_import.importer import Request, import_onnx
     from export.onnx_import.options import read_classes, read_scaling, read_size
     from export.onnx_import.summary import summarise
+    from export.onnx_import.understand import understand
 
     request = Request(
         file=file,
@@ -125,7 +139,11 @@ def import_model(
         project=project,
         symmetrise=symmetrise,
         licence=licence,
+        all_images=all_images,
     )
+    if dry_run:
+        typer.echo(describe(understand(request)))
+        return
     models = settings_of_a_command(repository).repository
     with shown_progress() as progress:
         path = import_onnx(request, models, progress)

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from artifact.audit_set import AuditSet, save_audit_set
 from artifact.card import (
     AuditSetInfo,
@@ -49,6 +52,7 @@ from audit.card import audit_figures, proof_figures
 from audit.elements import audited_elements
 from audit.proving import prove_or_give_up
 from export.runtime import RUNTIME, open_model
+from export.sample import Sample
 from imaging import grid_rotations
 
 Progress = Callable[[str, int, int], None]
@@ -65,7 +69,12 @@ class InexactError(RefusedError):
 class Candidate:
     """A file that is to become a version, with what is known of it beforehand.
 
-    The attributes are those of `audit.Card`.
+    The attributes are those of `artifact.card.Card`.
+
+    Attributes
+    ----------
+    sample
+        How many images of the audit set are used; by default all.
     """
 
     name: str
@@ -85,6 +94,7 @@ class Candidate:
     conversion: Conversion | None = None
     origin: Origin | None = None
     multi_label: bool = False
+    sample: Sample | None = None
 
     @property
     def sha256(self) -> str:
@@ -95,6 +105,16 @@ class Candidate:
     def audited_group(self) -> str:
         """The group to audit: a model without a symmetry is audited too, to say what it lacks."""
         return grid_rotations(*self.input.fit.shape) if self.group == "trivial" else self.group
+
+    @property
+    def audited(self) -> AuditSet:
+        """The images to audit: from all over the audit set, if it is sampled."""
+        return self.audit_set.spread(None if self.sample is None else self.sample.audited)
+
+    @property
+    def measured(self) -> NDArray[np.uint8]:
+        """The images to try exactness and the self-test on."""
+        return self.audited.spread(None if self.sample is None else self.sample.measured).images
 
 
 def publish(candidate: Candidate, repository: Path, progress: Progress = lambda *_: None) -> Path:
@@ -109,8 +129,10 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         made.
     """
     check_name(candidate.name)
+    progress(f"proving {candidate.audited_group}", 0, 1)
     proof = prove_or_give_up(candidate.model, candidate.audited_group, runtime=run_as_written)
-    exactness = _measure(candidate)
+    progress(f"proving {candidate.audited_group}", 1, 1)
+    exactness = _measure(candidate, progress)
     folder = repository / candidate.name
     identity = ModelIdentity(
         name=candidate.name,
@@ -134,14 +156,19 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     return folder / str(identity.version)
 
 
-def _measure(candidate: Candidate) -> Exactness:
+def _measure(candidate: Candidate, progress: Progress) -> Exactness:
     """Try all batch sizes, one thread and all of them, and the group's grid symmetries."""
     threads = sorted({1, cpu_budget()}, reverse=True)
     sessions = [
         (f"{RUNTIME}, {count} thread{'s' * (count > 1)}", open_model(candidate.model, count))
         for count in threads
     ]
-    found = measure_exactness(sessions, candidate.audit_set.images, candidate.group)
+    found = measure_exactness(
+        sessions,
+        candidate.measured,
+        candidate.group,
+        progress=lambda done, total: progress("measuring", done, total),
+    )
     if candidate.precision in _EXACT and not found.exact:
         raise InexactError(
             f"A logit of the {candidate.precision} file changes by up to "
@@ -155,24 +182,25 @@ def _audit(
     candidate: Candidate, identity: ModelIdentity, proof: ProofSummary, progress: Progress
 ) -> Report:
     thresholds = Thresholds.of(candidate.precision)
-    images, labels = candidate.audit_set.images, candidate.audit_set.labels
-    group = candidate.audited_group
+    audited, group = candidate.audited, candidate.audited_group
+    whole, part = len(candidate.audit_set.images), len(audited.images)
     tested = self_test(
         candidate.model,
         open_model,
-        images,
+        candidate.measured,
         group=group,
         thresholds=thresholds,
         multi_label=candidate.multi_label,
+        progress=lambda done, total: progress("self-test", done, total),
     )
     return run_audit(
         open_model(candidate.model),
-        images,
-        labels,
+        audited.images,
+        audited.labels,
         group=group,
         thresholds=thresholds,
         model=identity,
-        source=candidate.audit_source,
+        source=(f"{part} of the " if part < whole else "") + candidate.audit_source,
         self_test=tested,
         proof=proof,
         others=[open_model(candidate.model, 1)],
@@ -205,7 +233,7 @@ def _card(
         audit_set=AuditSetInfo(
             sha256=candidate.audit_set.sha256(),
             count=len(candidate.audit_set.images),
-            source=report.data.source,
+            source=candidate.audit_source,
             licence=candidate.data_licence,
         ),
         audit=audit_figures(report),

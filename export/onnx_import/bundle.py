@@ -18,7 +18,7 @@ from export.onnx_import.preprocessing import (
     FILTERS,
     Preprocessing,
     mapping,
-    numbered_names,
+    names_if_clear,
     numbers,
     unclear_filter,
 )
@@ -220,23 +220,31 @@ def _of_ultralytics(data: bytes) -> Preprocessing:
     found = {entry.key: entry.value for entry in model.metadata_props}
     if found.get("task") != "classify" or "Ultralytics" not in found.get("author", ""):
         return Preprocessing()
-    try:
-        names, sides = ast.literal_eval(found["names"]), ast.literal_eval(found["imgsz"])
-        height, width = (int(side) for side in sides)
-    except (KeyError, SyntaxError, TypeError, ValueError, IndexError, RecursionError) as error:
-        raise OnnxImportError(
-            "The file's own metadata name no classes or size that can be read; --classes and "
-            "--input-scale say what they are."
-        ) from error
+    classes, unclear = names_if_clear(_literal(found.get("names")))
+    sides = _literal(found.get("imgsz"))
+    size = None
+    if isinstance(sides, list | tuple) and [type(side) for side in sides] == [int, int]:
+        size = (sides[0], sides[1])
+    else:
+        unclear["--fit"] = "The file's own metadata give no size that can be read"
     return Preprocessing(
-        classes=numbered_names(names),
-        size=(height, width),
+        classes=classes,
+        size=size,
         scaling=Scaling(1 / 255),
-        fit="resize-crop",
-        resize=max(height, width),
+        fit="resize-crop" if size else None,
+        resize=max(size) if size else None,
         filter="bilinear",
         notes=("Names and size are those of Ultralytics' metadata in the file.",),
+        unclear=unclear,
     )
+
+
+def _literal(text: str | None) -> object:
+    """Read what Python wrote; None for anything else."""
+    try:
+        return ast.literal_eval(text or "")
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
+        return None
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

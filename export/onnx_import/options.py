@@ -32,8 +32,12 @@ def read_classes(text: str) -> tuple[str, ...]:
             f"one name a line: it {_reason(error)}."
         ) from error
     if found.lstrip()[:1] in ("[", "{"):
-        return _read_json(text, found)
-    return tuple(line.strip() for line in found.splitlines() if line.strip())
+        names = _read_json(text, found)
+    else:
+        names = tuple(line.strip() for line in found.splitlines() if line.strip())
+    if not names:
+        raise OnnxImportError(f"The file {text!r} names no classes; two or more are accepted.")
+    return names
 
 
 def _read_json(name: str, text: str) -> tuple[str, ...]:

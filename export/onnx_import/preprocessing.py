@@ -58,6 +58,14 @@ def numbered_names(names: object) -> tuple[str, ...]:
     return tuple(numbered[number] for number in range(len(numbered)))
 
 
+def names_if_clear(names: object) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return names as `numbered_names` does, or none and what is unclear of them."""
+    try:
+        return numbered_names(names), {}
+    except OnnxImportError as error:
+        return (), {"--classes": str(error).partition(";")[0]}
+
+
 def mapping(found: object) -> Mapping[Any, Any]:
     """Return an object of JSON; an empty one where something else was found."""
     return found if isinstance(found, dict) else {}

@@ -23,6 +23,12 @@ def _lines(card: Card) -> Iterator[str]:
         bits = "" if card.proof.residual is None else f" {card.proof.residual.relative:.2g}"
         yield f"Proof over {card.proof.subgroup}: {card.proof.outcome}{bits}."
         if exactness is not None:
+            if exactness.images < card.audit_set.count:
+                yield (
+                    f"The network is large, and was measured on a sample: {exactness.images} of "
+                    f"{card.audit_set.count} images, and audited on {card.audit.images}; "
+                    "--all-images takes all."
+                )
             yield (
                 f"Rotated, in other batches and with other threads, a logit of {exactness.images} "
                 f"images moves by up to {exactness.max_logit_deviation:.2g}."

@@ -16,7 +16,7 @@ from export.onnx_import.preprocessing import (
     FILTERS,
     Preprocessing,
     mapping,
-    numbered_names,
+    names_if_clear,
     numbers,
     unclear_filter,
 )
@@ -68,12 +68,14 @@ def of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> 
         If they tell of another kind of model.
     """
     several = _gives_several_labels(config)
-    classes = numbered_names(mapping(config.get("id2label")))
+    classes, unclear = names_if_clear(config.get("id2label"))
     notes = [f"{len(classes)} classes have the names of config.json."] * bool(classes)
     if not processor:
-        return Preprocessing(classes=classes, multi_label=several, notes=tuple(notes))
+        return Preprocessing(
+            classes=classes, multi_label=several, notes=tuple(notes), unclear=unclear
+        )
     fitting = _read_fitting(processor)
-    unclear = dict(_unclear(processor, fitting))
+    unclear |= dict(_unclear(processor, fitting))
     scaling = _scaling(processor)
     if scaling is None:
         unclear["--input-scale"] = f"{_FILE} does not say what a grey level becomes"

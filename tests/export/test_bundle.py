@@ -300,3 +300,32 @@ def test_classes_may_be_json(tmp_path: Path, content: Any) -> None:
     file.write_text("[1, ")
     with pytest.raises(RefusedError, match="begin as JSON and are none"):
         read_classes(str(file))
+
+
+def test_unclear_metadata_are_no_obstacle_once_an_option_says_what_they_do_not(
+    tmp_path: Path, pictures: Path
+) -> None:
+    """A hint names an option that helps: with it the same file is imported."""
+    write(tmp_path / "given", config={"id2label": {"0": "a", "2": "b"}})
+    with pytest.raises(RefusedError, match=r"numbers .* leave some out; --classes says"):
+        imported(tmp_path / "given", pictures, size=15, scaling=SCALED)
+    _, card = imported(tmp_path / "given", pictures, size=15, scaling=SCALED, classes=NAMES)
+    assert card.classes == NAMES
+
+    model = graph()
+    metadata = {"author": "Ultralytics", "task": "classify", "names": "{0: ", "imgsz": "15"}
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save_model(model, tmp_path / "net.onnx")
+    options: dict[str, Any] = {}
+    for option, given in (("--fit", {"fit": "crop"}), ("--classes", {"classes": NAMES})):
+        with pytest.raises(RefusedError, match=f"{option} (says what|does)"):
+            imported(tmp_path / "net.onnx", pictures, size=15, **options)
+        options |= given
+    assert imported(tmp_path / "net.onnx", pictures, size=15, **options)[1].classes == NAMES
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "[]", "{}"])
+def test_a_file_without_names_is_told_as_that(tmp_path: Path, content: str) -> None:
+    (tmp_path / "classes").write_text(content)
+    with pytest.raises(RefusedError, match="names no classes"):
+        read_classes(str(tmp_path / "classes"))

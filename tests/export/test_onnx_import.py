@@ -206,6 +206,33 @@ def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [
+        ({"group": "C4"}, "--group C4"),
+        ({"symmetrise": "C4"}, "--symmetrise"),
+        ({"output_kind": "probabilities"}, "--output-kind"),
+    ],
+)
+def test_a_hint_does_not_ask_for_what_was_given(
+    tmp_path: Path,
+    digits: Path,
+    options: dict[str, Any],
+    given: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failed(*arguments: Any, **more: Any) -> Proof:
+        found = prove(*arguments, **more)
+        return found.model_copy(update={"outcome": "NOT PROVED", "reasons": ("It moves.",)})
+
+    monkeypatch.setattr("export.onnx_import.importer.prove_or_give_up", failed)
+    with pytest.raises(OnnxImportError) as refusal:
+        import_onnx(plain(digits, **options), tmp_path)
+    hint = str(refusal.value).rpartition(";")[2]
+    for remedy in hint.split(","):
+        assert given not in remedy or "without" in remedy or "another" in remedy
+
+
 @pytest.mark.parametrize("kind", ["no convolution", "weights in nodes"])
 def test_whatever_network_it_is_it_is_audited(tmp_path: Path, digits: Path, kind: str) -> None:
     """One without a kernel to change for the self-test, and one that keeps it in a node."""
