@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from service.engine import ProviderCandidates, select
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
 from service.repository.loading import Loader
-from service.repository.trials import ForkServer, Trials, trying
+from service.repository.trials import ForkServer, Trials, Tried, server, trying
+from service.repository.trials.trials import _outcome, _read
 from service.repository.version import load_version
 from service.settings import Settings
 from tests.service.test_hostile_versions import change_graph, take_half_a_gibibyte
@@ -174,3 +176,33 @@ async def test_a_defect_while_opening_is_logged_too(
     with capture_logs() as logged, pytest.raises(ModelRejectedError, match="an error of its own"):
         await loader.load(repository / "turning" / "2")
     assert [line["exc_info"] for line in logged] == [True]
+
+
+async def test_a_trial_that_takes_long_says_how_far_it_is(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says before the end is logged, and no part of how it came out."""
+    clock = iter((0.0, 1.0, 2.5, 3.0, 3.5, 8.0))  # begins, then each call
+    monkeypatch.setattr("service.repository.trials.server.time.monotonic", lambda: next(clock))
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours:
+        with theirs:
+            tell = server._Telling(theirs)
+            for done in range(1, 5):
+                tell("measuring", done, 24)
+            tell("proving", 0, 1)
+            theirs.sendall(Tried(refused="It is\x1e another.").model_dump_json().encode())
+            theirs.sendall(server.STATUS.pack(0))
+        with capture_logs() as logged:
+            answer = await _read(ours, repository / "turning" / "2")
+    found = [(line["stage"], line["done"], line["total"]) for line in logged]
+    assert found == [("measuring", 2, 24), ("proving", 0, 1)]
+    assert {(line["model"], line["version"]) for line in logged} == {("turning", "2")}
+    outcome = _outcome(answer, Settings(repository=repository))
+    assert outcome.refused == "It is\x1e another."
+
+
+def test_no_status_ends_what_is_said_before_it() -> None:
+    statuses = (*range(-64, 256), server.TOO_LARGE)
+    assert not any(server.BEHIND_PROGRESS in server.STATUS.pack(each) for each in statuses)

@@ -5,15 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pytest
 
+from artifact.audit_set import load_audit_set
+from artifact.card import load_card
+from artifact.contract import INPUT, LOGITS
 from artifact.figures import Exactness
+from artifact.session import open_session
 from audit.card import proof_figures
 from audit.proof import Limits, prove
 from audit.proof.limits import DEFAULT_LIMITS
 from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
+from service.repository.verification import affordable, verify
 from service.repository.version import ServedModel, load_version
 from service.settings import ProofMode
 
@@ -164,3 +171,52 @@ def test_a_defect_is_no_refusal(
     with pytest.raises(ValueError, match="could not be broadcast") as defect:
         load(turning, "report")
     assert type(defect.value) is ValueError
+
+
+def test_a_slow_network_is_measured_on_fewer_images() -> None:
+    passes = 1 + 8 + 4
+    assert affordable(64, "D4", 1e-4, 20.0) == 64
+    count = affordable(64, "D4", 0.1, 20.0)
+    assert count * passes * 0.1 <= 20 < (count + 1) * passes * 0.1
+    assert affordable(64, "D4", 10.0, 20.0) == 2
+    assert affordable(1, "D4", 10.0, 20.0) == 1
+
+
+@pytest.mark.parametrize(("claimed", "count"), [(True, 17), (False, 5)])
+def test_so_the_time_at_load_is_bounded(
+    turning: bytes,
+    write_version: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    claimed: bool,
+    count: int,
+) -> None:
+    """By a third of the time that is left, or less where the card claims nothing of bits."""
+    folder = write_version(tmp_path, "turning", 1, turning, exactness=exact(claimed))
+    card, audit_set = load_card(folder / "card.json"), load_audit_set(folder / "audit.npz")
+    now = [0.0]
+    monkeypatch.setattr("service.repository.verification.time.monotonic", lambda: now[0])
+    session = open_session(turning, 1)
+
+    def slow(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        now[0] += 0.125 * len(batch)
+        return np.asarray(session.run([LOGITS], {INPUT: batch})[0])
+
+    said: list[tuple[str, int, int]] = []
+    found = verify(
+        card,
+        turning,
+        slow,
+        audit_set.images,
+        "slow",
+        "report",
+        DEFAULT_LIMITS,
+        until=60.0,
+        progress=lambda *each: said.append(each),
+    )
+    assert found.exactness is not None
+    assert found.exactness.images == count
+    assert now[0] <= (20 if claimed else 5) + 0.125 * count
+    assert found.proof is not None
+    assert [each[0] for each in said][-1] == "proving"
+    assert said[-2] == ("measuring", said[0][2], said[0][2])
