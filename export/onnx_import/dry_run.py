@@ -65,7 +65,9 @@ def _answers(found: Found | None) -> Iterator[str]:
     if found is None:
         yield "The file keeps the contract: it gives logits and probabilities."
     elif found.logits is None:
-        yield (f"The output '{found.answer}' holds probabilities; the logits are their logarithms.")
+        yield (
+            f"The output '{found.answer}' holds probabilities; the logits are computed from them."
+        )
     elif found.logits == found.answer:
         yield f"The output '{found.answer}' holds the logits."
     else:
