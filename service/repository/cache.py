@@ -30,12 +30,13 @@ import audit
 import imaging
 import service
 from artifact.cpus import cpu_budget
+from artifact.product import product_version
 from audit.machine import cpu_identity
 from imaging.files import FileRefusedError, read_file
 from imaging.writing import write_aside
 from service.engine import ProviderCandidates
 from service.repository.trials import Tried
-from service.settings import Settings, product_version
+from service.settings import Settings
 
 _FORMAT: Final = 1
 _OFF: Final = "off"

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -183,7 +184,7 @@ async def test_a_trial_that_takes_long_says_how_far_it_is(
 ) -> None:
     """What it says before the end is logged, and no part of how it came out."""
     clock = iter((0.0, 1.0, 2.5, 3.0, 3.5, 8.0))  # begins, then each call
-    monkeypatch.setattr("service.repository.trials.server.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(server, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with ours:
