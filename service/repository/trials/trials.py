@@ -138,9 +138,9 @@ async def _read(trial: socket.socket, folder: Path) -> bytes:
     loop, answer, size = asyncio.get_running_loop(), b"", 0
     while size <= _LARGEST and (more := await loop.sock_recv(trial, 2**16)):
         size += len(more)
-        said, _, answer = (answer + more).rpartition(BEHIND_PROGRESS)
-        if said:
-            stage, done, total = said.rpartition(BEHIND_PROGRESS)[2].decode().rsplit(" ", 2)
+        *said, answer = (answer + more).split(BEHIND_PROGRESS)
+        for each in said:
+            stage, done, total = each.decode().rsplit(" ", 2)
             which = {"model": folder.parent.name, "version": folder.name}
             log.info("still loading", **which, stage=stage, done=int(done), total=int(total))
     return answer
