@@ -1,5 +1,6 @@
 """What a file from elsewhere is taken for, before it gets a symmetry, is proved or measured."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def understand(request: Request) -> Understood:
     check_name(request.name)
     bundle = read_bundle(request.file)
     data, said = bundle.data, bundle.said
-    _check_unclear(request, said)
+    _check_clear(said, {"--classes": request.classes})
     request = replace(request, classes=request.classes or said.classes)
     _check(request)
     adapted = adapt(
@@ -128,6 +129,7 @@ def understand(request: Request) -> Understood:
         multi_label=request.multi_label,
         said=said,
     )
+    _check_clear(said, {"--fit": request.fit, "--filter": request.filter})
     policy, fitting = _fit_policy(request, said, adapted.size)
     adapted = replace(
         adapted, adaptations=(*bundle.notes, *said.notes, *adapted.adaptations, fitting)
@@ -184,11 +186,10 @@ def _shown(size: Sides | None) -> str:
     return str(size[0]) if size[0] == size[1] else f"{size[0]} x {size[1]}"
 
 
-def _check_unclear(request: Request, said: Preprocessing) -> None:
+def _check_clear(said: Preprocessing, given: Mapping[str, object]) -> None:
     """Refuse what lies beside the file and is not known, unless an option says it instead."""
-    given = {"--classes": request.classes, "--fit": request.fit, "--filter": request.filter}
-    for option in given:
-        if option in said.unclear and not given[option]:
+    for option, value in given.items():
+        if option in said.unclear and not value:
             raise OnnxImportError(said.ask(option))
 
 
