@@ -317,7 +317,7 @@ def test_unclear_metadata_are_no_obstacle_once_an_option_says_what_they_do_not(
     onnx.helper.set_model_props(model, metadata)
     onnx.save_model(model, tmp_path / "net.onnx")
     options: dict[str, Any] = {}
-    for option, given in (("--fit", {"fit": "crop"}), ("--classes", {"classes": NAMES})):
+    for option, given in (("--classes", {"classes": NAMES}), ("--fit", {"fit": "crop"})):
         with pytest.raises(RefusedError, match=f"{option} (says what|does)"):
             imported(tmp_path / "net.onnx", pictures, size=15, **options)
         options |= given
