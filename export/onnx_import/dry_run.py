@@ -13,7 +13,7 @@ from artifact.contract import INPUT, PROBABILITIES
 from artifact.cpus import cpu_budget
 from artifact.session import open_session
 from audit.elements import audited_elements
-from audit.proof.limits import DEFAULT_LIMITS
+from audit.proving import UNATTENDED
 from export.onnx_import.importer import tried_groups
 from export.onnx_import.outputs import Found
 from export.onnx_import.size import network_size
@@ -106,7 +106,7 @@ def _passes(understood: Understood) -> Iterator[str]:
     if request.project:
         yield f"  project the weights over {group}"
     tried = group if request.symmetrise or request.group else ", or else ".join(groups)
-    yield f"  prove {tried}: unknown, at most {DEFAULT_LIMITS.seconds:g} s each time"
+    yield f"  prove {tried}: unknown, at most {UNATTENDED.seconds:g} s each time"
     yield f"  classify {sample.audited} images: {_about(sample.audited * together)}"
     total = sample.audited * together
     for each in passes(group, understood.audited_group(group), sample):

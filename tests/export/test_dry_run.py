@@ -64,7 +64,7 @@ def test_a_dry_run_writes_nothing_and_says_what_the_import_would_do(
         "40 images of some.npz, with labels.",
         f"The first image is taken for: {top} {softmax(logits).max():.1%}, ",
         "average over C4: 4 times the multiply-adds",
-        "prove C4: unknown, at most 60 s",
+        "prove C4: unknown, at most 900 s",
         "classify 40 images",
         "exactness of 40 images",
         "self-test: ",
