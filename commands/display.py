@@ -33,7 +33,10 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """Show a bar on standard error for each stage, in the order in which they begin."""
+    """Show a bar on a terminal for each stage, in the order in which they begin; else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -60,7 +63,7 @@ def shown_progress() -> Iterator[Progress]:
 @contextmanager
 def chosen_progress(style: Style) -> Iterator[Progress]:
     """Show bars on a terminal and nothing elsewhere; or a line for each tenth; or nothing."""
-    if style == "auto" and sys.stderr.isatty():
+    if style == "auto":
         with shown_progress() as show:
             yield show
     else:

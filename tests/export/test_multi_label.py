@@ -354,7 +354,7 @@ def test_what_is_turned_unnoticed_is_compared_by_all_labels() -> None:
     upright, turned = np.array([[3, 1, -1], [3, -1, -1]], np.float32)
     assert compare(upright, turned).agrees
     found = compare(upright, turned, multi_label=True)
-    assert (found.labels, found.turned_labels, found.agrees) == ((0, 1), (0,), False)
+    assert (found.labels, found.rotated_labels, found.agrees) == ((0, 1), (0,), False)
     assert found.margin == 1
 
 

@@ -248,7 +248,7 @@ async def test_a_failure_of_our_own_is_in_the_log_and_not_in_the_answer(
     logged: Callable[[], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError("a mistake")
 
     monkeypatch.setattr("service.data_plane.classification", broken)
