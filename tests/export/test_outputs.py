@@ -321,3 +321,11 @@ def test_a_file_that_keeps_the_contract_may_say_what_it_holds() -> None:
                 check_answers(given, found, made, pictures(), CLASSES)
         else:
             check_answers(given, found, made, pictures(), CLASSES)
+
+
+@pytest.mark.parametrize("ends", ["", " m = Sigmoid(f)", " m = Softmax<axis = 1>(f)"])
+def test_a_map_is_refused_by_its_shape(ends: str) -> None:
+    name = "m" if ends else "f"
+    given = file(ends, BODY.split(" g =")[0], f"float[N, 6, 6, 6] {name}")
+    with pytest.raises(OnnxImportError, match=r"has the shape \[N, 6, 6, 6\], as a map or"):
+        serve(given, 6)
