@@ -1,5 +1,6 @@
 """Training, as a person sees it: a progress bar, a line an epoch, the test."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -199,6 +200,7 @@ def _progress() -> Progress:
         _Rate(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),  # a bar is for a terminal; lines are printed all the same
     )
 
 

@@ -95,7 +95,8 @@ def wait_until_ready(container: Container) -> None:
 def running(image: str) -> Iterator[Container]:
     port = free_port()
     container = Container(f"orbitserve-test-{port}", port)
-    address = ["--network=host", f"--env=ORBITSERVE_PORT={port}"]
+    ports = [f"--env=ORBITSERVE_PORT={port}", f"--env=ORBITSERVE_GRPC_PORT={free_port()}"]
+    address = ["--network=host", *ports]
     podman("run", "--detach", "--name", container.name, *address, *CONFINEMENT, image)
     try:
         wait_until_ready(container)
@@ -200,7 +201,8 @@ class TestLife:
             assert podman("wait", container.name) == "0"
 
     def test_without_a_gpu_cuda_is_refused_not_replaced(self, image):
-        settings = [f"--env=ORBITSERVE_PORT={free_port()}", "--env=ORBITSERVE_DEVICE=cuda"]
+        ports = [f"--env=ORBITSERVE_{name}PORT={free_port()}" for name in ("", "GRPC_")]
+        settings = [*ports, "--env=ORBITSERVE_DEVICE=cuda"]
         done = run("podman", "run", "--rm", "--network=host", *settings, *CONFINEMENT, image)
         assert done.returncode != 0
         assert "cuda" in (done.stdout + done.stderr).lower()

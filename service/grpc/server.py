@@ -1,6 +1,7 @@
 """The gRPC server: beside HTTP's in the same process, on a port of its own."""
 
 import asyncio
+import socket
 from typing import Any, Final
 
 import grpc
@@ -41,8 +42,9 @@ class GrpcServer:
         )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
+            _check_free(settings.host, settings.grpc_port or 0)
             self.port: Final[int] = self._server.add_insecure_port(f"{host}:{settings.grpc_port}")
-        except RuntimeError:
+        except (OSError, RuntimeError):
             raise ConfigurationError(
                 f"The address {host}:{settings.grpc_port} cannot be listened on; ORBITSERVE_HOST "
                 "and ORBITSERVE_GRPC_PORT name another."
@@ -65,6 +67,14 @@ class GrpcServer:
     async def stop(self) -> None:
         """Return when all calls have ended: at once, or as soon as `end_within` gave them."""
         await (self._stopping or self._server.stop(0))
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise OSError if a port is taken: gRPC would write lines of its own about that."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind((host, port))
 
 
 def _reflected() -> tuple[Any, ...]:

@@ -120,7 +120,7 @@ def test_clients_that_hang_up_hurt_nobody(
                 answered += 1
 
     with serving(repository, default_model="turning") as server:
-        drain_log(server)
+        log = drain_log(server)
         run_all(
             [
                 threading.Thread(target=work, args=(server, k))
@@ -133,6 +133,7 @@ def test_clients_that_hang_up_hurt_nobody(
         assert_serves(server.url)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(10) == 0
+        log.join(10)
     assert not any("Traceback" in line or '"exception"' in line for line in server.log)
 
 
