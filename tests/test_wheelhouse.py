@@ -174,6 +174,7 @@ def test_training_is_timed_and_a_run_goes_on_where_it_stopped(tmp_path, pictures
     assert "test images are wrong" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_run_without_its_data_says_what_brings_it(tmp_path):
     done = check(tmp_path / "out", PARTS="run")
     assert done.returncode == 1

@@ -122,6 +122,7 @@ def test_it_says_where_the_logits_come_from_and_how_images_are_read(
     assert "prove D4, or else C4" in said
 
 
+@pytest.mark.slow
 def test_what_is_said_to_come_is_what_is_classified(
     some: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_sample_is_bounded_by_what_it_costs(group: str, multiply_adds: int) ->
     assert choose_sample(512, group, audited, 6 * 10**6) == Sample(512, 512)
 
 
+@pytest.mark.slow
 def test_a_large_network_is_measured_on_a_sample_and_all_say_so(
     some: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

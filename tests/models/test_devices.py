@@ -127,6 +127,7 @@ def dtypes_of_convolutions(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_errors_are_measured_in_float32_whatever_the_steps_are_computed_in(monkeypatch):
     seen = dtypes_of_convolutions(monkeypatch)
     recipe = RECIPE.model_copy(update={"epochs": 1, "arithmetic": "bfloat16"})

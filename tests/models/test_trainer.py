@@ -100,6 +100,7 @@ def test_choosing_needs_images_to_choose_by(folder):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_run_is_taught_by_another(folder):
     train(experiment(), folder, resume=False)
     teacher = Run.open(folder)
@@ -114,6 +115,7 @@ def test_a_run_is_taught_by_another(folder):
         train(experiment(teaching=TEACHING), place, resume=True)
 
 
+@pytest.mark.slow
 def test_a_teacher_of_other_images_is_refused(folder):
     train(experiment(), folder, resume=False)
     other = dataclasses.replace(experiment(), network=SPEC.model_copy(update={"size": 8}))
@@ -158,6 +160,7 @@ def test_a_name_without_a_network_or_a_folder_is_refused(tmp_path):
         named_experiment("nobody", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_for_more_epochs(folder):
     train(experiment(validation=16, patience=1), folder)
     run, longer = Run.open(folder), experiment(validation=16, patience=1)
@@ -170,6 +173,7 @@ def test_a_finished_run_goes_on_for_more_epochs(folder):
         train(longer.with_recipe({"epochs": after - 1}), folder, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_is_begun_anew_only_where_that_is_asked(folder):
     train(experiment(), folder)
     (folder / "wrong.png").touch()
@@ -183,6 +187,7 @@ def test_a_run_is_begun_anew_only_where_that_is_asked(folder):
     assert {path.name for path in folder.iterdir()} == {"run.json", "notes.txt"}
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_of_another(folder):
     train(experiment(), folder)
     first, place = Run.open(folder), folder.with_name("second")
@@ -204,6 +209,7 @@ def test_a_run_starts_from_the_weights_of_another(folder):
         other.started_from(first)
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_the_weights_it_starts_from(folder, monkeypatch):
     train(experiment(), folder)
     given = []
@@ -219,6 +225,7 @@ def test_a_training_begins_with_the_weights_it_starts_from(folder, monkeypatch):
     assert keep_head and weights.equal(Run.open(folder).network().head.weight)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_listed_and_drawn(folder, capsys):
     result = train(experiment(), folder)
     printed = capsys.readouterr().err
@@ -236,6 +243,7 @@ def test_what_is_wrong_is_listed_and_drawn(folder, capsys):
         assert min(picture.size) > 500
 
 
+@pytest.mark.slow
 def test_the_trial_that_is_timed_changes_nothing(folder, monkeypatch):
     train(experiment(), folder)
     monkeypatch.setattr("models.trainer.seconds_an_epoch", lambda *_, **__: 1.0)
@@ -285,6 +293,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_trained(
         Run.check_free(tmp_path / "file" / "a", resume=False, overwrite=False)
 
 
+@pytest.mark.slow
 def test_weights_that_may_not_be_read_are_a_sentence(folder):
     train(experiment(), folder)
     weights = folder / "weights.safetensors"

@@ -68,6 +68,7 @@ def signed(signed_once: Path, tmp_path: Path) -> Path:
 # --- served -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_signed_versions_are_served_beside_one_that_was_tampered_with_and_say_by_whom(
     signed: Path, ours: Key, open_client: Any
 ) -> None:

@@ -117,6 +117,7 @@ def nothing_changes(server: Any, ask: Ask) -> Iterator[None]:
     assert not server.app.state.job_queue.pending
 
 
+@pytest.mark.slow
 def test_no_spelling_opens_what_a_key_does_not(ask: Ask) -> None:
     for spelling, holder in [
         (spelling, holder)
