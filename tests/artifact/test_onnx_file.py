@@ -176,6 +176,7 @@ def test_formats_are_told_without_parsing() -> None:
 # --- files that are cut off or changed --------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_truncated_file_is_refused_or_is_whole_without_its_end(data: st.DataObject) -> None:
@@ -197,6 +198,7 @@ def test_a_cut_in_the_weights_is_called_a_cut() -> None:
         assert "The file is cut off" in sentence(whole[: int(part * len(whole))])
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_flipped_bits_never_crash(data: st.DataObject) -> None:

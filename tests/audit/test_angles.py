@@ -260,6 +260,7 @@ def test_images_are_rotated_by_the_angles_that_are_stated(blobs: Images, seed: i
     assert off_by(angles_seen(blobs, plan), plan.degrees(128)) < 2
 
 
+@pytest.mark.slow
 def test_with_a_seed_each_image_has_angles_of_its_own(blobs: Images) -> None:
     seen = angles_seen(blobs, AnglePlan(24, seed=3))
     assert np.ptp(seen[0]) > 12

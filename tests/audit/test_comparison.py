@@ -42,6 +42,7 @@ def made(draw: st.DrawFn, count: int) -> Made:
 # --- which images -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=8)
 def test_the_order_of_images_is_nothing(data: st.DataObject) -> None:
@@ -56,6 +57,7 @@ def test_the_order_of_images_is_nothing(data: st.DataObject) -> None:
         assert any("in another order" in sentence for sentence in there.claim)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=8)
 def test_of_more_images_those_count_that_both_have(data: st.DataObject) -> None:
@@ -241,6 +243,7 @@ def test_a_model_is_never_worse_than_itself(data: st.DataObject) -> None:
     assert (result.kept.lost, result.kept.gained, result.kept.worse_p) == (0, 0, 1)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=8)
 def test_exchanged_models_exchange_what_is_lost_and_gained(data: st.DataObject) -> None:
@@ -270,6 +273,7 @@ def test_few_images_decide_nothing_and_say_how_many_do() -> None:
     assert compared(still(300), still(300), class_margin=None).kept.state == "INCONCLUSIVE"
 
 
+@pytest.mark.slow
 def test_a_rare_class_that_is_lost_is_no_pass() -> None:
     """Five of 1000 are lost, within the margin of all; they are all that there is of a class."""
     labels = [2] * 5 + [0] * 995
@@ -296,6 +300,7 @@ def test_logits_that_move_more_on_the_average_are_worse() -> None:
     assert compared(before, after, deviation_margin=0.06).verdict == "PASS"
 
 
+@pytest.mark.slow
 def test_a_pass_says_so_where_it_is_worse_within_the_margin() -> None:
     before = still(4000)
     result = compared(before, losing(before, *range(0, 60, 3)), class_margin=None)
@@ -322,6 +327,7 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audit.statistics.paired_means.RESAMPLES", 199)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulation", comparisons.SIMULATIONS, ids=lambda s: s.name)
 @pytest.mark.usefixtures("few_resamples")
 def test_a_verdict_is_hardly_ever_wrong(simulation: comparisons.Simulation) -> None:
@@ -329,6 +335,7 @@ def test_a_verdict_is_hardly_ever_wrong(simulation: comparisons.Simulation) -> N
     assert wrong <= 0.05 + 3 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mutant"),
     [

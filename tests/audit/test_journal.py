@@ -73,6 +73,7 @@ def audit(model, images) -> Any:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.999])
 def test_an_interrupted_audit_asks_what_is_left_and_reports_the_same(audit, plain, path, part):
     whole = Asked(plain)
@@ -85,6 +86,7 @@ def test_an_interrupted_audit_asks_what_is_left_and_reports_the_same(audit, plai
     assert rest.batches == whole.batches - stop
 
 
+@pytest.mark.slow
 def test_answers_that_were_kept_are_those_that_were_given(audit, plain, path):
     """The noise floor of a model that drifts is not that of a file that does not."""
     report = audit(Unsteady(plain), path)
@@ -130,6 +132,7 @@ def test_another_model_is_asked_anew(model, plain, invariant, images, path, chan
         assert np.array_equal(answers, under_test.classify(images[:5]))
 
 
+@pytest.mark.slow
 def test_a_file_cut_off_anywhere_loses_its_last_record_and_nothing_else(plain, images, path):
     with Journal(path) as journal:
         ask = journal.remember("a", plain)

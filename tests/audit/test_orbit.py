@@ -113,6 +113,7 @@ def mean_grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([grey, -grey], axis=1)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 100), st.integers(1, 100))
 def test_the_floor_shows_a_classifier_that_minds_its_neighbours(
     count: int, batch_size: int
@@ -126,6 +127,7 @@ def test_the_floor_shows_a_classifier_that_minds_its_neighbours(
     assert orbit.regrouped_deviation > 0.1
 
 
+@pytest.mark.slow
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_the_floor_shows_a_classifier_that_minds_the_batch_size(
     count: int, batch_size: int
@@ -335,6 +337,7 @@ def test_what_ends_a_batch_ends_the_questions() -> None:
     assert asked in ([0], [0, 1])  # the next one may wait behind it already
 
 
+@pytest.mark.slow
 @given(st.integers(1, 300), st.integers(1, 80))
 def test_the_questions_of_an_orbit_are_as_many_as_is_said(count: int, batch_size: int) -> None:
     asked: list[int] = []

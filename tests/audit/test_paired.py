@@ -128,6 +128,7 @@ def largest_chance(p_value: Callable[[Discordance], float], units: int, margin: 
     return float(chances(units, gains + margin, gains)[:, passes].sum(axis=1).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("units", "margin"), [(12, 0.3), (30, 0.1)])
 def test_a_model_that_is_worse_by_just_the_margin_hardly_passes(units: int, margin: float) -> None:
     assert largest_chance(lambda pairs: not_worse(pairs, margin), units, margin) <= ALPHA
@@ -196,6 +197,7 @@ def test_equal_differences_have_no_interval_around_them() -> None:
     assert (interval.low, interval.high) == (0.25, 0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [1.0])
 def test_each_end_of_a_mean_holds(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of log-normal deviations, within three standard errors of the simulation."""

@@ -109,6 +109,7 @@ def _mutate(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) -> None:
     monkeypatch.setitem(operators.OPERATORS, name, mutant)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", SOME)
 def test_a_bound_that_is_too_narrow_is_noticed(names: list[str]) -> None:
     for name in names:

@@ -265,6 +265,7 @@ def tried(seeds: range, mutants: int) -> Tally:
     return force(drawn(), mutants, mutate, check, bits=True)
 
 
+@pytest.mark.slow
 def test_an_average_over_the_orbit_is_proved_and_no_mutant_that_deviates_is() -> None:
     assert tried(range(4), mutants=4).deviating > 3
 

@@ -27,6 +27,7 @@ def shipped(name: str) -> bytes:
     return (REPOSITORY / name / "1" / "model.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_shipped_networks_are_proved_each_within_a_second() -> None:
     assert prove(shipped("rotmnist-c8")).outcome == "PROVED"
     data = shipped("rotmnist-c4")
@@ -38,6 +39,7 @@ def test_the_shipped_networks_are_proved_each_within_a_second() -> None:
     assert prove(mutate(data)).outcome == "NOT PROVED"
 
 
+@pytest.mark.slow
 def test_the_plain_network_is_not_proved() -> None:
     proof = prove(shipped("rotmnist-cnn"))
     assert (proof.outcome, proof.group) == ("NOT PROVED", "C4")

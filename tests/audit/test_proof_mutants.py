@@ -60,6 +60,7 @@ def test_no_record_is_without_a_graph_and_its_mutants() -> None:
     assert not set(BODIES) - set(RECORDS)
 
 
+@pytest.mark.slow
 def test_a_record_without_versions_is_refused() -> None:
     for name in RECORDS:
         data = graph_of(name)
@@ -83,6 +84,7 @@ def _unmoved(context: Context) -> list[Numbers]:
     return [numbers[[0, 0]] for numbers in rule(context)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", SOME)
 def test_a_rule_that_takes_answers_for_invariant_is_contradicted(names: list[str]) -> None:
     for name in names:
@@ -107,6 +109,7 @@ def _claim(name: str) -> tuple[bytes, bool]:
     return graph_of(name), record.floats == "always" or nearest
 
 
+@pytest.mark.slow
 def test_bits_are_claimed_where_a_record_says_so_and_nowhere_else() -> None:
     for name in FOLLOWED:
         data, exact = _claim(name)
@@ -143,6 +146,7 @@ AFTER_ROUNDING = {
 }
 
 
+@pytest.mark.slow
 def test_what_makes_more_of_a_last_bit_is_named() -> None:
     """After softmax, whose last bits depend on the place."""
     for name in FOLLOWED:

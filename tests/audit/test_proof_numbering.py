@@ -80,6 +80,7 @@ def test_a_set_forgets_how_often_and_a_multiset_does_not() -> None:
     assert len(set(names.multisets(np.array([[4, 7, 4], [7, 4, 4]])))) == 1
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 1000]))
 def test_renaming_keeps_equal_numbers_equal_and_others_apart(seed: int, spread: int) -> None:
     random = np.random.default_rng(seed)

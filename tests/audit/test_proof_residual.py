@@ -49,6 +49,7 @@ def images(shape: tuple[int, ...], seed: int = 0) -> Floats:
 # --- networks from elsewhere ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_networks_that_escnn_exports_are_proved_within_a_bound() -> None:
     for name, group, subgroup in [("c4", "C4", "C4"), ("d4", "D4", "D4"), ("c8", "C8", "C4")]:
         data = (DATA / f"escnn-{name}.onnx").read_bytes()
@@ -64,6 +65,7 @@ def test_networks_that_escnn_exports_are_proved_within_a_bound() -> None:
         assert prove(data, group, tolerance=0).outcome == "NOT PROVED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "group"), [("c4", "D4"), ("c8", "D4")])
 def test_a_symmetry_that_they_lack_is_not_proved(name: str, group: str) -> None:
     data = (DATA / f"escnn-{name}.onnx").read_bytes()

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = range(5)
 
 
+@pytest.mark.slow
 def test_no_trap_makes_a_verdict_wrong() -> None:
     for name in TRAPS:
         findings = [judge(draw_trap(name, seed)) for seed in FEW]

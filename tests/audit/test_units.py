@@ -84,6 +84,7 @@ def audited(model: ModelIdentity, invariant: Classifier) -> Callable[..., Report
     return audit
 
 
+@pytest.mark.slow
 def test_copies_do_not_make_an_audit_sure(audited: Callable[..., Report], images: Images) -> None:
     """The mutant: 128 images, each four times, would pass as 512."""
     report = audited(np.concatenate([g(images[:128]) for g in C4]))

@@ -69,6 +69,7 @@ def serving(answer: Callable[[int], bytes]) -> Iterator[int]:
     thread.join(5)
 
 
+@pytest.mark.slow
 def test_a_pause_of_the_server_is_felt_by_all_that_were_due_in_it() -> None:
     """A load that waits for an answer would send one request in that time, and see one slow one."""
 

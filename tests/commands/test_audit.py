@@ -186,6 +186,7 @@ def served(tmp_path_factory):
 
 
 class TestOptions:
+    @pytest.mark.slow
     def test_a_plan_says_what_is_asked_and_the_command_precedes(self, run, few, tmp_path):
         plan = tmp_path / "audit.yaml"
         plan.write_text(
@@ -273,6 +274,7 @@ class TestOutputs:
             assert path.read_bytes() == FORMATS[name].render(report)
         assert {path.name for path in tmp_path.iterdir()} == {path.name for path in names.values()}
 
+    @pytest.mark.slow
     def test_one_format_may_be_named(self, run, few, tmp_path):
         path = tmp_path / "anything"
         options = ["--images", few, "--format", "json", "--output", path]
@@ -341,6 +343,7 @@ class TestOutputs:
 
 
 class TestLedger:
+    @pytest.mark.slow
     def test_every_report_is_appended_and_listed(self, run, few, tmp_path):
         place = tmp_path / "audits"
         asked = ["audit", NAME, "--images", few, "--json", "--ledger", place]

@@ -158,6 +158,7 @@ def test_images_are_not_for_reports(run: Any, report: Any, few: Path) -> None:
     assert "--images, --group and --group-by are for models" in err
 
 
+@pytest.mark.slow
 def test_reports_on_other_images_are_refused(
     run: Any, report: Any, folder: Path, tmp_path: Path
 ) -> None:

@@ -204,6 +204,7 @@ def test_progress_goes_to_standard_error(run, named, names, parts):
     assert "evaluation: 40 of 40" in err
 
 
+@pytest.mark.slow
 def test_the_accuracy_is_that_of_the_card(run, tmp_path):
     """Its error was measured on other images of the same data set, by other code."""
     card = load_card(Path(MODEL) / "card.json")

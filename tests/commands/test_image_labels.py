@@ -51,6 +51,7 @@ def test_unsorted_images_have_none_and_nothing_is_said(run, named, parts):
     assert err == ""
 
 
+@pytest.mark.slow
 def test_other_sub_folders_are_told_and_have_none(run, named, parts):
     folder = parts([f"part {k}" for k in range(10)])
     report, err = audited(run, named, "--images", folder)

@@ -144,6 +144,7 @@ class TestReport:
         assert run("verify", report, "--key", made[2].public)[0] == 1
 
 
+@pytest.mark.slow
 def test_certificates(run, made, images, tmp_path):
     folder, ours, _, root, certificate = made
     path = tmp_path / "report.intoto.jsonl"
@@ -169,6 +170,7 @@ class TestLedger:
         assert "1 entry (1 of them signed as asked)" in out
         assert run("verify", "--ledger", ledger, "--head", head)[0] == 0
 
+    @pytest.mark.slow
     def test_a_key_that_is_named_has_to_have_signed(self, run, made, images, tmp_path, monkeypatch):
         """One of the settings may be there for versions, and an unsigned ledger is one."""
         ledger = ["--ledger", tmp_path / "unsigned"]

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+import pytest
 
 from export.bake import bake
 from export.graph import to_onnx
 
 
+@pytest.mark.slow
 def test_the_file_keeps_its_contract(make_network, test_images, exporter):
     network = make_network("C4")
     model = to_onnx(bake(network), network.spec, {"name": "toy", "classes": ["a", "b", "c"]})

@@ -206,6 +206,7 @@ def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "given"),
     [

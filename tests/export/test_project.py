@@ -74,6 +74,7 @@ def test_orbits_are_those_of_the_group() -> None:
     assert all(set(found) <= {1, 2, 4} and 4 in found for found in sizes.values()), sizes
 
 
+@pytest.mark.slow
 def test_networks_that_lack_the_symmetry_are_refused() -> None:
     with pytest.raises(OnnxImportError, match=r"onto D4: The node .* has no filter equal"):
         project(escnn("c4"), "D4")

@@ -76,6 +76,7 @@ def test_fit_commutes_with_the_symmetries_of_the_square(
     assert commutes(fit, image, policy)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(images, oblong_policies)
 def test_fitting_to_an_oblong_input_commutes_with_its_half_turn_and_mirror_images(

@@ -439,6 +439,7 @@ def test_a_cut_off_file_is_refused() -> None:
             sentence(data[: 8 + part * (len(data) - 8) // 8], "broken")
 
 
+@pytest.mark.slow
 def test_damage_is_silent_on_the_error_stream() -> None:
     """libtiff would write a line for each strip past the log."""
     for compression, garbage in [

@@ -192,6 +192,7 @@ def steps_on_another_device(monkeypatch):
     return sum(seen)
 
 
+@pytest.mark.slow
 def test_every_tensor_of_a_step_is_made_on_the_networks_device(monkeypatch):
     assert steps_on_another_device(monkeypatch) == 32
     make = torch.rand  # a mutant: what is drawn on the CPU stays there

@@ -225,6 +225,7 @@ def test_a_recipe_that_cannot_be_is_refused(make_folder):
         experiment.with_recipe({"validation": 16})
 
 
+@pytest.mark.slow
 def test_the_command_trains_a_folder_or_leaves_nothing(make_folder, tmp_path, monkeypatch, capsys):
     folder, runs = make_folder({"rings": 12, "stripes": 12}), tmp_path / "runs"
 

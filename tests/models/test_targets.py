@@ -44,6 +44,7 @@ def trained(recipe, teacher=None):
     return losses, weights
 
 
+@pytest.mark.slow
 def test_a_teacher_that_knows_the_labels_teaches_what_the_labels_do():
     recipe = Recipe(epochs=2, batch_size=16, arithmetic="float32")
     data = noise()
@@ -57,6 +58,7 @@ def test_a_teacher_that_knows_the_labels_teaches_what_the_labels_do():
     torch.testing.assert_close(taught[1], trained(recipe)[1], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_teacher_with_all_the_weight_is_learned_whatever_the_labels_are():
     recipe = Recipe(
         epochs=12,

@@ -52,6 +52,7 @@ def folder(tmp_path):
     return tmp_path / "runs" / "noise"
 
 
+@pytest.mark.slow
 def test_a_finished_run_holds_all_that_an_export_needs(folder):
     result = train(experiment(), folder, resume=False)
     run = Run.open(folder)
@@ -264,6 +265,7 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_sentence_and_leaves_whole_files(folder):
     train(experiment(epochs=1), folder)
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -275,6 +277,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_whole_files(folder):
     assert changed == {folder / "run.json"}  # which says how many epochs were asked for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest", [100, 3000, 20_000])
 def test_a_picture_on_a_full_disk_is_whole_or_not_there(tmp_path, largest):
     paths = [tmp_path / "confusion.svg", tmp_path / "confusion.png"]

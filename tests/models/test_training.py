@@ -59,6 +59,7 @@ def weights(training):
     return torch.cat([value.flatten() for value in training.result.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_training_learns():
     data = stripes_and_rings()
     training = Training(SPEC, RECIPE)

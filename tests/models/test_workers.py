@@ -47,6 +47,7 @@ def test_few_files_start_no_process(folder, monkeypatch):
     assert len(survey(folder, processes=8).files) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("several")
 def test_several_processes_read_what_one_does_and_name_what_none_can(folder):
     source = FolderSource(folder=folder)

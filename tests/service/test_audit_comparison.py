@@ -228,6 +228,7 @@ async def test_files_that_are_not_two_reports_are_refused(
     assert "two reports are accepted" in await refused(answer, 415)
 
 
+@pytest.mark.slow
 async def test_reports_beyond_the_limits_are_refused(
     open_client: Any, repository: Path, as_json: bytes
 ) -> None:
@@ -249,6 +250,7 @@ async def test_no_more_reports_wait_than_may(
     assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_reports_that_no_audit_wrote_are_compared_or_refused(data: st.DataObject) -> None:
     """Whatever stands in a report, it has a comparison in every form, or a sentence."""

@@ -33,6 +33,7 @@ async def ask(
 # --- parameters -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_the_report_is_the_one_that_the_same_options_give_without_http(
     client: httpx.AsyncClient, images: Any, some: bytes
 ) -> None:
@@ -66,6 +67,7 @@ async def test_without_angles_none_are_tried(client: httpx.AsyncClient, some: by
     assert (report["angles"], report["exhaustive_angles"]) == (None, None)
 
 
+@pytest.mark.slow
 async def test_equal_questions_with_angles_get_equal_bytes(
     client: httpx.AsyncClient, some: bytes
 ) -> None:
@@ -165,6 +167,7 @@ async def test_an_audit_classifies_as_many_images_as_was_said(
 # --- forms ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_every_form_is_answered_by_name_and_by_type(
     client: httpx.AsyncClient, some: bytes
 ) -> None:
@@ -181,6 +184,7 @@ async def test_every_form_is_answered_by_name_and_by_type(
             assert answer.headers["Vary"].split(", ")[0] == "Accept"
 
 
+@pytest.mark.slow
 async def test_people_read_the_language_that_they_accept_most(
     client: httpx.AsyncClient, some: bytes
 ) -> None:
@@ -193,6 +197,7 @@ async def test_people_read_the_language_that_they_accept_most(
             assert answer.headers["Vary"] == "Accept, Accept-Language"
 
 
+@pytest.mark.slow
 async def test_programs_read_one_language(client: httpx.AsyncClient, some: bytes) -> None:
     for form in ("json", "junit", "sarif", "in-toto", "cyclonedx"):
         german = await ask(client, some, f"format={form}", **{"Accept-Language": "de"})

@@ -93,6 +93,7 @@ def test_an_audit_is_answered_later_as_it_would_have_been_at_once(client: httpx.
     assert client.get(status["report"], headers={"Accept": "image/png"}).status_code == 406
 
 
+@pytest.mark.slow
 def test_progress_goes_up_to_its_end(client: httpx.Client) -> None:
     job = begin(client, f"{AUDIT}?angles=12")
     seen = []
@@ -104,6 +105,7 @@ def test_progress_goes_up_to_its_end(client: httpx.Client) -> None:
     assert status["done"] == status["total"] >= max(seen)
 
 
+@pytest.mark.slow
 def test_one_that_is_soon_done_is_answered_at_once(client: httpx.Client) -> None:
     answer = client.post(AUDIT, headers={"Prefer": "respond-async, wait=20"})
     assert answer.status_code == 200
@@ -225,6 +227,7 @@ def test_a_client_that_hangs_up_ends_its_audit(
     assert_alone(client, server)
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_up_does_not_end_a_job(client: httpx.Client, server: Any) -> None:
     with httpx.Client(base_url=server.url) as other:
         job = begin(other, f"{AUDIT}?angles=8")
@@ -296,6 +299,7 @@ def events(client: httpx.Client, path: str, **headers: str) -> list[tuple[str, s
     return found
 
 
+@pytest.mark.slow
 def test_events_tell_the_progress_and_end_with_the_report(client: httpx.Client) -> None:
     path = f"{AUDIT}?angles=12"
     *progress, (name, report) = events(client, path)

@@ -266,6 +266,7 @@ async def test_without_a_ledger_there_is_none(client: httpx.AsyncClient, few: by
         assert "keeps no ledger" in refused.json()["error"]
 
 
+@pytest.mark.slow
 async def test_a_ledger_is_gone_on_with(
     open_client: Any, repository: Path, few: bytes, tmp_path: Path
 ) -> None:

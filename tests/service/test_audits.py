@@ -263,6 +263,7 @@ class Runs:
         )
 
 
+@pytest.mark.slow
 async def test_during_an_audit_probes_and_classifications_are_answered(
     client: httpx.AsyncClient,
 ) -> None:

@@ -137,6 +137,7 @@ class TestNull:
 class TestHead:
     """HEAD is answered wherever GET is, as GET is."""
 
+    @pytest.mark.slow
     async def test_every_call(self, client: httpx.AsyncClient) -> None:
         document = (await client.get("/openapi.json")).json()
         places = {"name": "turning", "version": 10, "job": "x", "digest": "x"}
@@ -220,6 +221,7 @@ class TestPacked:
                 answer = await client.post(path, content=content, headers=headers)
                 assert words in refusal_of(answer, *((status,) if words else (400, 415)))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("path", ["/classify", "/models/turning/audit", INFER])
     @pytest.mark.parametrize("coding", CODINGS)
     async def test_a_bomb_is_refused_before_it_is_unpacked(
@@ -486,6 +488,7 @@ class TestOddTexts:
             answer = await client.post("/classify", content=array(text), headers=NPY)
             refusal_of(answer, 400, 422)
 
+    @pytest.mark.slow
     async def test_no_parameter_is_a_defect(self, client: httpx.AsyncClient) -> None:
         for value in [
             "9" * 400,

@@ -350,6 +350,7 @@ def test_a_signature_that_begins_later_covers_what_was_before(folder: Path, ours
     assert check(folder, trust=trust).faults
 
 
+@pytest.mark.slow
 def test_every_byte_of_a_signed_entry_counts(tmp_path: Path, ours: Key) -> None:
     folder = filled(tmp_path / "ledger", 1, open_signer(ours.private))
     path = entry_file(folder, 1)

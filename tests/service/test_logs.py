@@ -112,6 +112,7 @@ async def test_the_line_of_a_refused_request_says_why(
     assert not unknown.keys() & {"model", "version", "key"}
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_lines_of_answered_requests_can_be_left_out_and_others_cannot(
     open_client: Any, repository: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch

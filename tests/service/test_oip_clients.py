@@ -362,6 +362,7 @@ def test_bodies_of_the_repositorys_calls(server: Any, call: str) -> None:
         assert answer.json().keys() == {"error"}
 
 
+@pytest.mark.slow
 def test_the_example_of_the_guide_runs(listen: Any, capsys: pytest.CaptureFixture[str]) -> None:
     project = Path(__file__).parents[2]
     guide = (project / "docs" / "oip.md").read_text()

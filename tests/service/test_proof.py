@@ -67,6 +67,7 @@ async def test_a_proof_that_was_not_made_at_load_is_computed_once(
         assert "model.onnx cannot be read" in refused.json()["error"]
 
 
+@pytest.mark.slow
 async def test_constants_are_computed_by_the_runtime_too(
     open_client: Any, write_version: Any, tmp_path: Path, turning: bytes, doubtful: Any
 ) -> None:
@@ -108,6 +109,7 @@ async def test_a_proof_past_its_limits_is_refused_and_tried_once(
     assert ('proof="not finished"' in told) == (mode == "report")
 
 
+@pytest.mark.slow
 async def test_versions_past_the_limits_are_not_served_where_proofs_are_enforced(
     open_client: Any, repository: Path
 ) -> None:

@@ -116,6 +116,7 @@ DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 async def test_versions_that_are_not_their_cards_are_refused(
     tmp_path: Path, write_version: Any, turning: bytes, open_client: Any
 ) -> None:

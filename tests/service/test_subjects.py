@@ -104,6 +104,7 @@ class TestService:
         assert open_at(server.url).identity.version == 10
         assert open_at(server.url, "turning/2").identity.version == 2
 
+    @pytest.mark.slow
     def test_batches_are_as_large_as_the_service_takes(self, open_at, listen, repository, audit):
         with listen(repository, max_batch_size=5) as small:
             under_test = open_at(small.url)
@@ -112,6 +113,7 @@ class TestService:
         assert report.exhaustive_angles
         assert not report.exhaustive_angles.by_symmetry
 
+    @pytest.mark.slow
     def test_a_key_is_asked_for_and_taken(self, open_at, listen, repository, tmp_path, audit):
         keys = tmp_path / "keys"
         keys.write_text(f"auditor infer {KEY}\n")
@@ -121,6 +123,7 @@ class TestService:
             report = audit(open_at(locked.url, key=KEY), 20)
         assert KEY not in report.model_dump_json()
 
+    @pytest.mark.slow
     def test_kept_answers_are_those_of_one_service_and_one_version(
         self, server, listen, repository, open_at, images, tmp_path
     ):
@@ -201,6 +204,7 @@ class TestConnection:
             assert connect(url, wait=waited.append).call("GET", "/x").json() == {}
         assert waited == [7, 7, 7]
 
+    @pytest.mark.slow
     def test_and_not_for_ever(self, connect):
         waited: list[float] = []
         with (
@@ -227,6 +231,7 @@ class TestConnection:
         ):
             connect(url).call("GET", "/x")
 
+    @pytest.mark.slow
     def test_calls_of_several_threads_go_one_after_the_other(self, connect):
         under_way = threading.Lock()
 

@@ -90,6 +90,7 @@ async def mirrored(
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/classify", "/models/rotmnist-c8-int8/classify"])
 async def test_digits_and_their_rotations_get_equal_bytes(
     shipped: httpx.AsyncClient, path: str
@@ -102,6 +103,7 @@ async def test_digits_and_their_rotations_get_equal_bytes(
     assert len(set(found)) == len(digits)  # and no two digits get the same one
 
 
+@pytest.mark.slow
 async def test_a_float_network_would_not_pass_this_test(shipped: httpx.AsyncClient) -> None:
     """The mutant: sums of floats, in another order for every turn."""
     digits = load_audit_set(SHIPPED / "rotmnist-c4" / "1" / "audit.npz").images[:40]

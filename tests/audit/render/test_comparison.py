@@ -151,6 +151,7 @@ def named(names: tuple[str, ...]) -> Comparison:
     return compared(before, replace(after, labels=wrong))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, len(HARD_NAMES), 5))
 def test_a_page_has_the_same_elements_whatever_the_names(start: int) -> None:
     hard = hardly_named(start)

@@ -177,6 +177,7 @@ def test_the_histogram_has_a_bar_for_every_image() -> None:
     assert lefts[-2] < float(tolerance.get("x1", 0)) < lefts[-1]
 
 
+@pytest.mark.slow
 def test_many_angles_and_classes_are_gathered_into_the_worst(images: NDArray[np.uint8]) -> None:
     def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Forty classes by the brightest pixel of two rows: all of it rotates with the image."""

@@ -103,6 +103,7 @@ def test_every_reason_of_a_verdict_is_translated(language: Any, measured: dict[s
         assert sorted(NUMBER.findall(words.sentence(reason))) == sorted(NUMBER.findall(reason))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report_format", ["text", "html"])
 def test_no_english_is_left(language: Any, report_format: Any, reports: dict[str, Report]) -> None:
     for name, report in reports.items():
@@ -156,6 +157,7 @@ def test_what_has_no_translation_says_that_it_is_english(language: Any) -> None:
     assert said == words("(in English) {text}", text="Nobody has said this before.")
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1, max_size=60))
 def test_a_name_stays_what_it_is(name: str) -> None:
     sentence = (
@@ -186,6 +188,7 @@ def test_a_catalogue_is_read_with_contexts_and_lines_that_go_on() -> None:
     assert parse_catalogue(text) == {("a", "b"): 'c "d"'}
 
 
+@pytest.mark.slow
 def test_every_sentence_can_be_read_back_alone(language: Any) -> None:
     """No message is hidden behind another one that fits its sentences too."""
     words = words_of(language)

@@ -103,6 +103,7 @@ CALLS = [
 PLACES = {"version": 10, "job": "none", "digest": "none"}
 
 
+@pytest.mark.slow
 async def test_every_call_has_a_need_that_was_decided(locked: httpx.AsyncClient) -> None:
     document = (await locked.get("/openapi.json")).json()
     documented = {(m.upper(), path) for path, verbs in document["paths"].items() for m in verbs}

@@ -95,6 +95,7 @@ def test_siblings_share_the_thread(session: Session, plain: bytes, images: Any) 
     assert (sibling(images) != session.logits(images)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_the_event_loop_runs_while_a_batch_does(
     turning: bytes, signature: Signature, images: Any

@@ -51,6 +51,7 @@ def code(channel: Any, method: str, key: str | None, header: str = "authorizatio
     return grpc.StatusCode.OK
 
 
+@pytest.mark.slow
 def test_every_method_asks_for_the_key_that_it_needs(
     listen: Any, repository: Path, tmp_path: Path
 ) -> None:

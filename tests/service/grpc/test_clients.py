@@ -190,6 +190,7 @@ def test_refusals_have_their_code_and_the_sentence(
     assert client.infer("turning", [image_input(images[:1])])
 
 
+@pytest.mark.slow
 def test_a_batch_and_a_message_that_are_too_large_are_refused(client: Any, images: Any) -> None:
     with pytest.raises(Refused, match="at most 100 are accepted") as refused:
         client.infer("turning", [image_input(images[:101])])

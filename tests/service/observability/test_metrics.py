@@ -284,6 +284,7 @@ async def test_an_audit_is_counted_apart_from_requests(
     assert found("orbitserve_http_requests_total", route="/models/{name}/audit", status=200) == 1
 
 
+@pytest.mark.slow
 async def test_two_applications_in_one_process_count_apart(
     open_client: Open, repository: Path, images: Any
 ) -> None:

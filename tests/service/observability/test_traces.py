@@ -150,6 +150,7 @@ async def test_a_mistake_of_the_service_is_an_error_of_the_span(
     assert (span.status.code, span.status.message) == (2, "failed")
 
 
+@pytest.mark.slow
 async def test_applications_trace_apart_and_without_variables_nothing_is_imported(
     open_client: Open, repository: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

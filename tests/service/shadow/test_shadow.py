@@ -91,6 +91,7 @@ def asymmetric(count: int = 1) -> Any:
     return images
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lines")
 def test_every_image_is_turned_by_every_element_but_the_identity_alike(card: Any) -> None:
     engine = Engine(corner)

@@ -104,6 +104,7 @@ def test_a_plain_network_is_caught_over_digits_that_it_confuses(serve: Any, tmp_
     assert {path.name.rsplit("-", 3)[0] for path in kept} == {PLAIN}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "tolerance"), [(EXACT, 0.0), (FLOAT, 1e-4)])
 def test_a_network_with_a_group_is_not_however_images_come(
     serve: Any, name: str, tolerance: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +130,7 @@ def test_a_network_with_a_group_is_not_however_images_come(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_protocol_s_requests_are_chosen_too(serve: Any) -> None:
     tensor = {"name": "image", "datatype": "UINT8", "shape": [3, 1, 28, 28]}
     body = {"inputs": [tensor | {"data": digits(EXACT)[:3].ravel().tolist()}]}
@@ -162,6 +164,7 @@ def test_without_a_share_there_is_no_shadow_and_no_series(serve: Any) -> None:
     assert not {name for name in names if "shadow" in name}
 
 
+@pytest.mark.slow
 def test_a_graph_that_fails_on_what_is_turned_harms_no_request(serve: Any) -> None:
     with serve(shadow_share=1) as server:
         model = model_of(server, EXACT)
@@ -184,6 +187,7 @@ def test_a_graph_that_fails_on_what_is_turned_harms_no_request(serve: Any) -> No
     assert found("orbitserve_model_ready", model=EXACT) == 1
 
 
+@pytest.mark.slow
 def test_a_version_that_is_loaded_anew_starts_anew(serve: Any) -> None:
     with serve(shadow_share=1, model_control=True) as server:
         classify(server, EXACT, digits(EXACT)[:5])
