@@ -1,0 +1,1 @@
+"""Models that nobody here wrote, imported and served beside plain onnxruntime."""
