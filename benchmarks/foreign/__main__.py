@@ -66,8 +66,14 @@ def _cells(found: Figures, group: str) -> str:
             f"{found.kept} of {found.pictures}",
             found.imported.proof,
             f"{found.imported.seconds:.0f}",
-            f"{found.symmetrised.proof} over {group}",
-            f"{found.symmetrised.seconds:.0f}",
+            *(
+                ("refused", found.symmetrised)
+                if isinstance(found.symmetrised, str)
+                else (
+                    f"{found.symmetrised.proof} over {group}",
+                    f"{found.symmetrised.seconds:.0f}",
+                )
+            ),
         )
     )
 

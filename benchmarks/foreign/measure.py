@@ -40,10 +40,16 @@ class Imported:
 
 @dataclass(frozen=True)
 class Figures:
-    """How a served model differs from plain onnxruntime, in probabilities over all pictures."""
+    """How a served model differs from plain onnxruntime, in probabilities over all pictures.
+
+    Attributes
+    ----------
+    symmetrised
+        The import of its average; the sentence, where that is refused.
+    """
 
     imported: Imported
-    symmetrised: Imported
+    symmetrised: Imported | str
     largest: float
     median: float
     kept: int
@@ -63,7 +69,11 @@ def measure(model: Foreign, made: Path, pictures: Path, repository: Path) -> Fig
     served = classify(repository, model.name, pictures)
     expected = np.load(made / model.name / "reference.npz")["probabilities"]
     average = ("--symmetrise", model.group)
-    symmetrised = bring(model, place, pictures, repository, f"{model.name}-averaged", average)
+    symmetrised: Imported | str
+    try:
+        symmetrised = bring(model, place, pictures, repository, f"{model.name}-averaged", average)
+    except ImportRefusedError as refused:
+        symmetrised = str(refused)
     differences = np.abs(served - expected).max(axis=1)
     return Figures(
         imported=imported,
@@ -96,7 +106,8 @@ def bring(
         check=False,
     )
     if done.returncode:
-        raise ImportRefusedError(" ".join(done.stderr.split()) or f"status {done.returncode}")
+        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise ImportRefusedError(last.removeprefix("orbitserve: "))
     lines = [line.strip() for line in done.stdout.splitlines()]
     return Imported(lines, time.perf_counter() - begun)
 
