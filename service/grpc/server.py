@@ -16,6 +16,9 @@ from service.grpc.messages import POOL, SERVICE
 from service.grpc.methods import methods
 from service.settings import ConfigurationError, Settings
 
+_LARGEST: Final = 2**31 - 1
+"""Largest number that one of gRPC's options can be, and a message has bytes."""
+
 
 class GrpcServer:
     """Takes a port when it is built, calls from `start` on, and none any more from `stop` on.
@@ -33,10 +36,13 @@ class GrpcServer:
         self._stopping: asyncio.Future[None] | None = None
         self._server = grpc.aio.server(
             options=[
-                ("grpc.max_receive_message_length", settings.max_body_bytes),
+                ("grpc.max_receive_message_length", min(settings.max_body_bytes, _LARGEST)),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.max_concurrent_streams", settings.max_queue_size),
-                ("grpc.max_connection_idle_ms", 1000 * settings.keep_alive_seconds),
+                ("grpc.max_concurrent_streams", min(settings.max_queue_size, _LARGEST)),
+                (
+                    "grpc.max_connection_idle_ms",
+                    min(1000 * settings.keep_alive_seconds, _LARGEST),
+                ),
                 ("grpc.so_reuseport", 0),  # or two services would share a port, unasked
             ]
         )

@@ -190,6 +190,11 @@ async def test_a_port_that_is_taken_is_refused_before_anything_is_loaded(
         await first.stop()
 
 
+async def test_settings_may_be_larger_than_grpcs_own_numbers() -> None:
+    huge = {"max_body_bytes": 2**40, "max_queue_size": 2**40, "keep_alive_seconds": 2**40}
+    await GrpcServer(Settings(grpc_port=0, **huge)).stop()
+
+
 def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "ORBITSERVE_GRPC_PORT", "")
     assert read_settings().grpc_port is None
