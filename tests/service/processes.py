@@ -4,6 +4,7 @@ import io
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,15 @@ class Server:
     process: Process | subprocess.Popen[str]
     url: str
     log: list[str]
+    """The lines that it has logged; one that nobody reads would wait for a reader."""
+    reader: threading.Thread
+
+    def end(self, timeout: float) -> int:
+        """Wait for it to end, and for the last line of its log; return its status."""
+        status = self.process.wait(timeout)
+        self.reader.join(timeout)
+        assert not self.reader.is_alive(), "something that it started outlives it"
+        return status
 
 
 @contextmanager
@@ -52,24 +62,30 @@ def serving(
         command = [*PROGRAM, "serve"]
         process = subprocess.Popen(command, env=told, stderr=subprocess.PIPE, text=True)
     assert process.stderr
+    stderr = process.stderr
+    log: list[str] = []
+    reader = threading.Thread(target=lambda: log.extend(stderr))
     try:
-        log: list[str] = []
         url, started = "", False
-        for line in process.stderr:
+        for line in stderr:
             log.append(line)
             if found := re.search(r"running on (http://[][\d.:]+)", line):
                 url = found[1]
             started = started or STARTED in line
             if url and (started or not loaded):
-                yield Server(process, url, log)
+                reader.start()
+                yield Server(process, url, log, reader)
                 return
         raise AssertionError(f"the service did not start: {log}")
     finally:
+        process.kill()
+        process.wait()
+        if reader.ident:
+            reader.join()
         if isinstance(process, Process):
             process.end()
         else:
-            process.kill()
-            process.communicate()
+            stderr.close()
 
 
 def npy(array: Any) -> bytes:

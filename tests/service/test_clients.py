@@ -120,7 +120,6 @@ def test_clients_that_hang_up_hurt_nobody(
                 answered += 1
 
     with serving(repository, default_model="turning") as server:
-        log = drain_log(server)
         run_all(
             [
                 threading.Thread(target=work, args=(server, k))
@@ -132,8 +131,7 @@ def test_clients_that_hang_up_hurt_nobody(
         assert answered == 120
         assert_serves(server.url)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(10) == 0
-        log.join(10)
+        assert server.end(10) == 0
     assert not any("Traceback" in line or '"exception"' in line for line in server.log)
 
 
@@ -159,7 +157,6 @@ def test_sigterm_under_load_loses_no_accepted_answer(repository: Path, images: A
 
     options = {"default_model": "turning", "shutdown_delay_seconds": 0.3}
     with serving(repository, **options) as server:
-        log = drain_log(server)
         threads = [threading.Thread(target=client, args=(server,)) for _ in range(6)]
         for thread in threads:
             thread.start()
@@ -167,8 +164,7 @@ def test_sigterm_under_load_loses_no_accepted_answer(repository: Path, images: A
         server.process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join(20)
-        assert server.process.wait(10) == 0
-        log.join(10)
+        assert server.end(10) == 0
     assert refused == 0
     events = [json.loads(line) for line in server.log]
     done = [e["status"] for e in events if e["event"] == "request" and e["path"] == "/classify"]
@@ -205,14 +201,6 @@ def test_what_is_not_done_within_the_grace_is_told_so(repository: Path) -> None:
 
 def audited(url: str) -> float:
     return Scrape(httpx.get(f"{url}/metrics").text)("orbitserve_audit_images_total")
-
-
-def drain_log(server: Server) -> threading.Thread:
-    """Read the log as it is written, or the service would wait for someone to do so."""
-    assert server.process.stderr is not None
-    thread = threading.Thread(target=lambda: server.log.extend(server.process.stderr or ()))
-    thread.start()
-    return thread
 
 
 def run_all(threads: list[threading.Thread]) -> None:

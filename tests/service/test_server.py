@@ -79,9 +79,8 @@ def test_it_ends_with_status_0_when_asked_to(repository: Path, number: signal.Si
     with serving(repository, default_model="turning") as server:
         assert_serves(server.url)
         server.process.send_signal(number)
-        _, log = server.process.communicate(timeout=10)
-        assert server.process.returncode == 0, log
-        assert "Traceback" not in log
+        assert server.end(10) == 0, server.log
+        assert "Traceback" not in "".join(server.log)
 
 
 def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> None:
@@ -102,8 +101,7 @@ def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> Non
         assert 0 < len(answered) < 4
         for answer in (client.recv(2**16) for client in clients):
             assert answer.startswith(b"HTTP/1.1 200")
-        server.process.communicate(timeout=10)
-        assert server.process.returncode == 0
+        assert server.end(10) == 0
 
 
 def refusal(repository: Path, **options: object) -> str:

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from tests.service.processes import GREY, NPY, Server, serving
-from tests.service.test_clients import drain_log
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +24,6 @@ JAVA = Path(__file__).with_name("Client.java")
 @pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[Server]:
     with serving(repository, default_model="turning", log_requests=0) as server:
-        drain_log(server)
         yield server
 
 
@@ -275,11 +273,11 @@ def test_a_refusal_is_seen_in_log_and_metrics(repository: Path) -> None:
         exchange(server, b"\x16\x03\x01")
         metrics = httpx.get(f"{server.url}/metrics").text
         server.process.terminate()
-        _, log = server.process.communicate(timeout=20)
+        server.end(20)
     assert answer[0] == 400
     counted = re.findall(r'orbitserve_rejections_total\{.*reason="invalid".*\} (\S+)', metrics)
     assert sum(float(count) for count in counted) == 2
-    events = [json.loads(line) for line in log.splitlines()]
+    events = [json.loads(line) for line in server.log]
     refused = [event for event in events if event.get("refusal") == "invalid"]
     assert [(event["status"], event["path"]) for event in refused] == [(400, "/a%0Ab"), (400, "")]
 
