@@ -14,6 +14,7 @@ from commands import (
     evaluate,
     export,
     onnx_import,
+    pack,
     prove,
     serve,
     sign,
@@ -42,6 +43,7 @@ app.command("audit", cls=audit.AuditCommand)(audit.audit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare", cls=compare.CompareCommand)(compare.compare)
 app.command("prove")(prove.prove)
+app.command("pack")(pack.pack)
 app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
 

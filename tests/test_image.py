@@ -1,5 +1,6 @@
 """The container image: what is in it, that it serves and audits, and how it starts and stops."""
 
+import hashlib
 import io
 import json
 import os
@@ -23,6 +24,7 @@ import yaml
 from PIL import Image
 
 from service.settings import Settings
+from tests import program
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "deploy" / "container"
@@ -92,12 +94,12 @@ def wait_until_ready(container: Container) -> None:
 
 
 @contextmanager
-def running(image: str) -> Iterator[Container]:
+def running(image: str, *options: str) -> Iterator[Container]:
     port = free_port()
     container = Container(f"orbitserve-test-{port}", port)
     ports = [f"--env=ORBITSERVE_PORT={port}", f"--env=ORBITSERVE_GRPC_PORT={free_port()}"]
     address = ["--network=host", *ports]
-    podman("run", "--detach", "--name", container.name, *address, *CONFINEMENT, image)
+    podman("run", "--detach", "--name", container.name, *address, *CONFINEMENT, *options, image)
     try:
         wait_until_ready(container)
         yield container
@@ -206,6 +208,58 @@ class TestLife:
         done = run("podman", "run", "--rm", "--network=host", *settings, *CONFINEMENT, image)
         assert done.returncode != 0
         assert "cuda" in (done.stdout + done.stderr).lower()
+
+
+class TestPacked:
+    """A version as an image of its own, as Kubernetes' image volumes and KServe take it."""
+
+    pytestmark = in_podman
+    NAME = "rotmnist-c4-int8"
+
+    @pytest.fixture
+    def layout(self, tmp_path):
+        return tmp_path / "packed"
+
+    @staticmethod
+    @contextmanager
+    def pulled(layout: Path) -> Iterator[str]:
+        name = podman("pull", "--quiet", f"oci:{layout}")
+        try:
+            yield name
+        finally:
+            podman("rmi", "--force", name)
+
+    def pack(self, *options: str | Path) -> None:
+        done = program.run(["pack", self.NAME, *map(str, options)])
+        assert done.returncode == 0, done.stderr
+
+    def test_the_service_serves_from_it_as_a_volume(self, image, layout, digits):
+        self.pack("--output", layout)
+        with self.pulled(layout) as packed:
+            volume = f"--mount=type=image,source={packed},destination=/packed"
+            settings = "--env=ORBITSERVE_REPOSITORY=/packed/models"
+            with running(image, volume, settings) as container, container.client() as client:
+                (served,) = client.get("/models").json()["models"]
+                assert served["name"] == self.NAME
+                body, npy = io.BytesIO(), {"content-type": "application/x-npy"}
+                np.save(body, digits[0][0, 0])
+                answer = client.post("/classify", content=body.getvalue(), headers=npy)
+            card = json.loads((ROOT / "model_repository" / self.NAME / "1/card.json").read_bytes())
+            assert answer.json()["model"]["digest"] == f"sha256:{card['sha256']}"
+            assert answer.json()["predictions"][0]["label"] == str(digits[1][0])
+
+    def test_over_a_base_with_a_shell_it_runs_as_kserve_runs_it(self, image, layout, tmp_path):
+        podman("push", "--format=oci", BASE, f"oci:{tmp_path / 'base'}")
+        self.pack("--output", layout, "--base", tmp_path / "base")
+        link = "ln -s /proc/$$/root/models /tmp/models && sha256sum /tmp/models/*/1/*"
+        with self.pulled(layout) as packed:
+            listed = podman("run", "--rm", "--network=host", packed, "sh", "-c", link)
+        due = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (ROOT / "model_repository" / self.NAME / "1").iterdir()
+        }
+        found = [line.split() for line in listed.splitlines()]
+        assert {Path(path).name: digest for digest, path in found} == due
 
 
 BUILDER = ["build-image.sh", "containers.conf"]

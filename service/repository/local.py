@@ -1,13 +1,15 @@
-"""The service's models without its HTTP, for commands: find, open and sign one."""
+"""The service's models without its HTTP, for commands: find, open, sign and pack one."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from artifact.cpus import cpu_budget
 from artifact.layout import SIGNATURE_FILE
+from artifact.oci_base import BaseImage
 from service.engine import DeviceUnavailableError, select
 from service.repository.discovery import default_model, discover
 from service.repository.folder import ModelRejectedError, check_files
+from service.repository.packing import read_packed, write_packed
 from service.repository.version import ServedModel, load_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import open_verifier, sign
@@ -90,10 +92,38 @@ def sign_version(
     SignatureError
         If the key or a certificate cannot be used.
     """
-    folder = find_version(name, settings)
-    try:
-        digests = check_files(folder)
-    except ModelRejectedError as error:
-        raise ConfigurationError(str(error)) from error
+    folder, digests = _checked_version(name, settings)
     key = sign(folder, digests, private_key, certificate, chain)
     return folder / SIGNATURE_FILE, key
+
+
+def pack_version(
+    name: str, settings: Settings, output: Path, base: BaseImage | None = None
+) -> tuple[Path, str]:
+    """Check a version's files and write them as an image; return their folder, and its digest.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such version, its files are not what its card says, or change meanwhile.
+    SignatureError
+        If the settings say whose signatures count, and it has none of these.
+    RefusedError
+        If the base is broken.
+    """
+    folder, digests = _checked_version(name, settings)
+    if (verifier := open_verifier(settings)) is not None:
+        verifier.verify(folder, digests)
+    try:
+        files = read_packed(folder, digests)
+    except ModelRejectedError as error:
+        raise ConfigurationError(str(error)) from error
+    return folder, write_packed(output, files, base)
+
+
+def _checked_version(name: str, settings: Settings) -> tuple[Path, dict[str, str]]:
+    folder = find_version(name, settings)
+    try:
+        return folder, check_files(folder)
+    except ModelRejectedError as error:
+        raise ConfigurationError(str(error)) from error

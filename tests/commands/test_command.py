@@ -13,7 +13,8 @@ from PIL import Image
 from artifact.audit_set import load_audit_set
 from service.settings import Settings
 
-COMMANDS = ["data", "train", "export", "import", "serve", "classify", "audit", "prove", "sign"]
+COMMANDS = ["data", "train", "export", "import", "serve", "classify", "audit", "prove"]
+COMMANDS += ["pack", "sign"]
 CNN = "model_repository/rotmnist-cnn/1"
 IMPORT = ["import", f"{CNN}/model.onnx", "--name", "x", "--classes", "0,1,2,3,4,5,6,7,8,9"]
 IMPORT += ["--audit-images", f"{CNN}/audit.npz"]

@@ -83,6 +83,7 @@ def test_a_name_precedes_the_default(run, environment, opened):
         ["evaluate", "nobody"],
         ["compare", "nobody", "rotmnist-cnn"],
         ["sign", "nobody", "--private-key", "signer.pem"],
+        ["pack", "nobody", "--output", "nowhere"],
     ],
     ids=lambda command: command[0],
 )

@@ -19,6 +19,7 @@ COMMANDS = {
     "audit --group-by": ["audit", "rotmnist-cnn", "--images", "examples", "--group-by", "{it}"],
     "audit --resume": ["audit", "rotmnist-cnn", "--resume", "{it}"],
     "sign": ["sign", "rotmnist-cnn", "--private-key", "{it}"],
+    "pack --base": ["pack", "rotmnist-cnn", "--output", "{tmp}/image", "--base", "{it}"],
     "train": ["train", "{it}"],
     "train --teacher": ["train", "rotmnist-c4", "--teacher", "{it}", "--data", "{tmp}"],
     "data --source": ["data", "--source", "{it}"],
