@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick lint format data train export fuzz study bench image image-test wheelhouse clean
+.PHONY: help serve test quick lint format data train export fuzz study bench image image-test chart-test manifests wheelhouse clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,13 +57,19 @@ image-test: $(VENV)/.dev ## Build the image, run it, classify digits and audit t
 	deploy/container/base-image.sh
 	$(BIN)/python -m pytest tests/test_image.py
 
+chart-test: $(VENV)/.dev $(VENV)-kserve/.made ## Render the chart and try it, its plain manifests and KServe's
+	KSERVE_PYTHON=$(VENV)-kserve/bin/python $(BIN)/python -m pytest tests/deploy tests/test_automation.py
+
+manifests: $(VENV)/.dev ## Render the chart into deploy/kubernetes
+	$(BIN)/python deploy/helm/render.py
+
 wheelhouse: $(VENV)/.runtime ## Gather wheels for a machine without a network (see docs/gpu.md)
 	$(BIN)/python deploy/gpu/wheelhouse.py --python-version $(or $(PYTHON_VERSION),3.12) $(if $(GPU),--gpu) \
 		$(if $(HAVE),--have $(HAVE)) $(if $(PART),--part $(PART)) $(if $(OUT),--out $(OUT)) \
 		$(if $(DATA),--data $(DATA))
 
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) *.egg-info .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-kserve *.egg-info .*_cache .hypothesis
 
 # An environment is made anew when what it should hold changes.
 $(VENV)/.runtime: pyproject.toml
@@ -75,3 +81,9 @@ $(VENV)/.dev: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/.runtime
+
+# KServe's package asks for older ones than the project's.
+$(VENV)-kserve/.made:
+	test -d $(VENV)-kserve || $(PYTHON) -m venv $(VENV)-kserve
+	$(VENV)-kserve/bin/pip install --quiet --disable-pip-version-check kserve==0.21.0
+	touch $@

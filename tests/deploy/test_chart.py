@@ -1,0 +1,246 @@
+"""The Helm chart and the plain manifests: rendered by Helm, read by Kubernetes' schemas."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from service.settings import Settings
+from tests.deploy.rendering import (
+    CHART,
+    RENDER,
+    ROOT,
+    container,
+    environment,
+    known,
+    one,
+    parsed,
+    pod,
+    rendered,
+)
+from tests.deploy.values import FETCH, PACKED, TRIED
+
+helm = pytest.importorskip("helm_python")
+
+GUIDE = (ROOT / "docs" / "deployment.md").read_text()
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+EVERYTHING: dict[str, Any] = {
+    "device": "gpu",
+    "gpu": {"runtimeClass": "nvidia"},
+    "image": {"pullSecrets": ["registry"]},
+    "settings": {"PROOF": "enforce", "MODEL_CONTROL": True, "SHADOW_SHARE": 0.01},
+    "env": [{"name": "AWS_REGION", "value": "eu-central-1"}],
+    "volumes": [{"name": "cache", "emptyDir": {}}],
+    "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+    "apiKeys": {"secret": "keys"},
+    "signatures": {"secret": "signer"},
+    "autoscaling": {"enabled": True},
+    "networkPolicy": {"from": [{"podSelector": {}}], "egress": [{"ports": [{"port": 443}]}]},
+    "serviceMonitor": {"enabled": True, "secret": "prometheus"},
+    "audit": {"enabled": True, "imagesClaim": "photos"},
+    "podAnnotations": {"a": "b"},
+    "nodeSelector": {"pool": "gpu"},
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    "service": {"annotations": {"a": "b"}},
+}
+MODELS = [
+    {},
+    {"claim": "own"},
+    {"images": [PACKED, {**PACKED, "version": "parts/4"}]},
+    {"fetch": FETCH},
+]
+
+
+def validate(manifest: dict[str, Any]) -> None:
+    latest = kubernetes_validate.latest_version()
+    kubernetes_validate.validate(manifest, latest, strict=True)
+
+
+class TestSchemas:
+    @pytest.mark.parametrize("models", MODELS, ids=lambda models: "".join(models) or "own")
+    def test_kubernetes_knows_every_field_of_everything_at_once(self, models):
+        made = rendered(**EVERYTHING, models=models)
+        kinds = {each["kind"] for each in made}
+        assert kinds > {"Deployment", "Service", "HorizontalPodAutoscaler", "NetworkPolicy"}
+        assert kinds > {"PodDisruptionBudget", "CronJob", "PersistentVolumeClaim"}
+        for each in made:
+            if each["kind"] != "ServiceMonitor":  # which is the Prometheus operator's
+                validate(each)
+
+    def test_a_field_that_it_does_not_know_would_be_refused(self):
+        wrong = one("Deployment")
+        wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+        with pytest.raises(kubernetes_validate.ValidationError):
+            validate(wrong)
+
+    @pytest.mark.parametrize("file", ["deploy/kubernetes", "deploy/kserve"])
+    def test_plain_manifests_are_objects_with_names(self, file):
+        for path in (ROOT / file).glob("*.yaml"):
+            for each in parsed(path.read_text()):
+                assert each["metadata"]["name"]
+
+    def test_helm_finds_nothing_wrong_with_it(self):
+        found = helm.lint(str(CHART), EVERYTHING, strict=True)
+        assert found["errors"] == []
+        assert [each["error"] for each in found["messages"]] == ["icon is recommended"]
+
+
+class TestPlainManifests:
+    def test_they_are_what_the_chart_renders(self):
+        folder = ROOT / "deploy" / "kubernetes"
+        made = RENDER["manifests"]()
+        assert {path.name for path in folder.iterdir()} == set(made)
+        for name, text in made.items():
+            assert (folder / name).read_text() == text, f"`make manifests` writes {name} anew"
+            for each in parsed(text):
+                if each["kind"] != "ServiceMonitor":
+                    validate(each)
+
+    def test_the_command_writes_them(self, tmp_path):
+        assert RENDER["main"]([str(tmp_path)]) == 0
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == RENDER["manifests"]()
+
+
+class TestValues:
+    @pytest.mark.parametrize("name", TRIED)
+    def test_it_is_seen_in_what_is_rendered(self, name):
+        assert TRIED[name]()
+
+    def test_each_value_is_tried_described_and_of_the_schema(self):
+        assert set(TRIED) == set(known())
+        named = set(re.findall(r"`((?:\w+\.)?\w+)`", GUIDE))
+        assert {name for name in known() if name not in named} == set()
+        for name in known():
+            place = SCHEMA
+            for part in name.split("."):
+                place = place["properties"][part]
+
+    def test_the_guide_names_no_value_that_there_is_not(self):
+        groups = {name.split(".")[0] for name in known() if "." in name}
+        named = re.findall(r"`(\w+)\.(\w+)`", GUIDE)
+        for group, name in named:
+            if group in groups:
+                assert f"{group}.{name}" in known()
+
+    def test_settings_are_those_of_the_service_that_no_other_value_sets(self):
+        every = {name.upper() for name in Settings.model_fields}
+        others = {"HOST", "PORT", "GRPC_PORT", "SHADOW_SALT"}  # the image's, and a secret
+        values = {"models": {"claim": "c", "default": "d"}, "apiKeys": {"secret": "s"}}
+        set_by_others = environment(**values, signatures={"secret": "s"})
+        others |= {name.removeprefix("ORBITSERVE_") for name in set_by_others}
+        assert set(SCHEMA["properties"]["settings"]["propertyNames"]["enum"]) == every - others
+
+    @pytest.mark.parametrize(
+        ("values", "sentence"),
+        [
+            ({"replicas": -1}, "at '/replicas': minimum: got -1, want 0"),
+            ({"replica": 1}, "additional properties 'replica' not allowed"),
+            ({"device": "tpu"}, "at '/device': value must be one of 'cpu', 'gpu'"),
+            ({"image": {"tag": "a b"}}, "at '/image/tag': 'a b' does not match"),
+            ({"settings": {"NOBODY": 1}}, "invalid propertyName 'NOBODY'"),
+            ({"settings": {"DEVICE": "cpu"}}, "invalid propertyName 'DEVICE'"),
+            ({"service": {"httpPort": 70_000}}, "at '/service/httpPort': maximum"),
+            ({"models": {"images": [{"version": "parts/3"}]}}, "missing property 'reference'"),
+            ({"models": {"images": [{**PACKED, "version": "parts"}]}}, "'parts' does not match"),
+            ({"models": {"fetch": {"args": []}}}, "image"),
+            ({"models": {"claim": "a", "images": [PACKED]}}, "one of them is accepted."),
+            ({"models": {"claim": "a", "fetch": FETCH}}, "one of them is accepted."),
+            ({"autoscaling": {"enabled": True, "minReplicas": 9}}, "at most as many are accepted."),
+            (
+                {"autoscaling": {"enabled": True, "waitingImages": 0, "cpuPercent": 0}},
+                "needs autoscaling.waitingImages or autoscaling.cpuPercent above 0.",
+            ),
+            ({"audit": {"schedule": "nightly"}}, "at '/audit/schedule': 'nightly' does not match"),
+            ({"drainSeconds": 0}, "at '/drainSeconds': minimum: got 0, want 1"),
+            ({"shutdownSeconds": "long"}, "at '/shutdownSeconds': got string, want integer"),
+        ],
+    )
+    def test_a_value_out_of_range_is_a_sentence(self, values, sentence):
+        with pytest.raises(helm.HelmError, match=re.escape(sentence)):
+            rendered(**values)
+
+
+class TestPods:
+    def test_they_may_do_nothing_more_than_serve(self):
+        for values in ({}, {"models": {"fetch": FETCH}}, {"device": "gpu"}):
+            found = pod(**values)
+            assert found["securityContext"]["runAsNonRoot"]
+            assert found["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            assert found["automountServiceAccountToken"] is False
+            for each in [*found["containers"], *found.get("initContainers", [])]:
+                security = each["securityContext"]
+                assert security["readOnlyRootFilesystem"]
+                assert not security["allowPrivilegeEscalation"]
+                assert security["capabilities"] == {"drop": ["ALL"]}
+
+    def test_probes_ask_what_needs_no_key_at_a_port_that_is_listened_on(self):
+        found = container()
+        ports = {each["name"]: each["containerPort"] for each in found["ports"]}
+        image = (ROOT / "Dockerfile").read_text()
+        for name, setting in [("http", "PORT"), ("grpc", "GRPC_PORT")]:
+            assert f"ORBITSERVE_{setting}={ports[name]} " in image
+        asked = {
+            name: found[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")
+        }
+        assert {name: each["path"] for name, each in asked.items()} == {
+            "startup": "/healthz",
+            "liveness": "/healthz",
+            "readiness": "/readyz",
+        }
+        assert {each["port"] for each in asked.values()} == {"http"}
+
+    def test_it_is_taken_out_of_the_service_before_it_refuses(self):
+        found, told = container(), environment()
+        probe = found["readinessProbe"]
+        assert float(told["ORBITSERVE_SHUTDOWN_DELAY_SECONDS"]) >= probe["periodSeconds"]
+
+    def test_one_at_a_time_is_replaced_and_none_is_missing(self):
+        strategy = one("Deployment")["spec"]["strategy"]["rollingUpdate"]
+        assert strategy == {"maxSurge": 1, "maxUnavailable": 0}
+
+    def test_a_packed_version_lies_where_its_image_has_it(self):
+        found = container(models={"images": [PACKED]})
+        (mount,) = [each for each in found["volumeMounts"] if each["name"] == "model-0"]
+        assert mount == {
+            "name": "model-0",
+            "mountPath": "/models/parts/3",
+            "subPath": "models/parts/3",
+            "readOnly": True,
+        }
+        assert environment(models={"images": [PACKED]})["ORBITSERVE_REPOSITORY"] == "/models"
+
+    def test_what_the_audit_is_of_is_no_pod_of_the_service(self):
+        selector = one("Service")["spec"]["selector"]
+        job = one("CronJob", audit={"enabled": True})["spec"]["jobTemplate"]["spec"]["template"]
+        assert not selector.items() <= job["metadata"]["labels"].items()
+        labels = one("Deployment")["spec"]["template"]["metadata"]["labels"]
+        assert selector.items() <= labels.items()
+
+    def test_prometheus_finds_the_service_by_its_labels(self):
+        monitor = one("ServiceMonitor", serviceMonitor={"enabled": True})["spec"]
+        assert set(monitor) == {"selector", "endpoints"}
+        labels = one("Service")["metadata"]["labels"]
+        assert monitor["selector"]["matchLabels"].items() <= labels.items()
+        assert monitor["endpoints"][0]["port"] in {
+            each["name"] for each in one("Service")["spec"]["ports"]
+        }
+
+
+def test_charts_and_package_have_one_version():
+    chart = parsed((CHART / "Chart.yaml").read_text())[0]
+    (version,) = re.findall(
+        r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+
+
+def test_the_adapter_makes_the_metric_that_the_autoscaler_asks_for():
+    found = parsed((ROOT / "deploy/prometheus/adapter.yaml").read_text())[0]
+    (rule,) = found["rules"]["custom"]
+    spec = one("HorizontalPodAutoscaler", autoscaling={"enabled": True})["spec"]
+    assert rule["seriesQuery"].startswith("orbitserve_waiting_images{")
+    assert spec["metrics"][0]["pods"]["metric"]["name"] == rule["name"]["as"]
+    assert Path(ROOT / "deploy/prometheus/adapter.yaml").name in GUIDE
