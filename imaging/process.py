@@ -1,8 +1,10 @@
-"""A process that decodes for another one."""
+"""Processes that work for another one: how they are forked, and that they end with it."""
 
 import ctypes
+import os
 import signal
 import sys
+import warnings
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -13,3 +15,11 @@ def end_with_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def fork() -> int:
+    """Fork this process, which has started no threads of its own; return as `os.fork` does."""
+    with warnings.catch_warnings():
+        # OpenBLAS ends its threads before a fork; that of onnxruntime waits and holds nothing.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()

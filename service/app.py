@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from artifact.product import product_version
 from audit.render import formats
+from service.api.asked import Asked
 from service.api.audits import (
     audit_routes,
     comparison_routes,
@@ -39,6 +40,7 @@ from service.repository.startup import open_repository
 from service.repository.trials import Trials
 from service.settings import ConfigurationError, Settings
 from service.signatures import SignatureError, configured_signer, open_trust
+from service.workers.member import Member
 
 if TYPE_CHECKING:
     from service.grpc.server import GrpcServer
@@ -52,8 +54,12 @@ Every answer carries `X-Request-ID` and `Server-Timing`. Whatever is refused is 
 """
 
 
-def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, trials: Trials | None = None, member: Member | None = None
+) -> FastAPI:
     """Build the application; the models begin to be loaded when its lifespan does.
+
+    As a member of several workers it speaks with the others.
 
     Entering the lifespan raises `ConfigurationError` or `DeviceUnavailableError`, one sentence
     each, if the service cannot start as it is configured.
@@ -69,16 +75,21 @@ def create_app(settings: Settings, trials: Trials | None = None) -> FastAPI:
             app.state.grpc = _grpc_server(settings)
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()
-            repository = metrics.repository = await open_repository(settings, trials)
+            unloaded = frozenset[str]() if member is None else member.unloaded
+            repository = await open_repository(settings, trials, unloaded)
+            metrics.repository = repository
             stack.push_async_callback(repository.close)
-            app.state.data_plane = DataPlane(repository, settings)
+            app.state.data_plane = DataPlane(repository, settings, member)
             decoders = app.state.data_plane.decoders
             stack.push_async_callback(to_thread.run_sync, decoders.close)
             started = asyncio.create_task(to_thread.run_sync(decoders.start))
             stack.callback(started.cancel)
             app.state.job_queue = await to_thread.run_sync(_open_audits, settings)
             stack.push_async_callback(app.state.job_queue.close)
-            await stack.enter_async_context(repository.watched(settings.poll_seconds))
+            if member is None:
+                await stack.enter_async_context(repository.watched(settings.poll_seconds))
+            else:
+                await stack.enter_async_context(member.open(Asked(app)))
             if app.state.grpc is not None:
                 await app.state.grpc.start(app)
                 stack.push_async_callback(app.state.grpc.stop)

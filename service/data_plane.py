@@ -8,7 +8,6 @@ from typing import Final, TypeVar, TypeVarTuple
 from anyio import CapacityLimiter, to_thread
 
 from artifact.contract import Images
-from artifact.cpus import cpu_budget
 from service.decoding.pool import Decoders
 from service.decoding.prepare import prepare
 from service.engine import Inference, QueueFullError, Timing
@@ -20,6 +19,8 @@ from service.protocol.media import NPY
 from service.repository.registry import Repository
 from service.repository.version import ServedModel
 from service.settings import Settings
+from service.workers.member import Member
+from service.workers.messages import Load, Unload
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -50,23 +51,36 @@ class DataPlane:
     ----------
     decoders
         These processes.
+    member
+        What speaks with the other workers, where there are several.
     max_images
         The most in one request.
     ending
         Set when the service has been asked to end: it is not ready, and serves all the same.
     """
 
-    def __init__(self, repository: Repository, settings: Settings) -> None:
-        self.repository = repository
+    def __init__(
+        self, repository: Repository, settings: Settings, member: Member | None = None
+    ) -> None:
+        self.repository, self.member = repository, member
         self.ending = False
         self.max_images = settings.max_batch_size
         self._settings = settings
-        self.decoders = Decoders(cpu_budget())
-        self._threads = CapacityLimiter(cpu_budget())
+        self.decoders = Decoders(settings.cpus)
+        self._threads = CapacityLimiter(settings.cpus)
         self._undecoded = 0
 
     def check_ready(self) -> None:
-        """Raise UnavailableError with the reason why no requests should be sent here, if any."""
+        """Raise UnavailableError with the reason why no requests should be sent here, if any.
+
+        What comes to one of several workers might have come to another: all have to be ready.
+        """
+        self.check_ready_here()
+        if self.member is not None and self.member.elsewhere is not None:
+            raise UnavailableError(self.member.elsewhere)
+
+    def check_ready_here(self) -> None:
+        """Raise UnavailableError with the reason why this worker is not ready."""
         if self.ending:
             raise UnavailableError("The service is ending.")
         self.repository.check_started()
@@ -78,6 +92,20 @@ class DataPlane:
                         f"The engine of version {version} of the model '{name}' has crashed and "
                         "does not work yet."
                     )
+
+    async def load(self, name: str) -> None:
+        """Load a model, in all workers; raise as `Repository.load`."""
+        if self.member is None:
+            await self.repository.load(name)
+        else:
+            await self.member.everywhere(Load(name))
+
+    async def unload(self, name: str) -> None:
+        """Unload a model, in all workers; raise as `Repository.unload`."""
+        if self.member is None:
+            await self.repository.unload(name)
+        else:
+            await self.member.everywhere(Unload(name))
 
     async def classify(
         self, model: ServedModel, body: Body, top_k: int, call: Call

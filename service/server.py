@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,13 @@ from service.app import create_app
 from service.audits import JobQueue
 from service.data_plane import DataPlane
 from service.http.connection import protocol
+from service.listening import bind, hold_grpc
 from service.metrics.logs import configure_logs
 from service.repository.loading import still_opening
 from service.repository.registry import Repository
 from service.repository.trials import Trials
-from service.settings import ConfigurationError, Settings
+from service.settings import Settings
+from service.workers.member import Member
 
 if TYPE_CHECKING:
     from service.grpc.server import GrpcServer
@@ -44,13 +46,16 @@ def serve(settings: Settings) -> None:
         If the service cannot start as it is configured.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
+    if settings.workers > 1:
+        _supervise(settings)
+        return
     trials = Trials(settings)
     trials.prepare(fork=True)
     configure_logs(settings.log_format, settings.log_level)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
     try:
-        _serve(settings, trials)
+        _serve(settings, trials, bind(settings.host, settings.port))
     finally:
         trials.close()
     if still_opening():
@@ -59,9 +64,37 @@ def serve(settings: Settings) -> None:
         os._exit(0)
 
 
-def _serve(settings: Settings, trials: Trials) -> None:
-    sockets = _bind(settings.host, settings.port)
-    app = create_app(settings, trials)
+def _supervise(settings: Settings) -> None:
+    """Have several processes serve; what they must have in common is decided here."""
+    from service.workers.supervisor import Supervisor
+
+    configure_logs(settings.log_format, settings.log_level)
+    sockets = bind(settings.host, settings.port)
+    with ExitStack() as stack:
+        if settings.grpc_port is not None:
+            held = stack.enter_context(hold_grpc(settings))
+            settings = settings.model_copy(update={"grpc_port": held.getsockname()[1]})
+        settings = settings.of_one_worker()
+
+        def work(member: Member) -> None:
+            configure_logs(settings.log_format, settings.log_level, worker=member.number)
+            trials = Trials(settings)
+            trials.prepare(fork=True)
+            try:
+                _serve(settings, trials, sockets, member)
+            finally:
+                trials.close()
+
+        Supervisor(settings.workers, work, sockets, settings.poll_seconds).run()
+
+
+def _serve(
+    settings: Settings,
+    trials: Trials,
+    sockets: list[socket.socket],
+    member: Member | None = None,
+) -> None:
+    app = create_app(settings, trials, member)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -112,36 +145,6 @@ async def _freeze(repository: Repository) -> None:
     gc.freeze()
 
 
-def _bind(host: str, port: int) -> list[socket.socket]:
-    """Take the addresses that a host stands for, before anything is loaded.
-
-    The address of all interfaces of IPv6 takes those of IPv4 as well.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such address on this machine, or it is taken.
-    """
-    sockets = []
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol_number, _, address in dict.fromkeys(found):
-            sockets.append(each := socket.socket(family, kind, protocol_number))
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
-            each.bind(address)
-    except (OSError, UnicodeError) as error:
-        for each in sockets:
-            each.close()
-        reason = getattr(error, "strerror", None) or "it is no address"
-        raise ConfigurationError(
-            f"The address {host}:{port} cannot be listened on ({reason}); --host and --port, or "
-            "ORBITSERVE_HOST and ORBITSERVE_PORT, name another."
-        ) from None
-    return sockets
-
-
 class _Server(uvicorn.Server):
     """uvicorn without its handling of signals, which would stop listening at the first one."""
 
@@ -165,12 +168,19 @@ class _Ending:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._asked, number)
+        if self._plane.member is not None:
+            self._plane.member.end = self._begin
 
     def _asked(self, number: int) -> None:
         if self._plane.ending:
             # Not the signal's default action: the kernel ignores that for process 1. Behind what is
             # due already, such as the lines of requests that were answered.
             self._loop.call_soon(os._exit, 128 + number)
+        else:
+            self._begin(number)
+
+    def _begin(self, number: int) -> None:
+        if self._plane.ending:
             return
         log.info("ending", signal=signal.Signals(number).name, delay=self._delay)
         self._plane.ending = True

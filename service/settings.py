@@ -1,8 +1,9 @@
 """The service's settings: one attribute each, read from `ORBITSERVE_<NAME>` or given by name."""
 
 import re
+import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import (
     Field,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from artifact.cpus import cpu_budget
 from audit.proof import MEBIBYTE
 from audit.proof import Limits as ProofLimits
 from imaging.refusal import RefusedError
@@ -51,6 +53,9 @@ class Settings(BaseSettings):
 
     grpc_port: int | None = Field(default=None, ge=0, le=65535)
     """Port for the Open Inference Protocol over gRPC; without one it is not spoken."""
+
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that serve, each with its share of the CPUs and its own copy of every model."""
 
     root_path: str = ""
     """Prefix that a proxy strips from paths before they come here, such as `/inspection`."""
@@ -101,13 +106,14 @@ class Settings(BaseSettings):
     """PEM file: the certificate of that key, and behind it those between it and a root."""
 
     threads: PositiveInt | None = None
-    """Threads a session computes with; by default what the affinity mask and the cgroup allow."""
+    """Threads a session computes with; by default a worker's share of what the affinity mask and
+    the cgroup allow."""
 
     max_batch_size: PositiveInt = DEFAULT_LIMITS.max_batch_size
     """Most images in one request, and most that a model computes at once."""
 
     gpu_memory_bytes: PositiveInt | None = None
-    """How much of the GPU's memory one model may take; by default what it needs."""
+    """How much of the GPU's memory one model may take in all workers; by default what it needs."""
 
     gpu_tf32: bool = False
     """Let CUDA round the factors of float32 products to ten bits."""
@@ -228,6 +234,20 @@ class Settings(BaseSettings):
         if rows < largest:
             raise ValueError(f"it should hold one request, of up to {largest} images")
         return rows
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs one worker may keep busy."""
+        return max(1, cpu_budget() // self.workers)
+
+    def of_one_worker(self) -> Self:
+        """Return what each of several workers is told: its share, and what all have in common."""
+        changed: dict[str, object] = {}
+        if self.gpu_memory_bytes is not None:
+            changed["gpu_memory_bytes"] = max(1, self.gpu_memory_bytes // self.workers)
+        if self.shadow_share and self.shadow_salt is None:
+            changed["shadow_salt"] = SecretStr(secrets.token_hex(32))
+        return self.model_copy(update=changed)
 
     @property
     def limits(self) -> Limits:

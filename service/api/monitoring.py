@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from anyio import to_thread
 from fastapi import Request, Response
 from pydantic import BaseModel
 
@@ -13,6 +14,8 @@ from service.errors import UnavailableError
 from service.http.context import RequestContext
 from service.http.service_route import ServiceRoute
 from service.metrics.prometheus import Metrics
+from service.workers.member import WAIT_SECONDS
+from service.workers.messages import Count
 
 
 class Health(BaseModel):
@@ -82,9 +85,13 @@ def metrics_routes() -> list[ServiceRoute]:
     ]
 
 
-def metrics(request: Request) -> Response:
+async def metrics(request: Request, plane: Plane) -> Response:
     """Answer all metrics, as OpenMetrics where `Accept` asks for that and as text otherwise."""
-    # On a thread: it is no function of the event loop to write thousands of lines.
     found: Metrics = request.app.state.metrics
-    content, content_type = found.write(request.headers.get("accept", ""))
+    told: list[bytes] = []
+    if plane.member is not None:
+        told = [each.content for each in await plane.member.ask(Count(), WAIT_SECONDS)]
+    # On a thread: it is no function of the event loop to write thousands of lines.
+    accept = request.headers.get("accept", "")
+    content, content_type = await to_thread.run_sync(found.write, accept, told)
     return Response(content, headers={"Content-Type": content_type})

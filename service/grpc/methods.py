@@ -53,12 +53,12 @@ def methods(calls: Calls, settings: Settings) -> dict[str, grpc.RpcMethodHandler
 
     async def load(asking: Asking, sent: Any) -> Any:
         _check_change(sent, {}, model_control)
-        await asking.plane.repository.load(sent.model_name)
+        await asking.plane.load(sent.model_name)
         return message("RepositoryModelLoadResponse")()
 
     async def unload(asking: Asking, sent: Any) -> Any:
         _check_change(sent, {"unload_dependents": "bool_param"}, model_control)
-        await asking.plane.repository.unload(sent.model_name)
+        await asking.plane.unload(sent.model_name)
         return message("RepositoryModelUnloadResponse")()
 
     answers: dict[str, tuple[Need, Answer]] = {

@@ -1,7 +1,6 @@
 """The gRPC server: beside HTTP's in the same process, on a port of its own."""
 
 import asyncio
-import socket
 from typing import Any, Final
 
 import grpc
@@ -14,7 +13,8 @@ from service.grpc.calls import Calls
 from service.grpc.health import NAME, Health
 from service.grpc.messages import POOL, SERVICE
 from service.grpc.methods import methods
-from service.settings import ConfigurationError, Settings
+from service.listening import check_grpc_free, refuse_grpc
+from service.settings import Settings
 
 _LARGEST: Final = 2**31 - 1
 """Largest number that one of gRPC's options can be, and a message has bytes."""
@@ -43,18 +43,17 @@ class GrpcServer:
                     "grpc.max_connection_idle_ms",
                     min(1000 * settings.keep_alive_seconds, _LARGEST),
                 ),
-                ("grpc.so_reuseport", 0),  # or two services would share a port, unasked
+                # Only workers share a port: two services would do so unasked.
+                ("grpc.so_reuseport", int(settings.workers > 1)),
             ]
         )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        if settings.workers == 1:
+            check_grpc_free(settings)
         try:
-            _check_free(settings.host, settings.grpc_port or 0)
             self.port: Final[int] = self._server.add_insecure_port(f"{host}:{settings.grpc_port}")
-        except (OSError, RuntimeError):
-            raise ConfigurationError(
-                f"The address {host}:{settings.grpc_port} cannot be listened on; ORBITSERVE_HOST "
-                "and ORBITSERVE_GRPC_PORT name another."
-            ) from None
+        except RuntimeError:
+            refuse_grpc(settings)
 
     async def start(self, app: FastAPI) -> None:
         """Begin to answer, with the data plane that the application has opened."""
@@ -73,14 +72,6 @@ class GrpcServer:
     async def stop(self) -> None:
         """Return when all calls have ended: at once, or as soon as `end_within` gave them."""
         await (self._stopping or self._server.stop(0))
-
-
-def _check_free(host: str, port: int) -> None:
-    """Raise OSError if a port is taken: gRPC would write lines of its own about that."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        trial.bind((host, port))
 
 
 def _reflected() -> tuple[Any, ...]:

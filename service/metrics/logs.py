@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Literal, TextIO, cast
 
 import msgspec
@@ -13,14 +14,19 @@ import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
 
-def configure_logs(style: Literal["console", "json"], level: str) -> None:
+def configure_logs(
+    style: Literal["console", "json"], level: str, worker: int | None = None
+) -> None:
     """Send everything that is logged in this process to stderr, in one format.
+
+    Every line carries the number of the worker, where there are several.
 
     The service's own lines are written without the standard library in between, which would take
     most of the time that the line of a request takes.
     """
     shared: Sequence[Processor] = (
         structlog.contextvars.merge_contextvars,
+        *([] if worker is None else [partial(_add_worker, number=worker)]),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     )
@@ -40,6 +46,11 @@ def configure_logs(style: Literal["console", "json"], level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def _add_worker(logger: Any, name: str, line: EventDict, *, number: int) -> EventDict:
+    line["worker"] = number
+    return line
 
 
 class _Unfailing:

@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from service.errors import Reason
-from service.metrics import own_metrics, shadow_metrics, triton_metrics
+from service.metrics import families, own_metrics, shadow_metrics, triton_metrics
 from service.repository.registry import Repository
 from service.repository.version import ServedModel
 
@@ -54,10 +54,28 @@ class Metrics:
         """Count a call that was refused and that no model counts."""
         self.refusals[reason] += 1
 
-    def write(self, accept: str) -> tuple[bytes, str]:
-        """Write all metrics in the format that an `Accept` header names, and name it."""
+    @property
+    def progress(self) -> int:
+        """How many calls were counted."""
+        return self.calls.total() + self.grpc_calls.total()
+
+    def snapshot(self) -> bytes:
+        """Write all metrics for `write` in another process."""
+        return families.written(families.snapshot_of(self._registry.collect()))
+
+    def write(self, accept: str, snapshots: Sequence[bytes] = ()) -> tuple[bytes, str]:
+        """Write all metrics in the format that an `Accept` header names, and name it.
+
+        Parameters
+        ----------
+        snapshots
+            Those of all workers, where there are several.
+        """
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        if not snapshots:
+            return encode(self._registry), content_type
+        joined = families.merged(map(families.read, snapshots))
+        return encode(families.Families(joined)), content_type
 
 
 class _Service(Collector):

@@ -29,7 +29,6 @@ import artifact
 import audit
 import imaging
 import service
-from artifact.cpus import cpu_budget
 from artifact.product import product_version
 from audit.machine import cpu_identity
 from imaging.files import FileRefusedError, read_file
@@ -90,7 +89,7 @@ class Cache:
         self._secret = _secret(settings.signing_key)
         self._conditions = {
             "format": _FORMAT,
-            "threads": settings.threads or cpu_budget(),
+            "threads": settings.threads or settings.cpus,
             "providers": [each.options for each in candidates.configurations],
             "limits": asdict(settings.limits),
             "proof": [settings.proof, asdict(settings.proof_limits)],

@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 
-from artifact.cpus import cpu_budget
 from artifact.layout import CARD_FILE
 from service.engine import ProviderCandidates
 from service.repository.cache import Cache
@@ -31,10 +30,10 @@ class Loader:
 
     def __init__(self, settings: Settings, candidates: ProviderCandidates, trials: Trials) -> None:
         self._candidates, self._trials = candidates, trials
-        self._threads = settings.threads or cpu_budget()
+        self._threads = settings.threads or settings.cpus
         self._limits, self._seconds = settings.limits, settings.load_seconds
         self._verifier, self._shadows = open_verifier(settings), open_shadow(settings)
-        self._opened_at_once = asyncio.Semaphore(cpu_budget())
+        self._opened_at_once = asyncio.Semaphore(settings.cpus)
         self._cache = Cache(settings, candidates)
 
     async def load(self, folder: Path) -> ServedModel:

@@ -83,11 +83,18 @@ class Repository(Catalogue):
             waiting = ", ".join(f"{each.parent.name}/{each.name}" for each in self._loading)
             raise UnavailableError(f"Models are still being loaded: {waiting or 'the last one'}.")
 
-    def start(self, found: Found, seconds: float) -> None:
-        """Begin to load every version; the start is over when all are, or in so many seconds."""
+    def start(self, found: Found, seconds: float, unloaded: frozenset[str] = frozenset()) -> None:
+        """Begin to load every version; the start is over when all are, or in so many seconds.
+
+        Models that count as unloaded are left out.
+        """
         self._note_unread(found)
+        self._unloaded |= unloaded
         for name, folders in found.versions.items():
-            self.publish(name, {int(each.name): self._begin(each) for each in folders})
+            if name in unloaded:
+                self.publish(name, _unloaded(name, folders))
+            else:
+                self.publish(name, {int(each.name): self._begin(each) for each in folders})
         self._starting = asyncio.create_task(self._start(seconds))
 
     async def load(self, name: str) -> None:
@@ -140,7 +147,7 @@ class Repository(Catalogue):
 
     async def poll(self) -> None:
         """Look for versions that have appeared, disappeared or changed, and load what is new."""
-        await self._look_around()
+        await self.look_around()
         await _ended(tuple(self._loading.values()))
 
     @asynccontextmanager
@@ -184,11 +191,11 @@ class Repository(Catalogue):
                 await asyncio.wait_for(stop.wait(), seconds)
                 return
             try:
-                await self._look_around()
+                await self.look_around()
             except Exception:
                 log.exception("the repository could not be looked at")
 
-    async def _look_around(self) -> None:
+    async def look_around(self) -> None:
         """Look at all models, and begin to load what is new."""
         async with self._changing:
             found = await self._found()

@@ -12,7 +12,9 @@ from service.settings import Settings
 log = structlog.get_logger()
 
 
-async def open_repository(settings: Settings, trials: Trials | None = None) -> Repository:
+async def open_repository(
+    settings: Settings, trials: Trials | None = None, unloaded: frozenset[str] = frozenset()
+) -> Repository:
     """Begin to load every version in the settings' repository.
 
     A version that is not what its card says is listed as failed and hinders no other.
@@ -21,6 +23,8 @@ async def open_repository(settings: Settings, trials: Trials | None = None) -> R
     ----------
     trials
         What tries versions; by default processes that are started here.
+    unloaded
+        Models that are not loaded before somebody asks for them.
 
     Raises
     ------
@@ -33,13 +37,13 @@ async def open_repository(settings: Settings, trials: Trials | None = None) -> R
     trials = trials or Trials(settings)
     try:
         trials.prepare()
-        return _open_repository(settings, trials)
+        return _open_repository(settings, trials, unloaded)
     except BaseException:
         trials.close()
         raise
 
 
-def _open_repository(settings: Settings, trials: Trials) -> Repository:
+def _open_repository(settings: Settings, trials: Trials, unloaded: frozenset[str]) -> Repository:
     root = settings.repository
     found = discover(root)
     default = default_model(found, settings)
@@ -49,5 +53,5 @@ def _open_repository(settings: Settings, trials: Trials) -> Repository:
         say = log.warning if nvidia.has_card() else log.info
         say("device", note=candidates.note)
     repository = Repository(root, default, Loader(settings, candidates, trials))
-    repository.start(found, settings.load_seconds)
+    repository.start(found, settings.load_seconds, unloaded)
     return repository

@@ -93,7 +93,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
             return JSONResponse(
                 JobStatus.of(job, audits, root).model_dump(mode="json"),
                 202,
-                {"Location": job_path(job, root), "Preference-Applied": "respond-async"},
+                {"Location": job_path(job.id, root), "Preference-Applied": "respond-async"},
             )
         with call.timings.stage("audit"):
             finished = await job.result()

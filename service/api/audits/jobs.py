@@ -1,6 +1,6 @@
 """Audits that go on after their request was answered: where they are, their reports, their end."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import Path, Query, Request
 from pydantic import BaseModel
@@ -8,13 +8,18 @@ from starlette.responses import Response
 
 from artifact.values import Sha256
 from audit import Report
-from service.api.addresses import Audits, RootPath
+from service.api.addresses import Audits, Plane, RootPath
 from service.api.audits.formats import AskedFormat, answer_report, choose_format, report_documented
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
 from service.audits import Job, JobQueue, State
+from service.data_plane import DataPlane
 from service.errors import ServiceError, refusal_of
 from service.http.service_route import ServiceRoute
+from service.workers.messages import FindJob
+
+_SECONDS: Final = 30.0
+"""How long the worker that has a job is waited for; to cancel one waits for its batch."""
 
 JobId = Annotated[str, Path(description="The id of the job, as its `Location` has it.")]
 
@@ -59,16 +64,23 @@ class JobStatus(BaseModel):
         )
         if finished is not None:
             status.digest, status.verdict = finished.digest, finished.report.verdict
-            kept = f"{job_path(job, root)}/report"
+            kept = f"{job_path(job.id, root)}/report"
             status.report = report_path(finished.digest, root) if audits.ledger else kept
         if isinstance(failure, Exception):
             status.error = refusal_of(failure).sentence
         return status
 
 
-def job_path(job: Job, root: str) -> str:
-    """Return where a job is watched."""
-    return f"{root}/audits/jobs/{job.id}"
+class FoundJob(BaseModel):
+    """Where an audit is, and its report if that was asked for and is there."""
+
+    status: JobStatus
+    report: Report | None
+
+
+def job_path(job: str, root: str) -> str:
+    """Return where the job of an id is watched."""
+    return f"{root}/audits/jobs/{job}"
 
 
 def job_routes() -> list[ServiceRoute]:
@@ -104,21 +116,19 @@ def job_routes() -> list[ServiceRoute]:
     ]
 
 
-async def _status(audits: Audits, root: RootPath, job: JobId) -> JobStatus:
+async def _status(plane: Plane, audits: Audits, root: RootPath, job: JobId) -> JobStatus:
     """Say whether the audit waits, runs or has ended, and how far it is."""
-    return JobStatus.of(audits.find(job), audits, root)
+    return (await _find(plane, audits, FindJob(job, root))).status
 
 
-async def _cancel(audits: Audits, root: RootPath, job: JobId) -> JobStatus:
+async def _cancel(plane: Plane, audits: Audits, root: RootPath, job: JobId) -> JobStatus:
     """End an audit after the batch that runs; one that has ended already stays as it is."""
-    found = audits.find(job)
-    found.cancel()
-    await found.wait()
-    return JobStatus.of(found, audits, root)
+    return (await _find(plane, audits, FindJob(job, root, cancel=True))).status
 
 
 async def _report(
     request: Request,
+    plane: Plane,
     audits: Audits,
     root: RootPath,
     job: JobId,
@@ -126,10 +136,34 @@ async def _report(
 ) -> Response:
     """Answer the report, in the format that `format` or `Accept` names."""
     report_format = choose_format(request, format, audits.formats)
-    found = audits.find(job)
-    finished = found.finished
-    if finished is None:
+    found = await _find(plane, audits, FindJob(job, root, report=True))
+    if found.report is None:
         raise ServiceError(
-            404, f"The audit has no report: it is {found.state}; {job_path(found, root)} says more."
+            404,
+            f"The audit has no report: it is {found.status.state}; "
+            f"{job_path(job, root)} says more.",
         )
-    return await answer_report(request, finished.report, report_format, audits.formats, {})
+    return await answer_report(request, found.report, report_format, audits.formats, {})
+
+
+async def _find(plane: DataPlane, audits: JobQueue, asked: FindJob) -> FoundJob:
+    """Find a job here or, where there are several workers, at the one that was asked for it."""
+    try:
+        return await find_here(audits, asked)
+    except ServiceError:
+        if plane.member is None:
+            raise
+        for answer in await plane.member.ask(asked, _SECONDS):
+            if not answer.status:
+                return FoundJob.model_validate_json(answer.content)
+        raise
+
+
+async def find_here(audits: JobQueue, asked: FindJob) -> FoundJob:
+    """Find a job of this process, and cancel it if so asked; raise ServiceError (404)."""
+    job = audits.find(asked.id)
+    if asked.cancel:
+        job.cancel()
+        await job.wait()
+    report = job.finished.report if asked.report and job.finished is not None else None
+    return FoundJob(status=JobStatus.of(job, audits, asked.root), report=report)

@@ -19,9 +19,12 @@ from service.api.addresses import (
 from service.api.bodies import errors_documented
 from service.api.oip.documents import TAGS
 from service.api.oip.statistics import ModelStatistics, StatisticsAnswer
+from service.data_plane import DataPlane
 from service.http.service_route import ServiceRoute
 from service.repository.registry import Repository
 from service.repository.version import ServedModel
+from service.workers.member import WAIT_SECONDS
+from service.workers.messages import Statistics
 
 PLATFORM: Final = "onnxruntime_onnx"
 
@@ -128,25 +131,39 @@ def model_routes(max_batch_size: int) -> list[ServiceRoute]:
 
 async def all_statistics(plane: Plane) -> StatisticsAnswer:
     """Answer what every version that is served has done since it was loaded."""
-    models = [
-        model
-        for versions in plane.repository.models.values()
-        for model in versions.values()
-        if isinstance(model, ServedModel)
-    ]
-    return StatisticsAnswer(model_stats=[ModelStatistics.of(model) for model in models])
+    return await _statistics(plane, Statistics())
 
 
 async def model_statistics(plane: Plane, name: Name) -> StatisticsAnswer:
     """Answer what each served version of a model has done since it was loaded."""
-    models = [plane.repository.find(name, each) for each in plane.repository.served(name)]
-    return StatisticsAnswer(model_stats=[ModelStatistics.of(model) for model in models])
+    return await _statistics(plane, Statistics(name))
 
 
 async def version_statistics(plane: Plane, name: Name, version: Version) -> StatisticsAnswer:
     """Answer what one version has done since it was loaded."""
-    model = plane.repository.find(name, version)
-    return StatisticsAnswer(model_stats=[ModelStatistics.of(model)])
+    return await _statistics(plane, Statistics(name, version))
+
+
+async def _statistics(plane: DataPlane, asked: Statistics) -> StatisticsAnswer:
+    """Add up what the workers say, of those that live."""
+    here = statistics_here(plane.repository, asked)
+    if plane.member is None:
+        return here
+    answers = await plane.member.ask(asked, WAIT_SECONDS)
+    return StatisticsAnswer.joined(
+        StatisticsAnswer.model_validate_json(each.content) for each in answers if not each.status
+    )
+
+
+def statistics_here(repository: Repository, asked: Statistics) -> StatisticsAnswer:
+    """Tell what versions have done in this process; raise as `Repository.find`."""
+    names = repository.models if asked.name is None else [asked.name]
+    models = [
+        repository.find(name, version)
+        for name in names
+        for version in ([asked.version] if asked.version else repository.served(name))
+    ]
+    return StatisticsAnswer(model_stats=[ModelStatistics.of(model) for model in models])
 
 
 def metadata_of(repository: Repository, model: ServedModel) -> ModelMetadata:

@@ -108,14 +108,14 @@ async def index(request: Request, plane: Plane) -> list[IndexEntry]:
 async def load(request: Request, plane: Plane, name: Name) -> Done:
     """Load all versions that are not served; those that are go on, whatever comes of it."""
     await _body(request, _Load)
-    await plane.repository.load(name)
+    await plane.load(name)
     return Done()
 
 
 async def unload(request: Request, plane: Plane, name: Name) -> Done:
     """Serve a model no longer, once the requests under way are answered."""
     await _body(request, _Unload)
-    await plane.repository.unload(name)
+    await plane.unload(name)
     return Done()
 
 

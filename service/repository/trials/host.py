@@ -7,10 +7,10 @@ import socket
 import subprocess
 import sys
 import threading
-import warnings
 from typing import Final, Protocol
 
 from imaging.files import MEBIBYTE
+from imaging.process import fork
 from service.repository.trials import server
 from service.repository.trials.trying import Attempt
 
@@ -102,10 +102,7 @@ class _Forked:
     """A copy of this process as it is now, which imports nothing a second time."""
 
     def __init__(self, control: socket.socket, ours: socket.socket) -> None:
-        with warnings.catch_warnings():
-            # OpenBLAS ends its threads before a fork; that of onnxruntime waits and holds nothing.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._pid = os.fork()
+        self._pid = fork()
         self._status: int | None = None
         if self._pid == 0:
             try:

@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from artifact.cpus import cpu_budget
 from service.engine import ProviderCandidates
 from service.repository.trials.host import ForkServer
 from service.repository.trials.server import BEHIND_PROGRESS, SLOW_SECONDS, STATUS, TOO_LARGE
@@ -52,7 +51,7 @@ class Trials:
         self._server = server or ForkServer()
         self._wanted = 0
         self._ending: asyncio.TimerHandle | None = None
-        self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(cpu_budget())
+        self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(settings.cpus)
 
     async def attempt(self, folder: Path, candidates: ProviderCandidates) -> Tried:
         """Try a version; whatever becomes of the process that does, this says how it came out.

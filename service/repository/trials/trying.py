@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from artifact.cpus import cpu_budget
 from audit import Stages
 from audit.proof import MEBIBYTE
 from service.engine import ProviderCandidates, nvidia
@@ -60,7 +59,7 @@ def try_version(attempt: Attempt, progress: Stages = lambda *_: None) -> Tried:
     `progress` is called as `verify` calls it.
     """
     settings, candidates = attempt.settings, attempt.candidates
-    threads, until = settings.threads or cpu_budget(), time.monotonic() + settings.load_seconds
+    threads, until = settings.threads or settings.cpus, time.monotonic() + settings.load_seconds
     on_device = any(configuration.memory is not None for configuration in candidates.configurations)
     _limit_memory(None if on_device else settings.load_memory * MEBIBYTE, threads)
     try:

@@ -1,0 +1,90 @@
+"""Addresses that the service listens on, taken before anything is loaded."""
+
+import socket
+from typing import NoReturn
+
+from service.settings import ConfigurationError, Settings
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Take the addresses that a host stands for.
+
+    The address of all interfaces of IPv6 takes those of IPv4 as well.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such address on this machine, or it is taken.
+    """
+    sockets = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol_number, _, address in dict.fromkeys(found):
+            sockets.append(each := socket.socket(family, kind, protocol_number))
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+            each.bind(address)
+    except (OSError, UnicodeError) as error:
+        for each in sockets:
+            each.close()
+        reason = getattr(error, "strerror", None) or "it is no address"
+        raise ConfigurationError(
+            f"The address {host}:{port} cannot be listened on ({reason}); --host and --port, or "
+            "ORBITSERVE_HOST and ORBITSERVE_PORT, name another."
+        ) from None
+    return sockets
+
+
+def check_grpc_free(settings: Settings) -> None:
+    """Refuse a port for gRPC that is taken: gRPC would write lines of its own about that.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be listened on.
+    """
+    try:
+        _bound(settings.host, settings.grpc_port or 0).close()
+    except OSError:
+        refuse_grpc(settings)
+
+
+def hold_grpc(settings: Settings) -> socket.socket:
+    """Take a port that each worker's gRPC then listens on, since one listener cannot be shared.
+
+    The socket that is returned only holds it: what does not listen gets no connections.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be listened on.
+    """
+    try:
+        with _bound(settings.host, settings.grpc_port or 0) as trial:
+            port = trial.getsockname()[1]
+        return _bound(settings.host, port, shared=True)
+    except OSError:
+        refuse_grpc(settings)
+
+
+def refuse_grpc(settings: Settings) -> NoReturn:
+    """Say that gRPC's port cannot be listened on."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    raise ConfigurationError(
+        f"The address {host}:{settings.grpc_port} cannot be listened on; ORBITSERVE_HOST "
+        "and ORBITSERVE_GRPC_PORT name another."
+    ) from None
+
+
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        found.bind((host, port))
+    except BaseException:
+        found.close()
+        raise
+    return found

@@ -1,0 +1,1 @@
+"""Several processes that serve one port: what starts them again, and how they speak."""
