@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     """Folder where images that such a shadow audit disagrees about are kept; else none are."""
 
     shadow_salt: SecretStr | None = Field(default=None, min_length=16)
-    """Key of the digests that stand for those images in the log; else one a process, by chance."""
+    """Key of the digests that stand for those images in the log; else one a start, by chance."""
 
     @field_validator(
         "repository",

@@ -85,8 +85,8 @@ class JobQueue:
         if job is None:
             raise ServiceError(
                 404,
-                f"There is no audit job '{number}'; those of this process are kept, and of the "
-                f"ones that have ended the last {_REMEMBERED}.",
+                f"There is no audit job '{number}'; those of processes that serve are kept, and "
+                f"of the ones that have ended the last {_REMEMBERED} of each.",
             )
         return job
 

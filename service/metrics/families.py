@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.samples import Sample
 
 _ADDED_TYPES: Final = frozenset({"counter", "histogram", "unknown"})
@@ -57,11 +57,10 @@ def read(content: bytes) -> Snapshot:
     return _DECODER.decode(content) if content else []
 
 
-def restarts(count: int) -> Family:
+def restarts(count: int) -> Metric:
     """Tell how often a worker was started again."""
-    name = "orbitserve_worker_restarts"
     text = "How often a worker that had died was started again."
-    return Family(name, "counter", text, {(f"{name}_total", ()): float(count)})
+    return CounterMetricFamily("orbitserve_worker_restarts", text, value=count)
 
 
 def snapshot_of(metrics: Iterable[Metric]) -> Snapshot:

@@ -98,6 +98,7 @@ class _Service(Collector):
             ("method", "code"),
             self._metrics.grpc_calls,
         )
+        yield families.restarts(0)  # by the supervisor of several workers it is told
         models: list[ServedModel] = []
         repository = self._metrics.repository
         if repository is not None:

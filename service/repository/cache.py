@@ -11,9 +11,11 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +41,7 @@ from service.settings import Settings
 
 _FORMAT: Final = 1
 _OFF: Final = "off"
+_LOCK: Final = "workers.lock"
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _MOST_BYTES: Final = 2**24
 _MOST_ENTRIES: Final = 512
@@ -86,6 +89,7 @@ class Cache:
         self._folder = _folder(settings)
         if settings.proof == "off" or any(each.memory for each in candidates.configurations):
             self._folder = None
+        self._shared, self._lock = settings.workers > 1, -1
         self._secret = _secret(settings.signing_key)
         self._conditions = {
             "format": _FORMAT,
@@ -138,6 +142,36 @@ class Cache:
                 _drop_oldest(self._folder)
         except OSError as error:
             log.info("cache not written", folder=str(self._folder), reason=error.strerror)
+
+    @contextmanager
+    def claimed(self, digests: Mapping[str, str] | None) -> Iterator[bool]:
+        """Be the one of several workers that tries a version; yield whether this one is.
+
+        What another one has tried is found here as soon as that one is done.
+        """
+        if not self._shared or self._folder is None or digests is None:
+            yield True
+            return
+        place = int(_name(self._key(digests))[:15], 16)  # a byte of the file for each version
+        try:
+            lockf(self._opened_lock(self._folder), LOCK_EX | LOCK_NB, 1, place)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # each worker tries for itself where nothing can be kept
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            lockf(self._lock, LOCK_UN, 1, place)
+
+    def _opened_lock(self, folder: Path) -> int:
+        """Open the file of locks, once: a process that closes it lets go of all it holds there."""
+        if self._lock < 0:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._lock
 
     def _key(self, digests: Mapping[str, str]) -> dict[str, Any]:
         found = {**self._conditions, **_surroundings(), "files": dict(digests)}

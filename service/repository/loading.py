@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,9 @@ from service.shadow import open_shadow
 from service.signatures import open_verifier
 
 _THREAD: Final = "loading"
+
+_LOOK_SECONDS: Final = 0.05
+"""Between two looks at a version that another worker tries."""
 
 log = structlog.get_logger()
 
@@ -45,17 +48,27 @@ class Loader:
             In one sentence.
         """
         digests = await asyncio.to_thread(_digests, folder)
-        kept = await asyncio.to_thread(self._cache.find, digests) if digests else None
-        if kept is not None and (model := await self._open_as_before(folder, kept)) is not None:
-            self._trials.rest()
-            return model
-        tried = await self._trials.attempt(folder, self._candidates)
+        while True:
+            kept = await self._kept(digests)
+            if kept is not None and (model := await self._open_as_before(folder, kept)) is not None:
+                self._trials.rest()
+                return model
+            async with self._trials.place():
+                with self._cache.claimed(digests) as claimed:
+                    # Or another worker has tried it while this one waited for a place.
+                    if claimed and (kept is not None or await self._kept(digests) is None):
+                        tried = await self._trials.attempt(folder, self._candidates)
+                        if digests is not None and digests[CARD_FILE] == tried.digest:
+                            await asyncio.to_thread(self._cache.keep, digests, tried)
+                        break
+            if not claimed:
+                await asyncio.sleep(_LOOK_SECONDS)
         if tried.defect is not None:
             log.error("a trial stopped at an error", folder=str(folder), traceback=tried.defect)
-        model = await self._open(folder, tried)
-        if digests is not None and digests[CARD_FILE] == tried.digest:
-            await asyncio.to_thread(self._cache.keep, digests, tried)
-        return model
+        return await self._open(folder, tried)
+
+    async def _kept(self, digests: Mapping[str, str] | None) -> Tried | None:
+        return None if digests is None else await asyncio.to_thread(self._cache.find, digests)
 
     async def _open_as_before(self, folder: Path, kept: Tried) -> ServedModel | None:
         """Open a version that came out well before; None if it is to be tried again."""

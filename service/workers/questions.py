@@ -170,5 +170,6 @@ class Questions:
         told = [each.counted for each in self.workers if each.counted]
         if self._kept and (there := families.models_in(map(families.read, told))):
             self._kept = families.without_models(self._kept, there)
-        own = families.written([*self._kept, families.restarts(self.restarts)])
+        restarts = families.snapshot_of([families.restarts(self.restarts)])
+        own = families.written([*self._kept, *restarts])
         return [Answer(content) for content in (*told, own)]

@@ -92,8 +92,8 @@ class Supervisor:
         self._wakeup.setblocking(False)
         self._waker.setblocking(False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        for number in _WATCHED:
-            signal.signal(number, self._signalled)
+        for watched in _WATCHED:
+            signal.signal(watched, self._signalled)
         gc.collect()
         gc.freeze()  # what a collector does not touch stays shared
         for number in range(self._count):

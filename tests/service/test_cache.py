@@ -1,8 +1,10 @@
 """What was measured at an earlier start counts for the same files, code and machine alone."""
 
+import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from artifact.layout import CARD_FILE
+from imaging.process import fork
 from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository import cache
@@ -21,6 +24,7 @@ from service.repository.loading import Loader
 from service.repository.trials import Tried
 from service.repository.version import load_version
 from service.settings import Settings
+from tests.waiting import until
 
 HERE = ProviderCandidates((CPU,))
 
@@ -338,7 +342,12 @@ class _Counting:
     """Stands for the processes that try versions."""
 
     def __init__(self, tried: Tried) -> None:
-        self._tried, self.asked, self.rested = tried, 0, 0
+        self._tried, self.asked, self.rested, self.placed = tried, 0, 0, 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        self.placed += 1
+        yield
 
     async def attempt(self, folder: Path, candidates: ProviderCandidates) -> Tried:
         self.asked += 1
@@ -368,6 +377,35 @@ async def test_a_version_that_came_out_well_is_not_tried_again(
         assert (model.verification.measured is None) == bool(expected)
         model.session.close()
     assert answers[0] == answers[1]
+
+
+@pytest.mark.anyio
+async def test_what_another_worker_tries_is_waited_for_and_found(
+    settings: Callable[..., Settings], copied: Path, tried: Tried
+) -> None:
+    """The other worker holds the version, keeps how it came out, and lets go."""
+    told, held = os.pipe(), os.pipe()
+    of_two = settings(workers=2)
+    digests = read_card(copied)[1]
+    other = fork()
+    if other == 0:
+        cache = Cache(of_two, HERE)
+        with cache.claimed(digests) as claimed:
+            os.write(held[1], b"1" if claimed else b"0")
+            os.read(told[0], 1)
+            cache.keep(digests, tried)
+        os._exit(0)
+    assert os.read(held[0], 1) == b"1"
+    with Cache(of_two, HERE).claimed(digests) as claimed:
+        assert not claimed
+    trials = _Counting(tried)
+    loading = asyncio.create_task(Loader(of_two, HERE, trials).load(copied))  # type: ignore[arg-type]
+    await until(lambda: trials.placed > 1)
+    assert not loading.done()
+    os.write(told[1], b"1")
+    (await loading).session.close()
+    assert trials.asked == 0
+    assert (await asyncio.to_thread(os.waitpid, other, 0))[1] == 0
 
 
 @pytest.mark.anyio

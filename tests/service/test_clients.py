@@ -135,7 +135,10 @@ def test_clients_that_hang_up_hurt_nobody(
     assert not any("Traceback" in line or '"exception"' in line for line in server.log)
 
 
-def test_sigterm_under_load_loses_no_accepted_answer(repository: Path, images: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_under_load_loses_no_accepted_answer(
+    repository: Path, images: Any, workers: int
+) -> None:
     """Each request that the service has logged as answered has reached its client whole."""
     body = npy(images[:8])
     received, refused = 0, 0
@@ -155,7 +158,7 @@ def test_sigterm_under_load_loses_no_accepted_answer(repository: Path, images: A
                     else:
                         refused += 1
 
-    options = {"default_model": "turning", "shutdown_delay_seconds": 0.3}
+    options = {"default_model": "turning", "shutdown_delay_seconds": 0.3, "workers": workers}
     with serving(repository, **options) as server:
         threads = [threading.Thread(target=client, args=(server,)) for _ in range(6)]
         for thread in threads:
@@ -171,14 +174,19 @@ def test_sigterm_under_load_loses_no_accepted_answer(repository: Path, images: A
     assert done.count(200) == received == len(done)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_turns_readiness_off_first_and_a_second_one_ends_it_at_once(
-    repository: Path,
+    repository: Path, workers: int
 ) -> None:
-    with serving(repository, default_model="turning", shutdown_delay_seconds=1000) as server:
+    options = {"default_model": "turning", "shutdown_delay_seconds": 1000, "workers": workers}
+    with serving(repository, **options) as server:
+        wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
         ready = httpx.get(f"{server.url}/readyz")
         assert ready.json() == {"error": "The service is ending."}
+        told = [httpx.get(f"{server.url}/readyz").status_code for _ in range(20)]
+        assert set(told) == {503}
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         assert_serves(server.url)
         assert server.process.poll() is None

@@ -74,9 +74,12 @@ def test_a_client_that_hangs_up_leaves_it_serving(server: Server) -> None:
     assert_serves(server.url)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_status_0_when_asked_to(repository: Path, number: signal.Signals) -> None:
-    with serving(repository, default_model="turning") as server:
+def test_it_ends_with_status_0_when_asked_to(
+    repository: Path, number: signal.Signals, workers: int
+) -> None:
+    with serving(repository, default_model="turning", workers=workers) as server:
         assert_serves(server.url)
         server.process.send_signal(number)
         assert server.end(10) == 0, server.log
@@ -121,16 +124,27 @@ def test_cuda_without_a_gpu_is_a_refusal_with_the_reason(repository: Path) -> No
     assert "device=cuda was asked for and CUDAExecutionProvider does not start: lib" in sentence
 
 
-def test_a_configuration_that_cannot_serve_is_a_refusal(repository: Path, tmp_path: Path) -> None:
-    assert "holds no model" in refusal(tmp_path)
-    assert "'none' is not in the repository" in refusal(repository, default_model="none")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_configuration_that_cannot_serve_is_a_refusal(
+    repository: Path, tmp_path: Path, workers: int
+) -> None:
+    assert "holds no model" in refusal(tmp_path, workers=workers)
+    said = refusal(repository, default_model="none", workers=workers)
+    assert "'none' is not in the repository" in said
 
 
-def test_an_address_in_use_is_a_refusal(repository: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_address_in_use_is_a_refusal(repository: Path, workers: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"127.0.0.1:{port} cannot be listened on" in refusal(repository, port=port)
-        told = run(["serve"], environment(repository, port=port), timeout=20).stderr
+        said = refusal(repository, port=0, grpc_port=port, workers=workers)
+        assert f"127.0.0.1:{port} cannot be listened on; ORBITSERVE_HOST" in said
+        assert f"127.0.0.1:{port} cannot be listened on" in refusal(
+            repository, port=port, workers=workers
+        )
+        told = run(
+            ["serve"], environment(repository, port=port, workers=workers), timeout=20
+        ).stderr
     assert "model loaded" not in told  # before anything was
 
 

@@ -53,19 +53,25 @@ class Trials:
         self._ending: asyncio.TimerHandle | None = None
         self._room, self._lanes = Semaphore(_AT_ONCE), Semaphore(settings.cpus)
 
-    async def attempt(self, folder: Path, candidates: ProviderCandidates) -> Tried:
-        """Try a version; whatever becomes of the process that does, this says how it came out.
-
-        Where this is cancelled, the process is ended.
-        """
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one of the places for versions that are tried at once; the others wait for it."""
         self._wanted += 1
         self._stay()
         try:
             async with self._room, self._lane():
-                return await self._attempt(Attempt(folder, self._settings, candidates))
+                yield
         finally:
             self._wanted -= 1
             self.rest()
+
+    async def attempt(self, folder: Path, candidates: ProviderCandidates) -> Tried:
+        """Try a version, in a place that is held.
+
+        Whatever becomes of the process that does, this says how it came out. Where this is
+        cancelled, the process is ended.
+        """
+        return await self._attempt(Attempt(folder, self._settings, candidates))
 
     def rest(self) -> None:
         """Let the processes end in a while, unless something is tried then."""

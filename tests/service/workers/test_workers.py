@@ -217,7 +217,7 @@ def test_a_killed_worker_takes_its_own_requests_along_alone(
 
     def ask(number: int) -> None:
         try:
-            got[number] = each[number].post("/models/turning/audit", params={"angles": 400})
+            got[number] = each[number].post("/models/turning/audit", params={"angles": 100})
         except httpx.TransportError as error:
             got[number] = error
 
