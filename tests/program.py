@@ -34,7 +34,7 @@ _IMPORTED = (
     *("audit", "audit.comparison", "audit.options", "audit.proving"),
     *("audit.render", "audit.render.comparison", "audit.render.formats", "audit.render.history"),
     *("fastapi", "fastapi.openapi.utils", "fsspec", "msgspec", "multiprocessing.forkserver"),
-    *("pebble", "prometheus_client", "pydantic_settings", "python_multipart"),
+    *("prometheus_client", "pydantic_settings", "python_multipart"),
     *("rich.console", "rich.progress", "structlog", "typer"),
     *("uvicorn", "uvicorn.protocols.http.httptools_impl", "uvloop", "yaml"),
 )

@@ -11,23 +11,24 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from typing import Any, Final
 
 import numpy as np
 import structlog
-from pebble import ProcessExpired, ProcessPool
 
 from artifact.card import InputSpec
 from artifact.contract import Images
-from imaging import FitPolicy
-from imaging.process import end_with_parent
 from service.decoding.prepare import check_arrays, refusal
-from service.decoding.worker import Fault, decode_and_fit
+from service.decoding.worker import Fault, serve
 from service.engine import DeadlineError
 from service.errors import ServiceError, UnavailableError
 from service.protocol import Part
+
+NAME: Final = "decoder"
+"""Of the processes that decode."""
 
 _AT_ONCE: Final = 16
 """Images of one request that are decoded before others have their turn."""
@@ -35,14 +36,64 @@ _AT_ONCE: Final = 16
 log = structlog.get_logger()
 
 
+class _EndedError(Exception):
+    """A decoder has ended; with its exit status, or minus the number of a signal."""
+
+
+class _Decoder:
+    """A process that decodes for one request after the other.
+
+    Its pipe is its own: where several read one, all wait for the lock that an ended one held.
+    """
+
+    def __init__(self, context: ForkServerContext) -> None:
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs,), name=NAME, daemon=True)
+        self._process.start()
+        theirs.close()  # so that the pipe ends when the process does
+
+    def ask(self, asked: tuple[Any, ...]) -> Images | Fault:
+        """Return what `decode_and_fit` does; raise _EndedError if the process ends meanwhile."""
+        try:
+            self._pipe.send(asked)
+            answer: Images | Fault | Exception = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise _EndedError(self._process.exitcode) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def alive(self) -> bool:
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+@dataclass
+class _Turn:
+    """What decodes for a request, as long as it does."""
+
+    decoder: _Decoder | None = None
+    over: bool = False
+
+
 class Decoders:
     """As many processes as may decode at the same time."""
 
     def __init__(self, processes: int) -> None:
-        self._processes = processes
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["service.decoding.worker"])
-        self._pool: ProcessPool | None = None
+        self._count = processes
+        self._turns = asyncio.Semaphore(processes)
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="decoding")
+        self._idle: list[_Decoder] = []
+        self._busy: set[_Decoder] = set()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -84,15 +135,14 @@ class Decoders:
         asked = contents, spec.channels, spec.fit, max_pixels, spec.white_level
         left = deadline - time.monotonic()
         try:
-            async with asyncio.timeout(None if left == math.inf else left):
-                try:
-                    return await self._ask(asked)
-                except BrokenProcessPool:  # idle processes were ended from outside
-                    return await self._ask(asked)
+            async with asyncio.timeout(None if left == math.inf else left), self._turns:
+                return await self._ask(asked)
         except TimeoutError:
             raise DeadlineError from None
-        except ProcessExpired as error:
-            log.warning("a decoder ended", status=error.exitcode)
+        except _EndedError as error:
+            if self._closed:
+                raise _ending() from None
+            log.warning("a decoder ended", status=error.args[0])
             raise ServiceError(
                 422,
                 "The image, or one of those sent, ends what decodes it; a file that can be decoded "
@@ -101,48 +151,75 @@ class Decoders:
 
     def start(self) -> None:
         """Start the processes, which takes half a second; the first request would wait for it."""
-        with self._lock:
-            if self._closed:  # before they had begun: nobody would end them
+        for _ in range(self._count):
+            if self._closed:  # before they had begun
                 return
-            self._running().schedule(decode_and_fit, args=([], 1, FitPolicy(1), 1))
+            self._put_back(_Decoder(self._context))
 
     def close(self) -> None:
         """End all processes, whatever they do, and start none any more."""
         with self._lock:
             self._closed = True
-            self._end()
+            found = [*self._idle, *self._busy]
+            self._idle.clear()
+        for decoder in found:
+            decoder.end()
 
     async def _ask(self, asked: tuple[Any, ...]) -> Images | Fault:
-        pool, future = await asyncio.to_thread(self._schedule, asked)
+        turn = _Turn()
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wrap_future(future)  # which is cancelled as the task is
-        except BrokenProcessPool:
-            await asyncio.to_thread(self._replace, pool)
+            return await loop.run_in_executor(self._threads, self._decode_in_turn, turn, asked)
+        finally:
+            with self._lock:  # no more than a few assignments long
+                turn.over = True
+                if turn.decoder:
+                    turn.decoder.kill()
+
+    def _decode_in_turn(self, turn: _Turn, asked: tuple[Any, ...]) -> Images | Fault:
+        decoder = self._take()
+        with self._lock:
+            turn.decoder = decoder
+            if turn.over or self._closed:
+                decoder.kill()
+        try:
+            answer = decoder.ask(asked)
+        except BaseException:
+            decoder.kill()
             raise
+        finally:
+            with self._lock:
+                turn.decoder = None
+                self._busy.discard(decoder)
+        self._put_back(decoder)
+        return answer
 
-    def _schedule(self, asked: tuple[Any, ...]) -> tuple[ProcessPool, Future[Images | Fault]]:
+    def _take(self) -> _Decoder:
+        """Return an idle process, or a new one where those have been ended."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise _ending()
+                decoder = self._idle.pop() if self._idle else None
+                if decoder:
+                    self._busy.add(decoder)
+            if decoder is None:
+                decoder = _Decoder(self._context)
+                with self._lock:
+                    self._busy.add(decoder)
+                return decoder
+            if decoder.alive():
+                return decoder
+            with self._lock:
+                self._busy.discard(decoder)
+
+    def _put_back(self, decoder: _Decoder) -> None:
         with self._lock:
-            pool = self._running()
-            return pool, pool.schedule(decode_and_fit, args=asked)
+            if not self._closed:
+                self._idle.append(decoder)
+                return
+        decoder.end()
 
-    def _running(self) -> ProcessPool:
-        if self._closed:
-            raise UnavailableError("The service is ending.")
-        if self._pool is not None and not self._pool.active:
-            self._end()
-        if self._pool is None:
-            self._pool = ProcessPool(
-                self._processes, initializer=end_with_parent, context=self._context
-            )
-        return self._pool
 
-    def _replace(self, pool: ProcessPool) -> None:
-        with self._lock:
-            if self._pool is pool:
-                self._end()
-
-    def _end(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
+def _ending() -> UnavailableError:
+    return UnavailableError("The service is ending.")

@@ -1,13 +1,16 @@
 """What a decoding process does. It imports little, so that one that was ended is soon replaced."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from multiprocessing.connection import Connection
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from imaging import FitPolicy, ImageError, decode, fit
+from imaging.process import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,20 @@ def decode_and_fit(
             return Fault(place, error.reason, str(error))
         images.append(fit(content, policy))
     return images[0][None] if len(images) == 1 else np.stack(images)
+
+
+def serve(pipe: "Connection[Any, Any]") -> None:
+    """Answer each tuple of arguments with what `decode_and_fit` returns or raises."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this one
+    end_with_parent()
+    while True:
+        try:
+            asked = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = decode_and_fit(*asked)
+        except Exception as error:  # raised in the service, which tells the client
+            pipe.send(error)
+        else:
+            pipe.send(answer)

@@ -20,7 +20,7 @@ from PIL import Image
 from artifact.card import InputSpec
 from imaging import FitPolicy
 from service.decoding.files import read_images
-from service.decoding.pool import Decoders
+from service.decoding.pool import NAME, Decoders
 from service.decoding.prepare import prepare
 from service.engine import DeadlineError
 from service.errors import ServiceError
@@ -77,7 +77,8 @@ async def gone(pids: set[int]) -> None:
 
 
 def _processes() -> set[int]:
-    return {process.pid for process in multiprocessing.active_children() if process.pid}
+    running = multiprocessing.active_children()
+    return {process.pid for process in running if process.pid and process.name == NAME}
 
 
 def _cpu(pid: int) -> int:
