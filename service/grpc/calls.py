@@ -109,7 +109,12 @@ class Calls:
                 if call.refusal is not None and call.statistics is None:
                     self._metrics.refused(call.refusal)
                 self._lines.write(
-                    call, remarkable=not probe, method="gRPC", path=method, status=code.name
+                    call,
+                    identity,
+                    method="gRPC",
+                    path=method,
+                    status=code.name,
+                    remarkable=not probe,
                 )
                 if trace is not None:
                     path = f"/{SERVICE}/{method}"

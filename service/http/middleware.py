@@ -22,7 +22,7 @@ from service.http.errors import answer_error
 from service.http.service_route import FastRoute
 from service.metrics.prometheus import Metrics
 from service.metrics.request_lines import RequestLines
-from service.metrics.traces import Traces
+from service.metrics.traces import Trace, Traces
 from service.settings import Settings
 
 _ENDING = "The service ends and this request was not done in time; send it again."
@@ -87,7 +87,7 @@ class Middleware:
         finally:
             self._open.discard(context)
             context.end()
-            self._end(context)
+            self._end(context, trace)
             if trace is not None:
                 trace.end(scope["method"], context.path, _template(scope), context.status)
 
@@ -141,7 +141,7 @@ class Middleware:
             # The server ends and will wait no longer; its own answer would be in plain text.
             await _refuse(context, fault or UnavailableError(_ENDING))
 
-    def _end(self, context: RequestContext) -> None:
+    def _end(self, context: RequestContext, trace: Trace | None) -> None:
         scope, call, status = context.scope, context.call, context.status
         call.end()
         self._metrics.called(scope["method"], _template(scope), status)
@@ -150,10 +150,12 @@ class Middleware:
         remarkable = context.path not in _UNREMARKABLE
         self._lines.write(
             call,
-            remarkable=remarkable,
+            context.id,
             method=scope["method"],
             path=context.path,
             status=int(status),
+            trace_id=None if trace is None else trace.id,
+            remarkable=remarkable,
         )
 
 

@@ -18,6 +18,7 @@ from service.repository.version import ServedModel
 REQUEST_ID: Final = "X-Request-ID"
 
 _ID_HEADER: Final = REQUEST_ID.lower().encode()
+_LOGGED: Final = {"queue": "queue_ms", "inference": "inference_ms"}
 _SAFE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -148,15 +149,21 @@ class Call:
         """Return what a log line tells of it; durations in milliseconds."""
         found: dict[str, Any] = {"ms": self.timings.total}
         for stage, _, seconds in self.timings.stages:
-            if stage in ("queue", "inference"):
-                name = f"{stage}_ms"
+            name = _LOGGED.get(stage)
+            if name is not None:
                 found[name] = found.get(name, 0.0) + seconds
         for name, seconds in found.items():
-            found[name] = round(1000 * seconds, 3)
-        for name in ("model", "version", "rows", "key", "refusal"):
-            value = getattr(self, name)
-            if value is not None:
-                found[name] = value
+            found[name] = round(1e6 * seconds) / 1000
+        if self.model is not None:
+            found["model"] = self.model
+        if self.version is not None:
+            found["version"] = self.version
+        if self.rows is not None:
+            found["rows"] = self.rows
+        if self.key is not None:
+            found["key"] = self.key
+        if self.refusal is not None:
+            found["refusal"] = self.refusal
         return found
 
     def end(self) -> None:

@@ -30,10 +30,11 @@ def configure_logs(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     )
+    own = renderers(style)
     structlog.configure(
-        processors=[*shared, *renderers(style)],
+        processors=[*shared, *own],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
+        logger_factory=Output(_Unfailing(sys.stderr), own[-1], worker),
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -51,6 +52,22 @@ def configure_logs(
 def _add_worker(logger: Any, name: str, line: EventDict, *, number: int) -> EventDict:
     line["worker"] = number
     return line
+
+
+class Output(structlog.WriteLoggerFactory):
+    """Where the lines of structlog go, and what its processors do, for who does without them.
+
+    Attributes
+    ----------
+    renderer
+        The last of them, which makes a text of a line.
+    worker
+        What every line carries.
+    """
+
+    def __init__(self, stream: "_Unfailing", renderer: Processor, worker: int | None) -> None:
+        super().__init__(cast(TextIO, stream))
+        self.renderer, self.worker = renderer, worker
 
 
 class _Unfailing:
@@ -81,7 +98,7 @@ def renderers(style: Literal["console", "json"]) -> Sequence[Processor]:
         return exceptions, structlog.processors.JSONRenderer(_json)
     colours = sys.stderr.isatty()
     console = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=_traceback)
-    return (_escape_values, console) if colours else (_Plain(console),)
+    return (_escape_values, console) if colours else (PlainRenderer(console),)
 
 
 def escape(text: str, kept: str = "") -> str:
@@ -117,13 +134,14 @@ _BARE: Final = re.compile("[!#-&(-<>-~]*").fullmatch
 """Most strings: what stands as it is."""
 
 
-class _Plain:
+class PlainRenderer:
     """Writes a line as `ConsoleRenderer` does without colours, in a fifth of the time."""
 
     def __init__(self, console: structlog.dev.ConsoleRenderer) -> None:
         self._console = console
 
     def __call__(self, logger: Any, name: str, line: EventDict) -> str:
+        """Make the text of a line."""
         if not (line.keys() >= _HEAD and line.keys().isdisjoint(_TRACES)):
             return self._console(logger, name, _escape_values(logger, name, line))
         event = escape(line.pop("event"))

@@ -1,9 +1,12 @@
 """Log lines say what happened in one shape, and no more than that."""
 
 import asyncio
+import io
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +17,11 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.errors import REASONS
+from service.metrics.call import Call
 from service.metrics.logs import configure_logs, escape, renderers
+from service.metrics.request_lines import Clock, RequestLines, renderer
+from service.settings import Settings
 from tests.service.processes import NPY, npy
 
 Logged = Callable[[], list[dict[str, Any]]]
@@ -68,6 +75,108 @@ def test_plain_lines_are_those_of_structlogs_console(fields: dict[str, Any], eve
         name: escape(value) if isinstance(value, str) else value for name, value in line.items()
     }
     assert written == structlog.dev.ConsoleRenderer(colors=False)(None, "info", known)
+
+
+HEAD = {"event": "request", "method": "POST", "path": "/classify", "status": 200}
+ANSWERED = Call(model="m", version=1, rows=2)
+ANSWERED.timings.add_engine(0.0, 0.25, 0.5)
+
+
+def as_line(call: Call, more: Mapping[str, Any] | None = None, **head: Any) -> dict[str, Any]:
+    line = {**HEAD, **head, **call.known(), "request_id": "f" * 32, **(more or {})}
+    return line | {"level": "info", "timestamp": "2026-11-28T21:00:00.5Z"}
+
+
+def assert_as_by_structlog(style: Any, line: dict[str, Any]) -> None:
+    processors, due = renderers(style), dict[str, Any](line)
+    for processor in processors:
+        due = processor(None, "info", due)  # type: ignore[assignment] # the last makes a text
+    render = renderer(processors[-1])
+    assert render is not None
+    assert render(line) == due
+
+
+STYLES = pytest.mark.parametrize("style", ["console", "json"])
+names, numbers, seconds = st.text(max_size=8), st.integers(1, 64), st.floats(0, 1e6)
+calls = st.builds(
+    Call,
+    model=st.none() | names,
+    version=st.none() | numbers,
+    rows=st.none() | numbers,
+    key=st.none() | names,
+    refusal=st.none() | st.sampled_from(REASONS),
+)
+answered = st.builds(Call, model=names, version=numbers, rows=numbers, key=st.none() | names)
+
+
+@STYLES
+@given(
+    call=answered | calls,
+    engine=st.lists(st.tuples(seconds, seconds), max_size=2),
+    method=st.sampled_from(["POST", "gRPC", "M SEARCH"]),
+    path=st.text(alphabet=st.characters(codec="utf-8")) | st.just("/classify"),
+    status=st.sampled_from([0, 200, 503, "OK"]),
+)
+def test_the_line_of_a_request_is_in_every_byte_what_structlog_would_write(
+    style: Any, call: Call, engine: list[tuple[float, float]], **head: Any
+) -> None:
+    for queued, computed in engine:
+        call.timings.add_engine(0.0, queued, computed)
+    assert_as_by_structlog(style, as_line(call, **head))
+
+
+@STYLES
+def test_so_it_is_with_each_character_and_with_each_field_more_or_less(style: Any) -> None:
+    for text in [*map(chr, [*range(0x180), 0x2028, 0x202E, 0xFFFD, 0x1F600]), "= ", " b=c"]:
+        assert_as_by_structlog(style, as_line(ANSWERED, path=f"/a{text}b"))
+        assert_as_by_structlog(style, as_line(replace(ANSWERED, key=f"a{text}b")))
+    for fields in ({}, {"key": ""}, {"refusal": "cancelled"}, {"model": None}, {"rows": None}):
+        call = replace(ANSWERED, **fields)  # type: ignore[arg-type]
+        for more in ({}, {"worker": 2}, {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}):
+            assert_as_by_structlog(style, as_line(call, more))
+
+
+@given(st.integers(0, 4_000_000_000_000_000_000) | st.just(1_700_000_000_000_000_999))
+def test_the_time_of_a_request_is_written_as_structlog_writes_it(nanoseconds: int) -> None:
+    clock, before = Clock(), datetime.now(UTC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.metrics.request_lines.time.time_ns", lambda: nanoseconds)
+        found = [clock.iso(), clock.iso()]
+    second, rest = divmod(nanoseconds, 10**9)
+    due = datetime.fromtimestamp(second, UTC).replace(microsecond=rest // 1000)
+    assert found == [due.isoformat().replace("+00:00", "Z")] * 2
+    assert before <= datetime.fromisoformat(Clock().iso()) <= datetime.now(UTC)
+
+
+def lines_of(calls: int, style: Any, colours: bool, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what so many calls write to a stream, in one round of the event loop."""
+    stream = io.StringIO()
+    stream.isatty = lambda: colours  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure_logs(style, "info", worker=3)
+
+    async def write() -> None:
+        lines = RequestLines(Settings())
+        for number in range(calls):
+            call = Call(model="m", version=1, rows=1)
+            call.timings.add_engine(0.0, 0.25, 0.5)
+            lines.write(call, f"ms-{number}-", method="POST", path="/a b", status=200)
+        assert not stream.getvalue()
+
+    asyncio.run(write())
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.usefixtures("logged")
+def test_lines_of_a_round_are_all_written_though_the_event_loop_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for style, colours in (("json", False), ("console", False), ("console", True)):
+        found = lines_of(3, style, colours, monkeypatch)
+        assert len(found) == 3
+        assert all(f"ms-{number}-" in line for number, line in enumerate(found))
+        assert all("worker" in line for line in found)
+        assert all(("\x1b[" in line) == colours for line in found)
 
 
 def test_no_client_writes_to_the_terminal_through_a_line() -> None:
