@@ -1,8 +1,8 @@
-"""Several batches in one: images, and rotated copies of them, one after the other.
+"""Several batches in one: copies of the images one after the other, or several rows of each image.
 
-``concat([x, rotated(x)], 0)`` makes a batch of 2 N images. Every operator does to each of the
-copies what it would do to it alone, so that the copies are followed one by one, until the graph
-parts them again.
+``concat([x, rotated(x)], 0)`` makes a batch of 2 N images, and ``[N, T, C]`` that is reshaped to
+``[N T, C]`` one of T rows of each image. Every operator does to each of the copies, or rows, what it
+would do to it alone, so that they are followed one by one, until the graph parts them again.
 """
 
 import math
@@ -19,9 +19,18 @@ from audit.proof.sizes import Batch, Side, Sizes, as_sides
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """A tensor whose first axis holds the images of several batches, one batch after the other."""
+    """A tensor whose first axis holds several batches in one.
+
+    Attributes
+    ----------
+    parts
+        The batches.
+    by_image
+        Whether what an image has in all of them stands together, and not each batch by itself.
+    """
 
     parts: tuple[Tracked, ...]
+    by_image: bool = False
 
     @property
     def sides(self) -> list[Side]:
@@ -47,7 +56,7 @@ def joins_batches(node: Node, inputs: Sequence[Value]) -> bool:
                 return False
         elif isinstance(value, Batches):
             first = value.parts[0]
-            if first.batch_axis or node["axis"] not in (0, -first.rank):
+            if value.by_image or first.batch_axis or node["axis"] not in (0, -first.rank):
                 return False
     return True
 
@@ -77,6 +86,8 @@ def part(node: Node, inputs: Sequence[Value], batch: int | None) -> list[Tracked
     """
     value = inputs[0]
     if not isinstance(value, Batches) or node.op not in ("Reshape", "Slice", "Split"):
+        return None
+    if value.by_image:
         return None
     if value.parts[0].batch_axis:
         raise Unsupported("has the images of batches along another axis than the first")
@@ -145,30 +156,99 @@ def _reshape(inputs: Sequence[Value], value: Batches, batch: int | None) -> list
     if not (lead and second):
         return None
     numbers = np.stack([part.numbers for part in value.parts], axis=1)
-    return [Tracked(numbers, value.parts[0].dtype, joined_bound(value), batch_axis=1)]
+    return [Tracked(numbers, value.parts[0].dtype, joined_bound(value.parts), batch_axis=1)]
 
 
-def joined_bound(value: Batches) -> Bound:
+def lay_out(node: Node, inputs: Sequence[Value], batch: int | None) -> Followed | None:
+    """Return what a node gives that makes entries of an image rows of the batch, or takes them back.
+
+    ``[N, T, C] -> [N T, C]`` and what else keeps the entries of an image together; None if the node
+    does nothing of the kind.
+
+    Parameters
+    ----------
+    batch
+        N, if the file fixes it.
+
+    Raises
+    ------
+    Unsupported
+        If the node lays rows out in which images are not kept apart.
+    """
+    value = inputs[0] if inputs else None
+    if node.op not in ("Flatten", "Reshape") or not isinstance(value, (Tracked, Batches)):
+        return None
+    rows = isinstance(value, Batches)
+    parts = value.parts if isinstance(value, Batches) else (value,)
+    if isinstance(value, Batches) and not value.by_image:
+        return None
+    shape = None if parts[0].batch_axis else _laid(node, inputs, value.sides, batch)
+    if shape is None or (shape[0] == 1 and not rows):
+        if rows:
+            raise Unsupported("gives rows a shape in which images of a batch are not kept apart")
+        return None
+    numbers = np.stack([part.numbers for part in parts], axis=1).reshape(2, *shape)
+    bound = joined_bound(parts)
+    laid = [Tracked(numbers[:, row], parts[0].dtype, bound) for row in range(shape[0])]
+    return laid[0] if len(laid) == 1 else Batches(tuple(laid), by_image=True)
+
+
+def _laid(
+    node: Node, inputs: Sequence[Value], sides: Sequence[Side], batch: int | None
+) -> tuple[int, ...] | None:
+    """Return how many rows an image has after a node, and their shape; None if that is not known."""
+    entries = math.prod(side.copies if isinstance(side, Batch) else side for side in sides)
+    if node.op == "Flatten":
+        axis = node.get("axis", 1)
+        axis += len(sides) if axis < 0 else 0
+        rest: list[Side] = list(sides[axis:])
+        lead: Side = -1
+        if not 0 < axis <= len(sides):
+            return None
+        rest = [math.prod(side for side in rest if isinstance(side, int))]
+    else:
+        lead, *rest = as_sides(_constant(inputs[1])) or [0]
+        known = enumerate([lead, *rest])
+        if node["allowzero"] or any(side == 0 and place >= len(sides) for place, side in known):
+            return None
+        lead, *rest = [sides[place] if s == 0 else s for place, s in enumerate([lead, *rest])]
+    others = [side for side in rest if isinstance(side, int) and side > 0]
+    unknown = rest.count(-1)
+    if len(others) + unknown < len(rest) or unknown > 1 or not entries:
+        return None
+    known_entries = math.prod(others)
+    rows = _copies(lead, batch)
+    if lead == -1:
+        rows = None if unknown or entries % known_entries else entries // known_entries
+    if rows is None or rows < 1 or entries % (rows * known_entries):
+        return None
+    missing = entries // (rows * known_entries)
+    if missing > 1 and not unknown:
+        return None
+    return rows, *(missing if side == -1 else int(side) for side in rest)  # type: ignore[arg-type]
+
+
+def joined_bound(parts: Sequence[Tracked]) -> Bound:
     """Bound the entries of all the batches."""
-    found = hull([part.bound for part in value.parts])
+    found = hull([part.bound for part in parts])
     return Bound(
         found.low,
         found.high,
         found.whole,
         found.deviation,
-        unbounded=any(part.bound.unbounded for part in value.parts),
+        unbounded=any(part.bound.unbounded for part in parts),
         signed_zero=found.signed_zero,
-        rounded=any(part.bound.rounded for part in value.parts),
-        either_zero=any(part.bound.either_zero for part in value.parts),
+        rounded=any(part.bound.rounded for part in parts),
+        either_zero=any(part.bound.either_zero for part in parts),
     )
 
 
 def alone(inputs: Sequence[Value]) -> list[list[Tracked | Array | Sizes | None]]:
     """Return the inputs of a node for each of the batches."""
-    counts = {len(value.parts) for value in inputs if isinstance(value, Batches)}
-    if len(counts) != 1 or any(isinstance(value, Tracked) for value in inputs):
+    kinds = {(len(v.parts), v.by_image) for v in inputs if isinstance(v, Batches)}
+    if len(kinds) != 1 or any(isinstance(value, Tracked) for value in inputs):
         raise Unsupported("combines batches of different numbers of images")
-    count = next(iter(counts))
+    count = next(iter(kinds))[0]
     return [
         [
             value.parts[place] if isinstance(value, Batches) else _single(value, count)
@@ -187,7 +267,7 @@ def _single(value: Value, count: int) -> Array | Sizes | None:
                 if side != Batch(count):
                     raise Unsupported("computes with the number of images in a batch")
                 sides[place] = Batch()
-        return Sizes(sides)
+        return Sizes(sides, value.narrow)
     if isinstance(value, (Tracked, Batches)):
         raise Unsupported("combines batches of different numbers of images")
     return value

@@ -56,11 +56,14 @@ class Half:
         Where the batch stands in them.
     reordered
         Whether sums of several nodes were numbered as one.
+    unread
+        Whether the node's rule could not follow it.
     """
 
     outputs: tuple[Numbers, ...]
     batch_axis: int
     reordered: bool
+    unread: bool
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,11 @@ class _Kept:
     outputs: tuple[_Packed, ...]
     batch_axis: int
     reordered: bool
+    unread: bool
 
     def unpack(self) -> Half:
         outputs = tuple(map(_unpack, self.outputs))
-        return Half(outputs, self.batch_axis, self.reordered)
+        return Half(outputs, self.batch_axis, self.reordered, self.unread)
 
     @property
     def size(self) -> int:
@@ -116,7 +120,9 @@ class Congruence:
             key = self._key(context, half)
             if key not in known:
                 packed = tuple(_kept(_pack(numbers[half])) for numbers in outputs)
-                kept = known[key] = _Kept(packed, context.batch_axis, context.reordered)
+                kept = known[key] = _Kept(
+                    packed, context.batch_axis, context.reordered, context.unread
+                )
                 self._budget.held += kept.size
 
     def leave(self, node: Node) -> None:

@@ -167,6 +167,8 @@ class Context:
         How many batches the node works on, one after the other in one.
     mismatch, note
         What the rule leaves behind: a residual, and why the symmetry may end here.
+    unread
+        Whether the rule could not follow the node, which counts as some function of the image.
     reordered
         Whether the rule has numbered a sum of several nodes as one, in whatever order.
     batch_axis
@@ -188,6 +190,7 @@ class Context:
     copies: int = 1
     mismatch: Mismatch | None = field(default=None, init=False)
     note: str | None = field(default=None, init=False)
+    unread: bool = field(default=False, init=False)
     reordered: bool = field(default=False, init=False)
     batch_axis: int = field(default=0, init=False)
     terms: Terms | None = field(default=None, init=False)

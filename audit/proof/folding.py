@@ -54,7 +54,7 @@ def fold(
         return values
     if runtime is not None:
         model, feeds = node.alone(arrays)
-        theirs = _run(runtime, model, feeds)
+        theirs = attempt(runtime, model, feeds)
         if theirs is not None and not all(map(_same, values, theirs)):
             raise Unsupported("computes constants of which the runtime makes something else")
         if theirs is not None:
@@ -64,9 +64,10 @@ def fold(
     return values
 
 
-def _run(
+def attempt(
     runtime: Runtime, model: onnx.ModelProto, feeds: Mapping[str, Array]
 ) -> Sequence[Array] | None:
+    """Run a model; None if the runtime cannot."""
     try:
         return list(runtime(model, feeds))
     except Exception:  # runtimes have exceptions of their own for what they lack

@@ -73,10 +73,11 @@ class Graph:
     def shares_weights(self) -> bool:
         """Whether every sum with weights has a second one with the same, as averages do."""
         weights = Counter(
-            self.aliases.get(name, name)
+            stored
             for node in self.nodes
             if node.op in _SUMS
             for name in node.inputs[1:2]
+            if (stored := self.aliases.get(name, name)) in self.constants
         )
         return bool(weights) and min(weights.values()) > 1
 

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 import numpy as np
 
-from audit.proof.batches import Batches, Followed, Value, alone, join, joins_batches, part
+from audit.proof.batches import Batches, Followed, Value, alone, join, joins_batches, lay_out, part
 from audit.proof.congruence import Congruence, Half, adopt
 from audit.proof.context import Context, Input, Mismatch, Tracked
 from audit.proof.folding import Runtime, fold
@@ -30,6 +30,7 @@ from audit.proof.operators.record import Operator
 from audit.proof.outcome import Effect
 from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape
 from audit.proof.tying import Ties
+from audit.proof.unread import number_unread
 from imaging import GridSymmetry
 
 _LARGEST: Final = 2**28
@@ -212,13 +213,17 @@ class _Propagator:
         """Return what a node gives that reads the image's data."""
         if joins_batches(node, inputs):
             return [join(inputs)]
+        laid = lay_out(node, inputs, self.graph.image.batch)
+        if laid is not None:
+            return [laid]
         if not any(isinstance(value, Batches) for value in inputs):
             return self._step(node, [_single(value) for value in inputs], 1)
         parted = part(node, inputs, self.graph.image.batch)
         if parted is not None:
             return parted
-        copies = [self._step(node, given, len(alone(inputs))) for given in alone(inputs)]
-        return [Batches(tuple(outputs)) for outputs in zip(*copies, strict=True)]
+        each, by_image = alone(inputs), _by_image(inputs)
+        copies = [self._step(node, given, len(each)) for given in each]
+        return [Batches(tuple(outputs), by_image) for outputs in zip(*copies, strict=True)]
 
     def _step(self, node: Node, inputs: Sequence[Input], copies: int) -> list[Tracked]:
         operator, options = self._operator(node), self.options
@@ -239,12 +244,14 @@ class _Propagator:
             context.batch_first()
         outputs = self._numbers(operator, context)
         known = bound(operator, context)
-        if saturates(operator, context):  # nothing holds of what a runtime makes of them
-            known = replace(UNKNOWN, deviation=known.deviation and UNKNOWN.deviation)
+        if context.unread or saturates(operator, context):  # nothing holds of what a runtime gives
+            deviates = known.deviation or any(v.bound.deviation for v in context.tracked)
+            known = replace(UNKNOWN, deviation=UNKNOWN.deviation if deviates else 0.0)
         tainted = any(value.bound.rounded for value in context.tracked)
         floats = operator.floats if isinstance(operator.floats, str) else ""
         reads = reads_zeros(operator, context)
-        if reads or rounds(operator, context):
+        unread = context.unread and not context.unmoved
+        if reads or unread or rounds(operator, context):
             tainted = True
             self.found.rounding.append(node)
             if reads or floats in ("bounded", "ordered"):
@@ -288,14 +295,19 @@ class _Propagator:
         if here is not None and rotated is not None:
             context.batch_axis = here.batch_axis
             context.reordered = here.reordered or rotated.reordered
+            context.unread = here.unread or rotated.unread
             pairs = zip(here.outputs, rotated.outputs, strict=True)
             return [np.stack(pair) for pair in pairs]
-        outputs = operator.rule(context)
+        try:
+            outputs = operator.rule(context)
+        except Unsupported as why:
+            outputs = [number_unread(operator, context, self.options.runtime, str(why))]
         if self.options.bitwise and is_inexact(operator, context, finite=True):
             outputs = [context.opaque(numbers.shape[1:], "rounds") for numbers in outputs]
             context.terms = None
         outputs = adopt(known, outputs)
         context.reordered |= any(half is not None and half.reordered for half in known)
+        context.unread |= any(half is not None and half.unread for half in known)
         self.congruence.remember(context, outputs)
         return outputs
 
@@ -352,6 +364,10 @@ class _Propagator:
 
 def _tensors(value: Followed) -> Sequence[Tracked]:
     return value.parts if isinstance(value, Batches) else (value,)
+
+
+def _by_image(inputs: Sequence[Value]) -> bool:
+    return any(isinstance(value, Batches) and value.by_image for value in inputs)
 
 
 def _single(value: Value) -> Input:

@@ -31,14 +31,17 @@ Side = int | Batch
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """A constant of int64 that holds sizes, N among them.
+    """A constant that holds sizes, N among them.
 
     Attributes
     ----------
     sides : object array of int and `Batch`, of any shape
+    narrow
+        Whether it is one of int32, and not of int64: then it is moved and not computed with.
     """
 
     sides: NDArray[np.object_]
+    narrow: bool = False
 
 
 Sized = Sizes | Array
@@ -65,9 +68,12 @@ def compute(node: Node, inputs: Sequence[Sized | None]) -> list[Sized]:
         If it is not stated here what the operator does with N.
     """
     rule = _RULES.get(node.op)
-    if rule is None:
+    narrow = any(isinstance(value, Sizes) and value.narrow for value in inputs)
+    if rule is None or (narrow and node.op not in _MOVES):
         raise Unsupported(_MIXES)
-    return [_settled(rule(node, [_sides(value) for value in inputs]))]
+    if node.op == "Cast":
+        narrow = node["to"] == TensorProto.INT32
+    return [_settled(rule(node, [_sides(value) for value in inputs]), narrow)]
 
 
 def _sides(value: Sized | None) -> Any:
@@ -82,14 +88,14 @@ def _objects(entries: list[Side]) -> NDArray[np.object_]:
     return array
 
 
-def _settled(sides: NDArray[Any]) -> Sized:
+def _settled(sides: NDArray[Any], narrow: bool = False) -> Sized:
     """Return sizes without N as what they are: ordinary integers."""
     sides = np.asarray(sides)
     if sides.dtype != object:
         return sides
     if any(isinstance(side, Batch) for side in sides.reshape(-1)):
-        return Sizes(sides)
-    return sides.astype(np.int64)
+        return Sizes(sides, narrow)
+    return sides.astype(np.int32 if narrow else np.int64)
 
 
 def _axes(node: Node, values: Sequence[Any]) -> list[int]:
@@ -140,8 +146,14 @@ def _reshape(node: Node, values: Sequence[Any]) -> Any:
 
 
 def _cast(node: Node, values: Sequence[Any]) -> Any:
-    if node["to"] != TensorProto.INT64:  # in fewer bits a multiple of N may wrap around
+    """In 32 bits N itself may stand, of less than 2^31 images; a multiple of it may wrap around."""
+    if node["to"] not in (TensorProto.INT32, TensorProto.INT64):
         raise Unsupported(_MIXES)
+    if node["to"] == TensorProto.INT32:
+        for side in np.ravel(values[0]):
+            wide = side != Batch() if isinstance(side, Batch) else abs(side) > _MOST
+            if wide:
+                raise Unsupported(_MIXES)
     return values[0]
 
 
@@ -216,6 +228,9 @@ def _where(node: Node, values: Sequence[Any]) -> Any:
     return np.where(values[0], values[1].astype(object), values[2].astype(object))
 
 
+_MOVES: Final = frozenset(
+    {"Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"}
+)
 _RULES: Final[Mapping[str, Callable[[Node, Sequence[Any]], Any]]] = {
     "Add": _entrywise(_sum),
     "Cast": _cast,

@@ -309,6 +309,7 @@ def _whole(name: str, versions: tuple[int, ...], integers: Exact = "always") -> 
         partial_sums=linear_magnitude,
         blind_to_zeros=True,
         any_axis=name == "MatMul",
+        image_by_image=name in ("Conv", "ConvTranspose"),
     )
 
 

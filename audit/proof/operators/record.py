@@ -64,6 +64,9 @@ class Operator:
         outputs.
     any_axis
         Whether its rule minds where the batch stands; others need it as the first axis.
+    image_by_image
+        Whether it gives each image of a batch what it would give it alone, also with attributes that
+        its rule does not follow: then it is a function of the image, of which no more is known.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Operator:
     folding: Folding = "never"
     any_axis: bool = False
     blind_to_zeros: bool | Callable[[Context], bool] = False
+    image_by_image: bool = False
 
 
 def rounded_once(

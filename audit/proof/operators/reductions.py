@@ -203,6 +203,7 @@ OPERATORS: Final = (
         response="smooth",
         partial_sums=_partial_sums,
         blind_to_zeros=True,
+        image_by_image=True,
     ),
     Operator(
         "GlobalAveragePool",
@@ -224,7 +225,14 @@ OPERATORS: Final = (
         response="smooth",
         blind_to_zeros=True,
     ),
-    Operator("LpPool", (2, 11, 18, 22), pool, response="smooth", blind_to_zeros=True),
+    Operator(
+        "LpPool",
+        (2, 11, 18, 22),
+        pool,
+        response="smooth",
+        blind_to_zeros=True,
+        image_by_image=True,
+    ),
     Operator(
         "MaxPool",
         (8, 10, 11, 12, 22),
@@ -234,5 +242,6 @@ OPERATORS: Final = (
         floats="ordered",
         response="smooth",
         blind_to_zeros=True,
+        image_by_image=True,
     ),
 )

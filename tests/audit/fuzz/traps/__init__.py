@@ -44,6 +44,8 @@ TRAPS: Final[Mapping[str, Callable[[Chooser], onnx.ModelProto]]] = {
     "large products": quantised.large_products,
     "moved batches": images.moved_batches,
     "joined batches": images.joined_batches,
+    "rows of images": images.rows_of_images,
+    "branches of odd windows": windows.branches_of_odd_windows,
 }
 """By name; each gives another graph for every seed."""
 

@@ -97,3 +97,65 @@ def joined_batches(c: Chooser) -> onnx.ModelProto:
         E=np.array([c.pick(2 * n, 2**31)]),
         ZERO=np.array([0]),
     )
+
+
+def rows_of_images(c: Chooser) -> onnx.ModelProto:
+    """Make entries of an image rows of the batch, compute, and take them back in ways that may mix."""
+    batch = c.pick("N", "N", "N", "1", "2", "4")
+    shape = c.pick(
+        [-1, 4], [-1, 2, 2], [-1, 2, 4], [-1, 1, 4, 4], [8, -1, 4], [-1, 2, 2, 2], [0, 16]
+    )
+    last = len(shape) - 1
+    lead = c.pick(0, 0, 0, 1)
+    perm = [0, *(1 + int(axis) for axis in c.random.permutation(last))]
+    perm = perm if c.chance(0.7) else c.random.permutation(last + 1).tolist()
+    nodes = []
+    copies = [f"r{k}" for k in c.pick((0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 1, 3))]
+    steps = [
+        c.pick(
+            f"Softmax<axis = {c.pick(last, last, lead)}>(IN)",
+            f"Transpose<perm = {perm}>(IN)",
+            "Mul(IN, K)",
+            "Relu(IN)",
+            f"LayerNormalization<axis = {last}>(IN, ONE)",
+            f"ReduceMax<keepdims = 1>(IN, {c.pick('AXL', 'AXL', 'ZERO')})",
+            f"Gather<axis = {c.pick(last, last, lead)}>(IN, ZERO)",
+            f"Flatten<axis = {c.pick(1, 1, last)}>(IN)",
+            f"Concat<axis = {c.pick(last, last, lead)}>(IN, IN)",
+            f"Slice(IN, ZERO, {c.pick('TWO', 'count')}, {c.pick('AXL', 'ZERO')})",
+            "Reshape(IN, AGAIN)",
+            "BatchNormalization(IN, C, C, C, C)",
+        )
+        for _ in range(c.number(1, 3))
+    ]
+    made = c.pick(*[f"Flatten<axis = {a}>(i)" for a in (2, 3)], *["Reshape(i, SHAPE)"] * 5)
+    back = c.pick("BACK", "BACK", "BACK", "MIXED")
+    for place, copy in enumerate(copies):
+        name = f"o{place}_"
+        nodes.append(made.replace("(i", f"({copy}").join((f"{name}0 = ", "")))
+        for step, text in enumerate(steps):
+            nodes.append(f"{name}{step + 1} = " + text.replace("IN", f"{name}{step}"))
+        nodes.append(f"{name}b = Reshape({name}{len(steps)}, {back})")
+        nodes.append(f"{name}y = ReduceSum<keepdims = 0>({name}b, {c.pick('AX', 'AX', 'LAST')})")
+    together = c.pick("Add", "Add", "Max")
+    nodes.append(f"u = {together}(o0_y, o1_y) v = {together}(o2_y, o3_y) y = {together}(u, v)")
+    start = "x = Cast<to = 1>(image) size = Shape(image) count = Slice(size, ZERO, AXF) "
+    return sketch(
+        start + rotations("x") + " ".join(nodes),
+        f"uint8[{batch},2,4,4]",
+        opset=18,
+        outputs=c.pick("float[a] y", "float[a,b] y"),
+        SHAPE=np.array(shape),
+        AGAIN=np.array(c.pick([-1, 2, 2], [-1, 4], [4, -1], [0, -1], [-1, 0])),
+        BACK=np.array([-1, 32]),
+        MIXED=np.array(c.pick([32, -1], [-1, 16], [-1, 8])),
+        K=c.random.integers(1, 4, c.pick((1,), (4,))).astype(np.float32),
+        C=np.arange(1, 1 + c.pick(2, 4)).astype(np.float32),
+        ONE=np.ones(1, np.float32),
+        AX=np.array([1]),
+        LAST=np.array([c.pick(-1, 0)]),
+        AXL=np.array([last]),
+        AXF=np.array([1]),
+        ZERO=np.array([0]),
+        TWO=np.array([2]),
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from tests.audit.fuzz.traps.sketch import Chooser, reduced, sketch
+from tests.audit.fuzz.traps.sketch import Array, Chooser, reduced, rotations, sketch
 
 
 def _attributes(c: Chooser, side: int, *, dilate: bool = True) -> str:
@@ -53,6 +53,39 @@ def odd_windows(c: Chooser) -> onnx.ModelProto:
         opset=22,
         **given,
     )
+
+
+def branches_of_odd_windows(c: Chooser) -> onnx.ModelProto:
+    """Apply windows of all kinds to rotated copies, and put the answers together."""
+    side, size = c.number(1, 6), c.number(3, 5)
+    op = c.pick("MaxPool", "AveragePool", "LpPool", "Conv", "ConvTranspose")
+    attributes = _attributes(c, min(side, 3), dilate=op != "LpPool")
+    attributes += f", kernel_shape = [{side}, {side}]"
+    if op == "AveragePool":
+        attributes += f", count_include_pad = {c.number(0, 1)}"
+    if op.endswith("Pool"):
+        attributes += ", ceil_mode = 1"
+    weights = c.random.integers(-2, 3, (1, 1, side, side)).astype(np.float32)
+    filters = ", W" if op.startswith("Conv") else ""
+    copies = c.pick((0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 1, 3))
+    given = c.pick("x", "x", "image") if op == "MaxPool" else "x"
+    body = "x = Cast<to = 1>(image) " + rotations(given)
+    for place, copy in enumerate(copies):
+        body += (
+            f"p{place} = {op}<{attributes}>(r{copy}{filters}) c{place} = Cast<to = 1>(p{place}) "
+        )
+        body += f"m{place} = Mul(c{place}, K) "
+    together = c.pick("Add", "Add", "Max")
+    body += f"u = {together}(m0, m1) v = {together}(m2, m3) w = {together}(u, v) "
+    if c.chance(0.3):
+        body += "e = Cast<to = 6>(w) w2 = Cast<to = 1>(e) "
+        return _of_branches(body + reduced("ReduceSum", "w2", 22), size, weights)
+    return _of_branches(body + reduced(c.pick("ReduceSum", "ReduceMax"), "w", 22), size, weights)
+
+
+def _of_branches(body: str, size: int, weights: Array) -> onnx.ModelProto:
+    kind = f"uint8[N,1,{size},{size}]"
+    return sketch(body, kind, opset=22, W=weights, K=np.float32(0.5))
 
 
 def transposed_windows(c: Chooser) -> onnx.ModelProto:
