@@ -1,8 +1,8 @@
 """Several batches in one: copies of the images one after the other, or several rows of each image.
 
 ``concat([x, rotated(x)], 0)`` makes a batch of 2 N images, and ``[N, T, C]`` that is reshaped to
-``[N T, C]`` one of T rows of each image. Every operator does to each of the copies, or rows, what it
-would do to it alone, so that they are followed one by one, until the graph parts them again.
+``[N T, C]`` one of T rows of each image. Every operator does to each of the copies, or rows, what
+it would do to it alone, so that they are followed one by one, until the graph parts them again.
 """
 
 import math
@@ -160,7 +160,7 @@ def _reshape(inputs: Sequence[Value], value: Batches, batch: int | None) -> list
 
 
 def lay_out(node: Node, inputs: Sequence[Value], batch: int | None) -> Followed | None:
-    """Return what a node gives that makes entries of an image rows of the batch, or takes them back.
+    """Return what a node gives that makes entries of an image rows, or takes rows back.
 
     ``[N, T, C] -> [N T, C]`` and what else keeps the entries of an image together; None if the node
     does nothing of the kind.
@@ -196,36 +196,34 @@ def lay_out(node: Node, inputs: Sequence[Value], batch: int | None) -> Followed 
 def _laid(
     node: Node, inputs: Sequence[Value], sides: Sequence[Side], batch: int | None
 ) -> tuple[int, ...] | None:
-    """Return how many rows an image has after a node, and their shape; None if that is not known."""
+    """Return how many rows an image has after a node, and their shape; None if nobody knows."""
     entries = math.prod(side.copies if isinstance(side, Batch) else side for side in sides)
+    target = _target(node, inputs, sides)
+    rest = [side for side in target[1:] if isinstance(side, int)]
+    unknown, known = rest.count(-1), math.prod(side for side in rest if side != -1)
+    if not target or len(rest) + 1 < len(target) or unknown > 1 or known < 1:
+        return None
+    rows = 0 if unknown else entries // known
+    if target[0] != -1:
+        rows = _copies(target[0], batch) or 0
+    missing = entries // (rows * known) if rows > 0 else 0
+    if rows * known * missing != entries or not entries or (missing > 1 and not unknown):
+        return None
+    return rows, *(missing if side == -1 else side for side in rest)
+
+
+def _target(node: Node, inputs: Sequence[Value], sides: Sequence[Side]) -> Sequence[Side]:
+    """Return the shape that a Flatten or a Reshape gives, -1 for what is left; empty if unknown."""
     if node.op == "Flatten":
         axis = node.get("axis", 1)
         axis += len(sides) if axis < 0 else 0
-        rest: list[Side] = list(sides[axis:])
-        lead: Side = -1
-        if not 0 < axis <= len(sides):
-            return None
-        rest = [math.prod(side for side in rest if isinstance(side, int))]
-    else:
-        lead, *rest = as_sides(_constant(inputs[1])) or [0]
-        known = enumerate([lead, *rest])
-        if node["allowzero"] or any(side == 0 and place >= len(sides) for place, side in known):
-            return None
-        lead, *rest = [sides[place] if s == 0 else s for place, s in enumerate([lead, *rest])]
-    others = [side for side in rest if isinstance(side, int) and side > 0]
-    unknown = rest.count(-1)
-    if len(others) + unknown < len(rest) or unknown > 1 or not entries:
-        return None
-    known_entries = math.prod(others)
-    rows = _copies(lead, batch)
-    if lead == -1:
-        rows = None if unknown or entries % known_entries else entries // known_entries
-    if rows is None or rows < 1 or entries % (rows * known_entries):
-        return None
-    missing = entries // (rows * known_entries)
-    if missing > 1 and not unknown:
-        return None
-    return rows, *(missing if side == -1 else int(side) for side in rest)  # type: ignore[arg-type]
+        rest = [side for side in sides[axis:] if isinstance(side, int)]
+        return [-1, math.prod(rest)] if 0 < axis <= len(sides) else []
+    target = as_sides(_constant(inputs[1]))
+    kept = [place for place, side in enumerate(target) if side == 0]
+    if node["allowzero"] or any(place >= len(sides) for place in kept):
+        return []
+    return [sides[place] if place in kept else side for place, side in enumerate(target)]
 
 
 def joined_bound(parts: Sequence[Tracked]) -> Bound:

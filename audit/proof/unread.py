@@ -1,8 +1,8 @@
 """Nodes that a rule does not follow, and of which it is known that they see each image alone.
 
 A window that is larger than its input, or one more than fits: what runtimes make of it is not
-followed, and it is some function of the image all the same. Branches that apply it to rotated images
-exchange their answers when the image is rotated.
+followed, and it is some function of the image all the same. Branches that apply it to rotated
+images exchange their answers when the image is rotated.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Averages over branches that are not followed inside: rows of a batch, windows of no known rule.
 
 What has to be known of a branch is that it gives each image what it would give it alone. Whatever
-lets the images of a batch meet, or draws at random, is refused, and so is a branch unlike the others.
+lets the images of a batch meet, or draws at random, is refused, as is a branch unlike the others.
 """
 
 import re

@@ -65,8 +65,9 @@ class Operator:
     any_axis
         Whether its rule minds where the batch stands; others need it as the first axis.
     image_by_image
-        Whether it gives each image of a batch what it would give it alone, also with attributes that
-        its rule does not follow: then it is a function of the image, of which no more is known.
+        Whether it gives each image of a batch what it would give it alone, also with attributes
+        that its rule does not follow: then it is a function of the image, of which no more is
+        known.
     """
 
     name: str

@@ -100,7 +100,7 @@ def joined_batches(c: Chooser) -> onnx.ModelProto:
 
 
 def rows_of_images(c: Chooser) -> onnx.ModelProto:
-    """Make entries of an image rows of the batch, compute, and take them back in ways that may mix."""
+    """Make entries of an image rows, compute, and take them back in ways that may mix."""
     batch = c.pick("N", "N", "N", "1", "2", "4")
     shape = c.pick(
         [-1, 4], [-1, 2, 2], [-1, 2, 4], [-1, 1, 4, 4], [8, -1, 4], [-1, 2, 2, 2], [0, 16]
