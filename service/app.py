@@ -21,6 +21,7 @@ from service.api.audits import (
     ledger_routes,
 )
 from service.api.classify import classify_routes
+from service.api.console import console_routes
 from service.api.docs import documentation_routes
 from service.api.models import model_routes
 from service.api.monitoring import health_routes, metrics_routes
@@ -128,6 +129,7 @@ def _framed(settings: Settings) -> list[ServiceRoute]:
         *metrics_routes(),
         *oip_routes(settings.max_batch_size, model_control=model_control),
         *documentation_routes(),
+        *(console_routes() if settings.console else []),
     ]
 
 

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     root_path: str = ""
     """Prefix that a proxy strips from paths before they come here, such as `/inspection`."""
 
+    console: bool = True
+    """Serve the page at `/` where a picture is turned and models are audited by hand."""
+
     keep_alive_seconds: PositiveInt = 75
     """How long a connection may be idle; longer than the balancer before the service allows."""
 

@@ -1,8 +1,7 @@
 """The ledger over HTTP: which audits were made, and each report by its digest."""
 
-import hashlib
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from anyio import to_thread
@@ -23,6 +22,7 @@ from service.api.audits.formats import (
 )
 from service.api.audits.stored import ledger_of, read_bytes
 from service.api.bodies import errors_documented
+from service.api.pages import tagged
 from service.errors import ServiceError, UnavailableError
 from service.http.service_route import ServiceRoute
 from service.ledger import Entry, LedgerError
@@ -146,7 +146,11 @@ async def _show(
         # JSON; and who asks for it again asks otherwise.
         control = "private, no-cache"
         stored = await to_thread.run_sync(_rendered, stored, rendering, language)
-    return _cached(request, stored, rendering, language, control)
+    headers = {
+        "Cache-Control": control,
+        **language_headers(language, translated=rendering.translate is not None),
+    }
+    return tagged(request, stored, rendering.media_type, headers)
 
 
 def _rendered(stored: bytes, rendering: Rendering[Report], language: Language) -> bytes:
@@ -159,18 +163,3 @@ def _rendered(stored: bytes, rendering: Rendering[Report], language: Language) -
             "format=json is accepted.",
         ) from None
     return rendering.write(report, language)
-
-
-def _cached(
-    request: Request, content: bytes, rendering: Rendering[Report], language: Language, control: str
-) -> Response:
-    tag = f'"{hashlib.sha256(content).hexdigest()}"'
-    headers: dict[str, Any] = {
-        "ETag": tag,
-        "Cache-Control": control,
-        **language_headers(language, translated=rendering.translate is not None),
-    }
-    known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
-    if "*" in known or tag in {each.removeprefix("W/") for each in known}:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type=rendering.media_type, headers=headers)

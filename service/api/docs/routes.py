@@ -1,8 +1,9 @@
 """Routes of the OpenAPI document, and of the page that shows it with its style and its script."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any, Final
 
 from fastapi import Request
@@ -10,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from service.api.pages import HEADERS, MEDIA_TYPES, file_endpoint
 from service.http.service_route import ServiceRoute
 
 Document = Mapping[str, Any]
@@ -81,22 +83,11 @@ def _prose(text: str) -> Markup:
     return Markup("".join(f"<p>{each}</p>\n" for each in paragraphs if each.strip()))  # noqa: S704 -- escaped above
 
 
-_STATIC: Final = {"style.css": "text/css", "script.js": "text/javascript"}
+_STATIC: Final = ("style.css", "script.js")
 
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""Nothing but the package's own files is loaded or run, and nobody but the service is asked."""
-
-_HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
-# On threads, which the framework takes for what is no coroutine: the first of them takes a second.
-Endpoint = Callable[[Request], Response]
+# The page is made on a thread, which the framework takes for what is no coroutine: the first of
+# them takes a second.
+Endpoint = Callable[[Request], Response | Awaitable[Response]]
 
 
 def documentation_routes() -> list[ServiceRoute]:
@@ -104,7 +95,7 @@ def documentation_routes() -> list[ServiceRoute]:
     endpoints: dict[str, Endpoint] = {
         "/openapi.json": _document,
         "/docs": _page(),
-        **{f"/docs/{name}": _file(name, kind) for name, kind in _STATIC.items()},
+        **{f"/docs/{name}": _file(name) for name in _STATIC},
     }
     return [
         ServiceRoute(path, endpoint, needs="nothing", include_in_schema=False)
@@ -124,7 +115,7 @@ def _page() -> Endpoint:
         root = _root(request)
         if root not in made:
             made[root] = render_page(request.app.openapi(), root)
-        return HTMLResponse(made[root], headers=_HEADERS)
+        return HTMLResponse(made[root], headers=HEADERS)
 
     return page
 
@@ -134,10 +125,6 @@ def _root(request: Request) -> str:
     return root.rstrip("/")
 
 
-def _file(name: str, kind: str) -> Endpoint:
+def _file(name: str) -> Endpoint:
     content = files(__package__).joinpath("static", name).read_bytes()
-
-    def file(request: Request) -> Response:
-        return Response(content, media_type=kind, headers=_HEADERS)
-
-    return file
+    return file_endpoint(content, MEDIA_TYPES[PurePath(name).suffix])

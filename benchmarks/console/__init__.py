@@ -1,0 +1,1 @@
+"""What the console shows: its samples, and its own pictures in the README."""

@@ -1,0 +1,47 @@
+"""Routes of the console's page and of its files."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import PurePath
+from typing import Final
+
+from jinja2 import Environment, StrictUndefined
+
+from artifact.product import product_version
+from audit.render.pages import page_environment
+from service.api.pages import MEDIA_TYPES, file_endpoint
+from service.http.service_route import ServiceRoute
+
+_PAGE: Final = "page.html"
+
+
+def console_routes() -> list[ServiceRoute]:
+    """Build the routes; they are open, as they say the same of every service and hold no secret.
+
+    What the page asks the service for needs a key wherever it does of any other client.
+    """
+    return [
+        ServiceRoute(
+            path,
+            file_endpoint(content, MEDIA_TYPES[PurePath(name).suffix]),
+            needs="nothing",
+            include_in_schema=False,
+        )
+        for path, name, content in _files()
+    ]
+
+
+def _files() -> Iterator[tuple[str, str, bytes]]:
+    """Yield the path, the name and the content of each file."""
+    for file in files(__package__).joinpath("static").iterdir():
+        if file.name == _PAGE:
+            yield "/", file.name, _render(file.read_text("utf-8"))
+        else:
+            yield f"/console/{file.name}", file.name, file.read_bytes()
+    palette = page_environment("audit.render.html").get_template("palette.css").render()
+    yield "/console/palette.css", "palette.css", palette.encode()
+
+
+def _render(template: str) -> bytes:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.from_string(template).render(version=product_version()).encode()

@@ -1,0 +1,197 @@
+// What one network answers while the picture is turned: its label, and its ring.
+
+import { ask, ofModel } from "./api.js";
+import { make, tell } from "./dom.js";
+import { Follower } from "./follower.js";
+import { toPng, turned } from "./picture.js";
+
+/** @typedef {import("./ring.js").Sample} Sample */
+/** @typedef {import("./ring.js").Interval} Interval */
+/** @typedef {{name: string, fill: number}} Model with the grey level of what lies outside images */
+/** @typedef {{image: ImageData, degrees: number, mirrored: boolean}} Turn */
+/** @typedef {{label: string, top: {label: string, probability: number}[]}} Answer */
+
+const RANKED = 1000; // classes, so that the first one is found again
+
+export class Answers {
+  /**
+   * @param {HTMLElement} place with the elements that it fills, by their classes
+   * @param {number} index of its ring
+   * @param {import("./ring.js").Ring} ring
+   * @param {() => void} changed
+   */
+  constructor(place, index, ring, changed) {
+    this.index = index;
+    this.ring = ring;
+    this.changed = changed;
+    this.label = part(place, ".label");
+    this.probability = part(place, ".probability");
+    this.kept = part(place, ".kept");
+    this.top = part(place, ".top");
+    this.refusal = part(place, ".refusal");
+    /** @type {Model | null} */
+    this.model = null;
+    /** @type {Answer | null} the answer to the upright picture */
+    this.upright = null;
+    /** @type {{degrees: number, answer: Answer} | null} */
+    this.newest = null;
+    /** @type {Map<number, Sample>} by degrees */
+    this.samples = new Map();
+    /** @type {Follower<Turn, Answer>} */
+    this.follower = new Follower(
+      (turn, signal) => this.classify(turn, signal),
+      (answer, turn) => this.answered(answer, turn),
+      (error) => this.refused(error),
+    );
+  }
+
+  /**
+   * Ask a network from now on; None for no network.
+   * @param {Model | null} model
+   */
+  use(model) {
+    this.model = model;
+    this.forget();
+  }
+
+  /** Begin anew, for another picture. */
+  forget() {
+    this.follower.restart();
+    this.upright = this.newest = null;
+    this.restart();
+    tell(this.refusal);
+    for (const each of [this.label, this.probability, this.top]) each.replaceChildren();
+  }
+
+  /** Empty the ring; what the upright picture is keeps being known. */
+  restart() {
+    this.samples.clear();
+    this.ring.show(this.index, this.samples);
+    this.ring.certify(this.index, []);
+    this.summarise();
+  }
+
+  /**
+   * Follow the picture.
+   * @param {Turn} turn
+   * @returns {Promise<void>} done when nothing is asked any more
+   */
+  async follow(turn) {
+    if (this.model) await this.follower.follow(turn);
+  }
+
+  /**
+   * Draw the certificate of every angle.
+   * @param {Interval[]} intervals
+   */
+  certify(intervals) {
+    this.ring.certify(this.index, intervals);
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {AbortSignal} signal
+   * @returns {Promise<Answer>}
+   */
+  async classify(turn, signal) {
+    if (!this.upright) {
+      const upright = await this.send({ ...turn, degrees: 0, mirrored: false }, signal);
+      if (signal.aborted) return upright;
+      this.upright = upright;
+      if (turn.degrees === 0 && !turn.mirrored) return upright;
+    }
+    return this.send(turn, signal);
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {AbortSignal} signal
+   * @returns {Promise<Answer>}
+   */
+  async send({ image, degrees, mirrored }, signal) {
+    const { name, fill } = /** @type {Model} */ (this.model);
+    const body = await toPng(turned(image, degrees, mirrored, fill));
+    const answer = await ask(`${ofModel(name, "/classify")}?top_k=${RANKED}`, {
+      method: "POST",
+      headers: { "Content-Type": "image/png" },
+      body,
+      signal,
+    });
+    return answerOf(answer.predictions[0]);
+  }
+
+  /**
+   * @param {Answer} answer
+   * @param {Turn} turn
+   */
+  answered(answer, { degrees }) {
+    tell(this.refusal);
+    const first = this.upright?.top[0].label;
+    const probability = answer.top.find(({ label }) => label === first)?.probability ?? 0;
+    const flipped = answer.label !== this.upright?.label;
+    this.samples.set(degrees, { label: answer.label, probability, flipped });
+    this.newest = { degrees, answer };
+    this.ring.show(this.index, this.samples);
+    this.label.textContent = answer.label;
+    this.label.classList.toggle("flipped", flipped);
+    this.probability.textContent = percent(answer.top[0].probability);
+    this.top.replaceChildren(...answer.top.slice(0, 3).flatMap(row));
+    this.summarise();
+    this.changed();
+  }
+
+  /** @param {unknown} error */
+  refused(error) {
+    this.newest = null;
+    this.label.textContent = this.probability.textContent = "";
+    this.top.replaceChildren();
+    tell(this.refusal, error);
+    this.changed();
+  }
+
+  summarise() {
+    const [tried, flips] = [this.samples.size, this.flips()];
+    const angles = tried === 1 ? "1 angle" : `${tried} angles`;
+    this.kept.classList.toggle("flipped", flips > 0);
+    if (!tried) this.kept.textContent = "";
+    else if (flips) this.kept.textContent = `Another answer at ${flips} of ${angles} tried`;
+    else this.kept.textContent = `The same answer at ${tried === 1 ? "the" : "all"} ${angles} tried`;
+  }
+
+  flips() {
+    return [...this.samples.values()].filter(({ flipped }) => flipped).length;
+  }
+}
+
+/**
+ * Read a prediction, of one label or of several.
+ * @param {any} prediction
+ * @returns {Answer}
+ */
+export function answerOf(prediction) {
+  if (!prediction.labels) return { label: prediction.label, top: prediction.top };
+  const labels = prediction.labels.map((/** @type {{label: string}} */ each) => each.label).sort();
+  return { label: labels.join(", ") || "no label", top: prediction.top };
+}
+
+/** @param {number} probability */
+export function percent(probability) {
+  return `${(100 * probability).toFixed(1)} %`;
+}
+
+/** @param {{label: string, probability: number}} ranked */
+function row({ label, probability }) {
+  const bar = make("meter", { min: "0", max: "1", value: String(probability) });
+  bar.setAttribute("aria-label", `probability of ${label}`);
+  return [make("dt", {}, label), make("dd", {}, bar, ` ${percent(probability)}`)];
+}
+
+/**
+ * @param {HTMLElement} place
+ * @param {string} selector
+ */
+function part(place, selector) {
+  const found = place.querySelector(selector);
+  if (!(found instanceof HTMLElement)) throw new TypeError(`There is no ${selector} here.`);
+  return found;
+}
