@@ -25,7 +25,14 @@ HOLDERS = {
     "admin": (ADMIN, {"key", "admin"}),
     "both": (BOTH, {"key", "infer", "admin"}),
 }
-DOCUMENTS = ("/docs", "/docs/style.css", "/docs/script.js", "/openapi.json")
+DOCUMENTS = (
+    "/docs",
+    "/docs/style.css",
+    "/docs/script.js",
+    "/openapi.json",
+    "/",
+    "/console/main.js",
+)
 OPEN = [("GET", path, "nothing") for path in DOCUMENTS]
 ABSENT = [
     (method, path, "key")
@@ -158,7 +165,9 @@ def test_no_other_method_opens_what_a_key_does_not(ask: Ask, method: str) -> Non
                 assert status == (403 if allowed else 401), (method, template)
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/static/x", "/v2/", "/docs/x", "/redoc", "*"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/static/x", "/v2/", "/docs/x", "/console/x", "/console/", "/redoc", "*"]
+)
 def test_what_is_not_there_is_told_to_keys_alone(ask: Ask, path: str) -> None:
     for key, allowed in HOLDERS.values():
         for method in ("GET", "POST", "DELETE"):

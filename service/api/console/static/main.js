@@ -1,6 +1,7 @@
 // The console: what happens when the page is opened, and when the models or the key change.
 
 import { refusals, useKey } from "./api.js";
+import { offerCertificate } from "./certificate.js";
 import { openWithKey, showClaims } from "./claims.js";
 import { find, onClick, tell } from "./dom.js";
 import { choosePair, describe, listServed, offer } from "./models.js";
@@ -57,6 +58,7 @@ find("key-form", HTMLFormElement).addEventListener("submit", (event) => {
   begin();
 });
 
+offerCertificate(turning);
 takePictures(turning);
 openWithKey();
 find("first-sample", HTMLButtonElement).click();

@@ -72,7 +72,8 @@ export class Ring {
    */
   show(index, samples) {
     const { low, high } = BANDS[index];
-    const marks = [...binned(samples)].flatMap(([degrees, { label, probability, flipped }]) => {
+    const bins = binned(samples);
+    const marks = [...bins].flatMap(([degrees, { label, probability, flipped }]) => {
       const top = low + Math.max(0.04, probability) * (high - low);
       const bar = sector(low, top, degrees - STEP / 2 + 0.4, degrees + STEP / 2 - 0.4);
       const drawn = draw("path", { class: flipped ? "bar flipped" : "bar", d: bar });
@@ -81,8 +82,10 @@ export class Ring {
       const [x, y] = place(high - 7, degrees);
       drawn.append(draw("title", {}, `${degrees}°: ${label}`));
       const rim = sector(high - 1, high + 4, degrees - STEP / 2, degrees + STEP / 2);
-      const said = draw("text", { class: "said", x, y: y + 4 }, label.slice(0, 3));
-      return [drawn, draw("path", { class: "flip", d: rim }), said];
+      const flip = draw("path", { class: "flip", d: rim });
+      // A run of equal answers is named once.
+      if (bins.get((degrees + 360 - STEP) % 360)?.label === label) return [drawn, flip];
+      return [drawn, flip, draw("text", { class: "said", x, y: y + 5 }, label.slice(0, 3))];
     });
     this.bars[index].replaceChildren(...marks);
   }

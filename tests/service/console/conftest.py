@@ -1,0 +1,132 @@
+"""The console in Chromium, beside a service of shipped models."""
+
+import base64
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service.processes import Server, serving
+
+ROOT = Path(__file__).parents[3]
+STATIC = ROOT / "service" / "api" / "console" / "static"
+TOOLS = Path(__file__).parent / "node_modules"
+MODELS = ("rotmnist-c4", "rotmnist-cnn")
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@dataclass
+class Console:
+    """The page as somebody uses it."""
+
+    page: Any
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def text(self, selector: str) -> str:
+        return str(self.page.locator(selector).inner_text())
+
+    def wait_for(self, selector: str, text: str) -> None:
+        self.page.wait_for_function(
+            "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text]
+        )
+
+    def press(self, button: str) -> None:
+        """Press a button, and wait until what it began is done."""
+        self.page.locator(f"#{button}").click()
+        self.rest(button)
+
+    def rest(self, button: str) -> None:
+        self.page.wait_for_function(
+            "id => !document.getElementById(id).hasAttribute('aria-disabled')", arg=button
+        )
+
+    def drop(self, content: bytes, name: str, kind: str, place: str = "#turn") -> None:
+        """Drop a file on a part of the page, as from another window."""
+        self.page.evaluate(
+            """([text, name, type, place]) => {
+              const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+              const dataTransfer = new DataTransfer();
+              dataTransfer.items.add(new File([bytes], name, { type }));
+              const how = { dataTransfer, bubbles: true, cancelable: true };
+              document.querySelector(place).dispatchEvent(new DragEvent("drop", how));
+            }""",
+            [base64.b64encode(content).decode(), name, kind, place],
+        )
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of one equivariant network and a plain one."""
+    folder = tmp_path_factory.mktemp("shipped")
+    for name in MODELS:
+        shutil.copytree(ROOT / "model_repository" / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    ledger = tmp_path_factory.mktemp("ledger")
+    with serving(shipped, ledger=ledger, model_control=True, poll_seconds=0) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """While it is open its event loop runs, which tests in other modules could not bear."""
+    if (program := shutil.which("chromium")) is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Console]
+
+
+@pytest.fixture
+def open_console(chromium: Any) -> Iterator[Open]:
+    """Open the page; whatever it does, it asks nobody but the service, and nothing is amiss."""
+    opened: list[tuple[Console, Any]] = []
+
+    def show(
+        url: str, *, ready: bool = True, before: Callable[[Any], Any] = id, **options: Any
+    ) -> Console:
+        context = chromium.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        console = Console(context.new_page(), url)
+        page = console.page
+        page.on("pageerror", lambda error: console.complaints.append(str(error)))
+        page.on("console", lambda said: console.complaints.append(said.text))
+        page.on("request", lambda request: console.asked.append(request.url))
+        opened.append((console, context))
+        before(page)
+        page.goto(f"{url}/")
+        if ready:
+            for place in ("#chosen", "#other"):
+                page.wait_for_selector(f"{place} .label:not(:empty)")
+        return console
+
+    yield show
+    for console, context in opened:
+        context.close()
+        # Chromium logs each answer that is a refusal.
+        amiss = [said for said in console.complaints if "Failed to load resource" not in said]
+        assert not amiss
+        outside = [url for url in console.asked if not url.startswith((console.url, "blob:"))]
+        assert not outside
+
+
+@pytest.fixture
+def console(open_console: Open, server: Server) -> Console:
+    return open_console(server.url)
