@@ -102,7 +102,7 @@ def baked(name: str) -> bytes:
 @pytest.mark.usefixtures("exporter")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "inspection")) for name in NETWORKS],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "grid C4")) for name in NETWORKS],
 )
 def test_every_kind_of_network_is_proved(name: str) -> None:
     group, data = NETWORKS[name][1], baked(name)

@@ -139,6 +139,7 @@ def test_errors_are_measured_in_float32_whatever_the_steps_are_computed_in(monke
     assert set(seen) == {torch.float32}
 
 
+@pytest.mark.slow
 def test_in_float16_gradients_are_scaled_and_the_scale_is_kept(tmp_path):
     recipe = RECIPE.model_copy(update={"arithmetic": "float16"})
     run = begin(tmp_path, recipe)

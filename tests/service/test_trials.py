@@ -46,6 +46,10 @@ def fork_server() -> Iterator[ForkServer]:
     server.kill()
 
 
+def _rare(*case: str) -> Any:
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def trials(repository: Path, fork_server: ForkServer) -> Trials:
     return Trials(Settings(repository=repository, device="cpu", load_timeout=60), fork_server)
@@ -55,11 +59,11 @@ def trials(repository: Path, fork_server: ForkServer) -> Trials:
     ("code", "sentence"),
     [
         ("ctypes.string_at(0)", "crashed, with the signal SIGSEGV"),
-        ("os.abort()", "crashed, with the signal SIGABRT"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "was killed, as the kernel does when memory runs"),
+        _rare("os.abort()", "crashed, with the signal SIGABRT"),
+        _rare("os.kill(os.getpid(), signal.SIGKILL)", "was killed, as the kernel does when memory"),
         ("os._exit(7)", "crashed, with the status 7"),
-        ("os.kill(os.getppid(), signal.SIGKILL)", "was killed; loading tries it again"),
-        ("raise SystemExit(0)", "crashed, with the status 1"),
+        _rare("os.kill(os.getppid(), signal.SIGKILL)", "was killed; loading tries it again"),
+        _rare("raise SystemExit(0)", "crashed, with the status 1"),
     ],
 )
 async def test_a_crash_is_a_sentence_and_the_next_version_is_tried(

@@ -148,7 +148,10 @@ def holds(promtool: str, folder: Path, rules: str, series: dict[str, str], due: 
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    ["quiet", *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "quiet")],
+)
 def test_an_alert_fires_exactly_when_it_should(promtool: str, tmp_path: Path, name: str) -> None:
     changes, due, mutant = CASES[name]
     rules = RULES.read_text()
