@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick lint format data train export fuzz study bench image image-test chart-test manifests wheelhouse clean
+.PHONY: help serve test quick lint format data train export fuzz study bench image image-test chart-test manifests rehearsal wheelhouse clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ chart-test: $(VENV)/.dev $(VENV)-kserve/.made ## Render the chart and try it, it
 
 manifests: $(VENV)/.dev ## Render the chart into deploy/kubernetes
 	$(BIN)/python deploy/helm/render.py
+
+rehearsal: $(VENV)/.dev ## Update, kill and slow down instances behind nginx, under load (needs nginx)
+	$(BIN)/python -m pytest -s tests/deploy/test_rehearsal.py
 
 wheelhouse: $(VENV)/.runtime ## Gather wheels for a machine without a network (see docs/gpu.md)
 	$(BIN)/python deploy/gpu/wheelhouse.py --python-version $(or $(PYTHON_VERSION),3.12) $(if $(GPU),--gpu) \
