@@ -39,7 +39,8 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 
 FROM ${BASE} AS account
 RUN groupadd --gid 10001 orbitserve \
- && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin orbitserve
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin orbitserve \
+ && mkdir -p /srv/ledger /srv/cache
 
 # Nothing runs in this stage: what a building machine mounts or configures leaves no trace in the image.
 FROM ${BASE}
@@ -56,6 +57,8 @@ ENV PATH=/opt/venv/bin:${PATH} \
     ORBITSERVE_PROOF=enforce \
     ORBITSERVE_REPOSITORY=/srv/model_repository
 COPY --from=account /etc/passwd /etc/group /etc/
+# For volumes, which take their owner from what they are mounted over.
+COPY --from=account --chown=10001:10001 /srv /srv
 COPY --from=dependencies /opt/venv /opt/venv
 COPY model_repository /srv/model_repository
 COPY deploy/container/healthcheck.py /srv/

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -20,10 +19,8 @@ from threading import Thread
 import httpx
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
-from service.settings import Settings
 from tests import program
 
 ROOT = Path(__file__).parent.parent
@@ -178,6 +175,13 @@ class TestContents:
         other = ["export", "models", "pip", "setuptools", "torch"]
         assert container.python(find.format(needed + other)) == str(needed)
 
+    def test_its_volumes_are_the_users_and_nothing_else_is(self, container):
+        program = (
+            "import os; found = ['/srv', *(f'/srv/{name}' for name in os.listdir('/srv'))];"
+            "print(sorted(path for path in found if os.stat(path).st_uid == 10001))"
+        )
+        assert container.python(program) == str(["/srv/cache", "/srv/ledger"])
+
     def test_the_building_machine_leaves_no_trace(self, container):
         assert container.python("import os; print(os.listdir('/opt'))") == "['venv']"
         assert container.python("import os; print(os.path.exists('/etc/pip.conf'))") == "False"
@@ -208,6 +212,31 @@ class TestLife:
         done = run("podman", "run", "--rm", "--network=host", *settings, *CONFINEMENT, image)
         assert done.returncode != 0
         assert "cuda" in (done.stdout + done.stderr).lower()
+
+
+class TestVolumes:
+    pytestmark = in_podman
+
+    def test_a_ledger_and_what_was_measured_outlive_the_container(self, image):
+        names = [f"orbitserve-test-{kind}-{free_port()}" for kind in ("ledger", "cache")]
+        options = [
+            *(
+                f"--volume={n}:/srv/{kind}"
+                for n, kind in zip(names, ("ledger", "cache"), strict=True)
+            ),
+            "--env=ORBITSERVE_LEDGER=/srv/ledger",
+            "--env=ORBITSERVE_CACHE=/srv/cache",
+        ]
+        try:
+            with running(image, *options) as container, container.client() as client:
+                assert client.post("/models/rotmnist-cnn/audit").json()["verdict"] == "FAIL"
+            with running(image, *options) as container, container.client() as client:
+                (entry,) = client.get("/audits").json()["audits"]
+                assert entry["verdict"] == "FAIL"
+                kept = container.python("import os; print(len(os.listdir('/srv/cache')))")
+                assert int(kept) >= len(client.get("/models").json()["models"])
+        finally:
+            podman("volume", "rm", "--force", *names)
 
 
 class TestPacked:
@@ -303,60 +332,6 @@ class TestBuild:
             assert installed(image)[1] == "False"
         finally:
             podman("rmi", edited)
-
-
-class TestCompose:
-    @pytest.fixture
-    def services(self):
-        return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-
-    def test_what_starts_by_default_reserves_a_gpu_and_insists_on_it(self, services):
-        profile = dict(re.findall(r"^(\w+)=(\w+)$", (ROOT / ".env").read_text(), re.MULTILINE))
-        active = [profile["COMPOSE_PROFILES"]]
-        (default,) = [service for service in services.values() if service["profiles"] == active]
-        (device,) = default["deploy"]["resources"]["reservations"]["devices"]
-        assert device["driver"] == "nvidia"
-        assert device["capabilities"] == ["gpu"]
-        assert default["build"]["args"] == {"GPU": "1"}
-        assert default["environment"]["ORBITSERVE_DEVICE"] == "cuda"
-
-    def test_the_cpu_profile_needs_no_gpu(self, services):
-        (cpu,) = [service for service in services.values() if service.get("profiles") == ["cpu"]]
-        assert "deploy" not in cpu
-        assert cpu["environment"]["ORBITSERVE_DEVICE"] == "cpu"
-
-    def test_both_are_reached_with_a_key_or_from_this_machine_alone(self, services):
-        for service in services.values():
-            for port in service["ports"]:
-                inside = re.fullmatch(r"(127\.0\.0\.1|\[::1\]):\d+:800[01]", port)
-                assert inside or "ORBITSERVE_API_KEYS" in service["environment"]
-            assert "network_mode" not in service
-
-    def test_both_are_bounded_and_may_write_nothing(self, services):
-        for service in services.values():
-            assert re.fullmatch(r"[1-9]\d*g", service["mem_limit"])
-            assert 0 < service["pids_limit"] < 10_000
-            assert service["read_only"] is True
-            assert service["security_opt"] == ["no-new-privileges:true"]
-
-    def test_memory_and_processes_are_bounded(self, services):
-        for service in services.values():
-            assert service["mem_limit"].endswith("g")
-            assert service["pids_limit"] > 0
-
-    def test_requests_under_way_may_end_before_the_kill(self, services):
-        grace = Settings.model_fields["shutdown_seconds"].default
-        for service in services.values():
-            assert int(service["stop_grace_period"].removesuffix("s")) > grace
-
-    def test_every_variable_is_a_setting(self, services):
-        named = {name for service in services.values() for name in service["environment"]}
-        words = (ROOT / "Dockerfile").read_text().replace("=", " ").split()
-        named |= {word for word in words if word.startswith("ORBITSERVE_")}
-        assert "ORBITSERVE_HOST" in named
-        assert {name.removeprefix("ORBITSERVE_").lower() for name in named} <= set(
-            Settings.model_fields
-        )
 
 
 class TestHealthCheck:
