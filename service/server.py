@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -141,6 +142,8 @@ async def _run(
 async def _freeze(repository: Repository) -> None:
     """What is loaded at the start stays: the collector of cycles need not look at it ever again."""
     await repository.started.wait()
+    # What audits need and no start waits for: the first one would hold up requests by importing it.
+    await asyncio.to_thread(import_module, "scipy.special")
     gc.collect()
     gc.freeze()
 

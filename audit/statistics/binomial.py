@@ -2,9 +2,8 @@
 
 import math
 
-from scipy.special import bdtr, bdtrik, betaincinv
-
 from artifact.values import Interval
+from audit.statistics import special
 
 _MOST_TRIALS = 10**7
 
@@ -72,13 +71,15 @@ def _quantile(probability: float, trials: int, rate: float) -> int:
     """
     if rate in (0.0, 1.0):
         return int(rate) * trials
-    near = int(bdtrik(probability, trials, rate))
-    return next(k for k in (near - 1, near, near + 1) if bdtr(k, trials, rate) >= probability)
+    near = int(special.bdtrik(probability, trials, rate))
+    return next(
+        k for k in (near - 1, near, near + 1) if special.bdtr(k, trials, rate) >= probability
+    )
 
 
 def beta_interval(successes: float, trials: float, confidence: float) -> Interval:
     """Clopper-Pearson's interval by the beta distribution, also of counts that are not whole."""
     tail, failures = (1 - confidence) / 2, trials - successes
-    low = float(betaincinv(successes, failures + 1, tail)) if successes > 0 else 0.0
-    high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures > 0 else 1.0
+    low = float(special.betaincinv(successes, failures + 1, tail)) if successes > 0 else 0.0
+    high = float(special.betaincinv(successes + 1, failures, 1 - tail)) if failures > 0 else 1.0
     return Interval(low, high)

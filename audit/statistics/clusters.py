@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from artifact.values import Interval
+from audit.statistics import special
 from audit.statistics.binomial import beta_interval
 
 
@@ -46,7 +46,7 @@ def cluster_interval(
     variance = units / (units - 1) * float(((right - rate * sizes) ** 2).sum()) / count**2
     degrees = min(units - 1, int((right < sizes).sum()), int((right > 0).sum()))
     tail = (1 - confidence) / 2
-    known = float(stdtrit(count - 1, tail) / stdtrit(degrees, tail)) ** 2
+    known = float(special.stdtrit(count - 1, tail) / special.stdtrit(degrees, tail)) ** 2
     least = count**2 / float((sizes.astype(np.float64) ** 2).sum())
     effective = float(count)
     if variance:

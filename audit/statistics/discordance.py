@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, betaincinv, gammaln, xlog1py, xlogy
 
 from artifact.values import Interval
+from audit.statistics import special
 from audit.statistics.paired import sign_test
 
 _GIVEN_AWAY: Final = 1e-3
@@ -113,7 +113,7 @@ def not_worse(pairs: Discordance, margin: float) -> float:
     most = _most_lost(counts, tango_score(pairs, margin), units, margin)
     # Given how many part, how many of these are lost is binomial.
     of_these = np.clip((parts + margin) / (2 * np.where(parts > 0, parts, 1)), 0, 1)[:, None]
-    fewer = np.where(most < 0, 0.0, bdtr(np.maximum(most, 0), counts, of_these))
+    fewer = np.where(most < 0, 0.0, special.bdtr(np.maximum(most, 0), counts, of_these))
     chances = (np.exp(_log_binomial(counts, units, parts[:, None])) * fewer).sum(axis=1)
     return min(1.0, float(chances.max()) + _GIVEN_AWAY)
 
@@ -182,12 +182,16 @@ def _likely(units: int, low: float, high: float) -> NDArray[np.int64]:
 def _log_binomial(
     counts: NDArray[np.int64], trials: int, rate: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    ways = gammaln(trials + 1) - gammaln(counts + 1) - gammaln(trials - counts + 1)
-    return np.asarray(ways + xlogy(counts, rate) + xlog1py(trials - counts, -rate))
+    ways = (
+        special.gammaln(trials + 1)
+        - special.gammaln(counts + 1)
+        - special.gammaln(trials - counts + 1)
+    )
+    return np.asarray(ways + special.xlogy(counts, rate) + special.xlog1py(trials - counts, -rate))
 
 
 def _end(successes: int, trials: int, tail: float) -> float:
-    return float(betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
+    return float(special.betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
 
 
 @lru_cache(maxsize=4096)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
 from artifact.values import Interval
+from audit.statistics import special
 from audit.statistics.binomial import clopper_pearson
 from audit.statistics.paired import sign_test
 
@@ -71,7 +71,7 @@ def class_cells(
     labels = np.unique(classes)
     images = np.array([(classes == label).sum() for label in labels])
     agreeing = np.array([agrees[classes == label].sum() for label in labels])
-    chance = np.asarray(bdtr(agreeing, images, asked), np.float64)
+    chance = np.asarray(special.bdtr(agreeing, images, asked), np.float64)
     if control is not None:
         chance = np.maximum(chance, [_losing_more(agrees, control, classes == n) for n in labels])
     adjusted = holm(chance)

@@ -4,7 +4,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
+
+from audit.statistics import special
 
 SHUFFLES: Final = 1999
 
@@ -19,7 +20,7 @@ def sign_test(first: int, second: int) -> float:
     ----------
     Q. McNemar, Psychometrika 12 (1947) 153.
     """
-    return float(bdtrc(first - 1, first + second, 0.5)) if first else 1.0
+    return float(special.bdtrc(first - 1, first + second, 0.5)) if first else 1.0
 
 
 def ranks(moved: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Self
 
-from scipy.special import betaln, xlog1py, xlogy
-
 from artifact.values import Interval
+from audit.statistics import special
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,12 @@ def _current(s: int, f: int, confidence: float) -> Interval:
 def _low_end(s: int, f: int, confidence: float) -> float:
     if s == 0:
         return 0.0
-    evidence = float(betaln(s + 0.5, f + 0.5) - betaln(0.5, 0.5)) + log(1 - confidence)
+    evidence = float(special.betaln(s + 0.5, f + 0.5) - special.betaln(0.5, 0.5)) + log(
+        1 - confidence
+    )
 
     def excess(p: float) -> float:
-        return evidence - float(xlogy(s, p) + xlog1py(f, -p))
+        return evidence - float(special.xlogy(s, p) + special.xlog1py(f, -p))
 
     from scipy.optimize import brentq  # a tenth of a second of a service's start, for later
 

@@ -4,20 +4,26 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from benchmarks.serving import endurance, wrk
+from benchmarks.serving import endurance, photographs, wrk
 from benchmarks.serving.environments import python_of, version_of
 from benchmarks.serving.model import ModelUnderTest, open_model_under_test
+from benchmarks.serving.photographs import Photographs
 from benchmarks.serving.report import Results, markdown, to_json
-from benchmarks.serving.rounds import Run, say
+from benchmarks.serving.resnet import ModelError
+from benchmarks.serving.rounds import Round, Run, say
 from benchmarks.serving.server import ServerError
-from benchmarks.serving.systems import OURS, SYSTEMS, System
+from benchmarks.serving.systems import OURS, PHOTOGRAPH_SYSTEMS, SYSTEMS, System
 from service.settings import ConfigurationError
 
 BUILD = Path("build")
+RIVALS = (BUILD / "rivals").resolve()
 NAMES = [system.name for system in SYSTEMS]
+OF_PHOTOGRAPHS = [system.name for system in PHOTOGRAPH_SYSTEMS]
+PARTS = ["digits", "photographs", "memory", "readiness"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,21 +36,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         under_test = open_model_under_test(options.model, options.threads)
     except ConfigurationError as error:
         sys.exit(f"--model: {error}")
-    systems = [system for system in SYSTEMS if system.name in options.systems]
-    run = Run(under_test, (BUILD / "rivals").resolve(), options.seconds)
+    asked_digits = "digits" in options.only
+    systems = [
+        system
+        for system in SYSTEMS
+        if system.name in options.systems and (asked_digits or system.name in OF_PHOTOGRAPHS)
+    ]
+    run = Run(under_test, RIVALS, options.seconds)
     run.install(systems)
     versions = _versions(run, systems)
-    rounds = []
-    for number in range(options.rounds):
+    rounds: list[Round] = []
+    for number in range(options.rounds if asked_digits else 0):
         say(f"round {number + 1} of {options.rounds}")
         rounds.append(run.round(systems))
+    of_photographs = _photographs(options, run) if "photographs" in options.only else None
     memory, ready = None, list[float]()
     ours = next((system for system in systems if system.name == OURS), None)
     if ours is not None and OURS not in run.refused:
         requests = (200, 2_000) if options.quick else (20_000, 200_000)
         try:
-            memory = endurance.memory(run, ours, *requests)
-            ready = endurance.readiness(run, ours, 1 if options.quick else 5)
+            if "memory" in options.only:
+                memory = endurance.memory(run, ours, *requests)
+            if "readiness" in options.only:
+                ready = endurance.readiness(run, ours, 1 if options.quick else 5)
         except (ServerError, wrk.LoadError) as error:
             run.refused["memory and readiness"] = str(error)
     results = Results(
@@ -55,10 +69,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refused=run.refused,
         memory=memory,
         ready=ready,
+        photographs=of_photographs,
     )
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(to_json(results))
     print(markdown(results))
+
+
+def _photographs(options: argparse.Namespace, run: Run) -> Photographs | None:
+    """Measure with photographs; what fails stands beside what failed with digits."""
+    systems = [system for system in PHOTOGRAPH_SYSTEMS if system.name in options.systems]
+    try:
+        under_test = photographs.prepare((BUILD / "resnet50").resolve(), options.threads)
+    except ModelError as error:
+        run.refused["photographs"] = str(error)
+        return None
+    own = Run(under_test, RIVALS, options.seconds, photographs.CONNECTIONS, large=False)
+    measured = photographs.measure(own, systems, options.rounds)
+    run.refused |= {f"photographs: {what}": reason for what, reason in own.refused.items()}
+    return measured
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -70,7 +99,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="<repository>/<name>/<version>/model.onnx",
     )
     parser.add_argument(
-        "--systems", type=_names, default=NAMES, help=f"some of {','.join(NAMES)}; else all"
+        "--systems",
+        type=partial(_some, NAMES),
+        default=NAMES,
+        help=f"some of {','.join(NAMES)}; else all",
+    )
+    parser.add_argument(
+        "--only",
+        type=partial(_some, PARTS),
+        default=PARTS,
+        help=f"some of {','.join(PARTS)}; else all",
     )
     parser.add_argument("--rounds", type=_positive, default=5)
     parser.add_argument("--seconds", type=_positive, default=4, help="of each case in each round")
@@ -87,11 +125,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _names(text: str) -> list[str]:
+def _some(known: Sequence[str], text: str) -> list[str]:
     names = text.split(",")
-    if unknown := set(names) - set(NAMES):
+    if unknown := set(names) - set(known):
         raise argparse.ArgumentTypeError(
-            f"{', '.join(sorted(unknown))}; accepted are {', '.join(NAMES)}"
+            f"{', '.join(sorted(unknown))}; accepted are {', '.join(known)}"
         )
     return names
 

@@ -43,13 +43,16 @@ class Format:
         Whether more than one image fits into a request.
     grpc
         Path of the gRPC method that is called, if it is one; `encode` then makes the body alone.
+    of_files
+        Whether `encode` takes an image file as it is, and no pixels.
     """
 
     name: str
-    encode: Callable[[Images], bytes]
+    encode: Callable[[Any], bytes]
     labels: Callable[[Answer], list[int]]
     many: bool = False
     grpc: str | None = None
+    of_files: bool = False
 
 
 def post(
@@ -74,10 +77,16 @@ def png(path: str) -> Format:
         Image.fromarray(_only(images)[0]).save(file, "PNG")
         return post(path, "image/png", file.getvalue())
 
-    def labels(answer: Answer) -> list[int]:
-        return [found["index"] for found in json.loads(answer.body)["predictions"]]
+    return Format("PNG", encode, _predicted)
 
-    return Format("PNG", encode, labels)
+
+def jpeg(path: str) -> Format:
+    """One JPEG file as the body, as it came from the camera, answered likewise."""
+    return Format("JPEG", lambda file: post(path, "image/jpeg", file), _predicted, of_files=True)
+
+
+def _predicted(answer: Answer) -> list[int]:
+    return [found["index"] for found in json.loads(answer.body)["predictions"]]
 
 
 def raw(path: str) -> Format:

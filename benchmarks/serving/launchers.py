@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from sysconfig import get_config_var
+from typing import Literal
 
 from benchmarks.serving.environments import python_of, site_packages
 from benchmarks.serving.model import ModelUnderTest
@@ -27,8 +28,14 @@ class Setting:
     grpc_port: int | None = None
 
 
-def orbitserve(setting: Setting) -> Launch:
-    """Start this service as `make serve` does, every model of the repository included."""
+def orbitserve(setting: Setting, lines: Literal["console", "json"] | None = None) -> Launch:
+    """Start this service as `make serve` does, every model of the repository included.
+
+    Parameters
+    ----------
+    lines
+        How it writes a line a request, into a file; by default, as the others, it writes none.
+    """
     under_test = setting.under_test
     options = {
         "port": setting.port,
@@ -37,8 +44,8 @@ def orbitserve(setting: Setting) -> Launch:
         "repository": under_test.repository,
         "default_model": under_test.card.name,
         "threads": under_test.threads,
-        # As the others: no line a request.
-        "log_level": "warning",
+        "log_level": "info" if lines else "warning",
+        "log_format": lines or "console",
     }
     settings = {f"ORBITSERVE_{name.upper()}": str(value) for name, value in options.items()}
     command = [sys.executable, "-m", "orbitserve", "serve"]
@@ -113,7 +120,8 @@ def triton(setting: Setting) -> Launch:
     packages = site_packages(setting.environment)
     wheel = packages / "pytriton" / "tritonserver"
     name = setting.under_test.card.name
-    version = setting.environment / "repository" / name / "1"
+    # A repository for each model: all that lies in one is loaded.
+    version = setting.environment / f"repository-{name}" / name / "1"
     version.mkdir(parents=True, exist_ok=True)
     (version / "model.py").write_text((RIVALS / "triton_model.py").read_text())
     image = ", ".join(map(str, setting.under_test.card.input.shape))

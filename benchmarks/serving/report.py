@@ -4,9 +4,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
+from typing import Any
 
-from benchmarks.serving.bars import Bar, bars
+from benchmarks.serving import photographs, resnet
+from benchmarks.serving.bars import Bar, bars, rates
 from benchmarks.serving.endurance import Memory
+from benchmarks.serving.photographs import Photographs
 from benchmarks.serving.rounds import (
     BARE,
     LARGE,
@@ -32,6 +35,7 @@ class Results:
     refused: Mapping[str, str]
     memory: Memory | None
     ready: Sequence[float]
+    photographs: Photographs | None = None
 
     @property
     def bars(self) -> list[Bar]:
@@ -44,13 +48,11 @@ def markdown(results: Results) -> str:
     return "\n".join(
         [
             f"{results.machine}; {results.model}.",
-            f"Medians of {len(results.rounds)} round(s), smallest and largest in brackets.",
+            f"Medians of {_count(results)} round(s), smallest and largest in brackets.",
             "Versions: " + ", ".join(f"{n} {v}" for n, v in results.versions.items()) + ".",
             "",
-            *_single(results.rounds),
-            "",
-            *_large(results.rounds),
-            "",
+            *_digits(results.rounds),
+            *_photographs(results.photographs),
             *(f"not measured: {what}: {reason}" for what, reason in results.refused.items()),
             *(f"bar: {bar}" for bar in results.bars),
         ]
@@ -63,16 +65,34 @@ def to_json(results: Results) -> str:
         "machine": results.machine,
         "model": results.model,
         "versions": dict(results.versions),
-        "rounds": [
-            [asdict(case) | asdict(figure) for case, figure in figures.items()]
-            for figures in results.rounds
-        ],
+        "rounds": _rounds(results.rounds),
         "refused": dict(results.refused),
         "memory": results.memory and asdict(results.memory),
         "ready_seconds": list(results.ready),
+        "photographs": results.photographs
+        and {
+            "rounds": _rounds(results.photographs.rounds),
+            "decoding_seconds": results.photographs.decoding,
+            "fitting_seconds": results.photographs.fitting,
+        },
         "bars": [asdict(bar) | {"met": bar.met} for bar in results.bars],
     }
     return json.dumps(values, indent=2)
+
+
+def _rounds(rounds: Sequence[Round]) -> list[list[dict[str, Any]]]:
+    return [
+        [asdict(case) | asdict(figure) for case, figure in figures.items()] for figures in rounds
+    ]
+
+
+def _count(results: Results) -> int:
+    return len(results.rounds or (results.photographs.rounds if results.photographs else ()))
+
+
+def _digits(rounds: Sequence[Round]) -> Iterator[str]:
+    if rounds:
+        yield from (*_single(rounds), "", *_large(rounds), "")
 
 
 def _single(rounds: Sequence[Round]) -> Iterator[str]:
@@ -92,13 +112,39 @@ def _large(rounds: Sequence[Round]) -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     base = Case(BARE, MEMORY, LARGE, 1)
     for case in dict.fromkeys(c for r in rounds for c in r if c.images == LARGE):
-        ratios = [
-            r[case].images_per_second / r[base].images_per_second
-            for r in rounds
-            if case in r and base in r
-        ]
         cells = f"{TITLES[case.system]} | {case.format} | {_rate(_figures(rounds, case))}"
-        yield f"| {cells} | {median(ratios):.2f} |"
+        yield f"| {cells} | {_part(rounds, case, base)} |"
+
+
+def _photographs(measured: Photographs | None) -> Iterator[str]:
+    if measured is None:
+        return
+    lone, many = photographs.CONNECTIONS
+    head = f"a ResNet-50, photographs of {resnet.WIDTH} x {resnet.HEIGHT}"
+    yield (
+        f"| {head} | format | images/s, {many} connections | of the bare session's "
+        f"| p50 ms, {lone} connection |"
+    )
+    yield "| --- | --- | --- | --- | --- |"
+    rounds, base = measured.rounds, Case(BARE, MEMORY, 1, 1)
+    alone = _figures(rounds, base)
+    yield f"| {TITLES[BARE]} | {MEMORY} | {_rate(alone)} | 1.00 | {_p50(alone)} |"
+    for system, sent in dict.fromkeys((c.system, c.format) for r in rounds for c in r if c != base):
+        busy, single = Case(system, sent, 1, many), Case(system, sent, 1, lone)
+        part = _part(rounds, busy, base)
+        cells = f"{TITLES[system]} | {sent} | {_rate(_figures(rounds, busy))} | {part}"
+        yield f"| {cells} | {_p50(_figures(rounds, single))} |"
+    yield ""
+    yield (
+        f"A JPEG file takes {1000 * measured.decoding:.1f} ms of one core to be decoded and "
+        f"{1000 * measured.fitting:.1f} ms to be fitted to {resnet.SIDE} x {resnet.SIDE}."
+    )
+    yield ""
+
+
+def _part(rounds: Sequence[Round], case: Case, base: Case) -> str:
+    ratio = rates(rounds, case, base)
+    return "-" if ratio is None else f"{ratio:.2f}"
 
 
 def _figures(rounds: Sequence[Round], case: Case) -> list[Figure]:

@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,10 @@ class Run:
     ----------
     environments
         Where the environments of the systems are kept.
+    connections
+        Over how many single images are asked about.
+    large
+        Whether large requests are timed too, where a format takes them.
     refused
         The reason for each system, or each case of one, that is not timed.
     """
@@ -67,6 +71,8 @@ class Run:
     under_test: ModelUnderTest
     environments: Path
     seconds: int
+    connections: Sequence[int] = CONNECTIONS
+    large: bool = True
     refused: dict[str, str] = field(default_factory=dict)
 
     def install(self, systems: list[System]) -> None:
@@ -82,7 +88,7 @@ class Run:
     def round(self, systems: list[System]) -> Round:
         """Measure the bare session and each system once."""
         figures = {}
-        for size in (1, LARGE):
+        for size in (1, LARGE) if self.large else (1,):
             case, figure = Case(BARE, MEMORY, size, 1), bare(self.under_test, size, self.seconds)
             figures[case] = _said(case, figure)
         for system in systems:
@@ -102,8 +108,8 @@ class Run:
 
     def _measure(self, system: System, server: Server) -> Iterator[tuple[Case, Figure]]:
         for sent in system.formats(self.under_test.card.name):
-            cases = [Case(system.name, sent.name, 1, number) for number in CONNECTIONS]
-            if sent.many:
+            cases = [Case(system.name, sent.name, 1, number) for number in self.connections]
+            if sent.many and self.large:
                 cases.append(Case(system.name, sent.name, LARGE, LARGE_CONNECTIONS))
             for case in cases:
                 if str(case) not in self.refused:
@@ -145,7 +151,7 @@ def time_case(
 
 
 def check(sent: Format, port: int, under_test: ModelUnderTest, size: int) -> list[bytes]:
-    """Ask about every digit, ``size`` a request, and return the requests if all labels are right.
+    """Ask about every image, ``size`` a request, and return the requests if all labels are right.
 
     Raises
     ------
@@ -156,7 +162,8 @@ def check(sent: Format, port: int, under_test: ModelUnderTest, size: int) -> lis
     """
     requests = []
     for i in range(0, len(under_test.images), size):
-        requests.append(sent.encode(under_test.images[i : i + size]))
+        asked = under_test.files[i] if sent.of_files else under_test.images[i : i + size]
+        requests.append(sent.encode(asked))
         answer = (
             ask(port, requests[-1]) if sent.grpc is None else call(port, sent.grpc, requests[-1])
         )
@@ -167,7 +174,7 @@ def check(sent: Format, port: int, under_test: ModelUnderTest, size: int) -> lis
         due = under_test.labels[i : i + size]
         if labels != due:
             raise WrongAnswerError(
-                f"digit {i} and those after it: labels {labels} where the bare session says {due}"
+                f"image {i} and those after it: labels {labels} where the bare session says {due}"
             )
     return requests
 

@@ -1,14 +1,25 @@
 """Who is compared: what is installed, how it is started, and in which formats it is asked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from benchmarks.serving import launchers
-from benchmarks.serving.formats import Format, base64_json, oip_binary, oip_grpc, oip_json, png, raw
+from benchmarks.serving.formats import (
+    Format,
+    base64_json,
+    jpeg,
+    oip_binary,
+    oip_grpc,
+    oip_json,
+    png,
+    raw,
+)
 from benchmarks.serving.launchers import Setting
 from benchmarks.serving.server import Launch
 
 OURS, TRITON, NAIVE = "orbitserve", "triton", "naive"
+LINES, JSON_LINES = "orbitserve-lines", "orbitserve-json-lines"
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,22 @@ SYSTEMS = (
         (),
         lambda model: (oip_binary(model), oip_grpc(model), png("/classify")),
         launchers.orbitserve,
+    ),
+    System(
+        LINES,
+        "orbitserve, a log line a request",
+        "orbitserve",
+        (),
+        lambda model: (oip_binary(model),),
+        partial(launchers.orbitserve, lines="console"),
+    ),
+    System(
+        JSON_LINES,
+        "orbitserve, a log line a request, as JSON",
+        "orbitserve",
+        (),
+        lambda model: (oip_binary(model),),
+        partial(launchers.orbitserve, lines="json"),
     ),
     System(
         NAIVE,
@@ -104,3 +131,15 @@ SYSTEMS = (
         launchers.ray,
     ),
 )
+
+_OF_PHOTOGRAPHS: dict[str, Callable[[str], tuple[Format, ...]]] = {
+    TRITON: lambda model: (oip_binary(model),),
+    OURS: lambda model: (oip_binary(model), jpeg("/classify")),
+}
+
+PHOTOGRAPH_SYSTEMS = tuple(
+    replace(system, formats=_OF_PHOTOGRAPHS[system.name])
+    for system in SYSTEMS
+    if system.name in _OF_PHOTOGRAPHS
+)
+"""Who is asked about photographs; another decodes no files, and is asked about pixels."""

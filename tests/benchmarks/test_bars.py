@@ -7,7 +7,7 @@ import pytest
 from benchmarks.serving.bars import bars
 from benchmarks.serving.endurance import Memory
 from benchmarks.serving.rounds import BARE, LARGE, LARGE_CONNECTIONS, MEMORY, Case
-from benchmarks.serving.systems import NAIVE, OURS, TRITON
+from benchmarks.serving.systems import JSON_LINES, LINES, NAIVE, OURS, TRITON
 
 LEVEL = Memory("OIP binary", 20_000, 200_000, 100, 105)
 READY = [1.0, 3.0, 2.0]
@@ -15,7 +15,7 @@ READY = [1.0, 3.0, 2.0]
 
 def test_bars_that_are_just_met_are_met(even):
     found = bars([even], LEVEL, READY)
-    assert len(found) == 7
+    assert len(found) == 9
     assert all(str(bar).endswith(", met") for bar in found)
 
 
@@ -30,6 +30,8 @@ SLOWER = [
     (1, Case(OURS, "OIP binary", 1, 32)),
     (3, Case(OURS, "OIP binary", LARGE, LARGE_CONNECTIONS)),
     (4, Case(OURS, "PNG", 1, 32)),
+    (5, Case(LINES, "OIP binary", 1, 32)),
+    (6, Case(JSON_LINES, "OIP binary", 1, 32)),
 ]
 
 

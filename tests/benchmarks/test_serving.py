@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.serving import environments, rounds, wrk
+from artifact.session import open_session
+from benchmarks.serving import environments, resnet, rounds, wrk
 from benchmarks.serving.__main__ import main
 from benchmarks.serving.endurance import Memory
 from benchmarks.serving.environments import InstallError
 from benchmarks.serving.launchers import RIVALS
 from benchmarks.serving.model import open_model_under_test
+from benchmarks.serving.photographs import Photographs
 from benchmarks.serving.report import Results, markdown, to_json
 from benchmarks.serving.rounds import Case
 from benchmarks.serving.server import (
@@ -26,6 +30,7 @@ from benchmarks.serving.server import (
     running,
 )
 from benchmarks.serving.systems import OURS, SYSTEMS
+from imaging import FitPolicy, decode, fit
 from service.engine.providers import CPU, start
 
 ROOT = Path(__file__).parents[2]
@@ -46,12 +51,27 @@ def results(measured):
 
 def test_the_report_has_a_row_a_system_every_bar_and_the_reason_of_what_is_missing(even):
     text = markdown(results([even]))
-    assert "| Triton, Python backend | OIP binary | 2,800 | - |" in text
+    assert "| Triton, Python backend | OIP binary | 2,333 | - |" in text
     assert "| orbitserve | OIP binary | 2,800 | 0.50 |" in text
     assert "| orbitserve | PNG | 1,960 | - |" in text
     assert "| orbitserve | OIP binary | 4,500 | 0.90 |" in text
     assert "not measured: ray: it could not be installed: no such package" in text
-    assert text.count("\nbar: ") == 7
+    assert text.count("\nbar: ") == 9
+
+
+def test_the_report_says_what_photographs_cost(even):
+    of_photographs = {
+        Case(rounds.BARE, rounds.MEMORY, 1, 1): rounds.Figure(40.0, 0.025),
+        Case(OURS, "JPEG", 1, 1): rounds.Figure(30.0, 0.033),
+        Case(OURS, "JPEG", 1, 8): rounds.Figure(36.0, 0.2),
+    }
+    measured = Photographs([of_photographs], decoding=0.0031, fitting=0.0024)
+    asked = replace(results([even]), photographs=measured)
+    text = markdown(asked)
+    assert "| orbitserve | JPEG | 36 | 0.90 | 33.00 |" in text
+    assert "takes 3.1 ms of one core to be decoded and 2.4 ms to be fitted" in text
+    kept = json.loads(to_json(asked))["photographs"]
+    assert [figure["images_per_second"] for figure in kept["rounds"][0]] == [40.0, 30.0, 36.0]
 
 
 def test_the_report_shows_the_spread_of_several_rounds(even):
@@ -67,7 +87,7 @@ def test_every_figure_of_every_round_is_kept(even):
         "images_per_second": 1960.0,
         "p50": 0.016,
     } in kept["rounds"][0]
-    assert [bar["met"] for bar in kept["bars"]] == [True] * 7
+    assert [bar["met"] for bar in kept["bars"]] == [True] * 9
 
 
 def test_the_session_of_the_rivals_is_that_of_the_service(monkeypatch):
@@ -130,6 +150,18 @@ def gone(process):
     return False
 
 
+def test_the_network_of_resnet_50_s_size_classifies_what_its_photographs_are_decoded_to():
+    session = open_session(resnet.network(narrow=16), threads=1)
+    files = resnet.photographs(2)
+    assert all(40_000 < len(file) < 100_000 for file in files)
+    policy = FitPolicy(resnet.SIDE, "resize-crop", resize=256)
+    images = np.stack([fit(decode(file, 3), policy) for file in files])
+    logits, probabilities = session.run(["logits", "probabilities"], {"image": images})
+    assert np.isfinite(logits).all()
+    assert probabilities.shape == (2, resnet.CLASSES)
+    assert np.abs(logits[0] - logits[1]).max() > 1e-3
+
+
 def test_a_server_that_does_not_start_says_why(tmp_path):
     code = "import sys; sys.exit('there is no model')"
     launch = Launch([sys.executable, "-c", code], os.environ, "/", tmp_path)
@@ -141,7 +173,14 @@ def test_an_unknown_system_is_refused_with_those_that_are_known(capsys):
     with pytest.raises(SystemExit) as refused:
         main(["--systems", "orbitserve,flask"])
     assert refused.value.code == 2
-    assert "flask; accepted are triton, orbitserve, naive" in capsys.readouterr().err
+    assert "flask; accepted are triton, orbitserve, orbitserve-lines" in capsys.readouterr().err
+
+
+def test_a_part_that_is_not_known_is_refused_with_those_that_are(capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["--only", "photographs,videos"])
+    assert refused.value.code == 2
+    assert "videos; accepted are digits, photographs, memory" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not wrk.available(), reason="wrk, the load generator, is not installed")

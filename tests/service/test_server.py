@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +32,14 @@ pytestmark = pytest.mark.slow
 def server(repository: Path) -> Iterator[Server]:
     with serving(repository, forked=False, default_model="turning") as server:
         yield server
+
+
+@pytest.mark.slow
+def test_what_audits_alone_need_is_not_imported_before_the_port_opens() -> None:
+    code = (
+        "import sys, service.server; sys.exit(bool({'scipy.special', 'jinja2'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_it_serves_and_logs_json(server: Server) -> None:

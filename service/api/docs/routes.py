@@ -7,7 +7,6 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from fastapi import Request
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -21,6 +20,8 @@ _CODE: Final = re.compile(r"`([^`]+)`")
 
 def render_page(document: Document, root: str) -> str:
     """Write the page; every link in it is relative, so that a proxy may add a prefix, `root`."""
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"prose": _prose, "kind": _kind}
     template = files(__package__).joinpath("static", "page.html").read_text("utf-8")
