@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, helper
 
 from artifact.contract import PROBABILITIES
-from artifact.divisions import refuse_traps
+from artifact.trapping_divisions import refuse_traps
 from imaging.refusal import RefusedError
 
 ONNX_DOMAINS: Final = ("", "ai.onnx")
@@ -114,7 +114,7 @@ def refuse_other_formats(data: bytes) -> None:
 def check_operators(model: onnx.ModelProto) -> None:
     """See that a model means the same to every runtime: it uses nothing but ONNX's operators.
 
-    And that no image ends what runs it: see `artifact.divisions`.
+    And that no image ends what runs it: see `artifact.trapping_divisions`.
 
     Functions of the model's own are refused too. Where one is named like an operator that a runtime
     has, the runtime prefers its own; and a few of them can stand for millions of nodes.
