@@ -4,7 +4,7 @@ from audit.proof.folding import Runtime
 from audit.proof.limits import MEBIBYTE, Limits, ProofLimitError
 from audit.proof.outcome import Obstacle, Proof, Sensitive
 from audit.proof.proof import TOLERANCE, prove
-from audit.proof.tied import Tied, find_ties
+from audit.proof.tied_weights import Tied, find_ties
 
 __all__ = [
     "MEBIBYTE",

@@ -10,7 +10,7 @@ from audit.proof.limits import Budget
 from audit.proof.node import Array, Node, Unsupported
 from audit.proof.numbering import Numbering, Numbers, is_unmoved
 from audit.proof.sizes import Batch, Side, Sizes, as_sides
-from audit.proof.tying import Ties
+from audit.proof.ties import Ties
 from audit.proof.types import DType
 from imaging import GridSymmetry
 

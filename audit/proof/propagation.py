@@ -29,7 +29,7 @@ from audit.proof.operators.ranges import UNKNOWN, bound, of_constant, of_image
 from audit.proof.operators.record import Operator
 from audit.proof.outcome import Effect
 from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape
-from audit.proof.tying import Ties
+from audit.proof.ties import Ties
 from audit.proof.unread import number_unread
 from imaging import GridSymmetry
 

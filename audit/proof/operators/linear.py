@@ -15,7 +15,7 @@ from audit.proof.operators.ranges import UNKNOWN, times
 from audit.proof.operators.record import Exact, Operator
 from audit.proof.operators.reductions import slide
 from audit.proof.operators.weights import Weights, read_weights
-from audit.proof.tying import FilterPlaces, Ties
+from audit.proof.ties import FilterPlaces, Ties
 from audit.proof.windows import Spread, Window, are_symmetric, read_transposed, read_windows
 from imaging import GridSymmetry
 

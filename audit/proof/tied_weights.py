@@ -14,7 +14,7 @@ from audit.proof.limits import DEFAULT_LIMITS, Limits
 from audit.proof.node import Array, Unsupported
 from audit.proof.proof import TOLERANCE, generators, is_invariant
 from audit.proof.propagation import Propagation, PropagationOptions, propagate
-from audit.proof.tying import Places
+from audit.proof.ties import Places
 from imaging.refusal import RefusedError
 
 
