@@ -46,7 +46,7 @@ def verify(
 
     Example: orbitserve verify --ledger audits --head 5d1f... --key signer.pub.pem
     """
-    from commands.verifying import ledger_findings, read_trust, report_findings
+    from commands.verify.findings import ledger_findings, read_trust, report_findings
     from imaging import RefusedError
 
     if bool(files) == bool(ledger):
