@@ -14,7 +14,7 @@ from service.engine import ProviderCandidates
 from service.repository.cache import Cache
 from service.repository.folder import ModelRejectedError, check_audit_file, read_card
 from service.repository.trials import Trials, Tried
-from service.repository.trials.trying import failure
+from service.repository.trials.attempt import failure
 from service.repository.version import ServedModel, open_tried
 from service.settings import Settings
 from service.shadow import open_shadow

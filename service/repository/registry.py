@@ -21,7 +21,7 @@ from service.repository.catalogue import Catalogue, Unserved, Versions
 from service.repository.discovery import Fingerprint, Found, discover, fingerprint
 from service.repository.folder import ModelRejectedError
 from service.repository.statistics import Loads
-from service.repository.trials.trying import failure
+from service.repository.trials.attempt import failure
 from service.repository.version import ServedModel
 from service.settings import ConfigurationError
 

@@ -17,7 +17,7 @@ from service.engine import ProviderCandidates, select
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
 from service.repository.loading import Loader
-from service.repository.trials import ForkServer, Trials, Tried, server, trying
+from service.repository.trials import ForkServer, Trials, Tried, attempt, server
 from service.repository.trials.trials import _outcome, _read
 from service.repository.version import load_version
 from service.settings import Settings
@@ -149,20 +149,20 @@ async def test_a_defect_refuses_the_version_and_is_logged(
     def fails(*_: object, **__: object) -> None:
         raise ValueError("operands could not be broadcast together")
 
-    monkeypatch.setattr(trying, "load_version", fails)
-    monkeypatch.setattr(trying, "_limit_memory", lambda *_: None)  # of this very process
+    monkeypatch.setattr(attempt, "load_version", fails)
+    monkeypatch.setattr(attempt, "_limit_memory", lambda *_: None)  # of this very process
     settings = Settings(repository=repository, device="cpu")
     folder = repository / "turning" / "2"
-    tried = trying.try_version(trying.Attempt(folder, settings, HERE))
+    tried = attempt.try_version(attempt.Attempt(folder, settings, HERE))
     assert tried.refused is not None
     assert "at an error of its own (ValueError: operands could not be" in tried.refused
     assert tried.defect is not None and 'raise ValueError("operands' in tried.defect
 
-    async def attempt(*_: object) -> trying.Tried:
+    async def answered(*_: object) -> Tried:
         return tried
 
     there = Trials(settings)
-    monkeypatch.setattr(there, "attempt", attempt)
+    monkeypatch.setattr(there, "attempt", answered)
     loader = Loader(settings, HERE, there)
     with capture_logs() as logged, pytest.raises(ModelRejectedError, match="an error of its own"):
         await loader.load(folder)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from imaging.files import MEBIBYTE
 from imaging.process import fork
 from service.repository.trials import server
-from service.repository.trials.trying import Attempt
+from service.repository.trials.attempt import Attempt
 
 _CODE: Final = (
     "import sys; sys.path[:] = {path!r}; "

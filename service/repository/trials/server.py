@@ -43,7 +43,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def main(number: int) -> None:
     """Fork a child for each attempt that comes over the socket of this number, until it closes."""
-    import service.repository.trials.trying  # noqa: F401 # here once, and not in each child
+    import service.repository.trials.attempt  # noqa: F401 # here once, and not in each child
 
     gc.freeze()  # what a collector does not touch stays shared
     _Forking(socket.socket(fileno=number)).run()
@@ -158,7 +158,7 @@ class _Forking:
                 other.close()
             os.setpgid(0, 0)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            from service.repository.trials.trying import try_version
+            from service.repository.trials.attempt import try_version
 
             given = pickle.loads(attempt)  # noqa: S301 # from the service itself
             tried = try_version(given, _Telling(trial))

@@ -12,9 +12,9 @@ from typing import Final
 import structlog
 
 from service.engine import ProviderCandidates
+from service.repository.trials.attempt import Attempt, Tried, too_large
 from service.repository.trials.host import ForkServer
 from service.repository.trials.server import BEHIND_PROGRESS, SLOW_SECONDS, STATUS, TOO_LARGE
-from service.repository.trials.trying import Attempt, Tried, too_large
 from service.settings import Settings
 
 log = structlog.get_logger()
