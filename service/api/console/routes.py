@@ -1,6 +1,6 @@
 """Routes of the console's page and of its files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Final
@@ -8,6 +8,8 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined
 
 from artifact.product import product_version
+from audit.render.comparison import COMPARISON_FORMATS
+from audit.render.formats import FORMATS, SIGNED, SIGNED_SUFFIX
 from audit.render.pages import page_environment
 from service.api.pages import MEDIA_TYPES, file_endpoint
 from service.http.service_route import ServiceRoute
@@ -44,4 +46,15 @@ def _files() -> Iterator[tuple[str, str, bytes]]:
 
 def _render(template: str) -> bytes:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(template).render(version=product_version()).encode()
+    suffixes = {name: each.suffix for name, each in FORMATS.items()}
+    page = environment.from_string(template).render(
+        version=product_version(),
+        # That it is not signed here is the service's to say.
+        formats=_words({**suffixes, SIGNED: SIGNED_SUFFIX}),
+        comparisons=_words({name: each.suffix for name, each in COMPARISON_FORMATS.items()}),
+    )
+    return page.encode()
+
+
+def _words(suffixes: Mapping[str, str]) -> str:
+    return ",".join(f"{name} {suffix}" for name, suffix in suffixes.items())

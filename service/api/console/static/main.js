@@ -1,11 +1,15 @@
 // The console: what happens when the page is opened, and when the models or the key change.
 
 import { refusals, useKey } from "./api.js";
+import { offerAudits } from "./audit.js";
 import { offerCertificate } from "./certificate.js";
 import { openWithKey, showClaims } from "./claims.js";
 import { find, onClick, tell } from "./dom.js";
+import { offerGlance } from "./glance.js";
+import { offerLedger } from "./ledger.js";
 import { choosePair, describe, listServed, offer } from "./models.js";
 import { takePictures } from "./sources.js";
+import { offerTable } from "./table.js";
 import { Turning } from "./turn.js";
 
 const turning = new Turning();
@@ -20,6 +24,7 @@ async function begin() {
     const served = await listServed();
     const pair = choosePair(served);
     lists.forEach((list, index) => offer(list, served, pair[index], index > 0));
+    for (const id of ["audit-model", "files-model"]) offer(find(id, HTMLSelectElement), served, pair[0]);
     await Promise.all(lists.map((_, index) => use(index)));
   } catch (error) {
     tell(refusal, error);
@@ -61,5 +66,8 @@ find("key-form", HTMLFormElement).addEventListener("submit", (event) => {
 offerCertificate(turning);
 takePictures(turning);
 openWithKey();
+offerAudits(offerLedger());
+offerTable();
+offerGlance(begin);
 find("first-sample", HTMLButtonElement).click();
 begin();
