@@ -21,6 +21,33 @@ QUIET = (
 )
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
+FAINT = """
+  () => {
+    const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+    const light = (color) => {
+      const [r, g, b] = numbers(color).map((each) => {
+        const part = each / 255;
+        return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+      const color = getComputedStyle(element).backgroundColor;
+      return numbers(color)[3] === 0 ? behind(element.parentElement) : color;
+    };
+    const says = (element) =>
+      [...element.childNodes].some((each) => each.nodeType === Node.TEXT_NODE && each.data.trim());
+    return [...document.querySelectorAll("body *:not(option, noscript, svg *)")]
+      .filter((each) => says(each) && each.checkVisibility() && !each.disabled)
+      .map((each) => {
+        const [low, high] = [light(getComputedStyle(each).color), light(behind(each))].sort((a, b) => a - b);
+        return [(high + 0.05) / (low + 0.05), each.outerHTML.slice(0, 80)];
+      })
+      .filter(([ratio]) => !(ratio >= 4.5));
+  }
+"""
+"""What has too little contrast for WCAG AA, by its formula: axe does not compute it everywhere."""
+
 
 @dataclass
 class Console:
@@ -130,3 +157,23 @@ def open_console(chromium: Any) -> Iterator[Open]:
 @pytest.fixture
 def console(open_console: Open, server: Server) -> Console:
     return open_console(server.url)
+
+
+def check_with_axe(console: Console) -> None:
+    """Check the page as it is: in light and dark, on a phone's screen and a desk's."""
+    axe = TOOLS / "axe-core" / "axe.min.js"
+    if not axe.exists():
+        pytest.skip("axe-core is not installed; `npm install` in tests/service/console brings it")
+    console.page.evaluate(axe.read_text())
+    for scheme in ("light", "dark"):
+        console.page.emulate_media(color_scheme=scheme)
+        for size in (PHONE["viewport"], {"width": 1280, "height": 900}):
+            console.page.set_viewport_size(size)
+            found = console.page.evaluate("axe.run()")
+            told = [
+                (each["id"], each["impact"], node["html"])
+                for each in found["violations"]
+                for node in each["nodes"]
+            ]
+            assert not told
+            assert not console.page.evaluate(FAINT)

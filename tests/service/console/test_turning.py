@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.service.console.conftest import PHONE, STATIC, TOOLS, Console, Open
+from tests.service.console.conftest import PHONE, STATIC, Console, Open, check_with_axe
 from tests.service.processes import Server
 from tests.waiting import wait_until
 
@@ -310,24 +310,7 @@ def test_behind_a_proxy_that_strips_a_prefix(open_console: Open, server: Server)
 
 
 def test_axe_finds_nothing(console: Console) -> None:
-    axe = TOOLS / "axe-core" / "axe.min.js"
-    if not axe.exists():
-        pytest.skip("axe-core is not installed; `npm install` in tests/service/console brings it")
     console.wait_for("#proved", "PROVED")
     for summary in console.page.locator("summary").all():
         summary.click()
-    console.page.evaluate(axe.read_text())
-    for scheme in ("light", "dark"):
-        console.page.emulate_media(color_scheme=scheme)
-        for size in (PHONE["viewport"], {"width": 1280, "height": 900}):
-            console.page.set_viewport_size(size)
-            found = console.page.evaluate("axe.run()")
-            told = [
-                (each["id"], each["impact"], node["html"])
-                for each in found["violations"]
-                for node in each["nodes"]
-            ]
-            assert not told
-            # Contrast is computed of all text, but for what lies over a drawing.
-            unsure = [each for each in found["incomplete"] if each["id"] == "color-contrast"]
-            assert all("said" in node["html"] for each in unsure for node in each["nodes"])
+    check_with_axe(console)

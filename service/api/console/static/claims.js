@@ -99,7 +99,8 @@ export function openWithKey() {
       tell(refusal);
       try {
         const answer = await call(/** @type {HTMLAnchorElement} */ (link).getAttribute("href") ?? "");
-        save(await answer.blob(), `${link.id}.json`);
+        const json = answer.headers.get("Content-Type")?.startsWith("application/json");
+        save(await answer.blob(), `${link.id}.${json ? "json" : "txt"}`);
       } catch (error) {
         tell(refusal, error);
       }
