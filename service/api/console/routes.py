@@ -46,7 +46,7 @@ def _files() -> Iterator[tuple[str, str, bytes]]:
 
 def _render(template: str) -> bytes:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    suffixes = {name: each.suffix for name, each in FORMATS.items()}
+    suffixes: dict[str, str] = {name: each.suffix for name, each in FORMATS.items()}
     page = environment.from_string(template).render(
         version=product_version(),
         # That it is not signed here is the service's to say.

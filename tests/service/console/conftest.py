@@ -40,7 +40,8 @@ FAINT = """
     return [...document.querySelectorAll("body *:not(option, noscript, svg *)")]
       .filter((each) => says(each) && each.checkVisibility() && !each.disabled)
       .map((each) => {
-        const [low, high] = [light(getComputedStyle(each).color), light(behind(each))].sort((a, b) => a - b);
+        const colors = [getComputedStyle(each).color, behind(each)];
+        const [low, high] = colors.map(light).sort((a, b) => a - b);
         return [(high + 0.05) / (low + 0.05), each.outerHTML.slice(0, 80)];
       })
       .filter(([ratio]) => !(ratio >= 4.5));
