@@ -134,8 +134,6 @@ def train(
     from models.trainer import train as run
 
     found = find_device(device)
-    if deterministic:
-        be_deterministic()
     if resume and overwrite:
         raise RefusedError("A run goes on by --resume or begins anew by --overwrite, not both.")
     is_folder = name not in NAMES and Path(name).is_dir()
@@ -157,6 +155,10 @@ def train(
     check_name(title)
     place = runs / title
     Run.check_free(place, resume=resume, overwrite=overwrite)
+    before = Run.open(place).info.recipe if resume and Run.is_in(place) else None
+    deterministic = deterministic or bool(before and before.deterministic)
+    if deterministic:
+        be_deterministic()
     first = Run.open(start if start.is_dir() else runs / start) if start else None
     if is_folder:
         source = FolderSource(
@@ -175,8 +177,8 @@ def train(
     else:
         experiment = dataclasses.replace(named_experiment(name, folder), name=title)
         experiment = experiment.started_from(first) if first else experiment
-    if resume and epochs is None and Run.is_in(place):
-        epochs = Run.open(place).info.recipe.epochs
+    if before and epochs is None:
+        epochs = before.epochs
     changes = {
         "epochs": epochs,
         "seed": seed,
@@ -184,6 +186,7 @@ def train(
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "arithmetic": arithmetic,
+        "deterministic": deterministic or None,
     }
     given = {key: value for key, value in changes.items() if value is not None}
     experiment = experiment.with_recipe(given)

@@ -32,6 +32,8 @@ class Recipe(BaseModel):
     arithmetic
         "auto" is bfloat16 autocast on a GPU that multiplies it in hardware, else float32.
         Evaluation is always in float32.
+    deterministic
+        Whether every run on one device is to give the same weights (`devices.be_deterministic`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +53,7 @@ class Recipe(BaseModel):
     mixing: float = Field(default=0.0, ge=0, le=1)
     teaching: float = Field(default=0.0, ge=0, le=1)
     arithmetic: Arithmetic = "auto"
+    deterministic: bool = False
     seed: int = 0
 
     @model_validator(mode="after")

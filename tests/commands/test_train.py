@@ -87,3 +87,21 @@ def _silent():
     from rich.progress import Progress
 
     return Progress(disable=True)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_run_that_goes_on_is_as_deterministic_as_it_began(
+    run, monkeypatch, images, tmp_path, asked
+):
+    """Also where the option is not given again."""
+    begun, told = [], []
+    monkeypatch.setattr("models.devices.be_deterministic", lambda: told.append(True))
+
+    def trained(experiment, folder, *, resume, **_):
+        begun.append(Run.begin(folder, experiment.info, resume=resume).info.recipe.deterministic)
+
+    monkeypatch.setattr("models.trainer.train", trained)
+    arguments = ("train", images, "--name", "parts", "--runs", tmp_path / "runs")
+    run(*arguments, *(["--deterministic"] if asked else []))
+    run(*arguments, "--resume")
+    assert (begun, told) == ([asked] * 2, [True] * 2 if asked else [])
