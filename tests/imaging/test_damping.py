@@ -108,6 +108,16 @@ def test_an_even_grey_that_is_the_fill_stays(method: Any) -> None:
 
 
 @DAMPING
+def test_what_is_brighter_by_a_level_is_so_when_damped(method: Any) -> None:
+    """Weights that add up to a little more or less than one would round a part of it otherwise."""
+    dark = np.random.default_rng(0).integers(60, 100, (4, 1, 128, 128), np.uint8)
+    for degrees in (7.0, 23.0, 31.0, 40.0):
+        both = (damp(dark + level, degrees, Resampler(method)) for level in (0, np.uint8(90)))
+        inner, brighter = (found[..., 16:-16, 16:-16].astype(int) for found in both)
+        assert np.array_equal(brighter - inner, np.full_like(inner, 90))
+
+
+@DAMPING
 def test_an_angle_for_each_image(textures: Images, method: Any) -> None:
     degrees = np.array([3.0, 31.0, 90.0])
     each = damp(textures[:3], degrees, Resampler(method))
