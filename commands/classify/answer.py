@@ -1,6 +1,24 @@
 """What is said of one file."""
 
+from dataclasses import dataclass
+
 import msgspec
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What answers have in common.
+
+    Attributes
+    ----------
+    ranks
+        How many classes each of them names.
+    multi_label
+        Whether an image may get several labels, or none.
+    """
+
+    ranks: int
+    multi_label: bool = False
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -37,19 +55,26 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     file
         As `written` writes it.
     label, index, probability
-        Of the first of `top`.
+        Of the first of `top`, where an image gets one label.
+    labels
+        All that it gets of a model of several labels, whether they are among `top` or not.
     """
 
     file: str
     label: str | None = None
     index: int | None = None
     probability: float | None = None
+    labels: tuple[Ranked, ...] | None = None
     top: tuple[Ranked, ...] = ()
     error: str | None = None
     model: Model = Model("", 0, "")
 
 
-def ranked(file: str, top: tuple[Ranked, ...], model: Model) -> Answer:
+def ranked(
+    file: str, top: tuple[Ranked, ...], model: Model, labels: tuple[Ranked, ...] | None = None
+) -> Answer:
     """Return what is said of a file that was classified."""
+    if labels is not None:
+        return Answer(file, labels=labels, top=top, model=model)
     first = top[0]
-    return Answer(file, first.label, first.index, first.probability, top, None, model)
+    return Answer(file, first.label, first.index, first.probability, top=top, model=model)

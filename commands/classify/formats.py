@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, Literal
 import msgspec
 
 from commands.classify import parquet, table
-from commands.classify.answer import Answer
+from commands.classify.answer import Answer, Ranked, Shape
 from commands.names import on_one_line
 from imaging import RefusedError
 
@@ -32,19 +32,19 @@ class Lines:
     Attributes
     ----------
     head
-        What stands above them, for the number of classes in each.
+        What stands above them.
     line
         An answer with its line's end.
     """
 
-    head: Callable[[int], bytes]
-    line: Callable[[Answer, int], bytes]
+    head: Callable[[Shape], bytes]
+    line: Callable[[Answer, Shape], bytes]
 
-    def write(self, answers: Iterable[Answer], ranks: int, file: BinaryIO) -> None:
+    def write(self, answers: Iterable[Answer], shape: Shape, file: BinaryIO) -> None:
         """Write a file of them."""
-        file.write(self.head(ranks))
+        file.write(self.head(shape))
         for answer in answers:
-            file.write(self.line(answer, ranks))
+            file.write(self.line(answer, shape))
 
 
 def format_of(asked: Format | None, output: Path | None) -> Format:
@@ -69,13 +69,20 @@ def format_of(asked: Format | None, output: Path | None) -> Format:
     )
 
 
-def text_line(answer: Answer, ranks: int) -> bytes:
-    """Probability and label of each class, or `error` and the reason, then the file."""
-    if answer.error is None:
-        cells = [text for each in answer.top for text in (f"{each.probability:.4f}", each.label)]
-    else:
+def text_line(answer: Answer, shape: Shape) -> bytes:
+    """Probability and label of each class, or `error` and the reason, then the file.
+
+    Of a model of several labels those that the image gets, or `none`.
+    """
+    if answer.error is not None:
         cells = ["error", answer.error]
+    else:
+        cells = _pairs(answer.top if answer.labels is None else answer.labels) or ["none"]
     return ("  ".join(map(_quoted, (*cells, answer.file))) + "\n").encode()
+
+
+def _pairs(classes: Iterable[Ranked]) -> list[str]:
+    return [text for each in classes for text in (f"{each.probability:.4f}", each.label)]
 
 
 def _quoted(text: str) -> str:
@@ -84,18 +91,18 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"' if _AMBIGUOUS.search(text) else text
 
 
-def json_line(answer: Answer, ranks: int = 0) -> bytes:
+def json_line(answer: Answer, shape: Shape | None = None) -> bytes:
     """Write an answer as JSON, on one line to every reader."""
     return on_one_line(_ENCODER.encode(answer).decode()).encode() + b"\n"
 
 
 LINES: Final[dict[Format, Lines]] = {
-    "text": Lines(lambda ranks: b"", text_line),
+    "text": Lines(lambda shape: b"", text_line),
     "csv": Lines(table.head, table.line),
-    "jsonl": Lines(lambda ranks: b"", json_line),
+    "jsonl": Lines(lambda shape: b"", json_line),
 }
 
-Write = Callable[[Iterable[Answer], int, BinaryIO], None]
+Write = Callable[[Iterable[Answer], Shape, BinaryIO], None]
 WRITERS: Final[dict[Format, Write]] = {
     **{name: lines.write for name, lines in LINES.items()},
     "parquet": parquet.write,

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Self
 import msgspec
 
 from commands.classify import parquet, table
-from commands.classify.answer import Answer, Model
+from commands.classify.answer import Answer, Model, Shape
 from commands.classify.formats import WRITERS, Format, json_line
 from imaging import RefusedError
 from imaging.writing import written_aside
@@ -34,8 +34,8 @@ class Partial:
     ----------
     output, output_format
         What it becomes.
-    model, classes, ranks
-        Whose answers, and of how many classes each: others are not mixed with them.
+    model, classes, shape
+        Whose answers, and of what shape: others are not mixed with them.
     resume
         Go on with a file of this kind, or with the output of a run that was not interrupted.
 
@@ -52,13 +52,13 @@ class Partial:
         output_format: Format,
         model: Model,
         classes: tuple[str, ...],
-        ranks: int,
+        shape: Shape,
         *,
         resume: bool,
     ) -> None:
         self.output, self.path = output, output.with_name(f"{output.name}.partial")
         self._format, self._model, self._classes = output_format, model, classes
-        self._ranks = ranks
+        self._shape = shape
         self.done: Counter[str] = Counter()
         self.refused = 0
         try:
@@ -109,7 +109,7 @@ class Partial:
         """
         try:
             with written_aside(self.output) as file:
-                WRITERS[self._format](self._answers(), self._ranks, file)
+                WRITERS[self._format](self._answers(), self._shape, file)
         except OSError as error:
             raise self._refusal(error, self.output) from error
         self.path.unlink()
@@ -146,7 +146,7 @@ class Partial:
             )
         try:
             with self.output.open("rb") as file:
-                answers = read(file, self._ranks, self._classes)
+                answers = read(file, self._shape, self._classes)
                 for answer in self._checked(answers, self.output, self._format):
                     self.write([answer])
         except BaseException:
@@ -174,7 +174,7 @@ class Partial:
 
     def _answers(self) -> Iterator[Answer]:
         with self.path.open("rb") as file:
-            yield from _read_lines(file, self._ranks, self._classes)
+            yield from _read_lines(file, self._shape, self._classes)
 
     def _checked(self, answers: Iterator[Answer], path: Path, kind: str) -> Iterator[Answer]:
         """Yield answers of this model and with as many classes; refuse others."""
@@ -196,10 +196,11 @@ class Partial:
                 f"The file {path} holds answers of {answer.model}, and {self._model} is asked now; "
                 "another --output is accepted."
             )
-        if answer.error is None and len(answer.top) != self._ranks:
+        ranks = self._shape.ranks
+        if answer.error is None and len(answer.top) != ranks:
             raise RefusedError(
-                f"The file {path} has {len(answer.top)} classes for each image, and {self._ranks} "
-                "are asked for now; the same --top-k is accepted."
+                f"The file {path} has {len(answer.top)} classes for each image, and {ranks} are "
+                "asked for now; the same --top-k is accepted."
             )
 
     def _count(self, answers: Iterable[Answer]) -> None:
@@ -218,7 +219,7 @@ class Partial:
         os.close(self._file)
 
 
-def _read_lines(file: BinaryIO, ranks: int, classes: tuple[str, ...]) -> Iterator[Answer]:
+def _read_lines(file: BinaryIO, shape: Shape, classes: tuple[str, ...]) -> Iterator[Answer]:
     for line in file:
         if line.endswith(b"\n"):
             yield _DECODER.decode(line)
@@ -226,7 +227,7 @@ def _read_lines(file: BinaryIO, ranks: int, classes: tuple[str, ...]) -> Iterato
             raise ValueError("its last line is another")
 
 
-_READERS: Final[dict[Format, Callable[[BinaryIO, int, tuple[str, ...]], Iterator[Answer]]]] = {
+_READERS: Final[dict[Format, Callable[[BinaryIO, Shape, tuple[str, ...]], Iterator[Answer]]]] = {
     "csv": table.read,
     "jsonl": _read_lines,
     "parquet": parquet.read,

@@ -2,20 +2,19 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import typer
 
 from artifact.contract import Images
 from artifact.cpus import cpu_budget
-from audit.labels import refuse_several_labels
 from commands.classify import parquet
-from commands.classify.answer import Answer, Model, Ranked, ranked
+from commands.classify.answer import Answer, Model, Ranked, Shape, ranked
 from commands.classify.formats import LINES, Format, format_of
 from commands.classify.partial import Partial
 from commands.display import Style, chosen_progress
@@ -36,15 +35,17 @@ _AHEAD: Final = 2 * _BATCH
 """Most images that are decoded and wait."""
 
 
+_Classes = tuple[Ranked, ...]
+
+
 class Classifier:
     """A model and how its answers are written down."""
 
     def __init__(self, opened: ServedModel, settings: Settings, top_k: int) -> None:
         self._opened, self._settings = opened, settings
         card = opened.card
-        refuse_several_labels(card.multi_label, card.name, "asked by this command")
         self.classes = tuple(card.classes)
-        self.ranks = min(top_k, len(self.classes))
+        self.shape = Shape(min(top_k, len(self.classes)), card.multi_label)
         self.model = Model(**opened.identity)
 
     def answers(self, paths: Sequence[Path]) -> Iterator[list[Answer]]:
@@ -72,14 +73,26 @@ class Classifier:
         return [
             Answer(name, error=image, model=self.model)
             if isinstance(image, str)
-            else ranked(name, next(found), self.model)
+            else ranked(name, *next(found))
             for name, image in some
         ]
 
-    def _top(self, images: Images) -> list[tuple[Ranked, ...]]:
-        result, identity = self._opened.session.run(images), self._opened.identity
-        said = classification(identity, self.classes, result, self.ranks)
-        return [tuple(Ranked(**each) for each in one["top"]) for one in said["predictions"]]
+    def _top(self, images: Images) -> Iterator[tuple[_Classes, Model, _Classes | None]]:
+        """Yield the first classes of each image, and which ones it gets of several labels."""
+        said = classification(
+            self._opened.identity,
+            self.classes,
+            self._opened.session.run(images),
+            self.shape.ranks,
+            multi_label=self.shape.multi_label,
+        )
+        for one in said["predictions"]:
+            top, labels = one["top"], one.get("labels")
+            yield _classes(top), self.model, None if labels is None else _classes(labels)
+
+
+def _classes(some: Iterable[Mapping[str, Any]]) -> _Classes:
+    return tuple(Ranked(**each) for each in some)
 
 
 def run(
@@ -117,7 +130,7 @@ def run(
         if output is None:
             _print(classifier, paths, asked_format, progress)
             return
-        said = classifier.model, classifier.classes, classifier.ranks
+        said = classifier.model, classifier.classes, classifier.shape
         with Partial(output, asked_format, *said, resume=resume) as partial:
             _keep(classifier, paths, partial, progress)
 
@@ -128,14 +141,14 @@ def _print(
     if sys.stdout is None:
         raise RefusedError("There is no standard output; --output names a file.")
     lines, refused, out = LINES[asked_format], 0, sys.stdout.buffer
-    out.write(lines.head(classifier.ranks))
+    out.write(lines.head(classifier.shape))
     # Lines on a terminal are what a bar would be: the two would be drawn over each other.
     style = "none" if progress == "auto" and sys.stdout.isatty() else progress
     done = 0
     try:
         with chosen_progress(style) as show:
             for answers in classifier.answers(paths):
-                out.write(b"".join(lines.line(each, classifier.ranks) for each in answers))
+                out.write(b"".join(lines.line(each, classifier.shape) for each in answers))
                 out.flush()
                 done += len(answers)
                 refused += sum(each.error is not None for each in answers)

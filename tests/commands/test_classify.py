@@ -20,7 +20,7 @@ from artifact.audit_set import load_audit_set
 from artifact.session import open_session
 from commands.classify import partial, table
 from commands.classify import run as classifying
-from commands.classify.answer import Answer, Model
+from commands.classify.answer import Answer, Model, Shape
 from commands.names import from_one_line, on_one_line, written
 from tests.program import start
 
@@ -248,17 +248,17 @@ class TestNames:
     def test_a_spreadsheet_runs_no_name(self):
         model = Model("a", 1, "sha256:0")
         answer = Answer("=cmd|' C calc'!A0.png", error="@It.", model=model)
-        line = table.line(answer, 1)
+        line = table.line(answer, Shape(1))
         assert line.startswith(b"\"'=cmd|")
-        (again,) = table.read(io.BytesIO(table.head(1) + line), 1, ("0",))
+        (again,) = table.read(io.BytesIO(table.head(Shape(1)) + line), Shape(1), ("0",))
         assert again == answer
 
     def test_a_label_forges_no_line_either(self, run, monkeypatch):
         label = "7  evil.png\n1.0000  3"
         answered = classifying.classification
 
-        def renamed(identity, classes, *rest):
-            return answered(identity, [label] * len(classes), *rest)
+        def renamed(identity, classes, *rest, **more):
+            return answered(identity, [label] * len(classes), *rest, **more)
 
         monkeypatch.setattr(classifying, "classification", renamed)
         code, out, _ = run(*ASKED, "examples/seven.png")

@@ -1,5 +1,6 @@
 """A head of sigmoids, one for each class: served, audited and told as what it is, or refused."""
 
+import csv
 import json
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,9 +66,9 @@ def file(head: str, outputs: str = "float[N, 4] y") -> bytes:
     return bytes(model.SerializeToString())
 
 
-def run(data: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def run(data: bytes, images: NDArray[np.uint8], output: str | None = None) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"image": images})[-1])
+    return np.asarray(session.run([output] if output else None, {"image": images})[-1])
 
 
 @pytest.fixture(scope="module")
@@ -394,13 +396,12 @@ def test_angles_in_between_are_refused(repository: Path, asked: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["classify", "PICTURES", "--model", "tags"], "only models that give one are asked"),
         (["evaluate", "tags", "PICTURES"], "only models that give one are evaluated"),
         (["compare", "tags", "tags"], "only models that give one are compared"),
         (["audit", "tags", "--angles", "8"], "the group's own are accepted"),
         (["audit", "tags", "--images", "PICTURES", "--labels", "l.csv"], "images without labels"),
     ],
-    ids=["classify", "evaluate", "compare", "angles", "labels"],
+    ids=["evaluate", "compare", "angles", "labels"],
 )
 def test_other_commands_refuse_it_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
@@ -416,6 +417,56 @@ def test_other_commands_refuse_it_in_a_sentence(
         orbitserve.main()
     assert end.value.code == 3
     assert sentence in capsys.readouterr().err
+
+
+def classified(
+    monkeypatch: pytest.MonkeyPatch, repository: Path, folder: Path, *more: str | Path
+) -> int | str | None:
+    words = ["classify", str(folder / "pictures"), "--model", "tags", *map(str, more)]
+    monkeypatch.setattr(sys, "argv", ["orbitserve", *words, "--repository", str(repository)])
+    with pytest.raises(SystemExit) as end:
+        orbitserve.main()
+    return end.value.code
+
+
+def test_a_folder_is_classified_by_all_labels_that_each_image_gets(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    repository: Path,
+    folder: Path,
+    tmp_path: Path,
+    images: NDArray[np.uint8],
+) -> None:
+    """In every format, also when an output is gone on with, and as over HTTP."""
+    logits = run((repository / "tags" / "1" / "model.onnx").read_bytes(), images, "logits")
+    due = [[LABELS[k] for k in np.argsort(-row, kind="stable") if row[k] > 0] for row in logits]
+    assert [] in due
+    assert any(len(labels) > 1 for labels in due)
+
+    assert not classified(monkeypatch, repository, folder)
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert [line[1:-1:2] if line[0] != "none" else [] for line in lines] == due
+
+    jsonl, table = tmp_path / "tags.jsonl", tmp_path / "tags.csv"
+    parquet = tmp_path / "tags.parquet"
+    for output in (jsonl, table, parquet):
+        assert not classified(
+            monkeypatch, repository, folder, "--output", output, "--top-k", "2", "--resume"
+        )
+        before = output.read_bytes()
+        assert not classified(
+            monkeypatch, repository, folder, "--output", output, "--top-k", "2", "--resume"
+        )
+        assert output.read_bytes() == before
+    answers = [json.loads(line) for line in jsonl.read_text().splitlines()]
+    assert [[each["label"] for each in answer["labels"]] for answer in answers] == due
+    assert all("label" not in answer and len(answer["top"]) == 2 for answer in answers)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["labels"].split(";") if row["labels"] else [] for row in rows] == due
+    columns = pyarrow.parquet.read_table(parquet).to_pydict()
+    for name in ("labels", "indices", "probabilities", "label", "label_2"):
+        assert columns[name] == [row[name] for row in rows]
 
 
 def test_a_bare_file_says_it_itself(tmp_path: Path, repository: Path) -> None:
