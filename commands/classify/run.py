@@ -87,8 +87,9 @@ class Classifier:
             multi_label=self.shape.multi_label,
         )
         for one in said["predictions"]:
-            top, labels = one["top"], one.get("labels")
-            yield _classes(top), self.model, None if labels is None else _classes(labels)
+            given: Mapping[str, Any] = {**one}
+            labels = given.get("labels")
+            yield _classes(one["top"]), self.model, None if labels is None else _classes(labels)
 
 
 def _classes(some: Iterable[Mapping[str, Any]]) -> _Classes:
