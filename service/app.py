@@ -73,7 +73,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keys.open()
         async with AsyncExitStack() as stack:
-            app.state.grpc = _grpc_server(settings)
+            app.state.grpc = None if member is not None else _grpc_server(settings)
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()
             unloaded = frozenset[str]() if member is None else member.unloaded
@@ -91,6 +91,9 @@ def create_app(
                 await stack.enter_async_context(repository.watched(settings.poll_seconds))
             else:
                 await stack.enter_async_context(member.open(Asked(app)))
+                if member.replaces:  # meanwhile the others take what comes
+                    await repository.started.wait()
+                app.state.grpc = _grpc_server(settings)
             if app.state.grpc is not None:
                 await app.state.grpc.start(app)
                 stack.push_async_callback(app.state.grpc.stop)

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
 from service.audits import JobQueue
@@ -27,6 +28,7 @@ from service.repository.loading import still_opening
 from service.repository.registry import Repository
 from service.repository.trials import Trials
 from service.settings import Settings
+from service.workers.listener import SharedListener
 from service.workers.member import Member
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ async def _run(
 ) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
-        server = _Server(config)
+        server = _Server(config, app.state.data_plane.member)
         _Ending(server, app, delay)
         plane: DataPlane = app.state.data_plane
         freezing = asyncio.create_task(_freeze(plane.repository))
@@ -149,7 +151,33 @@ async def _freeze(repository: Repository) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its handling of signals, which would stop listening at the first one."""
+    """uvicorn without its handling of signals, which would stop listening at the first one.
+
+    As one of several workers it shares its listening sockets with the others.
+    """
+
+    def __init__(self, config: uvicorn.Config, member: Member | None) -> None:
+        super().__init__(config)
+        self._member = member
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._member is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        state, make = (
+            self.server_state,
+            cast(type[HttpToolsProtocol], self.config.http_protocol_class),
+        )
+        self.servers = [
+            SharedListener(  # type: ignore[list-item] # of which it asks no more than this has
+                sockets or [],
+                self._member.connections,
+                self._member.number,
+                lambda: len(state.connections),
+                lambda: make(self.config, state, self.lifespan.state),
+            )
+        ]
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from service.errors import ServiceError, refusal_of
+from service.workers.listener import OpenConnections
 from service.workers.messages import (
     TO_WORKER,
     Answer,
@@ -73,8 +74,12 @@ class Member:
         Which one.
     connection
         To the supervisor. It is closed by the end of the process alone, which says more.
+    connections
+        How many each worker has.
     unloaded
         Models that were unloaded by request before this worker was started.
+    replaces
+        Whether it stands for one that died, while the others go on.
 
     Attributes
     ----------
@@ -84,8 +89,17 @@ class Member:
         What is done when all workers are to end, given the number of a signal.
     """
 
-    def __init__(self, number: int, connection: socket.socket, unloaded: frozenset[str]) -> None:
-        self.number, self.unloaded = number, unloaded
+    def __init__(
+        self,
+        number: int,
+        connection: socket.socket,
+        connections: OpenConnections,
+        unloaded: frozenset[str] = frozenset(),
+        *,
+        replaces: bool = False,
+    ) -> None:
+        self.number, self.connections = number, connections
+        self.unloaded, self.replaces = unloaded, replaces
         self.elsewhere: str | None = "The other workers are being started."
         self.end: Callable[[int], None] = signal.raise_signal
         self._connection = connection

@@ -21,6 +21,7 @@ import structlog
 from imaging.process import end_with_parent, fork
 from imaging.refusal import RefusedError
 from service.workers.channel import Channel
+from service.workers.listener import OpenConnections
 from service.workers.member import Member
 from service.workers.messages import Ask, Counted, Elsewhere, End, FromWorker, Refused, Reply, State
 from service.workers.questions import Questions, Worker
@@ -71,6 +72,7 @@ class Supervisor:
         self._count, self._work, self._listeners = count, work, listeners
         self._poll_seconds = poll_seconds or math.inf
         self._questions = Questions()
+        self._connections = OpenConnections(count)
         self._due: dict[int, float] = {}
         self._failed = self._short = 0
         self._was_ready = False
@@ -130,7 +132,7 @@ class Supervisor:
         for number in [each for each, due in self._due.items() if due <= now]:
             del self._due[number]
             self._questions.restarts += 1
-            self._start(number)
+            self._start(number, replaces=True)
         self._tell()
 
     def _wait(self, workers: Sequence[Worker]) -> None:
@@ -180,14 +182,15 @@ class Supervisor:
         for worker in self._questions.workers:
             os.kill(worker.pid, number)
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, *, replaces: bool = False) -> None:
         ours, theirs = socket.socketpair()
         # What comes to the child before it has handlers of its own waits until then.
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         pid = fork()
         if pid == 0:
             ours.close()
-            self._become(Member(number, theirs, self._questions.unloaded))
+            unloaded = self._questions.unloaded
+            self._become(Member(number, theirs, self._connections, unloaded, replaces=replaces))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         theirs.close()
         self._questions.workers.append(Worker(number, pid, Channel(ours)))
@@ -241,6 +244,7 @@ class Supervisor:
     def _ended(self, worker: Worker, status: int) -> None:
         self._listen(worker)  # what it said last
         self._questions.died(worker)
+        self._connections.leave(worker.number)
         worker.channel.close()
         how = _how(status)
         if self._ending:
