@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MOMENT: Final = 0.002
 """Seconds that a worker with fewer connections has to take the next one."""
@@ -57,7 +58,7 @@ class SharedListener:
     count
         Returns how many this one has.
     protocol
-        Makes the protocol of a connection.
+        Makes the protocol of a connection; it is told by `shutdown` to end.
     """
 
     def __init__(
@@ -66,12 +67,13 @@ class SharedListener:
         connections: OpenConnections,
         worker: int,
         count: Callable[[], int],
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: Callable[[], HttpToolsProtocol],
     ) -> None:
         self._sockets, self._connections, self._worker = sockets, connections, worker
         self._count, self._protocol = count, protocol
         self._loop = asyncio.get_running_loop()
-        self._made: dict[asyncio.Task[None], socket.socket] = {}
+        self._made: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._timers: dict[socket.socket, asyncio.TimerHandle] = {}
         self._tell()
         for each in sockets:
@@ -79,14 +81,13 @@ class SharedListener:
             self._watch(each)
 
     def close(self) -> None:
-        """Take no more."""
+        """Take no more; what was just taken is told to end, as all connections are."""
+        self._closed = True
         self._connections.leave(self._worker)
         for each in self._sockets:
             if (timer := self._timers.pop(each, None)) is not None:
                 timer.cancel()
             self._loop.remove_reader(each)
-        for task in self._made:
-            task.cancel()
 
     async def wait_closed(self) -> None:
         """Return when nothing is left of what was being taken."""
@@ -130,14 +131,15 @@ class SharedListener:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = self._loop.create_task(self._make(connection))
-        self._made[task] = connection
-        task.add_done_callback(self._forget)
+        self._made.add(task)
+        task.add_done_callback(self._made.discard)
         self._tell()
 
     async def _make(self, connection: socket.socket) -> None:
-        await self._loop.connect_accepted_socket(self._protocol, connection)
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        connection = self._made.pop(task)
-        if task.cancelled() or task.exception() is not None:  # or the client is gone already
+        try:
+            _, made = await self._loop.connect_accepted_socket(self._protocol, connection)
+        except OSError:  # the client is gone already
             connection.close()
+            return
+        if self._closed:
+            made.shutdown()

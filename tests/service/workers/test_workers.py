@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -253,22 +252,6 @@ def test_while_a_worker_is_replaced_the_others_answer_all(
             lost += 1
     assert set(statuses) == {200}
     assert lost <= 1
-
-
-def test_a_burst_of_connections_is_shared(server: Server) -> None:
-    wait_until_ready(server)
-    identities = [uuid4().hex for _ in range(32)]
-    with ExitStack() as stack:
-        host, port = server.url.removeprefix("http://").split(":")
-        opened = [
-            stack.enter_context(socket.create_connection((host, int(port)))) for _ in identities
-        ]
-        for connection, identity in zip(opened, identities, strict=True):
-            head = f"GET /models HTTP/1.1\r\nHost: a\r\nX-Request-ID: {identity}\r\n\r\n"
-            connection.sendall(head.encode())
-        assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in opened)
-        took = [worker_of(server, identity) for identity in identities]
-    assert min(took.count(0), took.count(1)) >= 8
 
 
 def test_grpc_has_the_same_port_at_both(server: Server, each: dict[int, httpx.Client]) -> None:
