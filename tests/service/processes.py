@@ -50,7 +50,7 @@ def serving(
     Parameters
     ----------
     loaded
-        Wait until everything there is loaded or refused.
+        Wait until everything there is loaded or refused, by every worker.
     forked
         From a process that has everything imported; else one that begins as a user's does.
     """
@@ -66,13 +66,13 @@ def serving(
     log: list[str] = []
     reader = threading.Thread(target=lambda: log.extend(stderr))
     try:
-        url, started = "", False
+        url, loading = "", int(told.get("ORBITSERVE_WORKERS", "1"))
         for line in stderr:
             log.append(line)
             if found := re.search(r"running on (http://[][\d.:]+)", line):
                 url = found[1]
-            started = started or STARTED in line
-            if url and (started or not loaded):
+            loading -= STARTED in line
+            if url and (loading <= 0 or not loaded):
                 reader.start()
                 yield Server(process, url, log, reader)
                 return
