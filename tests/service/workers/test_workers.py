@@ -264,7 +264,7 @@ def test_grpc_has_the_same_port_at_both(server: Server, each: dict[int, httpx.Cl
         options = [("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
             channel.unary_unary(f"/inference.GRPCInferenceService/{path}")(
-                sent.SerializeToString(), metadata=[("x-request-id", identity)], timeout=30
+                sent.SerializeToString(), metadata=[("x-request-id", identity)], timeout=120
             )
         return worker_of(server, identity)
 
