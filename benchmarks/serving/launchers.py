@@ -28,13 +28,17 @@ class Setting:
     grpc_port: int | None = None
 
 
-def orbitserve(setting: Setting, lines: Literal["console", "json"] | None = None) -> Launch:
+def orbitserve(
+    setting: Setting, lines: Literal["console", "json"] | None = None, workers: int = 1
+) -> Launch:
     """Start this service as `make serve` does, every model of the repository included.
 
     Parameters
     ----------
     lines
         How it writes a line a request, into a file; by default, as the others, it writes none.
+    workers
+        How many processes serve, and share the threads of its sessions.
     """
     under_test = setting.under_test
     options = {
@@ -43,7 +47,8 @@ def orbitserve(setting: Setting, lines: Literal["console", "json"] | None = None
         "device": "cpu",
         "repository": under_test.repository,
         "default_model": under_test.card.name,
-        "threads": under_test.threads,
+        "threads": max(1, under_test.threads // workers),
+        "workers": workers,
         "log_level": "info" if lines else "warning",
         "log_format": lines or "console",
     }

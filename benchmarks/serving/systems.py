@@ -20,6 +20,7 @@ from benchmarks.serving.server import Launch
 
 OURS, TRITON, NAIVE = "orbitserve", "triton", "naive"
 LINES, JSON_LINES = "orbitserve-lines", "orbitserve-json-lines"
+WORKERS = (2, 4)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class System:
     launch: Callable[[Setting], Launch]
 
 
+def _ours(model: str) -> tuple[Format, ...]:
+    return oip_binary(model), oip_grpc(model), png("/classify")
+
+
 # Those that a bar compares stand beside each other, so that they are measured in a row.
 SYSTEMS = (
     System(
@@ -63,7 +68,7 @@ SYSTEMS = (
         "orbitserve",
         "orbitserve",
         (),
-        lambda model: (oip_binary(model), oip_grpc(model), png("/classify")),
+        _ours,
         launchers.orbitserve,
     ),
     System(
@@ -89,6 +94,17 @@ SYSTEMS = (
         (),
         lambda model: (raw("/classify"),),
         launchers.naive,
+    ),
+    *(
+        System(
+            f"{OURS}-{count}",
+            f"orbitserve, {count} workers",
+            "orbitserve",
+            (),
+            _ours,
+            partial(launchers.orbitserve, workers=count),
+        )
+        for count in WORKERS
     ),
     System(
         "mlserver",
