@@ -1,7 +1,7 @@
 """Networks as data: a declarative specification, and the module built from it."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
@@ -170,6 +170,8 @@ class Network(nn.Module):
                     self.body.append(Restriction(group, subgroup))
                     features *= group.order // subgroup.order
                     group = subgroup
+                case _:
+                    assert_never(layer)
         self.pool = GroupPool()
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(features, spec.classes)
@@ -195,12 +197,12 @@ def multiply_adds(network: Network) -> int:
     """Return the multiplications and additions of one image through the baked network."""
     side = network.spec.size
     total = network.head.weight.numel()
-    for layer in network.body:
-        if isinstance(layer, GroupMaxPool2d):
-            side = output_size(side, layer.kernel_size, layer.stride, layer.padding, "pooling")
-        elif isinstance(layer, GroupLinearMap):
-            for conv in layer.expand():
+    convolutions = (layer for layer in network.body if isinstance(layer, GroupLinearMap))
+    for layer, after in network.spec.sides():
+        if isinstance(layer, Convolution):
+            for conv in next(convolutions).expand():
                 kernel = conv.weight.shape[-1]
                 side = output_size(side, kernel, conv.stride, conv.padding, "convolution")
                 total += side**2 * conv.weight.numel()
+        side = after
     return total

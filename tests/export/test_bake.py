@@ -1,10 +1,20 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from export.bake import bake
-from models.networks import Convolution, MaxPooling, Network, NetworkSpec, RestrictTo
+from models.networks import (
+    Convolution,
+    LayerSpec,
+    MaxPooling,
+    Network,
+    NetworkSpec,
+    RestrictTo,
+    multiply_adds,
+)
 
 GROUPS = ["trivial", "C4", "D4"]
 
@@ -82,6 +92,24 @@ def test_steerable_separable_and_restricted_networks_are_baked_too(kind, test_im
         network(images)  # gives the batch normalisations their statistics
         network.eval()
         torch.testing.assert_close(bake(network)(images)[0], network(images), rtol=0, atol=1e-5)
+    assert multiply_adds(network) == counted(bake(network), images[:1])
+
+
+def counted(baked, image):
+    """What its linear maps multiply, seen as it runs."""
+    found = []
+    for layer in baked.layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(
+                lambda layer, _, output: found.append(layer.weight.numel() * output[0, 0].numel())
+            )
+    baked(image)
+    return sum(found)
+
+
+def test_every_kind_of_layer_is_baked_above():
+    kinds = {type(layer) for _, _, layers in LARGE.values() for layer in layers}
+    assert kinds == set(get_args(get_args(LayerSpec)[0]))
 
 
 def test_a_layer_without_a_plain_counterpart_is_refused(make_network):
