@@ -103,13 +103,6 @@ CALLS = [
 PLACES = {"version": 10, "job": "none", "digest": "none"}
 
 
-@pytest.mark.slow
-async def test_every_call_has_a_need_that_was_decided(locked: httpx.AsyncClient) -> None:
-    document = (await locked.get("/openapi.json")).json()
-    documented = {(m.upper(), path) for path, verbs in document["paths"].items() for m in verbs}
-    assert documented == {(method, path) for method, path, _ in CALLS}
-
-
 async def test_without_the_right_key_nothing_is_answered(locked: httpx.AsyncClient) -> None:
     keys = {None: set(), INFER: {"key", "infer"}, ADMIN: {"key", "admin"}, "x" * 20: set()}
     for method, template, needed in CALLS:
