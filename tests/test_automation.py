@@ -15,7 +15,6 @@ import yaml
 
 import orbitserve
 from audit import Report
-from audit.render import FORMATS
 
 ROOT = Path(__file__).parent.parent
 MANIFEST = ROOT / "deploy" / "kubernetes" / "audit-cronjob.yaml"
@@ -194,11 +193,6 @@ class TestWorkflow:
         assert "security-events" in workflow["permissions"]
         kept = steps["Keep the reports"]["with"]["path"]
         assert all(Path(each).match(kept) for each in outputs)
-
-
-def test_the_guide_names_every_form_and_its_ending():
-    for name, form in FORMATS.items():
-        assert f"| `{name}` | `{form.suffix}`" in GUIDE
 
 
 def test_the_guide_names_no_option_that_there_is_not():

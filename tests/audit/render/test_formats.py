@@ -1,17 +1,31 @@
 """What holds of every format."""
 
 import json
-from typing import get_args
+from pathlib import Path
+from typing import NoReturn, get_args
 
 import pytest
 
 from audit import Report
-from audit.render import FORMATS, SIGNED, Format, render
+from audit.render import FORMATS, SIGNED, Format, formats, render
 
 
 def test_every_format_has_a_renderer() -> None:
     assert {*FORMATS, SIGNED} == set(get_args(Format))
     assert len({rendering.suffix for rendering in FORMATS.values()}) == len(FORMATS)
+
+
+def test_the_guide_has_a_row_for_every_format() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "reports.md").read_text()
+    for name, each in formats(Nobody()).items():
+        assert f"| `{name}` | `{each.suffix}` | `{each.media_type}` |" in guide
+
+
+class Nobody:
+    """Signs nothing, but there would be a signed format."""
+
+    def sign(self, message: bytes) -> NoReturn:
+        raise AssertionError(message)
 
 
 @pytest.mark.parametrize("report_format", FORMATS)
