@@ -5,26 +5,21 @@
 # CUDA and cuDNN come as Python packages, so both are built on the same base.
 ARG BASE=python:3.11-slim
 
-# Only what pyproject.toml requires leaves this stage: an edit elsewhere in that file installs nothing anew.
-FROM ${BASE} AS requirements
+# pip lives in an environment of its own, so that the one that is shipped has none. What is installed is what is
+# locked, file for file: an edit of pyproject.toml installs nothing anew until `make lock`.
+FROM ${BASE} AS dependencies
 ARG GPU=0
 ARG EXTRAS=
-WORKDIR /src
-COPY pyproject.toml deploy/container/requirements.py ./
-RUN python3 requirements.py build > build.txt \
- && if [ "${GPU}" = 1 ]; then set -- gpu; fi && python3 requirements.py runtime "$@" ${EXTRAS} > runtime.txt
-
-# pip lives in an environment of its own, so that the one that is shipped has none.
-FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
-COPY --from=requirements /src/runtime.txt ./
-RUN /opt/build/bin/pip --python /opt/venv/bin/python install --requirement runtime.txt
-COPY --from=requirements /src/build.txt ./
-RUN /opt/build/bin/pip install --requirement build.txt
+COPY locks locks
+RUN if [ "${GPU}" = 1 ]; then set -- gpu; fi \
+ && for extra in runtime "$@" ${EXTRAS}; do echo "--requirement locks/${extra}.txt"; done > wanted.txt \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install --require-hashes --requirement wanted.txt \
+ && /opt/build/bin/pip install --require-hashes --requirement locks/build.txt
 
 # Installed below /package, which lies over the environment as a small layer of its own.
 FROM dependencies AS package
@@ -44,9 +39,6 @@ RUN groupadd --gid 10001 orbitserve \
 
 # Nothing runs in this stage: what a building machine mounts or configures leaves no trace in the image.
 FROM ${BASE}
-LABEL org.opencontainers.image.title="orbitserve" \
-      org.opencontainers.image.description="Serves image classifiers that are rotation-invariant by construction" \
-      org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -69,3 +61,12 @@ USER 10001:10001
 EXPOSE 8000 8001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "/srv/healthcheck.py"]
 CMD ["orbitserve", "serve"]
+ARG BASE
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="orbitserve" \
+      org.opencontainers.image.description="Serves image classifiers that are rotation-invariant by construction" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${BASE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

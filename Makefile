@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick lint format data train export fuzz study bench image image-test chart-test manifests rehearsal wheelhouse clean
+.PHONY: help serve test quick lint format data train export fuzz study bench image image-test sbom lock chart-test manifests rehearsal wheelhouse clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,13 @@ image: ## Build the container image with podman (VARIANT=gpu for the one with CU
 image-test: $(VENV)/.dev ## Build the image, run it, classify digits and audit the models inside it
 	deploy/container/base-image.sh
 	$(BIN)/python -m pytest tests/test_image.py
+
+sbom: $(VENV)/.dev ## List what the image installs, as CycloneDX (EXTRAS="gpu signing"), in build/
+	mkdir -p build
+	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/container/sbom.sh build/orbitserve.cdx.json $(EXTRAS)
+
+lock: $(VENV)/.dev ## Lock what pyproject.toml asks for (UPGRADE=--upgrade: the newest of it) in locks/
+	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/container/lock.sh $(UPGRADE)
 
 chart-test: $(VENV)/.dev $(VENV)-kserve/.made ## Render the chart and try it, its plain manifests and KServe's
 	KSERVE_PYTHON=$(VENV)-kserve/bin/python $(BIN)/python -m pytest tests/deploy tests/test_automation.py

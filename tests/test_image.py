@@ -4,11 +4,13 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from ast import literal_eval
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,6 +188,31 @@ class TestContents:
         assert container.python("import os; print(os.listdir('/opt'))") == "['venv']"
         assert container.python("import os; print(os.path.exists('/etc/pip.conf'))") == "False"
 
+    def test_its_labels_say_what_it_is(self, image):
+        labels = json.loads(podman("image", "inspect", "--format={{json .Labels}}", image))
+        said = {
+            name.removeprefix("org.opencontainers.image."): text for name, text in labels.items()
+        }
+        (version,) = re.findall(
+            r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+        )
+        assert (said["title"], said["version"], said["licenses"]) == (
+            "orbitserve",
+            version,
+            "Apache-2.0",
+        )
+        assert said["base.name"] == BASE
+        assert re.fullmatch("[0-9a-f]{40}|unknown", said["revision"])
+
+    def test_what_is_installed_is_what_is_locked(self, container):
+        program = (
+            "import importlib.metadata as m;"
+            "print([f'{each.name}=={each.version}' for each in m.distributions()])"
+        )
+        found = {each.lower().replace("_", "-") for each in literal_eval(container.python(program))}
+        locked = set(re.findall(r"^[\w.-]+==\S+", (ROOT / "locks/runtime.txt").read_text(), re.M))
+        assert {each for each in found - locked if not each.startswith("orbitserve==")} == set()
+
 
 class TestLife:
     pytestmark = in_podman
@@ -360,29 +387,3 @@ class TestHealthCheck:
 
     def test_nobody_there_is_not_ready(self):
         assert self.check(free_port()) == 1
-
-
-class TestRequirements:
-    @pytest.fixture(autouse=True)
-    def beside_pyproject(self, monkeypatch):
-        monkeypatch.chdir(ROOT)
-
-    @staticmethod
-    def listed(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return run(sys.executable, SCRIPTS / "requirements.py", *arguments)
-
-    def test_the_gpu_extra_comes_on_top_of_the_runtime(self):
-        runtime = self.listed("runtime").stdout.splitlines()
-        gpu = self.listed("runtime", "gpu").stdout.splitlines()
-        assert any(line.startswith("fastapi") for line in runtime)
-        assert gpu[: len(runtime)] == runtime
-        assert [line.split(">")[0] for line in gpu[len(runtime) :]] == [
-            "onnxruntime-gpu[cuda,cudnn]"
-        ]
-
-    @pytest.mark.parametrize("arguments", [[], ["all"], ["runtime", "nonsense"], ["build", "gpu"]])
-    def test_anything_else_is_refused(self, arguments):
-        refused = self.listed(*arguments)
-        assert refused.returncode == 2
-        assert refused.stdout == ""
-        assert len(refused.stderr.splitlines()) == 1

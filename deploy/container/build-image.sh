@@ -45,5 +45,8 @@ done
 # A base that is here already is not looked up anywhere; podman's own format, OCI, has no health check.
 pull=missing
 if podman image exists "$base"; then pull=never; fi
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../pyproject.toml")
+revision=$(git -C "$here" rev-parse HEAD 2> /dev/null || echo unknown)
 podman build --format docker --pull="$pull" --network host "${volumes[@]}" \
-    --build-arg "BASE=$base" --build-arg "GPU=$gpu" --tag "$name:$variant" "$here/../.."
+    --build-arg "BASE=$base" --build-arg "GPU=$gpu" \
+    --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$name:$variant" "$here/../.."
