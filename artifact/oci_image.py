@@ -162,8 +162,8 @@ def _entry(path: PurePosixPath, mode: int) -> tarfile.TarInfo:
 class StoredGzip:
     """A gzip file that compresses nothing, so that its bytes hang on no version of a compressor.
 
-    Weights hardly get smaller. Tools that push a plain tar to a registry compress it, whereby the
-    image gets another digest; they leave gzip alone.
+    Weights hardly get smaller. What copies a plain tar to a registry may compress it, whereby the
+    image gets another digest; it leaves gzip alone.
     """
 
     def __init__(self, file: BinaryIO) -> None:

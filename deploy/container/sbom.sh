@@ -17,9 +17,8 @@ for name in runtime "$@"; do
 done
 made=$(mktemp -d)
 trap 'rm -rf -- "$made"' EXIT
-python3 -m venv "$made/tools"
 python3 -m venv --without-pip "$made/image"
-"$made/tools/bin/pip" --quiet --disable-pip-version-check --python "$made/image/bin/python" \
+pip --quiet --disable-pip-version-check --python "$made/image/bin/python" \
     install --require-hashes "${wanted[@]}"
 cyclonedx-py environment --pyproject pyproject.toml --mc-type application --spec-version 1.6 \
     --output-reproducible --validate --output-file "$out" "$made/image/bin/python"
