@@ -29,6 +29,8 @@ class Session(Batcher):
         As for `Graph`.
     limits
         How much is computed at once and how much may wait.
+    quick
+        As for `Graph`.
 
     Raises
     ------
@@ -43,9 +45,10 @@ class Session(Batcher):
         candidates: ProviderCandidates,
         threads: int,
         limits: Limits = DEFAULT_LIMITS,
+        quick: bool | None = None,
     ) -> None:
         self.threads = threads
-        self.graph = Graph(data, signature, candidates, threads, limits.max_batch_size)
+        self.graph = Graph(data, signature, candidates, threads, limits.max_batch_size, quick)
         self._siblings = {_digest(data): self.graph}
         on_cpu = self.graph.configuration.memory is None
         super().__init__(self.graph.compute, self.graph.probe, limits, on_cpu=on_cpu)

@@ -74,13 +74,9 @@ class Loader:
         """Open a version that came out well before; None if it is to be tried again."""
         try:
             await asyncio.to_thread(check_audit_file, folder)
-            model = await self._open(folder, kept)
+            return await self._open(folder, kept)
         except ModelRejectedError:  # a trial says more
             return None
-        if model.session.graph.quick == kept.quick:
-            return model
-        _close(model)  # it would run with other threads than it was measured with
-        return None
 
     async def _open(self, folder: Path, tried: Tried) -> ServedModel:
         if tried.verification is None:
@@ -97,6 +93,7 @@ class Loader:
                 self._limits,
                 self._verifier,
                 self._shadows,
+                tried.quick,
             )
 
         try:

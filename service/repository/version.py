@@ -183,8 +183,11 @@ def open_tried(
     limits: Limits,
     verifier: Verifier | None = None,
     shadows: ShadowAudits | None = None,
+    quick: bool | None = None,
 ) -> ServedModel:
     """Open a version that `load_version` has loaded in another process, and found worth serving.
+
+    It runs on as many threads as there: `quick` is what its graph was found to be.
 
     Raises
     ------
@@ -195,7 +198,7 @@ def open_tried(
     card, digests, signature = _read_signed_card(folder, verifier)
     if digests[CARD_FILE] != card_sha256:
         raise ModelRejectedError(f"{CARD_FILE} is another than the one that was tried.")
-    session = _open(read_graph(folder, card), card, candidates, threads, limits)
+    session = _open(read_graph(folder, card), card, candidates, threads, limits, quick)
     seconds = time.perf_counter() - began
     shadow = shadows.of(card, session) if shadows else None
     model = ServedModel(
@@ -217,10 +220,15 @@ def _read_signed_card(
 
 
 def _open(
-    data: bytes, card: Card, candidates: ProviderCandidates, threads: int, limits: Limits
+    data: bytes,
+    card: Card,
+    candidates: ProviderCandidates,
+    threads: int,
+    limits: Limits,
+    quick: bool | None = None,
 ) -> Session:
     try:
-        return Session(data, _ends(card), candidates, threads, limits)
+        return Session(data, _ends(card), candidates, threads, limits, quick)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
 

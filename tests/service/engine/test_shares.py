@@ -1,5 +1,6 @@
 """A quick graph on several threads: large batches are shared out, and come back in their order."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,50 @@ def test_a_slow_graph_takes_all_threads_for_each_run(monkeypatch: pytest.MonkeyP
     session = Session(data, _SIGNATURE, select("cpu"), 3)
     assert not session.graph.quick
     assert session.graph._helpers is None
-    assert session.graph._runtime.get_session_options().intra_op_num_threads == 3
+    assert threads_of(session.graph) == 3
     session.close()
+
+
+def threads_of(graph: Graph) -> int:
+    threads: int = graph._runtime.get_session_options().intra_op_num_threads
+    return threads
+
+
+def test_a_quick_graph_is_found_to_be_though_threads_wait_for_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the clock each run takes a second: it is the processor's time that tells."""
+    clock = itertools.count()
+    monkeypatch.setattr("service.engine.graph.time.perf_counter", lambda: float(next(clock)))
+    data = (_FOLDER / "model.onnx").read_bytes()
+    graph = Graph(data, _SIGNATURE, select("cpu"), 2, 64)
+    assert graph.quick
+    assert threads_of(graph) == 1
+    graph.close()
+
+
+def test_a_graph_whose_threads_compute_for_long_is_not_quick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of two threads may be done soon, since the other does most: alone it is not."""
+    own = iter([*(0.0, 0.0005) * 5, *(0.0, 0.0015) * 5])
+    monkeypatch.setattr("service.engine.graph.time.thread_time", lambda: next(own))
+    clock = itertools.count()
+    monkeypatch.setattr("service.engine.graph.time.perf_counter", lambda: float(next(clock)))
+    graph = Graph((_FOLDER / "model.onnx").read_bytes(), _SIGNATURE, select("cpu"), 2, 64)
+    assert not graph.quick
+    assert threads_of(graph) == 2
+
+
+def test_what_was_found_of_a_graph_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Graph, "_seconds")
+    data = (_FOLDER / "model.onnx").read_bytes()
+    for quick, threads in ((True, 1), (False, 3)):
+        graph = Graph(data, _SIGNATURE, select("cpu"), 3, 64, quick)
+        assert graph.quick is quick
+        assert threads_of(graph) == threads
+        assert (graph._helpers is not None) is quick
+        graph.close()
 
 
 @given(st.integers(32, 512), st.integers(2, 64))
