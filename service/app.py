@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from artifact.product import product_version
 from audit.render import formats
-from service.api.asked import Asked
 from service.api.audits import (
     audit_routes,
     comparison_routes,
@@ -27,6 +26,7 @@ from service.api.models import model_routes
 from service.api.monitoring import health_routes, metrics_routes
 from service.api.oip import infer_routes, oip_routes
 from service.api.proof import proof_routes
+from service.api.worker_answers import WorkerAnswers
 from service.audits import JobQueue
 from service.auth import ApiKeys
 from service.data_plane import DataPlane
@@ -90,7 +90,7 @@ def create_app(
             if member is None:
                 await stack.enter_async_context(repository.watched(settings.poll_seconds))
             else:
-                await stack.enter_async_context(member.open(Asked(app)))
+                await stack.enter_async_context(member.open(WorkerAnswers(app)))
                 if member.replaces:  # meanwhile the others take what comes
                     await repository.started.wait()
                 app.state.grpc = _grpc_server(settings)

@@ -12,7 +12,7 @@ from service.metrics.prometheus import Metrics
 from service.workers.messages import Count, FindJob, Load, Poll, Question, State, Statistics, Unload
 
 
-class Asked:
+class WorkerAnswers:
     """Answers for an application whose data plane and audits are open."""
 
     def __init__(self, app: FastAPI) -> None:
