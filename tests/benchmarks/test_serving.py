@@ -225,6 +225,7 @@ def test_an_environment_is_kept_until_it_should_hold_something_else(tmp_path, mo
 def test_the_command_measures_the_service_beside_the_naive_handler(tmp_path):
     kept = tmp_path / "figures" / "serving.json"
     options = ["--quick", "--model", MODEL, "--systems", "orbitserve,naive", "--json", kept]
+    options += ["--only", "digits,memory,readiness"]  # not a network that takes minutes to import
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.serving", *map(str, options)],
         cwd=ROOT,
