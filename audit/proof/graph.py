@@ -125,7 +125,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         nodes=nodes,
         constants=constants,
         outputs=tuple(output.name for output in model.graph.output),
-        dtypes=_dtypes(model),
+        dtypes=_dtypes(model, nodes),
         aliases=_aliases(nodes, constants),
     )
 
@@ -164,7 +164,7 @@ def _image(graph: onnx.GraphProto, constants: Mapping[str, Array]) -> Image:
     return Image(inputs[0].name, (channels, height, width), dtype, batch)
 
 
-def _dtypes(model: onnx.ModelProto) -> dict[str, DType]:
+def _dtypes(model: onnx.ModelProto, nodes: Sequence[Node]) -> dict[str, DType]:
     """Infer the types from a copy without weights: shapes do not matter here."""
     given = {value.name for value in model.graph.input}
     bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
@@ -181,8 +181,32 @@ def _dtypes(model: onnx.ModelProto) -> dict[str, DType]:
         graph = onnx.shape_inference.infer_shapes(bare).graph
     except onnx.shape_inference.InferenceError as error:
         raise Unsupported("has shapes or types that do not fit together") from error
-    return {
+    found = {
         value.name: helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         for value in (*graph.value_info, *graph.output, *graph.input)
         if value.type.tensor_type.elem_type
+    }
+    for node in nodes:
+        if not all(name in found for name in node.outputs if name):
+            found = {**_by_parameter(node, found), **found}
+    return found
+
+
+def _by_parameter(node: Node, found: Mapping[str, DType]) -> dict[str, DType]:
+    """Type outputs as the inputs of the same type parameter.
+
+    ONNX infers nothing of functions that it makes for their types, as GroupNormalization.
+    """
+    schema = node.schema
+    if schema is None:
+        return {}
+    types = {
+        formal.type_str: found[name]
+        for formal, name in zip(schema.inputs, node.inputs, strict=False)
+        if name in found and formal.is_homogeneous
+    }
+    return {
+        name: types[formal.type_str]
+        for formal, name in zip(schema.outputs, node.outputs, strict=False)
+        if formal.type_str in types and formal.is_homogeneous
     }

@@ -61,7 +61,12 @@ class Node:
     @property
     def version(self) -> int:
         """The version of ONNX's operators in which this one last changed, 0 if it has none."""
-        return _version(self.op, self.opset)
+        return 0 if self.schema is None else int(self.schema.since_version)
+
+    @property
+    def schema(self) -> onnx.defs.OpSchema | None:
+        """The operator's definition, if the standard has one."""
+        return _schema(self.op, self.opset)
 
     def __getitem__(self, attribute: str) -> Any:
         return self.attributes.get(attribute)
@@ -98,11 +103,11 @@ class Node:
 
 
 @lru_cache(maxsize=1024)
-def _version(op: str, opset: int) -> int:
+def _schema(op: str, opset: int) -> onnx.defs.OpSchema | None:
     try:
-        return int(onnx.defs.get_schema(op, opset, "").since_version)
+        return onnx.defs.get_schema(op, opset, "")
     except onnx.defs.SchemaError:
-        return 0
+        return None
 
 
 _IR_VERSION: Final = 10

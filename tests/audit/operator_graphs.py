@@ -51,6 +51,7 @@ BODIES: Final[dict[str, str]] = {
     "DequantizeLinear": "p = QuantizeLinear(x, K, ZU) y = DequantizeLinear(p, K, ZU)",
     "BatchNormalization": "y = BatchNormalization(x, FOUR, FOUR, FOUR, FOUR)",
     "InstanceNormalization": "y = InstanceNormalization(x, FOUR, FOUR)",
+    "GroupNormalization": "y = GroupNormalization<num_groups = 2>(x, FOUR, FOUR)",
     "LayerNormalization": "p = Transpose<perm = [0, 2, 3, 1]>(x) y = LayerNormalization(p, FOUR)",
     "TopK": "y, v = TopK<axis = 1>(x, TWO)",
     "AveragePool": "y = AveragePool<kernel_shape = [2, 2]>(x)",

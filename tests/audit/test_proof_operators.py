@@ -121,6 +121,14 @@ def test_entrywise_operators_are_followed() -> None:
         assert outcome(data).startswith("PROVED All"), node
 
 
+@pytest.mark.parametrize(("groups", "whole"), [(1, True), (2, True), (4, False), (8, True)])
+def test_groups_of_channels_that_part_an_orbit_are_not_proved(groups: int, whole: bool) -> None:
+    body = f"y = GroupNormalization<num_groups = {groups}>(f, TIED, TIED)"
+    data = model(f"{START} {body} {END}")
+    assert outcome(data).startswith("PROVED All" if whole else "NOT PROVED")
+    assert (deviation(data, "C4") > 1e-4) != whole
+
+
 MIDDLES = {
     "group convolution": "y = Conv<pads = [1, 1, 1, 1]>(f, GROUP, TIED)",
     "stride": "y = Conv<pads = [1, 1, 1, 1], strides = [2, 2]>(f, GROUP)",

@@ -75,8 +75,14 @@ def held(model: onnx.ModelProto) -> set[str]:
     )
     found = propagate(graph, options, DEFAULT_LIMITS.begin())
     named = [name for name in found.tensors if name != graph.image.name]
-    inferred = onnx.shape_inference.infer_shapes(model)
-    types = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.output)}
+    types = {
+        name: helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(graph.dtypes[name]), None
+        )
+        for node in model.graph.node
+        for name in node.output
+        if name in graph.dtypes
+    }
     named = [name for name in named if name in types]
     exposed = onnx.ModelProto()
     exposed.CopyFrom(model)

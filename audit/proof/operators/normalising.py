@@ -55,11 +55,36 @@ def instance_normalisation(context: Context) -> list[Numbers]:
     return [_normalise(context, range(2, context.image().rank), parameters)]
 
 
+def group_normalisation(context: Context) -> list[Numbers]:
+    """Normalise each group of successive channels of each image over all their pixels."""
+    numbers, count = context.image().numbers, _groups(context)
+    channels = numbers.shape[1]
+    parameters = [along(context, context.required(place), 1) for place in (1, 2)]
+    groups = numbers.reshape(2, count, channels // count, *numbers.shape[2:])
+    whole = block(context, groups, range(2, groups.ndim), keep=False)
+    whole = whole.repeat(channels // count, axis=1)
+    whole = whole.reshape(2, channels, *[1] * (numbers.ndim - 2))
+    return [_scaled(context, whole, parameters)]
+
+
+def _groups(context: Context) -> int:
+    channels = context.image().numbers.shape[context.axis(1)]
+    count = int(context.node.get("num_groups", 0))
+    if count < 1 or channels % count:
+        raise Unsupported(f"divides {channels} channels into {count} groups")
+    return count
+
+
 def _normalise(context: Context, places: Sequence[int], parameters: Sequence[Array]) -> Numbers:
     """Number a function of an entry, of all entries along axes, and of parameters."""
+    whole = block(context, context.image().numbers, list(places), keep=True)
+    return _scaled(context, whole, parameters)
+
+
+def _scaled(context: Context, whole: Numbers, parameters: Sequence[Array]) -> Numbers:
+    """Number a function of an entry, of all that it is normalised with, and of parameters."""
     numbers = context.image().numbers
     context.reserve(numbers[0].size, copies=3 + len(parameters))
-    whole = block(context, numbers, list(places), keep=True)
     arrays = [numbers, whole, *map(context.numbering.constants, parameters)]
     return context.numbering.rows(np.stack(np.broadcast_arrays(*arrays), axis=-1))
 
@@ -112,6 +137,8 @@ def _standardised(context: Context) -> Bound:
     x = context.image()
     if context.node.op == "InstanceNormalization":
         count = math.prod(x.numbers.shape[2:])
+    elif context.node.op == "GroupNormalization":
+        count = math.prod(x.numbers.shape[1:]) // _groups(context)
     else:
         count = math.prod(x.numbers.shape[context.node.get("axis", -1) % x.rank :])
     given = [context.constant(place) for place in (1, 2)]
@@ -136,6 +163,14 @@ OPERATORS: Final = (
             blind_to_zeros=True,
         )
         for name in ("ArgMax", "ArgMin")
+    ),
+    Operator(
+        "GroupNormalization",
+        (21,),  # the one before scales groups, not channels
+        group_normalisation,
+        bound=_standardised,
+        response="steep",
+        blind_to_zeros=True,
     ),
     Operator(
         "InstanceNormalization",

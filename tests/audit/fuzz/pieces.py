@@ -381,6 +381,7 @@ def normalise(b: Builder) -> None:
         "LogSoftmax",
         "LpNormalization",
         "InstanceNormalization",
+        "GroupNormalization",
         "BatchNormalization",
         "LayerNormalization",
         "ArgMax",
@@ -396,6 +397,10 @@ def normalise(b: Builder) -> None:
     elif op == "InstanceNormalization" and x.is_plane:
         given = [b.constant(draw(b.random, (x.shape[0],), x.dtype, 0)) for _ in range(2)]
         b.put(b.node(op, x.name, *given))
+    elif op == "GroupNormalization" and x.is_plane and b.opset >= 21:
+        given = [b.constant(draw(b.random, (x.shape[0],), x.dtype, 0)) for _ in range(2)]
+        groups = b.pick(*(count for count in (1, 2, 4) if x.shape[0] % count == 0))
+        b.put(b.node(op, x.name, *given, num_groups=groups))
     elif op == "BatchNormalization" and x.is_plane:
         given = [draw(b.random, (x.shape[0],), x.dtype, 0) for _ in range(3)]
         given.append(np.abs(draw(b.random, (x.shape[0],), x.dtype, 0)) + 1)
