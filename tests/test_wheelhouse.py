@@ -218,6 +218,16 @@ def test_without_the_device_that_it_was_asked_for_a_part_fails_with_the_reason(t
 
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
 @pytest.mark.slow
+def test_audits_that_are_refused_one_and_all_have_found_nothing(tmp_path):
+    done = check(tmp_path, DEVICE="cuda", PARTS="audits", QUICK="1")
+    assert done.returncode == 1, done.stderr
+    assert "device=cuda was asked for" in done.stdout
+    assert "audits: failed with status 1" in done.stdout
+    assert not (tmp_path / "audits.done").exists()
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
+@pytest.mark.slow
 def test_tests_that_were_skipped_on_the_device_they_are_for_have_failed(tmp_path):
     done = check(tmp_path, DEVICE="cuda", PARTS="tests")
     assert "## tests: failed with status 1" in done.stdout

@@ -96,7 +96,7 @@ run() {
 }
 
 audits() {
-    local model log verdict status=0
+    local model log verdict judged= status=0
     log=$(mktemp)
     for model in model_repository/*/; do
         model=$(basename "$model")
@@ -106,10 +106,13 @@ audits() {
             > "$log" 2>&1
         verdict=$?
         printf '%s\n```\nstatus %s\n' "$(cat "$log")" "$verdict"
-        # A verdict and a refusal are findings; a traceback is neither.
+        # A verdict and a refusal are findings, but not where nothing but refusals was found; a
+        # traceback is neither.
+        [ "$verdict" -gt 2 ] || judged=1
         ! grep -q '^Traceback' "$log" || status=1
     done
     rm -f "$log"
+    [ -n "$judged" ] || status=1
     return $status
 }
 
