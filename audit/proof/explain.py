@@ -45,11 +45,12 @@ def find_obstacle(graph: Graph, found: Propagation) -> Obstacle:
     found
         With every tensor kept.
     """
-    # Another tensor may be for the upright image what one is for the rotated image, also one that
-    # was not reached.
+    # Another tensor may be for the upright image what one is for the rotated image, also one of a
+    # branch that was not reached.
     elsewhere = {_digest(t.numbers[0]) for value in found.tensors.values() for t in _parts(value)}
     stopped = len(graph.nodes) if found.obstacle is None else found.obstacle[0].index
-    ahead = {graph.kind(node) for node in graph.nodes[stopped + 1 :]}
+    further = graph.nodes[stopped + 1 :] if graph.shares_weights() else ()
+    ahead = {graph.kind(node) for node in further}
     for name, value in found.tensors.items():
         for tensor in _parts(value):
             if not is_closed(tensor.numbers) and _digest(tensor.numbers[1]) not in elsewhere:

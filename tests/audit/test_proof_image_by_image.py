@@ -233,3 +233,10 @@ def test_an_average_is_refused_for_what_stops_it_and_not_for_what_a_single_netwo
         "RandomNormalLike",
         "orbit.identity.n",
     )
+
+
+def test_a_single_network_is_refused_for_where_its_symmetry_ends() -> None:
+    """And not for what stops the proof behind, though something of the kind follows there."""
+    proof = proof_of(network("n = RandomNormalLike(x) m = Mul(n, FACTORS) y = Add(m, x)"))
+    assert proof.obstacle is not None
+    assert (proof.obstacle.op, proof.obstacle.node) == ("Mul", "x")
