@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,9 @@ KILLED_AT, EARLY_AT = 0.1, 0.2
 
 KILL_SECONDS: Final = 5.0
 """How long after the kill what was in hand may fail."""
+
+LOAD_SECONDS: Final = 120.0
+"""How long a reload may take beside all that load."""
 
 MOST_GROWTH: Final = 1.05
 
@@ -182,13 +186,19 @@ async def _ask(soak: Soak, requests: Sequence[bytes]) -> None:
             soak.lose(f"HTTP: {error!r}")
         finally:
             if writer is not None:
-                writer.close()
+                await _close(writer)
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
     return int(head[9:12]), await reader.readexactly(length)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _call(soak: Soak, requests: Sequence[bytes], port: int, path: str) -> None:
@@ -221,11 +231,18 @@ async def _reload(soak: Soak, name: str) -> None:
     while soak.goes_on:
         for change in ("unload", "load"):
             head = f"POST /v2/repository/models/{name}/{change} HTTP/1.1\r\nHost: localhost\r\n"
-            request = f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            request = f"{head}Content-Length: 0\r\n\r\n".encode()
             try:
-                await asyncio.to_thread(ask, soak.server.port, request)
-            except ServerError as error:
-                soak.lose(f"{change}: {error}")
+                async with asyncio.timeout(LOAD_SECONDS):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", soak.server.port)
+                    writer.write(request)
+                    status, body = await _answer(reader)
+                    await _close(writer)
+            except (OSError, asyncio.IncompleteReadError) as error:
+                soak.lose(f"{change}: {error!r}")
+            else:
+                if status != 200:
+                    soak.lose(f"{change}: {body.decode(errors='replace')}")
         soak.reloads += 1
 
 
