@@ -6,6 +6,7 @@ one had in hand is lost, and nothing else.
 
 import argparse
 import asyncio
+import math
 import os
 import random
 import signal
@@ -78,9 +79,12 @@ class Soak:
         self.answered += 1
         self.wrong += answer != self.due[request]
 
-    def lose(self, why: str) -> None:
-        """Count a request that got no answer: with the killed worker, or for no good reason."""
-        if time.monotonic() - self.killed < KILL_SECONDS:
+    def lose(self, why: str, began: float = math.inf) -> None:
+        """Count a request that got no answer: with the killed worker, or for no good reason.
+
+        One that takes long, and had begun before the kill, may be told of it later.
+        """
+        if min(began, time.monotonic()) - self.killed < KILL_SECONDS:
             self.killed_with += 1
         else:
             self.lost.append(why)
@@ -88,7 +92,7 @@ class Soak:
     def report(self) -> tuple[list[str], bool]:
         """Return what is printed, and whether all is as it should be."""
         growth = self.late / self.early
-        in_hand = CONNECTIONS + CHANNELS * CALLS
+        in_hand = CONNECTIONS + CHANNELS * CALLS + 1  # which is a reload
         held = {
             f"wrong answers: {self.wrong}, none accepted": not self.wrong,
             f"lost: {len(self.lost)}, none accepted": not self.lost,
@@ -189,6 +193,15 @@ async def _ask(soak: Soak, requests: Sequence[bytes]) -> None:
                 await _close(writer)
 
 
+async def _ask_once(port: int, request: bytes) -> tuple[int, bytes]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        return await _answer(reader)
+    finally:
+        await _close(writer)
+
+
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
@@ -232,17 +245,15 @@ async def _reload(soak: Soak, name: str) -> None:
         for change in ("unload", "load"):
             head = f"POST /v2/repository/models/{name}/{change} HTTP/1.1\r\nHost: localhost\r\n"
             request = f"{head}Content-Length: 0\r\n\r\n".encode()
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(LOAD_SECONDS):
-                    reader, writer = await asyncio.open_connection("127.0.0.1", soak.server.port)
-                    writer.write(request)
-                    status, body = await _answer(reader)
-                    await _close(writer)
+                    status, body = await _ask_once(soak.server.port, request)
             except (OSError, asyncio.IncompleteReadError) as error:
-                soak.lose(f"{change}: {error!r}")
+                soak.lose(f"{change}: {error!r}", began)
             else:
                 if status != 200:
-                    soak.lose(f"{change}: {body.decode(errors='replace')}")
+                    soak.lose(f"{change}: {body.decode(errors='replace')}", began)
         soak.reloads += 1
 
 

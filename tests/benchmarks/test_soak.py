@@ -42,7 +42,7 @@ def test_a_wrong_answer_a_lost_one_and_grown_memory_are_not(run: Soak) -> None:
 
 def test_what_a_killed_worker_had_in_hand_may_be_lost_and_no_more(run: Soak) -> None:
     run.killed = time.monotonic()
-    for _ in range(CONNECTIONS + CHANNELS * CALLS):
+    for _ in range(CONNECTIONS + CHANNELS * CALLS + 1):
         run.lose("the connection was reset")
     assert run.report()[1]
     run.lose("the connection was reset")
