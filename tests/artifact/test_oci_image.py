@@ -1,11 +1,13 @@
 """Images of files: valid, equal for equal files, and with exactly these files in them."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -42,6 +44,32 @@ def edit(base: Path, **changes: str) -> None:
     index = json.loads((base / "index.json").read_bytes())
     index["manifests"][0].update(changes)
     (base / "index.json").write_text(json.dumps(index))
+
+
+def stored(base: Path, document: object) -> dict[str, object]:
+    """Store a document as one of the layout's files; return what describes it."""
+    data = json.dumps(document).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    (base / "blobs" / "sha256" / digest).write_bytes(data)
+    return {"digest": f"sha256:{digest}", "size": len(data)}
+
+
+def rewrite(base: Path, change: Callable[[dict, dict], None]) -> None:
+    """Change manifest and config, and have every digest fit."""
+    _, manifest, config = read_layout(base)
+    change(manifest, config)
+    manifest["config"].update(stored(base, config))
+    edit(base, **stored(base, manifest))
+
+
+def touch_manifest(base: Path) -> None:
+    digest = json.loads((base / "index.json").read_bytes())["manifests"][0]["digest"]
+    file = base / "blobs" / "sha256" / digest.removeprefix("sha256:")
+    file.write_bytes(file.read_bytes() + b" ")
+
+
+def foreign(manifest: dict, _: dict) -> None:
+    manifest["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def instead(path: Path) -> None:
@@ -115,6 +143,12 @@ def test_a_base_lies_below(tmp_path: Path) -> None:
         (lambda base: largest(base).write_bytes(b"another"), "another digest than it says"),
         (lambda base: largest(base).unlink(), "No such file"),
         (lambda base: instead(largest(base)), "is a FIFO"),
+        (touch_manifest, "another digest than it says"),
+        (lambda base: rewrite(base, foreign), "a layer of it is application/vnd.docker"),
+        (
+            lambda base: rewrite(base, lambda _, config: config["rootfs"]["diff_ids"].clear()),
+            "counts other layers",
+        ),
     ],
 )
 def test_a_base_that_is_broken_is_a_sentence_and_leaves_nothing(tmp_path, breaking, reason) -> None:

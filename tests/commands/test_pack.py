@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from artifact.card import load_card
+from service.repository.folder import check_files
 from tests.artifact.layouts import entries, read_layout
 from tests.service.signing import make_key
 
@@ -106,6 +107,19 @@ def test_a_version_that_is_not_what_its_card_says_is_not_packed(refused, reposit
     assert name in refused("rotmnist-c4-int8", "--repository", repository)
     file.unlink()
     assert name in refused("rotmnist-c4-int8", "--repository", repository)
+
+
+def test_a_file_that_changes_after_it_was_checked_is_not_packed(refused, repository, monkeypatch):
+    card = repository / "rotmnist-c4-int8" / "1" / "card.json"
+
+    def checked(folder):
+        digests = check_files(folder)
+        card.write_bytes(card.read_bytes() + b" ")
+        return digests
+
+    monkeypatch.setattr("service.repository.local.check_files", checked)
+    said = refused("rotmnist-c4-int8", "--repository", repository)
+    assert "card.json changed while it was read; try again." in said
 
 
 def test_what_is_there_is_not_written_over(refused, repository, tmp_path):

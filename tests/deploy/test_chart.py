@@ -192,6 +192,26 @@ class TestPods:
         }
         assert {each["port"] for each in asked.values()} == {"http"}
 
+    def test_what_is_mounted_is_read_only_but_scratch(self):
+        secrets = {"apiKeys": {"secret": "s"}, "signatures": {"secret": "s"}}
+        for models in MODELS:
+            for each in container(**secrets, models=models)["volumeMounts"]:
+                assert each.get("readOnly", False) is (each["name"] != "scratch")
+
+    def test_objects_name_one_another(self):
+        names = {each["name"] for each in container()["ports"]}
+        assert {each["targetPort"] for each in one("Service")["spec"]["ports"]} == names
+        policy = one("NetworkPolicy")["spec"]
+        assert {each["port"] for each in policy["ingress"][0]["ports"]} == names
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        scaled = one("HorizontalPodAutoscaler", autoscaling={"enabled": True})["spec"]
+        deployment = one("Deployment")
+        assert scaled["scaleTargetRef"] == {
+            "apiVersion": deployment["apiVersion"],
+            "kind": "Deployment",
+            "name": deployment["metadata"]["name"],
+        }
+
     def test_it_is_taken_out_of_the_service_before_it_refuses(self):
         found, told = container(), environment()
         probe = found["readinessProbe"]
