@@ -12,7 +12,7 @@ from models.checkpoint import Result, Run, RunInfo
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
 from models.recipe import Recipe
-from models.training import Training, error_percent, predict
+from models.training import Epoch, Training, error_percent, predict
 
 SPEC = NetworkSpec(
     group="C4",
@@ -138,6 +138,25 @@ def test_a_training_that_stopped_early_stays_stopped(tmp_path):
     again = Run.begin(tmp_path, info(PATIENT), resume=True).training()
     assert list(again.epochs(stripes_and_rings())) == []
     assert torch.equal(weights(again), weights(training))
+
+
+@pytest.mark.parametrize(("extended_at", "over_after"), [(0, 4), (5, 8)])
+def test_patience_begins_anew_where_a_run_was_made_longer(extended_at, over_after):
+    training = Training(SPEC, PATIENT.model_copy(update={"extended_at": extended_at}))
+    for number in range(1, 20):  # the first epoch stays the best
+        training.history.append(
+            Epoch(
+                epoch=number,
+                loss=1.0,
+                train_error=0.0,
+                validation_error=10.0 + number,
+                learning_rate=0.0,
+                seconds=1.0,
+            )
+        )
+        if number > extended_at and training.is_over:
+            break
+    assert number == over_after
 
 
 def test_early_stopping_needs_held_out_images():
