@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Nothing but the package's own files is loaded or run, and nobody but the service is asked."""
 
@@ -18,6 +18,9 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+
+WITH_IMAGES: Final = HEADERS | {"Content-Security-Policy": f"{_POLICY}; img-src 'self'"}
+"""For a page that has images of its own; one that has none would be asked for an icon."""
 
 MEDIA_TYPES: Final = {
     ".html": "text/html",
@@ -29,9 +32,11 @@ MEDIA_TYPES: Final = {
 """By the suffix of a file."""
 
 
-def file_endpoint(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+def file_endpoint(
+    content: bytes, media_type: str, policy: Mapping[str, str] = HEADERS
+) -> Callable[[Request], Awaitable[Response]]:
     """Make what answers a file; whoever has it asks whether it is still the one."""
-    headers = {**HEADERS, "Cache-Control": "no-cache"}
+    headers = {**policy, "Cache-Control": "no-cache"}
 
     async def file(request: Request) -> Response:
         return tagged(request, content, media_type, headers)

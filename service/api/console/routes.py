@@ -11,7 +11,7 @@ from artifact.product import product_version
 from audit.render.comparison import COMPARISON_FORMATS
 from audit.render.formats import FORMATS, SIGNED, SIGNED_SUFFIX
 from audit.render.pages import page_environment
-from service.api.pages import MEDIA_TYPES, file_endpoint
+from service.api.pages import MEDIA_TYPES, WITH_IMAGES, file_endpoint
 from service.http.service_route import ServiceRoute
 
 _PAGE: Final = "page.html"
@@ -25,7 +25,7 @@ def console_routes() -> list[ServiceRoute]:
     return [
         ServiceRoute(
             path,
-            file_endpoint(content, MEDIA_TYPES[PurePath(name).suffix]),
+            file_endpoint(content, MEDIA_TYPES[PurePath(name).suffix], WITH_IMAGES),
             needs="nothing",
             include_in_schema=False,
         )

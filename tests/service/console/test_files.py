@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from tests.service.access.test_keys import FILE
-from tests.service.conftest import AppClient
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
@@ -92,7 +91,8 @@ async def test_a_browser_that_has_a_file_is_told_so(client: httpx.AsyncClient) -
 @pytest.mark.parametrize("console", [True, False])
 async def test_it_can_be_left_out(make_app: Any, repository: Path, *, console: bool) -> None:
     app = make_app(repository, console=console)
-    async with AppClient(app) as visitor:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as visitor:
         for path in ("/", "/console/main.js"):
             assert (await visitor.get(path)).status_code == (200 if console else 404)
 
