@@ -140,7 +140,7 @@ def test_rotated_files_are_classified_alike(run, digits):
         (["audit", "--angles", "36", "--resampler", "lanczos"], "lanczos"),
         (["audit", "--images", "no-such-folder"], "There is no no-such-folder"),
         (["audit", "--device", "cuda-not"], "ORBITSERVE_DEVICE"),
-        (["audit", "--images", "docs"], "There are no images in docs"),
+        (["audit", "--images", "commands"], "There are no images in commands"),
         (["classify", "nowhere.png"], "There is no nowhere.png"),
         (["compare", "rotmnist-c4", "rotmnist-c8", "--language", "fr"], "'fr' is not one of"),
         (["serve", "--port", "http"], "The setting ORBITSERVE_PORT is 'http'"),
