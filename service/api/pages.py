@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Final
 
 from fastapi import Request
@@ -33,13 +34,20 @@ MEDIA_TYPES: Final = {
 
 
 def file_endpoint(
-    content: bytes, media_type: str, policy: Mapping[str, str] = HEADERS
+    content: Callable[[], bytes], media_type: str, policy: Mapping[str, str] = HEADERS
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Make what answers a file; whoever has it asks whether it is still the one."""
+    """Make what answers a file; whoever has it asks whether it is still the one.
+
+    Parameters
+    ----------
+    content
+        Called once, when the file is first asked for.
+    """
     headers = {**policy, "Cache-Control": "no-cache"}
+    content = cache(content)
 
     async def file(request: Request) -> Response:
-        return tagged(request, content, media_type, headers)
+        return tagged(request, content(), media_type, headers)
 
     return file
 

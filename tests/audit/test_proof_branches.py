@@ -273,7 +273,7 @@ def test_an_average_over_the_orbit_is_proved_and_no_mutant_that_deviates_is() ->
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_many_averages_and_mutants() -> None:
-    networks = int(os.environ.get("PROOF_NETWORKS", "100"))
+    networks = int(os.environ.get("PROOF_NETWORKS", "60"))
     tally = tried(range(1000, 1000 + networks), mutants=4)
     print(tally)
     assert tally.deviating > 1.5 * networks

@@ -88,7 +88,7 @@ def test_renaming_keeps_equal_numbers_equal_and_others_apart(seed: int, spread: 
     names = random.permutation(10**6)[: here.max() // spread + 1] + 10**6
     congruent = names[here // spread]
     first, second = adopt(
-        [Half((congruent,), 0, reordered=False), None], [np.stack([here, rotated])]
+        [Half((congruent,), 0, reordered=False, unread=False), None], [np.stack([here, rotated])]
     )[0]
     assert np.array_equal(first, congruent)
     known = np.isin(rotated, here)

@@ -1,16 +1,15 @@
 """Routes of the console's page and of its files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import PurePath
 from typing import Final
-
-from jinja2 import Environment, StrictUndefined
 
 from artifact.product import product_version
 from audit.render.comparison import COMPARISON_FORMATS
 from audit.render.formats import FORMATS, SIGNED, SIGNED_SUFFIX
-from audit.render.pages import page_environment
 from service.api.pages import MEDIA_TYPES, WITH_IMAGES, file_endpoint
 from service.http.service_route import ServiceRoute
 
@@ -33,21 +32,29 @@ def console_routes() -> list[ServiceRoute]:
     ]
 
 
-def _files() -> Iterator[tuple[str, str, bytes]]:
-    """Yield the path, the name and the content of each file."""
+def _files() -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    """Yield the path, the name and what reads the content of each file."""
     for file in files(__package__).joinpath("static").iterdir():
         if file.name == _PAGE:
-            yield "/", file.name, _render(file.read_text("utf-8"))
+            yield "/", file.name, partial(_render, file)
         else:
-            yield f"/console/{file.name}", file.name, file.read_bytes()
-    palette = page_environment("audit.render.html").get_template("palette.css").render()
-    yield "/console/palette.css", "palette.css", palette.encode()
+            yield f"/console/{file.name}", file.name, file.read_bytes
+    yield "/console/palette.css", "palette.css", _palette
 
 
-def _render(template: str) -> bytes:
+# Jinja is imported where it is needed: the service is ready before.
+def _palette() -> bytes:
+    from audit.render.pages import page_environment
+
+    return page_environment("audit.render.html").get_template("palette.css").render().encode()
+
+
+def _render(file: Traversable) -> bytes:
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     suffixes: dict[str, str] = {name: each.suffix for name, each in FORMATS.items()}
-    page = environment.from_string(template).render(
+    page = environment.from_string(file.read_text("utf-8")).render(
         version=product_version(),
         # That it is not signed here is the service's to say.
         formats=_words({**suffixes, SIGNED: SIGNED_SUFFIX}),

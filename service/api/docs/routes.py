@@ -128,4 +128,4 @@ def _root(request: Request) -> str:
 
 def _file(name: str) -> Endpoint:
     content = files(__package__).joinpath("static", name).read_bytes()
-    return file_endpoint(content, MEDIA_TYPES[PurePath(name).suffix])
+    return file_endpoint(lambda: content, MEDIA_TYPES[PurePath(name).suffix])
