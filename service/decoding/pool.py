@@ -58,7 +58,7 @@ class _Decoder:
             self._pipe.send(asked)
             answer: Images | Fault | Exception = self._pipe.recv()
         except (EOFError, OSError):
-            self._process.join()
+            self.end()  # nothing more comes through this pipe, even if the process lives
             raise _EndedError(self._process.exitcode) from None
         if isinstance(answer, Exception):
             raise answer
@@ -215,7 +215,7 @@ class Decoders:
 
     def _put_back(self, decoder: _Decoder) -> None:
         with self._lock:
-            if not self._closed:
+            if not self._closed and len(self._idle) + len(self._busy) < self._count:
                 self._idle.append(decoder)
                 return
         decoder.end()

@@ -60,7 +60,7 @@ def serve(pipe: "Connection[Any, Any]") -> None:
     while True:
         try:
             asked = pipe.recv()
-        except (EOFError, OSError):
+        except (EOFError, OSError, MemoryError):
             return
         try:
             answer = decode_and_fit(*asked)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,33 @@ async def test_idle_decoders_that_are_ended_are_replaced(decoders: Decoders) -> 
     await gone(ended)
     for _ in range(3):
         assert len(await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])) == 1
+
+
+async def test_there_are_no_more_than_may_decode_at_the_same_time() -> None:
+    """Requests that come before all have been started have some of their own."""
+    decoders = Decoders(2)
+    try:
+        before = _processes()
+        await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])
+        await asyncio.to_thread(decoders.start)
+        assert len(_processes() - before) == 2
+    finally:
+        await asyncio.to_thread(decoders.close)
+
+
+async def test_a_decoder_whose_answer_cannot_be_read_is_ended(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object) -> None:
+        raise OSError("a message of no length")
+
+    before = _processes()
+    with monkeypatch.context() as broke:
+        broke.setattr(Connection, "recv", broken)
+        with pytest.raises(ServiceError, match="ends what decodes it"):
+            await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))], seconds=5)
+    assert len(before - _processes()) == 1
+    assert len(await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])) == 1
 
 
 async def test_the_end_waits_for_no_decoder() -> None:
