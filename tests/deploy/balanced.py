@@ -105,7 +105,8 @@ def balancer(folder: Path, behind: list[Instance]) -> Iterator[str]:
     """Run nginx as deploy/nginx/orbitserve.conf has it, in front of these instances."""
     port, text = free_port(), CONFIGURATION.read_text()
     for number, each in enumerate(behind, 1):
-        text = _replaced(text, f"orbitserve-{number}:8000", f"127.0.0.1:{each.port}")
+        assert f"orbitserve-{number}:8000" in text
+        text = text.replace(f"orbitserve-{number}:8000", f"127.0.0.1:{each.port}")
     text = _replaced(text, "listen 8080;", f"listen 127.0.0.1:{port};")
     text = _replaced(text, "proxy_read_timeout 10s;", f"proxy_read_timeout {READ_SECONDS}s;")
     (folder / "orbitserve.conf").write_text(text)

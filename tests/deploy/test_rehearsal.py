@@ -48,9 +48,13 @@ def sent_again(folder: Path) -> list[str]:
     return [name for name, statuses in tries(folder).items() if len(statuses) > 1]
 
 
+def timeouts(folder: Path) -> int:
+    return (folder / "error.log").read_text().count("upstream timed out")
+
+
 def check(name: str, folder: Path, load: Load, *, least: int) -> None:
     """Every request was answered, and alike, whoever answered it at whichever try."""
-    assert load.statuses() == {200: len(load.answers)}
+    assert load.statuses() == {200: len(load.answers)}, (folder / "error.log").read_text()
     wait_until(lambda: load.answers.keys() <= tries(folder).keys())  # nginx logs after it answers
     again = sent_again(folder)
     bodies = [load.bodies(number) for number in range(len(load.images))]
@@ -93,6 +97,20 @@ def test_an_instance_that_answers_nothing_any_more_loses_no_request(running, ima
         made[0].signal(signal.SIGCONT)
         load.more(100)
     check("one stopped, and let go on", folder, load, least=1)
+
+
+def test_when_all_have_just_failed_a_request_waits_for_one_of_them(running, images):
+    folder, made, url = running
+    with Load(url, images).running(CLIENTS) as load:
+        load.more(100)
+        before = timeouts(folder)
+        for each in made:
+            each.signal(signal.SIGSTOP)
+        wait_until(lambda: timeouts(folder) >= before + COUNT)
+        for each in made:
+            each.signal(signal.SIGCONT)
+        load.more(100)
+    check("all stopped, and let go on", folder, load, least=1)
 
 
 def test_an_instance_that_is_slow_gets_less_and_loses_nothing(running, images):
