@@ -121,13 +121,14 @@ def _slice(
     node: Node, inputs: Sequence[Value], value: Batches, batch: int | None
 ) -> list[Tracked] | None:
     if node["starts"] is not None:
-        starts, ends, axes = node["starts"], node["ends"], node.get("axes", [0])
+        starts, ends, axes = node["starts"], node["ends"], node["axes"]
         steps: Sequence[Side] = [1]
     else:
         starts, ends = (as_sides(_constant(given)) for given in inputs[1:3])
         rest = [*inputs[3:], None, None]
-        axes = [0] if rest[0] is None else as_sides(_constant(rest[0]))
+        axes = None if rest[0] is None else as_sides(_constant(rest[0]))
         steps = [1] if rest[1] is None else as_sides(_constant(rest[1]))
+    axes = range(len(starts)) if axes is None else axes
     if 0 not in [axis % value.parts[0].rank for axis in axes if isinstance(axis, int)]:
         return None
     if len(axes) != 1 or list(steps) != [1]:

@@ -260,6 +260,13 @@ class Context:
             raise Unsupported("works across the images of a batch")
         return axis + 1 if axis < tensor.batch_axis else axis
 
+    def axes(self, axes: Sequence[int]) -> list[int]:
+        """Return which axes of the first tensor's numbers are those that the graph names."""
+        places = [self.axis(axis) for axis in axes]
+        if len({*places}) < len(places):  # also where one is counted from the end
+            raise Unsupported(f"names an axis twice: {list(axes)}")
+        return places
+
     def batch_first(self) -> None:
         """See that all inputs have the batch as their first axis."""
         if any(value.batch_axis for value in self.tracked):

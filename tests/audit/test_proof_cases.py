@@ -250,6 +250,29 @@ def test_an_output_that_is_no_answer_for_each_image_is_refused() -> None:
 # --- what a last bit becomes ------------------------------------------------------------------
 
 
+def test_a_slice_that_names_no_axes_cuts_the_first_ones() -> None:
+    half = np.array([1, 4, 8])
+    body = (
+        "s = Shape(x) N = Slice(s, ZERO, ONE, ZERO) e = Concat<axis = 0>(N, HALF)"
+        " b = Concat<axis = 0>(x, x) c = Slice(b, STARTS, e)"
+        " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(c)"
+    )
+    data = parse(body, HALF=half, STARTS=np.zeros(4, np.int64))
+    assert claims(data).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize("axes", [[1, -3], [-3, 1, 1]])
+def test_an_axis_that_is_named_twice_is_not_followed(axes: list[int]) -> None:
+    """The one that is left would be taken for the axis of the batch, or that for another."""
+    body = (
+        "p = ReduceMax<axes = [2, 3]>(x) t = Transpose<perm = [1, 2, 0, 3]>(p)"
+        f" r = ReduceMax<axes = {axes}, keepdims = 0>(t) y = ReduceMax<axes = [1]>(r)"
+    )
+    data = parse(body, inputs="float[N,2,8,8] x", outputs="float[a,b,c] y", opset=13)
+    proof = claims(data)
+    assert proof.outcome == "NOT PROVED" and "twice" in proof.reasons[0]
+
+
 def test_what_makes_more_of_a_last_bit_is_named() -> None:
     for op, effect in [
         ("Floor(g)", "step"),

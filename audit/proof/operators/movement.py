@@ -85,8 +85,8 @@ def squeeze(context: Context) -> list[Numbers]:
     x, axes = context.image(), context.integers("axes", 1)
     if axes is None:
         raise Unsupported("leaves out every axis of length 1, also that of a batch of one image")
-    places = sorted({context.axis(axis) for axis in axes})
-    if len(places) < len(axes) or any(x.numbers.shape[place] != 1 for place in places):
+    places = context.axes(axes)
+    if any(x.numbers.shape[place] != 1 for place in places):
         raise Unsupported("leaves out axes that are not of length 1")
     context.batch_axis -= sum(axis % x.rank < x.batch_axis for axis in axes)
     return [np.squeeze(x.numbers, tuple(places))]
@@ -117,10 +117,8 @@ def cut(context: Context) -> list[Numbers]:
     strides = [1] * len(starts) if steps is None else [int(step) for step in np.ravel(steps)]
     if not len(starts) == len(ends) == len(axes) == len(strides):
         raise Unsupported("slices by lists of different lengths")
-    if len(set(axes)) < len(axes):
-        raise Unsupported("slices an axis twice")
-    for axis, start, end, stride in zip(axes, starts, ends, strides, strict=True):
-        place = context.axis(axis)
+    places = context.axes(axes)
+    for place, start, end, stride in zip(places, starts, ends, strides, strict=True):
         refuse_backward_start(start, stride, numbers.shape[place])
         found = range(*slice(start, end, stride).indices(numbers.shape[place]))
         if list(found) != list(range(numbers.shape[place])):

@@ -35,10 +35,10 @@ def reduce(context: Context) -> list[Numbers]:
         if context.node["noop_with_empty_axes"]:
             raise Unsupported("reduces no axis at all, which is not followed")
         raise Unsupported("reduces over all images of a batch")
-    places = sorted({context.axis(axis) for axis in axes})
+    places = sorted(context.axes(axes))
     keep = bool(context.node.get("keepdims", 1))
     if not keep:
-        context.batch_axis -= sum(axis % x.rank < x.batch_axis for axis in {*axes})
+        context.batch_axis -= sum(axis % x.rank < x.batch_axis for axis in axes)
     return [block(context, x.numbers, places, keep=keep)]
 
 
@@ -123,7 +123,7 @@ def reduced_count(context: Context) -> int:
     if context.node.op.startswith("Global"):
         return math.prod(x.numbers.shape[2:])
     axes = context.integers("axes", 1) or []
-    return math.prod(x.numbers.shape[context.axis(axis)] for axis in {*axes})
+    return math.prod(x.numbers.shape[context.axis(axis)] for axis in axes)
 
 
 def _partial_sums(context: Context) -> float:
