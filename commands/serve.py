@@ -29,10 +29,12 @@ class ServeCommand(CommandOfAModel):
 
 def _run_with_options() -> Callable[..., None]:
     from service.server import serve as run
-    from service.settings import read_settings
+    from service.settings import check_who_may_call, read_settings
 
     def start(**options: object) -> None:
-        run(read_settings(**options))
+        settings = read_settings(**options)
+        check_who_may_call(settings)
+        run(settings)
 
     # Typer reads a command's options off its signature.
     start.__signature__ = Signature([*_parameters()])  # type: ignore[attr-defined]

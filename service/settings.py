@@ -1,7 +1,10 @@
 """The service's settings: one attribute each, read from `ORBITSERVE_<NAME>` or given by name."""
 
+import os
 import re
 import secrets
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
@@ -27,6 +30,7 @@ from service.engine import DEFAULT_LIMITS, Device, GpuOptions, Limits
 _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _SECRETS = ("shadow_salt",)
+_OF_CLIENTS = "ORBITSERVE_API_KEY"  # what `orbitserve audit` and others send to a service
 _LOAD_SECONDS = 60.0
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
@@ -223,6 +227,13 @@ class Settings(BaseSettings):
             raise ValueError("it names no address; '127.0.0.1', '0.0.0.0' or '::' is accepted")
         return host
 
+    @field_validator("grpc_port")
+    @classmethod
+    def _differ_from_http(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port and port == info.data.get("port"):
+            raise ValueError("it is ORBITSERVE_PORT as well; another is accepted")
+        return port
+
     @field_validator("root_path")
     @classmethod
     def _begin_with_slash(cls, path: str) -> str:
@@ -288,6 +299,7 @@ def read_settings(**options: object) -> Settings:
     ConfigurationError
         Naming the first setting that is wrong, what it was and what is accepted.
     """
+    _check_names(os.environ)
     given = {name: value for name, value in options.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
@@ -301,3 +313,32 @@ def read_settings(**options: object) -> Settings:
         raise ConfigurationError(
             f"The setting {_PREFIX}{name.upper()} {what}: {message}."
         ) from None
+
+
+def _check_names(variables: Iterable[str]) -> None:
+    """Refuse a variable that would be a setting, were it not misspelt: it would change nothing."""
+    names = [name.upper() for name in Settings.model_fields]
+    for variable in variables:
+        name = variable.upper().removeprefix(_PREFIX)
+        if name == variable.upper() or name in names or _PREFIX + name == _OF_CLIENTS:
+            continue
+        near = get_close_matches(name, names, 1)
+        meant = f"{_PREFIX}{near[0]} is" if near else "those that docs/http.md lists are"
+        raise ConfigurationError(
+            f"The variable {variable} is no setting and changes nothing; {meant} accepted."
+        )
+
+
+def check_who_may_call(settings: Settings) -> None:
+    """Refuse to serve everybody where a key was set as a client sets it.
+
+    Raises
+    ------
+    ConfigurationError
+        If ORBITSERVE_API_KEY is set, and ORBITSERVE_API_KEYS is not.
+    """
+    if settings.api_keys is None and _OF_CLIENTS in os.environ:
+        raise ConfigurationError(
+            f"{_OF_CLIENTS} is the key that a client sends, and keeps nobody from calling this "
+            "service; ORBITSERVE_API_KEYS, which names a file of keys, does."
+        )

@@ -4,13 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ConfigurationError, Settings, read_settings
+from service.settings import (
+    ConfigurationError,
+    Settings,
+    check_who_may_call,
+    read_settings,
+)
 
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(f"ORBITSERVE_{name.upper()}", raising=False)
+    monkeypatch.delenv("ORBITSERVE_API_KEY", raising=False)
 
 
 def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +52,42 @@ def test_a_wrong_setting_is_named(
     sentence = str(refused.value)
     assert sentence.startswith(f"The setting ORBITSERVE_{name} is '{value}': ")
     assert names in sentence
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("ORBITSERVE_APIKEYS", "ORBITSERVE_API_KEYS is accepted"),
+        ("ORBITSERVE_MAX_BODY_BYTE", "ORBITSERVE_MAX_BODY_BYTES is accepted"),
+        ("orbitserve_workrs", "ORBITSERVE_WORKERS is accepted"),
+        ("ORBITSERVE_XYZ", "those that docs/http.md lists are accepted"),
+    ],
+)
+def test_a_misspelt_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, meant: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+    assert str(refused.value) == f"The variable {variable} is no setting and changes nothing; " + (
+        f"{meant}."
+    )
+
+
+def test_a_clients_key_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check_who_may_call(read_settings())
+    monkeypatch.setenv("ORBITSERVE_API_KEY", "k" * 16)
+    with pytest.raises(ConfigurationError, match="keeps nobody from calling"):
+        check_who_may_call(read_settings())
+    check_who_may_call(read_settings(api_keys=tmp_path / "keys"))
+
+
+def test_two_protocols_do_not_share_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORBITSERVE_PORT", "9000")
+    with pytest.raises(ConfigurationError, match="ORBITSERVE_GRPC_PORT is '9000': it is ORBIT"):
+        monkeypatch.setenv("ORBITSERVE_GRPC_PORT", "9000")
+        read_settings()
+    assert read_settings(port=0, grpc_port=0).grpc_port == 0  # a free one each
 
 
 def test_a_connection_may_be_idle_for_longer_than_balancers_keep_theirs() -> None:
