@@ -25,6 +25,7 @@ from service.http.connection import protocol
 from service.listening import bind, hold_grpc
 from service.metrics.logs import configure_logs
 from service.repository.loading import still_opening
+from service.repository.memory import give_back, use_few_arenas
 from service.repository.registry import Repository
 from service.repository.trials import Trials
 from service.settings import Settings
@@ -49,6 +50,7 @@ def serve(settings: Settings) -> None:
         If the service cannot start as it is configured.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
+    use_few_arenas()
     if settings.workers > 1:
         _supervise(settings)
         return
@@ -148,6 +150,7 @@ async def _freeze(repository: Repository) -> None:
     await asyncio.to_thread(import_module, "scipy.special")
     gc.collect()
     gc.freeze()
+    await asyncio.to_thread(give_back)
 
 
 class _Server(uvicorn.Server):

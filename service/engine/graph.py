@@ -165,9 +165,15 @@ class Graph:
         self.compute([self._blank(1)])
 
     def close(self) -> None:
-        """End its threads; it is not to be run again."""
+        """End its threads and free its memory; it is not to be run again.
+
+        Whoever still holds the graph holds no more than its description: a session that waited for
+        the collector of cycles would keep its memory, a GPU's too, until that comes by.
+        """
         if self._helpers is not None:
             self._helpers.shutdown()
+        self._bindings = {}
+        self._runtime = None
 
     def _run(self, images: Images) -> Inference:
         return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))

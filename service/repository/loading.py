@@ -13,6 +13,7 @@ from artifact.layout import CARD_FILE
 from service.engine import ProviderCandidates
 from service.repository.cache import Cache
 from service.repository.folder import ModelRejectedError, check_audit_file, read_card
+from service.repository.memory import give_back
 from service.repository.trials import Trials, Tried
 from service.repository.trials.attempt import failure
 from service.repository.version import ServedModel, open_tried
@@ -164,6 +165,7 @@ async def _in_thread(open_here: Callable[[], ServedModel]) -> ServedModel:
             model = open_here()
         except Exception as refusal:
             error = refusal
+        give_back()
         with suppress(RuntimeError):  # of a loop that has ended
             loop.call_soon_threadsafe(hand_over, model, error)
 

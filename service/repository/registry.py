@@ -20,6 +20,7 @@ from service.errors import ServiceError, UnavailableError
 from service.repository.catalogue import Catalogue, Unserved, Versions
 from service.repository.discovery import Fingerprint, Found, discover, fingerprint
 from service.repository.folder import ModelRejectedError
+from service.repository.memory import give_back
 from service.repository.statistics import Loads
 from service.repository.trials.attempt import failure
 from service.repository.version import ServedModel
@@ -304,6 +305,7 @@ class Repository(Catalogue):
 
     def _end(self, model: ServedModel) -> None:
         model.session.close()
+        give_back()
         self._open.discard(model)
         log.info("model ended", model=model.card.name, version=model.card.version)
 
