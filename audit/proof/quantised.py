@@ -1,6 +1,6 @@
 """Which nodes a runtime computes in integers, though the file writes them in floats."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -38,32 +38,68 @@ class QuantisedGroups:
         sources = [self._producers.get(name) for name in node.inputs if name]
         if any(source is None or source.op != "DequantizeLinear" for source in sources):
             return False
-        names = [source.inputs[0] for source in sources if source is not None]
+        read = [source for source in sources if source is not None]
+        names = [source.inputs[0] for source in read]
         kinds = [self._kind(name) for name in names]
         if any(kind not in _SMALL for kind in kinds[:2]) or kinds[2:] not in ([], ["int32"]):
             return False
+        if not self._is_plain(names[0]) or not self._sums_bias(node, read):
+            return False
+        if node.op == "Gemm" and not any(read[1].inputs[2:]):
+            return False  # without a zero point of the weights runtimes leave it in floats
         weights = self._constants.get(names[1])
         if weights is None or 2 * 255 * np.abs(weights.astype(np.float64)).max(initial=0) >= 2**15:
             return False  # two products of bytes may be added in 16 bits, which saturate
         return self._is_quantised(node.outputs[0])
 
+    def _is_plain(self, name: str) -> bool:
+        """Whether a tensor of bytes is unsigned, or can be made so with the nodes around it.
+
+        Processors multiply unsigned bytes with signed ones. Of signed ones a runtime makes unsigned
+        ones where they are quantised and at once dequantised, and nothing else sees them.
+        """
+        if self._kind(name) == "uint8":
+            return True
+        maker, reader = self._producers.get(name), self._only_reader(name)
+        if maker is None or reader is None or self._uses(reader.outputs[0]) > 1:
+            return False
+        return (maker.op, reader.op) == ("QuantizeLinear", "DequantizeLinear")
+
+    def _uses(self, name: str) -> int:
+        return len(self._readers.get(name, [])) + (name in self._graph.outputs)
+
+    def _only_reader(self, name: str) -> Node | None:
+        return self._readers[name][0] if name in self._readers and self._uses(name) == 1 else None
+
+    def _sums_bias(self, node: Node, read: Sequence[Node]) -> bool:
+        """Whether a bias, if there is one, is in the unit of the sum, as integers are added."""
+        if len(read) < 3:
+            return True
+        if node.get("alpha", 1.0) != 1 or node.get("beta", 1.0) != 1:
+            return False
+        scales = [self._constants.get(source.inputs[1]) for source in read]
+        if any(scale is None for scale in scales):
+            return False
+        x, weights, bias = (np.ravel(scale) for scale in scales if scale is not None)
+        zeros = [self._constants.get(name) for name in read[2].inputs[2:] if name]
+        shifted = any(zero is None or zero.any() for zero in zeros)
+        if shifted or x.size != 1 or bias.size not in (1, weights.size):
+            return False
+        return bool((bias == x * weights).all())
+
     def _is_quantised(self, name: str) -> bool:
         """Whether a tensor is read by QuantizeLinear alone, or by what that does anyway."""
-        readers = self._readers.get(name, [])
-        if name in self._graph.outputs or len(readers) != 1:
+        reader = self._only_reader(name)
+        if reader is not None and reader.op in ("Relu", "Clip"):
+            between, reader = reader, self._only_reader(reader.outputs[0])
+        else:
+            between = None
+        if reader is None or reader.op != "QuantizeLinear" or not self._is_plain(reader.outputs[0]):
             return False
-        reader = readers[0]
-        if reader.op == "QuantizeLinear":
-            return self._limits(reader) is not None
-        if reader.op not in ("Relu", "Clip"):
-            return False
-        following = self._readers.get(reader.outputs[0], [])
-        if reader.outputs[0] in self._graph.outputs or len(following) != 1:
-            return False
-        limits = self._limits(following[0]) if following[0].op == "QuantizeLinear" else None
-        if limits is None:
-            return False
-        low, high = self._clipped(reader)
+        limits = self._limits(reader)
+        if limits is None or between is None:
+            return limits is not None
+        low, high = self._clipped(between)
         return low <= limits[0] and limits[1] <= high
 
     def _limits(self, quantise: Node) -> tuple[float, float] | None:

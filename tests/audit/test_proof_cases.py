@@ -4,11 +4,13 @@ What is asserted of each is what it may still claim; nothing that runs may contr
 """
 
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -302,6 +304,66 @@ def test_pooling_between_quantisers_is_not_taken_for_a_sum_of_integers() -> None
     proof = claims(data)
     assert proof.arithmetic == "float"
     assert [step.op for step in proof.steps] == ["QuantizeLinear"]
+
+
+QUANTISE = "q = QuantizeLinear(x, S, Z)"
+SUM = "d = DequantizeLinear(q, S, Z) e = DequantizeLinear(w, S) c = Conv<pads = [1, 1, 1, 1]>(d, e)"
+OUT = " r = QuantizeLinear(c, T, Z) h = DequantizeLinear(r, T, Z)"
+END = " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>"
+BIASED = "b = DequantizeLinear(bias, U) " + SUM.replace("(d, e)", "(d, e, b)")
+DENSE = (
+    "f = Flatten(x) q = QuantizeLinear(f, S, Z) d = DequantizeLinear(q, S, Z)"
+    " e = DequantizeLinear(v, S{zero}) c = Gemm{how}(d, e{bias})"
+    " r = QuantizeLinear(c, T, Z) h = DequantizeLinear(r, T, Z)"
+    " y = ReduceMax<axes = [1], keepdims = 0>(h)"
+)
+
+
+@pytest.mark.parametrize("zero", [np.int8(3), np.uint8(3)])
+@pytest.mark.parametrize(
+    ("body", "unit", "signed"),
+    [
+        (f"{QUANTISE} {SUM} {OUT} {END}(h)", 1.0, True),
+        (f"{QUANTISE} {BIASED} {OUT} {END}(h)", 0.01, True),
+        (f"{QUANTISE} {BIASED} {OUT} {END}(h)", 0.02, None),
+        (f"q = Identity(x) {SUM} {OUT} {END}(h)", 1.0, False),
+        (f"{QUANTISE} {SUM} k = Relu(d) {OUT} j = Concat<axis = 1>(k, h) {END}(j)", 1.0, False),
+        (f"{QUANTISE} {SUM} r = QuantizeLinear(c, T, Z) h = Cast<to = 1>(r) {END}(h)", 1.0, False),
+        (DENSE.format(zero="", how="", bias=""), 1.0, None),
+        (DENSE.format(zero=", O", how="", bias=""), 1.0, True),
+        (
+            "b = DequantizeLinear(bias, U) "
+            + DENSE.format(zero=", O", how="<beta = 0.5>", bias=", b"),
+            0.01,
+            None,
+        ),
+    ],
+)
+def test_integers_are_said_to_be_summed_only_where_onnxruntime_sums_them(
+    body: str, unit: float, signed: bool | None, zero: Any, tmp_path: Path
+) -> None:
+    """Signed bytes only where quantising and dequantising them is all that is done to them."""
+    summed = signed is not None and (signed or zero.dtype == np.uint8)
+    kind = zero.dtype.name if "Identity" in body else "float"
+    step = np.float32(0.1)
+    data = parse(
+        body,
+        inputs=f"{kind}[N,1,6,6] x",
+        w=np.ones((1, 1, 3, 3), np.int8),
+        v=np.ones((36, 1), np.int8),
+        bias=np.array([7], np.int32),
+        S=step,
+        T=np.float32(0.5),
+        Z=zero,
+        O=np.int8(0),
+        U=step * step if unit == 0.01 else np.float32(unit),
+    )
+    assert prove(data, "C4", runtime=run_alone).arithmetic == ("quantised" if summed else "float")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
+    assert summed == {node.op_type for node in nodes}.isdisjoint({"Conv", "Gemm"})
 
 
 def test_the_bits_of_a_float_are_those_of_its_type() -> None:
