@@ -73,6 +73,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keys.open()
         async with AsyncExitStack() as stack:
+            if member is not None:
+                await stack.enter_async_context(member.alive())
             app.state.grpc = None if member is not None else _grpc_server(settings)
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()

@@ -90,7 +90,8 @@ def _supervise(settings: Settings) -> None:
             finally:
                 trials.close()
 
-        Supervisor(settings.workers, work, sockets, settings.poll_seconds).run()
+        seconds = settings.poll_seconds, settings.worker_timeout
+        Supervisor(settings.workers, work, sockets, *seconds).run()
 
 
 def _serve(

@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that serve, each with its share of the CPUs and its own copy of every model."""
 
+    worker_timeout: NonNegativeFloat = 30.0
+    """Seconds that a worker may hang, giving no sign of life, before it is killed and replaced; at
+    least 2, or 0: for ever."""
+
     root_path: str = ""
     """Prefix that a proxy strips from paths before they come here, such as `/inspection`."""
 
@@ -240,6 +244,13 @@ class Settings(BaseSettings):
         if not _ROOT_PATH.fullmatch(path):
             raise ValueError("a path that begins with '/' and ends without it is accepted")
         return path
+
+    @field_validator("worker_timeout")
+    @classmethod
+    def _outlast_signs_of_life(cls, seconds: float) -> float:
+        if 0 < seconds < 2:
+            raise ValueError("at least 2 seconds are accepted, or 0, which is for ever")
+        return seconds
 
     @field_validator("max_queue_size")
     @classmethod

@@ -18,6 +18,7 @@ from service.workers.messages import (
     Answer,
     Answers,
     Ask,
+    Beat,
     Counted,
     Elsewhere,
     End,
@@ -34,6 +35,9 @@ from service.workers.messages import (
 
 _LOOK_SECONDS: Final = 0.1
 """How soon a change of a worker's readiness is told."""
+
+_BEAT_SECONDS: Final = 0.5
+"""How often a worker gives a sign of life."""
 
 _COUNT_SECONDS: Final = 1.0
 """How much of what a worker has counted is lost at most when it is killed."""
@@ -103,16 +107,27 @@ class Member:
         self.elsewhere: str | None = "The other workers are being started."
         self.end: Callable[[int], None] = signal.raise_signal
         self._connection = connection
-        self._writer: asyncio.StreamWriter | None = None
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._asked: dict[int, asyncio.Future[list[Answer]]] = {}
         self._number = 0
         self._answering: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def open(self, serving: Serving) -> AsyncIterator[None]:
-        """Be one of the workers inside of the context."""
+    async def alive(self) -> AsyncIterator[None]:
+        """Give signs of life inside of the context: a worker that is silent for long is killed."""
         self._connection.setblocking(False)
-        reader, self._writer = await asyncio.open_connection(sock=self._connection.dup())
+        self._streams = await asyncio.open_connection(sock=self._connection.dup())
+        beating = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.wait([beating])
+
+    @asynccontextmanager
+    async def open(self, serving: Serving) -> AsyncIterator[None]:
+        """Be one of the workers inside of the context, which lies inside of `alive`."""
+        reader, writer = self._opened
         tasks = [
             asyncio.create_task(self._read(reader, serving)),
             asyncio.create_task(self._tell(serving)),
@@ -124,7 +139,7 @@ class Member:
                 task.cancel()
             await asyncio.wait(tasks)
             self._send(Counted(await serving.count()))
-            await self._writer.drain()
+            await writer.drain()
 
     async def ask(self, question: Question, seconds: float | None = None) -> list[Answer]:
         """Put a question to all workers, this one included.
@@ -161,10 +176,19 @@ class Member:
         with suppress(OSError):
             self._connection.sendall(encoded(Refused(sentence)))
 
-    def _send(self, message: FromWorker) -> None:
-        if self._writer is None:
+    @property
+    def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._streams is None:
             raise RuntimeError("The worker has not been opened.")
-        self._writer.write(encoded(message))
+        return self._streams
+
+    def _send(self, message: FromWorker) -> None:
+        self._opened[1].write(encoded(message))
+
+    async def _beat(self) -> None:
+        while True:
+            self._send(Beat())
+            await asyncio.sleep(_BEAT_SECONDS)
 
     async def _read(self, reader: asyncio.StreamReader, serving: Serving) -> None:
         reading = Reading()

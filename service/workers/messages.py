@@ -75,6 +75,10 @@ class State(Struct, tag=True, frozen=True):
     unready: str | None
 
 
+class Beat(Struct, tag=True, frozen=True):
+    """A sign of life of a worker's event loop."""
+
+
 class Counted(Struct, tag=True, frozen=True):
     """A worker's metrics, told unasked: what is known of them if it dies."""
 
@@ -128,7 +132,7 @@ class End(Struct, tag=True, frozen=True):
     signal: int
 
 
-FromWorker = State | Counted | Refused | Ask | Reply
+FromWorker = State | Beat | Counted | Refused | Ask | Reply
 ToWorker = Put | Answers | Elsewhere | End
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -47,6 +47,8 @@ class Worker:
         Its metrics as they were last told.
     refused
         Why it cannot start as it is configured.
+    silent
+        Seconds since it gave a sign of life, as `service.workers.silence` counts them.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Worker:
     told: str | None = ""
     counted: bytes = b""
     refused: str | None = None
+    silent: float = 0.0
 
 
 @dataclass(eq=False)

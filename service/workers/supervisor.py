@@ -23,8 +23,19 @@ from imaging.refusal import RefusedError
 from service.workers.channel import Channel
 from service.workers.listener import OpenConnections
 from service.workers.member import Member
-from service.workers.messages import Ask, Counted, Elsewhere, End, FromWorker, Refused, Reply, State
+from service.workers.messages import (
+    Ask,
+    Beat,
+    Counted,
+    Elsewhere,
+    End,
+    FromWorker,
+    Refused,
+    Reply,
+    State,
+)
 from service.workers.questions import Questions, Worker
+from service.workers.silence import LOOK_SECONDS, Silence
 
 _MOST_FAILED: Final = 3
 """Starts that may fail one after another; then the service ends."""
@@ -60,6 +71,8 @@ class Supervisor:
         Sockets that all workers listen on. What is queued there outlives a worker.
     poll_seconds
         How often all look at the repository; never if 0.
+    silent_seconds
+        How long a worker may give no sign of life before it is killed, and replaced; for ever if 0.
     """
 
     def __init__(
@@ -68,10 +81,12 @@ class Supervisor:
         work: Callable[[Member], None],
         listeners: Sequence[socket.socket],
         poll_seconds: float,
+        silent_seconds: float,
     ) -> None:
         self._count, self._work, self._listeners = count, work, listeners
         self._poll_seconds = poll_seconds or math.inf
         self._questions = Questions()
+        self._silence = Silence(silent_seconds)
         self._connections = OpenConnections(count)
         self._due: dict[int, float] = {}
         self._failed = self._short = 0
@@ -117,6 +132,10 @@ class Supervisor:
         for worker in tuple(workers):
             worker.channel.flush()
             self._listen(worker)
+        for worker in self._silence.look(workers):
+            seconds = round(worker.silent)
+            log.error("worker hangs", worker=worker.number, pid=worker.pid, silent_seconds=seconds)
+            os.kill(worker.pid, signal.SIGKILL)
         for worker in tuple(workers):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
@@ -142,8 +161,8 @@ class Supervisor:
             waits = select.POLLOUT if worker.channel.waits else 0
             poll.register(worker.channel.connection, select.POLLIN | waits)
         until = min(self._kill_at, self._poll_at, self._questions.deadline, *self._due.values())
-        left = max(0.0, until - time.monotonic())
-        poll.poll(None if left == math.inf else math.ceil(1000 * left))
+        left = min(LOOK_SECONDS, max(0.0, until - time.monotonic()))
+        poll.poll(math.ceil(1000 * left))
 
     def _take_signals(self) -> list[int]:
         with suppress(BlockingIOError):
@@ -227,6 +246,9 @@ class Supervisor:
             self._hear(worker, message)
 
     def _hear(self, worker: Worker, message: FromWorker) -> None:
+        worker.silent = 0.0
+        if isinstance(message, Beat):
+            return
         worker.heard = True
         if isinstance(message, State):
             worker.unready = message.unready

@@ -40,6 +40,7 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("ROOT_PATH", "/inspection/", "begins with '/' and ends without it"),
         ("ROOT_PATH", "//host", "begins with '/' and ends without it"),
         ("KEEP_ALIVE_SECONDS", "0", "greater than 0"),
+        ("WORKER_TIMEOUT", "1.5", "at least 2 seconds are accepted, or 0"),
         ("MAX_QUEUE_SIZE", "63", "should hold one request, of up to 64 images"),
     ],
 )

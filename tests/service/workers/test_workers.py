@@ -25,6 +25,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 OPTIONS = {"workers": 2, "default_model": "turning", "model_control": True, "grpc_port": 0}
+SILENT_SECONDS = 5
 CALLS = "orbitserve_http_requests_total"
 
 
@@ -37,7 +38,7 @@ def root(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[Server]:
-    with serving(root, poll_seconds=0, **OPTIONS) as server:
+    with serving(root, poll_seconds=0, worker_timeout=SILENT_SECONDS, **OPTIONS) as server:
         wait_until_ready(server)
         yield server
 
@@ -234,6 +235,46 @@ def test_a_killed_worker_takes_its_own_requests_along_alone(
     assert got[0].status_code == 200
     assert isinstance(got[1], httpx.TransportError), got[1]
     wait_until_ready(server)
+
+
+def test_a_worker_that_hangs_is_replaced_as_one_that_died(
+    server: Server, each: dict[int, httpx.Client]
+) -> None:
+    """It is stopped with a request in hand, and one in its socket; the other answers meanwhile."""
+    got: list[Any] = []
+
+    def ask(path: str) -> None:
+        try:
+            got.append(httpx.post(f"{server.url}{path}", timeout=60))
+        except httpx.TransportError as error:
+            got.append(error)
+
+    stopped = pids(server)[1]
+    before = scrape(each[0])
+    restarts, images = "orbitserve_worker_restarts_total", "orbitserve_audit_images_total"
+    threads = [
+        threading.Thread(target=ask, args=("/models/turning/audit?angles=100",)) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    with httpx.Client(base_url=server.url) as client:
+        wait_until(lambda: scrape(client)(images) > before(images))
+    os.kill(stopped, signal.SIGSTOP)
+    with suppress(httpx.TransportError):
+        each[1].post("/classify", content=GREY, headers=NPY)
+        raise AssertionError("a worker that is stopped has answered")
+    assert each[0].post("/classify", content=GREY, headers=NPY).status_code == 200
+    for thread in threads:
+        thread.join(60)
+    ended = [answer for answer in got if isinstance(answer, httpx.TransportError)]
+    assert len(got) == 4
+    assert 0 < len(ended) < 4, "each worker had some of them"
+    assert all(answer.status_code == 200 for answer in got if answer not in ended)
+    wait_until(lambda: pids(server)[1] != stopped)
+    wait_until_ready(server)
+    assert scrape(each[0])(restarts) == before(restarts) + 1
+    (told,) = [line for line in events(server, "worker hangs") if line["pid"] == stopped]
+    assert told["silent_seconds"] == SILENT_SECONDS
 
 
 def test_while_a_worker_is_replaced_the_others_answer_all(
