@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 
 from service.auth import ApiKeys, Need, check_scope, identify, is_known
 from service.data_plane import DataPlane
 from service.errors import ServiceError, refusal_of
 from service.grpc.messages import SERVICE
+from service.grpc.receiving import decode, read
 from service.metrics.call import Call, request_id
 from service.metrics.prometheus import Metrics
 from service.metrics.request_lines import RequestLines
@@ -61,7 +61,7 @@ class Calls:
         traces: Traces,
     ) -> None:
         self._plane, self._keys, self._metrics, self._traces = plane, keys, metrics, traces
-        self._seconds = settings.request_seconds
+        self._seconds, self._receive_seconds = settings.request_seconds, settings.receive_seconds
         self._lines = RequestLines(settings)
 
     def handler(
@@ -77,7 +77,7 @@ class Calls:
             Whether it is asked again and again, and nobody wants to read that it was.
         """
 
-        async def handle(data: bytes, context: Any) -> bytes:
+        async def handle(messages: Any, context: Any) -> bytes:
             call, identity = self._begin(context)
             headers = _headers(context)
             trace = self._traces.begin(headers, call)
@@ -87,11 +87,17 @@ class Calls:
                     key = identify(self._keys, headers)
                     call.key = key.name
                     check_scope(key, need)
-                sent = await self._plane.run(len(data) > LARGE, _decode, request, data)
+                with call.timings.stage("receive"):
+                    data = await read(context, self._receive_seconds)
+                heavy = data is not grpc.aio.EOF and len(data) > LARGE
+                sent = await self._plane.run(heavy, decode, request, data)
                 asking = Asking(self._plane, call, is_known(self._keys, headers))
                 written: bytes = (await answer(asking, sent)).SerializeToString()
             except asyncio.CancelledError:
                 code, call.refusal = grpc.StatusCode.CANCELLED, "cancelled"
+                raise
+            except grpc.aio.AbortError:
+                code, call.refusal = grpc.StatusCode.DEADLINE_EXCEEDED, "slow"
                 raise
             except Exception as error:
                 refusal = refusal_of(error)
@@ -120,7 +126,7 @@ class Calls:
                     path = f"/{SERVICE}/{method}"
                     trace.end("gRPC", path, path, 500 if code is grpc.StatusCode.INTERNAL else 200)
 
-        return grpc.unary_unary_rpc_method_handler(handle)
+        return grpc.stream_unary_rpc_method_handler(handle)
 
     def _begin(self, context: Any) -> tuple[Call, str]:
         left = context.time_remaining()
@@ -157,11 +163,3 @@ def _headers(context: Any) -> dict[bytes, bytes]:
         name.encode(): value if isinstance(value, bytes) else value.encode("latin-1", "replace")
         for name, value in reversed(tuple(found))
     }
-
-
-def _decode(request: type[Any], data: bytes) -> Any:
-    try:
-        return request.FromString(data)
-    except DecodeError:
-        name = request.DESCRIPTOR.name
-        raise ServiceError(400, f"The message cannot be read; a {name} is accepted.") from None

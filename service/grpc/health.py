@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.grpc.messages import SERVICE
+from service.grpc.receiving import receive
 
 NAME: Final = "grpc.health.v1.Health"
 
@@ -19,14 +20,26 @@ _LOOK_EVERY: Final = 0.5
 _Status: Final = health_pb2.HealthCheckResponse
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+class Health:
     """Says SERVING while requests should be sent here, of the server and of its one service."""
 
-    def __init__(self, plane: DataPlane) -> None:
-        self._plane = plane
+    def __init__(self, plane: DataPlane, receive_seconds: float) -> None:
+        self._plane, self._seconds = plane, receive_seconds
 
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    @property
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """The handlers of its methods."""
+        written = _Status.SerializeToString
+        return {
+            "Check": grpc.stream_unary_rpc_method_handler(self._check, response_serializer=written),
+            "Watch": grpc.stream_stream_rpc_method_handler(
+                self._watch, response_serializer=written
+            ),
+        }
+
+    async def _check(self, messages: Any, context: Any) -> Any:
         """Answer how it is now."""
+        request = await receive(context, self._seconds, health_pb2.HealthCheckRequest)
         if request.service not in ("", SERVICE):
             await context.abort(
                 grpc.StatusCode.NOT_FOUND,
@@ -35,8 +48,9 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
             )
         return _Status(status=self._now())
 
-    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def _watch(self, messages: Any, context: Any) -> AsyncIterator[Any]:
         """Answer how it is now, and again whenever that changes."""
+        request = await receive(context, self._seconds, health_pb2.HealthCheckRequest)
         told = None
         while True:
             now = self._now() if request.service in ("", SERVICE) else _Status.SERVICE_UNKNOWN

@@ -162,7 +162,7 @@ def _absent(name: str, what: str) -> grpc.RpcMethodHandler:
 
     if name == "ModelStreamInfer":
         return grpc.stream_stream_rpc_method_handler(refuse)
-    return grpc.unary_unary_rpc_method_handler(refuse)
+    return grpc.stream_unary_rpc_method_handler(refuse)  # which reads nothing
 
 
 def _like(name: str, document: BaseModel) -> Any:

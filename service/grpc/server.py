@@ -1,18 +1,20 @@
 """The gRPC server: beside HTTP's in the same process, on a port of its own."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import grpc
 from fastapi import FastAPI
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from service.grpc.calls import Calls
 from service.grpc.health import NAME, Health
 from service.grpc.messages import POOL, SERVICE
 from service.grpc.methods import methods
+from service.grpc.receiving import receive_all
 from service.listening import check_grpc_free, refuse_grpc
 from service.settings import Settings
 
@@ -43,6 +45,12 @@ class GrpcServer:
                     "grpc.max_connection_idle_ms",
                     min(1000 * settings.keep_alive_seconds, _LARGEST),
                 ),
+                # A client that is gone without a word is found out by whether it answers.
+                ("grpc.keepalive_time_ms", min(1000 * settings.keep_alive_seconds, _LARGEST)),
+                (
+                    "grpc.server_handshake_timeout_ms",
+                    min(int(1000 * settings.receive_seconds), _LARGEST),
+                ),
                 # Only workers share a port: two services would do so unasked.
                 ("grpc.so_reuseport", int(settings.workers > 1)),
             ]
@@ -59,10 +67,14 @@ class GrpcServer:
         """Begin to answer, with the data plane that the application has opened."""
         plane, state = app.state.data_plane, app.state
         calls = Calls(plane, self._settings, state.keys, state.metrics, state.traces)
-        own = methods(calls, self._settings)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, own),))
-        health_pb2_grpc.add_HealthServicer_to_server(Health(plane), self._server)
-        reflection.enable_server_reflection(_reflected(), self._server, POOL)
+        seconds = self._settings.receive_seconds
+        for name, handlers in (
+            (SERVICE, methods(calls, self._settings)),
+            (NAME, Health(plane, seconds).handlers),
+            (reflection.SERVICE_NAME, _reflection(seconds)),
+        ):
+            handler = grpc.method_handlers_generic_handler(name, handlers)
+            self._server.add_generic_rpc_handlers((handler,))
         await self._server.start()
 
     def end_within(self, seconds: float) -> None:
@@ -72,6 +84,22 @@ class GrpcServer:
     async def stop(self) -> None:
         """Return when all calls have ended: at once, or as soon as `end_within` gave them."""
         await (self._stopping or self._server.stop(0))
+
+
+def _reflection(seconds: float) -> dict[str, grpc.RpcMethodHandler]:
+    """Build the service that says which messages the others take."""
+    service = reflection.aio.ReflectionServicer(_reflected(), pool=POOL)
+
+    async def tell(messages: Any, context: Any) -> AsyncIterator[Any]:
+        asked = receive_all(context, seconds, reflection_pb2.ServerReflectionRequest)
+        async for each in service.ServerReflectionInfo(asked, context):
+            yield each
+
+    return {
+        "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
+            tell, response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString
+        )
+    }
 
 
 def _reflected() -> tuple[Any, ...]:

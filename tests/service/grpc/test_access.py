@@ -200,3 +200,52 @@ def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().grpc_port is None
     monkeypatch.setitem(os.environ, "ORBITSERVE_GRPC_PORT", "8001")
     assert read_settings().grpc_port == 8001
+
+
+HEALTH = "/grpc.health.v1.Health"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
+async def test_a_message_that_does_not_come_is_not_waited_for(
+    make_app: Any, repository: Path, logged: Any
+) -> None:
+    """Whoever sends half of one has the service hold it; no method does without the bound."""
+    app = make_app(
+        repository, device="cpu", default_model="turning", grpc_port=0, receive_seconds=0.05
+    )
+    async with app.router.lifespan_context(app):
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            calls = [
+                *(channel.stream_unary(path(method))(timeout=10) for method in NEEDS),
+                channel.stream_unary(f"{HEALTH}/Check")(timeout=10),
+                channel.stream_stream(f"{HEALTH}/Watch")(timeout=10),
+                channel.stream_stream(REFLECTION)(timeout=10),
+            ]
+            for call in calls:
+                assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+                assert "all of it within 0.05 s is accepted." in await call.details()
+            for method in ("ModelStreamInfer", "TraceSetting"):
+                assert await channel.stream_stream(path(method))(timeout=10).code() == (
+                    grpc.StatusCode.UNIMPLEMENTED
+                )
+            nothing = channel.stream_unary(path("ModelInfer"))(iter(()), timeout=10)
+            assert await nothing.code() == grpc.StatusCode.INVALID_ARGUMENT
+            unread = channel.unary_unary(f"{HEALTH}/Check")(b"\xff")
+            assert await unread.code() == grpc.StatusCode.INVALID_ARGUMENT
+    lines = [each for each in logged() if each.get("method") == "gRPC"]
+    assert {each["refusal"] for each in lines if each["path"] == "ModelMetadata"} == {"slow"}
+    assert not [each for each in logged() if "exception" in each]
+
+
+async def test_a_message_without_a_key_is_not_received(
+    make_app: Any, repository: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text(KEYS)
+    app = make_app(repository, device="cpu", grpc_port=0, api_keys=file)
+    async with app.router.lifespan_context(app):
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            call = channel.stream_unary(path("ModelInfer"))(timeout=10)  # which sends nothing
+            assert await call.code() == grpc.StatusCode.UNAUTHENTICATED

@@ -175,7 +175,7 @@ REFUSALS = [
     ),
     ({"sequence_id": 4}, "INVALID_ARGUMENT", "'sequence_id'"),
     ({"timeout": 1}, "DEADLINE_EXCEEDED", "not answered within its time"),
-    ({"client_timeout": 1e-6}, "DEADLINE_EXCEEDED", ""),  # said by either side
+    ({"client_timeout": -1.0}, "DEADLINE_EXCEEDED", ""),  # said by either side
 ]
 
 
