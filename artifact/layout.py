@@ -22,6 +22,9 @@ SIGNATURE_FILE: Final = "model.sig"
 VERSION_FILES: Final = (MODEL_FILE, CARD_FILE, AUDIT_FILE, SIGNATURE_FILE)
 """All that a version's folder may hold; only the signature may be missing."""
 
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Characters that no model's name has: whoever reads paths or lines by them would be misled."""
+
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,14}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from artifact.layout import CONTROL
 from service.errors import CLOSE, ServiceError
 
 MAX_BYTES: Final = 2**16
@@ -17,7 +18,6 @@ MAX_FIELDS: Final = 100
 FRAMING: Final = frozenset({b"host", b"transfer-encoding", b"te"})
 """Fields, by their names in small letters, that `check_framing` looks at."""
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 _REMEMBERED: Final = 256  # targets, and the bytes of the longest
@@ -121,7 +121,7 @@ def _read_target(method: str, target: bytes) -> Target:
     path = raw_path.decode("ascii")
     if "%" in path:
         path = unquote(path)
-        if _CONTROL.search(path):
+        if CONTROL.search(path):
             raise ServiceError(
                 400, "The path has a control character; names without any are accepted."
             )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from artifact.layout import (
+    CONTROL,
     MODEL_FILE,
     VERSION_FILES,
     version_folders,
@@ -29,7 +30,7 @@ class Found:
     versions
         Version folders by the name of their model, ascending.
     unread
-        Folders that are left alone because they cannot be read, and why.
+        Folders that are left alone because they cannot be read, or asked for, and why.
     """
 
     versions: dict[str, list[Path]]
@@ -58,6 +59,9 @@ def discover(root: Path) -> Found:
     found = Found({}, {})
     for model in models:
         if model.name.startswith("."):
+            continue
+        if CONTROL.search(model.name):
+            found.unread[model] = "its name has a control character, and no path may have one"
             continue
         try:
             model.name.encode()

@@ -259,6 +259,8 @@ async def test_the_first_name_of_the_alphabet_is_the_default_model(repository: P
 async def test_folders_that_are_no_versions_are_left_alone(copy: Path) -> None:
     for name in (".staging/1", "turning/.11-staging", "turning/011", "empty/notes"):
         (copy / name).mkdir(parents=True)
+    for unspeakable in ("new\nline", "\x1b[31mred", "next\x85line"):  # in no path that is accepted
+        (copy / unspeakable / "1").mkdir(parents=True)
     (copy / "turning" / "config.pbtxt").write_text("for another server")
     opened = await open_repository(settings(copy))
     found = {name: list(versions) for name, versions in opened.models.items()}
