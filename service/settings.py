@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
@@ -31,6 +31,10 @@ _PREFIX = "ORBITSERVE_"
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _SECRETS = ("shadow_salt",)
 _OF_CLIENTS = "ORBITSERVE_API_KEY"  # what `orbitserve audit` and others send to a service
+# What Kubernetes sets in every pod for a Service named orbitserve, or orbitserve-gpu.
+_SERVICE_LINK = re.compile(
+    r"(.+_)?(SERVICE_(HOST|PORT(_.+)?)=.*|PORT(_\d+_(TCP|UDP|SCTP))?=\w+://.*|PORT_\d+_.*)"
+)
 _LOAD_SECONDS = 60.0
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
@@ -326,12 +330,14 @@ def read_settings(**options: object) -> Settings:
         ) from None
 
 
-def _check_names(variables: Iterable[str]) -> None:
+def _check_names(variables: Mapping[str, str]) -> None:
     """Refuse a variable that would be a setting, were it not misspelt: it would change nothing."""
     names = [name.upper() for name in Settings.model_fields]
-    for variable in variables:
+    for variable, value in variables.items():
         name = variable.upper().removeprefix(_PREFIX)
         if name == variable.upper() or name in names or _PREFIX + name == _OF_CLIENTS:
+            continue
+        if _SERVICE_LINK.fullmatch(f"{name}={value}"):
             continue
         near = get_close_matches(name, names, 1)
         meant = f"{_PREFIX}{near[0]} is" if near else "those that docs/http.md lists are"

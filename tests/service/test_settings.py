@@ -75,6 +75,26 @@ def test_a_misspelt_variable_is_named(
     )
 
 
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_misspelt_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variables of https://kubernetes.io/docs/concepts/services-networking/service."""
+    for name in ("ORBITSERVE_GPU", "ORBITSERVE_PREDICTOR_1"):
+        monkeypatch.setenv(f"{name}_SERVICE_HOST", "10.0.0.11")
+        monkeypatch.setenv(f"{name}_SERVICE_PORT", "8000")
+        monkeypatch.setenv(f"{name}_SERVICE_PORT_HTTP", "8000")
+        monkeypatch.setenv(f"{name}_PORT", "tcp://10.0.0.11:8000")
+        monkeypatch.setenv(f"{name}_PORT_8000_TCP", "tcp://10.0.0.11:8000")
+        monkeypatch.setenv(f"{name}_PORT_8000_TCP_PROTO", "tcp")
+        monkeypatch.setenv(f"{name}_PORT_8000_TCP_PORT", "8000")
+        monkeypatch.setenv(f"{name}_PORT_8000_TCP_ADDR", "10.0.0.11")
+    monkeypatch.setenv("ORBITSERVE_SERVICE_HOST", "10.0.0.12")
+    read_settings()
+    monkeypatch.setenv("ORBITSERVE_GRPCS_PORT", "8001")
+    with pytest.raises(ConfigurationError, match="ORBITSERVE_GRPC_PORT is accepted"):
+        read_settings()
+
+
 def test_a_clients_key_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     check_who_may_call(read_settings())
     monkeypatch.setenv("ORBITSERVE_API_KEY", "k" * 16)
