@@ -1,6 +1,9 @@
 """The first part of an audit: what is proved of the file, for all images at once."""
 
 from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
 
 from artifact.figures import Arithmetic, Outcome
 from artifact.values import Value
@@ -25,6 +28,10 @@ class ProofSummary(Value):
         Of the file, as `audit.proof.Proof` has them.
     runs_exactly
         Whether what runs was measured, when it was loaded, to keep every bit.
+    magnifies
+        Whether the file may make more of a last bit than a last bit, as by rounding to integers, so
+        that nothing follows for what runs it. Not where runtimes were measured to keep every bit of
+        a file whose bits are the same where they repeat themselves.
     reasons
         What the proof found, a sentence each, or why there is none.
     """
@@ -35,7 +42,13 @@ class ProofSummary(Value):
     exact_bits: bool = False
     arithmetic: Arithmetic | None = None
     runs_exactly: bool = False
+    magnifies: Annotated[bool, Field(exclude_if=lambda told: not told)] = False
     reasons: tuple[str, ...]
+
+    @property
+    def bounds_what_runs(self) -> bool:
+        """Whether what runs can differ by no more than rounding under what was tried."""
+        return self.covers and not self.magnifies
 
     @classmethod
     def of(
@@ -54,12 +67,15 @@ class ProofSummary(Value):
             exact_bits=found.exact_bits,
             arithmetic=found.arithmetic,
             runs_exactly=runs_exactly,
+            magnifies=_magnifies(found, runs_exactly=runs_exactly),
             reasons=found.reasons,
         )
 
     def quarters(self, tolerance: float) -> ProvedSymmetry | None:
         """What is proved of quarter turns, and how far, at most, they move a logit of what runs."""
-        if self.outcome != "PROVED" or not covered((GridSymmetry(False, 1),), self.subgroup):
+        if self.outcome != "PROVED" or self.magnifies:
+            return None
+        if not covered((GridSymmetry(False, 1),), self.subgroup):
             return None
         return ProvedSymmetry(rounding=0.0 if self.exact_bits and self.runs_exactly else tolerance)
 
@@ -74,3 +90,10 @@ class ProofSummary(Value):
             f"The file is PROVED over {self.subgroup}: whatever the image, its outputs are the "
             f"same for the image rotated, {how}."
         )
+
+
+def _magnifies(found: Proof, *, runs_exactly: bool) -> bool:
+    if any(step.effect == "saturating" for step in found.steps):
+        return True
+    settled = runs_exactly and found.arithmetic in ("integer", "quantised", "repeated")
+    return not settled and (bool(found.steps) or found.disordered is not None)

@@ -29,7 +29,8 @@ def judge(
     named beside what led to the verdict.
 
     Where the file is proved and nothing moved, the proof speaks of all images and of every class,
-    and the images only of what runs the file: fewer are needed.
+    and the images only of what runs the file: fewer are needed, unless the file magnifies what
+    runtimes round.
     """
     failures = tuple(_failures(figures, floor, thresholds, name))
     doubts = tuple(_doubts(figures, floor, thresholds, proof, name))
@@ -40,7 +41,7 @@ def judge(
     if self_test is not None and self_test.known_invariant == "FAIL":
         return Judgement("INCONCLUSIVE", (_FALSE_ALARM, *doubts))
     if failures:
-        if proof is not None and proof.covers:
+        if proof is not None and proof.bounds_what_runs:
             failures = (*failures, _UNLIKE_ITS_FILE)
         return Judgement("FAIL", (*failures, *doubts))
     if doubts:
@@ -88,6 +89,13 @@ def proof_claim(
 ) -> Iterator[str]:
     """What the proof says in a report, and what it does not."""
     yield proof.sentence()
+    if proof.covers and proof.magnifies:
+        yield (
+            "The file may make more of a last bit, as by rounding to integers or by dividing by "
+            "nearly nothing, and what runs it may round otherwise when an image is rotated: how "
+            "far a logit may move then is said by the images alone."
+        )
+        return
     if proof.covers and not (proof.exact_bits and proof.runs_exactly):
         if multi_label:
             yield (
@@ -107,7 +115,7 @@ def _unmoved(proof: ProofSummary | None, figures: Figures, thresholds: Threshold
     """Whether the file is proved, and what runs it did as the file does on all images."""
     return (
         proof is not None
-        and proof.covers
+        and proof.bounds_what_runs
         and figures.agreeing_images == figures.images
         and figures.relative_logit_deviation <= thresholds.logit_tolerance
     )

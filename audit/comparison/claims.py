@@ -53,4 +53,4 @@ def otherwise_fitted(baseline: str, candidate: str) -> str:
 
 
 def _proved(report: Report) -> bool:
-    return report.proof is not None and report.proof.covers
+    return report.proof is not None and report.proof.bounds_what_runs

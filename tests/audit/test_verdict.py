@@ -14,6 +14,9 @@ from audit import (
     clopper_pearson,
     judge,
 )
+from audit.elements import audited_elements
+from audit.proof import Proof
+from audit.proof.outcome import Obstacle, Sensitive
 from audit.report import Repeating
 from audit.statistics import Cell, chance_agreement, class_cells, deviations
 from audit.thresholds import LOGIT_TOLERANCE
@@ -202,6 +205,46 @@ def test_a_proof_speaks_of_all_images_where_nothing_moved() -> None:
         assert word in judgement.reasons[0]
         unlike = "what runs it does not compute what the file says" in " ".join(judgement.reasons)
         assert unlike == (verdict == "FAIL")
+
+
+def test_a_file_that_magnifies_last_bits_is_judged_by_its_images_alone() -> None:
+    """Of 200 images that a Floor gives another label, 72 may show none."""
+    found = Proof(
+        outcome="PROVED",
+        reasons=("It is.",),
+        sha256="0" * 64,
+        group="C4",
+        subgroup="C4",
+        generators=("r90",),
+        arithmetic="float",
+        holds_in=("real arithmetic",),
+    )
+    floor = Sensitive(node="f", op="Floor", effect="step")
+    tried = audited_elements("C4")
+    for update, exact, binds in [
+        ({}, False, True),
+        ({"steps": (floor,)}, False, False),
+        ({"steps": (floor,)}, True, False),
+        ({"steps": (floor,), "arithmetic": "repeated"}, False, False),
+        ({"steps": (floor,), "arithmetic": "repeated"}, True, True),
+        ({"disordered": Obstacle(node="m", op="Max", reason="may meet NaN")}, True, False),
+        (
+            {
+                "steps": (floor.model_copy(update={"effect": "saturating"}),),
+                "arithmetic": "quantised",
+            },
+            True,
+            False,
+        ),
+    ]:
+        proof = ProofSummary.of(found.model_copy(update=update), tried, runs_exactly=exact)
+        assert proof.covers and proof.bounds_what_runs == binds
+        assert (proof.quarters(1e-4) is not None) == binds
+        judgement = judged(images=72, agreeing=72, proof=proof)
+        assert judgement.verdict == ("PASS" if binds else "INCONCLUSIVE")
+        failed = " ".join(judged(agreeing=200, proof=proof).reasons)
+        assert ("does not compute what the file says" in failed) == binds
+        assert ("magnifies" in proof.model_dump()) != binds  # earlier reports keep their digests
 
 
 def test_a_proof_excuses_no_self_test_and_no_model_that_does_not_repeat_itself() -> None:
