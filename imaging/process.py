@@ -7,6 +7,13 @@ import sys
 import warnings
 from typing import Final
 
+ENDING: Final = tuple(
+    number
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+)
+"""Signals that ask a service to end; of a terminal that is closed, unless nohup started it."""
+
 _PR_SET_PDEATHSIG: Final = 1
 
 

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from imaging.process import ENDING
 from service.app import create_app
 from service.audits import JobQueue
 from service.data_plane import DataPlane
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests under way and return.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then finish the requests under way and return.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def serve(settings: Settings) -> None:
     trials = Trials(settings)
     trials.prepare(fork=True)
     configure_logs(settings.log_format, settings.log_level)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         signal.signal(number, _exit)
     try:
         _serve(settings, trials, bind(settings.host, settings.port))
@@ -189,7 +190,7 @@ class _Server(uvicorn.Server):
 
 
 class _Ending:
-    """What SIGTERM and SIGINT do to a service that serves.
+    """What SIGTERM, SIGINT and SIGHUP do to a service that serves.
 
     The first makes it unready at once and, after a delay in which load balancers notice, lets it
     finish what it has accepted. The second ends the process there and then.
@@ -201,18 +202,24 @@ class _Ending:
         self._plane: DataPlane = app.state.data_plane
         self._audits: JobQueue = app.state.job_queue
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._asked, number)
+        self._asking: set[str] = set()
+        for number in ENDING:
+            self._loop.add_signal_handler(number, self._asked, number, "signal")
         if self._plane.member is not None:
-            self._plane.member.end = self._begin
+            self._plane.member.end = lambda number: self._asked(number, "supervisor")
 
-    def _asked(self, number: int) -> None:
-        if self._plane.ending:
+    def _asked(self, number: int, by: str) -> None:
+        """End; at once where the same asks again, since one signal to a whole group is heard twice.
+
+        A worker of several hears it itself, and from its supervisor.
+        """
+        if by in self._asking:
             # Not the signal's default action: the kernel ignores that for process 1. Behind what is
             # due already, such as the lines of requests that were answered.
             self._loop.call_soon(os._exit, 128 + number)
-        else:
-            self._begin(number)
+            return
+        self._asking.add(by)
+        self._begin(number)
 
     def _begin(self, number: int) -> None:
         if self._plane.ending:

@@ -88,7 +88,7 @@ class Decoders:
 
     def __init__(self, processes: int) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["service.decoding.worker"])
+        self._context.set_forkserver_preload(["service.decoding.server"])
         self._count = processes
         self._turns = asyncio.Semaphore(processes)
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="decoding")

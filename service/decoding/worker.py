@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imaging import FitPolicy, ImageError, decode, fit
-from imaging.process import end_with_parent
+from imaging.process import ENDING, end_with_parent
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,19 @@ def decode_and_fit(
     return images[0][None] if len(images) == 1 else np.stack(images)
 
 
+def leave_signals_to_the_service() -> None:
+    """Ignore what asks the service to end, which ends this process when all is decoded.
+
+    Ctrl-C comes to every process of a terminal, and systemd's SIGTERM to every one of a unit.
+    """
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def serve(pipe: "Connection[Any, Any]") -> None:
     """Answer each tuple of arguments with what `decode_and_fit` returns or raises."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this one
     end_with_parent()
+    leave_signals_to_the_service()
     while True:
         try:
             asked = pipe.recv()

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 import structlog
 
-from imaging.process import end_with_parent, fork
+from imaging.process import ENDING, end_with_parent, fork
 from imaging.refusal import RefusedError
 from service.workers.channel import Channel
 from service.workers.listener import OpenConnections
@@ -48,8 +48,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _KILL_SECONDS: Final = 1.0
 """What workers have to end in after a second signal."""
 
-_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
-_WATCHED: Final = (*_ENDING, signal.SIGCHLD)
+_WATCHED: Final = (*ENDING, signal.SIGCHLD)
 
 log = structlog.get_logger()
 
@@ -172,7 +171,7 @@ class Supervisor:
         return signals
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        if number in _ENDING:
+        if number in ENDING:
             self._signals.append(number)
 
     def _end_by(self, number: int) -> None:
@@ -182,7 +181,7 @@ class Supervisor:
         elif not self._killed:
             self._killed = number
             self._kill_at = time.monotonic() + _KILL_SECONDS
-            self._signal_all(number)
+            self._ask_all(number)
 
     def _end(self, number: int) -> None:
         self._ending = True
@@ -191,6 +190,9 @@ class Supervisor:
         # As soon as the last worker takes no more connections, nobody does.
         for each in self._listeners:
             each.close()
+        self._ask_all(number)
+
+    def _ask_all(self, number: int) -> None:
         for worker in self._questions.workers:
             if worker.heard:  # not by a signal, which may come to it from elsewhere too
                 worker.channel.send(End(number))
@@ -225,7 +227,7 @@ class Supervisor:
             self._waker.close()
             end_with_parent()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in _ENDING:
+            for number in ENDING:
                 signal.signal(number, _exit)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             self._work(member)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from artifact.card import InputSpec
 from imaging import FitPolicy
+from imaging.process import ENDING
 from service.decoding.files import read_images
 from service.decoding.pool import NAME, Decoders
 from service.decoding.prepare import prepare
@@ -85,9 +86,14 @@ def _processes() -> set[int]:
 def _cpu(pid: int) -> int:
     """Return the hundredths of a second that a process has computed."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+        return int(_stat(pid)[11])
     except OSError:
         return 0
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process: its state, its parent, ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def test_a_process_that_decodes_imports_little() -> None:
@@ -146,6 +152,18 @@ async def test_a_decoder_that_crashes_is_one_refusal(decoders: Decoders) -> None
         await asked
     assert refused.value.status == 422
     assert len(await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])) == 1
+
+
+async def test_what_asks_the_service_to_end_ends_no_decoder(decoders: Decoders) -> None:
+    """A signal to the whole group would have the images under way refused as such that crash."""
+    before = _processes()
+    forks = int(_stat(next(iter(before)))[1])
+    for pid in (*before, forks):
+        for number in ENDING:
+            os.kill(pid, number)
+    for _ in range(3):
+        assert len(await ask(decoders, [Part(png(np.zeros((9, 9), np.uint8)))])) == 1
+    assert _processes() == before
 
 
 async def test_idle_decoders_that_are_ended_are_replaced(decoders: Decoders) -> None:

@@ -1,13 +1,14 @@
 """The service as a process: how it starts, refuses to start, stays up and ends."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from select import select
 from typing import Any
@@ -16,14 +17,17 @@ import httpx
 import numpy as np
 import pytest
 
+from imaging.process import ENDING
 from tests.program import run
 from tests.service.processes import (
+    GREY,
     Server,
     assert_serves,
     environment,
     npy,
     serving,
 )
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +89,7 @@ def test_a_client_that_hangs_up_leaves_it_serving(server: Server) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDING)
 def test_it_ends_with_status_0_when_asked_to(
     repository: Path, number: signal.Signals, workers: int
 ) -> None:
@@ -94,6 +98,26 @@ def test_it_ends_with_status_0_when_asked_to(
         server.process.send_signal(number)
         assert server.end(10) == 0, server.log
         assert "Traceback" not in "".join(server.log)
+
+
+def test_a_signal_to_the_whole_group_asks_each_worker_once(repository: Path) -> None:
+    """As Ctrl-C and systemd send it: a worker hears it itself, and from its supervisor."""
+    head = f"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Length: {len(GREY)}\r\n"
+    request = head.encode() + b"Content-Type: application/x-npy\r\n\r\n" + GREY
+    with serving(repository, default_model="turning", workers=2) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(request[:-5])
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: sum('"ending"' in line for line in tuple(server.log)) == 2)
+            told = [json.loads(line) for line in tuple(server.log) if '"worker started"' in line]
+            assert len(told) == 2
+            for each in told:
+                with suppress(ProcessLookupError):  # the one that has nothing to answer
+                    os.kill(each["pid"], signal.SIGTERM)
+            client.sendall(request[-5:])
+            assert client.recv(2**16).startswith(b"HTTP/1.1 200")
+        assert server.end(10) == 0, server.log
 
 
 def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> None:

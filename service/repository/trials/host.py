@@ -10,7 +10,7 @@ import threading
 from typing import Final, Protocol
 
 from imaging.files import MEBIBYTE
-from imaging.process import fork
+from imaging.process import ENDING, fork
 from service.repository.trials import server
 from service.repository.trials.attempt import Attempt
 
@@ -111,7 +111,7 @@ class _Forked:
                 nothing = os.open(os.devnull, os.O_RDWR)
                 for stream in range(3):
                     os.dup2(nothing, stream)
-                for number in (signal.SIGTERM, signal.SIGINT):
+                for number in ENDING:
                     signal.signal(number, signal.SIG_DFL)
                 server.main(control.detach())
             finally:
