@@ -28,6 +28,7 @@ COPY imaging imaging
 COPY artifact artifact
 COPY audit audit
 COPY service service
+COPY bulk bulk
 COPY commands commands
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-warn-script-location --root /package /wheels/*.whl

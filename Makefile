@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick lint format data train export fuzz study bench image image-test sbom lock chart-test manifests rehearsal wheelhouse clean
+.PHONY: help serve test quick lint format data train export fuzz study bench image image-test sbom lock chart-test manifests rehearsal wheelhouse ray-test clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,13 +73,16 @@ manifests: $(VENV)/.dev ## Render the chart into deploy/kubernetes
 rehearsal: $(VENV)/.dev ## Update, kill and slow down instances behind nginx, under load (needs nginx)
 	$(BIN)/python -m pytest -s tests/deploy/test_rehearsal.py
 
+ray-test: $(VENV)-ray/.made ## Try work in bulk on Ray, and the service under Ray Serve (an environment of its own)
+	$(VENV)-ray/bin/python -m pytest -p no:cacheprovider tests/bulk
+
 wheelhouse: $(VENV)/.runtime ## Gather wheels for a machine without a network (see docs/gpu.md)
 	$(BIN)/python deploy/gpu/wheelhouse.py --python-version $(or $(PYTHON_VERSION),3.12) $(if $(GPU),--gpu) \
 		$(if $(HAVE),--have $(HAVE)) $(if $(PART),--part $(PART)) $(if $(OUT),--out $(OUT)) \
 		$(if $(DATA),--data $(DATA))
 
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) $(VENV)-kserve *.egg-info .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-kserve $(VENV)-ray *.egg-info .*_cache .hypothesis
 
 # An environment is made anew when what it should hold changes.
 $(VENV)/.runtime: pyproject.toml
@@ -96,4 +99,11 @@ $(VENV)/.dev: pyproject.toml
 $(VENV)-kserve/.made:
 	test -d $(VENV)-kserve || $(PYTHON) -m venv $(VENV)-kserve
 	$(VENV)-kserve/bin/pip install --quiet --disable-pip-version-check kserve==0.21.0
+	touch $@
+
+# Ray is large, and nothing but its tests needs it.
+$(VENV)-ray/.made: pyproject.toml
+	test -d $(VENV)-ray || $(PYTHON) -m venv $(VENV)-ray
+	$(VENV)-ray/bin/pip install --quiet --disable-pip-version-check --editable '.[ray,ray-serve]' \
+		hypothesis httpx pytest pytest-timeout
 	touch $@

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from artifact.contract import decisions, probabilities_of, same_labels
 from artifact.deviation import largest_logit, relative
 from audit.labels import LabelSets, number_sets
+from audit.questions import OnGrid, Places, Question, Workers
 from imaging import GridSymmetry
 from imaging.refusal import RefusedError
 
@@ -129,6 +130,7 @@ def evaluate_orbit(
     batch_size: int = 64,
     progress: Progress | None = None,
     multi_label: bool = False,
+    workers: Workers | None = None,
 ) -> Orbit:
     """Classify every image under every element, and the upright ones twice more for the noise.
 
@@ -151,6 +153,8 @@ def evaluate_orbit(
         Called after each batch.
     multi_label
         Whether an image may get several labels.
+    workers
+        Who is asked instead of `classify` where it is about all images: the same model elsewhere.
 
     Raises
     ------
@@ -166,22 +170,21 @@ def evaluate_orbit(
         )
     count = len(images)
     batches = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
-    ask = BatchedClassifier(
-        classify, orbit_classifications(count, len(elements), batch_size), progress
-    )
-    rotated = [*ask.each(g(images[batch]) for g in elements for batch in batches)]
+    total = orbit_classifications(count, len(elements), batch_size)
+    ask = BatchedClassifier(classify, total, progress, workers)
+    rotated = [*ask.answers((OnGrid(b, g) for g in elements for b in batches), images)]
     logits = np.concatenate(rotated).reshape(len(elements), count, -1)
     upright = logits[0]
 
-    def moved(asked: BatchedClassifier, places: Sequence[slice | NDArray[np.int64]]) -> float:
-        answers = asked.each(images[place] for place in places)
+    def moved(asked: BatchedClassifier, places: Sequence[Places]) -> float:
+        answers = asked.answers(map(OnGrid, places), images)
         return max(
             float(_distance(answer, upright[place]).max())
             for place, answer in zip(places, answers, strict=True)
         )
 
     def repeated(asked: BatchedClassifier) -> NDArray[np.float32]:
-        return np.concatenate([*asked.each(images[batch] for batch in batches)])
+        return np.concatenate([*asked.answers(map(OnGrid, batches), images)])
 
     farthest = np.stack([_distance(each, upright) for each in logits]).argmax()
     element, worst = int(farthest) // count, batches[farthest % count // batch_size]
@@ -189,7 +192,7 @@ def evaluate_orbit(
     repeats = [repeated(ask)]
     noisy = worst_again > 0 or not np.array_equal(repeats[0], upright)
     if noisy:
-        more = BatchedClassifier(classify)
+        more = BatchedClassifier(classify, workers=workers)
         repeats += [repeated(more) for _ in range(len(elements) - 2)]
     return Orbit(
         tuple(elements),
@@ -231,12 +234,16 @@ def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classi
 
 
 class BatchedClassifier:
-    """Hands batches to a classifier, checks its answers and reports the progress."""
+    """Hands batches to a classifier or to workers, checks answers and reports the progress."""
 
     def __init__(
-        self, classify: Classifier, total: int = 0, progress: Progress | None = None
+        self,
+        classify: Classifier,
+        total: int = 0,
+        progress: Progress | None = None,
+        workers: Workers | None = None,
     ) -> None:
-        self._classify = classify
+        self._classify, self._workers = classify, workers
         self._total = total
         self._progress = progress
         self._done = 0
@@ -245,20 +252,15 @@ class BatchedClassifier:
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits of a batch; ValueError if they are not finite, [N, K] with K >= 2."""
         logits = self._classify(np.ascontiguousarray(batch))
-        if logits.ndim != 2 or len(logits) != len(batch) or logits.shape[1] < 2:
-            raise RefusedError(
-                f"The classifier answers {len(batch)} images with shape {logits.shape}; "
-                "logits [N, K] with K >= 2 are accepted."
-            )
-        if not np.isfinite(logits).all():
-            raise RefusedError(
-                "The classifier answers with NaN or infinity; finite logits are accepted."
-            )
-        with self._lock:
-            self._done += len(batch)
-            if self._progress is not None:
-                self._progress(self._done, self._total)
-        return logits
+        return self._checked(logits, len(batch))
+
+    def answers(
+        self, questions: Iterable[Question], images: NDArray[np.uint8]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the logits of the questions' batches in their order: of workers, if there are."""
+        if self._workers is None:
+            return self.each(batch for question in questions for batch in question.batches(images))
+        return map(self._checked, self._workers(questions))
 
     def each(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the logits of batches in their order.
@@ -277,6 +279,25 @@ class BatchedClassifier:
             finally:
                 for answer in asked:
                     answer.cancel()
+
+    def _checked(
+        self, logits: NDArray[np.float32], count: int | None = None
+    ) -> NDArray[np.float32]:
+        asked = len(logits) if count is None else count
+        if logits.ndim != 2 or len(logits) != asked or logits.shape[1] < 2:
+            raise RefusedError(
+                f"The classifier answers {asked} images with shape {logits.shape}; "
+                "logits [N, K] with K >= 2 are accepted."
+            )
+        if not np.isfinite(logits).all():
+            raise RefusedError(
+                "The classifier answers with NaN or infinity; finite logits are accepted."
+            )
+        with self._lock:
+            self._done += len(logits)
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+        return logits
 
 
 def _other_batches(count: int, batch_size: int) -> list[NDArray[np.int64]]:

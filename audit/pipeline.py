@@ -16,6 +16,7 @@ from audit.names import class_naming
 from audit.orbit import Classifier, Progress
 from audit.proved import ProofSummary
 from audit.provenance import Execution
+from audit.questions import Workers
 from audit.report import Report, SelfTest
 from audit.run import run_audit
 from audit.selftest import self_test, self_test_unseen
@@ -64,6 +65,11 @@ class ModelUnderTest:
         What a report on such a model does not claim, in sentences.
     self_test_caveats
         What its self-test does not show, in sentences.
+    opened
+        Opens the same model in another process, where that can be; it can be pickled.
+    workers
+        Who is asked instead of `classify` where it is about all images: the same model, opened
+        where these are held; None asks here.
     confirm
         Called at the end; a ValueError says that this is no longer what was asked at the beginning.
     close
@@ -82,6 +88,8 @@ class ModelUnderTest:
     bundled: str | None = None
     caveats: tuple[str, ...] = ()
     self_test_caveats: tuple[str, ...] = ()
+    opened: Callable[[], Classifier] | None = None
+    workers: Workers | None = None
     confirm: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
 
@@ -189,7 +197,9 @@ def run_pipeline(
     whole, audit_set = audit_set, audit_set.spread(options.most_images)
     images, labels, batch_size = audit_set.images, audit_set.labels, under_test.batch_size
     options.check(*images.shape[2:], multi_label=under_test.identity.multi_label)
+    workers = under_test.workers
     if len(images) < len(whole.images):
+        workers = None  # they hold the whole set, and a few images are no work for them
         source = f"{source}, {len(images)} of {len(whole.images)}"
     units = find_units(images, audited_elements(options.group), audit_set.groups)
     proof = None if under_test.prove is None else under_test.prove(options.group)
@@ -210,6 +220,7 @@ def run_pipeline(
         pictures=options.pictures,
         batch_size=batch_size,
         progress=_stage(stages, "quarter turns"),
+        workers=workers,
     )
     at_angles, around = None, None
     if options.angles is not None:
@@ -226,6 +237,7 @@ def run_pipeline(
             pictures=options.pictures,
             batch_size=batch_size,
             progress=_stage(stages, "angles"),
+            workers=workers,
         )
     if options.exhaustive_images:
         count = len(images)

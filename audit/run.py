@@ -15,6 +15,7 @@ from audit.names import class_naming
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
+from audit.questions import Workers
 from audit.report import Report, SelfTest
 from audit.thresholds import Thresholds
 from audit.units import Units, find_units, near_duplicates
@@ -41,6 +42,7 @@ def run_audit(
     pictures: bool = True,
     batch_size: int = 64,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Report:
     """Measure how far a classifier is invariant under the exact symmetries of a group.
 
@@ -77,6 +79,8 @@ def run_audit(
         The most images that are classified at once.
     progress
         Called with the images classified so far and in all.
+    workers
+        Who is asked instead of `classify` where it is about all images.
 
     Raises
     ------
@@ -95,6 +99,7 @@ def run_audit(
         batch_size=batch_size,
         progress=progress,
         multi_label=model.multi_label,
+        workers=workers,
     )
     figures = orbit_figures(orbit, labels, thresholds, units)
     floor = noise_floor(orbit, thresholds.confidence, units)

@@ -49,6 +49,28 @@ Output = Annotated[
     list[Path] | None,
     typer.Option(help="File for it, in the format that its ending names; may be repeated."),
 ]
+EngineName = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--engine", help="This process, or workers of Ray, which the extra 'ray' brings."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Of Ray: how many hold the model; else one a CPU, or a GPU."),
+]
+ObjectStore = Annotated[
+    int | None,
+    typer.Option(
+        min=80, help="Of Ray: MiB of shared memory between processes, 512 if nothing is said."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(help="Of Ray: a cluster that is there already, <host>:<port> or auto."),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(help="Of Parquet files: the column of images; else the only one of bytes."),
+]
 WhiteLevel = Annotated[
     int | None,
     typer.Option(

@@ -16,7 +16,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 PICTURE: Final = ROOT / "docs" / "architecture.svg"
 GUIDE: Final = ROOT / "docs" / "architecture.md"
-ROOMS: Final = ("imaging", "artifact", "audit", "models", "export", "service", "commands")
+ROOMS: Final = ("imaging", "artifact", "audit", "models", "export", "service", "bulk", "commands")
 
 _STEP: Final = re.compile(r"^\| (?P<number>\d+) \| `(?P<file>[\w/]+\.py)` \|.*\| (?P<next>.*) \|$")
 _WIRED: Final = re.compile(r"by `(?P<file>[\w/]+\.py)`")

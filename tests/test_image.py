@@ -168,6 +168,7 @@ class TestContents:
         needed = [
             "artifact",
             "audit",
+            "bulk",
             "commands",
             "imaging",
             "onnxruntime",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.orbit import BatchedClassifier, Classifier, Progress
+from audit.questions import OnGrid, Places, Question, Workers
 from imaging import Resampler, damp, keep_disc, rotate_images
 from imaging.refusal import RefusedError
 
@@ -101,6 +102,38 @@ class AngleAnswers:
         return None if self.damped is None else self.damped.argmax(axis=-1) == self.labels
 
 
+@dataclass(frozen=True, eq=False)
+class InDisc:
+    """Images in their disc: what is outside of it is filled."""
+
+    places: Places
+    fill: int
+
+    def batches(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+        """Yield them, in one batch."""
+        yield keep_disc(images[self.places], self.fill)
+
+
+@dataclass(frozen=True, eq=False)
+class AtAngles:
+    """Images rotated by degrees, all by the same or each by its own: float64 [N]."""
+
+    places: Places
+    degrees: float | NDArray[np.float64]
+    resampler: Resampler
+    damped: bool
+
+    def batches(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+        """Yield them rotated, rotated and rotated back, and damped where that is asked for."""
+        some, fill = images[self.places], self.resampler.fill
+        # Whole images are rotated, so that the rim of the disc does not mix with the fill.
+        there = rotate_images(some, self.degrees, self.resampler)
+        yield keep_disc(there, fill)
+        yield keep_disc(rotate_images(there, -self.degrees, self.resampler), fill)
+        if self.damped:
+            yield keep_disc(damp(some, self.degrees, self.resampler), fill)
+
+
 def ask_at_angles(
     classify: Classifier,
     images: NDArray[np.uint8],
@@ -109,10 +142,12 @@ def ask_at_angles(
     damped: bool = False,
     batch_size: int = 64,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> AngleAnswers:
     """Classify images uint8 [N, C, n, n] upright, rotated by each angle, and rotated back.
 
     Where `damped` is asked for and the resampler damps, so are images that are damped only.
+    `workers` are asked instead of `classify`, if there are.
 
     Raises
     ------
@@ -125,23 +160,18 @@ def ask_at_angles(
     degrees = plan.degrees(count)
     batches = [slice(i, i + batch_size) for i in range(0, count, batch_size)]
 
-    def upright() -> Iterator[NDArray[np.uint8]]:
-        yield from (images[batch] for batch in batches)
-        yield from (keep_disc(images[batch], fill) for batch in batches)
+    def upright() -> Iterator[Question]:
+        yield from map(OnGrid, batches)
+        yield from (InDisc(batch, fill) for batch in batches)
 
-    def rotated() -> Iterator[NDArray[np.uint8]]:
+    def rotated() -> Iterator[Question]:
         for a in range(plan.count):
             for batch in batches:
-                angles = _shared(degrees[a, batch])
-                # Whole images are rotated, so that the rim of the disc does not mix with the fill.
-                there = rotate_images(images[batch], angles, plan.resampler)
-                yield keep_disc(there, fill)
-                yield keep_disc(rotate_images(there, -angles, plan.resampler), fill)
-                if damped:
-                    yield keep_disc(damp(images[batch], angles, plan.resampler), fill)
+                yield AtAngles(batch, _shared(degrees[a, batch]), plan.resampler, damped)
 
-    ask = BatchedClassifier(classify, plan.classifications(count, damped=damped), progress)
-    before, after = [*ask.each(upright())], [*ask.each(rotated())]
+    total = plan.classifications(count, damped=damped)
+    ask = BatchedClassifier(classify, total, progress, workers)
+    before, after = [*ask.answers(upright(), images)], [*ask.answers(rotated(), images)]
     kinds = [
         np.concatenate(after[kind :: 3 if damped else 2]).reshape(plan.count, count, -1)
         for kind in range(3 if damped else 2)

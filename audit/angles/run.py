@@ -12,6 +12,7 @@ from audit.angles.verdict import angle_claim, judge_angles
 from audit.counterexample import COUNTEREXAMPLES, Counterexample, counterexample
 from audit.orbit import Classifier, Progress
 from audit.phrases import Naming, label
+from audit.questions import Workers
 from audit.units import Units
 from imaging import keep_disc, rotate_images
 
@@ -28,6 +29,7 @@ def audit_angles(
     pictures: bool = True,
     batch_size: int = 64,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> AngleOutcome:
     """Measure how far a classifier keeps its answers at angles between the quarter turns.
 
@@ -43,8 +45,8 @@ def audit_angles(
         What is asked.
     name
         From a class index to what the class is called in a sentence.
-    units, pictures, batch_size, progress
-        As for `run_audit`; the self-test is not in the progress.
+    units, pictures, batch_size, progress, workers
+        As for `run_audit`; the self-test is not in the progress, and no work for workers.
 
     Raises
     ------
@@ -54,7 +56,13 @@ def audit_angles(
     AuditSet(images, labels)
     tested = self_test_angles(classify, images, plan, thresholds, batch_size=batch_size)
     answers = ask_at_angles(
-        classify, images, plan, damped=True, batch_size=batch_size, progress=progress
+        classify,
+        images,
+        plan,
+        damped=True,
+        batch_size=batch_size,
+        progress=progress,
+        workers=workers,
     )
     figures = angle_figures(answers, labels, thresholds, units)
     judgement = judge_angles(figures, plan, thresholds, tested, name=name)

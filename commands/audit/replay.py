@@ -8,6 +8,7 @@ _LEFT_OUT: Final = {
     *("target", "folder", "report_format", "json", "output", "ledger", "language", "fail_on"),
     *("progress", "resume"),
     *("api_key", "sign", "certificate"),
+    *("engine", "workers", "object_store", "ray_address", "scratch"),
 }
 
 

@@ -20,10 +20,13 @@ from audit.cost import classifications
 from audit.options import AuditOptions
 from audit.plan import AuditPlan, read_plan
 from audit.render import Language, formats
+from bulk.sources import Columns, is_bulk
+from commands.audit.bulk import BulkOptions, in_bulk
 from commands.audit.ledger import open_appender
 from commands.audit.replay import given_options
 from commands.audit.signing import check_key_is_there, check_key_is_used, read_signer
-from commands.audit.target import Target, open_target, read_audit_images
+from commands.audit.target import Target, find_here, open_target, read_audit_images
+from commands.bulk import EngineOptions
 from commands.display import chosen_progress
 from commands.model_options import read_options
 from commands.options import (
@@ -31,18 +34,23 @@ from commands.options import (
     MODEL_UNDER_TEST,
     ApiKey,
     Device,
+    EngineName,
     FailOn,
     GroupBy,
-    Images,
+    ImageColumn,
     Json,
+    ObjectStore,
     Output,
+    RayAddress,
     Repository,
     ServedModel,
     Shown,
+    Workers,
 )
 from commands.outputs import Outputs
 from commands.reading import settings_of_a_command
 from commands.verdicts import exit_status, read_fail_on
+from imaging import RefusedError
 from service.audits.reproduce import replay
 
 _TIMED: Final = 64
@@ -57,7 +65,13 @@ def run(
     target: Annotated[
         str | None, typer.Argument(help=f"{MODEL_UNDER_TEST}; else {DEFAULT_MODEL}.")
     ] = None,
-    images: Images = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Image files, folders of them, Parquet files, URLs of these that fsspec opens, or "
+            "one audit.npz; without any, the audit set that came with the model, the first of two."
+        ),
+    ] = None,
     repository: Repository = None,
     device: Device = None,
     model: ServedModel = None,
@@ -110,6 +124,28 @@ def run(
         typer.Option(help="File that keeps the answers, for an audit that was interrupted."),
     ] = None,
     progress: Shown = "auto",
+    engine: EngineName = "local",
+    workers: Workers = None,
+    object_store: ObjectStore = None,
+    ray_address: RayAddress = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for fitted images while the audit runs, which all machines of a cluster "
+            "see; else the system's temporary one."
+        ),
+    ] = None,
+    image_column: ImageColumn = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(help="Of Parquet files: the column of what images show; else 'label'."),
+    ] = None,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable", help="Leave out images that cannot be read, and say how many."
+        ),
+    ] = False,
     **asked: Any,
 ) -> None:
     """Audit a model; `asked` has the fields of `AuditOptions`."""
@@ -120,6 +156,14 @@ def run(
     if signer and not ledger:
         check_key_is_used([outputs.printed, *(name for _, name in outputs.files)])
     failures = read_fail_on(fail_on)
+    chosen = EngineOptions(engine, workers, object_store, ray_address)
+    if resume and chosen.on_ray:
+        raise RefusedError("--resume keeps the answers of --engine local, and of no other.")
+    options_in_bulk = BulkOptions(
+        chosen, Columns(image_column, label_column), scratch, skip_unreadable
+    )
+    in_any_case = chosen.on_ray or scratch or image_column or label_column or skip_unreadable
+    many = bool(in_any_case or any(map(is_bulk, images or ())))
     settings = settings_of_a_command(repository, device)
     append = open_appender(ledger, signer) if ledger else None
     plan = AuditPlan() if about is None else read_plan(about)
@@ -127,24 +171,32 @@ def run(
     options = _options(context, plan, asked).resolve(
         opened.under_test.identity.precision, opened.group, opened.spec.fit.fill
     )
+
+    def tell(told: str) -> None:
+        if progress != "none":
+            typer.echo(told, err=True)
+
     with (
         closing(opened.under_test),
         Journal(resume) if resume else nullcontext() as journal,
+        in_bulk(options_in_bulk, opened, settings, tell) if many else nullcontext() as bulk,
         chosen_progress(progress) as show,
     ):
         audited, source = read_audit_images(
             images or [],
             opened,
-            settings,
+            bulk.find if bulk else find_here(opened.spec, settings),
             lambda done, total: show("images", done, total),
             group_by=group_by,
             labels=labels,
             no_labels=no_labels,
-            tell=lambda told: None if progress == "none" else typer.echo(told, err=True),
+            tell=tell,
         )
         under_test = opened.under_test.recorded(journal) if journal else opened.under_test
         if progress != "none":
-            _say_the_cost(under_test, audited, options, opened)
+            _say_the_cost(under_test, audited, options, opened, bulk.workers if bulk else 1)
+        if bulk:
+            under_test = bulk.asked(under_test, audited)
         report: Report = run_pipeline(
             under_test,
             audited,
@@ -180,7 +232,11 @@ def _options(context: typer.Context, plan: AuditPlan, asked: dict[str, Any]) -> 
 
 
 def _say_the_cost(
-    under_test: ModelUnderTest, audited: AuditSet, options: ResolvedOptions, opened: Target
+    under_test: ModelUnderTest,
+    audited: AuditSet,
+    options: ResolvedOptions,
+    opened: Target,
+    workers: int,
 ) -> None:
     """Say how many images are going to be classified, and about how long that takes."""
     total = classifications(
@@ -194,7 +250,7 @@ def _say_the_cost(
     under_test.classify(some)  # what comes first takes longer
     began = time.monotonic()
     under_test.classify(some)
-    seconds = (time.monotonic() - began) / len(some) * total
+    seconds = (time.monotonic() - began) / len(some) * total / workers
     if seconds >= _SHORT:
         count = min(len(audited.images), options.most_images or len(audited.images))
         typer.echo(

@@ -3,6 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from artifact.audit_set import AuditSet, load_audit_set
 from artifact.card import InputSpec
@@ -32,6 +36,8 @@ class Target:
         What its images have to be.
     group
         The group to try where none is asked for.
+    quick
+        Whether it computes on one thread at a time, as graphs do for which several are too many.
     own
         Reads the images that came with it, and says where they are from; None if none did.
     """
@@ -40,6 +46,7 @@ class Target:
     under_test: ModelUnderTest
     spec: InputSpec
     group: str
+    quick: bool = False
     own: Callable[[], tuple[AuditSet, str]] | None = None
 
 
@@ -73,6 +80,7 @@ def open_target(
         version_under_test(opened),
         card.input,
         card.audit.group,
+        opened.session.graph.quick,
         lambda: (_own_images(opened), card.audit_set.source),
     )
 
@@ -84,10 +92,46 @@ def _own_images(model: ServedModel) -> AuditSet:
         raise RefusedError(str(error)) from error
 
 
+@dataclass(frozen=True)
+class Found:
+    """Images that were found, and not yet read.
+
+    Attributes
+    ----------
+    files
+        What each is called, and the folder that it lies in.
+    read
+        Reads them, uint8 [N, C, H, W], and says which are left out, by their numbers.
+    labels
+        What each shows, where the tables say it that they are rows of: classes, or their numbers.
+    """
+
+    files: Sequence[ImageFile]
+    read: Callable[[Progress], tuple[NDArray[np.uint8], Sequence[int]]]
+    labels: Sequence[Any] | None = None
+
+
+Find = Callable[[Sequence[str]], Found]
+"""Finds images in places that are named."""
+
+
+def find_here(spec: InputSpec, settings: Settings) -> Find:
+    """Return what finds files, and reads them one after the other."""
+
+    def find(places: Sequence[str]) -> Found:
+        files = find_image_files([*map(Path, places)])
+        paths = [file.path for file in files]
+        return Found(
+            files, lambda progress: (read_images(paths, spec, settings.max_pixels, progress), ())
+        )
+
+    return find
+
+
 def read_audit_images(
-    places: Sequence[Path],
+    places: Sequence[str],
     target: Target,
-    settings: Settings,
+    find: Find,
     progress: Progress,
     *,
     group_by: str | None = None,
@@ -106,12 +150,12 @@ def read_audit_images(
     ValueError
         If there are none, one is not accepted, or an audit set is of another size.
     """
-    if group_by is not None and (not places or places[0].suffix == ".npz"):
+    if group_by is not None and (not places or Path(places[0]).suffix == ".npz"):
         raise RefusedError(
             "--group-by groups image files, which --images names; an audit.npz has its groups in "
             "itself, as the array 'groups'."
         )
-    if labels is not None and (no_labels or not places or places[0].suffix == ".npz"):
+    if labels is not None and (no_labels or not places or Path(places[0]).suffix == ".npz"):
         raise RefusedError(
             "--labels is for image files, which --images names, and not together with --no-labels; "
             "an audit.npz has its labels in itself, as the array 'labels'."
@@ -128,9 +172,9 @@ def read_audit_images(
                 "audit.npz of a model."
             )
         return target.own()
-    source = readable(", ".join(map(str, places)))
-    if len(places) == 1 and places[0].suffix == ".npz":
-        audit_set, spec = load_audit_set(places[0]), target.spec
+    source = readable(", ".join(places))
+    if len(places) == 1 and Path(places[0]).suffix == ".npz":
+        audit_set, spec = load_audit_set(Path(places[0])), target.spec
         due = spec.shape
         if audit_set.images.shape[1:] != due:
             raise RefusedError(
@@ -138,7 +182,8 @@ def read_audit_images(
                 f"takes {list(due)}."
             )
         return replace(audit_set, labels=None) if no_labels else audit_set, source
-    files = find_image_files(places)
+    found = find(places)
+    files = found.files
     paths, names = [file.path for file in files], target.under_test.identity.classes
     classes = ClassNames(names)
     groups = None if group_by is None else read_groups(group_by, paths)
@@ -146,12 +191,34 @@ def read_audit_images(
     if several and not no_labels:
         tell("No labels are read from sub-folders: the model may give an image several.")
     elif known is None and not no_labels:
-        found = folder_labels(files, classes) if names else _unnamed(files)
-        known = found.labels
-        if found.sentence:
-            tell(found.sentence)
-    images = read_images(paths, target.spec, settings.max_pixels, progress)
-    return AuditSet(images, known, groups, tuple(file.name for file in files)), source
+        said = _told(found, classes, names)
+        known = said.labels
+        if said.sentence:
+            tell(said.sentence)
+    images, left_out = found.read(progress)
+    if left_out:
+        source = f"{source}, {len(images)} of {len(files)}"
+    kept = np.setdiff1d(np.arange(len(files)), np.asarray(left_out, np.int64))
+    return (
+        AuditSet(
+            images,
+            None if known is None else known[kept],
+            None if groups is None else groups[kept],
+            tuple(files[number].name for number in kept),
+        ),
+        source,
+    )
+
+
+def _told(found: Found, classes: ClassNames, names: Sequence[str]) -> FolderLabels:
+    """What tables say of the images, or else the folders that they lie in."""
+    if found.labels is None:
+        return folder_labels(found.files, classes) if names else _unnamed(found.files)
+    labels = [
+        value if isinstance(value, int) else classes.index(str(value), file.name)
+        for value, file in zip(found.labels, found.files, strict=True)
+    ]
+    return FolderLabels(np.array(labels, np.int64), "Labels are read from the tables' column.")
 
 
 def _unnamed(files: Sequence[ImageFile]) -> FolderLabels:

@@ -5,13 +5,26 @@ from typing import Annotated, Literal
 
 import typer
 
-from commands.options import DEFAULT_MODEL, Device, Repository, Shown
+from commands.options import (
+    DEFAULT_MODEL,
+    Device,
+    EngineName,
+    ImageColumn,
+    ObjectStore,
+    RayAddress,
+    Repository,
+    Shown,
+    Workers,
+)
 
 
 def classify(
     images: Annotated[
-        list[Path],
-        typer.Argument(help="Image files, or folders of them; hidden files are skipped."),
+        list[str],
+        typer.Argument(
+            help="Image files, folders of them, Parquet files, or URLs of these that fsspec opens; "
+            "hidden files are skipped."
+        ),
     ],
     model: Annotated[
         str | None, typer.Option(help=f"<name> or <name>/<version>; else {DEFAULT_MODEL}.")
@@ -35,6 +48,11 @@ def classify(
         typer.Option("--resume", help="Go on with that file: what it has is not classified again."),
     ] = False,
     progress: Shown = "auto",
+    engine: EngineName = "local",
+    workers: Workers = None,
+    object_store: ObjectStore = None,
+    ray_address: RayAddress = None,
+    image_column: ImageColumn = None,
 ) -> None:
     """Classify image files, a line each: probability, label, file.
 
@@ -44,7 +62,10 @@ def classify(
     Example: orbitserve classify examples/seven.png
 
     Example: orbitserve classify ./photos --top-k 3 --output photos.csv --resume
+
+    Example: orbitserve classify s3://shop/parts.parquet --engine ray --output parts.parquet
     """
+    from commands.bulk import EngineOptions
     from commands.classify.run import run
 
     run(
@@ -57,4 +78,6 @@ def classify(
         output=output,
         resume=resume,
         progress=progress,
+        engine=EngineOptions(engine, workers, object_store, ray_address),
+        image_column=image_column,
     )

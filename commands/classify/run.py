@@ -2,17 +2,22 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import typer
 
 from artifact.contract import Images
 from artifact.cpus import cpu_budget
+from bulk.classifying import Answered, Classify, classify_pieces, piece_size
+from bulk.sources import Columns, Source, find_source, is_bulk
+from commands.bulk import EngineOptions, needs_of
 from commands.classify import parquet
 from commands.classify.answer import Answer, Model, Ranked, Shape, ranked
 from commands.classify.formats import LINES, Format, format_of
@@ -23,6 +28,7 @@ from commands.reading import settings_of_a_command
 from commands.writing import check_writable
 from imaging import RefusedError
 from service.decoding.files import find_images, read_ahead
+from service.engine import Inference, opening
 from service.protocol.answers import classification
 from service.repository.local import open_model
 from service.repository.version import ServedModel
@@ -67,6 +73,16 @@ class Classifier:
             while some := list(islice(pairs, min(_BATCH, settings.max_batch_size))):
                 yield self._answered(some)
 
+    def of_piece(self, piece: Answered) -> list[Answer]:
+        """Return the answers to the images of a piece, which a worker has classified."""
+        found = iter(self._said(piece.inference) if piece.inference else ())
+        return [
+            Answer(written(name), error=piece.errors[place], model=self.model)
+            if place in piece.errors
+            else ranked(written(name), *next(found))
+            for place, name in enumerate(piece.names)
+        ]
+
     def _answered(self, some: list[tuple[str, Images | str]]) -> list[Answer]:
         read = [image for _, image in some if not isinstance(image, str)]
         found = iter(self._top(np.concatenate(read)) if read else ())
@@ -78,11 +94,14 @@ class Classifier:
         ]
 
     def _top(self, images: Images) -> Iterator[tuple[_Classes, Model, _Classes | None]]:
+        return self._said(self._opened.session.run(images))
+
+    def _said(self, inference: Inference) -> Iterator[tuple[_Classes, Model, _Classes | None]]:
         """Yield the first classes of each image, and which ones it gets of several labels."""
         said = classification(
             self._opened.identity,
             self.classes,
-            self._opened.session.run(images),
+            inference,
             self.shape.ranks,
             multi_label=self.shape.multi_label,
         )
@@ -96,8 +115,25 @@ def _classes(some: Iterable[Mapping[str, Any]]) -> _Classes:
     return tuple(Ranked(**each) for each in some)
 
 
+@dataclass(frozen=True)
+class Work:
+    """What there is to do.
+
+    Attributes
+    ----------
+    names
+        What answers call the images.
+    answers
+        Yields the answers to the images, batch by batch, without some that are told by their
+        numbers.
+    """
+
+    names: Sequence[str]
+    answers: Callable[[frozenset[int]], Iterator[list[Answer]]]
+
+
 def run(
-    images: Sequence[Path],
+    images: Sequence[str],
     model: str | None,
     repository: Path | None,
     device: str | None,
@@ -107,6 +143,8 @@ def run(
     output: Path | None,
     resume: bool,
     progress: Style,
+    engine: EngineOptions,
+    image_column: str | None,
 ) -> None:
     """Classify files, and write a line for each as soon as its batch is answered.
 
@@ -123,74 +161,117 @@ def run(
     if output is not None:
         check_writable(output)
     settings = settings_of_a_command(repository, device)
-    paths = find_images(images)
+    in_bulk = engine.on_ray or any(map(is_bulk, images))
+    if image_column is not None and not in_bulk:
+        raise RefusedError("--image-column is for Parquet files, and none is named.")
+    found = (
+        find_source(images, Columns(image_column)) if in_bulk else find_images([*map(Path, images)])
+    )
     opened = open_model(model, settings)
     # An interpreter that ends while a thread is inside of onnxruntime ends by SIGABRT.
-    with closing(opened.session):
+    with closing(opened.session), ExitStack() as stack:
         classifier = Classifier(opened, settings, top_k)
+        out = None if sys.stdout is None else sys.stdout.buffer
+        if isinstance(found, Source):
+            work = stack.enter_context(_in_bulk(classifier, opened, settings, found, engine))
+        else:
+            work = _of_files(classifier, found)
         if output is None:
-            _print(classifier, paths, asked_format, progress)
+            _print(classifier, work, asked_format, progress, out)
             return
         said = classifier.model, classifier.classes, classifier.shape
-        with Partial(output, asked_format, *said, resume=resume) as partial:
-            _keep(classifier, paths, partial, progress)
+        with Partial(output, asked_format, *said, resume=resume) as kept:
+            _keep(work, kept, progress)
+
+
+def _of_files(classifier: Classifier, paths: Sequence[Path]) -> Work:
+    def answers(skip: frozenset[int]) -> Iterator[list[Answer]]:
+        return classifier.answers([path for i, path in enumerate(paths) if i not in skip])
+
+    return Work([written(str(path)) for path in paths], answers)
+
+
+@contextmanager
+def _in_bulk(
+    classifier: Classifier,
+    opened: ServedModel,
+    settings: Settings,
+    source: Source,
+    options: EngineOptions,
+) -> Iterator[Work]:
+    session, batch = opened.session, min(_BATCH, settings.max_batch_size)
+    on_gpu = session.graph.configuration.memory is not None
+    needs = needs_of(session.threads, quick=session.graph.quick, on_gpu=on_gpu)
+    open_session = opening(session, opened.read_graph()).open if options.on_ray else lambda: session
+    make = partial(Classify, open_session, opened.card.input, settings.max_pixels, batch)
+    with options.started(needs) as (engine, workers):
+
+        def answers(skip: frozenset[int]) -> Iterator[list[Answer]]:
+            size = piece_size(len(source) - len(skip), batch, workers)
+            pieces = list(source.pieces(size, skip))
+            return map(classifier.of_piece, classify_pieces(pieces, engine, make))
+
+        yield Work([*map(written, source.names())], answers)
 
 
 def _print(
-    classifier: Classifier, paths: Sequence[Path], asked_format: Format, progress: Style
+    classifier: Classifier,
+    work: Work,
+    asked_format: Format,
+    progress: Style,
+    out: BinaryIO | None,
 ) -> None:
-    if sys.stdout is None:
+    if out is None:
         raise RefusedError("There is no standard output; --output names a file.")
-    lines, refused, out = LINES[asked_format], 0, sys.stdout.buffer
-    out.write(lines.head(classifier.shape))
+    lines, refused, count = LINES[asked_format], 0, len(work.names)
     # Lines on a terminal are what a bar would be: the two would be drawn over each other.
-    style = "none" if progress == "auto" and sys.stdout.isatty() else progress
+    style = "none" if progress == "auto" and out.isatty() else progress
+    out.write(lines.head(classifier.shape))
     done = 0
     try:
         with chosen_progress(style) as show:
-            for answers in classifier.answers(paths):
+            for answers in work.answers(frozenset()):
                 out.write(b"".join(lines.line(each, classifier.shape) for each in answers))
                 out.flush()
                 done += len(answers)
                 refused += sum(each.error is not None for each in answers)
-                show("images", done, len(paths))
+                show("images", done, count)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{done} of {len(paths)} files were classified; with --output, --resume goes on after "
+            f"{done} of {count} files were classified; with --output, --resume goes on after "
             "an end like this."
         ) from None
     _tell_refused(refused, done)
 
 
-def _keep(classifier: Classifier, paths: Sequence[Path], partial: Partial, progress: Style) -> None:
-    before = sum(partial.done.values())
-    left = list(_without(paths, partial.done))
-    done = 0
+def _keep(work: Work, kept: Partial, progress: Style) -> None:
+    before, count = sum(kept.done.values()), len(work.names)
+    skip = frozenset(_done(work.names, kept.done))
+    left, done = count - len(skip), 0
     try:
         with chosen_progress(progress) as show:
-            for answers in classifier.answers(left):
-                partial.write(answers)
+            for answers in work.answers(skip) if left else ():
+                kept.write(answers)
                 done += len(answers)
-                show("images", done, len(left))
+                show("images", done, left)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{len(paths) - len(left) + done} of {len(paths)} files are classified, and kept in "
-            f"{partial.path}; the same command with --resume goes on."
+            f"{len(skip) + done} of {count} files are classified, and kept in "
+            f"{kept.path}; the same command with --resume goes on."
         ) from None
-    partial.finish()
+    kept.finish()
     if progress != "none":
-        typer.echo(f"{partial.output}: {before} lines kept, {done} added", err=True)
-    _tell_refused(partial.refused, before + done)
+        typer.echo(f"{kept.output}: {before} lines kept, {done} added", err=True)
+    _tell_refused(kept.refused, before + done)
 
 
-def _without(paths: Iterable[Path], done: Counter[str]) -> Iterator[Path]:
-    """Yield the files that are not among those that are done, each as often as it is not."""
+def _done(names: Iterable[str], done: Counter[str]) -> Iterator[int]:
+    """Yield the numbers of images that are among those that are done, each as often as it is."""
     left = done.copy()
-    for path in paths:
-        if left[name := written(str(path))]:
+    for number, name in enumerate(names):
+        if left[name]:
             left[name] -= 1
-        else:
-            yield path
+            yield number
 
 
 def _tell_refused(refused: int, count: int) -> None:

@@ -14,7 +14,7 @@ from audit import Report, ResolvedOptions, Thresholds, run_pipeline
 from audit.comparison.claims import otherwise_fitted
 from audit.labels import refuse_several_labels
 from audit.reading import parse_report
-from commands.audit.target import Target, open_target, read_audit_images
+from commands.audit.target import Target, find_here, open_target, read_audit_images
 from imaging import RefusedError
 from imaging.files import FileRefusedError, read_file
 from service.settings import Settings
@@ -82,9 +82,9 @@ def read_sides(baseline: str, candidate: str, asked: Asked) -> Compared:
                 refuse_several_labels(identity.multi_label, targets[side].name, "compared")
         first, *others = targets.values()
         audited, source = read_audit_images(
-            asked.images,
+            [*map(str, asked.images)],
             first,
-            asked.settings,
+            find_here(first.spec, asked.settings),
             lambda done, total: asked.stages("images", done, total),
             group_by=asked.group_by,
             tell=asked.tell,

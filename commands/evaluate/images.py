@@ -8,7 +8,7 @@ import numpy as np
 from artifact.audit_set import AuditSet
 from audit import ClassNames, Progress
 from audit.evaluation import Unread
-from commands.audit.target import Target, read_audit_images
+from commands.audit.target import Target, find_here, read_audit_images
 from commands.images import folder_labels, read_groups, read_labels
 from imaging import RefusedError
 from service.decoding.files import find_image_files, read_images, readable
@@ -47,7 +47,9 @@ def read_labelled(
         places = [] if folder is None else [folder]
         if labels is not None:
             raise RefusedError("--labels is for a folder of image files.")
-        whole, source = read_audit_images(places, target, settings, progress, group_by=group_by)
+        find = find_here(target.spec, settings)
+        named = [*map(str, places)]
+        whole, source = read_audit_images(named, target, find, progress, group_by=group_by)
         if whole.labels is None:
             raise RefusedError(f"{source} has no labels, and an evaluation needs them.")
         return Labelled(whole, source)

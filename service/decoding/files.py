@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ from service.decoding.worker import Fault, decode_and_fit
 from service.errors import ServiceError
 from service.protocol import Part
 from service.settings import ConfigurationError
+
+_NO_MEMORY: Final = "There is not enough memory for this image."
 
 Unreadable = Callable[[int, ConfigurationError], None]
 """Called with the place of a file that cannot be read, and why."""
@@ -170,12 +174,19 @@ def read_image(path: Path, spec: InputSpec, max_pixels: int) -> Images | str:
     Or else why there is none, in a sentence that does not name the file.
     """
     try:
-        data = read_file(path, MOST_IMAGE)
-        found = decode_and_fit([data], spec.channels, spec.fit, max_pixels, spec.white_level)
+        return fitted(read_file(path, MOST_IMAGE), spec, max_pixels)
     except FileRefusedError as error:
         return f"The file {error}."
     except MemoryError:
-        return "There is not enough memory for this image."
+        return _NO_MEMORY
+
+
+def fitted(data: bytes, spec: InputSpec, max_pixels: int) -> Images | str:
+    """Return the image of a file's bytes, or why there is none, as `read_image` does."""
+    try:
+        found = decode_and_fit([data], spec.channels, spec.fit, max_pixels, spec.white_level)
+    except MemoryError:
+        return _NO_MEMORY
     return found.sentence if isinstance(found, Fault) else found
 
 
@@ -187,16 +198,24 @@ def read_ahead(
     threads: int,
     ahead: int,
 ) -> Generator[Images | str, None, None]:
-    """Yield what `read_image` returns for each file, in their order.
+    """Yield what `read_image` returns for each file, in their order: see `in_advance`."""
+    reads = (partial(read_image, path, spec, max_pixels) for path in paths)
+    return in_advance(reads, threads=threads, ahead=ahead)
 
-    Decoders let go of the interpreter: files are decoded on threads beside whatever is done with
+
+def in_advance(
+    reads: Iterable[Callable[[], Images | str]], *, threads: int, ahead: int
+) -> Generator[Images | str, None, None]:
+    """Yield what each of them returns, in their order.
+
+    Decoders let go of the interpreter: images are read on threads beside whatever is done with
     those before, and at most `ahead` of them wait for that.
     """
     waiting: deque[Future[Images | str]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decoding") as pool:
         try:
-            for path in paths:
-                waiting.append(pool.submit(read_image, path, spec, max_pixels))
+            for read in reads:
+                waiting.append(pool.submit(read))
                 if len(waiting) >= ahead:
                     yield waiting.popleft().result()
             while waiting:

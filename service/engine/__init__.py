@@ -10,6 +10,7 @@ from service.engine.errors import (
 from service.engine.graph import GraphError, Signature
 from service.engine.limits import DEFAULT_LIMITS, Limits
 from service.engine.observer import Batch, Observer, Timing
+from service.engine.opening import Opening, opening
 from service.engine.priorities import IdleDrop, IdleWork
 from service.engine.providers import (
     Device,
@@ -37,10 +38,12 @@ __all__ = [
     "Inference",
     "Limits",
     "Observer",
+    "Opening",
     "ProviderCandidates",
     "QueueFullError",
     "Session",
     "Signature",
     "Timing",
+    "opening",
     "select",
 ]

@@ -19,14 +19,16 @@ from artifact.identity import ModelIdentity
 from artifact.onnx_file import check_operators, gives_several_labels, read_onnx
 from artifact.session import run_as_written
 from artifact.values import Precision
-from audit import Classifier, ModelUnderTest
+from audit import Classifier, Execution, ModelUnderTest
 from audit.proving import summarise_proof
 from imaging import FitPolicy, grid_rotations, grid_symmetries
 from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 from service.audits.targets.execution import execution
-from service.engine import GraphError, select
+from service.audits.targets.opening import check_execution
+from service.engine import GraphError, ProviderCandidates, nvidia, select
 from service.engine.graph import start_first
+from service.engine.providers import ProviderConfiguration
 from service.settings import Settings
 
 _ACCEPTED = "one input of uint8 [N, C, H, W] with any N and with C of 1 or 3 is accepted"
@@ -67,14 +69,9 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     group = _known_group(metadata.get("group", ""))
 
-    def open_graph(data: bytes) -> tuple[Classifier, Any]:
+    def open_graph(data: bytes) -> tuple[Classifier, ProviderConfiguration]:
         runtime, configuration, _ = start_first(data, candidates, threads)
-
-        def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            logits: npt.NDArray[np.float32] = runtime.run([ends.logits], {ends.image: images})[0]
-            return logits
-
-        return classify, configuration
+        return _asking(runtime, ends), configuration
 
     try:
         classify, configuration = open_graph(graph)
@@ -87,6 +84,7 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
             f"The file {path} says that an image may get several labels, and not what they are "
             "called; one that names its classes is accepted."
         )
+    runs = execution(configuration, threads)
     oblong = ends.height != ends.width
     fit = FitPolicy(ends.height, width=ends.width if oblong else None)
     under_test = ModelUnderTest(
@@ -102,7 +100,8 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
         classify=classify,
         graph=graph,
         build=lambda data: open_graph(data)[0],
-        execution=execution(configuration, threads),
+        execution=runs,
+        opened=_Opened(graph, ends, configuration, threads, runs),
         fill=fit.fill,
         # Whether what runs keeps every bit was not measured beyond the images of the audit.
         prove=lambda group: summarise_proof(
@@ -113,6 +112,32 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
     rotations = grid_rotations(ends.height, ends.width)
     audited = group if group and len(grid_symmetries(group)) > 1 else rotations
     return under_test, InputSpec(channels=ends.channels, fit=fit), audited
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Opens the file as it was opened here."""
+
+    data: bytes
+    ends: Ends
+    configuration: ProviderConfiguration
+    threads: int
+    expected: Execution
+
+    def __call__(self) -> Classifier:
+        if self.configuration.memory is not None:
+            nvidia.preload()
+        check_execution(execution(self.configuration, self.threads), self.expected)
+        here = ProviderCandidates((self.configuration,))
+        return _asking(start_first(self.data, here, self.threads)[0], self.ends)
+
+
+def _asking(runtime: Any, ends: Ends) -> Classifier:
+    def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        logits: npt.NDArray[np.float32] = runtime.run([ends.logits], {ends.image: images})[0]
+        return logits
+
+    return classify
 
 
 def read_ends(model: onnx.ModelProto) -> Ends:

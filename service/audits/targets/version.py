@@ -6,6 +6,8 @@ from audit.elements import covered
 from audit.proving import summarise_proof
 from imaging import grid_symmetries
 from service.audits.targets.execution import execution
+from service.audits.targets.opening import AsReported
+from service.engine import opening
 from service.repository.version import ServedModel
 
 _SWITCHED_OFF = "proofs are switched off here (ORBITSERVE_PROOF)."
@@ -21,12 +23,15 @@ def version_under_test(model: ServedModel) -> ModelUnderTest:
     ModelRejectedError
         If the version's file is no longer the one that was loaded.
     """
+    session, graph = model.session, model.read_graph()
+    runs = execution(session.graph.configuration, session.threads)
     return ModelUnderTest(
         identity=model.card.identity,
-        classify=model.session.logits,
-        graph=model.read_graph(),
-        build=model.session.sibling,
-        execution=execution(model.session.graph.configuration, model.session.threads),
+        classify=session.logits,
+        graph=graph,
+        build=session.sibling,
+        execution=runs,
+        opened=AsReported(opening(session, graph), runs),
         bundled=model.card.audit_set.sha256,
         fill=model.card.input.fit.fill,
         prove=lambda group: _proved(model, group),

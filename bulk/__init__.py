@@ -1,0 +1,1 @@
+"""Images in bulk: files and tables wherever they lie, in pieces, on workers of many machines."""

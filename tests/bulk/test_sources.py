@@ -1,0 +1,175 @@
+"""Where images in bulk are found, and the pieces that they are read in."""
+
+import fsspec
+import pytest
+
+from bulk.pieces import Files, Rows, read_object
+from bulk.sources import Columns, find_source, is_bulk
+from imaging import RefusedError
+from service.decoding.files import find_image_files
+
+
+def read(source, size=7, skip=frozenset()):
+    """What the pieces of a source read, by name."""
+    found = []
+    for piece in source.pieces(size, skip):
+        assert 0 < len(piece) <= size
+        assert piece.first == len(found)
+        loads = [load() for load in piece.loads()]
+        found += zip(piece.names(), loads, strict=True)
+    return found
+
+
+@pytest.fixture(scope="module")
+def shop(contents):
+    """A folder of an object store: images, one hidden, and a text."""
+    system = fsspec.filesystem("memory")
+    for i, content in enumerate(contents[:20]):
+        system.pipe(f"/shop/{i % 3}/{i:02}.png", content)
+    system.pipe("/shop/.trash/a.png", contents[0])
+    system.pipe("/shop/notes.txt", b"of no matter")
+    yield "memory://shop"
+    system.rm("/shop", recursive=True)
+
+
+def test_a_folder_is_that_of_other_commands(folder):
+    found, known = find_source([str(folder)]), find_image_files([folder])
+    assert [*found.files()] == known
+    assert [*found.names()] == [str(file.path) for file in known]
+    assert len(read(found)) == len(found) == 150
+
+
+def test_a_folder_of_an_object_store(shop, contents):
+    found = find_source([shop])
+    assert {file.folder for file in found.files()} == {"0", "1", "2"}
+    assert [file.name for file in found.files()][:2] == ["0/00.png", "0/03.png"]
+    assert dict(read(found))["memory:///shop/1/04.png"] == contents[4]
+    assert len(found) == 20
+
+
+@pytest.mark.parametrize("group", [3, 40, 150])
+def test_rows_of_a_table(write_table, contents, group):
+    table = write_table({"image": contents}, group)
+    found = read(find_source([str(table)]), 16)
+    assert [content for _, content in found] == contents
+    assert [name for name, _ in found][:2] == [f"{table}#0", f"{table}#1"]
+
+
+def test_images_as_the_datasets_package_writes_them(write_table, contents):
+    cells = [{"bytes": content, "path": f"{i}.png"} for i, content in enumerate(contents)]
+    table = write_table({"image": cells, "thumbnail": contents})
+    assert [content for _, content in read(find_source([str(table)]))] == contents
+
+
+def test_a_folder_of_tables(write_table, contents, tmp_path):
+    write_table({"image": contents[:5]}, name="a.parquet")
+    write_table({"image": contents[5:9]}, name="b.parquet")
+    assert [content for _, content in read(find_source([str(tmp_path)]))] == contents[:9]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_what_is_skipped_is_not_read(write_table, folder, contents, size):
+    table = write_table({"image": contents})
+    source = find_source([str(table), str(folder)])
+    skip = frozenset({*range(50), 77, 149, 150, 299})
+    names = [name for i, name in enumerate(source.names()) if i not in skip]
+    assert [name for name, _ in read(source, size, skip)] == names
+
+
+@pytest.mark.parametrize("piece", [
+    Files(8, tuple(map(str, range(70)))),
+    Rows(3, "a", "image", 0, 5, 25, 90, frozenset({26, 27, 60})),
+])  # fmt: skip
+def test_a_piece_is_cut_and_nothing_is_lost(piece):
+    parts = [*piece.parts()]
+    assert 1 < len(parts) <= 33
+    assert [name for part in parts for name in part.names()] == [*piece.names()]
+    place = piece.first
+    for part in parts:
+        assert part.first == place
+        place += len(part)
+    single = next(part for part in parts[0].parts())
+    assert len([*single.parts()]) == 1
+
+
+def test_parts_of_rows_read_what_the_whole_reads(write_table, contents):
+    (piece,) = find_source([str(write_table({"image": contents}, 150))]).pieces(150, frozenset({4}))
+    assert [load() for load in piece.loads()] == contents[:4] + contents[5:]
+    parts = [load() for part in piece.parts() for load in part.loads()]
+    assert parts == contents[:4] + contents[5:]
+
+
+class TestRefused:
+    """One sentence each."""
+
+    def test_a_table_without_images(self, write_table):
+        table = write_table({"label": [1], "name": ["a"]})
+        with pytest.raises(RefusedError) as refused:
+            find_source([str(table)])
+        assert str(refused.value) == (
+            f"The table {table} has no column of images, and the bytes of an image file in each "
+            "row of one, which --image-column names, are accepted; its columns are label (int64), "
+            "name (string)."
+        )
+
+    def test_a_table_with_several(self, write_table, contents):
+        table = write_table({"left": contents, "right": contents})
+        with pytest.raises(RefusedError, match="has several columns of bytes"):
+            find_source([str(table)])
+        named = find_source([str(table)], Columns("right"))
+        assert named.tables[0].column == "right"
+        with pytest.raises(RefusedError, match="has no column 'up' of images"):
+            find_source([str(table)], Columns("up"))
+
+    def test_a_table_without_that_label(self, write_table, contents):
+        table = write_table({"image": contents})
+        with pytest.raises(RefusedError, match="has no column 'kind'; its columns are image"):
+            find_source([str(table)], Columns(label="kind"))
+
+    def test_no_table(self, tmp_path):
+        (tmp_path / "a.parquet").write_bytes(b"PAR1 of something else")
+        with pytest.raises(RefusedError, match=r"The table .* cannot be read"):
+            find_source([str(tmp_path / "a.parquet")])
+
+    @pytest.mark.parametrize("place", ["memory://nothing", "nothing.parquet", "nothing"])
+    def test_what_is_not_there(self, place):
+        with pytest.raises(RefusedError):
+            find_source([place])
+
+    def test_a_file_system_that_nobody_knows(self):
+        with pytest.raises(
+            RefusedError, match=r"^ftpx://a cannot be read: Protocol not known: ftp"
+        ):
+            find_source(["ftpx://a"])
+
+
+class TestUnreadable:
+    """A text in the place of an image, and the others are read."""
+
+    def test_an_object(self, shop):
+        found = read_object("memory://shop/9/99.png")
+        assert isinstance(found, str)
+        assert found.startswith("The object cannot be read: ")
+
+    def test_a_cell(self, write_table, contents):
+        table = write_table({"image": [*contents[:3], None, *contents[3:6]]})
+        found = [content for _, content in read(find_source([str(table)]))]
+        assert found[3] == "The table has no image in this row."
+        assert found[:3] + found[4:] == contents[:6]
+
+    def test_a_table_that_is_cut_off_meanwhile(self, write_table, contents):
+        table = write_table({"image": contents}, 50)
+        source = find_source([str(table)])
+        whole = table.read_bytes()
+        table.write_bytes(whole[: len(whole) // 2])
+        found = read(source)
+        assert len(found) == 150
+        assert all(why.startswith("The table cannot be read: ") for _, why in found)
+
+
+@pytest.mark.parametrize(
+    ("place", "bulk"),
+    [("photos", False), ("a.png", False), ("a.PARQUET", True), ("s3://shop/a.png", True)],
+)
+def test_what_other_commands_do_not_read(place, bulk):
+    assert is_bulk(place) == bulk
