@@ -141,7 +141,7 @@ def test_a_killed_command_goes_on_where_it_was(folder, tmp_path, monkeypatch):
     partial_file = Path(f"{out}.partial")
     folders = [folder] * 40  # 6000 images
     asked = command("classify", *folders, "--model", MODEL, "--engine", "ray", "--output", out)
-    first = subprocess.Popen(asked, stderr=subprocess.PIPE, start_new_session=True)
+    first = subprocess.Popen(asked, stderr=subprocess.PIPE)
     monkeypatch.setattr("tests.waiting.LIMIT", 240.0)  # Ray takes long to start on a busy machine
     wait_until(lambda: partial_file.exists() and partial_file.stat().st_size > 0)
     first.kill()
