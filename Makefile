@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick lint format data train export fuzz study bench image image-test sbom lock chart-test manifests rehearsal wheelhouse ray-test clean
+.PHONY: help serve test quick lint format data train export docs fuzz study bench image image-test sbom lock chart-test manifests rehearsal wheelhouse ray-test clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ train: $(VENV)/.dev ## Train a network (NAME=rotmnist-c4), going on where a run 
 
 export: $(VENV)/.dev ## Package a trained network (NAME=rotmnist-c4) as its next version
 	$(BIN)/orbitserve export $(or $(NAME),rotmnist-c4)
+
+docs: $(VENV)/.dev ## Build the documentation as a site, build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 fuzz: $(VENV)/.dev ## Try the proof on random graphs (GRAPHS=100000), and print the table of docs/proof.md
 	$(BIN)/python -m tests.audit.fuzz --graphs $(or $(GRAPHS),100000)

@@ -123,6 +123,6 @@ def test_a_wrong_option_is_named() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     for name in Settings.model_fields:
         assert f"`ORBITSERVE_{name.upper()}`" in guide
