@@ -5,7 +5,7 @@ checked while they are drawn, so that no picture shows what is not so.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ PATTERN: Final = (9, 7)  # a field of the second layer, and one of those that it
 
 _FILTERS: Final = {"cmap": "RdBu_r", "interpolation": "none"}
 _MAPS: Final = {"cmap": "Greys", "interpolation": "none", "vmin": 0}
-STYLE: Final = {"svg.fonttype": "none", "svg.hashsalt": "orbitserve", "font.size": 9}
+STYLE: Final[Any] = {"svg.fonttype": "none", "svg.hashsalt": "orbitserve", "font.size": 9}
 
 Array = NDArray[np.float32]
 
@@ -166,13 +166,15 @@ def _bank(name: str, weight: str, order: int) -> Array:
     graph = onnx.load(_file(name)).graph
     (found,) = (each for each in graph.initializer if each.name == weight)
     bank = onnx.numpy_helper.to_array(found)
-    return bank.reshape(-1, order, *bank.shape[1:])
+    shaped: Array = bank.reshape(-1, order, *bank.shape[1:])
+    return shaped
 
 
 def _field(name: str, tensor: str, image: NDArray[np.uint8]) -> Array:
     """Compute a layer's output of one image as ``[C, |G|, H, W]``."""
     found = _run(name, tensor, image)[0]
-    return found.reshape(-1, 1 if name == "rotmnist-cnn" else 4, *found.shape[1:])
+    field: Array = found.reshape(-1, 1 if name == "rotmnist-cnn" else 4, *found.shape[1:])
+    return field
 
 
 def _run(name: str, tensor: str, image: NDArray[np.uint8]) -> Array:
@@ -204,7 +206,7 @@ def _range(filters: Array) -> dict[str, float]:
     return {"vmin": -largest, "vmax": largest}
 
 
-def _figure(columns: int, rows: int, width: float) -> tuple[Figure, Sequence[Sequence[Axes]]]:
+def _figure(columns: int, rows: int, width: float) -> tuple[Figure, NDArray[Any]]:
     figure = Figure(figsize=(width, width / columns * rows * 1.18), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
