@@ -340,7 +340,7 @@ def _check_names(variables: Mapping[str, str]) -> None:
         if _SERVICE_LINK.fullmatch(f"{name}={value}"):
             continue
         near = get_close_matches(name, names, 1)
-        meant = f"{_PREFIX}{near[0]} is" if near else "those that docs/http.md lists are"
+        meant = f"{_PREFIX}{near[0]} is" if near else "those that docs/settings.md lists are"
         raise ConfigurationError(
             f"The variable {variable} is no setting and changes nothing; {meant} accepted."
         )

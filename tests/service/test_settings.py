@@ -61,7 +61,7 @@ def test_a_wrong_setting_is_named(
         ("ORBITSERVE_APIKEYS", "ORBITSERVE_API_KEYS is accepted"),
         ("ORBITSERVE_MAX_BODY_BYTE", "ORBITSERVE_MAX_BODY_BYTES is accepted"),
         ("orbitserve_workrs", "ORBITSERVE_WORKERS is accepted"),
-        ("ORBITSERVE_XYZ", "those that docs/http.md lists are accepted"),
+        ("ORBITSERVE_XYZ", "those that docs/settings.md lists are accepted"),
     ],
 )
 def test_a_misspelt_variable_is_named(
