@@ -2,6 +2,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
+# What pip says of a machine without a network, or of an old Python, does not say what to do next.
+ASTRAY := { echo "make: pip could not install what is needed. Python 3.11 or newer is (PYTHON=python3.12 names one), \
+	and a package index; docs/gpu.md says how to bring the packages to a machine without a network." >&2; false; }
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test quick lint format data train export docs fuzz study bench image image-test sbom lock chart-test manifests rehearsal wheelhouse ray-test clean
 
@@ -90,12 +94,12 @@ clean: ## Remove the virtual environment and all caches
 # An environment is made anew when what it should hold changes.
 $(VENV)/.runtime: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable . || $(ASTRAY)
 	touch $@
 
 $(VENV)/.dev: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' || $(ASTRAY)
 	touch $@ $(VENV)/.runtime
 
 # KServe's package asks for older ones than the project's.

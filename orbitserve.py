@@ -29,6 +29,8 @@ _COMPLETE = "_ORBITSERVE_COMPLETE"
 
 app = typer.Typer(
     help="Serve image classifiers that are rotation-invariant by construction, and audit them.",
+    epilog="To begin: `orbitserve serve`, then open http://localhost:8000/ in a browser; or "
+    "`orbitserve COMMAND --help`, which has an example of each command.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},

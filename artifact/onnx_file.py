@@ -77,7 +77,10 @@ def read_onnx(data: bytes) -> onnx.ModelProto:
                 f"The file is cut off: it ends inside of a field, after {len(data)} bytes; "
                 "a whole ONNX file is accepted."
             ) from error
-        raise RefusedError(f"This is no ONNX file ({error}); an ONNX file is accepted.") from error
+        raise RefusedError(
+            f"This is no ONNX file ({error}); one that torch.onnx.export, optimum or "
+            "tf2onnx wrote is accepted."
+        ) from error
     if not model.HasField("graph"):
         raise RefusedError(
             "The file is cut off, or no ONNX file: it has no graph; one is accepted."

@@ -1,9 +1,11 @@
 """Addresses that the service listens on, taken before anything is loaded."""
 
 import socket
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from service.settings import ConfigurationError, Settings
+
+_EVERYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 -- asked for, not chosen
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -34,6 +36,24 @@ def bind(host: str, port: int) -> list[socket.socket]:
             "ORBITSERVE_HOST and ORBITSERVE_PORT, name another."
         ) from None
     return sockets
+
+
+def invitation(settings: Settings, port: int) -> str:
+    """Say where a person finds the service, from here and from other machines, and who else may."""
+    page = "the console" if settings.console else "the service"
+    if settings.host not in _EVERYWHERE:
+        others = (
+            " from this machine alone, --host 0.0.0.0 lets others" if _is_local(settings) else ""
+        )
+        return f"{page} is at {_url(settings.host, port)}{others}"
+    outside = _address_outside()
+    elsewhere = f", from other machines at {_url(outside, port)}" if outside else ""
+    keys = (
+        ""
+        if settings.api_keys
+        else "; whoever reaches it may classify and audit, as no ORBITSERVE_API_KEYS are set"
+    )
+    return f"{page} is at {_url('localhost', port)}{elsewhere}{keys}"
 
 
 def check_grpc_free(settings: Settings) -> None:
@@ -75,6 +95,25 @@ def refuse_grpc(settings: Settings) -> NoReturn:
         f"The address {host}:{settings.grpc_port} cannot be listened on; ORBITSERVE_HOST "
         "and ORBITSERVE_GRPC_PORT name another."
     ) from None
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _is_local(settings: Settings) -> bool:
+    return settings.host in ("localhost", "::1") or settings.host.startswith("127.")
+
+
+def _address_outside() -> str | None:
+    """Return the address that this machine would call others from; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.connect(("192.0.2.1", 9))  # of a network for documentation: RFC 5737
+        except OSError:
+            return None
+        address: str = trial.getsockname()[0]
+        return address
 
 
 def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -23,7 +23,7 @@ from service.app import create_app
 from service.audits import JobQueue
 from service.data_plane import DataPlane
 from service.http.connection import protocol
-from service.listening import bind, hold_grpc
+from service.listening import bind, hold_grpc, invitation
 from service.metrics.logs import configure_logs
 from service.repository.loading import still_opening
 from service.repository.memory import give_back, use_few_arenas
@@ -80,6 +80,7 @@ def _supervise(settings: Settings) -> None:
         if settings.grpc_port is not None:
             held = stack.enter_context(hold_grpc(settings))
             settings = settings.model_copy(update={"grpc_port": held.getsockname()[1]})
+        log.info(invitation(settings, sockets[0].getsockname()[1]))
         settings = settings.of_one_worker()
 
         def work(member: Member) -> None:
@@ -118,16 +119,16 @@ def _serve(
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_run(app, config, sockets, settings.shutdown_delay_seconds))
+        runner.run(_run(app, config, sockets, settings))
 
 
 async def _run(
-    app: FastAPI, config: uvicorn.Config, sockets: list[socket.socket], delay: float
+    app: FastAPI, config: uvicorn.Config, sockets: list[socket.socket], settings: Settings
 ) -> None:
     # uvicorn would log what the lifespan raises with its traceback: it is entered here instead.
     async with app.router.lifespan_context(app):
         server = _Server(config, app.state.data_plane.member)
-        _Ending(server, app, delay)
+        _Ending(server, app, settings.shutdown_delay_seconds)
         plane: DataPlane = app.state.data_plane
         freezing = asyncio.create_task(_freeze(plane.repository))
         for each in sockets:
@@ -138,7 +139,10 @@ async def _run(
         grpc: GrpcServer | None = app.state.grpc
         if grpc is not None:
             say("gRPC running on %s:%d", host, grpc.port)
-        say("Uvicorn running on http://%s:%d", host, sockets[0].getsockname()[1])
+        port = sockets[0].getsockname()[1]
+        say("Uvicorn running on http://%s:%d", host, port)
+        if plane.member is None:
+            log.info(invitation(settings, port))
         try:
             await server.serve(sockets)
         finally:

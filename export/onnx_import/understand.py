@@ -6,6 +6,7 @@ from pathlib import Path
 
 from artifact.card import InputSpec
 from artifact.layout import check_name
+from artifact.onnx_file import read_onnx
 from audit.labels import MANY_LABELS
 from export.onnx_import.adapt import Adapted, adapt
 from export.onnx_import.answers import check_answers
@@ -118,6 +119,9 @@ def understand(request: Request) -> Understood:
     data, said = bundle.data, bundle.said
     _check_clear(said, {"--classes": request.classes})
     request = replace(request, classes=request.classes or said.classes)
+    if not request.classes:
+        read_onnx(data)  # of what is no model, nobody need name the classes
+        raise OnnxImportError("Nothing beside the file names its classes; --classes does.")
     _check(request)
     adapted = adapt(
         data,
@@ -194,8 +198,6 @@ def _check_clear(said: Preprocessing, given: Mapping[str, object]) -> None:
 
 
 def _check(request: Request) -> None:
-    if not request.classes:
-        raise OnnxImportError("Nothing beside the file names its classes; --classes does.")
     if len(request.classes) < 2 or len(set(request.classes)) < len(request.classes):
         raise OnnxImportError("Two or more classes with names of their own are accepted.")
     if request.project and request.symmetrise:

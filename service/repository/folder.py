@@ -32,6 +32,11 @@ def check_files(folder: Path) -> dict[str, str]:
 
 def read_card(folder: Path) -> tuple[Card, dict[str, str]]:
     """Return the card, with the SHA-256 that it has and those that it says the files have."""
+    if not (folder / CARD_FILE).exists() and (folder / MODEL_FILE).exists():
+        raise ModelRejectedError(
+            f"{MODEL_FILE} has no {CARD_FILE} beside it; `orbitserve import` makes a version, card "
+            "included, of an ONNX file from elsewhere."
+        )
     data = _read(folder, CARD_FILE, MOST_CARD)
     try:
         card = parse_card(data, folder / CARD_FILE)

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.metadata
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import orbitserve
 from artifact.product import bringing_extra, bringing_module, product_version
 from commands.failures import explain
+from service import listening
 from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository import startup
@@ -146,3 +148,97 @@ def test_no_gpu_is_a_warning_only_where_there_is_one(monkeypatch, tmp_path, card
         )
     asyncio.run(startup.open_repository(Settings(), Stub()))
     assert told == [("device", level, {"note": "No CUDA."})]
+
+
+def test_help_says_how_to_begin(run):
+    assert "To begin: `orbitserve serve`, then open http://localhost:8000/" in " ".join(
+        run()[1].split()
+    )
+
+
+class TestWhereItIs:
+    """What a service that has started says to the person who started it."""
+
+    @pytest.fixture(autouse=True)
+    def outside(self, monkeypatch):
+        monkeypatch.setattr(listening, "_address_outside", lambda: "192.168.1.7")
+
+    def test_here_alone(self):
+        for host, name in (
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "[::1]"),
+            ("localhost", "localhost"),
+        ):
+            assert listening.invitation(Settings(host=host), 8000) == (
+                f"the console is at http://{name}:8000/ from this machine alone, "
+                "--host 0.0.0.0 lets others"
+            )
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+    def test_for_a_phone_on_the_same_network(self, host):
+        assert listening.invitation(Settings(host=host), 80) == (
+            "the console is at http://localhost:80/, from other machines at "
+            "http://192.168.1.7:80/; whoever reaches it may classify and audit, as no "
+            "ORBITSERVE_API_KEYS are set"
+        )
+
+    def test_for_those_with_a_key(self, tmp_path):
+        settings = Settings(host="0.0.0.0", console=False, api_keys=tmp_path)
+        assert listening.invitation(settings, 80) == (
+            "the service is at http://localhost:80/, from other machines at http://192.168.1.7:80/"
+        )
+
+    def test_at_one_address(self):
+        said = listening.invitation(Settings(host="10.0.0.5"), 8000)
+        assert said == "the console is at http://10.0.0.5:8000/"
+
+    def test_without_a_network(self, monkeypatch):
+        monkeypatch.setattr(listening, "_address_outside", lambda: None)
+        said = listening.invitation(Settings(host="0.0.0.0"), 8000)
+        assert said.startswith("the console is at http://localhost:8000/; whoever")
+
+
+class TestWhatIsNoModel:
+    @pytest.fixture
+    def text(self, tmp_path):
+        path = tmp_path / "net.onnx"
+        path.write_text("hello\n")
+        return path
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["prove"],
+            ["audit", "--images", "examples"],
+            ["import", "--name", "mine", "--audit-images", "examples"],
+        ],
+        ids=lambda words: words[0],
+    )
+    def test_a_text_is_told_as_no_model_before_anything_else(self, run, text, words):
+        code, out, err = run(words[0], text, *words[1:])
+        assert (code, out) == (3, "")
+        assert "This is no ONNX file" in err
+        assert "one that torch.onnx.export, optimum or tf2onnx wrote is accepted." in err
+
+    def test_a_file_that_was_put_into_the_repository_wants_a_card(self, run, text, tmp_path):
+        folder = tmp_path / "models" / "mine" / "1"
+        folder.mkdir(parents=True)
+        text.rename(folder / "model.onnx")
+        code, _, err = run("classify", "examples", "--repository", tmp_path / "models")
+        assert code == 3
+        assert "model.onnx has no card.json beside it; `orbitserve import` makes a version" in err
+
+
+def test_an_environment_that_cannot_be_installed_says_what_to_do(tmp_path):
+    """On a machine without a network, or with an old Python: pip fails, whatever it says."""
+    (tmp_path / "bin").mkdir()
+    pip = tmp_path / "bin" / "pip"
+    pip.write_text("#!/bin/sh\nexit 1\n")
+    pip.chmod(0o755)
+    made = subprocess.run(
+        ["make", "serve", f"VENV={tmp_path}"], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 2
+    assert "make: pip could not install what is needed. Python 3.11 or newer is" in made.stderr
+    assert "docs/gpu.md" in made.stderr
+    assert not (tmp_path / ".runtime").exists()
