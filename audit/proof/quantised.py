@@ -85,7 +85,7 @@ class QuantisedGroups:
         shifted = any(zero is None or zero.any() for zero in zeros)
         if shifted or x.size != 1 or bias.size not in (1, weights.size):
             return False
-        return bool((bias == x * weights).all())
+        return bool(np.isclose(bias, x * weights, rtol=1e-5, atol=0).all())  # as it was rounded
 
     def _is_quantised(self, name: str) -> bool:
         """Whether a tensor is read by QuantizeLinear alone, or by what that does anyway."""
