@@ -376,6 +376,28 @@ def test_the_bits_of_a_float_are_those_of_its_type() -> None:
 # --- limits -----------------------------------------------------------------------------------
 
 
+def test_what_a_type_rounds_up_counts_in_a_sum_of_whole_numbers() -> None:
+    """Up to 263 by 8 bits are up to 264: 63,654 of them need more than 24 bits."""
+    body = (
+        "f = Cast<to = 1>(x) a = Add(f, EIGHT) b = Cast<to = {kind}>(a) c = Cast<to = 1>(b)"
+        " s = ReduceSum<keepdims = 0>(c, AXES) y = Identity(s)"
+    )
+    for kind, exact in ((TensorProto.BFLOAT16, False), (TensorProto.FLOAT, True)):
+        given = {"EIGHT": np.float32(8)}
+        data = parse(body.format(kind=kind), inputs="uint8[N,6,103,103] x", **given)
+        assert prove(data, "C4", runtime=run_alone).exact_bits == exact
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps"), [("FLOAT8E4M3FN", 1), ("FLOAT8E5M2", 1), ("BFLOAT16", 0), ("FLOAT16", 0)]
+)
+def test_a_type_of_a_few_bits_makes_a_step_of_a_last_one(kind: str, steps: int) -> None:
+    to = TensorProto.DataType.Value(kind)
+    body = f"g = GlobalAveragePool(x) c = Cast<to = {to}>(g) f = Cast<to = 1>(c) y = Flatten(f)"
+    proof = claims(parse(body, outputs="float[a,b] y", opset=19))
+    assert (proof.outcome, len(proof.steps)) == ("PROVED", steps)
+
+
 def test_what_would_be_too_large_is_never_built() -> None:
     for body, inputs in [
         ("y = Tile(x, R)", "float[N,1,8,8] x"),
