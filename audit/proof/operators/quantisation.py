@@ -12,7 +12,7 @@ from audit.proof.numbering import Numbers
 from audit.proof.operators.pointwise import along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, stepped, times
 from audit.proof.operators.record import Operator, Response, rounded_once
-from audit.proof.types import DType, extremes, is_float, is_integer
+from audit.proof.types import DType, extremes, is_float, is_integer, significand
 
 
 def cast(context: Context) -> list[Numbers]:
@@ -55,10 +55,11 @@ def _cast_bound(context: Context) -> Bound:
     inner, target = context.image().bound, _target(context)
     if target.name == "bool":
         return Bound(0.0, 1.0, True, 1.0, signed_zero=False)
-    if is_float(target):  # the same in real arithmetic
-        return Bound(
-            inner.low, inner.high, inner.whole, inner.deviation, signed_zero=inner.signed_zero
-        )
+    if is_float(target):  # the same in real arithmetic, but for types of a few bits
+        whole, deviation = inner.whole, inner.deviation
+        if not _is_fine(target):  # one of them has no zero
+            whole, deviation = False, math.inf if deviation else 0.0
+        return Bound(inner.low, inner.high, whole, deviation, signed_zero=inner.signed_zero)
     kind = context.image().dtype
     fits = kind is not None and (is_integer(kind) or _fits(inner, target))
     if not fits or not math.isfinite(inner.magnitude):
@@ -68,9 +69,14 @@ def _cast_bound(context: Context) -> Bound:
 
 
 def _response(context: Context) -> Response:
-    inner = context.image()
+    inner, target = context.image(), _target(context)
     floats = inner.dtype is None or is_float(inner.dtype)
-    return "step" if floats and not is_float(_target(context)) else "smooth"
+    return "step" if floats and not _is_fine(target) else "smooth"
+
+
+def _is_fine(target: DType) -> bool:
+    """Whether a type's last bit is no whole step: one of float8 is a tenth of a number."""
+    return is_float(target) and significand(target) > 0
 
 
 def quantise(context: Context) -> list[Numbers]:

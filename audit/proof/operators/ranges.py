@@ -23,9 +23,11 @@ def bound(operator: Operator, context: Context) -> Bound:
     """Return what is known of the entries of a node's first output."""
     with np.errstate(all="ignore"):
         found = operator.bound(context)
+        dtype = context.dtype
+        if dtype is not None and is_float(dtype):
+            found = _rounded(found, dtype)
     if math.isnan(found.low) or math.isnan(found.high) or found.low > found.high:
         found = UNKNOWN
-    dtype = context.dtype
     overflows = dtype is None or _leaves(dtype, found)
     if overflows and (dtype is None or is_integer(dtype)):
         # Integers wrap around, and stay integers.
@@ -123,6 +125,14 @@ def within(low: float, high: float, steepest: float = math.inf) -> Bounding:
         return Bound(low, high, deviation=deviation)
 
     return rule
+
+
+def _rounded(found: Bound, dtype: DType) -> Bound:
+    """Widen a bound to what its type makes of the ends: beyond its significand, of integers too."""
+    low, high = np.array([found.low, found.high]).astype(dtype).astype(np.float64).tolist()
+    if math.isnan(low) or math.isnan(high):  # what is out of range is told elsewhere
+        return found
+    return replace(found, low=min(found.low, low), high=max(found.high, high))
 
 
 def _leaves(dtype: DType, found: Bound) -> bool:
