@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,12 @@ from onnx import helper, numpy_helper
 settings.register_profile("suite", max_examples=30, deadline=None, derandomize=True)
 settings.register_profile("random", settings.get_profile("suite"), derandomize=False)
 settings.load_profile("suite")
+
+# Each of the processes that tests start would compile the project, and each run the tests, anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# jsonschema compiles a grammar of IRIs, in two seconds, and no schema here speaks of any.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 # Tests measure what they speak of, and write nothing to anybody's folder.
 os.environ["ORBITSERVE_CACHE"] = "off"

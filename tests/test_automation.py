@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -171,10 +172,7 @@ def run_script(
 
 
 class TestWorkflow:
-    @pytest.mark.slow  # importing jsonschema takes two seconds
     def test_github_knows_every_field(self, workflow):
-        import jsonschema
-
         vendored = pytest.importorskip("check_jsonschema")
         schema = resources.files(vendored) / "builtin_schemas/vendor/github-workflows.json"
         # YAML 1.1 takes the key `on` for a truth value.

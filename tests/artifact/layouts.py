@@ -9,6 +9,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 _DESCRIPTOR: dict[str, Any] = {
     "type": "object",
     "required": ["mediaType", "digest", "size"],
@@ -77,8 +79,6 @@ RULES: dict[str, dict[str, Any]] = {
 
 def checked(rules: str, document: Any) -> Any:
     schema = {"type": "object", "$defs": _DEFINITIONS, **RULES[rules]}
-    from jsonschema import Draft202012Validator  # takes seconds, for a grammar of addresses
-
     Draft202012Validator(schema).validate(document)
     return document
 

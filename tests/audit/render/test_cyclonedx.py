@@ -13,8 +13,6 @@ from audit import Report
 from audit.canonical import report_digest
 from audit.render import render
 
-pytestmark = pytest.mark.slow
-
 VALIDATOR = JsonStrictValidator(SchemaVersion.V1_6)
 
 
