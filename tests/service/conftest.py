@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import numpy as np
@@ -55,9 +55,9 @@ from artifact.values import Interval
 from imaging import FitPolicy
 from service.app import create_app
 from service.data_plane import DataPlane
-from service.engine import Signature
+from service.engine import ProviderCandidates, Signature
 from service.metrics.logs import configure_logs
-from service.repository.trials import ForkServer, Trials
+from service.repository.trials import ForkServer, Trials, Tried
 from service.settings import Settings
 from tests.digests import sha256_file
 from tests.waiting import wait_until
@@ -236,6 +236,34 @@ class _LastingServer(ForkServer):
     def kill(self) -> None: ...
 
 
+class _KnownTrials(Trials):
+    """Tries the same files under the same settings once: most tests serve those of `repository`."""
+
+    _known: ClassVar[dict[str, Tried]] = {}
+
+    def __init__(self, settings: Settings, server: ForkServer) -> None:
+        super().__init__(settings, server)
+        self._asked = settings.model_dump(exclude={"repository"})
+
+    async def attempt(self, folder: Path, candidates: ProviderCandidates) -> Tried:
+        held = _held(folder)
+        if held is None:
+            return await super().attempt(folder, candidates)
+        key = repr((held, self._asked, candidates))
+        tried = self._known.get(key) or await super().attempt(folder, candidates)
+        if tried.verification is not None:
+            self._known[key] = tried
+        return tried
+
+
+def _held(folder: Path) -> object:
+    """What a folder of small files holds; None of any other."""
+    files = sorted(folder.glob("*"))
+    if not all(file.is_file() and file.stat().st_size < 2**20 for file in files):
+        return None
+    return folder.parent.name, folder.name, [(file.name, sha256_file(file)) for file in files]
+
+
 MakeApp = Callable[..., FastAPI]
 
 
@@ -249,7 +277,7 @@ def make_app() -> Iterator[MakeApp]:
 
     def make(repository: Path, **options: Any) -> FastAPI:
         settings = Settings(repository=repository, **options)
-        return create_app(settings, Trials(settings, server))
+        return create_app(settings, _KnownTrials(settings, server))
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("infer", "classify", "model", "job", "history", "ledger", "metrics", "oip"):
