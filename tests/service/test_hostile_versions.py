@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -214,7 +213,7 @@ def until(url: str, done: Callable[[dict[str, tuple[str, str]]], bool]) -> dict[
     return index(url)
 
 
-READY = ("READY", "")
+READY, LOADING = ("READY", ""), ("UNAVAILABLE", "loading")
 HONEST = {"turning/1": READY, "turning/2": READY, "zebra/1": READY}
 
 
@@ -253,12 +252,12 @@ def alive(processes: set[int]) -> set[int]:
 
 @contextmanager
 def started(root: Path, **options: Any) -> Iterator[Server]:
-    options = {"default_model": "turning", "load_timeout": LIMIT, "poll_seconds": 0.2, **options}
+    options = {"default_model": "turning", "load_timeout": 60, "poll_seconds": 0.2, **options}
     with serving(root, **options) as server:
         yield server
 
 
-def assert_alone_is_refused(server: Server, spoiled: dict[str, str]) -> None:
+def assert_alone_is_refused(server: Server, root: Path, spoiled: dict[str, str]) -> None:
     """Every honest version answers; every other is listed with a sentence, logged once."""
     assert_serves(server.url)
     assert httpx.get(f"{server.url}/readyz").status_code == 200
@@ -270,16 +269,17 @@ def assert_alone_is_refused(server: Server, spoiled: dict[str, str]) -> None:
         assert state == "UNAVAILABLE"
         assert sentence in reason, (version, reason)
         assert reason.endswith(".") and "\n" not in reason and len(reason) < 600
-    for _ in range(3):  # looks at the repository
-        httpx.get(f"{server.url}/healthz")
-        time.sleep(0.25)
+    late = {f"late/{number}": "" for number in range(1, 4)}
+    for version in late:  # it has looked at the repository anew once it knows of each
+        (root / version).mkdir(parents=True)
+        wait_until(lambda: index(server.url).get(version, LOADING) != LOADING)  # noqa: B023
     server.process.send_signal(signal.SIGTERM)
     assert server.end(15) == 0
     others = [line for line in server.log if not line.startswith("{")]
     assert not others  # tracebacks
     events = [json.loads(line) for line in server.log]
     refused = [f"{e['model']}/{e['version']}" for e in events if e["event"] == "model refused"]
-    assert sorted(refused) == sorted(spoiled)
+    assert sorted(refused) == sorted({**spoiled, **late})
 
 
 def test_files_that_are_none_refuse_their_version_alone(
@@ -293,7 +293,7 @@ def test_files_that_are_none_refuse_their_version_alone(
             replace_by(name, make)(write_version(root, model, number, turning))
             spoiled[f"{model}/{number}"] = f"{name} {sentence}"
     with started(root) as server:
-        assert_alone_is_refused(server, spoiled)
+        assert_alone_is_refused(server, root, spoiled)
 
 
 def test_audit_sets_that_are_none_refuse_their_version_alone(
@@ -304,7 +304,7 @@ def test_audit_sets_that_are_none_refuse_their_version_alone(
         audit_file(make)(write_version(root, "audits", number, turning))
         spoiled[f"audits/{number}"] = "audit.npz is not an audit set"
     with started(root) as server:
-        assert_alone_is_refused(server, spoiled)
+        assert_alone_is_refused(server, root, spoiled)
 
 
 @pytest.mark.parametrize("count", [3])
@@ -318,7 +318,7 @@ def test_graphs_that_run_for_ever_hinder_nobody(
         change_graph(folder, loop_for_ever)
         spoiled[f"{folder.parent.name}/{folder.name}"] = f"takes more than the {LIMIT} s"
     with started(root, load_timeout=LIMIT) as server:
-        assert_alone_is_refused(server, spoiled)
+        assert_alone_is_refused(server, root, spoiled)
 
 
 def test_while_a_version_is_tried_all_others_are_served_and_loaded(
@@ -367,7 +367,7 @@ def test_a_graph_that_takes_more_memory_than_it_may_is_refused_alone(
 ) -> None:
     change_graph(write_version(root, "huge", 1, turning), take_half_a_gibibyte)
     with started(root, load_timeout=120, load_memory=300) as server:
-        assert_alone_is_refused(server, {"huge/1": "more than the 300 MiB"})
+        assert_alone_is_refused(server, root, {"huge/1": "more than the 300 MiB"})
 
 
 def test_what_cannot_be_listed_is_left_alone(
@@ -379,4 +379,4 @@ def test_what_cannot_be_listed_is_left_alone(
     (root / "nowhere").symlink_to("/nonexistent")
     (root / "file").write_text("no folder")
     with started(root) as server:
-        assert_alone_is_refused(server, {})
+        assert_alone_is_refused(server, root, {})

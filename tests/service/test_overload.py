@@ -12,7 +12,7 @@ import pytest
 
 from service.auth import ApiKeys
 from service.engine import Inference
-from service.http.context import LOOK_AFTER
+from service.http.context import RequestContext
 from service.http.middleware import Middleware
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
@@ -137,16 +137,17 @@ async def test_an_engine_that_crashed_is_not_ready_and_says_so(
 
 @pytest.mark.parametrize("answering", [False, True])
 async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
-    answering: bool,
+    monkeypatch: pytest.MonkeyPatch, answering: bool
 ) -> None:
-    ended = []
+    ended, looks, look = [], list[bool](), RequestContext.look
+    monkeypatch.setattr(RequestContext, "look", lambda *of: (looks.append(True), look(*of))[1])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         if answering:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         try:
-            await asyncio.sleep(5 * LOOK_AFTER)
+            await until(lambda: len(looks) >= 5)
         except asyncio.CancelledError:
             ended.append("cancelled")
             raise
