@@ -157,6 +157,9 @@ def test_deterministic_is_what_convolutions_are_then_and_no_algorithm_is_searche
     flags = []
     monkeypatch.setattr(torch.backends.cudnn, "flags", lambda **given: flags.append(given))
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    # PyTorch's own tells its compiler too, whose import takes seconds.
+    switch = torch._C._set_deterministic_algorithms
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", switch)
     try:
         convolutions(search=True)
         be_deterministic()

@@ -220,8 +220,8 @@ async def test_nothing_is_read_while_requests_wait() -> None:
 
     async with listening(handle) as connect:
         reader, writer = await connect()
-        count, body = 3000, b"b" * 1000
-        request = _REQUEST.replace(b"4", b"1000").replace(b"body", body)
+        count, body = 1000, b"b" * 4000
+        request = _REQUEST.replace(b"4", b"4000").replace(b"body", body)
         sent = asyncio.ensure_future(send_all(writer, request, count))
         await until(lambda: begun == 1)
         connection = next(iter(connections()))
