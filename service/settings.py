@@ -36,6 +36,7 @@ _SERVICE_LINK = re.compile(
     r"(.+_)?(SERVICE_(HOST|PORT(_.+)?)=.*|PORT(_\d+_(TCP|UDP|SCTP))?=\w+://.*|PORT_\d+_.*)"
 )
 _LOAD_SECONDS = 60.0
+_PENDING_BYTES = 2**30
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
 
@@ -147,6 +148,10 @@ class Settings(BaseSettings):
 
     max_body_bytes: PositiveInt = 32 * 2**20
     """Largest request body."""
+
+    max_pending_bytes: PositiveInt | None = None
+    """Most bytes that the bodies of all requests may hold together, in each worker; by default
+    1 GiB, and no less than ORBITSERVE_MAX_BODY_BYTES."""
 
     max_pixels: PositiveInt = 2**25
     """Largest image, in pixels, read from its header before it is decoded."""
@@ -263,6 +268,19 @@ class Settings(BaseSettings):
         if rows < largest:
             raise ValueError(f"it should hold one request, of up to {largest} images")
         return rows
+
+    @field_validator("max_pending_bytes")
+    @classmethod
+    def _hold_one_body(cls, most: int | None, info: ValidationInfo) -> int | None:
+        largest = info.data.get("max_body_bytes", 1)
+        if most is not None and most < largest:
+            raise ValueError(f"it should hold one body, of up to {largest} bytes")
+        return most
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much the bodies of all requests may hold together."""
+        return self.max_pending_bytes or max(_PENDING_BYTES, self.max_body_bytes)
 
     @property
     def cpus(self) -> int:

@@ -27,7 +27,9 @@ async def receive(context: RequestContext) -> bytes:
     if coding is None:
         return body
     plane: DataPlane = context.scope["app"].state.data_plane
-    return await plane.unpack(body, coding.decode("latin-1"))
+    unpacked = await plane.unpack(body, coding.decode("latin-1"))
+    context.hold(len(unpacked))
+    return unpacked
 
 
 async def read_body(request: Request) -> Body:

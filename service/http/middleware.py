@@ -19,6 +19,7 @@ from service.engine.timeout_scanner import TimeoutScanner
 from service.errors import UnavailableError, refusal_of
 from service.http.context import LOOK_AFTER, RequestContext
 from service.http.errors import answer_error
+from service.http.pending import PendingBodies
 from service.http.service_route import FastRoute
 from service.metrics.prometheus import Metrics
 from service.metrics.request_lines import RequestLines
@@ -58,6 +59,7 @@ class Middleware:
         self.app = app
         self._routes = routes
         self._limits = settings.request_seconds, settings.receive_seconds, settings.max_body_bytes
+        self._pending = PendingBodies(settings.pending_bytes)
         self._lines = RequestLines(settings)
         self._keys, self._metrics, self._traces = keys, metrics, traces
         # Clients that send too slowly or hang up are looked after from here.
@@ -69,7 +71,7 @@ class Middleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        context = RequestContext(scope, receive, send, *self._limits)
+        context = RequestContext(scope, receive, send, *self._limits, self._pending)
         call = context.call
         state = scope.setdefault("state", {})
         state["call"], state["context"] = call, context

@@ -1,6 +1,7 @@
 """Too many requests, clients too slow, answers too late: each is told, and probes always pass."""
 
 import asyncio
+import gzip
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -166,3 +167,34 @@ async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
     await Middleware(app, [], Settings(), ApiKeys(None), metrics, Traces())(scope, receive, send)
     assert metrics.refusals == ({} if answering else {"cancelled": 1})
     assert ended == ["done" if answering else "cancelled"]
+
+
+async def test_bodies_that_hold_too_much_together_are_503_and_small_ones_pass(
+    open_client: Any, repository: Path, images: Any
+) -> None:
+    """Packed ones too; and what a request held is free when it has ended, whatever its end."""
+    mebibyte, more, sent = bytes(2**20), asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield mebibyte
+        sent.set()
+        await more.wait()
+
+    limits = {"max_body_bytes": 2**20, "max_pending_bytes": 2**20 + 2**17}
+    async with open_client(repository, **limits) as client:
+
+        async def status(content: Any, **headers: str) -> int:
+            answer = await client.post("/classify", content=content, headers=NPY | headers)
+            assert answer.status_code != 503 or "hold too much" in answer.json()["error"]
+            assert answer.status_code != 503 or answer.headers["Retry-After"] == "1"
+            return int(answer.status_code)
+
+        first = asyncio.create_task(status(slowly()))
+        await sent.wait()
+        assert await status(mebibyte) == 503
+        assert await status(gzip.compress(mebibyte), **{"Content-Encoding": "gzip"}) == 503
+        assert await status(npy(images[0])) == 200
+        more.set()
+        assert await first == 400  # which is no .npy
+        for _ in range(3):
+            assert await status(mebibyte) == 400

@@ -41,6 +41,7 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("ROOT_PATH", "//host", "begins with '/' and ends without it"),
         ("KEEP_ALIVE_SECONDS", "0", "greater than 0"),
         ("WORKER_TIMEOUT", "1.5", "at least 2 seconds are accepted, or 0"),
+        ("MAX_PENDING_BYTES", "1000", "should hold one body, of up to 33554432 bytes"),
         ("MAX_QUEUE_SIZE", "63", "should hold one request, of up to 64 images"),
     ],
 )
