@@ -37,13 +37,17 @@ class Timings:
     ----------
     began
         When the request did, by `time.perf_counter`.
+    engine
+        Seconds of the wait for the engine and of its computing, if it was asked once and computed.
     """
 
-    __slots__ = ("began", "stages")
+    __slots__ = ("_asked", "began", "engine", "stages")
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
         self.stages: list[Stage] = []
+        self.engine: tuple[float, float] | None = None
+        self._asked = False
 
     def stage(self, name: str) -> "_Timed":
         """Time what is done inside of the context that is returned; stages of one name add up."""
@@ -51,6 +55,8 @@ class Timings:
 
     def add_engine(self, began: float, queued: float, computed: float) -> None:
         """Note how long images waited for the engine, and how long it computed if it did."""
+        once, self._asked = not self._asked, True
+        self.engine = (queued, computed) if once and computed else None
         if computed:
             self.stages.append(Stage("queue", began, queued))
             self.stages.append(Stage("inference", began + queued, computed))

@@ -67,7 +67,12 @@ class Output(structlog.WriteLoggerFactory):
 
     def __init__(self, stream: "_Unfailing", renderer: Processor, worker: int | None) -> None:
         super().__init__(cast(TextIO, stream))
+        self._stream = stream
         self.renderer, self.worker = renderer, worker
+
+    def write_lines(self, lines: Sequence[str]) -> None:
+        """Write lines as its loggers do, all at once."""
+        self._stream.write_now("\n".join(lines) + "\n")
 
 
 class _Unfailing:
@@ -82,6 +87,11 @@ class _Unfailing:
 
     def flush(self) -> None:
         with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def write_now(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
             self._stream.flush()
 
 
@@ -146,11 +156,13 @@ class PlainRenderer:
             return self._console(logger, name, _escape_values(logger, name, line))
         event = escape(line.pop("event"))
         found = [f"{line.pop('timestamp')} [{line.pop('level'):<9}] {event:<30}"]
-        for key in sorted(line):
-            value = line[key]
-            if type(value) is str and not _BARE(value):
-                value = escape(value)
-                if _QUOTED.search(value):
-                    value = repr(value)
-            found.append(f"{key}={value}")
+        found += [f"{key}={plain_value(line[key])}" for key in sorted(line)]
         return " ".join(found).rstrip()
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value of a line as it is written: with escapes and quotes where it needs them."""
+    if type(value) is not str or _BARE(value):
+        return value
+    value = escape(value)
+    return repr(value) if _QUOTED.search(value) else value

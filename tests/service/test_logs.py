@@ -4,7 +4,7 @@ import asyncio
 import io
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import REASONS
-from service.metrics.call import Call
-from service.metrics.logs import configure_logs, escape, renderers
-from service.metrics.request_lines import Clock, RequestLines, renderer
+from service.metrics.call import Call, Timings
+from service.metrics.logs import Output, _Unfailing, configure_logs, escape, renderers
+from service.metrics.request_lines import RequestLines
+from service.metrics.request_text import Clock, line_of, text_for
 from service.settings import Settings
 from tests.service.processes import NPY, npy
 
@@ -77,23 +78,39 @@ def test_plain_lines_are_those_of_structlogs_console(fields: dict[str, Any], eve
     assert written == structlog.dev.ConsoleRenderer(colors=False)(None, "info", known)
 
 
-HEAD = {"event": "request", "method": "POST", "path": "/classify", "status": 200}
+HEAD = {"method": "POST", "path": "/classify", "status": 200, "trace_id": None}
 ANSWERED = Call(model="m", version=1, rows=2)
 ANSWERED.timings.add_engine(0.0, 0.25, 0.5)
+TIME = "2026-11-28T21:00:00.5Z"
 
 
-def as_line(call: Call, more: Mapping[str, Any] | None = None, **head: Any) -> dict[str, Any]:
-    line = {**HEAD, **head, **call.known(), "request_id": "f" * 32, **(more or {})}
-    return line | {"level": "info", "timestamp": "2026-11-28T21:00:00.5Z"}
+def assert_as_by_structlog(
+    style: Any, calls: Sequence[tuple[Call, Mapping[str, Any]]], worker: int | None = None
+) -> None:
+    """Write the lines of calls that end in one round, each a call and what else is said of it."""
+    processors = renderers(style)
+    text = text_for(Output(_Unfailing(io.StringIO()), processors[-1], worker))
+    assert text is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Timings, "total", 12.3456)
+        patch.setattr(Clock, "iso", lambda _: TIME)
+        for number, (call, said) in enumerate(calls):
+            text.add(call, "info", f"id-{number}", **{**HEAD, **said})
+        found = text.take()
+        due = [
+            as_by_structlog(processors, worker, line_of(call, f"id-{number}", **{**HEAD, **said}))
+            for number, (call, said) in enumerate(calls)
+        ]
+    assert found == due
+    assert not text.take()
 
 
-def assert_as_by_structlog(style: Any, line: dict[str, Any]) -> None:
-    processors, due = renderers(style), dict[str, Any](line)
+def as_by_structlog(processors: Sequence[Any], worker: int | None, line: Any) -> Any:
+    line |= {} if worker is None else {"worker": worker}
+    line |= {"level": "info", "timestamp": TIME}
     for processor in processors:
-        due = processor(None, "info", due)  # type: ignore[assignment] # the last makes a text
-    render = renderer(processors[-1])
-    assert render is not None
-    assert render(line) == due
+        line = processor(None, "info", line)
+    return line
 
 
 STYLES = pytest.mark.parametrize("style", ["console", "json"])
@@ -107,40 +124,49 @@ calls = st.builds(
     refusal=st.none() | st.sampled_from(REASONS),
 )
 answered = st.builds(Call, model=names, version=numbers, rows=numbers, key=st.none() | names)
+said = st.fixed_dictionaries(
+    {
+        "method": st.sampled_from(["POST", "gRPC", "M SEARCH"]),
+        "path": st.text(alphabet=st.characters(codec="utf-8")) | st.just("/classify"),
+        "status": st.sampled_from([0, 200, 503, "OK"]),
+        "trace_id": st.none() | st.just("4bf92f3577b34da6a3ce929d0e0e4736"),
+    }
+)
+engines = st.lists(st.tuples(seconds, seconds), max_size=2)
 
 
 @STYLES
 @given(
-    call=answered | calls,
-    engine=st.lists(st.tuples(seconds, seconds), max_size=2),
-    method=st.sampled_from(["POST", "gRPC", "M SEARCH"]),
-    path=st.text(alphabet=st.characters(codec="utf-8")) | st.just("/classify"),
-    status=st.sampled_from([0, 200, 503, "OK"]),
+    ended=st.lists(st.tuples(answered | calls, engines, said), max_size=4),
+    worker=st.none() | numbers,
 )
 def test_the_line_of_a_request_is_in_every_byte_what_structlog_would_write(
-    style: Any, call: Call, engine: list[tuple[float, float]], **head: Any
+    style: Any, ended: list[tuple[Call, list[tuple[float, float]], Any]], worker: int | None
 ) -> None:
-    for queued, computed in engine:
-        call.timings.add_engine(0.0, queued, computed)
-    assert_as_by_structlog(style, as_line(call, **head))
+    for call, engine, _ in ended:
+        for queued, computed in engine:
+            call.timings.add_engine(0.0, queued, computed)
+    assert_as_by_structlog(style, [(call, said) for call, _, said in ended], worker)
 
 
 @STYLES
 def test_so_it_is_with_each_character_and_with_each_field_more_or_less(style: Any) -> None:
     for text in [*map(chr, [*range(0x180), 0x2028, 0x202E, 0xFFFD, 0x1F600]), "= ", " b=c"]:
-        assert_as_by_structlog(style, as_line(ANSWERED, path=f"/a{text}b"))
-        assert_as_by_structlog(style, as_line(replace(ANSWERED, key=f"a{text}b")))
+        assert_as_by_structlog(style, [(ANSWERED, {"path": f"/a{text}b"})])
+        assert_as_by_structlog(style, [(replace(ANSWERED, key=f"a{text}b"), {})])
+    refused = replace(ANSWERED, refusal="cancelled")
+    assert_as_by_structlog(style, [(each, {}) for each in (ANSWERED, refused, ANSWERED)])
     for fields in ({}, {"key": ""}, {"refusal": "cancelled"}, {"model": None}, {"rows": None}):
         call = replace(ANSWERED, **fields)  # type: ignore[arg-type]
-        for more in ({}, {"worker": 2}, {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}):
-            assert_as_by_structlog(style, as_line(call, more))
+        for more in ({}, {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}):
+            assert_as_by_structlog(style, [(call, more)], worker=2)
 
 
 @given(st.integers(0, 4_000_000_000_000_000_000) | st.just(1_700_000_000_000_000_999))
 def test_the_time_of_a_request_is_written_as_structlog_writes_it(nanoseconds: int) -> None:
     clock, before = Clock(), datetime.now(UTC)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.metrics.request_lines.time.time_ns", lambda: nanoseconds)
+        patch.setattr("service.metrics.request_text.time.time_ns", lambda: nanoseconds)
         found = [clock.iso(), clock.iso()]
     second, rest = divmod(nanoseconds, 10**9)
     due = datetime.fromtimestamp(second, UTC).replace(microsecond=rest // 1000)
