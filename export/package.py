@@ -69,7 +69,7 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
                 "white_level": info.white_level,
             }
         ),
-        audit_set=AuditSet(kept.images, kept.labels),
+        audit_set=AuditSet(kept.images, kept.labels, kept.groups),
         audit_source=f"the first {len(kept)} test images of {info.data_set}",
         data_licence=info.data_licence,
         size=NetworkSize(

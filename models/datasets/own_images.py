@@ -37,8 +37,8 @@ class OwnImages:
     ----------
     parts : int64 [N]
         The part that each image of ``found`` shows.
-    tested
-        The folder of test images, if there is one.
+    tested, tested_parts
+        The folder of test images, if there is one, and which part each shows.
     processes
         That decode at the same time, at most.
     """
@@ -48,6 +48,7 @@ class OwnImages:
     parts: NDArray[np.int64]
     tested: Survey | None = None
     processes: int = 1
+    tested_parts: NDArray[np.int64] | None = None
 
     @classmethod
     def survey(
@@ -73,7 +74,11 @@ class OwnImages:
 
         found = look(source.folder)
         tested = None if source.test is None else look(source.test, found.classes)
-        return cls(source, found, _parts(found, source.group_by), tested, processes)
+        parts = _parts(found, source.group_by)
+        apart = None
+        if tested is not None and source.group_by is not None:
+            apart = _named_parts(tested, source.group_by)
+        return cls(source, found, parts, tested, processes, apart)
 
     @property
     def channels(self) -> Literal[1, 3]:
@@ -107,7 +112,12 @@ class OwnImages:
             files += [self.tested.files[i] for i in extra]
             names += [self.tested.name_of(i) for i in extra]
             labels = np.concatenate([labels, np.array(self.tested.labels, np.int64)[extra]])
+            groups = None if self.tested_parts is None else self.tested_parts[extra]
             test = len(extra)
+        elif self.source.group_by is None:
+            groups = None
+        else:
+            groups = parts[len(parts) - test :]
         images = np.empty((len(files), self.channels, policy.size, policy.size), np.uint8)
         fitting = Fitting(self.channels, policy, found.white_level)
         for row, image in enumerate(each(fitting, files, self.processes)):
@@ -124,7 +134,7 @@ class OwnImages:
             sha256=whole.digest(),
             fit=policy,
             train=whole[:train],
-            test=whole[train:],
+            test=Split(images[train:], labels[train:], groups),
             white_level=found.white_level,
             parts=parts[:train],
             test_files=tuple(names[train:]),
@@ -146,8 +156,7 @@ def count_files(source: FolderSource) -> int:
 def _parts(found: Survey, group_by: str | None) -> NDArray[np.int64]:
     if group_by is None:
         return same_parts(found.digests)
-    names = [Path(*found.name_of(i).parts[1:]) for i in range(len(found.files))]
-    parts = same_parts(parts_by_name(names, group_by), found.digests)
+    parts = _named_parts(found, group_by)
     if len(set(parts.tolist())) == len(parts):
         raise RefusedError(
             f"--group-by {group_by!r} finds another part in every file of {found.folder}; without "
@@ -155,3 +164,8 @@ def _parts(found: Survey, group_by: str | None) -> NDArray[np.int64]:
         )
     check_parts(parts, np.array(found.labels, np.int64), found.classes)
     return parts
+
+
+def _named_parts(found: Survey, group_by: str) -> NDArray[np.int64]:
+    names = [Path(*found.name_of(i).parts[1:]) for i in range(len(found.files))]
+    return same_parts(parts_by_name(names, group_by), found.digests)

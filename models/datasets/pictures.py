@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,14 @@ class Pictures:
         Indices into the classes.
     source
         Where they come from, as a report names it.
+    groups : int64 [N], or None
+        What each image was taken of, as the audit set of another version says.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None
     source: str
+    groups: NDArray[np.int64] | None = None
 
 
 def read_pictures(
@@ -48,7 +51,7 @@ def read_pictures(
         If there are no images, one of them cannot be read, or they have labels that are no class.
     """
     if place.is_file():
-        images, labels = _read_arrays(place, channels)
+        images, labels, groups = _read_arrays(place, channels)
         if labels is not None and not np.isin(labels, np.arange(len(classes))).all():
             raise RefusedError(
                 f"The labels of {place} go from {labels.min()} to {labels.max()}, and there are "
@@ -57,7 +60,7 @@ def read_pictures(
         due = policy.shape
         # Arrays of the input's size are inputs already, whatever would be cropped of a file's.
         fitted = np.stack([i if i.shape[1:] == due else fit(i, policy) for i in images])
-        return Pictures(fitted, labels, place.name)
+        return Pictures(fitted, labels, place.name, groups)
     if not place.is_dir():
         raise RefusedError(f"There is no {place}; a folder of images or an audit set is accepted.")
     found = list(_labelled(place, classes))
@@ -100,19 +103,15 @@ def _decode(path: Path, channels: Literal[1, 3], white_level: int | None) -> NDA
 
 def _read_arrays(
     file: Path, channels: Literal[1, 3]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None, NDArray[np.int64] | None]:
     try:
         arrays = read_arrays(file)
     except RefusedError as error:
         raise _no_audit_set(file, str(error).rstrip(".")) from error
-    images, labels = arrays.get("images"), arrays.get("labels")
+    images = arrays.get("images")
     if images is None:
         raise _no_audit_set(file, f"it has {', '.join(arrays) or 'nothing'}")
-    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
-        raise RefusedError(
-            f"The labels of {file} are {labels.dtype} of shape {labels.shape}; integers [N] are "
-            "accepted."
-        )
+    numbered = [_read_numbers(file, name, arrays.get(name)) for name in ("labels", "groups")]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, channels):
         raise RefusedError(
             f"The images of {file} are {images.dtype} of shape {images.shape}; uint8 "
@@ -120,7 +119,19 @@ def _read_arrays(
         )
     if images.shape[1] != channels:
         images = images.repeat(channels, axis=1)
-    return images, None if labels is None else labels.astype(np.int64)
+    labels, groups = numbered
+    return images, labels, groups
+
+
+def _read_numbers(file: Path, name: str, numbers: NDArray[Any] | None) -> NDArray[np.int64] | None:
+    if numbers is None:
+        return None
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise RefusedError(
+            f"The {name} of {file} are {numbers.dtype} of shape {numbers.shape}; integers [N] are "
+            "accepted."
+        )
+    return numbers.astype(np.int64)
 
 
 def _no_audit_set(file: Path, reason: str) -> RefusedError:

@@ -15,16 +15,24 @@ from models.datasets.arrays import read_arrays
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 ``[N, C, H, W]`` and labels int64 ``[N]``."""
+    """Images uint8 ``[N, C, H, W]`` and labels int64 ``[N]``.
+
+    Attributes
+    ----------
+    groups : int64 [N], or None
+        What each image was taken of, where somebody said: an audit counts equal numbers once.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, rows: slice) -> "Split":
-        return Split(self.images[rows], self.labels[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return Split(self.images[rows], self.labels[rows], groups)
 
     def digest(self) -> str:
         """Return the SHA-256 of the images' and then the labels' bytes (int64, little endian)."""
@@ -42,7 +50,10 @@ def save(split: Split, path: Path) -> None:
 
 def write_split(split: Split, file: BinaryIO) -> None:
     """Write ``split`` into an open file, as `save` does."""
-    np.savez(file, images=split.images, labels=split.labels)
+    if split.groups is None:
+        np.savez(file, images=split.images, labels=split.labels)
+    else:
+        np.savez(file, images=split.images, labels=split.labels, groups=split.groups)
 
 
 def load(path: Path) -> Split:
@@ -56,4 +67,4 @@ def load(path: Path) -> Split:
     arrays = read_arrays(path)
     if not {"images", "labels"} <= arrays.keys():
         raise RefusedError(f"{path} has no arrays 'images' and 'labels'; a data set's file has.")
-    return Split(arrays["images"], arrays["labels"])
+    return Split(arrays["images"], arrays["labels"], arrays.get("groups"))

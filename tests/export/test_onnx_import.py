@@ -46,7 +46,8 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = np.flatnonzero(logits.argmax(1) != found.labels)
     chosen = np.union1d(chosen, np.arange(40))
     path = tmp_path_factory.mktemp("labelled") / "some.npz"
-    save_audit_set(path, AuditSet(found.images[chosen], found.labels[chosen]))
+    taken_of = np.arange(len(chosen)) // 2
+    save_audit_set(path, AuditSet(found.images[chosen], found.labels[chosen], taken_of))
     return path
 
 
@@ -83,7 +84,9 @@ def test_a_plain_network_gets_a_symmetry_and_the_card_says_what_it_cost(
     assert change is not None
     assert (card.origin.file, card.origin.sha256) == ("model.onnx", before.sha256)
     assert (change.kind, change.group) == ("orbit average", "C4")
-    images = load_audit_set(labelled)
+    images, bundled = load_audit_set(labelled), load_audit_set(folder / "audit.npz")
+    assert bundled.groups is not None
+    assert np.array_equal(bundled.groups, images.groups)  # or photographs of one thing count twice
     after, earlier = (
         run_model((version / "model.onnx").read_bytes())(images.images) for version in (folder, CNN)
     )

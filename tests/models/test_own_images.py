@@ -1,6 +1,7 @@
 """A folder of one's own images, as people have it: parts photographed several times, stray files,
 images in two classes, another folder for the test."""
 
+from itertools import product
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -12,6 +13,8 @@ from models.datasets.folder import LEAST, survey
 from models.datasets.folder_source import FolderSource
 from models.datasets.own_images import OwnImages
 from models.datasets.parts import nearest_boundary, parts_by_name, same_parts
+from models.datasets.split import load as load_split
+from models.datasets.split import save as save_split
 from models.experiment import folder_experiment, model_name
 
 
@@ -53,6 +56,20 @@ def test_images_of_a_part_are_on_one_side_of_every_split(parts):
         assert data.parts[border - 1] != data.parts[border]
     without, mixed = rows(OwnImages.survey(FolderSource(folder=parts)))
     assert len(mixed) > len(without.test) // 3  # which a split of images does not keep
+
+
+def test_test_images_tell_which_part_they_show(parts, tmp_path):
+    """So that an audit of the network does not count three photographs of a part for three."""
+    own = OwnImages.survey(FolderSource(folder=parts, group_by="_"))
+    data = own.read(FitPolicy(9))
+    save_split(data.test[:4], tmp_path / "audit.npz")
+    names = [name.name.partition("_")[0] for name in data.test_files]
+    for groups in (data.test.groups, load_split(tmp_path / "audit.npz").groups):
+        for one, other in product(range(len(groups)), repeat=2):
+            assert (groups[one] == groups[other]) == (names[one] == names[other])
+    assert OwnImages.survey(FolderSource(folder=parts)).read(FitPolicy(9)).test.groups is None
+    apart = OwnImages.survey(FolderSource(folder=parts, test=parts, group_by="_"))
+    assert len(set(apart.read(FitPolicy(9)).test.groups.tolist())) == 16
 
 
 def test_an_experiment_holds_whole_parts_out(parts):

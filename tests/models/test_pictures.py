@@ -32,11 +32,13 @@ def test_sub_folders_are_labels_and_a_flat_folder_has_none(tmp_path: Path) -> No
 
 def test_an_audit_set_is_fitted_and_keeps_its_labels(tmp_path: Path) -> None:
     images = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 1, 8, 8)
-    save_audit_set(tmp_path / "audit.npz", AuditSet(images, np.array([1, 0])))
+    save_audit_set(tmp_path / "audit.npz", AuditSet(images, np.array([1, 0]), np.array([7, 7])))
     found = read_pictures(tmp_path / "audit.npz", ["a", "b"], 1, POLICY)
     assert np.array_equal(found.images, images)
     assert found.labels is not None
     assert found.labels.tolist() == [1, 0]
+    assert found.groups is not None
+    assert found.groups.tolist() == [7, 7]
     small = read_pictures(tmp_path / "audit.npz", ["a", "b"], 3, FitPolicy(4))
     assert small.images.shape == (2, 3, 4, 4)
 
