@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -114,3 +116,46 @@ def test_broken_links_are_refused(tmp_path: Path) -> None:
     said = [line for line in built.stderr.splitlines() if "Doc file 'install.md'" in line]
     for complaint in ("'gone.md'", "'install.md#gone'", "deploy/gone.yaml"):
         assert any(complaint in line for line in said), built.stderr
+
+
+@pytest.mark.browser
+class TestBrowser:
+    """Chromium, from the folder and without any network, as somebody reads it in a closed one."""
+
+    @pytest.fixture
+    def page(self, site: Path) -> Iterator[Any]:
+        from playwright.sync_api import sync_playwright
+
+        program = shutil.which("chromium")
+        if program is None:
+            pytest.skip("there is no Chromium here")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=program, args=["--no-sandbox", "--no-proxy-server"]
+            )
+            page = browser.new_page(viewport={"width": 390, "height": 844})
+            wrong: list[str] = []
+            page.on("console", lambda message: wrong.append(message.text))
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("request", lambda asked: wrong.extend(_from_elsewhere(asked.url)))
+            page.goto(f"file://{site}/index.html")
+            yield page
+            browser.close()
+            assert wrong == []
+
+    def test_the_search_finds(self, page: Any) -> None:
+        page.locator(".md-header__button[for=__search]").click()
+        page.locator(".md-search__input").press_sequentially("Clopper")
+        page.locator(".md-search-result__item a").first.wait_for()
+        assert "statistics.html" in page.locator(".md-search-result__item a").first.get_attribute(
+            "href"
+        )
+
+    def test_no_page_is_wider_than_a_phone(self, page: Any, site: Path) -> None:
+        for path in (site / "http.html", site / "import.html", site / "concepts.html"):
+            page.goto(f"file://{path}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
+
+
+def _from_elsewhere(url: str) -> list[str]:
+    return [] if url.startswith(("file:", "data:", "about:")) else [url]
