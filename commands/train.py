@@ -129,7 +129,7 @@ def train(
     from models.checkpoint import Run
     from models.datasets.folder_source import FolderSource
     from models.devices import be_deterministic, find_device
-    from models.experiment import NAMES, model_name, named_experiment
+    from models.experiment import NAMES, check_network, model_name, named_experiment
     from models.trainer import read_folder
     from models.trainer import train as run
 
@@ -138,6 +138,7 @@ def train(
         raise RefusedError("A run goes on by --resume or begins anew by --overwrite, not both.")
     is_folder = name not in NAMES and Path(name).is_dir()
     if not is_folder:
+        check_network(name)
         _refuse(
             {
                 "--group": group,

@@ -141,6 +141,15 @@ class Experiment:
         return dataclasses.replace(self, start=run)
 
 
+def check_network(name: str) -> None:
+    """Raise a ``RefusedError`` unless one of the project's networks has this name."""
+    if name not in NAMES:
+        raise RefusedError(
+            f"There is no folder {name!r} and no network of that name; "
+            f"the networks are {', '.join(NAMES)}."
+        )
+
+
 def named_experiment(name: str, data: Path) -> Experiment:
     """Return the experiment of one of the project's networks; ``data`` is the folder of data sets.
 
@@ -149,14 +158,10 @@ def named_experiment(name: str, data: Path) -> Experiment:
     ValueError
         If no network has this name, or its data is not there.
     """
+    check_network(name)
     if name == "elpv":
         network, recipe = inspection()
         return Experiment(name, network, recipe, elpv.read(network.size))
-    if name not in PRESETS:
-        raise RefusedError(
-            f"There is no folder {name!r} and no network of that name; "
-            f"the networks are {', '.join(NAMES)}."
-        )
     return Experiment(name, PRESETS[name].network, PRESETS[name].recipe, rotmnist.read(data))
 
 

