@@ -145,6 +145,12 @@ def adapt(
     found = find_logits(model.graph, output, output_kind)
     notes = list(found.notes)
     check_scaling(given, scaling)
+    if given.kind == TensorProto.UINT8 and said.scaling is not None:
+        order = ", and the order of channels," if said.scaling.bgr else ""
+        notes.append(
+            f"The file takes uint8: scale, mean and deviation{order} that are said beside it are "
+            "left to the file."
+        )
     several = _check_classes(model.graph, found, classes, multi_label=multi_label)
 
     if given.batch is not None:

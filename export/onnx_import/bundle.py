@@ -187,12 +187,14 @@ def _read_beside(file: Path, data: bytes) -> Preprocessing:
 
 def _of_timm(config: Mapping[str, Any], timm: Mapping[str, Any]) -> Preprocessing:
     """Read ``config.json`` as timm writes it."""
-    names = config.get("label_names") or timm.get("label_names") or ()
+    names = config.get("label_names") or timm.get("label_names") or []
     _, *sides = timm["input_size"] if timm.get("input_size") else (0, 0, 0)
     size = (int(sides[0]), int(sides[1])) if all(sides) else None
     percent = float(timm.get("crop_pct") or _CROP_PERCENT)
     mode, kernel = timm.get("crop_mode") or "center", timm.get("interpolation") or "bicubic"
     squashed, unclear = mode == "squash", unclear_filter(kernel)
+    if not isinstance(names, list):
+        names, unclear["--classes"] = [], "config.json holds label_names that are no list"
     if mode not in ("center", "squash"):
         unclear["--fit"] = f"config.json crops images by the mode {mode!r}, which is not known here"
     if len(set(sides)) > 1 and not (squashed and percent == 1):

@@ -236,6 +236,11 @@ def _read(
     said: OutputKind | None,
 ) -> Found:
     name, end = answer.name, path.node
+    if end is not None and end.op_type == "TopK":
+        raise OnnxImportError(
+            f"The output '{name}' comes from a TopK, which sorts the numbers of an image; one for "
+            "each class, in its place, is accepted."
+        )
     if end is not None and (end.op_type == "Softmax" or end.op_type in _SIGMOIDS):
         return _behind(path, end, name, said)
     if said is not None and said != "logits":

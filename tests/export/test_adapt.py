@@ -16,6 +16,7 @@ from export.onnx_import.answers import check_answers
 from export.onnx_import.graphs import OnnxImportError, finished
 from export.onnx_import.inputs import Scaling
 from export.onnx_import.options import read_classes, read_scaling
+from export.onnx_import.preprocessing import Preprocessing
 from export.onnx_import.size import network_size
 
 random = np.random.default_rng(3)
@@ -156,6 +157,14 @@ def test_a_file_that_keeps_the_contract_stays_as_it_is() -> None:
     assert found.adaptations == ()
     operators = [node.op_type for node in onnx.load_model_from_string(given).graph.node]
     assert [node.op_type for node in found.model.graph.node] == operators
+
+
+def test_a_file_that_takes_uint8_is_said_to_order_its_channels_itself() -> None:
+    body = f"v = Cast<to = 1>(image) {BODY.replace('x,', 'v,')}"
+    given = file(body, image="uint8[N, 3, 6, 6] image")
+    said = Preprocessing(scaling=Scaling(1 / 255, bgr=True))
+    notes = " ".join(adapt(given, 2, said=said).adaptations)
+    assert "the order of channels, that are said beside it are left to the file" in notes
 
 
 def test_an_open_size_is_named() -> None:

@@ -201,6 +201,7 @@ def test_timm_normalises_by_its_defaults(tmp_path: Path) -> None:
     assert read_bundle(tmp_path).said.scaling == expected
 
 
+TIMM_CFG = TIMM["config"]["pretrained_cfg"]
 UNCLEAR = {
     "lanczos": (changed(resample=1), "resampled by 1, not known here; --filter says"),
     "another processor": (
@@ -210,6 +211,10 @@ UNCLEAR = {
     "no numbers": (changed(image_mean=["a"]), "not what Transformers or timm write"),
     "nothing": (changed(image_std=None), "not what Transformers or timm write"),
     "classes without numbers": ({"config": {"id2label": {"a": "b"}}}, "have no numbers"),
+    "names by number": (
+        {"config": {"label_names": {"0": "a", "1": "b"}, "pretrained_cfg": TIMM_CFG}},
+        "label_names that are no list; --classes says",
+    ),
     "a class left out": ({"config": {"id2label": {"0": "a", "2": "b"}}}, "leave some out"),
     "a list": ({"config": [1]}, "holds no object of JSON"),
     "border": (
@@ -224,7 +229,7 @@ UNCLEAR = {
 def test_what_is_not_known_is_a_sentence(tmp_path: Path, pictures: Path, name: str) -> None:
     beside, sentence = UNCLEAR[name]
     write(tmp_path / "given", **beside)
-    classes = NAMES if "config" in beside and "pretrained_cfg" in beside["config"] else ()
+    classes = NAMES if name == "border" else ()
     with pytest.raises(RefusedError, match=sentence) as refused:
         imported(tmp_path / "given", pictures, classes=classes)
     assert "\n" not in str(refused.value)

@@ -168,6 +168,14 @@ def test_what_stays_unclear_is_refused_until_somebody_says_it(name: str) -> None
             serve(given, output_kind="probabilities")
 
 
+@pytest.mark.parametrize("source", ["l", "p"])
+def test_sorted_numbers_are_of_no_class(source: str) -> None:
+    """All of them, so that there are as many as there are classes."""
+    given = file(f"{SOFT} y, i = TopK({source}, ALL)", ALL=np.array([CLASSES]))
+    with pytest.raises(OnnxImportError, match="TopK, which sorts"):
+        serve(given)
+
+
 @pytest.mark.parametrize(("scale", "kind"), [(1, "probabilities"), (100, "percent")])
 def test_numbers_that_sum_to_a_whole_are_not_taken_for_logits(scale: int, kind: Any) -> None:
     """A normalisation that no rule knows: squares, divided by their sum."""
