@@ -11,12 +11,14 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from artifact.card import Card
-from artifact.figures import Exactness
+from artifact.figures import Exactness, Residual
 from artifact.session import run_as_written
 from audit import Classifier, Stages, measure_exactness
+from audit.elements import covered
 from audit.exactness import exactness_classifications
 from audit.proof import Limits, Proof
 from audit.proving import prove_file
+from imaging import grid_symmetries
 from imaging.refusal import RefusedError
 from service.settings import ProofMode
 
@@ -29,6 +31,9 @@ _SECONDS, _QUICKLY = 20.0, 5.0  # of a card that claims every bit, and of anothe
 
 _PART: Final = 0.9
 """Of the time that is left, how much the proof may take: it looks at the clock now and then."""
+
+_ROUNDED: Final = 0.01
+"""By how much of itself a bound may exceed a card's: it is computed in floats, and loose."""
 
 _STRENGTH: Final = {"NOT PROVED": 0, "PROVED WITHIN": 1, "PROVED": 2}
 
@@ -129,21 +134,43 @@ def _prove(graph: bytes, group: str, limits: Limits) -> tuple[Proof | None, str 
 
 def _unshown(card: Card, proof: Proof | None, unproved: str | None) -> Iterator[str]:
     claim = card.proof
+    if not covered(grid_symmetries(card.group), card.audit.group):
+        yield f"The card says {card.group}, and that {card.audit.group} was audited and is proved."
     if unproved is not None:
         yield unproved
     elif claim is not None and proof is not None:
         if _STRENGTH[proof.outcome] < _STRENGTH[claim.outcome]:
             yield f"The card says {claim.outcome} and its file is {proof.outcome}."
+        elif claim.outcome != "NOT PROVED" and not covered(
+            grid_symmetries(claim.subgroup), proof.subgroup
+        ):
+            said, found = claim.subgroup, proof.subgroup
+            yield f"The card says {claim.outcome} over {said}; it is over {found}."
         elif claim.exact_bits and not proof.exact_bits:
             yield "The card says that outputs are proved the same in every bit, and they are not."
         elif claim.residual and proof.residual:
             here, there = proof.residual.relative, claim.residual.relative
             if here > there:
                 yield f"The card says that parameters tie within {there:.2g}; it is {here:.2g}."
+            yield from _beyond(claim.residual, proof.residual)
+
+
+def _beyond(claim: Residual, found: Residual) -> Iterator[str]:
+    """Name outputs that may change by more than a card says, but for how the sum was rounded."""
+    for name, deviation in found.deviation.items():
+        said = claim.deviation.get(name, 0.0)
+        if deviation > said * (1 + _ROUNDED):
+            more = f"it is {deviation:.2g}"
+            yield f"The card says that '{name}' changes by at most {said:.2g}; {more}."
 
 
 def _inexact(card: Card, exactness: Exactness) -> Iterator[str]:
-    if card.exactness is not None and card.exactness.exact and not exactness.exact:
+    if card.exactness is None or not card.exactness.exact:
+        return
+    more = [each for each in card.exactness.elements if each not in exactness.elements]
+    if more:
+        yield f"The card says that {more[0]} changes no bit, and {card.group} does not have it."
+    if not exactness.exact:
         yield (
             "The card says that logits are the same in every bit, and here they change by up to "
             f"{exactness.max_logit_deviation:.2g} when images are rotated or come in other batches."

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from artifact.audit_set import load_audit_set
 from artifact.card import load_card
@@ -71,6 +73,40 @@ def test_a_claimed_proof_that_the_bytes_do_not_give_is_refused(
     found = load(plain, "report", proof=claim).verification
     assert found.differences == ("The card says PROVED and its file is NOT PROVED.",)
     assert load(plain, "off", proof=claim).verification.differences == ()
+
+
+def test_a_proof_of_fewer_symmetries_than_the_card_says_is_refused(
+    load: Callable[..., ServedModel], turning: bytes
+) -> None:
+    """Whatever place of the card says them."""
+    claim = proof_figures(prove(turning, "C4"))
+    more = claim.model_copy(update={"subgroup": "D4"})
+    with pytest.raises(ModelRejectedError, match="says PROVED over D4; it is over C4"):
+        load(turning, "enforce", proof=more)
+    with pytest.raises(ModelRejectedError, match="says D4, and that C4 was audited"):
+        load(turning, "enforce", proof=claim, group="D4")
+    measured = exact(True).model_copy(update={"elements": ("identity", "m0")})
+    found = load(turning, "report", proof=claim, exactness=measured, group="C4").verification
+    assert any("that m0 changes no bit, and C4 does not" in each for each in found.differences)
+
+
+def test_a_bound_that_the_proof_does_not_give_is_refused(
+    load: Callable[..., ServedModel], turning: bytes
+) -> None:
+    """Parameters that tie as nearly as the card says, and outputs that change by more."""
+    near = onnx.load_model_from_string(turning)
+    stored = next(t for t in near.graph.initializer if len(t.dims) == 4)
+    weights = numpy_helper.to_array(stored).copy()
+    weights[0, 0, 0, 0] *= 1 + 1e-6
+    stored.CopyFrom(numpy_helper.from_array(weights, stored.name))
+    data = near.SerializeToString()
+    claim = proof_figures(prove(data, "C4"))
+    assert claim.outcome == "PROVED WITHIN" and claim.residual is not None
+    assert load(data, "enforce", proof=claim).verification.differences == ()
+    deviation = {name: most / 2 for name, most in claim.residual.deviation.items()}
+    less = claim.residual.model_copy(update={"deviation": deviation})
+    with pytest.raises(ModelRejectedError, match="changes by at most"):
+        load(data, "enforce", proof=claim.model_copy(update={"residual": less}))
 
 
 def test_bits_that_the_proof_does_not_give_are_refused(
