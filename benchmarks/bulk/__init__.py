@@ -1,0 +1,1 @@
+"""Work in bulk, measured: this process beside workers of Ray."""
