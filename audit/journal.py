@@ -8,12 +8,13 @@ whether the answer stays is answered twice.
 import fcntl
 import hashlib
 import os
+import pickle
 import stat
 import struct
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.orbit import Classifier
+from audit.questions import Question, Workers
 from imaging.refusal import RefusedError
 
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
@@ -94,6 +96,37 @@ class Journal:
             return logits
 
         return answer
+
+    def remember_workers(self, who: str, workers: Workers) -> Workers:
+        """Return the workers of whom is asked what was not answered before.
+
+        `who` says what answers, as for `remember`, and about which images.
+        """
+
+        def answer(questions: Iterable[Question]) -> Iterator[NDArray[np.float32]]:
+            asked = [(each, self._question_keys(who, each)) for each in questions]
+            known = [all(key in self._records for key in keys) for _, keys in asked]
+            new = workers(q for (q, _), one in zip(asked, known, strict=True) if not one)
+            for (_, keys), one in zip(asked, known, strict=True):
+                for key in keys:
+                    logits = self._load(key) if one else next(new)
+                    if one:
+                        self.kept += len(logits)
+                    else:
+                        self._append(key, logits)
+                        self.asked += len(logits)
+                    yield logits
+
+        return answer
+
+    def _question_keys(self, who: str, question: Question) -> list[bytes]:
+        asked = hashlib.sha256(f"{who}\n".encode() + pickle.dumps(question)).digest()
+        self._seen[asked] += 1
+        again = asked + self._seen[asked].to_bytes(8, "little")
+        return [
+            hashlib.sha256(again + call.to_bytes(8, "little")).digest()
+            for call in range(question.calls)
+        ]
 
     def _key(self, who: str, images: NDArray[np.uint8]) -> bytes:
         digest = hashlib.sha256(f"{who}\n{images.shape}\n".encode())

@@ -5,7 +5,7 @@ A question is a small value, so that it can be sent to where the images and the 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,14 @@ Places = slice | NDArray[np.int64]
 
 
 class Question(Protocol):
-    """What is done to some images before they are classified."""
+    """What is done to some images before they are classified.
+
+    Its pickle has all of it, so that what was asked before can be told by that.
+    """
+
+    @property
+    def calls(self) -> int:
+        """How many batches it is."""
 
     def batches(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         """Yield what is classified, each in one call, from all images uint8 [N, C, H, W]."""
@@ -36,6 +43,7 @@ class OnGrid:
 
     places: Places
     element: GridSymmetry = _IDENTITY
+    calls: ClassVar[int] = 1
 
     def batches(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         """Yield them, in one batch."""

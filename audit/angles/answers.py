@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +109,7 @@ class InDisc:
 
     places: Places
     fill: int
+    calls: ClassVar[int] = 1
 
     def batches(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         """Yield them, in one batch."""
@@ -122,6 +124,11 @@ class AtAngles:
     degrees: float | NDArray[np.float64]
     resampler: Resampler
     damped: bool
+
+    @property
+    def calls(self) -> int:
+        """How many batches it is."""
+        return 3 if self.damped else 2
 
     def batches(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         """Yield them rotated, rotated and rotated back, and damped where that is asked for."""

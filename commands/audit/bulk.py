@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.audit_set import AuditSet
-from audit import ModelUnderTest, Progress
+from audit import Journal, ModelUnderTest, Progress
+from audit.questions import Workers
 from bulk.auditing import AuditWorkers, LeftOut, Store, fit_source, scratch, without
 from bulk.classifying import piece_size
 from bulk.engine import Engine
@@ -78,8 +79,13 @@ class InBulk:
             labels = [label for table in source.tables for label in table.labels or ()]
         return Found([*source.files()], lambda progress: self._read(source, progress), labels)
 
-    def asked(self, under_test: ModelUnderTest, audited: AuditSet) -> ModelUnderTest:
-        """The model under test whose questions about all images the workers answer."""
+    def asked(
+        self, under_test: ModelUnderTest, audited: AuditSet, journal: Journal | None
+    ) -> ModelUnderTest:
+        """The model under test whose questions about all images the workers answer.
+
+        A journal keeps the answers.
+        """
         if not self._options.engine.on_ray:
             return under_test
         store, opened = self._store, under_test.opened
@@ -89,7 +95,12 @@ class InBulk:
             store = Store(self._path, _shape(audited.images))
             Path(self._path).touch()
             store.write(0, audited.images)
-        return replace(under_test, workers=AuditWorkers(self._engine, opened, store))
+        workers: Workers = AuditWorkers(self._engine, opened, store)
+        if journal is not None:
+            runs = under_test.execution.model_dump_json() if under_test.execution else ""
+            who = f"{under_test.identity.sha256} {runs} {audited.sha256()}"
+            workers = journal.remember_workers(who, workers)
+        return replace(under_test, workers=workers)
 
     def _read(self, source: Source, progress: Progress) -> tuple[NDArray[np.uint8], Sequence[int]]:
         store = Store(self._path, (len(source), *self._target.spec.shape))

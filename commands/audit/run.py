@@ -50,7 +50,6 @@ from commands.options import (
 from commands.outputs import Outputs
 from commands.reading import settings_of_a_command
 from commands.verdicts import exit_status, read_fail_on
-from imaging import RefusedError
 from service.audits.reproduce import replay
 
 _TIMED: Final = 64
@@ -157,8 +156,6 @@ def run(
         check_key_is_used([outputs.printed, *(name for _, name in outputs.files)])
     failures = read_fail_on(fail_on)
     chosen = EngineOptions(engine, workers, object_store, ray_address)
-    if resume and chosen.on_ray:
-        raise RefusedError("--resume keeps the answers of --engine local, and of no other.")
     options_in_bulk = BulkOptions(
         chosen, Columns(image_column, label_column), scratch, skip_unreadable
     )
@@ -196,7 +193,7 @@ def run(
         if progress != "none":
             _say_the_cost(under_test, audited, options, opened, bulk.workers if bulk else 1)
         if bulk:
-            under_test = bulk.asked(under_test, audited)
+            under_test = bulk.asked(under_test, audited, journal)
         report: Report = run_pipeline(
             under_test,
             audited,

@@ -3,11 +3,13 @@
 import json
 import pickle
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from audit import Journal
 from audit.angles.answers import AtAngles, InDisc
 from audit.canonical import report_digest
 from audit.options import AuditOptions
@@ -36,7 +38,7 @@ def opened():
 @pytest.fixture(scope="module")
 def even(digits):
     """Two batches of equal size."""
-    return digits.spread(128)
+    return digits.spread(32)
 
 
 @pytest.fixture
@@ -81,6 +83,18 @@ class Deadly:
         )
 
 
+class Interrupted:
+    """An engine that is ended after some pieces."""
+
+    def run(self, make, pieces, split=None):
+        yield from islice(Here().run(make, pieces), 3)
+        raise KeyboardInterrupt
+
+
+def recorded(under_test, journal):
+    return replace(under_test, workers=journal.remember_workers("these", under_test.workers))
+
+
 @pytest.fixture(scope="module")
 def plain(opened, even):
     return audited(version_under_test(opened), even)
@@ -88,6 +102,7 @@ def plain(opened, even):
 
 def audited(under_test, digits):
     options = ASKED.resolve("fp32", "C4", 0)
+    under_test = replace(under_test, batch_size=16)
     return run_pipeline(under_test, digits, options, source="digits")
 
 
@@ -123,6 +138,20 @@ class TestAudit:
             "times; fewer workers at once have more memory each."
         )
 
+    def test_an_audit_goes_on_where_it_was(self, opened, store, even, plain, tmp_path):
+        """Whatever ends it: what was answered is not asked again, and the report is the same."""
+        path = tmp_path / "answers"
+        with Journal(path) as journal, pytest.raises(KeyboardInterrupt):
+            audited(recorded(by(Interrupted(), opened, store), journal), even)
+        with Journal(path) as journal:
+            report = audited(recorded(by(Here(), opened, store), journal), even)
+            assert journal.kept > 32
+            assert journal.kept + journal.asked > 32 * 20
+        assert report.model_dump_json() == plain.model_dump_json()
+        with Journal(path) as journal:
+            audited(recorded(by(Deadly(), opened, store), journal), even)
+            assert journal.asked == 0
+
     def test_a_few_images_are_asked_about_here(self, opened, even):
         """Workers hold the whole set, and are not asked where that is not audited."""
         under_test = replace(version_under_test(opened), workers=lambda questions: 1 / 0)
@@ -154,7 +183,7 @@ def test_questions_travel(digits):
         assert all(map(np.array_equal, here, there))
 
 
-@pytest.mark.parametrize("gaps", [[0], [127], [3, 4, 5, 80], [*range(0, 128, 2)]])
+@pytest.mark.parametrize("gaps", [[0], [31], [3, 4, 5, 20], [*range(0, 32, 2)]])
 def test_gaps_are_closed(store, even, gaps):
     left = without(store, gaps)
     assert np.array_equal(left.images(), np.delete(even.images, gaps, axis=0))
