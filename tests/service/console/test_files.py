@@ -116,3 +116,7 @@ def test_the_wheel_holds_its_files() -> None:
     patterns = project["tool"]["setuptools"]["package-data"]["service.api.console"]
     packed = {file for pattern in patterns for file in FOLDER.glob(pattern)}
     assert packed == {file for file in FOLDER.rglob("*.*") if file.suffix not in (".py", ".pyc")}
+
+
+async def test_it_says_where_the_documentation_is(client: httpx.AsyncClient) -> None:
+    assert "<code>make docs</code>" in (await client.get("/")).text
