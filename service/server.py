@@ -30,7 +30,7 @@ from service.repository.memory import give_back, use_few_arenas
 from service.repository.registry import Repository
 from service.repository.trials import Trials
 from service.settings import Settings
-from service.workers.listener import SharedListener
+from service.workers.listener import OpenConnections, SharedListener
 from service.workers.member import Member
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ async def _freeze(repository: Repository) -> None:
 class _Server(uvicorn.Server):
     """uvicorn without its handling of signals, which would stop listening at the first one.
 
-    As one of several workers it shares its listening sockets with the others.
+    It takes connections itself: one of several workers shares its sockets with the others,
+    and uvloop hangs up on whoever comes while no more files may be open, without a word in the log.
     """
 
     def __init__(self, config: uvicorn.Config, member: Member | None) -> None:
@@ -170,19 +171,17 @@ class _Server(uvicorn.Server):
         self._member = member
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._member is None:
-            await super().startup(sockets)
-            return
         await super().startup([])
         state, make = (
             self.server_state,
             cast(type[HttpToolsProtocol], self.config.http_protocol_class),
         )
+        member = self._member
         self.servers = [
             SharedListener(  # type: ignore[list-item] # of which it asks no more than this has
                 sockets or [],
-                self._member.connections,
-                self._member.number,
+                OpenConnections(1) if member is None else member.connections,
+                0 if member is None else member.number,
                 lambda: len(state.connections),
                 lambda: make(self.config, state, self.lifespan.state),
             )

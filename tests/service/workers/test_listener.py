@@ -1,13 +1,18 @@
 """Connections to one listening socket are shared by those who accept from it."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import httpx
 import pytest
+import uvicorn
 
+from service.http.connection import protocol
+from service.server import _Server
 from service.workers.listener import OpenConnections, SharedListener
 from tests.waiting import LIMIT, until
 
@@ -117,3 +122,36 @@ async def close(workers: list[tuple[SharedListener, list[Taken]]]) -> None:
         listener.close()
         await listener.wait_closed()
         await until(lambda taken=taken: not taken)  # type: ignore[misc]
+
+
+class Exhausted(socket.socket):
+    """A socket whose first connections cannot be taken, since too many files are open."""
+
+    tried = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.tried += 1
+        if self.tried < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+async def test_one_worker_too_lets_clients_wait_while_no_file_may_be_open_and_says_so(
+    listening: socket.socket, logged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.workers.listener._PAUSE", 0.01)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    config = uvicorn.Config(app, http=protocol(10), lifespan="off", log_config=None)
+    server = _Server(config, None)
+    serving = asyncio.create_task(server.serve([Exhausted(fileno=listening.dup().detach())]))
+    host, port = listening.getsockname()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://{host}:{port}/")).status_code == 204
+    server.should_exit = True
+    await serving
+    told = [each for each in logged() if each["event"] == "no connection can be taken"]
+    assert [each["reason"] for each in told] == ["Too many open files"] * 2
