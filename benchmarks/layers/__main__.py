@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from benchmarks.serving import launchers, wrk
-from benchmarks.serving.formats import oip_binary, png
+from benchmarks.serving import h2load, launchers, wrk
+from benchmarks.serving.formats import oip_binary, oip_grpc, png
 from benchmarks.serving.model import ModelUnderTest, open_model_under_test
-from benchmarks.serving.server import Launch, free_port, running
+from benchmarks.serving.server import Launch, Server, call, free_port, running
+from benchmarks.serving.wrk import Load
 
 CONNECTIONS = 32
 MODEL = Path("model_repository/rotmnist-c4-int8/1/model.onnx")
@@ -25,11 +26,12 @@ MODEL = Path("model_repository/rotmnist-c4-int8/1/model.onnx")
 
 @dataclass(frozen=True)
 class Layer:
-    """A server, and the request that it is asked again and again."""
+    """A server, given its ports, and the request that it is asked again and again."""
 
     name: str
-    launch: Callable[[ModelUnderTest, int], Launch]
+    launch: Callable[[ModelUnderTest, int, int], Launch]
     request: Callable[[ModelUnderTest], list[bytes]]
+    grpc: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,26 @@ def table(columns: Sequence[Sequence[Figure]]) -> Iterator[str]:
 
 def _measure(layer: Layer, under_test: ModelUnderTest, seconds: int) -> Figure:
     port = free_port()
-    with running(layer.launch(under_test, port), port) as server:
-        requests = layer.request(under_test)
-        wrk.drive(port, requests, connections=CONNECTIONS, seconds=1)
+    with running(layer.launch(under_test, port, free_port()), port) as server:
+        _load(layer, under_test, server, 1)
         before = ticks(server.process)
-        load = wrk.drive(port, requests, connections=CONNECTIONS, seconds=seconds)
+        load = _load(layer, under_test, server, seconds)
         after = ticks(server.process)
     spent = {thread: after[thread] - before.get(thread, 0) for thread in after}
     unit = 1e6 / os.sysconf("SC_CLK_TCK") / load.requests
     loop = spent.pop(server.process)
     return Figure(load.rate, unit * loop, unit * sum(spent.values()))
+
+
+def _load(layer: Layer, under_test: ModelUnderTest, server: Server, seconds: int) -> Load:
+    requests = layer.request(under_test)
+    if not layer.grpc:
+        return wrk.drive(server.port, requests, connections=CONNECTIONS, seconds=seconds)
+    path, port = oip_grpc(under_test.card.name).grpc, server.grpc_port
+    if path is None or port is None:
+        raise ValueError("A layer of gRPC has a port and a method of it.")
+    size = len(call(port, path, requests[0]).body)
+    return h2load.drive(port, path, requests[0], size, connections=CONNECTIONS, seconds=seconds)
 
 
 def ticks(process: int) -> dict[int, int]:
@@ -94,22 +106,27 @@ def ticks(process: int) -> dict[int, int]:
     return found
 
 
-def _part(layer: str) -> Callable[[ModelUnderTest, int], Launch]:
-    def launch(under_test: ModelUnderTest, port: int) -> Launch:
+def _part(layer: str) -> Callable[[ModelUnderTest, int, int], Launch]:
+    def launch(under_test: ModelUnderTest, port: int, grpc_port: int) -> Launch:
         module = [sys.executable, "-m", "benchmarks.layers.app", layer]
-        command = [*module, str(under_test.file), str(under_test.threads), str(port)]
-        return Launch(command, os.environ, "/", launchers.ROOT)
+        told = [under_test.file, under_test.threads, port, grpc_port]
+        command = [*module, *map(str, told)]
+        return Launch(command, os.environ, "/", launchers.ROOT, grpc_port)
 
     return launch
 
 
-def _service(under_test: ModelUnderTest, port: int) -> Launch:
-    return launchers.orbitserve(launchers.Setting(under_test, Path(), port))
+def _service(under_test: ModelUnderTest, port: int, grpc_port: int) -> Launch:
+    return launchers.orbitserve(launchers.Setting(under_test, Path(), port, grpc_port))
 
 
 def _oip(under_test: ModelUnderTest) -> list[bytes]:
     sent = oip_binary(under_test.card.name)
     return [sent.encode(image[None]) for image in under_test.images]
+
+
+def _grpc(under_test: ModelUnderTest) -> list[bytes]:
+    return [oip_grpc(under_test.card.name).encode(under_test.images[:1])]
 
 
 def _png(under_test: ModelUnderTest) -> list[bytes]:
@@ -123,6 +140,9 @@ LAYERS = (
     Layer("and the engine: an image classified, an answer written", _part("engine"), _oip),
     Layer("the service: ids, limits, keys, counters, timings, errors", _service, _oip),
     Layer("the service, asked with PNG files", _service, _png),
+    Layer("gRPC, and an answer that is always the same", _part("grpc"), _grpc, grpc=True),
+    Layer("and the message read by its method", _part("grpc-stream"), _grpc, grpc=True),
+    Layer("the service, asked over gRPC", _service, _grpc, grpc=True),
 )
 
 if __name__ == "__main__":

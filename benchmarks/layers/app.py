@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import uvicorn
 
 from benchmarks.serving.model import open_model_under_test
 from service.engine import Session, Signature, select
+from service.grpc.messages import SERVICE
 from service.http.connection import protocol
 from service.protocol.oip import Served, header_length, read_request, write_answer
 
@@ -37,7 +39,7 @@ class Server:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         answer = _CANNED
-        if scope["method"] == "POST" and self.layer != "http":
+        if scope["method"] == "POST" and self.layer in ("protocol", "engine"):
             length = header_length(
                 dict(scope["headers"]).get(b"inference-header-content-length"), body
             )
@@ -52,7 +54,7 @@ class Server:
 
 def main() -> None:
     """Serve the layer, model, threads and port that the command names."""
-    layer, model, threads, port = sys.argv[1:]
+    layer, model, threads, port, grpc_port = sys.argv[1:]
     config = uvicorn.Config(
         Server(layer, Path(model), int(threads)),
         port=int(port),
@@ -64,7 +66,30 @@ def main() -> None:
         proxy_headers=False,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(uvicorn.Server(config).serve())
+        runner.run(_serve(uvicorn.Server(config), layer, grpc_port))
+
+
+async def _serve(server: uvicorn.Server, layer: str, grpc_port: str) -> None:
+    calls = {
+        "grpc": grpc.unary_unary_rpc_method_handler(_answer),
+        "grpc-stream": grpc.stream_unary_rpc_method_handler(_read_and_answer),
+    }
+    if layer in calls:
+        beside = grpc.aio.server()
+        handlers = grpc.method_handlers_generic_handler(SERVICE, {"ModelInfer": calls[layer]})
+        beside.add_generic_rpc_handlers((handlers,))
+        beside.add_insecure_port(f"127.0.0.1:{grpc_port}")
+        await beside.start()
+    await server.serve()
+
+
+async def _answer(message: bytes, context: Any) -> bytes:
+    return _CANNED
+
+
+async def _read_and_answer(messages: Any, context: Any) -> bytes:
+    await context.read()
+    return _CANNED
 
 
 if __name__ == "__main__":

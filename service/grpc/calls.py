@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -46,7 +46,7 @@ class Asking:
 
 
 Answer = Callable[[Asking, Any], Awaitable[Any]]
-"""Answers a message by a message; what it raises is a refusal."""
+"""Answers a message by a message, or its bytes; what it raises is a refusal."""
 
 
 class Calls:
@@ -78,8 +78,8 @@ class Calls:
         """
 
         async def handle(messages: Any, context: Any) -> bytes:
-            call, identity = self._begin(context)
             headers = _headers(context)
+            call, identity = self._begin(context, headers)
             trace = self._traces.begin(headers, call)
             code = grpc.StatusCode.OK
             try:
@@ -92,7 +92,8 @@ class Calls:
                 heavy = data is not grpc.aio.EOF and len(data) > LARGE
                 sent = await self._plane.run(heavy, decode, request, data)
                 asking = Asking(self._plane, call, is_known(self._keys, headers))
-                written: bytes = (await answer(asking, sent)).SerializeToString()
+                found = await answer(asking, sent)
+                written: bytes = found if isinstance(found, bytes) else found.SerializeToString()
             except asyncio.CancelledError:
                 code, call.refusal = grpc.StatusCode.CANCELLED, "cancelled"
                 raise
@@ -128,10 +129,10 @@ class Calls:
 
         return grpc.stream_unary_rpc_method_handler(handle)
 
-    def _begin(self, context: Any) -> tuple[Call, str]:
+    def _begin(self, context: Any, headers: Mapping[bytes, bytes]) -> tuple[Call, str]:
         left = context.time_remaining()
         seconds = min(self._seconds, math.inf if left is None else left)
-        identity = request_id(_headers(context))
+        identity = request_id(headers)
         structlog.contextvars.bind_contextvars(request_id=identity)
         return Call(time.monotonic() + seconds), identity
 

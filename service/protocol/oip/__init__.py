@@ -2,6 +2,7 @@
 
 from service.protocol.oip.answer import Answer, OutputBytes, Served, write_answer, write_bytes
 from service.protocol.oip.request import (
+    CheckedRequest,
     InferRequest,
     RequestedOutput,
     check_request,
@@ -12,6 +13,7 @@ from service.protocol.oip.schema import Request
 
 __all__ = [
     "Answer",
+    "CheckedRequest",
     "InferRequest",
     "OutputBytes",
     "Request",

@@ -84,7 +84,9 @@ def write_bytes(
     """Write outputs as bytes, in the order in which they were asked for."""
     written = []
     for asked in outputs:
-        datatype, shape, buffer, _ = _written(asked._replace(binary=True), result, served)
+        if not asked.binary:
+            asked = asked._replace(binary=True)
+        datatype, shape, buffer, _ = _written(asked, result, served)
         written.append(OutputBytes(asked.name, datatype, shape, buffer or b""))
     return written
 

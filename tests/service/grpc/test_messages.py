@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.engine import Inference
 from service.errors import ServiceError
-from service.grpc.codec import read_infer
+from service.grpc.codec import read_infer, write_infer
 from service.grpc.compile import COMPILED, compile_to
 from service.grpc.messages import message
+from service.protocol.oip import InferRequest, RequestedOutput, Served, write_bytes
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 Infer = message("ModelInferRequest")
+Response = message("ModelInferResponse")
 IMAGE = (1, 8, 8)
 
 
@@ -82,6 +85,38 @@ def test_what_lies_about_itself_is_refused_in_a_sentence(sent: Any) -> None:
         read_infer(sent, IMAGE, 10)
     assert refused.value.status in (400, 422)
     assert str(refused.value).endswith(".")
+
+
+def test_what_was_read_before_is_read_again_with_its_own_pixels_and_limits() -> None:
+    """All but the pixels is remembered."""
+    for byte in (b"a", b"b"):
+        read = read_infer(infer(raw_input_contents=[64 * byte]), IMAGE, 1)
+        assert read.images.tobytes() == 64 * byte
+    for sent, image, most in (
+        (infer(raw_input_contents=[bytes(63)]), IMAGE, 1),
+        (infer(), (1, 4, 16), 1),
+        (infer(), IMAGE, 0),
+        (infer(input={"contents": {"uint_contents": [0] * 64}}), IMAGE, 1),
+    ):
+        with pytest.raises(ServiceError):
+            read_infer(sent, image, most)
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_an_answer_is_in_every_byte_the_message_that_it_says(classes: int) -> None:
+    outputs = tuple(RequestedOutput(each, True, classes) for each in ("probabilities", "logits"))
+    served = Served("turning", "10", ("a", "b", "c"))
+    for identity, images in (("", 1), ("mine", 2), ("mine", 2), ("", 1)):
+        result = Inference(*np.random.default_rng(images).random((2, images, 3), np.float32))
+        request = InferRequest(np.zeros((images, *IMAGE), np.uint8), outputs, identity)
+        written = write_infer(request, result, served)
+        found = Response.FromString(written)
+        assert found.SerializeToString() == written
+        assert (found.model_name, found.model_version, found.id) == ("turning", "10", identity)
+        due = write_bytes(outputs, result, served)
+        described = [(each.name, each.datatype, list(each.shape)) for each in found.outputs]
+        assert described == [(each.name, each.datatype, list(each.shape)) for each in due]
+        assert list(found.raw_output_contents) == [each.content for each in due]
 
 
 def test_parameters_that_change_no_answer_are_accepted() -> None:
