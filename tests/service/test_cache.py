@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import onnxruntime
@@ -61,16 +62,34 @@ def tried(folder: Path, digests: dict[str, str]) -> Tried:
     )
 
 
+@pytest.fixture
+def opened(settings: Callable[..., Settings]) -> Callable[..., Cache]:
+    return lambda candidates=HERE, **more: Cache(settings(**more), candidates)
+
+
+Find = Callable[..., Tried | None]
+
+
+@pytest.fixture
+def find(opened: Callable[..., Cache], digests: dict[str, str], tried: Tried) -> Find:
+    """What is kept already, looked for under other conditions."""
+    opened().keep(digests, tried)
+    return lambda changed=MappingProxyType({}), **more: opened(**more).find({**digests, **changed})
+
+
 def entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
 def test_what_is_kept_is_found_by_the_next_start(
-    settings: Callable[..., Settings], digests: dict[str, str], tried: Tried
+    settings: Callable[..., Settings],
+    opened: Callable[..., Cache],
+    digests: dict[str, str],
+    tried: Tried,
 ) -> None:
-    assert Cache(settings(), HERE).find(digests) is None
-    Cache(settings(), HERE).keep(digests, tried)
-    found = Cache(settings(), HERE).find(digests)
+    assert opened().find(digests) is None
+    opened().keep(digests, tried)
+    found = opened().find(digests)
     assert found is not None and found.verification is not None and tried.verification is not None
     assert found.verification.measured is not None
     assert found.verification.model_copy(update={"measured": None}) == tried.verification
@@ -93,27 +112,18 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_nothing_is_found_under_other_options(
-    settings: Callable[..., Settings], digests: dict[str, str], tried: Tried, name: str
-) -> None:
-    Cache(settings(), HERE).keep(digests, tried)
-    assert Cache(settings(**OTHERS[name]), HERE).find(digests) is None
+def test_nothing_is_found_under_other_options(find: Find, name: str) -> None:
+    assert find(**OTHERS[name]) is None
 
 
-def test_nothing_is_found_with_other_providers(
-    settings: Callable[..., Settings], digests: dict[str, str], tried: Tried
-) -> None:
-    Cache(settings(), HERE).keep(digests, tried)
+def test_nothing_is_found_with_other_providers(find: Find) -> None:
     other = replace(CPU, options={"CPUExecutionProvider": {"arena": "0"}})
-    assert Cache(settings(), ProviderCandidates((other,))).find(digests) is None
+    assert find(candidates=ProviderCandidates((other,))) is None
 
 
 @pytest.mark.parametrize("name", ["card.json", "model.onnx", "audit.npz"])
-def test_nothing_is_found_for_another_file(
-    settings: Callable[..., Settings], digests: dict[str, str], tried: Tried, name: str
-) -> None:
-    Cache(settings(), HERE).keep(digests, tried)
-    assert Cache(settings(), HERE).find(digests | {name: "0" * 64}) is None
+def test_nothing_is_found_for_another_file(find: Find, name: str) -> None:
+    assert find({name: "0" * 64}) is None
 
 
 @pytest.mark.parametrize(
@@ -132,19 +142,13 @@ def test_nothing_is_found_for_another_file(
     ],
 )
 def test_nothing_is_found_of_another_runtime_machine_or_code(
-    settings: Callable[..., Settings],
-    digests: dict[str, str],
-    tried: Tried,
-    monkeypatch: pytest.MonkeyPatch,
-    place: tuple[Any, str],
-    value: Any,
+    find: Find, monkeypatch: pytest.MonkeyPatch, place: tuple[Any, str], value: Any
 ) -> None:
-    Cache(settings(), HERE).keep(digests, tried)
     cache._surroundings.cache_clear()
-    assert Cache(settings(), HERE).find(digests) is not None
+    assert find() is not None
     cache._surroundings.cache_clear()
     monkeypatch.setattr(*place, value)
-    assert Cache(settings(), HERE).find(digests) is None
+    assert find() is None
 
 
 def test_the_code_is_that_of_every_room_that_measures(
@@ -160,27 +164,25 @@ def test_the_code_is_that_of_every_room_that_measures(
 
 
 def test_an_entry_under_anothers_name_is_none(
-    settings: Callable[..., Settings], digests: dict[str, str], tried: Tried, tmp_path: Path
+    opened: Callable[..., Cache], find: Find, digests: dict[str, str], tried: Tried, tmp_path: Path
 ) -> None:
     """As whoever may rename files in the folder could have a file be taken for another."""
-    other = digests | {"model.onnx": "0" * 64}
-    for each in (digests, other):
-        Cache(settings(), HERE).keep(each, tried)
+    other = {"model.onnx": "0" * 64}
+    opened().keep(digests | other, tried)
     one, two = entries(tmp_path / "cache")
     one.write_bytes(two.read_bytes())
-    found = [Cache(settings(), HERE).find(each) for each in (digests, other)]
-    assert sum(each is None for each in found) == 1
+    assert sum(each is None for each in (find(), find(other))) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "other", "folder", "fifo"])
 def test_a_broken_file_is_measured_anew_and_said(
-    settings: Callable[..., Settings],
+    opened: Callable[..., Cache],
+    find: Find,
     digests: dict[str, str],
     tried: Tried,
     tmp_path: Path,
     damage: str,
 ) -> None:
-    Cache(settings(), HERE).keep(digests, tried)
     (file,) = entries(tmp_path / "cache")
     whole = file.read_bytes()
     file.unlink()
@@ -192,10 +194,10 @@ def test_a_broken_file_is_measured_anew_and_said(
         broken = {"cut": whole[:-9], "empty": b"", "text": b"\xff\x00", "other": b"{}"}
         file.write_bytes(broken[damage])
     with capture_logs() as lines:
-        assert Cache(settings(), HERE).find(digests) is None
+        assert find() is None
     assert [line["event"] for line in lines] == ["cache not read"]
-    Cache(settings(), HERE).keep(digests, tried)
-    assert (Cache(settings(), HERE).find(digests) is not None) == (damage != "folder")
+    opened().keep(digests, tried)
+    assert (find() is not None) == (damage != "folder")
 
 
 @pytest.mark.parametrize("place", ["under a file", "read-only", "nowhere"])
@@ -249,31 +251,19 @@ def test_the_default_is_the_users_cache(
 @pytest.mark.parametrize("mode", [0o770, 0o702])
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_what_others_may_write_is_not_read(
-    settings: Callable[..., Settings],
-    digests: dict[str, str],
-    tried: Tried,
-    tmp_path: Path,
-    what: str,
-    mode: int,
+    find: Find, tmp_path: Path, what: str, mode: int
 ) -> None:
-    Cache(settings(), HERE).keep(digests, tried)
     place = tmp_path / "cache"
     place = place if what == "folder" else entries(place)[0]
     place.chmod(mode)
     with capture_logs() as lines:
-        assert Cache(settings(), HERE).find(digests) is None
+        assert find() is None
     assert "others may write it" in lines[0]["event"]
 
 
-def test_what_another_user_made_is_not_read(
-    settings: Callable[..., Settings],
-    digests: dict[str, str],
-    tried: Tried,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    Cache(settings(), HERE).keep(digests, tried)
+def test_what_another_user_made_is_not_read(find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    assert Cache(settings(), HERE).find(digests) is None
+    assert find() is None
 
 
 def test_with_a_signing_key_only_who_has_it_makes_entries(
