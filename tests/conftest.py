@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 # Each process of pytest-xdist has one core, and threads would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -87,3 +89,23 @@ def doubtful() -> Callable[[bytes], bytes]:
         return model.SerializeToString()
 
     return scaled
+
+
+# Without these Chromium asks hosts of its own at every start.
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """While it is open its event loop runs, which tests in other modules could not bear."""
+    if (program := shutil.which("chromium")) is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
+        yield browser
+        browser.close()

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from starlette.types import Scope
@@ -90,12 +89,7 @@ class _Timed:
     def __enter__(self) -> None:
         self._began = time.perf_counter()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         began = self._began
         self._stages.append(Stage(self._name, began, time.perf_counter() - began))
 

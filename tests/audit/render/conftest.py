@@ -1,6 +1,5 @@
 """One report for each verdict, with angles and without, and one whose names are hard to write."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -127,13 +126,6 @@ def report(request: pytest.FixtureRequest, reports: Reports) -> Report:
     return found
 
 
-# Without these it asks hosts of its own at every start.
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
 @dataclass
 class Shown:
     """A page as a phone's browser shows it."""
@@ -148,19 +140,6 @@ class Shown:
     @property
     def width(self) -> int:
         return int(self.ask("document.documentElement.scrollWidth"))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """While it is open its event loop runs, which tests in other modules could not bear."""
-    if (program := shutil.which("chromium")) is None:
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,6 @@ ROOT = Path(__file__).parents[3]
 STATIC = ROOT / "service" / "api" / "console" / "static"
 TOOLS = Path(__file__).parent / "node_modules"
 MODELS = ("rotmnist-c4", "rotmnist-cnn")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 FAINT = """
@@ -105,19 +101,6 @@ def server(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     ledger = tmp_path_factory.mktemp("ledger")
     with serving(shipped, ledger=ledger, model_control=True, poll_seconds=0) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """While it is open its event loop runs, which tests in other modules could not bear."""
-    if (program := shutil.which("chromium")) is None:
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
-        yield browser
-        browser.close()
 
 
 Open = Callable[..., Console]
