@@ -3,10 +3,12 @@
 import json
 import sys
 import unicodedata
+from functools import cache
 from pathlib import Path
 
 import onnx
 import pytest
+import typer
 from PIL import Image
 
 import orbitserve
@@ -16,9 +18,15 @@ MODEL = "model_repository/rotmnist-c4-int8/1"
 NAMES = ["不良", "Näh te", "=cmd", "gut", "4", "5", "6", "7", "8", "9"]
 
 
+# What the options of every command are made of is the same each time.
+get_command = cache(typer.main.get_command)
+
+
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Return a function that runs the command and returns its status and what it printed."""
+
+    monkeypatch.setattr("typer.main.get_command", get_command)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["orbitserve", *map(str, arguments)])
