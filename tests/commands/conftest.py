@@ -18,8 +18,15 @@ MODEL = "model_repository/rotmnist-c4-int8/1"
 NAMES = ["不良", "Näh te", "=cmd", "gut", "4", "5", "6", "7", "8", "9"]
 
 
-# What the options of every command are made of is the same each time.
-get_command = cache(typer.main.get_command)
+_command = cache(typer.main.get_command)
+
+
+def get_command(app):
+    """The command, made once; but what runs it is bound anew, to what a test has put there."""
+    made = _command(app)
+    for each in getattr(made, "commands", {}).values():
+        vars(each).pop("_loaded", None)
+    return made
 
 
 @pytest.fixture
