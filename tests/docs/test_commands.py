@@ -121,7 +121,7 @@ class Reader:
             self.port = self.usual()
         if (plain := PLAIN.fullmatch(command)) is not None:  # quicker than another Python
             words = shlex.split(plain["words"].replace("\\\n", " "))
-            done = run(words, self.environment, folder=self.folder, timeout=250)
+            done = run(words, self.environment, folder=self.folder, timeout=600)
             shown = f"{done.stdout}{done.stderr}".splitlines(keepends=True)
             return (
                 (0, "".join(shown[: int(plain["head"])]))
@@ -138,7 +138,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=250,
+            timeout=600,
         )
         return shell.returncode, shell.stdout
 
@@ -245,6 +245,7 @@ def reader(tmp_path: Path, usual: Callable[[], int]) -> Iterator[Reader]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [page for page in PAGES if RUN[page]], ids=lambda page: page.stem)
 def test_what_a_page_has_people_type_comes_out_as_it_says(page: Path, reader: Reader) -> None:
     for block in RUN[page]:
