@@ -25,7 +25,10 @@ def build() -> FastAPI:
     return create_app(read_settings())
 
 
-application = serve.deployment(serve.ingress(build)(), name="orbitserve").bind()
+# The application writes a line for each request, and Ray need not write another.
+application = serve.deployment(
+    serve.ingress(build)(), name="orbitserve", logging_config={"enable_access_log": False}
+).bind()
 
 
 def main() -> None:

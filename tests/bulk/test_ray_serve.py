@@ -25,7 +25,7 @@ PNG = {"content-type": "image/png"}
 CALLS = [
     ("POST", "/models/rotmnist-c4/classify", SEVEN, PNG),
     ("POST", "/models/rotmnist-c4/classify", SEVEN[:60], PNG),
-    ("GET", "/models", None, {}),
+    ("GET", "/v2", None, {}),
     ("GET", "/v2/models/rotmnist-c4", None, {}),
     ("GET", "/nothing", None, {}),
 ]
@@ -71,7 +71,10 @@ async def compared(address):
         httpx.AsyncClient(transport=transport, base_url="http://here") as here,
         httpx.AsyncClient(base_url=address, timeout=60) as there,
     ):
-        await app.state.data_plane.repository.started.wait()
+        async with asyncio.timeout(60):
+            for client in (here, there):
+                while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # there is no event of another process
         for method, path, content, headers in CALLS:
             one = await here.request(method, path, content=content, headers=headers)
             other = await there.request(method, path, content=content, headers=headers)
