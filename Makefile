@@ -7,7 +7,7 @@ ASTRAY := { echo "make: pip could not install what is needed. Python 3.11 or new
 	and a package index; docs/gpu.md says how to bring the packages to a machine without a network." >&2; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick lint format data train export docs fuzz study bench image image-test sbom lock chart-test manifests rehearsal wheelhouse ray-test clean
+.PHONY: help serve test quick lint format data train export docs fuzz study features bench image image-test sbom lock chart-test manifests rehearsal wheelhouse ray-test clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ fuzz: $(VENV)/.dev ## Try the proof on random graphs (GRAPHS=100000), and print 
 
 study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
 	$(BIN)/python -m benchmarks.study
+
+features: $(VENV)/.dev ## Measure whether learned features are redundant: 18 of the study's networks
+	$(BIN)/python -m benchmarks.features
 
 bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wrk; h2load for gRPC)
 	$(BIN)/python -m benchmarks.serving
