@@ -50,7 +50,7 @@ fuzz: $(VENV)/.dev ## Try the proof on random graphs (GRAPHS=100000), and print 
 study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
 	$(BIN)/python -m benchmarks.study
 
-features: $(VENV)/.dev ## Measure whether learned features are redundant: 18 of the study's networks
+features: $(VENV)/.dev ## Measure whether learned features are redundant: 12 of the study's networks
 	$(BIN)/python -m benchmarks.features
 
 bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wrk; h2load for gRPC)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from benchmarks.features.kinds import KINDS, all_jobs, train
+from benchmarks.features.kinds import KINDS, UNTRAINED, all_jobs, train
 from benchmarks.features.lines import measure_kind
 from benchmarks.features.report import write_report
 from benchmarks.study.__main__ import read
@@ -36,8 +36,8 @@ def main() -> None:
         done = {tuple(line["key"]) for line in read(results)}
         measuring = [
             pool.submit(measure_kind, system, width, trained, options.data, options.runs)
-            for system, width in KINDS
-            for trained in (True, False)
+            for kinds, trained in ((KINDS, True), (UNTRAINED, False))
+            for system, width in kinds
             if (system.name, width, trained) not in done
         ]
         for measured in track(as_completed(measuring), "kinds", total=len(measuring)):

@@ -13,21 +13,24 @@ from models.experiment import Experiment
 from models.layers import GroupBatchNorm
 from models.networks import Network
 
-PLAIN, _, C4, C8 = SYSTEMS
+PLAIN, _, C4, _ = SYSTEMS
 
 KINDS: tuple[tuple[System, int], ...] = (
     (PLAIN, 1),
     (AUGMENTED, 1),
     (C4, 1),
-    (AUGMENTED, 2),
     (AUGMENTED, 4),
-    (C8, 1),
 )
 """Systems and factors of their width.
 
-At width 1 all have as many trained values. The augmented network of width 2 has as many channels as
-C4, and as many multiply-adds; that of width 4 has C4's error.
+At width 1 all have as many trained values. The augmented network of width 4 has C4's error.
 """
+
+UNTRAINED = tuple(kind for kind in KINDS if kind != (AUGMENTED, 1))
+"""Kinds whose networks are measured before training, too; augmentation alone makes no other one."""
+
+_WIDE = 4
+"""From this width on steps are computed in bfloat16, which takes a third less time."""
 
 _NORMALISED_BY = 500
 """Training images whose statistics the batch normalisation of an untrained network has."""
@@ -84,5 +87,8 @@ def untrained(job: Job, data: DataSet) -> Network:
 
 def _run(job: Job, data: DataSet, runs: Path) -> Run:
     name = "-".join(str(part).replace(", ", "-").replace(" ", "-") for part in job.key)
-    experiment = Experiment(name, job.network(), job.recipe(), data)
+    recipe = job.recipe()
+    if job.width >= _WIDE:
+        recipe = recipe.model_copy(update={"arithmetic": "bfloat16"})
+    experiment = Experiment(name, job.network(), recipe, data)
     return Run.begin(runs / name, experiment.info, resume=True)

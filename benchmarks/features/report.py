@@ -16,7 +16,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.features.kinds import KINDS, kind_name
+from benchmarks.features.kinds import KINDS, PLAIN, kind_name
+from benchmarks.study.systems import AUGMENTED
 
 Line = dict[str, Any]
 Layer = dict[str, Any]
@@ -25,9 +26,7 @@ Reading = Literal["copies", "diverse", "as independent"]
 MAIN = "rotated_quarters"
 """Which rotations a channel's copies have in the tables; orbits have the same with all."""
 
-_STYLES = dict(
-    zip((kind_name(*kind) for kind in KINDS), ("o:", "s--", "^-", "s-", "P--", "D-."), strict=True)
-)
+_STYLES = dict(zip((kind_name(*kind) for kind in KINDS), ("o:", "s--", "^-", "D--"), strict=True))
 
 
 def write_report(lines: Sequence[Line], folder: Path) -> None:
@@ -52,6 +51,22 @@ def read_layer(trained: Layer, untrained: Layer) -> Reading:
     return "as independent"
 
 
+def what_augmentation_does(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield a table of it: networks of one seed begin with the same weights."""
+    plain, augmented = (
+        next((line for line in lines if line["trained"] and line["kind"] == system.name), None)
+        for system in (PLAIN, AUGMENTED)
+    )
+    if plain is None or augmented is None:
+        return
+    yield from _header("Augmented, less plain of the same seed", lines)
+    for title, field in (("R², quarters", "r2_quarters"), ("effective rank", "effective_rank")):
+        layers = zip(augmented["layers"], plain["layers"], strict=True)
+        differences = (zip(after[field], before[field], strict=True) for after, before in layers)
+        cells = (_spread([a - b for a, b in pair]) for pair in differences)
+        yield f"| {title} | {' | '.join(cells)} |"
+
+
 _LEVEL = 0.01
 
 
@@ -66,12 +81,19 @@ def _tables(lines: Sequence[Line]) -> Iterator[str]:
             yield f"| {line['kind']} | {size} | {_spread(line['errors'])} |"
     for title, cell in _CELLS.items():
         yield from _table(lines, title, cell)
-    before = {line["kind"]: line for line in lines if not line["trained"]}
+    yield from what_augmentation_does(lines)
+    before = {_size(line): line for line in lines if not line["trained"]}
     yield from _header("Best matches read against both nulls", lines)
     for line in lines:
-        if line["trained"] and line["kind"] in before:
-            pairs = zip(line["layers"], before[line["kind"]]["layers"], strict=True)
+        if line["trained"] and _size(line) in before:
+            pairs = zip(line["layers"], before[_size(line)]["layers"], strict=True)
             yield f"| {line['kind']} | {' | '.join(read_layer(*pair) for pair in pairs)} |"
+
+
+def _size(line: Line) -> int:
+    """Return what tells networks apart, however they are trained."""
+    size: int = line["free_parameters"]
+    return size
 
 
 def _table(lines: Sequence[Line], title: str, cell: Callable[[Layer], str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.features import figures, reading
 from benchmarks.features.figures import layer_figures
-from benchmarks.features.kinds import C4, KINDS, kind_jobs, kind_name
+from benchmarks.features.kinds import C4, KINDS, UNTRAINED, kind_jobs, kind_name, untrained
 from benchmarks.features.maps import disc, rotate_maps
 from benchmarks.features.measures import (
     best_matches,
@@ -19,9 +19,12 @@ from benchmarks.features.measures import (
 )
 from benchmarks.features.moments import moments
 from benchmarks.features.reading import AS_IT_IS, TARGETS, LayerMoments, Target, read_layers
-from benchmarks.features.report import read_layer, write_report
+from benchmarks.features.report import read_layer, what_augmentation_does, write_report
 from benchmarks.study.systems import AUGMENTED
-from models.networks import Convolution, MaxPooling, Network, NetworkSpec, multiply_adds
+from imaging import FitPolicy
+from models.datasets.data_set import DataSet
+from models.datasets.split import Split
+from models.networks import Convolution, MaxPooling, Network, NetworkSpec, free_parameters
 
 ROUNDS = 200
 
@@ -211,13 +214,42 @@ def test_what_is_read_is_what_it_is_called(plain, images):
     assert explained(*layer.pair(0, reading.OTHER_IMAGE, 0)) < rotated < resampled < 1
 
 
-def test_kinds_are_of_equal_size_or_of_equal_channels():
+def test_kinds_are_told_apart_and_all_but_the_wide_one_are_of_equal_size():
     assert len({kind_name(*kind) for kind in KINDS}) == len(KINDS)
-    twice, c4 = (kind_jobs(*kind)[0].network() for kind in ((AUGMENTED, 2), (C4, 1)))
-    for mine, theirs in zip(twice.layers, c4.layers, strict=True):
-        if isinstance(mine, Convolution):
-            assert mine.channels == 4 * theirs.channels
-    assert multiply_adds(Network(twice)) == pytest.approx(multiply_adds(Network(c4)), rel=0.01)
+    sizes = {kind: free_parameters(Network(kind_jobs(*kind)[0].network())) for kind in KINDS}
+    wide = sizes.pop((AUGMENTED, 4))
+    assert max(sizes.values()) < 1.05 * min(sizes.values()) < wide
+    before = {sizes.get(kind, wide) for kind in UNTRAINED}
+    assert before == {wide, *sizes.values()}  # each has its untrained counterpart
+
+
+def test_an_untrained_network_is_normalised_by_images_and_the_same_for_a_seed():
+    split = Split(
+        np.random.default_rng(0).integers(0, 255, (20, 1, 28, 28), np.uint8), np.zeros(20)
+    )
+    data = DataSet("", (), "", "", FitPolicy(28), split, split)
+    first, again, other = (untrained(kind_jobs(C4, 1)[i], data) for i in (0, 0, 1))
+    x = torch.from_numpy(split.images)
+    with torch.no_grad():
+        assert torch.equal(first(x), again(x))
+        assert not torch.equal(first(x), other(x))
+        y = first.body[1](first.body[0](first.normalise(x)))
+    assert torch.allclose(y.mean((0, 2, 3, 4)), torch.zeros(6), atol=1e-3)
+
+
+def kind_line(kind: str, values: float) -> dict[str, object]:
+    layer = {"r2_quarters": [values] * 3, "effective_rank": [10 * values] * 3}
+    return {"kind": kind, "trained": True, "layers": [layer]}
+
+
+def test_augmentation_is_held_against_the_network_that_began_the_same():
+    lines = [kind_line("plain CNN", 0.5), kind_line("plain CNN, augmented", 0.75)]
+    rows = list(what_augmentation_does(lines))
+    assert rows[-2:] == [
+        "| R², quarters | 0.25 [0.25, 0.25] |",
+        "| effective rank | 2.50 [2.50, 2.50] |",
+    ]
+    assert list(what_augmentation_does(lines[:1])) == []
 
 
 def test_a_report_is_written_of_what_has_been_measured(by_orbit, tmp_path):
