@@ -446,7 +446,7 @@ class TestFile:
             ("open", "takes 'image' UINT8 [?, 1, 8, ?]; one input of uint8"),
             ("channels", "takes 'image' UINT8 [?, 2, 8, 8]; one input of uint8"),
             ("outputs", "one output of float32 [N, K]"),
-            ("no model", "an ONNX file is accepted"),
+            ("no model", "tf2onnx wrote is accepted"),
         ],
     )
     def test_what_it_cannot_take_is_refused_in_a_sentence(self, opened, turning, change, sentence):
