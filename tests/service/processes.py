@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 
 from tests.program import PROGRAM, Process, start
+from tests.waiting import LIMIT
 
 STARTED = "repository loaded"
 """What the service logs when all that was there at its start is loaded or refused."""
@@ -33,7 +34,7 @@ class Server:
     """The lines that it has logged; one that nobody reads would wait for a reader."""
     reader: threading.Thread
 
-    def end(self, timeout: float) -> int:
+    def end(self, timeout: float = LIMIT) -> int:
         """Wait for it to end, and for the last line of its log; return its status."""
         status = self.process.wait(timeout)
         self.reader.join(timeout)

@@ -131,7 +131,7 @@ def test_clients_that_hang_up_hurt_nobody(
         assert answered == 120
         assert_serves(server.url)
         server.process.send_signal(signal.SIGTERM)
-        assert server.end(10) == 0
+        assert server.end() == 0
     assert not any("Traceback" in line or '"exception"' in line for line in server.log)
 
 
@@ -167,7 +167,7 @@ def test_sigterm_under_load_loses_no_accepted_answer(
         server.process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join(20)
-        assert server.end(10) == 0
+        assert server.end() == 0
     assert refused == 0
     events = [json.loads(line) for line in server.log]
     done = [e["status"] for e in events if e["event"] == "request" and e["path"] == "/classify"]
@@ -202,7 +202,7 @@ def test_what_is_not_done_within_the_grace_is_told_so(repository: Path) -> None:
         wait_until(lambda: audited(server.url) > 0)
         server.process.send_signal(signal.SIGTERM)
         answer = read_all(client)
-        assert server.process.wait(10) == 0
+        assert server.process.wait(60) == 0
     assert answer.startswith((b"HTTP/1.1 503", b"HTTP/1.1 200"))
     json.loads(answer.partition(b"\r\n\r\n")[2])
 

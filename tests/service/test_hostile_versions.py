@@ -274,7 +274,7 @@ def assert_alone_is_refused(server: Server, root: Path, spoiled: dict[str, str])
         (root / version).mkdir(parents=True)
         wait_until(lambda: index(server.url).get(version, LOADING) != LOADING)  # noqa: B023
     server.process.send_signal(signal.SIGTERM)
-    assert server.end(15) == 0
+    assert server.end() == 0
     others = [line for line in server.log if not line.startswith("{")]
     assert not others  # tracebacks
     events = [json.loads(line) for line in server.log]

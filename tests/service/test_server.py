@@ -96,7 +96,7 @@ def test_it_ends_with_status_0_when_asked_to(
     with serving(repository, default_model="turning", workers=workers) as server:
         assert_serves(server.url)
         server.process.send_signal(number)
-        assert server.end(10) == 0, server.log
+        assert server.end() == 0, server.log
         assert "Traceback" not in "".join(server.log)
 
 
@@ -117,7 +117,7 @@ def test_a_signal_to_the_whole_group_asks_each_worker_once(repository: Path) -> 
                     os.kill(each["pid"], signal.SIGTERM)
             client.sendall(request[-5:])
             assert client.recv(2**16).startswith(b"HTTP/1.1 200")
-        assert server.end(10) == 0, server.log
+        assert server.end() == 0, server.log
 
 
 def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> None:
@@ -138,7 +138,7 @@ def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> Non
         assert 0 < len(answered) < 4
         for answer in (client.recv(2**16) for client in clients):
             assert answer.startswith(b"HTTP/1.1 200")
-        assert server.end(10) == 0
+        assert server.end() == 0
 
 
 def refusal(repository: Path, **options: object) -> str:

@@ -273,7 +273,7 @@ def test_a_refusal_is_seen_in_log_and_metrics(repository: Path) -> None:
         exchange(server, b"\x16\x03\x01")
         metrics = httpx.get(f"{server.url}/metrics").text
         server.process.terminate()
-        server.end(20)
+        server.end()
     assert answer[0] == 400
     counted = re.findall(r'orbitserve_rejections_total\{.*reason="invalid".*\} (\S+)', metrics)
     assert sum(float(count) for count in counted) == 2
@@ -309,7 +309,7 @@ def test_all_interfaces_of_both_families(repository: Path) -> None:
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
         assert httpx.get(f"http://[::1]:{port}/healthz").status_code == 200
         server.process.terminate()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(60) == 0
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
