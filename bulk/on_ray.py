@@ -92,34 +92,36 @@ class OnRay:
         self, make: Make[Any, Any], pieces: Sequence[Any], split: Split[Any] | None = None
     ) -> Iterator[tuple[Any, Any]]:
         """Yield each piece with its result, in their order; see `Engine`."""
-        deaths, left = _DEATHS, list(pieces)
+        left, alone = list(pieces), False
         while left:
-            lost = yield from self._round(make, left, deaths)
-            deaths, left = 1, []
+            lost = yield from self._round(make, left, alone=alone)
+            left = []
             for piece in lost:
                 parts = [piece] if split is None else split(piece)
-                if len(parts) > 1:
+                if len(parts) > 1 or not alone:
                     left += parts
                 else:
                     yield piece, Lost(f"Every worker that was given it was killed, {_DEATHS} times")
+            # What waited for a worker that died is lost with it: now none waits.
+            alone = True
 
     def _round(
-        self, make: Make[Any, Any], pieces: Sequence[Any], deaths: int
+        self, make: Make[Any, Any], pieces: Sequence[Any], *, alone: bool
     ) -> Generator[tuple[Any, Any], None, list[Any]]:
         """Yield each piece with its result; return those that were lost."""
         items = [{"number": i, "piece": pickle.dumps(each)} for i, each in enumerate(pieces)]
-        data = self._mapped(items, pickle.dumps(make), deaths)
+        data = self._mapped(items, pickle.dumps(make), 1 if alone else _IN_FLIGHT)
         done = bytearray(len(items))
         for row in data.iter_rows():
             done[row["number"]] = True
             yield pieces[row["number"]], _given(pickle.loads(row["result"]))
         return [piece for piece, one in zip(pieces, done, strict=True) if not one]
 
-    def _mapped(self, items: list[dict[str, Any]], make: bytes, deaths: int) -> Any:
+    def _mapped(self, items: list[dict[str, Any]], make: bytes, in_flight: int) -> Any:
         import ray.data
 
         pool = ray.data.ActorPoolStrategy(
-            size=min(self.workers, len(items)), max_tasks_in_flight_per_actor=_IN_FLIGHT
+            size=min(self.workers, len(items)), max_tasks_in_flight_per_actor=in_flight
         )
         with warnings.catch_warnings():
             # The only way to say how often an actor is asked again, up to Ray 2.63.
@@ -131,7 +133,7 @@ class OnRay:
                 num_cpus=self._needs.cpus,
                 num_gpus=self._needs.gpus,
                 max_restarts=-1,
-                max_task_retries=deaths - 1,
+                max_task_retries=_DEATHS - 1,
             )
 
 

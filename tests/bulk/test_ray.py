@@ -91,9 +91,6 @@ class TestEngine:
         ((piece, lost),) = [each for each in found if isinstance(each[1], Lost)]
         assert piece == (23,)
         assert lost.sentence == "Every worker that was given it was killed, 3 times"
-        assert [piece for piece, _ in found][: len(PIECES) - 1] == [
-            piece for piece in PIECES if 23 not in piece
-        ]
 
     def test_what_a_worker_raises_is_raised_here(self, engine, tmp_path):
         with pytest.raises(ValueError, match="a fault in "):
