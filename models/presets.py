@@ -79,7 +79,6 @@ def _rotmnist(
     basis: Literal["grid", "steerable"] = "grid",
     epochs: int = 60,
     learning_rate: float = 2e-3,
-    weight_decay: float = 0.01,
 ) -> Preset:
     return Preset(
         NetworkSpec(
@@ -95,7 +94,6 @@ def _rotmnist(
         Recipe(
             epochs=epochs,
             learning_rate=learning_rate,
-            weight_decay=weight_decay,
             augmentation=Augmentation(degrees=180),
         ),
     )
@@ -120,9 +118,7 @@ def _large() -> Preset:
 PRESETS = {
     "rotmnist-c4": _rotmnist("C4", quarter_turns(24)),
     "rotmnist-c8": _rotmnist("C8", eighth_turns(16), "steerable", epochs=40),
-    "rotmnist-c4-small": _rotmnist(
-        "C4", few_operations(), epochs=80, learning_rate=3e-3, weight_decay=0.05
-    ),
+    "rotmnist-c4-small": _rotmnist("C4", few_operations(), epochs=80, learning_rate=3e-3),
     "rotmnist-large": _large(),
     "rotmnist-cnn": _rotmnist("trivial", quarter_turns(48)),
 }
