@@ -1,6 +1,7 @@
 """A version's folder: its three files, each checked before it is used."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from artifact.audit_set import AuditSet, parse_audit_set
@@ -32,7 +33,7 @@ def check_files(folder: Path) -> dict[str, str]:
 
 def read_card(folder: Path) -> tuple[Card, dict[str, str]]:
     """Return the card, with the SHA-256 that it has and those that it says the files have."""
-    if not (folder / CARD_FILE).exists() and (folder / MODEL_FILE).exists():
+    if not os.path.lexists(folder / CARD_FILE) and (folder / MODEL_FILE).exists():
         raise ModelRejectedError(
             f"{MODEL_FILE} has no {CARD_FILE} beside it; `orbitserve import` makes a version, card "
             "included, of an ONNX file from elsewhere."

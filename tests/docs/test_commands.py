@@ -30,8 +30,11 @@ RUN_BY = {"console", "python", "bash", "java"}
 OUTSIDE = {"apt-get", "cosign", "docker", "helm", "kubectl", "make", "podman", "skopeo"}
 """What they do to a machine, or to one that is not here, has tests of its own."""
 
-PLAIN = re.compile(r"orbitserve (?P<words>[^|;&<>$`#*]+?)(?: \| head -(?P<head>\d+))?")
-"""A call of the command without anything that only a shell does, but for its first lines."""
+PLAIN = re.compile(r"orbitserve (?P<words>(?!train)[^|;&<>$`#*]+?)(?: \| head -(?P<head>\d+))?")
+"""A call of the command without anything that only a shell does, but for its first lines.
+
+What a terminal shows of training goes from one stream to the other and back.
+"""
 
 STARTS = re.compile(r"(?:\w+=\S+ +)*(?:make|orbitserve) serve\b")
 

@@ -236,7 +236,7 @@ def decodes(process: int) -> bool:
         words = Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return False
-    return b"service.decoding.worker" in words or b"resource_tracker" in words
+    return b"service.decoding." in words or b"resource_tracker" in words
 
 
 def alive(processes: set[int]) -> set[int]:
