@@ -81,7 +81,7 @@ class Calls:
             headers = _headers(context)
             call, identity = self._begin(context, headers)
             trace = self._traces.begin(headers, call)
-            code = grpc.StatusCode.OK
+            code, refusal, written = grpc.StatusCode.OK, None, b""
             try:
                 if need != "nothing" and self._keys.asked_for:
                     key = identify(self._keys, headers)
@@ -93,7 +93,7 @@ class Calls:
                 sent = await self._plane.run(heavy, decode, request, data)
                 asking = Asking(self._plane, call, is_known(self._keys, headers))
                 found = await answer(asking, sent)
-                written: bytes = found if isinstance(found, bytes) else found.SerializeToString()
+                written = found if isinstance(found, bytes) else found.SerializeToString()
             except asyncio.CancelledError:
                 code, call.refusal = grpc.StatusCode.CANCELLED, "cancelled"
                 raise
@@ -105,11 +105,6 @@ class Calls:
                 if refusal.status == HTTPStatus.INTERNAL_SERVER_ERROR:
                     log.exception("the request failed")
                 code, call.refusal = code_of(refusal), refusal.reason
-                await _refuse(context, code, refusal, identity, call)
-                raise  # which gRPC's own way to end a call has done already
-            else:
-                context.set_trailing_metadata(_trailers(identity, call))
-                return written
             finally:
                 call.end()
                 self._metrics.called_by_grpc(method, code.name)
@@ -126,6 +121,11 @@ class Calls:
                 if trace is not None:
                     path = f"/{SERVICE}/{method}"
                     trace.end("gRPC", path, path, 500 if code is grpc.StatusCode.INTERNAL else 200)
+            # What a client is told has been counted.
+            if refusal is not None:
+                await _refuse(context, code, refusal, identity, call)
+            context.set_trailing_metadata(_trailers(identity, call))
+            return written
 
         return grpc.stream_unary_rpc_method_handler(handle)
 
