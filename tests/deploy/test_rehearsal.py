@@ -80,6 +80,7 @@ def test_an_instance_that_is_killed_loses_no_request(running, images):
     with Load(url, images).running(CLIENTS) as load:
         load.more(100)
         made[1].signal(signal.SIGKILL)
+        wait_until(lambda: sent_again(folder))  # at once, or once an earlier failure is forgotten
         load.more(200)
         made[1].end()
         made[1].start()
