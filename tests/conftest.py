@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -18,6 +17,8 @@ import pytest
 import structlog
 from hypothesis import settings
 from onnx import helper, numpy_helper
+
+from tests.chromium import started
 
 # Rare faults are for what tries many: `make fuzz`, and slow tests that say how many they try.
 # The same examples in every run, so that what fails is what was changed;
@@ -91,21 +92,8 @@ def doubtful() -> Callable[[bytes], bytes]:
     return scaled
 
 
-# Without these Chromium asks hosts of its own at every start.
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """While it is open its event loop runs, which tests in other modules could not bear."""
-    if (program := shutil.which("chromium")) is None:
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
+    """One for the tests of a module."""
+    with started() as browser:
         yield browser
-        browser.close()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -123,25 +122,16 @@ class TestBrowser:
     """Chromium, from the folder and without any network, as somebody reads it in a closed one."""
 
     @pytest.fixture
-    def page(self, site: Path) -> Iterator[Any]:
-        from playwright.sync_api import sync_playwright
-
-        program = shutil.which("chromium")
-        if program is None:
-            pytest.skip("there is no Chromium here")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=program, args=["--no-sandbox", "--no-proxy-server"]
-            )
-            page = browser.new_page(viewport={"width": 390, "height": 844})
-            wrong: list[str] = []
-            page.on("console", lambda message: wrong.append(message.text))
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("request", lambda asked: wrong.extend(_from_elsewhere(asked.url)))
-            page.goto(f"file://{site}/index.html")
-            yield page
-            browser.close()
-            assert wrong == []
+    def page(self, site: Path, chromium: Any) -> Iterator[Any]:
+        page = chromium.new_page(viewport={"width": 390, "height": 844})
+        wrong: list[str] = []
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: wrong.extend(_from_elsewhere(asked.url)))
+        page.goto(f"file://{site}/index.html")
+        yield page
+        page.close()
+        assert wrong == []
 
     def test_the_search_finds(self, page: Any) -> None:
         page.locator(".md-header__button[for=__search]").click()

@@ -1,7 +1,6 @@
 """The page of the calls: all of them, from this package alone, under a strict policy."""
 
 import re
-import shutil
 import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -12,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
+from tests.chromium import started
 from tests.service.access.test_keys import ADMIN, CALLS, FILE
 
 pytestmark = pytest.mark.anyio
@@ -120,15 +120,7 @@ class TestBrowser:
             yield server
 
     def test_a_call_is_made(self, server: Any) -> None:
-        from playwright.sync_api import sync_playwright
-
-        program = shutil.which("chromium")
-        if program is None:
-            pytest.skip("there is no Chromium here")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=program, args=["--no-sandbox", "--no-proxy-server"]
-            )
+        with started() as browser:
             page = browser.new_page()
             complaints: list[str] = []
             asked: list[str] = []
@@ -143,7 +135,6 @@ class TestBrowser:
             call.locator("button").click()
             call.locator("pre", has_text="}").wait_for()  # a function of text is kept out of pages
             answer = call.locator("pre").inner_text()
-            browser.close()
         assert answer.startswith("200 OK")
         assert '"name": "turning"' in answer
         assert not complaints
