@@ -173,7 +173,7 @@ class Load:
     def _ask(self, client: int) -> None:
         headers = {"Content-Type": "image/png"}
         asked = 0
-        with httpx.Client(verify=False, timeout=30) as http:
+        with httpx.Client(verify=False, timeout=60) as http:
             while not self._over.is_set():
                 number, name = (client + asked) % len(self.images), f"{client}-{asked}"
                 headers["X-Request-ID"] = name

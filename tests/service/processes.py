@@ -102,5 +102,5 @@ NPY = {"Content-Type": "application/x-npy"}
 def assert_serves(url: str) -> None:
     # What is not verified needs no file of certificates, whose reading takes longer than the call.
     answer = httpx.post(f"{url}/classify", content=GREY, headers=NPY, verify=False)
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
     assert answer.json()["model"]["name"] == "turning"

@@ -454,7 +454,7 @@ async def test_not_one_answer_is_wrong_or_lost_while_models_change(
         await until(lambda: len(answers) >= goal)
 
     with listen(root, poll_seconds=0, model_control=True) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             clients = [asyncio.create_task(ask(client, of)) for of in ("", "", "", "/versions/1")]
             await so_many_more(20)
             for version in (2, 3, 4):

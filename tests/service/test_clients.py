@@ -32,7 +32,7 @@ def impatient(repository: Path) -> Iterator[Server]:
 
 def connect(server: Server) -> socket.socket:
     host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def post(body: bytes, path: str = "/classify") -> bytes:
@@ -146,7 +146,7 @@ def test_sigterm_under_load_loses_no_accepted_answer(
 
     def client(server: Server) -> None:
         nonlocal received, refused
-        with httpx.Client(timeout=10) as http:
+        with httpx.Client(timeout=60) as http:
             while True:
                 try:
                     answer = http.post(f"{server.url}/classify", content=body, headers=NPY)

@@ -106,7 +106,7 @@ def test_a_signal_to_the_whole_group_asks_each_worker_once(repository: Path) -> 
     request = head.encode() + b"Content-Type: application/x-npy\r\n\r\n" + GREY
     with serving(repository, default_model="turning", workers=2) as server:
         host, port = server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             client.sendall(request[:-5])
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: sum('"ending"' in line for line in tuple(server.log)) == 2)
@@ -128,7 +128,7 @@ def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> Non
     with serving(repository, default_model="turning") as server, ExitStack() as stack:
         host, port = server.url.removeprefix("http://").split(":")
         clients = [
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
             for _ in range(4)
         ]
         for client in clients:
@@ -143,7 +143,7 @@ def test_requests_under_way_are_answered_before_it_ends(repository: Path) -> Non
 
 def refusal(repository: Path, **options: object) -> str:
     """Start a service that must refuse to, and return the one line it leaves."""
-    done = run(["serve"], environment(repository, **options), timeout=20)
+    done = run(["serve"], environment(repository, **options), timeout=60)
     assert done.returncode == 3
     assert done.stdout == ""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]

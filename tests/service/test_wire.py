@@ -29,7 +29,7 @@ def server(repository: Path) -> Iterator[Server]:
 
 def connect(server: Server) -> socket.socket:
     url = httpx.URL(server.url)
-    return socket.create_connection((url.host, url.port or 0), timeout=10)
+    return socket.create_connection((url.host, url.port or 0), timeout=60)
 
 
 def exchange(server: Server, request: bytes) -> list[tuple[int, dict[str, str], bytes]]:
@@ -321,7 +321,7 @@ def test_curl_that_offers_http_2(server: Server, tmp_path: Path) -> None:
     file.write_bytes(GREY)
     command = ["curl", "--silent", "--http2", "--noproxy", "*", "--data-binary", f"@{file}"]
     command += ["--header", "Content-Type: application/x-npy", f"{server.url}/classify"]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
     assert json.loads(done.stdout)["model"]["name"] == "turning"
 
 

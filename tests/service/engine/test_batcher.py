@@ -50,11 +50,11 @@ class Gate:
     def __call__(self, parts: Sequence[Images]) -> Inference:
         self.batches.append(numbers_of(parts))
         self.entered.release()
-        assert self.opened.acquire(timeout=10)
+        assert self.opened.acquire(timeout=60)
         return echo(parts)
 
     async def entrance(self) -> None:
-        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+        assert await asyncio.to_thread(self.entered.acquire, timeout=60)
 
 
 Make = Callable[..., Batcher]

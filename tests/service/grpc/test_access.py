@@ -121,7 +121,7 @@ async def test_what_is_under_way_is_answered_when_the_service_ends(
             assert answer.model_version == "10"
             await server.stop()
             with pytest.raises(grpc.RpcError) as refused:
-                await channel.unary_unary(path("ServerLive"))(b"", timeout=30)
+                await channel.unary_unary(path("ServerLive"))(b"", timeout=60)
             assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -217,19 +217,19 @@ async def test_a_message_that_does_not_come_is_not_waited_for(
         address = f"127.0.0.1:{app.state.grpc.port}"
         async with grpc.aio.insecure_channel(address) as channel:
             calls = [
-                *(channel.stream_unary(path(method))(timeout=10) for method in NEEDS),
-                channel.stream_unary(f"{HEALTH}/Check")(timeout=10),
-                channel.stream_stream(f"{HEALTH}/Watch")(timeout=10),
-                channel.stream_stream(REFLECTION)(timeout=10),
+                *(channel.stream_unary(path(method))(timeout=60) for method in NEEDS),
+                channel.stream_unary(f"{HEALTH}/Check")(timeout=60),
+                channel.stream_stream(f"{HEALTH}/Watch")(timeout=60),
+                channel.stream_stream(REFLECTION)(timeout=60),
             ]
             for call in calls:
                 assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
                 assert "all of it within 0.05 s is accepted." in await call.details()
             for method in ("ModelStreamInfer", "TraceSetting"):
-                assert await channel.stream_stream(path(method))(timeout=10).code() == (
+                assert await channel.stream_stream(path(method))(timeout=60).code() == (
                     grpc.StatusCode.UNIMPLEMENTED
                 )
-            nothing = channel.stream_unary(path("ModelInfer"))(iter(()), timeout=10)
+            nothing = channel.stream_unary(path("ModelInfer"))(iter(()), timeout=60)
             assert await nothing.code() == grpc.StatusCode.INVALID_ARGUMENT
             unread = channel.unary_unary(f"{HEALTH}/Check")(b"\xff")
             assert await unread.code() == grpc.StatusCode.INVALID_ARGUMENT
@@ -247,5 +247,5 @@ async def test_a_message_without_a_key_is_not_received(
     async with app.router.lifespan_context(app):
         address = f"127.0.0.1:{app.state.grpc.port}"
         async with grpc.aio.insecure_channel(address) as channel:
-            call = channel.stream_unary(path("ModelInfer"))(timeout=10)  # which sends nothing
+            call = channel.stream_unary(path("ModelInfer"))(timeout=60)  # which sends nothing
             assert await call.code() == grpc.StatusCode.UNAUTHENTICATED

@@ -220,7 +220,7 @@ def test_streams_shared_memory_and_settings_say_that_they_are_not_here(
     client.start_stream(lambda result, error: told.put(error))
     with suppress(Refused):  # of a stream that has ended by now
         client.async_stream_infer("turning", [image_input(images[:1])])
-    assert "no streams" in str(told.get(timeout=30))
+    assert "no streams" in str(told.get(timeout=60))
     client.stop_stream(cancel_requests=True)
 
 

@@ -25,7 +25,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 OPTIONS = {"workers": 2, "default_model": "turning", "model_control": True, "grpc_port": 0}
-SILENT_SECONDS = 5
+SILENT_SECONDS = 20
 CALLS = "orbitserve_http_requests_total"
 
 
