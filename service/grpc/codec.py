@@ -62,18 +62,22 @@ def write_infer(request: InferRequest, result: Scores, served: Served) -> bytes:
     written = write_bytes(request.outputs, result, served)
     outputs = tuple([(each.name, each.datatype, tuple(each.shape)) for each in written])
     # Bytes of one message behind those of another are the bytes of both in one.
-    header = _header(served.name, served.version, request.id, outputs)
+    write = _short_header if len(request.id) <= SHORT else _header
+    header = write(served.name, served.version, request.id, outputs)
     contents = _Response(raw_output_contents=[each.content for each in written])
     return header + bytes(contents.SerializeToString())
 
 
-@lru_cache(256)
 def _header(
     name: str, version: str, request: str, outputs: tuple[tuple[str, str, tuple[int, ...]], ...]
 ) -> bytes:
     described = [_Output(name=name, datatype=kind, shape=shape) for name, kind, shape in outputs]
     response = _Response(model_name=name, model_version=version, id=request, outputs=described)
     return bytes(response.SerializeToString())
+
+
+_short_header: Final = lru_cache(256)(_header)
+"""A longer name of a request is not kept."""
 
 
 def _read(sent: Any, image: ImageShape, max_images: int) -> CheckedRequest:

@@ -358,3 +358,22 @@ def test_values_are_counted_before_they_are_built(asked: Any) -> None:
     finally:
         tracemalloc.stop()
     assert refused.value.status == 413
+
+
+def test_long_names_of_requests_are_not_kept() -> None:
+    """What is written for one is remembered for the next of its name, within bounds of memory."""
+    result = Inference(*np.zeros((2, 1, 4), np.float32))
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            asked = read(
+                *request(np.zeros((1, 2, 3, 3), np.uint8), request_id=f"{number}" * 20_000)
+            )
+            assert f"{number}" * 20_000 in write_answer(asked, result, SERVED).body.decode(
+                "latin-1"
+            )
+            del asked
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2**19

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.contract import LOGITS
+from service.protocol.oip.document import SHORT
 from service.protocol.oip.request import InferRequest, RequestedOutput
 from service.protocol.parts import Scores
 
@@ -94,18 +95,22 @@ def write_bytes(
 def _write_binary(request: InferRequest, result: Scores, served: Served) -> Answer:
     """Write bytes alone, behind a header that says nothing about their values."""
     names = tuple([asked.name for asked in request.outputs])
-    header = _binary_header(served.name, served.version, names, result.logits.shape, request.id)
+    write = _short_header if len(request.id) <= SHORT else _binary_header
+    header = write(served.name, served.version, names, result.logits.shape, request.id)
     buffers = [_bytes(getattr(result, name)) for name in names]
     return Answer(b"".join((header, *buffers)), len(header))
 
 
-@lru_cache(256)
 def _binary_header(
     name: str, version: str, outputs: tuple[str, ...], shape: tuple[int, ...], request: str
 ) -> bytes:
     size = _Size(4 * math.prod(shape))
     written = [_Output(output, "FP32", shape, size) for output in outputs]
     return _encoder.encode(_Header(name, version, written, request))
+
+
+_short_header = lru_cache(256)(_binary_header)
+"""Clients that name their requests do so with a few characters; a longer name is not kept."""
 
 
 def _bytes(values: npt.NDArray[np.float32]) -> bytes:

@@ -1,5 +1,6 @@
 """Whatever is sent is answered with a code and one sentence, never with a failure."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,21 @@ def test_ids_and_timings_come_behind_each_answer(channel: Any) -> None:
         call(b"\xff", metadata=[("x-request-id", "not safe!")])
     told = dict(refused.value.trailing_metadata())
     assert len(told["x-request-id"]) == 32
+
+
+def test_long_names_of_requests_are_not_kept() -> None:
+    result = Inference(*np.zeros((2, 1, 3), np.float32))
+    outputs = (RequestedOutput("logits", True),)
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            request = InferRequest(
+                np.zeros((1, *IMAGE), np.uint8), outputs, id=f"{number}" * 20_000
+            )
+            written = write_infer(request, result, Served("turning", "10", ("a", "b", "c")))
+            assert Response.FromString(written).id == request.id
+            del request, written
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2**19
