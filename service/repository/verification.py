@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from artifact.card import Card
-from artifact.figures import Exactness, Residual
+from artifact.figures import Arithmetic, Exactness, Residual
 from artifact.session import run_as_written
 from audit import Classifier, Stages, measure_exactness
 from audit.elements import covered
@@ -148,11 +148,18 @@ def _unshown(card: Card, proof: Proof | None, unproved: str | None) -> Iterator[
             yield f"The card says {claim.outcome} over {said}; it is over {found}."
         elif claim.exact_bits and not proof.exact_bits:
             yield "The card says that outputs are proved the same in every bit, and they are not."
+        elif not _as_exact(claim.arithmetic, proof.arithmetic):
+            yield f"The card says that sums are {claim.arithmetic}; they are {proof.arithmetic}."
         elif claim.residual and proof.residual:
             here, there = proof.residual.relative, claim.residual.relative
             if here > there:
                 yield f"The card says that parameters tie within {there:.2g}; it is {here:.2g}."
             yield from _beyond(claim.residual, proof.residual)
+
+
+def _as_exact(said: Arithmetic | None, found: Arithmetic | None) -> bool:
+    """Whether bits repeat under the condition that a card names: under none, where integers add."""
+    return said in (None, "float", found) or found == "integer"
 
 
 def _beyond(claim: Residual, found: Residual) -> Iterator[str]:

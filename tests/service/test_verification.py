@@ -1,5 +1,6 @@
 """What a card claims is shown by its file and by what runs, or the version is not served."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,34 @@ def test_bits_that_the_proof_does_not_give_are_refused(
     claim = proof_figures(prove(turning, "C4")).model_copy(update={"exact_bits": True})
     with pytest.raises(ModelRejectedError, match="proved the same in every bit"):
         load(turning, "enforce", proof=claim)
+
+
+@pytest.mark.parametrize("arithmetic", ["quantised", "repeated", "integer"])
+def test_arithmetic_that_the_proof_does_not_give_is_refused(
+    load: Callable[..., ServedModel], turning: bytes, arithmetic: Any
+) -> None:
+    """An audit takes it for the condition under which bits repeat."""
+    proved = proof_figures(prove(turning, "C4"))
+    assert proved.arithmetic == "float"
+    claim = proved.model_copy(update={"arithmetic": arithmetic})
+    with pytest.raises(
+        ModelRejectedError, match=f"says that sums are {arithmetic}; they are float"
+    ):
+        load(turning, "enforce", proof=claim)
+    for less in ("float", None):
+        claim = proved.model_copy(update={"arithmetic": less})
+        assert load(turning, "enforce", proof=claim).verification.differences == ()
+
+
+def test_integers_show_what_is_claimed_of_any_arithmetic(tmp_path: Path) -> None:
+    folder = tmp_path / "rotmnist-c4-small-int8" / "1"
+    shutil.copytree(Path("model_repository/rotmnist-c4-small-int8/1"), folder)
+    card = load_card(folder / "card.json")
+    assert card.proof is not None and card.proof.arithmetic == "integer"
+    claim = card.proof.model_copy(update={"arithmetic": "quantised"})
+    changed = card.model_copy(update={"proof": claim})
+    (folder / "card.json").write_text(changed.model_dump_json())
+    assert load_version(folder, SELECTION, 2, mode="enforce").verification.differences == ()
 
 
 def test_exactness_that_is_not_measured_here_is_refused(
