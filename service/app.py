@@ -37,6 +37,7 @@ from service.http.service_route import ServiceRoute
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
+from service.pending import PendingBytes
 from service.repository.startup import open_repository
 from service.repository.trials import Trials
 from service.settings import ConfigurationError, Settings
@@ -67,6 +68,7 @@ def create_app(
     """
 
     keys, metrics, traces = ApiKeys(settings.api_keys), Metrics(), Traces()
+    pending = PendingBytes(settings.pending_bytes)
     routes = [*infer_routes(), *classify_routes()]
 
     @asynccontextmanager
@@ -108,7 +110,7 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        outermost=lambda app: Middleware(app, routes, settings, keys, metrics, traces),
+        outermost=lambda app: Middleware(app, routes, settings, pending, keys, metrics, traces),
         # The framework answers these two itself, in other shapes, unless it is told not to.
         exception_handlers={
             HTTPException: answer_error,
@@ -116,6 +118,7 @@ def create_app(
         },
     )
     app.state.metrics, app.state.keys, app.state.traces = metrics, keys, traces
+    app.state.pending = pending
     return app
 
 

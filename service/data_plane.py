@@ -13,6 +13,7 @@ from service.decoding.prepare import prepare
 from service.engine import Inference, QueueFullError, Timing
 from service.errors import TooLargeError, UnavailableError
 from service.metrics.call import Call
+from service.pending import Held
 from service.protocol import Body, Classification, Part, classification, read_parts
 from service.protocol.compression import unpack
 from service.protocol.media import NPY
@@ -121,7 +122,7 @@ class DataPlane:
         """
         self.begin(model, call)
         with call.timings.stage("decode"):
-            images = await self._images(model, body, self.max_images, call.deadline)
+            images = await self._images(model, body, call)
         result = await self.infer(model, images, call)
         card = model.card
         return classification(
@@ -195,20 +196,24 @@ class DataPlane:
         if not body.content:
             return None
         with call.timings.stage("decode"):
-            images, parts = await self._decoded(model, body, self._settings.max_audit_images)
+            most = self._settings.max_audit_images
+            images, parts = await self._decoded(model, body, most, call.held)
         call.rows = len(images)
         return images, _file_names(parts)
 
-    async def _images(
-        self, model: ServedModel, body: Body, max_images: int, deadline: float = math.inf
-    ) -> Images:
-        images = self._small_images(model, body, max_images)
+    async def _images(self, model: ServedModel, body: Body, call: Call) -> Images:
+        images = self._small_images(model, body, self.max_images)
         if images is not None:
             return images
-        return (await self._decoded(model, body, max_images, deadline))[0]
+        return (await self._decoded(model, body, self.max_images, call.held, call.deadline))[0]
 
     async def _decoded(
-        self, model: ServedModel, body: Body, max_images: int, deadline: float = math.inf
+        self,
+        model: ServedModel,
+        body: Body,
+        max_images: int,
+        held: Held,
+        deadline: float = math.inf,
     ) -> tuple[Images, Sequence[Part]]:
         """Read a body in a thread, and decode its images elsewhere."""
         if self._undecoded >= self._settings.max_queue_size:
@@ -216,6 +221,8 @@ class DataPlane:
         self._undecoded += 1
         try:
             parts = await self.run(True, read_parts, body, max_images)
+            # A file of a few bytes becomes an image of the model's size.
+            held.images(len(parts) * math.prod(model.card.input.shape))
             images = await self.decoders.prepare(
                 parts,
                 model.card.input,

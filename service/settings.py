@@ -150,8 +150,8 @@ class Settings(BaseSettings):
     """Largest request body."""
 
     max_pending_bytes: PositiveInt | None = None
-    """Most bytes that the bodies of all requests may hold together, in each worker; by default
-    1 GiB, and no less than ORBITSERVE_MAX_BODY_BYTES."""
+    """Most bytes that all requests may hold together, in bodies and decoded images, in each worker;
+    by default 1 GiB, and no less than ORBITSERVE_MAX_BODY_BYTES."""
 
     max_pixels: PositiveInt = 2**25
     """Largest image, in pixels, read from its header before it is decoded."""
@@ -279,7 +279,7 @@ class Settings(BaseSettings):
 
     @property
     def pending_bytes(self) -> int:
-        """How much the bodies of all requests may hold together."""
+        """How much all requests may hold together."""
         return self.max_pending_bytes or max(_PENDING_BYTES, self.max_body_bytes)
 
     @property

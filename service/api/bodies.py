@@ -28,7 +28,7 @@ async def receive(context: RequestContext) -> bytes:
         return body
     plane: DataPlane = context.scope["app"].state.data_plane
     unpacked = await plane.unpack(body, coding.decode("latin-1"))
-    context.hold(len(unpacked))
+    context.call.held.body(len(unpacked))
     return unpacked
 
 

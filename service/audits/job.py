@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Literal
@@ -55,7 +56,7 @@ class Job:
         self.id = uuid4().hex
         self.model = model
         self.done, self.total = 0, total
-        self._audit = audit
+        self._audit: Audit | None = audit
         self._began = False
         self._cancelled = threading.Event()
         self._task: asyncio.Task[Finished] | None = None
@@ -101,6 +102,7 @@ class Job:
         """
         self._began = True
         self._advance(0, self.total)
+        assert self._audit is not None  # noqa: S101 -- it is forgotten when it has been made
         report = self._audit(self._advance)
         self._advance(self.total, self.total)
         return report
@@ -131,6 +133,16 @@ class Job:
         self._cancelled.set()
         if self._task is not None and not self._began:
             self._task.cancel()
+
+    def forget_images(self) -> None:
+        """Let go of what was audited: whoever fetches the report later has no need of it."""
+        self._audit = None
+        if self._task is None or self._task.cancelled():
+            return
+        error = self._task.exception()
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
 
     def _advance(self, done: int, total: int) -> None:
         if self._cancelled.is_set():

@@ -14,6 +14,7 @@ from imaging import RefusedError
 from service.audits.job import Audit, AuditCancelledError, Finished, Job
 from service.errors import BusyError, ServiceError, UnavailableError, refusal_of
 from service.ledger import Ledger, LedgerError
+from service.pending import Held
 from service.repository.folder import ModelRejectedError
 from service.repository.version import ServedModel
 
@@ -64,12 +65,20 @@ class JobQueue:
                 retry_after=self._pause(),
             )
 
-    def begin(self, model: ServedModel, audit: Audit, total: int) -> Job:
-        """Start an audit, or let it wait for its turn; raise BusyError if too many do."""
-        self.check_room()
+    def begin(self, model: ServedModel, audit: Audit, total: int, held: Held | None = None) -> Job:
+        """Start an audit, or let it wait for its turn; raise BusyError if too many do.
+
+        What its images hold is released when it ends.
+        """
+        try:
+            self.check_room()
+        except BusyError:
+            if held is not None:
+                held.release()
+            raise
         job = Job(model, audit, total)
         self._under_way[job.id] = job
-        job.start(self._run).add_done_callback(lambda _: self._ended(job))
+        job.start(self._run).add_done_callback(lambda _: self._ended(job, held))
         return job
 
     def keep(self, job: Job) -> None:
@@ -123,11 +132,14 @@ class JobQueue:
             return Finished(report, report_digest(report))
         return Finished(report, self.ledger.append(report).report)
 
-    def _ended(self, job: Job) -> None:
+    def _ended(self, job: Job, held: Held | None) -> None:
         del self._under_way[job.id]
         failure = job.failure
         if failure is not None and refusal_of(failure).status == 500:
             log.error("an audit failed", job=job.id, exc_info=failure, **_named(job.model))
+        job.forget_images()
+        if held is not None:
+            held.release()
 
     def _pause(self) -> int:
         """Seconds until the audit that runs should be done, by the speed of earlier ones."""

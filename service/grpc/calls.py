@@ -13,13 +13,14 @@ import structlog
 
 from service.auth import ApiKeys, Need, check_scope, identify, is_known
 from service.data_plane import DataPlane
-from service.errors import ServiceError, refusal_of
+from service.errors import Reason, ServiceError, refusal_of
 from service.grpc.messages import SERVICE
-from service.grpc.receiving import decode, read
+from service.grpc.receiving import Receiver, decode
 from service.metrics.call import Call, request_id
 from service.metrics.prometheus import Metrics
 from service.metrics.request_lines import RequestLines
 from service.metrics.traces import Traces
+from service.pending import Held, PendingBytes
 from service.settings import Settings
 
 LARGE: Final = 2**16
@@ -50,18 +51,29 @@ Answer = Callable[[Asking, Any], Awaitable[Any]]
 
 
 class Calls:
-    """Makes gRPC's handlers of functions that answer messages."""
+    """Makes gRPC's handlers of functions that answer messages.
+
+    Parameters
+    ----------
+    pending
+        What all requests hold, those by HTTP too.
+    open_to_all
+        Receives the messages of methods that need no key.
+    """
 
     def __init__(
         self,
         plane: DataPlane,
         settings: Settings,
+        pending: PendingBytes,
+        open_to_all: Receiver,
         keys: ApiKeys,
         metrics: Metrics,
         traces: Traces,
     ) -> None:
         self._plane, self._keys, self._metrics, self._traces = plane, keys, metrics, traces
-        self._seconds, self._receive_seconds = settings.request_seconds, settings.receive_seconds
+        self._seconds, self._pending = settings.request_seconds, pending
+        self._receiver, self._open_to_all = receiver_of(settings), open_to_all
         self._lines = RequestLines(settings)
 
     def handler(
@@ -77,6 +89,8 @@ class Calls:
             Whether it is asked again and again, and nobody wants to read that it was.
         """
 
+        receiver = self._open_to_all if need == "nothing" else self._receiver
+
         async def handle(messages: Any, context: Any) -> bytes:
             headers = _headers(context)
             call, identity = self._begin(context, headers)
@@ -88,8 +102,10 @@ class Calls:
                     call.key = key.name
                     check_scope(key, need)
                 with call.timings.stage("receive"):
-                    data = await read(context, self._receive_seconds)
-                heavy = data is not grpc.aio.EOF and len(data) > LARGE
+                    data = await receiver.read(context)
+                size = 0 if data is grpc.aio.EOF else len(data)
+                call.held.body(size)
+                heavy = size > LARGE
                 sent = await self._plane.run(heavy, decode, request, data)
                 asking = Asking(self._plane, call, is_known(self._keys, headers))
                 found = await answer(asking, sent)
@@ -98,7 +114,7 @@ class Calls:
                 code, call.refusal = grpc.StatusCode.CANCELLED, "cancelled"
                 raise
             except grpc.aio.AbortError:
-                code, call.refusal = grpc.StatusCode.DEADLINE_EXCEEDED, "slow"
+                code, call.refusal = _ended(context)
                 raise
             except Exception as error:
                 refusal = refusal_of(error)
@@ -107,6 +123,7 @@ class Calls:
                 code, call.refusal = code_of(refusal), refusal.reason
             finally:
                 call.end()
+                call.held.release()
                 self._metrics.called_by_grpc(method, code.name)
                 if call.refusal is not None and call.statistics is None:
                     self._metrics.refused(call.refusal)
@@ -134,7 +151,20 @@ class Calls:
         seconds = min(self._seconds, math.inf if left is None else left)
         identity = request_id(headers)
         structlog.contextvars.bind_contextvars(request_id=identity)
-        return Call(time.monotonic() + seconds), identity
+        return Call(time.monotonic() + seconds, Held(self._pending)), identity
+
+
+def receiver_of(settings: Settings, share: int = 1) -> Receiver:
+    """Make what receives messages, of which those on their way hold such a part of what may be."""
+    most = settings.pending_bytes // settings.max_body_bytes // share
+    return Receiver(settings.receive_seconds, max(1, most))
+
+
+def _ended(context: Any) -> tuple[grpc.StatusCode, Reason]:
+    """Return why a call was ended whose message was not there."""
+    if context.code() == grpc.StatusCode.UNAVAILABLE:
+        return grpc.StatusCode.UNAVAILABLE, "full"
+    return grpc.StatusCode.DEADLINE_EXCEEDED, "slow"
 
 
 def code_of(refusal: ServiceError) -> grpc.StatusCode:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
@@ -10,7 +11,7 @@ from grpc_health.v1 import health_pb2
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
 from service.grpc.messages import SERVICE
-from service.grpc.receiving import receive
+from service.grpc.receiving import Receiver
 
 NAME: Final = "grpc.health.v1.Health"
 
@@ -23,8 +24,13 @@ _Status: Final = health_pb2.HealthCheckResponse
 class Health:
     """Says SERVING while requests should be sent here, of the server and of its one service."""
 
-    def __init__(self, plane: DataPlane, receive_seconds: float) -> None:
-        self._plane, self._seconds = plane, receive_seconds
+    def __init__(self, plane: DataPlane, receiver: Receiver) -> None:
+        self._plane, self._receiver = plane, receiver
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Let those who watch go, told that nothing should be sent here any more."""
+        self._ending.set()
 
     @property
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
@@ -39,7 +45,7 @@ class Health:
 
     async def _check(self, messages: Any, context: Any) -> Any:
         """Answer how it is now."""
-        request = await receive(context, self._seconds, health_pb2.HealthCheckRequest)
+        request = await self._receiver.receive(context, health_pb2.HealthCheckRequest)
         if request.service not in ("", SERVICE):
             await context.abort(
                 grpc.StatusCode.NOT_FOUND,
@@ -50,14 +56,17 @@ class Health:
 
     async def _watch(self, messages: Any, context: Any) -> AsyncIterator[Any]:
         """Answer how it is now, and again whenever that changes."""
-        request = await receive(context, self._seconds, health_pb2.HealthCheckRequest)
+        request = await self._receiver.receive(context, health_pb2.HealthCheckRequest)
         told = None
         while True:
             now = self._now() if request.service in ("", SERVICE) else _Status.SERVICE_UNKNOWN
             if now != told:
                 yield _Status(status=now)
                 told = now
-            await asyncio.sleep(_LOOK_EVERY)
+            if self._ending.is_set():
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _LOOK_EVERY)
 
     def _now(self) -> Any:
         try:

@@ -10,13 +10,16 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from service.grpc.calls import Calls
+from service.grpc.calls import Calls, receiver_of
 from service.grpc.health import NAME, Health
 from service.grpc.messages import POOL, SERVICE
 from service.grpc.methods import methods
-from service.grpc.receiving import receive_all
+from service.grpc.receiving import Receiver
 from service.listening import check_grpc_free, refuse_grpc
 from service.settings import Settings
+
+_OPEN_SHARE: Final = 4
+"""One part of so many, of what messages on their way may hold, is for methods that need no key."""
 
 _LARGEST: Final = 2**31 - 1
 """Largest number that one of gRPC's options can be, and a message has bytes."""
@@ -36,6 +39,8 @@ class GrpcServer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping: asyncio.Future[None] | None = None
+        self._open_to_all = receiver_of(settings, _OPEN_SHARE)
+        self._health: Health | None = None
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", min(settings.max_body_bytes, _LARGEST)),
@@ -66,19 +71,27 @@ class GrpcServer:
     async def start(self, app: FastAPI) -> None:
         """Begin to answer, with the data plane that the application has opened."""
         plane, state = app.state.data_plane, app.state
-        calls = Calls(plane, self._settings, state.keys, state.metrics, state.traces)
-        seconds = self._settings.receive_seconds
+        receiver = self._open_to_all
+        watching = state.keys, state.metrics, state.traces
+        calls = Calls(plane, self._settings, state.pending, receiver, *watching)
+        self._health = Health(plane, receiver)
         for name, handlers in (
             (SERVICE, methods(calls, self._settings)),
-            (NAME, Health(plane, seconds).handlers),
-            (reflection.SERVICE_NAME, _reflection(seconds)),
+            (NAME, self._health.handlers),
+            (reflection.SERVICE_NAME, _reflection(receiver)),
         ):
             handler = grpc.method_handlers_generic_handler(name, handlers)
             self._server.add_generic_rpc_handlers((handler,))
         await self._server.start()
 
     def end_within(self, seconds: float) -> None:
-        """Take no more calls, and give those under way so long to be answered."""
+        """Take no more calls, and give those under way so long to be answered.
+
+        Streams without an end of their own end now: nobody would wait for them.
+        """
+        self._open_to_all.end()
+        if self._health is not None:
+            self._health.end()
         self._stopping = asyncio.ensure_future(self._server.stop(seconds))
 
     async def stop(self) -> None:
@@ -86,12 +99,12 @@ class GrpcServer:
         await (self._stopping or self._server.stop(0))
 
 
-def _reflection(seconds: float) -> dict[str, grpc.RpcMethodHandler]:
+def _reflection(receiver: Receiver) -> dict[str, grpc.RpcMethodHandler]:
     """Build the service that says which messages the others take."""
     service = reflection.aio.ReflectionServicer(_reflected(), pool=POOL)
 
     async def tell(messages: Any, context: Any) -> AsyncIterator[Any]:
-        asked = receive_all(context, seconds, reflection_pb2.ServerReflectionRequest)
+        asked = receiver.receive_all(context, reflection_pb2.ServerReflectionRequest)
         async for each in service.ServerReflectionInfo(asked, context):
             yield each
 

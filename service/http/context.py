@@ -12,9 +12,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.auth import ApiKeys, Need, check_scope, identify
 from service.errors import CLOSE, ServiceError, TooLargeError
-from service.http.pending import SMALL, PendingBodies
 from service.http.transport import Transport
 from service.metrics.call import REQUEST_ID, Call, request_id
+from service.pending import Held, PendingBytes
 
 LOOK_AFTER: Final = 0.05
 """Seconds of work on one request before its client is looked after."""
@@ -42,7 +42,7 @@ class RequestContext:
     receive_seconds, max_bytes
         How long its body may take to arrive, and how large it may be.
     pending
-        What the bodies of all requests hold.
+        What all requests hold.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class RequestContext:
     __slots__ = (
         *("call", "fault", "headers", "id", "path", "scope", "status"),
         *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
-        *("_watcher", "_transport", "_seconds", "_pending", "_held"),
+        *("_watcher", "_transport", "_seconds"),
     )
 
     def __init__(
@@ -74,13 +74,14 @@ class RequestContext:
         request_seconds: float,
         receive_seconds: float,
         max_bytes: int,
-        pending: PendingBodies,
+        pending: PendingBytes,
     ) -> None:
         self.scope = scope
         self.path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
-        self.call = Call(now + min(request_seconds, preferred_wait(self.headers.get(b"prefer"))))
+        deadline = now + min(request_seconds, preferred_wait(self.headers.get(b"prefer")))
+        self.call = Call(deadline, Held(pending))
         self._transport = Transport.of(scope)
         if self._transport is not None:
             self.call.under_way = self._transport.under_way
@@ -89,7 +90,6 @@ class RequestContext:
         self.fault: ServiceError | ClientDisconnect | None = None
         self._receive, self._send = receive, send
         self._bytes, self._max_bytes = 0, max_bytes
-        self._pending, self._held = pending, 0
         self._received = False
         self._since, self._seconds = now, receive_seconds
         self._task = asyncio.current_task()
@@ -155,21 +155,8 @@ class RequestContext:
             self._bytes += len(message.get("body", b""))
             if self._bytes > self._max_bytes:
                 raise self._too_large()
-            if self._bytes > SMALL:
-                self.hold(self._bytes)
+            self.call.held.body(self._bytes)
         return message
-
-    def hold(self, count: int) -> None:
-        """Note that the body holds so many bytes, as it comes or unpacked.
-
-        Raises
-        ------
-        BusyError
-            If it would be too much, with what the bodies of others hold.
-        """
-        if count > self._held:
-            self._pending.add(count - self._held)
-            self._held = count
 
     async def body(self) -> bytes:
         """Receive the whole body.
@@ -226,8 +213,7 @@ class RequestContext:
 
     def end(self) -> None:
         """Look no longer, and hold nothing."""
-        self._pending.remove(self._held)
-        self._held = 0
+        self.call.held.release()
         if self._watcher is not None:
             self._watcher.cancel()
 

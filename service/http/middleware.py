@@ -19,11 +19,11 @@ from service.engine.timeout_scanner import TimeoutScanner
 from service.errors import UnavailableError, refusal_of
 from service.http.context import LOOK_AFTER, RequestContext
 from service.http.errors import answer_error
-from service.http.pending import PendingBodies
 from service.http.service_route import FastRoute
 from service.metrics.prometheus import Metrics
 from service.metrics.request_lines import RequestLines
 from service.metrics.traces import Trace, Traces
+from service.pending import PendingBytes
 from service.settings import Settings
 
 _ENDING = "The service ends and this request was not done in time; send it again."
@@ -45,6 +45,8 @@ class Middleware:
         What answers the calls that no fast route takes.
     routes
         The fast routes.
+    pending
+        What all requests hold.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Middleware:
         app: ASGIApp,
         routes: Sequence[FastRoute],
         settings: Settings,
+        pending: PendingBytes,
         keys: ApiKeys,
         metrics: Metrics,
         traces: Traces,
@@ -59,7 +62,7 @@ class Middleware:
         self.app = app
         self._routes = routes
         self._limits = settings.request_seconds, settings.receive_seconds, settings.max_body_bytes
-        self._pending = PendingBodies(settings.pending_bytes)
+        self._pending = pending
         self._lines = RequestLines(settings)
         self._keys, self._metrics, self._traces = keys, metrics, traces
         # Clients that send too slowly or hang up are looked after from here.

@@ -3,6 +3,7 @@
 import math
 import random
 import re
+import sys
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Final, NamedTuple, Self
 from starlette.types import Scope
 
 from service.errors import Reason
+from service.pending import Held, PendingBytes
 from service.repository.statistics import Statistics
 from service.repository.version import ServedModel
 
@@ -94,6 +96,10 @@ class _Timed:
         self._stages.append(Stage(self._name, began, time.perf_counter() - began))
 
 
+def _unbounded() -> Held:
+    return Held(PendingBytes(sys.maxsize))
+
+
 @dataclass(slots=True)
 class Call:
     """One request, from its head to its answer.
@@ -102,6 +108,8 @@ class Call:
     ----------
     deadline
         A point of `time.monotonic` after which no one waits for the answer.
+    held
+        What it holds of the memory that all requests share.
     model, version, rows
         Who is asked, and about how many images, once that is known.
     statistics
@@ -116,6 +124,7 @@ class Call:
     """
 
     deadline: float = math.inf
+    held: Held = field(default_factory=_unbounded)
     timings: Timings = field(default_factory=Timings)
     model: str | None = None
     version: int | None = None

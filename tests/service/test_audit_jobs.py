@@ -1,11 +1,14 @@
 """Audits that take long: watched, fetched later, cancelled, refused where there are too many."""
 
+import gc
 import json
 import signal
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from audit.render import render
 from service.errors import BusyError
 from service.ledger import open_ledger
 from tests.service.processes import GREY, NPY, npy, serving
-from tests.waiting import wait_until
+from tests.waiting import until, wait_until
 
 AUDIT = "/models/turning/audit"
 LONG = f"{AUDIT}?angles=2000"
@@ -274,6 +277,68 @@ async def test_the_room_is_looked_at_again_when_an_audit_begins(
         assert await job.wait(SECONDS)
         assert job.state == "failed"
         state.job_queue.check_room()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+async def test_images_are_let_go_when_their_audit_has_ended(
+    open_client: Any, repository: Path, end: str
+) -> None:
+    """Those who fetch the report later have 64 jobs remembered, of some 4096 images each."""
+    async with open_client(repository, proof="off", threads=1) as opened:
+        state = opened.app.state
+        model, queue = state.data_plane.repository.find(), state.job_queue
+        images, asked = np.zeros((4, 1, 8, 8), np.uint8), threading.Event()
+        kept = weakref.ref(images)
+
+        def audit(progress: Any, images: Any) -> Any:
+            asked.wait(SECONDS)
+            progress(len(images), 8)
+            if end == "failed":
+                raise ValueError("enough")
+            return reported
+
+        reported = Report.model_validate_json((await opened.post(AUDIT)).content)
+        job = queue.begin(model, partial(audit, images=images), 8)
+        queue.keep(job)
+        del images
+        await until(lambda: job.state == "running")
+        if end == "cancelled":
+            job.cancel()
+        asked.set()
+        assert await job.wait(SECONDS)
+        assert queue.find(job.id).state == end
+        await until(lambda: not queue.pending)
+        gc.collect()
+        assert kept() is None
+
+
+@pytest.mark.anyio
+async def test_images_of_audits_hold_no_more_than_requests_may(
+    open_client: Any, repository: Path
+) -> None:
+    """A few bytes become an image of the model's size, for as long as its audit waits."""
+    limits = {"max_body_bytes": 8000, "max_pending_bytes": 8000}
+    async with open_client(repository, **limits) as client:
+
+        async def ask(count: int) -> httpx.Response:
+            pixels = npy(np.zeros((count, 1, 1, 1), np.uint8))
+            answer: httpx.Response = await client.post(LONG, content=pixels, headers=ASYNC | NPY)
+            return answer
+
+        first = await ask(80)
+        assert first.status_code == 202, first.text
+        refused = await ask(80)
+        assert refused.status_code == 503
+        assert "hold too much; at most 8000 bytes" in refused.json()["error"]
+        assert refused.headers["Retry-After"] == "1"
+        refused = await ask(126)
+        assert refused.status_code == 413
+        assert "hold 8064 bytes once they have the model's size" in refused.json()["error"]
+        await client.delete(first.headers["Location"])
+        second = await ask(80)
+        assert second.status_code == 202
+        await client.delete(second.headers["Location"])
 
 
 # --- events -----------------------------------------------------------------------------------

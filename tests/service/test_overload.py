@@ -1,7 +1,9 @@
 """Too many requests, clients too slow, answers too late: each is told, and probes always pass."""
 
 import asyncio
+import base64
 import gzip
+import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -10,6 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from PIL import Image
 
 from service.auth import ApiKeys
 from service.engine import Inference
@@ -17,6 +20,7 @@ from service.http.context import RequestContext
 from service.http.middleware import Middleware
 from service.metrics.prometheus import Metrics
 from service.metrics.traces import Traces
+from service.pending import PendingBytes
 from service.settings import Settings
 from tests.service.processes import NPY, npy
 from tests.waiting import until
@@ -164,7 +168,9 @@ async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
 
     scope = {"type": "http", "method": "POST", "path": "/work", "headers": []}
     metrics = Metrics()
-    await Middleware(app, [], Settings(), ApiKeys(None), metrics, Traces())(scope, receive, send)
+    await Middleware(app, [], Settings(), PendingBytes(0), ApiKeys(None), metrics, Traces())(
+        scope, receive, send
+    )
     assert metrics.refusals == ({} if answering else {"cancelled": 1})
     assert ended == ["done" if answering else "cancelled"]
 
@@ -198,3 +204,26 @@ async def test_bodies_that_hold_too_much_together_are_503_and_small_ones_pass(
         assert await first == 400  # which is no .npy
         for _ in range(3):
             assert await status(mebibyte) == 400
+
+
+async def test_images_that_hold_too_much_once_decoded_are_503(
+    open_client: Any, repository: Path
+) -> None:
+    """A body of some bytes an image becomes as many images of the model's size."""
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG")
+    image = base64.b64encode(file.getvalue()).decode()
+    limits = {"max_body_bytes": 8000, "max_pending_bytes": 8000}
+    async with overloaded(open_client, repository, **limits) as (client, _, hold):
+
+        async def post(count: int) -> httpx.Response:
+            return await client.post("/classify", json={"images": [image] * count})
+
+        first = asyncio.create_task(post(64))
+        await until(hold.begun.is_set)
+        refused = await post(64)
+        assert refused.status_code == 503
+        assert "hold too much; at most 8000 bytes" in refused.json()["error"]
+        hold.released.set()
+        for answer in (await first, await post(64)):
+            assert len(answer.json()["predictions"]) == 64

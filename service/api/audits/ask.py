@@ -120,7 +120,7 @@ async def _begin(
     audits.check_room()
     images, files = await plane.audit_images(model, body, call) or (None, ())
     audit, total = query.audit(model, images, settings, files)
-    return audits.begin(model, audit, total)
+    return audits.begin(model, audit, total, call.held.pass_on_images())
 
 
 async def _done_within(job: Job, audits: JobQueue, seconds: float) -> bool:

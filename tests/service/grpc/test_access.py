@@ -10,10 +10,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
+from service.grpc import receiving
 from service.grpc.messages import message
 from service.grpc.server import GrpcServer
 from service.settings import ConfigurationError, Settings, read_settings
+from tests.waiting import LIMIT, until
 
 pytestmark = pytest.mark.anyio
 
@@ -236,6 +239,100 @@ async def test_a_message_that_does_not_come_is_not_waited_for(
     lines = [each for each in logged() if each.get("method") == "gRPC"]
     assert {each["refusal"] for each in lines if each["path"] == "ModelMetadata"} == {"slow"}
     assert not [each for each in logged() if "exception" in each]
+
+
+async def test_few_messages_are_long_on_their_way(
+    make_app: Any, repository: Path, images: Any, monkeypatch: pytest.MonkeyPatch, logged: Any
+) -> None:
+    """Each may be of the largest, and what has come of it is known to gRPC alone."""
+    monkeypatch.setattr(receiving, "SOON", 0.02)
+    limits = {"max_body_bytes": 2**20, "max_pending_bytes": 2**20, "receive_seconds": 600}
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0, **limits)
+    async with app.router.lifespan_context(app):
+        await app.state.data_plane.repository.started.wait()
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            for method in (path("ModelInfer"), f"{HEALTH}/Check", REFLECTION):
+                calls = [channel.stream_stream(method)(timeout=60) for _ in range(3)]
+                codes = [asyncio.create_task(call.code()) for call in calls]
+                await until(lambda codes=codes: sum(each.done() for each in codes) == 2)
+                for call, code in zip(calls, codes, strict=True):
+                    if code.done():
+                        assert await code == grpc.StatusCode.UNAVAILABLE
+                        assert "at most 1 that take longer" in await call.details()
+                        assert ("retry-after", "1") in tuple(await call.trailing_metadata())
+                await channel.unary_unary(path("ModelInfer"))(one_image(images), timeout=60)
+                for call in calls:
+                    call.cancel()
+                await asyncio.wait(codes)
+    lines = [each for each in logged() if each.get("path") == "ModelInfer"]
+    assert [each["refusal"] for each in lines if each["status"] == "UNAVAILABLE"] == ["full"] * 2
+
+
+async def test_messages_and_bodies_hold_no_more_than_they_may_together(
+    make_app: Any, repository: Path, images: Any
+) -> None:
+    limits = {"max_body_bytes": 2**20, "max_pending_bytes": 2**20}
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0, **limits)
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app):
+        plane = app.state.data_plane
+        await plane.repository.started.wait()
+        begun, go_on, infer = asyncio.Event(), asyncio.Event(), plane.infer
+
+        async def held(*given: Any) -> Any:
+            begun.set()
+            await go_on.wait()
+            return await infer(*given)
+
+        plane.infer = held
+        large = message("ModelInferRequest").FromString(one_image(images))
+        large.id = "x" * 2**19
+        sent = large.SerializeToString()
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with (
+            grpc.aio.insecure_channel(address) as channel,
+            httpx.AsyncClient(transport=transport, base_url="http://here") as client,
+        ):
+            ask = channel.unary_unary(path("ModelInfer"))
+            first = asyncio.ensure_future(ask(sent, timeout=60))
+            await begun.wait()
+            plane.infer = infer
+            with pytest.raises(grpc.RpcError) as refused:
+                await ask(sent, timeout=60)
+            assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert "hold too much" in refused.value.details()
+            answer = await client.post("/classify", content=bytes(2**19 + 1))
+            assert answer.status_code == 503
+            await ask(one_image(images), timeout=60)
+            go_on.set()
+            await first
+            await ask(sent, timeout=60)
+
+
+async def test_who_watches_or_reflects_does_not_hold_up_the_end(
+    make_app: Any, repository: Path
+) -> None:
+    app = make_app(
+        repository, device="cpu", default_model="turning", grpc_port=0, receive_seconds=600
+    )
+    async with app.router.lifespan_context(app):
+        plane = app.state.data_plane
+        await plane.repository.started.wait()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.state.grpc.port}") as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            reflecting = channel.stream_stream(REFLECTION)()
+            asked = reflection_pb2.ServerReflectionRequest(list_services="")
+            await reflecting.write(asked.SerializeToString())
+            await reflecting.read()
+            plane.ending = True
+            app.state.grpc.end_within(3600)
+            async with asyncio.timeout(LIMIT):
+                await app.state.grpc.stop()
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert await watch.read() is grpc.aio.EOF
+            assert await reflecting.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_message_without_a_key_is_not_received(
