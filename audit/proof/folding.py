@@ -15,6 +15,7 @@ from audit.proof.limits import Budget
 from audit.proof.node import Array, Node, Unsupported
 from audit.proof.operators import OPERATORS
 from audit.proof.operators.movement import refuse_backward_start
+from audit.proof.sizes import NO_AXIS
 from audit.proof.types import extremes, is_float, is_integer
 
 Runtime = Callable[[onnx.ModelProto, Mapping[str, Array]], Sequence[Array]]
@@ -93,6 +94,10 @@ def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
     if node.op == "Slice" and first is not None:
         for axis, start, step in _slices(node, arrays):
             refuse_backward_start(start, step, first.shape[axis])
+    if node.op == "Squeeze":
+        named = node["axes"] if len(arrays) < 2 else arrays[1]
+        if named is not None and not np.size(named):
+            raise Unsupported(NO_AXIS)
     if node.op == "Cast" and first is not None and is_float(first.dtype):
         target = onnx.helper.tensor_dtype_to_np_dtype(node["to"])
         if is_integer(target) and target.name != "bool":

@@ -28,7 +28,7 @@ from audit.proof.operators.exactness import (
 from audit.proof.operators.ranges import UNKNOWN, bound, of_constant, of_image
 from audit.proof.operators.record import Operator
 from audit.proof.outcome import Effect
-from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape
+from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape, shape_of
 from audit.proof.ties import Ties
 from audit.proof.unread import number_unread
 from imaging import GridSymmetry
@@ -397,4 +397,4 @@ def _shape(node: Node, value: Followed, batch: int | None) -> Array | Sizes:
         side.copies * batch if isinstance(side, Batch) and batch is not None else side
         for side in value.sides
     ]
-    return of_shape(sides[slice(node.get("start", 0), node.get("end", len(sides)))])
+    return of_shape(shape_of(node, sides))

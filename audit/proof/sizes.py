@@ -16,6 +16,7 @@ from audit.proof.node import Array, Node, Unsupported
 
 _MOST: Final = 2**20
 _MIXES: Final = "computes with the number of images in a batch"
+NO_AXIS: Final = "names no axis to leave out, which runtimes take for all of length 1"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ def _settled(sides: NDArray[Any], narrow: bool = False) -> Sized:
     return sides.astype(np.int32 if narrow else np.int64)
 
 
+def shape_of(node: Node, sides: Sequence[Side]) -> list[Side]:
+    """Return the sides that Shape gives, all of them or those between its attributes."""
+    return list(sides[slice(node.get("start", 0), node.get("end", len(sides)))])
+
+
 def _axes(node: Node, values: Sequence[Any]) -> list[int]:
     found = node["axes"]
     if found is None and len(values) > 1 and values[1] is not None:
@@ -110,7 +116,10 @@ def _axes(node: Node, values: Sequence[Any]) -> list[int]:
 def _squeezed(node: Node, values: Sequence[Any]) -> tuple[int, ...] | None:
     """Return the axes to leave out; None for all those of length 1."""
     given = node["axes"] is not None or (len(values) > 1 and values[1] is not None)
-    return tuple(_axes(node, values)) if given else None
+    axes = tuple(_axes(node, values)) if given else None
+    if axes == ():
+        raise Unsupported(NO_AXIS)
+    return axes
 
 
 def _gather(node: Node, values: Sequence[Any]) -> Any:
@@ -217,6 +226,8 @@ def _equal(node: Node, values: Sequence[Any]) -> Any:
                 if other >= one.copies + one.more:  # how many images there are nobody knows
                     raise Unsupported(_MIXES)
                 return False
+        if isinstance(a, Batch) and isinstance(b, Batch) and a.copies != b.copies:
+            raise Unsupported(_MIXES)  # 2 N is N + 3 where there are three images
         return a == b
 
     return _entrywise(same)(node, values).astype(bool)
@@ -241,7 +252,7 @@ _RULES: Final[Mapping[str, Callable[[Node, Sequence[Any]], Any]]] = {
     "Identity": lambda node, values: values[0],
     "Mul": _entrywise(_product),
     "Reshape": _reshape,
-    "Shape": lambda node, values: np.array(values[0].shape, np.int64),
+    "Shape": lambda node, values: np.array(shape_of(node, values[0].shape), np.int64),
     "Slice": _slice,
     "Squeeze": lambda node, values: np.squeeze(values[0], _squeezed(node, values)),
     "Unsqueeze": lambda node, values: np.expand_dims(values[0], tuple(_axes(node, values))),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from audit.proof import Limits, Proof, ProofLimitError, prove
-from tests.audit.fuzz.judge import judge, run_alone
+from tests.audit.fuzz.judge import answers, judge, run_alone
 
 Array = NDArray[Any]
 INT64 = "i"
@@ -261,6 +261,74 @@ def test_a_slice_that_names_no_axes_cuts_the_first_ones() -> None:
     )
     data = parse(body, HALF=half, STARTS=np.zeros(4, np.int64))
     assert claims(data).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize("shape", ["<start = 1>", "<end = 0>", "<start = -9, end = -1>"])
+def test_the_shape_of_sizes_may_be_a_part_of_it(shape: str) -> None:
+    """Shape of [N, 1, 4, 4] is [4], and a part of that is nothing."""
+    body = f"s = Shape(x) k = Shape{shape}(s) c = Concat<axis = 0>(k, ZERO) i = Gather(c, ZERO)"
+    body += " z = ReduceMax(x, AXES) e = Expand(z, SIDES) p = Mul(x, PIXEL)"
+    body += " b = Concat<axis = 1>(p, e, e, e, e) w = Gather<axis = 1>(b, i)"
+    body += " y = ReduceMax<keepdims = 0>(w, AXES)"
+    pixel = np.zeros((1, 1, 4, 4), np.float32)
+    pixel[0, 0, 0, 1] = 1
+    data = parse(body, "float[N,1,4,4] x", opset=18, SIDES=np.array([1, 1, 4, 4]), PIXEL=pixel)
+    assert claims(data).outcome == "NOT PROVED"
+
+
+EMPTY = np.zeros(0, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("squeezed", "opset"),
+    [("q = Squeeze(x, NONE)", 17), ("q = Squeeze<axes: ints = []>(x)", 11)],
+    ids=["input", "attribute"],
+)
+def test_a_squeeze_of_no_axes_is_refused(squeezed: str, opset: int) -> None:
+    """Of it, onnxruntime leaves out every axis of length 1: here row 0 is picked, no channel."""
+    body = f"{squeezed} g = Gather<axis = 1>(q, ZERO) f = Flatten(g)"
+    body += " y = ReduceMax<axes = [1], keepdims = 0>(f)"
+    proof = claims(parse(body, "float[N,1,4,4] x", opset=opset, NONE=EMPTY))
+    assert proof.obstacle is not None and "names no axis" in proof.obstacle.reason
+
+
+def test_a_squeeze_of_no_axes_is_refused_of_constants_and_of_sizes() -> None:
+    mask = "k = Squeeze(MASK, NONE) e = Expand(k, SIDES) w = Mul(x, e)"
+    sizes = "s = Shape(x) u = Unsqueeze(s, ZERO) t = Squeeze(u, NONE) w = Reshape(x, t)"
+    for body in (mask, sizes):
+        body += " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(w)"
+        given = {"MASK": np.ones((4, 1), np.float32), "SIDES": np.array([1, 1, 4, 4])}
+        proof = prove(parse(body, "float[N,1,4,4] x", NONE=EMPTY, **given), "C4")
+        assert proof.obstacle is not None and "names no axis" in proof.obstacle.reason
+
+
+def test_a_sum_that_is_scaled_by_zero_may_be_minus_zero_or_no_number() -> None:
+    """Scaling comes after the sum: 0 times what is negative, or not finite, is not 0.0."""
+    large = np.float32(3e38) * np.array([[1, -1] * 32], np.float32)
+    for weights, factors in product(
+        [np.array([[1, -1] * 32], np.float32), large], ["alpha = 0.0", "alpha = 0.0, beta = 2.0"]
+    ):
+        body = f"f = Flatten(i) y = Gemm<{factors}, transB = 1>(f, WEIGHTS)"
+        body = "i = Cast<to = 1>(x) " + body
+        data = parse(body, "uint8[N,1,8,8] x", outputs="float[a,b] y", WEIGHTS=weights)
+        proof = claims(data)
+        assert (proof.outcome, proof.arithmetic) == ("PROVED", "float")
+
+
+def test_what_is_divided_by_a_rounded_number_need_not_be_whole() -> None:
+    """1 / (1 / 91) is 91 in doubles, and 11 / (1 / 91) is not 1001."""
+    body = "d = Cast<to = 11>(x) e = Mul(d, ELEVEN) q = Div(e, PART)"
+    body += " y = ReduceSum<keepdims = 0>(q, AXES)"
+    pixels = [238, 43, 24, 29, 185, 248, 237, 169, 247, 222, 4, 26, 220, 16, 251, 210, 244, 89]
+    pixels += [33, 129, 248, 90, 227, 95, 209]
+    image = np.array(pixels, np.uint8).reshape(1, 1, 5, 5)
+    for part, exact in ((1 / 91, False), (0.25, True)):
+        given = {"ELEVEN": np.float64(11), "PART": np.float64(part)}
+        data = parse(body, "uint8[N,1,5,5] x", "double[a] y", 18, **given)
+        runs = answers(data, image, optimised=False)
+        assert runs is not None
+        assert (len({run[0].tobytes() for run in runs[:4]}) == 1) == exact
+        assert claims(data).exact_bits == exact
 
 
 @pytest.mark.parametrize("axes", [[1, -3], [-3, 1, 1]])

@@ -100,6 +100,7 @@ WRAPPED = {
     "product in 32 bits": "j = Cast<to = 6>(n) m = Mul(j, HALF32) o = Mul(m, HALF32)"
     " e = Equal(o, ZERO32)",
     "sum": "m = Add(n, LAST) e = Equal(m, FIRST)",
+    "nothing, but meets": "m = Mul(n, TWO) o = Add(n, ONE) e = Equal(m, o)",
 }
 INTEGERS = {
     "WIDE": np.array([2**33]),

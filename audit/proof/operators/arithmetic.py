@@ -90,6 +90,8 @@ def _affine(context: Context, constants: list[Array]) -> Bound:
     if context.mismatch is not None:
         deviation += times(context.mismatch.factor, inner.magnitude) + context.mismatch.offset
     whole = inner.whole and all(a.is_integer() and b.is_integer() for a, b in pairs)
+    if context.node.op == "Div":  # 1 / 49 is rounded, and what is divided by it need not be whole
+        whole = whole and all(abs(math.frexp(a)[0]) == 0.5 for a, _ in pairs)
     # x + b is -0.0 where both are, b - x where b is.
     zero = any(b == 0 for _, b in pairs)
     signed = zero and context.node.op in _SUMS and bool(np.signbit(offset[offset == 0]).any())

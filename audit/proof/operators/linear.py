@@ -291,6 +291,8 @@ def linear_magnitude(context: Context) -> float:
     magnitude = inner.magnitude
     if weights is None or not inner.whole or not math.isfinite(magnitude):
         return math.inf
+    if (context.node.get("alpha", 1.0), context.node.get("beta", 1.0)) != (1.0, 1.0):
+        return math.inf  # the sum is scaled after it was taken: 0 times it is -0.0 or NaN as well
     if not ((weights.matrix % 1 == 0).all() and (weights.extras % 1 == 0).all()):
         return math.inf
     rows = np.abs(weights.matrix).reshape(len(weights.matrix), -1).sum(axis=1)

@@ -10,7 +10,7 @@ from audit.proof.node import Unsupported
 from audit.proof.numbering import Numbers
 from audit.proof.operators.ranges import every_input, first, hull, of_constant
 from audit.proof.operators.record import Operator, Rule, rounded_once
-from audit.proof.sizes import Batch, Side
+from audit.proof.sizes import NO_AXIS, Batch, Side
 
 
 def keep(context: Context) -> list[Numbers]:
@@ -85,6 +85,8 @@ def squeeze(context: Context) -> list[Numbers]:
     x, axes = context.image(), context.integers("axes", 1)
     if axes is None:
         raise Unsupported("leaves out every axis of length 1, also that of a batch of one image")
+    if not axes:
+        raise Unsupported(NO_AXIS)
     places = context.axes(axes)
     if any(x.numbers.shape[place] != 1 for place in places):
         raise Unsupported("leaves out axes that are not of length 1")

@@ -133,6 +133,8 @@ def _gemm(context: Context) -> Weights:
             "scales weights of float64, which could make two of them equal by rounding"
         )
     exact = is_integer(context.required(1).dtype)
+    if exact and (alpha, beta) != (1, 1):
+        raise Unsupported("scales integers by floats, which is not followed")
     return Weights(matrix * alpha, extras * beta, exact)
 
 

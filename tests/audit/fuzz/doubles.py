@@ -20,7 +20,8 @@ def in_doubles(model: onnx.ModelProto, images: NDArray[Any]) -> list[NDArray[Any
         if images.dtype.kind == "f":
             images = images.astype(np.float64)
         return [
-            np.atleast_1d(each) for each in ReferenceEvaluator(wide).run(None, {"image": images})
+            np.atleast_1d(each)
+            for each in ReferenceEvaluator(wide).run(None, {model.graph.input[0].name: images})
         ]
     except Exception:  # the reference raises nearly anything where types do not fit together
         return None

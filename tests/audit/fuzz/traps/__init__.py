@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from tests.audit.fuzz.traps import (
+    attributes,
     calls,
     folded,
     images,
@@ -46,6 +47,7 @@ TRAPS: Final[Mapping[str, Callable[[Chooser], onnx.ModelProto]]] = {
     "joined batches": images.joined_batches,
     "rows of images": images.rows_of_images,
     "branches of odd windows": windows.branches_of_odd_windows,
+    "odd attributes": attributes.odd_attributes,
 }
 """By name; each gives another graph for every seed."""
 
