@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 from markdown_it import MarkdownIt
 
+from tests.axe import violations
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +147,26 @@ class TestBrowser:
         for path in (site / "http.html", site / "import.html", site / "concepts.html"):
             page.goto(f"file://{path}")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
+
+    def test_the_keyboard_reaches_all_that_scrolls(self, page: Any, site: Path) -> None:
+        """Wide tables and wide code, on every page; axe knows what else could take the focus."""
+        for path, _ in pages(site):
+            page.goto(f"file://{path}")
+            page.wait_for_function(MARKED)
+            assert violations(page, "scrollable-region-focusable") == [], path.name
+
+    def test_axe_finds_nothing_serious(self, page: Any, site: Path) -> None:
+        for name in ("index.html", "audit.html", "concepts.html"):
+            page.goto(f"file://{site / name}")
+            page.wait_for_function(MARKED)
+            found = violations(page)
+            assert [each for each in found if each[1] in ("serious", "critical")] == [], name
+
+
+MARKED = """
+  () => [...document.querySelectorAll(".md-typeset__scrollwrap")]
+    .every((each) => each.scrollWidth <= each.clientWidth || each.ariaLabel?.startsWith("Table: "))
+"""
 
 
 def _from_elsewhere(url: str) -> list[str]:

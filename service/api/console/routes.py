@@ -1,19 +1,24 @@
-"""Routes of the console's page and of its files."""
+"""Routes of the console's page, of its help, and of their files."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePath
-from typing import Final
+from typing import Final, get_args
 
 from artifact.product import product_version
+from audit.options import AuditOptions
 from audit.render.comparison import COMPARISON_FORMATS
 from audit.render.formats import FORMATS, SIGNED, SIGNED_SUFFIX
+from imaging import Method
 from service.api.pages import MEDIA_TYPES, WITH_IMAGES, file_endpoint
 from service.http.service_route import ServiceRoute
 
-_PAGE: Final = "page.html"
+_PAGES: Final = {"page.html": "/", "help.html": "/help"}
+
+_UNSAID: Final = {"logit_tolerance": "by precision", "seed": "none"}
+"""What stands in the field of an option without a default of its own."""
 
 
 def console_routes() -> list[ServiceRoute]:
@@ -35,8 +40,8 @@ def console_routes() -> list[ServiceRoute]:
 def _files() -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     """Yield the path, the name and what reads the content of each file."""
     for file in files(__package__).joinpath("static").iterdir():
-        if file.name == _PAGE:
-            yield "/", file.name, partial(_render, file)
+        if file.name in _PAGES:
+            yield _PAGES[file.name], file.name, partial(_render, file)
         else:
             yield f"/console/{file.name}", file.name, file.read_bytes
     yield "/console/palette.css", "palette.css", _palette
@@ -59,6 +64,9 @@ def _render(file: Traversable) -> bytes:
         # That it is not signed here is the service's to say.
         formats=_words({**suffixes, SIGNED: SIGNED_SUFFIX}),
         comparisons=_words({name: each.suffix for name, each in COMPARISON_FORMATS.items()}),
+        defaults={name: each.default for name, each in AuditOptions.model_fields.items()},
+        unsaid=_UNSAID,
+        resamplers=get_args(Method),
     )
     return page.encode()
 

@@ -37,10 +37,10 @@ class _Links(HTMLParser):
             self.inline.append(tag)
 
 
-@pytest.fixture
-async def links(client: httpx.AsyncClient) -> _Links:
+@pytest.fixture(params=["/", "/help"])
+async def links(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> _Links:
     found = _Links()
-    found.feed((await client.get("/")).text)
+    found.feed((await client.get(request.param)).text)
     return found
 
 
@@ -66,7 +66,7 @@ async def test_what_a_script_imports_is_there(client: httpx.AsyncClient) -> None
 
 
 async def test_the_policy_is_strict(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/console/main.js", "/console/style.css", "/console/icon.svg"):
+    for path in ("/", "/help", "/console/main.js", "/console/style.css", "/console/icon.svg"):
         headers = (await client.get(path)).headers
         policy = dict(
             each.strip().split(" ", 1) for each in headers["Content-Security-Policy"].split(";")
@@ -93,7 +93,7 @@ async def test_it_can_be_left_out(make_app: Any, repository: Path, *, console: b
     app = make_app(repository, console=console)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as visitor:
-        for path in ("/", "/console/main.js"):
+        for path in ("/", "/help", "/console/main.js"):
             assert (await visitor.get(path)).status_code == (200 if console else 404)
 
 
@@ -102,7 +102,7 @@ async def test_it_needs_no_key(open_client: Any, repository: Path, tmp_path: Pat
     keys = tmp_path / "keys"
     keys.write_text(FILE)
     async with open_client(repository, proof="off", api_keys=keys) as locked:
-        for path in ("/", "/console/main.js", "/console/palette.css"):
+        for path in ("/", "/help", "/console/main.js", "/console/palette.css"):
             assert (await locked.get(path)).status_code == 200
         assert (await locked.get("/models")).status_code == 401
 
@@ -118,5 +118,16 @@ def test_the_wheel_holds_its_files() -> None:
     assert packed == {file for file in FOLDER.rglob("*.*") if file.suffix not in (".py", ".pyc")}
 
 
-async def test_it_says_where_the_documentation_is(client: httpx.AsyncClient) -> None:
-    assert "<code>make docs</code>" in (await client.get("/")).text
+async def test_help_names_pages_that_there_are(client: httpx.AsyncClient) -> None:
+    said = (await client.get("/help")).text
+    assert "<code>make docs</code>" in said
+    pages = re.findall(r"<code>(docs/[\w-]+\.md)</code>", said)
+    assert len(pages) >= 10
+    assert [page for page in pages if not (ROOT / page).is_file()] == []
+
+
+async def test_every_part_of_the_page_is_explained(client: httpx.AsyncClient) -> None:
+    parts = re.findall(r'<a href="#\w+">(\w+)</a>', (await client.get("/")).text)
+    explained = re.findall(r"<dt>([^<]+)</dt>", (await client.get("/help")).text)
+    assert set(parts) <= set(explained)
+    assert {"PASS", "FAIL", "INCONCLUSIVE", "Proved", "Measured", "Not claimed"} <= set(explained)

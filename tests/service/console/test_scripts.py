@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.service.console.conftest import ROOT, STATIC, TOOLS
+from tests.axe import TOOLS
+from tests.service.console.conftest import ROOT, STATIC
 
 pytestmark = pytest.mark.slow
 HERE = TOOLS.parent

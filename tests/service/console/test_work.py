@@ -91,10 +91,33 @@ class TestAudit:
     def test_by_keyboard_alone(self, console: Console) -> None:
         console.page.locator("#audit-quick").focus()
         console.page.keyboard.press("Space")
-        for _ in range(2):
+        for _ in range(3):
             console.page.keyboard.press("Tab")
         console.page.keyboard.press("Enter")
         console.wait_for("#report .verdict", "PASS")
+
+    def test_rarer_options(self, console: Console) -> None:
+        console.page.locator("#audit summary").click()
+        console.page.fill("#audit-agreement", "0.4")
+        console.page.fill("#audit-confidence", "0.6")
+        audit(console, "rotmnist-cnn")
+        _, content = download(console, "#report button:text-is('json')")
+        asked = json.loads(content)["thresholds"]
+        assert (asked["agreement"], asked["confidence"]) == (0.4, 0.6)
+        console.page.fill("#audit-agreement", "most")
+        console.press("audit-run")
+        console.wait_for("#audit-refusal", "agreement")
+
+    def test_what_own_images_show(self, console: Console) -> None:
+        console.page.set_input_files("#audit-files", [SEVEN, TWO])
+        console.page.locator("#audit summary").click()
+        console.page.fill("#audit-labels", "7, 2")
+        console.press("audit-run")
+        _, content = download(console, "#report button:text-is('json')")
+        assert json.loads(content)["figures"]["accuracy"] is not None
+        console.page.fill("#audit-labels", "7")
+        console.press("audit-run")
+        console.wait_for("#audit-refusal", "There are 1 labels for 2 images")
 
 
 class TestLedger:
@@ -132,11 +155,25 @@ class TestLedger:
         console.press("sent-compare")
         assert console.text("#ledger-report .verdict") in ("PASS", "INCONCLUSIVE")
 
+    def test_how_the_audits_of_a_model_went(self, console: Console) -> None:
+        for _ in range(2):
+            audit(console, "rotmnist-cnn")
+        console.page.select_option("#history-model", "rotmnist-cnn")
+        console.press("ledger-history")
+        rows = console.page.locator("#ledger-report tbody tr").all_inner_texts()
+        numbers = [int(row.split("\t")[0]) for row in rows]
+        assert len(numbers) >= 2
+        assert numbers == sorted(numbers)
+        assert all("FAIL" in row for row in rows)
+        file, content = download(console, "#ledger-report button:text-is('html')")
+        assert (file, content[:15].lower()) == ("history-rotmnist-cnn.html", b"<!doctype html>")
+
     def test_there_is_none(self, open_console: Open, locked: Server) -> None:
         console = open_console(locked.url, ready=False)
         unlock(console, ADMIN)
-        console.press("ledger-list")
-        console.wait_for("#ledger-refusal", "ORBITSERVE_LEDGER")
+        for button in ("ledger-list", "ledger-history"):
+            console.press(button)
+            console.wait_for("#ledger-refusal", "ORBITSERVE_LEDGER")
 
 
 class TestFiles:
@@ -150,6 +187,10 @@ class TestFiles:
         rows = console.page.locator("#files-table tbody tr").all_inner_texts()
         assert [row.split("\t")[1] for row in rows] == ["sample-7.png", evil.name, "broken.png"]
         assert "The image is broken or cut off" in rows[2]
+        named = console.page.locator("#files-table canvas").evaluate_all(
+            "all => all.map((each) => each.getAttribute('aria-label'))"
+        )
+        assert named[0] == "Thumbnail of sample-7.png"
         inked = console.page.locator("#files-table canvas").first.evaluate(
             "each => each.getContext('2d').getImageData(0, 0, 48, 48).data.some((v) => v > 200)"
         )
@@ -212,6 +253,25 @@ def test_axe_finds_nothing_in_what_was_answered(console: Console) -> None:
     console.page.wait_for_selector("#files-csv:visible")
     console.press("glance-look")
     console.page.locator("#report summary").click()
+    console.page.locator("#ledger-report summary").click()
+    check_with_axe(console)
+    console.page.set_viewport_size(PHONE["viewport"])
+    assert console.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_axe_finds_nothing_in_a_history(console: Console) -> None:
+    audit(console, "rotmnist-c4")
+    console.press("ledger-history")
+    for summary in console.page.locator("summary:visible").all():
+        summary.click()
+    check_with_axe(console)
+    console.page.set_viewport_size(PHONE["viewport"])
+    assert console.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_axe_finds_nothing_in_the_help(console: Console) -> None:
+    console.page.locator("nav a", has_text="Help").click()
+    console.page.wait_for_url("**/help")
     check_with_axe(console)
     console.page.set_viewport_size(PHONE["viewport"])
     assert console.page.evaluate("document.documentElement.scrollWidth") == 390

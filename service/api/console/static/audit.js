@@ -76,6 +76,13 @@ function asked() {
   }
   if (find("audit-every", HTMLInputElement).checked) query.set("exhaustive_angles", "true");
   if (find("audit-quick", HTMLInputElement).checked) query.set("quick", "true");
+  // Whether a value is accepted is the service's to say, in its own sentence.
+  const more = find("audit-more", HTMLElement).querySelectorAll("[name]");
+  for (const field of /** @type {NodeListOf<HTMLInputElement | HTMLSelectElement>} */ (more)) {
+    if (field.value.trim()) query.set(field.name, field.value.trim());
+  }
+  const labels = find("audit-labels", HTMLInputElement).value;
+  if (labels.trim()) for (const each of labels.split(",")) query.append("labels", each.trim());
   return query;
 }
 

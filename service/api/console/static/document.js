@@ -27,6 +27,19 @@ export const COMPARISON = formatsOf(document.body.dataset.comparisons ?? "");
 export async function showDocument(place, told) {
   const found = await (await told.get("json")).json();
   const text = await (await told.get("text")).text();
+  place.replaceChildren(
+    verdict(found.verdict),
+    make("ul", {}, ...found.reasons.map((/** @type {string} */ each) => make("li", {}, each))),
+    ...toTakeAlong(told),
+    make("details", {}, make("summary", {}, "Read all of it as text"), scrolled(`All of ${told.name} as text`, text)),
+  );
+}
+
+/**
+ * Make the link to a page, and a button for each format.
+ * @param {Told} told
+ */
+export function toTakeAlong(told) {
   const refusal = make("p", { class: "refusal", role: "alert", hidden: "" });
   const files = told.formats.map(({ format, suffix }) => {
     const button = make("button", { type: "button" }, format);
@@ -37,14 +50,20 @@ export async function showDocument(place, told) {
   });
   // A link sends no key; with one, the page can still be taken along as a file.
   const link = told.address && !hasKey() ? [page(told.address("html"))] : [];
-  place.replaceChildren(
-    verdict(found.verdict),
-    make("ul", {}, ...found.reasons.map((/** @type {string} */ each) => make("li", {}, each))),
+  return [
     make("p", { class: "row" }, ...link),
     make("p", { class: "row", role: "group", "aria-label": "Download" }, "Download:", ...files),
     refusal,
-    make("details", {}, make("summary", {}, "Read all of it as text"), scrolled(text)),
-  );
+  ];
+}
+
+/**
+ * Make a place that scrolls where its content is wider; the keyboard reaches it, and it has a name.
+ * @param {string} name
+ * @param {Node} content
+ */
+export function scrolling(name, content) {
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, content);
 }
 
 /** @param {string} word */
@@ -57,9 +76,12 @@ function page(address) {
   return make("a", { class: "button", href: address, target: "_blank" }, "Open the page with drawings");
 }
 
-/** @param {string} text */
-function scrolled(text) {
-  return make("pre", { tabindex: "0", "aria-label": "All of it as text" }, text);
+/**
+ * @param {string} name
+ * @param {string} text
+ */
+function scrolled(name, text) {
+  return make("pre", { tabindex: "0", role: "region", "aria-label": name }, text);
 }
 
 /**

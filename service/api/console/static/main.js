@@ -6,6 +6,7 @@ import { offerCertificate } from "./certificate.js";
 import { openWithKey, showClaims } from "./claims.js";
 import { find, onClick, tell } from "./dom.js";
 import { offerGlance } from "./glance.js";
+import { offerHistory } from "./history.js";
 import { offerLedger } from "./ledger.js";
 import { choosePair, describe, listServed, offer } from "./models.js";
 import { takePictures } from "./sources.js";
@@ -24,7 +25,7 @@ async function begin() {
     const served = await listServed();
     const pair = choosePair(served);
     lists.forEach((list, index) => offer(list, served, pair[index], index > 0));
-    for (const id of ["audit-model", "files-model"]) offer(find(id, HTMLSelectElement), served, pair[0]);
+    for (const id of ["audit-model", "files-model", "history-model"]) offer(find(id, HTMLSelectElement), served, pair[0]);
     await Promise.all(lists.map((_, index) => use(index)));
   } catch (error) {
     tell(refusal, error);
@@ -67,6 +68,7 @@ offerCertificate(turning);
 takePictures(turning);
 openWithKey();
 offerAudits(offerLedger());
+offerHistory();
 offerTable();
 offerGlance(begin);
 find("first-sample", HTMLButtonElement).click();

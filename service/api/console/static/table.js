@@ -85,7 +85,8 @@ async function classify(file, model) {
 
 /** @param {File} file */
 function emptyRow(file) {
-  const canvas = make("canvas", { width: String(THUMBNAIL), height: String(THUMBNAIL), "aria-hidden": "true" });
+  const size = { width: String(THUMBNAIL), height: String(THUMBNAIL) };
+  const canvas = make("canvas", { ...size, role: "img", "aria-label": `Thumbnail of ${file.name}` });
   drawSmall(file, canvas);
   const name = make("th", { scope: "row" }, file.name);
   return make("tr", {}, make("td", {}, canvas), name, make("td"), make("td"));
@@ -115,7 +116,10 @@ function show(row, { label, probability, error }) {
  */
 async function drawSmall(file, canvas) {
   const bitmap = await createImageBitmap(file).catch(() => null);
-  if (!bitmap) return;
+  if (!bitmap) {
+    canvas.setAttribute("aria-label", `No thumbnail of ${file.name}: the browser cannot show it`);
+    return;
+  }
   const scale = THUMBNAIL / Math.max(bitmap.width, bitmap.height);
   const [w, h] = [bitmap.width * scale, bitmap.height * scale];
   canvas.getContext("2d")?.drawImage(bitmap, (THUMBNAIL - w) / 2, (THUMBNAIL - h) / 2, w, h);
