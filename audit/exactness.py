@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.figures import Exactness
+from audit.moved import moved_images
 from audit.orbit import Classifier, Progress
 from imaging import GridSymmetry, grid_symmetries
 
@@ -33,6 +34,7 @@ def measure_exactness(
     images : uint8 [N, C, H, W]
     group
         Its grid symmetries are tried.
+        Where none of them changes an image, nothing is shown, and so not that bits are equal.
     batch_sizes
         Those above the number of images are all of them at once, which is tried once.
     progress
@@ -42,7 +44,7 @@ def measure_exactness(
     count = len(images)
     total = exactness_classifications(count, group, len(sessions), batch_sizes)
     reference = _in_batches(sessions[0][1], images, max(batch_sizes))
-    exact, deviation = True, 0.0
+    exact, deviation = bool(moved_images(images, elements).any()), 0.0
     for done, logits in enumerate(_answers(sessions, images, elements, batch_sizes), start=2):
         exact = exact and np.array_equal(logits.view(np.uint32), reference.view(np.uint32))
         deviation = max(deviation, float(np.abs(logits.astype(np.float64) - reference).max()))

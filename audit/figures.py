@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from artifact.contract import decisions
 from audit.counterexample import counterexample
 from audit.labels import check_labels
+from audit.moved import Moved
 from audit.orbit import Orbit
 from audit.report import (
     Accuracy,
@@ -52,7 +53,7 @@ def orbit_figures(
     agreeing, count = int(agrees.sum()), units.count
     asked = thresholds.class_agreement
     classes = upright if labels is None else labels
-    kept_in_class = _kept_in_classes(orbit, classes, units)
+    kept_in_class = _kept_in_classes(orbit, classes, units, np.arange(len(classes)))
     deviation = float(orbit.logit_deviation.max())
     return Figures(
         images=count,
@@ -79,20 +80,33 @@ def orbit_figures(
     )
 
 
+def moved_units(
+    orbit: Orbit, labels: NDArray[np.int64] | None, units: Units, moved: NDArray[np.bool_]
+) -> Moved:
+    """Count the units of images that a rotation changes, bool [N], and those that keep a label."""
+    classes = orbit.labels[0] if labels is None else labels
+    kept = _kept_in_classes(orbit, classes, units, np.flatnonzero(moved))
+    return Moved.of(moved, np.asarray((~orbit.label_changed).all(axis=0)), units, kept)
+
+
 def _kept_in_classes(
-    orbit: Orbit, classes: NDArray[np.int64], units: Units
+    orbit: Orbit, classes: NDArray[np.int64], units: Units, images: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Say of each unit of each class, int64 [U] and bool [U], whether it keeps its label.
+
+    Of units that have some of these images, with these alone.
 
     Of several labels, each is a class of the images that get it upright, and is kept where this
     one label is decided on alike.
     """
-    kept = np.asarray((~orbit.label_changed).all(axis=0))
-    images = np.arange(len(classes))
+    kept = np.asarray((~orbit.label_changed).all(axis=0))[images]
     if orbit.multi_label:
-        decided = decisions(orbit.logits, multi_label=True)
-        images, classes = np.nonzero(decided[0])
-        kept = np.asarray((decided == decided[0]).all(axis=0))[images, classes]
+        decided = decisions(orbit.logits[:, images], multi_label=True)
+        places, classes = np.nonzero(decided[0])
+        kept = np.asarray((decided == decided[0]).all(axis=0))[places, classes]
+        images = images[places]
+    else:
+        classes = classes[images]
     if not len(images):
         return classes, kept
     shares = Units(units.of[images]).split(classes)

@@ -10,7 +10,7 @@ from artifact.identity import ModelIdentity
 from audit.about import About
 from audit.angles import AnglePlan, AngleThresholds, audit_angles
 from audit.elements import audited_elements
-from audit.exhaustive import audit_exhaustively
+from audit.exhaustive import ProvedSymmetry, audit_exhaustively
 from audit.journal import Journal
 from audit.names import class_naming
 from audit.orbit import Classifier, Progress
@@ -245,7 +245,7 @@ def run_pipeline(
             under_test.classify,
             images,
             range(0, count, -(-count // min(options.exhaustive_images, count))),
-            symmetry=None if proof is None else proof.quarters(_tolerated(report)),
+            symmetry=_symmetry(proof, report),
             confidence=options.thresholds.confidence,
             fill=under_test.fill,
             progress=_stage(stages, "every angle"),
@@ -300,9 +300,14 @@ def _self_test(
     )
 
 
-def _tolerated(report: Report) -> float:
-    """How far a logit may move."""
-    return report.thresholds.logit_tolerance * report.figures.largest_logit
+def _symmetry(proof: ProofSummary | None, report: Report) -> ProvedSymmetry | None:
+    """What is proved of quarter turns, unless what runs was just seen to move a logit farther."""
+    if proof is None:
+        return None
+    found = proof.quarters(report.thresholds.logit_tolerance * report.figures.largest_logit)
+    if found is None or report.figures.max_logit_deviation > found.rounding:
+        return None
+    return found
 
 
 def _stage(stages: Stages, name: str) -> Progress:

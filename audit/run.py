@@ -9,8 +9,9 @@ from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
 from audit.counterexample import COUNTEREXAMPLES
 from audit.elements import audited_elements
-from audit.figures import noise_floor, orbit_figures, worst_images
+from audit.figures import moved_units, noise_floor, orbit_figures, worst_images
 from audit.labels import MANY_LABELS
+from audit.moved import moved_images
 from audit.names import class_naming
 from audit.orbit import Classifier, Progress, evaluate_orbit
 from audit.proved import ProofSummary
@@ -103,8 +104,15 @@ def run_audit(
     )
     figures = orbit_figures(orbit, labels, thresholds, units)
     floor = noise_floor(orbit, thresholds.confidence, units)
+    moved = moved_images(images, audited_elements(group))
     judgement = judge(
-        figures, floor, thresholds, self_test, proof, name=class_naming(model.classes)
+        figures,
+        floor,
+        thresholds,
+        self_test,
+        proof,
+        None if moved.all() else moved_units(orbit, labels, units, moved),
+        name=class_naming(model.classes),
     )
     data = DataIdentity(
         source=source,

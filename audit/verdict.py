@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from artifact.values import Interval
+from audit.moved import Moved
 from audit.phrases import Naming, label, level, listed, remedy
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity
@@ -18,10 +20,13 @@ def judge(
     thresholds: Thresholds,
     self_test: SelfTest | None,
     proof: ProofSummary | None = None,
+    moved: Moved | None = None,
     *,
     name: Naming = label,
 ) -> Judgement:
     """Weigh what was proved and measured; `name` says what a class is called.
+
+    `moved` says what the images that a rotation changes show by themselves, where some are others.
 
     An audit that sees symmetries broken where they hold says nothing: INCONCLUSIVE. Otherwise
     evidence against invariance gives FAIL, whatever else is in doubt; a doubt, or images that would
@@ -34,6 +39,19 @@ def judge(
     """
     failures = tuple(_failures(figures, floor, thresholds, name))
     doubts = tuple(_doubts(figures, floor, thresholds, proof, name))
+    if moved is not None:
+        unmoved, asked = _unmoved(proof, figures, thresholds), thresholds.agreement
+        few = unmoving(
+            moved,
+            figures.images,
+            figures.agreement_interval,
+            figures.classes,
+            min(asked, thresholds.proved_agreement) if unmoved else asked,
+            None if unmoved else thresholds.class_agreement,
+            thresholds.confidence,
+            name,
+        )
+        doubts = (*doubts, *few)
     # On so few images a mutant of a model that does not repeat itself is never clearly moved.
     expected = floor.repeating is not None and self_test and self_test.mutant == "INCONCLUSIVE"
     if self_test is not None and self_test.mutant != "FAIL" and not expected:
@@ -191,6 +209,43 @@ def _doubts(
             "Without any rotation, run again or otherwise, a logit changes by "
             f"{floor.relative:.2g} of the largest logit: this noise is above the tolerance of "
             f"{thresholds.logit_tolerance:.2g}, so that nothing finer can be measured."
+        )
+
+
+def unmoving(
+    moved: Moved,
+    images: int,
+    interval: Interval,
+    classes: Sequence[Cell],
+    asked: float,
+    class_asked: float | None,
+    confidence: float,
+    name: Naming = label,
+) -> Iterator[str]:
+    """Say where it takes the images that no rotation changes to show what is asked.
+
+    Images, interval and classes are those of all.
+    """
+    shown = moved.shown(confidence)
+    if shown < asked <= interval.low:
+        yield (
+            f"{images - moved.images} of {images} images are the same however they are rotated, "
+            f"and keep their label whatever the model is: of the others {moved.agreeing} of "
+            f"{moved.images} keep it, which shows {shown:.2%} of all such images, and {asked:.2%} "
+            "is asked."
+        )
+    few = [
+        cell
+        for cell in classes
+        if class_asked and moved.shown(confidence, cell.label) < class_asked <= cell.interval.low
+    ]
+    if few and class_asked:
+        kept = [(name(cell.label), *moved.classes.get(cell.label, (0, 0))) for cell in few]
+        named = listed([f"{called} {agreeing}/{count}" for called, count, agreeing in kept])
+        yield (
+            "Some classes have enough images only with those that are the same however they are "
+            f"rotated; of the others, so many keep their label: {named}; {class_asked:.2%} is "
+            "asked of each class."
         )
 
 

@@ -169,6 +169,11 @@ def _measure(candidate: Candidate, progress: Progress) -> Exactness:
         candidate.group,
         progress=lambda done, total: progress("measuring", done, total),
     )
+    if candidate.precision in _EXACT and not found.exact and not found.max_logit_deviation:
+        raise InexactError(
+            "The images are the same however they are rotated, so that nothing shows whether the "
+            f"{candidate.precision} file gives equal bits; nothing was published."
+        )
     if candidate.precision in _EXACT and not found.exact:
         raise InexactError(
             f"A logit of the {candidate.precision} file changes by up to "

@@ -10,11 +10,12 @@ from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds, W
 from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
 from audit.counterexample import COUNTEREXAMPLES, Counterexample, counterexample
+from audit.moved import Moved
 from audit.orbit import Classifier, Progress
 from audit.phrases import Naming, label
 from audit.questions import Workers
-from audit.units import Units
-from imaging import keep_disc, rotate_images
+from audit.units import Units, single_units
+from imaging import inside_disc, keep_disc, rotate_images
 
 
 def audit_angles(
@@ -65,7 +66,16 @@ def audit_angles(
         workers=workers,
     )
     figures = angle_figures(answers, labels, thresholds, units)
-    judgement = judge_angles(figures, plan, thresholds, tested, name=name)
+    # Of one colour inside of the disc, an image stays what it is at every angle.
+    moved = np.ptp(images[..., inside_disc(images.shape[-1])], axis=-1).any(axis=1)
+    judgement = judge_angles(
+        figures,
+        plan,
+        thresholds,
+        tested,
+        None if moved.all() else _moved(answers, labels, units, moved),
+        name=name,
+    )
     return AngleOutcome(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
@@ -85,6 +95,22 @@ def audit_angles(
         ),
         self_test=tested,
     )
+
+
+def _moved(
+    answers: AngleAnswers,
+    labels: NDArray[np.int64] | None,
+    units: Units | None,
+    moved: NDArray[np.bool_],
+) -> Moved:
+    """Count the units of images that a rotation changes, bool [N], and those that keep a label."""
+    units = units or single_units(len(moved))
+    agrees = np.asarray(answers.agrees.all(axis=0))
+    if not moved.any():
+        return Moved(0, 0, {})
+    classes = (answers.labels if labels is None else labels)[moved]
+    shares = Units(units.of[moved]).split(classes)
+    return Moved.of(moved, agrees, units, (shares.first(classes), shares.all(agrees[moved])))
 
 
 def _counterexample(

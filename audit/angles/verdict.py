@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleFigures, AngleSelfTest, AngleThresholds
+from audit.moved import Moved
 from audit.phrases import Naming, label, level, listed, remedy
 from audit.statistics import Cell, sign_test
 from audit.values import Judgement
-from audit.verdict import class_doubts, class_failures, monotony
+from audit.verdict import class_doubts, class_failures, monotony, unmoving
 
 
 def judge_angles(
@@ -15,12 +16,14 @@ def judge_angles(
     plan: AnglePlan,
     thresholds: AngleThresholds,
     self_test: AngleSelfTest | None,
+    moved: Moved | None = None,
     *,
     name: Naming = label,
 ) -> Judgement:
     """Weigh the part of images that keep their label at all angles against what is asked.
 
-    `name` says what a class is called.
+    `name` says what a class is called, and `moved` what the images that a rotation changes show by
+    themselves, where some are others.
 
     INCONCLUSIVE where the audit sees symmetries broken where they hold, and where the resampler
     alone would fail or loses as many labels; a model that fails, with a clean control, fails
@@ -29,6 +32,18 @@ def judge_angles(
     """
     interval, asked = figures.agreement_interval, thresholds.agreement
     doubts = tuple(_doubts(figures, plan, thresholds, self_test, name))
+    if moved is not None:
+        few = unmoving(
+            moved,
+            figures.images,
+            interval,
+            figures.classes,
+            asked,
+            thresholds.class_agreement,
+            thresholds.confidence,
+            name,
+        )
+        doubts = (*doubts, *_at_angles(few))
     if self_test is not None and (
         self_test.known_invariant == "FAIL" or not self_test.quarters_exact
     ):

@@ -77,6 +77,16 @@ def test_what_is_invariant_passes_and_what_is_not_fails(
     assert failed.figures.rotated_only > 120
 
 
+def test_images_of_one_colour_show_nothing(blobs: Images) -> None:
+    grey = np.tile(np.arange(256, dtype=np.uint8)[:, None, None, None], (1, 1, SIZE, SIZE))
+    assert run(rings, blobs).verdict == "PASS"
+    # The self-test looks at every 17th image, so that it is content.
+    outcome = run(rings, np.insert(grey, np.arange(0, 256, 16), blobs[:16], axis=0))
+    assert outcome.figures.agreement_interval.low > 0.95
+    assert outcome.verdict == "INCONCLUSIVE"
+    assert outcome.reasons[-1].startswith("At the sampled angles: 256 of 272 images are the same")
+
+
 def test_few_images_are_told_how_many_would_do(blobs: Images) -> None:
     outcome = run(rings, blobs[:60])
     assert outcome.verdict == "INCONCLUSIVE"

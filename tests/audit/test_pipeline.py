@@ -8,6 +8,7 @@ import pytest
 from artifact.audit_set import AuditSet
 from audit import (
     ModelUnderTest,
+    ProofSummary,
     ResolvedOptions,
     Thresholds,
     run_pipeline,
@@ -57,6 +58,20 @@ def test_an_audit_that_rotates_nothing_fails_its_self_test(monkeypatch, invarian
     )
     assert tested.mutant != "FAIL"
     assert not tested.passed
+
+
+def test_a_proof_spares_no_angle_where_what_runs_was_seen_to_do_otherwise(
+    images, model, invariant, plain
+):
+    """A runtime that does not compute what the file says: the other quarters are classified too."""
+    proof = ProofSummary(
+        outcome="PROVED", subgroup="C4", covers=True, exact_bits=True, runs_exactly=True, reasons=()
+    )
+    options = ResolvedOptions("C4", Thresholds(class_agreement=None), exhaustive_images=2)
+    for classify, spared in ((invariant, True), (plain, False)):
+        under_test = ModelUnderTest(model, classify, prove=lambda group: proof)
+        report = run_pipeline(under_test, AuditSet(images), options, source="here")
+        assert report.exhaustive_angles.by_symmetry == spared
 
 
 def test_caveats_are_part_of_the_claim(audit, model, invariant):

@@ -15,10 +15,12 @@ from audit import (
     AngleThresholds,
     Classifier,
     Execution,
+    ProofSummary,
     Report,
     SelfTest,
     Thresholds,
     audit_angles,
+    measure_exactness,
     run_audit,
 )
 
@@ -105,6 +107,74 @@ def test_a_classifier_that_minds_its_neighbours_is_not_praised(
 def test_few_images_do_not_suffice(audited: Any, invariant: Classifier) -> None:
     assert audited(invariant, count=367).verdict == "INCONCLUSIVE"
     assert audited(invariant, count=368).verdict == "PASS"
+
+
+@pytest.fixture
+def mostly_still(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """400 different images, of which quarter turns change 20."""
+    turns = [np.rot90(images // 4, quarters, (2, 3)) for quarters in range(4)]
+    still = np.sum(turns, axis=0, dtype=np.uint8)
+    return np.concatenate([images[:20], still[20:]])
+
+
+def test_images_that_no_rotation_changes_show_nothing(
+    audited: Any,
+    invariant: Classifier,
+    plain: Classifier,
+    images: NDArray[np.uint8],
+    mostly_still: NDArray[np.uint8],
+    model: ModelIdentity,
+    thresholds: Thresholds,
+) -> None:
+    common: dict[str, Any] = {"group": "C4", "thresholds": thresholds, "model": model}
+    report = run_audit(invariant, mostly_still, None, source="stars", **common)
+    assert report.figures.agreement_interval.low > 0.99
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.reasons == (
+        "380 of 400 images are the same however they are rotated, and keep their label whatever "
+        "the model is: of the others 20 of 20 keep it, which shows 83.16% of all such images, and "
+        "99.00% is asked.",
+    )
+    proof = ProofSummary(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
+    proved = run_audit(invariant, mostly_still, None, source="stars", proof=proof, **common)
+    assert proved.verdict == "INCONCLUSIVE"
+    assert "and 95.00% is asked" in proved.reasons[0]
+    enough = np.concatenate([images[:72], mostly_still[72:]])
+    proved = run_audit(invariant, enough, None, source="stars", proof=proof, **common)
+    assert proved.verdict == "PASS"
+    assert run_audit(plain, mostly_still, None, source="stars", **common).verdict == "FAIL"
+
+
+def test_a_class_of_images_that_no_rotation_changes_is_in_doubt(
+    invariant: Classifier,
+    images: NDArray[np.uint8],
+    mostly_still: NDArray[np.uint8],
+    model: ModelIdentity,
+) -> None:
+    labels = np.arange(400) % 4
+    mixed = np.where((labels == 3)[:, None, None, None], mostly_still, images)
+    mixed[:20] = images[:20]
+    more = np.concatenate([mixed, images[::-1] ^ 1])
+    report = run_audit(
+        invariant,
+        more,
+        np.concatenate([labels, np.arange(400) % 3]),
+        group="C4",
+        thresholds=Thresholds(),
+        model=model,
+        source="stars",
+    )
+    assert report.verdict == "INCONCLUSIVE"
+    (reason,) = report.reasons
+    assert reason.endswith("so many keep their label: label 3 5/5; 80.00% is asked of each class.")
+
+
+def test_equal_bits_are_not_shown_by_images_that_no_rotation_changes(
+    invariant: Classifier, mostly_still: NDArray[np.uint8]
+) -> None:
+    for images, exact in ((mostly_still, True), (mostly_still[20:], False)):
+        found = measure_exactness([("here", invariant)], images, "C4")
+        assert (found.exact, found.max_logit_deviation) == (exact, 0.0)
 
 
 def test_a_failed_self_test_forbids_a_verdict(audited: Any, invariant: Classifier) -> None:
