@@ -42,14 +42,21 @@ _SURPLUS: Final = b"\x35\xca" * 64
 
 @dataclass
 class Head:
-    """What the markers before the first scan say."""
+    """What the markers before the first scan say.
+
+    Attributes
+    ----------
+    by_exif, by_xmp
+        The orientation; of several segments, the first that states one counts.
+    """
 
     width: int = 0
     height: int = 0
     bits: int = 0
     components: int = 0
     adobe_transform: int | None = None
-    orientation: int = 1
+    by_exif: int | None = None
+    by_xmp: int | None = None
     first_scan: int = 0
 
 
@@ -64,7 +71,7 @@ def decode(data: bytes, channels: Literal[1, 3], max_pixels: int) -> NDArray[np.
         pixels = Pixels(ink, "cmyk", 255)
     else:
         pixels = Pixels(samples, "grey" if head.components == 1 else "rgb", 255)
-    return upright(eight_bits(pixels, channels), head.orientation)
+    return upright(eight_bits(pixels, channels), head.by_exif, head.by_xmp)
 
 
 def decode_samples(data: bytes, head: Head) -> NDArray[np.uint8]:
@@ -95,8 +102,8 @@ def _decode_unusual(data: bytes, head: Head) -> NDArray[np.uint8]:
     samples = _decode_by_pillow(data)
     if not np.array_equal(samples, _decode_by_pillow(data[:end] + _SURPLUS + data[end:])):
         raise broken("its pixels end early")
-    # Pillow turns Adobe's ink around, which is left to the caller.
-    return 255 - samples if head.components == 4 and head.adobe_transform is not None else samples
+    # Pillow turns all ink around, Adobe's or not, which is left to the caller.
+    return 255 - samples if head.components == 4 else samples
 
 
 def _decode_by_pillow(data: bytes) -> NDArray[np.uint8]:
@@ -127,9 +134,9 @@ def read_head(data: bytes) -> Head:
             head.width = int.from_bytes(body[3:5], "big")
             head.components = body[5]
         elif marker == _APP1 and body.startswith(_EXIF):
-            head.orientation = exif_orientation(body)
-        elif marker == _APP1 and body.startswith(_XMP) and head.orientation == 1:
-            head.orientation = xmp_orientation(body)
+            head.by_exif = exif_orientation(body) if head.by_exif is None else head.by_exif
+        elif marker == _APP1 and body.startswith(_XMP):
+            head.by_xmp = xmp_orientation(body) if head.by_xmp is None else head.by_xmp
         elif marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
             head.adobe_transform = body[11]
     raise broken(f"it has more than {_MOST_SEGMENTS} segments before its pixels")

@@ -18,27 +18,35 @@ _SHOWN: Final = {
     7: GridSymmetry(True, 3),
     8: GridSymmetry(False, 1),
 }
-_XMP: Final = re.compile(rb"tiff:Orientation(?:=\"|>)([0-9])")
+_XMP: Final = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*)([0-9])")
 
 
-def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Pixels [C, H, W] as a viewer shows them; a number that EXIF does not know changes nothing."""
+def upright(pixels: NDArray[np.uint8], *stated: int | None) -> NDArray[np.uint8]:
+    """Pixels [C, H, W] as a viewer shows them.
+
+    Parameters
+    ----------
+    stated
+        What each part of the file states, or None where it states nothing: the first one counts,
+        and a number that EXIF does not know changes nothing.
+    """
+    orientation = next((each for each in stated if each is not None), 1)
     shown = _SHOWN.get(orientation)
     return pixels if shown is None else np.ascontiguousarray(shown(pixels))
 
 
-def exif_orientation(exif: bytes) -> int:
-    """The orientation in a block of EXIF, with or without `Exif\\0\\0` in front; 1 if none."""
+def exif_orientation(exif: bytes) -> int | None:
+    """The orientation in a block of EXIF, with or without `Exif\\0\\0` in front; None if none."""
     tags = Image.Exif()
     try:
         tags.load(exif)
-        orientation = tags.get(ExifTags.Base.Orientation, 1)
+        orientation = tags.get(ExifTags.Base.Orientation)
     except Exception:  # a camera's damaged notes are no reason to refuse its pixels
-        return 1
-    return orientation if isinstance(orientation, int) else 1
+        return None
+    return orientation if isinstance(orientation, int) else None
 
 
-def xmp_orientation(xmp: bytes) -> int:
-    """The orientation in a packet of XMP; 1 if none."""
+def xmp_orientation(xmp: bytes) -> int | None:
+    """The orientation in a packet of XMP; None if none."""
     found = _XMP.search(xmp)
-    return int(found[1]) if found else 1
+    return int(found[1]) if found else None

@@ -67,11 +67,10 @@ def decode(
         pixels = _palette(stream, chunks, channels)
     else:
         pixels = _eight_bits(stream, chunks, channels)
-    if chunks.exif is not None:
-        return upright(pixels, exif_orientation(chunks.exif))
-    if chunks.orientation_in_text:
-        return upright(pixels, _orientation_by_pillow(data))
-    return pixels
+    exif = None if chunks.exif is None else exif_orientation(chunks.exif)
+    if exif is None and chunks.orientation_in_text:
+        exif = _orientation_by_pillow(data)
+    return upright(pixels, exif)
 
 
 def _verified(stream: bytes, length: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Callable
 from itertools import product
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from imaging import ImageError, decode
 
@@ -135,3 +136,60 @@ def test_twelve_bits_are_refused_by_name() -> None:
     with pytest.raises(ImageError, match="3 components of 12 bits") as error:
         decode(bytes(data), 3)
     assert error.value.reason == "unknown-format"
+
+
+def without_adobe(data: bytes) -> bytes:
+    place = data.index(b"\xff\xee")
+    return data[:place] + data[place + 2 + int.from_bytes(data[place + 2 : place + 4], "big") :]
+
+
+@pytest.mark.parametrize("change", [bytes, without_adobe], ids=["adobe", "plain"])
+def test_ink_means_the_same_whatever_the_subsampling(change: Callable[[bytes], bytes]) -> None:
+    """Without Adobe's marker 0 is no ink, also where Pillow has to decode, which turns it round."""
+    image = Image.fromarray(picture()).convert("CMYK")
+    plain, *subsampled = (decode(change(jpeg(image, subsampling=s)), 3) for s in (0, 1, 2))
+    for other in subsampled:
+        assert np.abs(other.astype(int) - plain).mean() < 4
+
+
+def oriented(*segments: bytes) -> NDArray[np.uint8]:
+    """Decode a JPEG whose left half is black, with these segments of metadata in front."""
+    halves = Image.fromarray(np.repeat(np.uint8([[0, 255]]), 16, 1).repeat(32, 0))
+    data = jpeg(halves)
+    parts = (b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body for body in segments)
+    return decode(data[:2] + b"".join(parts) + data[2:], 1)[0]
+
+
+def exif(orientation: int | None) -> bytes:
+    tags = Image.Exif()
+    if orientation is None:
+        tags[ExifTags.Base.Software] = "camera"
+    else:
+        tags[ExifTags.Base.Orientation] = orientation
+    return tags.tobytes()
+
+
+def xmp(orientation: int, quote: str = '"') -> bytes:
+    text = f"<x tiff:Orientation={quote}{orientation}{quote}/>"
+    return b"http://ns.adobe.com/xap/1.0/\0" + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("segments", "counts"),
+    [
+        ([exif(None), xmp(3)], 3),
+        ([xmp(3), exif(None)], 3),
+        ([exif(None), exif(3)], 3),
+        ([exif(1), xmp(3)], 1),
+        ([xmp(3), exif(1)], 1),
+        ([exif(3), exif(1)], 3),
+        ([exif(3), exif(None)], 3),
+        ([xmp(3, "'")], 3),
+    ],
+)
+def test_the_first_orientation_counts_and_exif_before_xmp(
+    segments: list[bytes], counts: int
+) -> None:
+    shown = oriented(*segments)
+    assert (shown[16, 4] < 128) == (counts == 1)
+    assert (shown[16, 28] < 128) == (counts == 3)

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from imaging import ImageError, decode
 
@@ -216,6 +217,21 @@ def test_pixels_in_many_parts() -> None:
     stream = zlib.compress(rows(samples, 8))
     parts = b"".join(chunk(b"IDAT", stream[i : i + 7]) for i in range(0, len(stream), 7))
     assert np.array_equal(decode(whole.replace(chunk(b"IDAT", stream), parts), 3), decode(whole, 3))
+
+
+@pytest.mark.parametrize(("stated", "counts"), [(None, 3), (1, 1)])
+def test_xmp_counts_where_exif_states_no_orientation(stated: int | None, counts: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = "camera"
+    if stated is not None:
+        exif[ExifTags.Base.Orientation] = stated
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="3"/>')
+    file = io.BytesIO()
+    ramp = np.arange(32, dtype=np.uint8).reshape(4, 8)
+    Image.fromarray(ramp).save(file, "PNG", exif=exif, pnginfo=text)
+    shown = ramp[::-1, ::-1] if counts == 3 else ramp
+    assert np.array_equal(decode(file.getvalue(), 1)[0], shown)
 
 
 def test_a_critical_chunk_that_is_not_known_is_refused() -> None:

@@ -416,6 +416,15 @@ def test_a_layout_that_would_be_misread_is_named() -> None:
         assert named in sentence(tiff(samples, **options))
 
 
+def test_an_alpha_that_is_multiplied_in_where_zero_is_white_is_refused() -> None:
+    """What is transparent would be white, and is to be black."""
+    stored = np.zeros((9, 7, 2), np.uint8)
+    data = tiff(stored, photometric="miniswhite", extrasamples=["assocalpha"])
+    assert "WhiteIsZero, with an associated alpha" in sentence(data)
+    data = tiff(stored, photometric="miniswhite", extrasamples=["unassalpha"])
+    assert not decode(data, 1).any()
+
+
 def test_different_depths_are_refused() -> None:
     data = bytearray(written(grey_entries(4, 4, 8, 32) | {277: (3, 1, 2)}, bytes(32)))
     place = data.index(struct.pack("<HHI", 258, 3, 1))

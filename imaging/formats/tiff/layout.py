@@ -214,11 +214,12 @@ def _meaning(
             model, colours = "ycbcr", 3
         case _:
             raise refused(f"{samples} {bits}-bit samples of photometric interpretation {name}")
-    return model, _alpha(directory, samples, colours, name)
+    return model, _alpha(directory, samples, colours, number)
 
 
-def _alpha(directory: Directory, samples: int, colours: int, name: str) -> int | None:
+def _alpha(directory: Directory, samples: int, colours: int, number: int) -> int | None:
     extra = directory.numbers(Tag.EXTRA_SAMPLES)
+    name = _PHOTOMETRIC.get(number, str(number))
     described = f"{samples} samples a pixel of photometric interpretation {name}"
     # Writers of RGBA that leave the tag out mean an alpha that is not yet multiplied in.
     if not extra and colours == 3 and samples == 4:
@@ -230,7 +231,11 @@ def _alpha(directory: Directory, samples: int, colours: int, name: str) -> int |
     alphas = [index for index, kind in enumerate(extra) if kind in (_ASSOCIATED, _UNASSOCIATED)]
     if len(alphas) > 1 or (alphas and colours == 4):
         raise refused(f"{described}, {len(alphas)} of them alpha")
-    if not alphas or extra[alphas[0]] == _ASSOCIATED:
+    if not alphas:
+        return None
+    if extra[alphas[0]] == _ASSOCIATED:
+        if number == _WHITE_IS_ZERO:  # where 0, which is what is transparent, is white
+            raise refused(f"{described}, with an associated alpha")
         return None
     return colours + alphas[0]
 

@@ -1,0 +1,42 @@
+"""BMP files by their own bytes: what Pillow rounds down, or shows black, is not taken over."""
+
+import struct
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from imaging import ImageError, decode
+
+
+def bmp(rows: NDArray[np.generic], bits: int, masks: bytes = b"", palette: bytes = b"") -> bytes:
+    """Write rows from bottom to top, each a multiple of four bytes."""
+    height = len(rows)
+    width = rows.nbytes * 8 // bits // height
+    colours = len(palette) // 4
+    head = struct.pack(
+        "<IiiHHIIiiII", 40, width, height, 1, bits, 3 if masks else 0, 0, 0, 0, colours, 0
+    )
+    start = 14 + len(head) + len(masks) + len(palette)
+    file = struct.pack("<2sIHHI", b"BM", start + rows.nbytes, 0, 0, start)
+    return b"".join((file, head, masks, palette, rows[::-1].tobytes()))
+
+
+@pytest.mark.parametrize("green", [5, 6])
+def test_fewer_than_eight_bits_are_rounded_to_the_nearest_level(green: int) -> None:
+    samples = np.arange(32, dtype="<u2").reshape(4, 8)
+    shades = samples << (green - 5)
+    rows = samples << (green + 5) | shades << 5 | samples
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F) if green == 6 else b""
+    red_blue = np.floor(samples * 255 / 31 + 0.5)
+    expected = [red_blue, np.floor(shades * 255 / (2**green - 1) + 0.5), red_blue]
+    assert np.array_equal(decode(bmp(rows, 16, masks), 3), expected)
+
+
+def test_a_palette_that_lacks_a_colour_is_refused() -> None:
+    palette = np.arange(64, dtype=np.uint8).reshape(16, 4)
+    rows = np.arange(16, dtype=np.uint8).reshape(2, 8)
+    shown = np.moveaxis(palette[rows][..., 2::-1], -1, 0)
+    assert np.array_equal(decode(bmp(rows, 8, palette=palette.tobytes()), 3), shown)
+    with pytest.raises(ImageError, match="a pixel has a colour that its palette lacks"):
+        decode(bmp(rows + np.uint8(1), 8, palette=palette.tobytes()), 3)
