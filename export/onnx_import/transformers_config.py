@@ -39,6 +39,9 @@ _CROP: Final = (
 )
 """Processors that crop if nothing is said about it."""
 
+_CROP_OTHERWISE: Final = ("ConvNext", "DINOv3ViT", "Pvt", "Segformer", "Siglip", "ViT")
+"""Processors to which a crop is nothing, or something else, in this version or that."""
+
 _PIXELS: Final = (
     *("do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale"),
     *("rescale_factor", "do_normalize", "image_mean", "image_std", "default_to_square"),
@@ -125,15 +128,21 @@ class _Fitting:
 def _read_fitting(processor: Mapping[str, Any]) -> _Fitting:
     family, size = _family(processor), processor.get("size")
     whole, crop = _sides(size), None
-    if processor.get("do_center_crop", family in _CROP):
-        crop = _sides(processor.get("crop_size")) or (whole if family == "Levit" else None)
+    if crops := processor.get("do_center_crop", family in _CROP):
+        crop = _sides(processor.get("crop_size", 224 if family == "Levit" else None))
     if not processor.get("do_resize", True) or whole is None:
         complaint = f"{_FILE} does not say what size images are resized to"
         return _Fitting(None, crop or whole, complaint=complaint)
+    if crops and (crop is None or family in _CROP_OTHERWISE):
+        what = "which its processor need not do" if crop else "and names no size to crop"
+        return _Fitting(None, crop, complaint=f"{_FILE} says that images are cropped, {what}")
     by_shorter_side = not processor.get("default_to_square", family not in _BY_SHORTER_SIDE)
     shorter = "shortest_edge" in mapping(size) or (isinstance(size, int) and by_shorter_side)
     resize = whole[0]
     if family == "ConvNext":
+        if "height" in mapping(size):
+            complaint = f"{_FILE} gives height and width where ConvNext has the shortest edge"
+            return _Fitting(None, whole, complaint=complaint)
         if resize >= _WARPED:
             return _Fitting("stretch", whole)
         return _Fitting(
@@ -175,14 +184,16 @@ def _unclear(processor: Mapping[str, Any], fitting: _Fitting) -> Iterator[tuple[
 def _scaling(processor: Mapping[str, Any]) -> Scaling | None:
     """Return what becomes of a level; None where a mean or deviation is missing."""
     family = _family(processor)
-    scale = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
-    mean, std = numbers(processor.get("image_mean", ())), numbers(processor.get("image_std", ()))
+    rescaled = processor.get("do_rescale", True)
+    scale = processor.get("rescale_factor", 1 / 255) if rescaled else 1.0
+    found = (processor.get(key) for key in ("image_mean", "image_std"))
+    mean, std = (() if each is None else numbers(each) for each in found)
     again = family == "EfficientNet" and processor.get("include_top", True)
     normalised = family != "MobileViT" and processor.get("do_normalize", True)
     if (normalised and not mean) or ((normalised or again) and not std):
         return None
     deviations = int(bool(normalised)) + int(bool(again))
-    offset = float(family == "EfficientNet" and bool(processor.get("rescale_offset", False)))
+    offset = float(family == "EfficientNet" and bool(rescaled and processor.get("rescale_offset")))
     return Scaling(
         float(scale),
         tuple(offset + each for each in (mean if normalised else (0.0,))),

@@ -209,7 +209,10 @@ UNCLEAR = {
         "PerceiverImageProcessor, which is not known here; --input-scale says",
     ),
     "no numbers": (changed(image_mean=["a"]), "not what Transformers or timm write"),
-    "nothing": (changed(image_std=None), "not what Transformers or timm write"),
+    "nothing": (
+        changed(image_std=None),
+        "does not say what a grey level becomes; --input-scale says",
+    ),
     "classes without numbers": ({"config": {"id2label": {"a": "b"}}}, "have no numbers"),
     "names by number": (
         {"config": {"label_names": {"0": "a", "1": "b"}, "pretrained_cfg": TIMM_CFG}},
