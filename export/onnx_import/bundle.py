@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from export.onnx_import.preprocessing import (
     mapping,
     names_if_clear,
     numbers,
+    read_json,
     unclear_filter,
 )
 from export.onnx_import.transformers_config import of_transformers
@@ -229,12 +229,13 @@ def _of_ultralytics(data: bytes) -> Preprocessing:
         size = (sides[0], sides[1])
     else:
         unclear["--fit"] = "The file's own metadata give no size that can be read"
+    square = size is not None and size[0] == size[1]
     return Preprocessing(
         classes=classes,
         size=size,
         scaling=Scaling(1 / 255),
-        fit="resize-crop" if size else None,
-        resize=max(size) if size else None,
+        fit=None if size is None else "resize-crop" if square else "stretch",
+        resize=size[0] if size is not None and square else None,
         filter="bilinear",
         notes=("Names and size are those of Ultralytics' metadata in the file.",),
         unclear=unclear,
@@ -251,7 +252,7 @@ def _literal(text: str | None) -> object:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(read_named(path, MOST_TEXT))
+        found = read_json(read_named(path, MOST_TEXT))
     except (ValueError, RecursionError) as error:
         raise OnnxImportError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(found, dict):

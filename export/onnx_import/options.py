@@ -1,13 +1,14 @@
 """What the command's options say, read from text."""
 
-import json
+import os
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from export.onnx_import.graphs import OnnxImportError
 from export.onnx_import.inputs import Scaling, Sides
-from export.onnx_import.preprocessing import numbered_names
+from export.onnx_import.preprocessing import names_by_number, numbered_names, read_json
 from imaging.files import MOST_TEXT, FileRefusedError, read_file
 
 
@@ -22,7 +23,7 @@ def read_classes(text: str) -> tuple[str, ...]:
     OnnxImportError
         If a file of this name cannot be read, or holds something else.
     """
-    if "," in text:
+    if "," in text and not os.path.isfile(text):  # noqa: PTH113 -- Path's refuses long names
         return tuple(name.strip() for name in text.split(","))
     try:
         found = read_file(Path(text), MOST_TEXT).decode("utf-8-sig")
@@ -34,7 +35,7 @@ def read_classes(text: str) -> tuple[str, ...]:
     if found.lstrip()[:1] in ("[", "{"):
         names = _read_json(text, found)
     else:
-        names = tuple(line.strip() for line in found.splitlines() if line.strip())
+        names = tuple(line.strip() for line in re.split(r"[\r\n]+", found) if line.strip())
     if not names:
         raise OnnxImportError(f"The file {text!r} names no classes; two or more are accepted.")
     return names
@@ -42,7 +43,7 @@ def read_classes(text: str) -> tuple[str, ...]:
 
 def _read_json(name: str, text: str) -> tuple[str, ...]:
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except (ValueError, RecursionError) as error:
         raise OnnxImportError(
             f"The classes {name!r} begin as JSON and are none ({error}); a list of names is "
@@ -51,9 +52,9 @@ def _read_json(name: str, text: str) -> tuple[str, ...]:
     if isinstance(found, list) and all(isinstance(each, str) for each in found):
         return tuple(found)
     if isinstance(found, dict):
-        rotated = all(isinstance(value, int) for value in found.values())
-        named = {number: label for label, number in found.items()} if rotated else found
-        return numbered_names(named)
+        if all(type(value) is int for value in found.values()):
+            return names_by_number(found)
+        return numbered_names(found)
     raise OnnxImportError(
         f"The classes {name!r} are neither a list of names nor names with numbers, as JSON; either "
         "is accepted."

@@ -1,6 +1,7 @@
 """What image a file from elsewhere is said to take by what lies beside it, and its classes."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,14 +44,33 @@ def numbered_names(names: object) -> tuple[str, ...]:
     Raises
     ------
     OnnxImportError
-        If a number is left out, or is none.
+        If a number is left out, is there twice or is none, or what it numbers is no name.
     """
     try:
-        numbered = {int(number): str(name) for number, name in mapping(names).items()}
+        pairs = [(int(number), name) for number, name in mapping(names).items()]
     except (TypeError, ValueError) as error:
         raise OnnxImportError(
             "The classes have no numbers; a list of names, or a number for each, is accepted."
         ) from error
+    return _in_order(pairs)
+
+
+def names_by_number(numbers: Mapping[str, int]) -> tuple[str, ...]:
+    """Return names in the order of the numbers that each of them has, as `numbered_names` does."""
+    return _in_order([(number, name) for name, number in numbers.items()])
+
+
+def _in_order(pairs: Sequence[tuple[int, Any]]) -> tuple[str, ...]:
+    strange = [name for _, name in pairs if not isinstance(name, str)]
+    if strange:
+        raise OnnxImportError(
+            f"The classes have {strange[0]!r} where a name is due; a text for each is accepted."
+        )
+    numbered = dict(pairs)
+    if len(numbered) < len(pairs):
+        raise OnnxImportError(
+            "The classes have a number twice; each number, for one name, is accepted."
+        )
     if sorted(numbered) != list(range(len(numbered))):
         raise OnnxImportError(
             "The numbers of the classes leave some out; 0, 1 and so on are accepted."
@@ -64,6 +84,26 @@ def names_if_clear(names: object) -> tuple[tuple[str, ...], dict[str, str]]:
         return numbered_names(names), {}
     except OnnxImportError as error:
         return (), {"--classes": str(error).partition(";")[0]}
+
+
+def read_json(text: str | bytes) -> object:
+    """Read JSON in which no object has a key twice, of which all but one would be lost.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    return json.loads(text, object_pairs_hook=_without_twice)
+
+
+def _without_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return found
 
 
 def mapping(found: object) -> Mapping[Any, Any]:

@@ -1,6 +1,7 @@
 """What a file from elsewhere is taken for, before it gets a symmetry, is proved or measured."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -198,8 +199,7 @@ def _check_clear(said: Preprocessing, given: Mapping[str, object]) -> None:
 
 
 def _check(request: Request) -> None:
-    if len(request.classes) < 2 or len(set(request.classes)) < len(request.classes):
-        raise OnnxImportError("Two or more classes with names of their own are accepted.")
+    _check_names(request.classes)
     if request.project and request.symmetrise:
         raise OnnxImportError("--project or --symmetrise is accepted, not both.")
     if request.project and not request.group:
@@ -208,3 +208,21 @@ def _check(request: Request) -> None:
         raise OnnxImportError(
             "--symmetrise names the group already; --group is not accepted with it."
         )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse classes that nobody could tell apart, or write down."""
+    accepted = "two or more classes with names of their own are accepted"
+    if len(names) < 2:
+        raise OnnxImportError(f"One class is named, {names[0]!r}; {accepted}.")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise OnnxImportError(
+            f"The class {twice!r} is named {names.count(twice)} times; {accepted}, which --classes "
+            "gives."
+        )
+    for name in names:
+        if not name.strip() or any("\ud800" <= each <= "\udfff" for each in name):
+            raise OnnxImportError(
+                f"The class {name!r} has no name that can be written; {accepted}."
+            )

@@ -166,6 +166,15 @@ def test_ultralytics_metadata_are_read(tmp_path: Path, pictures: Path) -> None:
     assert (card.classes, card.input.fit) == (NAMES, FitPolicy(15, "resize-crop", 0, 15))
 
 
+def test_ultralytics_stretches_to_an_oblong(tmp_path: Path) -> None:
+    model = graph()
+    metadata = {"author": "Ultralytics", "task": "classify", "imgsz": "[16, 32]", "names": "{}"}
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save_model(model, tmp_path / "net.onnx")
+    said = read_bundle(tmp_path).said
+    assert (said.size, said.fit, said.resize) == ((16, 32), "stretch", None)
+
+
 def test_an_image_of_the_folders_size_but_not_the_files_is_asked_about(
     tmp_path: Path, pictures: Path
 ) -> None:
@@ -337,3 +346,36 @@ def test_a_file_without_names_is_told_as_that(tmp_path: Path, content: str) -> N
     (tmp_path / "classes").write_text(content)
     with pytest.raises(RefusedError, match="names no classes"):
         read_classes(str(tmp_path / "classes"))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"cat": 0, "dog": 0, "bird": 1}', "a number twice"),
+        ('{"0": "cat", "00": "dog", "1": "bird"}', "a number twice"),
+        ('{"0": "cat", "0": "dog", "1": "bird"}', "the key '0' is there twice"),
+        ('{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}', "where a name is due"),
+        ('{"0": null, "1": "bird"}', "None where a name is due"),
+        ('{"cat": true, "dog": false}', "no numbers"),
+    ],
+)
+def test_no_name_is_lost_or_made_up(tmp_path: Path, content: str, sentence: str) -> None:
+    file = tmp_path / "classes.json"
+    file.write_text(content)
+    with pytest.raises(RefusedError, match=sentence):
+        read_classes(str(file))
+
+
+def test_a_key_that_is_there_twice_is_a_sentence(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "config.json").write_text('{"id2label": {"0": "a", "0": "b", "1": "c"}}')
+    with pytest.raises(RefusedError, match="the key '0' is there twice"):
+        read_bundle(tmp_path)
+
+
+def test_a_file_with_a_comma_in_its_name_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "bolts, nuts.txt"
+    file.write_text("bolt\r\nnut\u2028s\r\n", newline="")
+    assert read_classes(str(file)) == ("bolt", "nut\u2028s")
+    many = [f"class {number}" for number in range(1000)]
+    assert read_classes(",".join(many)) == tuple(many)

@@ -193,7 +193,10 @@ def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
         "--group names it": escnn(digits, group=None, project=True),
         "not both": plain(digits, group="C4", project=True, symmetrise="C4"),
         "--group is not accepted": plain(digits, group="C4", symmetrise="D4"),
-        "names of their own": Request(CNN / "model.onnx", "x", ("a", "a"), digits),
+        "'a' is named 2 times; two or more": Request(CNN / "model.onnx", "x", ("a", "a"), digits),
+        "One class is named, 'a'": Request(CNN / "model.onnx", "x", ("a",), digits),
+        "' ' has no name that": Request(CNN / "model.onnx", "x", ("a", " "), digits),
+        "no name that can be": Request(CNN / "model.onnx", "x", ("a", "b\ud800"), digits),
         "4 numbers an image, and 3 classes": Request(
             ESCNN, "x", tuple("abc"), digits, scaling=Scaling(1.0)
         ),
