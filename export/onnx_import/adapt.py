@@ -188,7 +188,7 @@ def _check_classes(
             f"The output '{found.answer}' has {count} numbers an image, and {classes} classes "
             "are named."
         )
-    if multi_label and (found.kind == "probabilities" or count == 1):
+    if multi_label and (found.kind == "probabilities" or found.logarithm or count == 1):
         held = "one number an image" if count == 1 else "one distribution over all classes"
         raise OnnxImportError(
             f"The output '{found.answer}' is {held}, and several labels are asked for "

@@ -32,7 +32,10 @@ _SLIGHT: Final = 1e-3
 
 _ARITHMETIC: Final = ("Mul", "Div", "Add", "Sub")
 _SIGMOIDS: Final = ("Sigmoid", "HardSigmoid")
-_SQUASHES: Final = ("Softmax", "LogSoftmax", *_SIGMOIDS, "Exp")
+_BOUNDED: Final = ("Tanh", "Erf", "Softsign", "Softplus", "Atan")
+"""With a sign, a factor or a term these are sigmoids, or logarithms of them."""
+
+_SQUASHES: Final = ("Softmax", "LogSoftmax", *_SIGMOIDS, "Exp", *_BOUNDED)
 _WEIGHTED: Final = ("Conv", "ConvInteger", "ConvTranspose", "Gemm", "MatMul", "MatMulInteger")
 
 
@@ -52,6 +55,8 @@ class Found:
         How coarse the answer is; 0 if it is not rounded on its way from the logits.
     known
         Whether the kind is: from the graph, or because it was said.
+    logarithm
+        Whether they are logits that are logarithms of one distribution over all classes.
     """
 
     answer: str
@@ -62,6 +67,7 @@ class Found:
     step: float
     known: bool
     notes: tuple[str, ...]
+    logarithm: bool = False
 
 
 def find_logits(graph: onnx.GraphProto, named: str | None, kind: OutputKind | None) -> Found:
@@ -257,14 +263,15 @@ def _read(
             ),
         )
     logarithm = end is not None and _is_logarithm(end, graph) and path.scale == 1
-    if said is None and not logarithm and _squashed(graph, path.tensor):
+    if said is None and not logarithm and (squash := _squash(graph, path.tensor)):
         raise OnnxImportError(
-            f"What the output '{name}' holds is computed from probabilities in a way that leaves "
-            "open what it is; --output-kind says so: logits, probabilities, percent or sigmoid."
+            f"What the output '{name}' holds is computed from what {squash} gives in a way that "
+            "leaves open what it is; --output-kind says so: logits, probabilities, percent or "
+            "sigmoid."
         )
     known = said == "logits" or logarithm
     if answer.type.tensor_type.elem_type in _FLOATS:
-        return Found(name, "logits", name, 1.0, 0.0, 0.0, known, ())
+        return Found(name, "logits", name, 1.0, 0.0, 0.0, known, (), logarithm)
     bare = _follow(graph, name, scaled=False)
     if not bare.step:  # nothing on the way was quantised
         raise OnnxImportError(
@@ -283,18 +290,27 @@ def _is_logarithm(node: onnx.NodeProto, graph: _Graph) -> bool:
     return node.op_type == "LogSoftmax"
 
 
-def _squashed(graph: _Graph, tensor: str) -> bool:
-    """Whether a tensor comes from a softmax or sigmoid, with no weights on the way from there."""
+def _squash(graph: _Graph, tensor: str) -> str | None:
+    """Name the softmax or what else squashes numbers, if a tensor comes from one without weights.
+
+    A softmax right in front of the last weights counts as well: they mix probabilities, where those
+    of a network's last layer read features, sigmoids among them.
+    """
     seen, waiting = set[str](), [tensor]
     while waiting:
         node = graph.producers.get(waiting.pop())
-        if node is None or node.op_type in _WEIGHTED or node.op_type.startswith("QLinear"):
+        if node is None or node.op_type.startswith("QLinear"):
+            continue
+        if node.op_type in _WEIGHTED:
+            read = [name for name in node.input if name not in graph.stored]
+            if len(read) == 1 and _follow(graph, read[0]).softened is not None:
+                return "Softmax"
             continue
         if node.op_type in _SQUASHES and not set(node.input) <= graph.stored.keys():
-            return True
+            return node.op_type
         waiting.extend(name for name in node.input if name not in seen)
         seen.update(node.input)
-    return False
+    return None
 
 
 def _behind(path: _Path, node: onnx.NodeProto, answer: str, said: OutputKind | None) -> Found:

@@ -213,7 +213,7 @@ REFUSED = {
             " y = Div(e, t)",
             ONE=np.array([1]),
         ),
-        "computed from probabilities in a way",
+        "in a way that leaves open",
     ),
     "batch mean": (
         file(f"{END.replace('y =', 'l =')} b = ReduceMean<axes = [0]>(l) y = Sub(l, b)"),

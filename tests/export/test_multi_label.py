@@ -173,6 +173,11 @@ def test_what_transformers_write_is_read(
 
 REFUSED = {
     "a softmax": (file("z = Gemm(f, H, B) y = Softmax(z)"), {}, "one distribution over all"),
+    "its logarithms": (
+        file("z = Gemm(f, H, B) y = LogSoftmax(z)"),
+        {},
+        "one distribution over all",
+    ),
     "too few": (file(HEADS["plain"]), {"classes": ("a", "b")}, "4 numbers an image, and 2 classes"),
     "a softmax that keeps the contract": (
         file(

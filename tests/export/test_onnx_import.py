@@ -195,8 +195,8 @@ def test_what_is_not_so_is_not_claimed(tmp_path: Path, digits: Path) -> None:
         "--group is not accepted": plain(digits, group="C4", symmetrise="D4"),
         "'a' is named 2 times; two or more": Request(CNN / "model.onnx", "x", ("a", "a"), digits),
         "One class is named, 'a'": Request(CNN / "model.onnx", "x", ("a",), digits),
-        "' ' has no name that": Request(CNN / "model.onnx", "x", ("a", " "), digits),
-        "no name that can be": Request(CNN / "model.onnx", "x", ("a", "b\ud800"), digits),
+        "' ' cannot be written down": Request(CNN / "model.onnx", "x", ("a", " "), digits),
+        "cannot be written down": Request(CNN / "model.onnx", "x", ("a", "b\ud800"), digits),
         "4 numbers an image, and 3 classes": Request(
             ESCNN, "x", tuple("abc"), digits, scaling=Scaling(1.0)
         ),

@@ -30,6 +30,7 @@ WEIGHTS = {
     "PRIOR": np.array([1, 2, 5, 1]),
     "LOW": np.array(1e-4),
     "HIGH": np.array(1 - 1e-4),
+    "FIVES": 5 * np.eye(4),
 }
 INTEGERS = {"ROW": [0, -1], "SPREAD": [0, -1, 1, 1], "AXIS": [1], "TWO": [2, 3]}
 QUANTISED = {"STEP": np.float32(1 / 256), "COARSE": np.float32(0.25), "ZERO": np.uint8(0)}
@@ -128,6 +129,8 @@ LOGITS = {
     "logarithms": "y = LogSoftmax<axis = -1>(l)",
     "logarithms of a softmax": f"{SOFT} y = Log(p)",
     "rectified": "y = Relu(l)",
+    "of features between nought and one": "h = Sigmoid(l) y = MatMul(h, FIVES)",
+    "of attention": f"{SOFT} h = Mul(p, l) y = MatMul(h, FIVES)",
     "a temperature that was learnt": "e = Exp(TENTH) y = Mul(l, e)",
     "logarithms of a softmax and a little": f"{SOFT} s = Add(p, LOW) y = Log(s)",
 }
@@ -148,6 +151,9 @@ UNCLEAR = {
     "logarithms of one and more": f"{SOFT} s = Add(p, WHOLE) y = Log(s)",
     "powers": f"{SOFT} y = Pow(p, HUNDRED)",
     "a mean of two": f"{SOFT} m = Mul(l, TENTH) o = Softmax<axis = -1>(m) y = Add(p, o)",
+    "logarithms of sigmoids": "m = Neg(l) s = Softplus(m) y = Neg(s)",
+    "between minus one and one": "y = Tanh(l)",
+    "mixed probabilities": f"{SOFT} y = MatMul(p, FIVES)",
     "a softmax by hand": "e = Exp(l) t = ReduceSum(e, AXIS) y = Div(e, t)",
 }
 
