@@ -77,7 +77,7 @@ def read_bundle(place: Path) -> Bundle:
 
 def _graph_file(folder: Path) -> Path:
     known = [folder / name for name in _NAMES if (folder / name).exists()]
-    found = known or sorted(folder.glob("*.onnx"))
+    found = known or sorted(each for each in folder.glob("*.onnx") if each.name[0] != ".")
     if len(found) != 1:
         names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
         raise OnnxImportError(
@@ -138,7 +138,7 @@ def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
         start, length = int(where.get("offset", "0")), int(where.get("length", "-1"))
     except ValueError:
         start, length = -1, -1
-    if start < 0 or length < -1:
+    if not 0 <= start <= MOST_GRAPH or length < -1:
         raise OnnxImportError(
             f"Where in {name!r} the weights of '{tensor.name}' lie is no number of bytes."
         )
@@ -164,7 +164,7 @@ def _said(file: Path, data: bytes) -> Preprocessing:
         return _read_beside(file, data)
     except RefusedError:
         raise
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise OnnxImportError(
             f"What lies beside {file.name} is not what Transformers or timm write ({error}); "
             "the file alone, in a folder of its own, is accepted."
@@ -193,14 +193,14 @@ def _of_timm(config: Mapping[str, Any], timm: Mapping[str, Any]) -> Preprocessin
     percent = float(timm.get("crop_pct") or _CROP_PERCENT)
     mode, kernel = timm.get("crop_mode") or "center", timm.get("interpolation") or "bicubic"
     squashed, unclear = mode == "squash", unclear_filter(kernel)
-    if not isinstance(names, list):
-        names, unclear["--classes"] = [], "config.json holds label_names that are no list"
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        names, unclear["--classes"] = [], "config.json holds label_names that are no list of names"
     if mode not in ("center", "squash"):
         unclear["--fit"] = f"config.json crops images by the mode {mode!r}, which is not known here"
     if len(set(sides)) > 1 and not (squashed and percent == 1):
         unclear["--fit"] = "config.json crops images to an oblong, which is not known here"
     return Preprocessing(
-        classes=tuple(str(name) for name in names),
+        classes=tuple(names),
         size=size,
         scaling=Scaling(
             1 / 255, numbers(timm.get("mean") or _MEAN), numbers(timm.get("std") or _DEVIATION)

@@ -94,7 +94,7 @@ def find_logits(graph: onnx.GraphProto, named: str | None, kind: OutputKind | No
         )
     read = _Graph.of(graph)
     paths = {name: _follow(read, name) for name in names}
-    chosen = [named] if named is not None else _candidates(graph, paths)
+    chosen = [named] if named is not None else _candidates(graph, read, paths)
     if len(chosen) != 1:
         raise OnnxImportError(
             f"The file has the outputs {_quoted(names)}; --output names the one with the logits."
@@ -223,16 +223,30 @@ def _number(name: str, stored: Mapping[str, onnx.TensorProto]) -> float | None:
     return float(values[0]) if len(values) == 1 and np.isfinite(values[0]) else None
 
 
-def _candidates(graph: onnx.GraphProto, paths: Mapping[str, _Path]) -> list[str]:
+def _candidates(graph: onnx.GraphProto, read: _Graph, paths: Mapping[str, _Path]) -> list[str]:
     """Leave out labels, and probabilities if their logits are an output as well."""
     names = [output.name for output in graph.output]
     if LOGITS in names:
-        return [LOGITS]
+        others = [name for name in names if _squashed_otherwise(read, paths[name], paths[LOGITS])]
+        return others or [LOGITS]
     ends = {path.tensor for path in paths.values()}
     left = [name for name in names if paths[name].softened not in (*names, *ends)]
     kinds = {output.name: output.type.tensor_type.elem_type for output in graph.output}
     labels = (TensorProto.INT64, TensorProto.INT32, TensorProto.STRING)
     return [name for name in left if kinds[name] not in labels] or left
+
+
+def _squashed_otherwise(graph: _Graph, path: _Path, logits: _Path) -> bool:
+    """Whether an output has the probabilities of these logits, and not by a plain softmax.
+
+    Then these probabilities are what the file answers: of several labels, or of one more or less
+    surely than the logits would have it.
+    """
+    if path.node is None or path.node.op_type not in ("Softmax", *_SIGMOIDS):
+        return False
+    source = _follow(graph, path.node.input[0])
+    plain = path.node.op_type == "Softmax" and source.scale == logits.scale
+    return source.tensor == logits.tensor and not plain
 
 
 def _read(

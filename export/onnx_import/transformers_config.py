@@ -54,6 +54,12 @@ _OF_FAMILIES: Final = {
 }
 """Keys that change an image, by the processors that heed them."""
 
+_FLAGS: Final = (
+    *("do_resize", "do_center_crop", "do_rescale", "do_normalize", "default_to_square"),
+    *("do_flip_channel_order", "include_top", "rescale_offset"),
+)
+"""What is true, false or left open."""
+
 _HARMLESS: Final = (
     *("image_processor_type", "feature_extractor_type", "processor_class", "auto_map"),
     *("do_convert_rgb", "do_reduce_labels", "reduce_labels", "return_tensors", "data_format"),
@@ -176,6 +182,9 @@ def _unclear(processor: Mapping[str, Any], fitting: _Fitting) -> Iterator[tuple[
     elif not named and isinstance(processor.get("size"), int):
         yield "--fit", f"{_FILE} gives one number as the size and does not name its processor"
     for key, found in processor.items():
+        if key in _FLAGS and not isinstance(found, bool | None):
+            for option in ("--fit", "--input-scale"):
+                yield option, f"{_FILE} has {found!r} for {key!r}, which is neither true nor false"
         heeded = family in _OF_FAMILIES.get(key, ())
         if not (key in (*_PIXELS, *_HARMLESS) or heeded or found is None or found is False):
             yield "--fit", f"{_FILE} holds {key!r}, which is not known here"
@@ -215,12 +224,15 @@ def _family(processor: Mapping[str, Any]) -> str:
 
 def _sides(found: object) -> Sides | None:
     """Return what a size names: a number for both, or height and width, or the shortest one."""
-    if isinstance(found, list) and len(found) == 2:
-        return int(found[0]), int(found[1])
     size = mapping(found)
     if "longest_edge" in size:
         return None
-    side = found if isinstance(found, int) else size.get("shortest_edge")
-    if side is not None:
-        return int(side), int(side)
-    return (int(size["height"]), int(size["width"])) if "height" in size else None
+    if isinstance(found, list):
+        sides = found
+    elif "height" in size or "width" in size:
+        sides = [size.get("height"), size.get("width")]
+    else:
+        sides = 2 * [size.get("shortest_edge") if size else found]
+    if [type(side) for side in sides] != [int, int] or min(sides) < 1:
+        return None
+    return sides[0], sides[1]

@@ -159,11 +159,7 @@ def understand(request: Request) -> Understood:
 def _fit_policy(request: Request, said: Preprocessing, size: Sides) -> tuple[FitPolicy, str]:
     """Return what becomes of images of other sizes, and a sentence about it."""
     mode, resize = request.fit or said.fit or "pad", request.resize
-    if request.fit is None and said.resize is not None and said.size != size:
-        raise OnnxImportError(
-            f"What lies beside the file crops to {_shown(said.size)} pixels, and the file takes "
-            f"{_shown(size)}; --fit says what is to become of images."
-        )
+    _check_size(request, said, size)
     if resize is None and mode == said.fit:
         resize = said.resize
     policy = FitPolicy(
@@ -183,6 +179,19 @@ def _fit_policy(request: Request, said: Preprocessing, size: Sides) -> tuple[Fit
         "resize-crop": f"resized to {resize} pixels on the shorter side and cropped",
     }[mode]
     return policy, f"Images of other sizes are {shown}, by the {policy.filter} filter."
+
+
+def _check_size(request: Request, said: Preprocessing, size: Sides) -> None:
+    """Refuse a file of another size than what lies beside it makes images of, unless told how."""
+    if request.fit is not None or said.fit is None or said.size == size:
+        return
+    if said.resize is None and (request.size is not None or said.size is None):
+        return
+    made = "makes images of" if said.resize is None else "crops to"
+    raise OnnxImportError(
+        f"What lies beside the file {made} {_shown(said.size)} pixels, and the file takes "
+        f"{_shown(size)}; --fit says what is to become of images."
+    )
 
 
 def _shown(size: Sides | None) -> str:

@@ -183,6 +183,26 @@ def test_an_image_of_the_folders_size_but_not_the_files_is_asked_about(
         imported(tmp_path / "given", pictures, size=13)
 
 
+def test_a_file_of_another_size_is_not_stretched_to_unasked(tmp_path: Path, pictures: Path) -> None:
+    """The two contradict each other: one of them is another model's."""
+    processor = {"size": {"height": 24, "width": 24}, "do_center_crop": False}
+    fixed = graph()
+    for axis in fixed.graph.input[0].type.tensor_type.shape.dim[2:]:
+        axis.dim_value = 15
+    given = tmp_path / "given"
+    write(given, **changed(**processor))
+    onnx.save_model(fixed, given / "model.onnx")
+    with pytest.raises(
+        RefusedError, match="makes images of 24 pixels, and the file takes 15; --fi"
+    ):
+        imported(given, pictures)
+    _, card = imported(given, pictures, fit="stretch")
+    assert card.input.fit == FitPolicy(15, "stretch", filter="bicubic")
+    write(given, **changed(**processor))  # open, and --size says it
+    _, card = imported(given, pictures, size=18)
+    assert card.input.fit == FitPolicy(18, "stretch", filter="bicubic")
+
+
 def changed(**values: Any) -> dict[str, Any]:
     return TRANSFORMERS | {"preprocessor_config": TRANSFORMERS["preprocessor_config"] | values}
 
@@ -222,10 +242,16 @@ UNCLEAR = {
         changed(image_std=None),
         "does not say what a grey level becomes; --input-scale says",
     ),
+    "a height alone": (changed(size={"height": 18}), "what size images are resized to; --fit"),
+    "a size of true": (changed(size={"shortest_edge": True}), "what size images are resized to"),
+    "a flag in words": (
+        changed(do_rescale="false"),
+        "'false' for 'do_rescale', which is neither true nor false; --input-scale says",
+    ),
     "classes without numbers": ({"config": {"id2label": {"a": "b"}}}, "have no numbers"),
     "names by number": (
         {"config": {"label_names": {"0": "a", "1": "b"}, "pretrained_cfg": TIMM_CFG}},
-        "label_names that are no list; --classes says",
+        "label_names that are no list of names; --classes says",
     ),
     "a class left out": ({"config": {"id2label": {"0": "a", "2": "b"}}}, "leave some out"),
     "a list": ({"config": [1]}, "holds no object of JSON"),
@@ -255,6 +281,14 @@ def relocate(file: Path, **entries: str) -> None:
     for entry in model.graph.initializer[0].external_data:
         entry.value = entries.get(entry.key, entry.value)
     file.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("offset", ["-1", "9" * 30, "first"])
+def test_weights_lie_at_a_number_of_bytes(tmp_path: Path, offset: str) -> None:
+    file = write(tmp_path)
+    relocate(file, offset=offset)
+    with pytest.raises(RefusedError, match="is no number of bytes"):
+        read_bundle(file)
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "a/../../secret", ""])
@@ -298,8 +332,10 @@ def test_the_weights_are_the_files_own(tmp_path: Path) -> None:
 def test_a_folder_has_one_graph(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="these ONNX files: none"):
         read_bundle(tmp_path)
-    for name in ("a.onnx", "b.onnx"):
+    for name in ("._a.onnx", "a.onnx"):  # macOS puts the first beside the second
         onnx.save_model(graph(), tmp_path / name)
+    assert read_bundle(tmp_path).file == tmp_path / "a.onnx"
+    onnx.save_model(graph(), tmp_path / "b.onnx")
     with pytest.raises(RefusedError, match=r"a\.onnx, b\.onnx"):
         read_bundle(tmp_path)
 

@@ -230,6 +230,19 @@ def test_classes_that_do_not_exclude_each_other_have_probabilities_of_their_own(
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "end", ["p = Sigmoid(l)", "t = Mul(l, TENTH) p = Softmax<axis = -1>(t)"], ids=["labels", "soft"]
+)
+def test_the_files_own_probabilities_are_served_where_logits_are_beside_them(end: str) -> None:
+    """A plain softmax of the logits would be another answer than the file's."""
+    outputs = "float[N, 4] logits, float[N, 4] p"
+    given = file(f"logits = Identity(l) {end}", outputs=outputs)
+    _, probabilities = serve(given)
+    np.testing.assert_allclose(probabilities, answers(given, "p"), atol=1e-6)
+    logits, _ = serve(given, output="logits")
+    np.testing.assert_allclose(logits, answers(given, "logits"), rtol=1e-4, atol=1e-5)
+
+
 def test_what_is_said_may_not_contradict_the_graph() -> None:
     with pytest.raises(
         OnnxImportError, match="comes from a Softmax, and --output-kind says logits"
