@@ -48,7 +48,7 @@ def draw(reports: Sequence[Report]) -> Iterator[tuple[str, bytes]]:
 
 def table(reports: Sequence[Report]) -> Iterator[str]:
     """Lay the figures of reports that have all parts side by side."""
-    yield "| | " + " | ".join(f"`{report.model.name}`" for report in reports) + " |"
+    yield "| figure | " + " | ".join(f"`{report.model.name}`" for report in reports) + " |"
     yield "| --- " * (1 + len(reports)) + "|"
     for name, cell in _ROWS.items():
         cells = [
@@ -119,7 +119,7 @@ _ROWS: dict[str, Cell] = {
     "lose it only when rotated": lambda report, angles, exhaustive_angles: str(
         angles.figures.rotated_only
     ),
-    "least accuracy at an angle (upright)": _least_accuracy,
+    "lowest accuracy at any angle (upright)": _least_accuracy,
     "mean change of a logit at 30 degrees, rotated back, damped": _at_30,
     "verdict at sampled angles": lambda report, angles, exhaustive_angles: angles.verdict,
     "one label at every angle, nearest neighbour": lambda report, angles, exhaustive_angles: _of(

@@ -135,13 +135,13 @@ def _png(under_test: ModelUnderTest) -> list[bytes]:
 
 
 LAYERS = (
-    Layer("uvicorn, and an answer that is always the same", _part("http"), _oip),
-    Layer("and the protocol: a request read", _part("protocol"), _oip),
-    Layer("and the engine: an image classified, an answer written", _part("engine"), _oip),
+    Layer("uvicorn, with an answer that is always the same", _part("http"), _oip),
+    Layer("and the protocol: a request is read", _part("protocol"), _oip),
+    Layer("and the engine: an image is classified, an answer written", _part("engine"), _oip),
     Layer("the service: ids, limits, keys, counters, timings, errors", _service, _oip),
     Layer("the service, asked with PNG files", _service, _png),
-    Layer("gRPC, and an answer that is always the same", _part("grpc"), _grpc, grpc=True),
-    Layer("and the message read by its method", _part("grpc-stream"), _grpc, grpc=True),
+    Layer("gRPC, with an answer that is always the same", _part("grpc"), _grpc, grpc=True),
+    Layer("and the message is read by its method", _part("grpc-stream"), _grpc, grpc=True),
     Layer("the service, asked over gRPC", _service, _grpc, grpc=True),
 )
 

@@ -52,7 +52,7 @@ class Tally:
         """Return the table of the docs, in Markdown."""
         rows = [
             ("random graphs", f"{sum(self.findings.values()):,}"),
-            ("that onnxruntime runs", f"{self.run:,}"),
+            ("those that onnxruntime runs", f"{self.run:,}"),
             *((_SAID[claim], f"{self.claims[claim]:,}") for claim in CLAIMS),
             ("graphs whose answers change when an image is rotated", f"{self.deviating:,}"),
             ("**unsound verdicts**", f"**{self.findings['unsound']:,}**"),
@@ -60,12 +60,13 @@ class Tally:
             ("crashes, proofs over 60 s", f"{self.findings['crash']}, {self.findings['slow']}"),
             ("graphs on which the process of onnxruntime dies", f"{self.findings['died']}"),
             ("bits of the file that onnxruntime's optimiser changes", f"{self.optimiser:,}"),
-            ("operators, seldomest in", f"{len(self.operators)}, {self._seldomest()}"),
+            ("operators, graphs with the rarest", f"{len(self.operators)}, {self._rarest()}"),
             ("longest proof", f"{self.slowest:.2f} s"),
         ]
-        return "\n".join(["| | |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)])
+        head = ["| what | number |", "| --- | --- |"]
+        return "\n".join([*head, *(f"| {a} | {b} |" for a, b in rows)])
 
-    def _seldomest(self) -> str:
+    def _rarest(self) -> str:
         if not self.operators:
             return "none"
         name, count = min(self.operators.items(), key=lambda pair: pair[1])
