@@ -233,6 +233,16 @@ class Settings(BaseSettings):
     def _take_nothing_for_none(cls, port: object) -> object:
         return None if port == "" else port
 
+    @field_validator("port", "grpc_port", mode="before")
+    @classmethod
+    def _take_no_link(cls, port: object) -> object:
+        if isinstance(port, str) and "://" in port:
+            raise ValueError(
+                "it is what Kubernetes says of a Service of this name, and what "
+                "`enableServiceLinks: false` in the pod's specification keeps it from saying"
+            )
+        return port
+
     @field_validator("host")
     @classmethod
     def _name_an_address(cls, host: str) -> str:

@@ -57,7 +57,7 @@ _FILES: Final[Mapping[str, tuple[str, dict[str, Any], tuple[str, ...]]]] = {
 }
 
 
-def rendered(values: Mapping[str, Any]) -> dict[str, str]:
+def rendered(values: Mapping[str, Any], release: str = "orbitserve") -> dict[str, str]:
     """Return what each template becomes, by its name; what is empty is left out.
 
     Raises
@@ -67,7 +67,7 @@ def rendered(values: Mapping[str, Any]) -> dict[str, str]:
     """
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(dict(values))
-        made = chart.render(dict(values), name="orbitserve", namespace="default")
+        made = chart.render(dict(values), name=release, namespace="default")
     found = {Path(name).stem: text.strip() for name, text in made.items() if name.endswith(".yaml")}
     return {name: text for name, text in found.items() if text}
 

@@ -17,9 +17,9 @@ pytest.importorskip("helm_python", reason="helm-python-sdk has no wheel for this
 RENDER = runpy.run_path(str(HELM / "render.py"))
 
 
-def rendered(**values: Any) -> list[dict[str, Any]]:
+def rendered(release: str = "orbitserve", **values: Any) -> list[dict[str, Any]]:
     """Render the chart with these values; return its objects."""
-    return [each for text in RENDER["rendered"](values).values() for each in parsed(text)]
+    return [each for text in RENDER["rendered"](values, release).values() for each in parsed(text)]
 
 
 def parsed(text: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from tests.deploy.rendering import (
     pod,
     rendered,
 )
-from tests.deploy.values import FETCH, PACKED, TRIED
+from tests.deploy.settings_schema import settings_schema
+from tests.deploy.values import DIGEST, FETCH, PACKED, PEER, TRIED
 
 helm = pytest.importorskip("helm_python")
 
@@ -32,7 +34,13 @@ EVERYTHING: dict[str, Any] = {
     "gpu": {"runtimeClass": "nvidia"},
     "image": {"pullSecrets": ["registry"]},
     "settings": {"PROOF": "enforce", "MODEL_CONTROL": True, "SHADOW_SHARE": 0.01},
-    "env": [{"name": "AWS_REGION", "value": "eu-central-1"}],
+    "env": [
+        {"name": "AWS_REGION", "value": "eu-central-1"},
+        {
+            "name": "ORBITSERVE_SHADOW_SALT",
+            "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}},
+        },
+    ],
     "volumes": [{"name": "cache", "emptyDir": {}}],
     "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
     "apiKeys": {"secret": "keys"},
@@ -131,7 +139,38 @@ class TestValues:
         values = {"models": {"claim": "c", "default": "d"}, "apiKeys": {"secret": "s"}}
         set_by_others = environment(**values, signatures={"secret": "s"})
         others |= {name.removeprefix("ORBITSERVE_") for name in set_by_others}
-        assert set(SCHEMA["properties"]["settings"]["propertyNames"]["enum"]) == every - others
+        assert others < every
+        assert SCHEMA["properties"]["settings"] == settings_schema(others)
+
+    def test_at_no_level_there_may_be_a_value_that_is_none(self):
+        """But where Kubernetes' own objects stand, and names that are the user's."""
+        free = {"global", "podAnnotations", "nodeSelector", "annotations", "labels"}
+        free |= {"requests", "limits", "env", "envFrom", "volumes", "volumeMounts"}
+        free |= {"tolerations", "from", "egress"}
+
+        def objects(schema: dict[str, Any], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+            if schema.get("type") == "object":
+                yield name, schema
+            for key, each in schema.get("properties", {}).items():
+                yield from objects(each, key)
+            if "items" in schema:
+                yield from objects(schema["items"], name)
+
+        found = dict(objects(SCHEMA, ""))
+        assert found.keys() > {"", "image", "images", "fetch", "settings", "audit"}
+        loose = {
+            name for name, each in found.items() if each.get("additionalProperties") is not False
+        }
+        assert loose == free & found.keys()
+
+    def test_a_number_is_written_as_the_service_reads_it(self):
+        """Of a values file each is a float: 100 MiB would be 1.048576e+08, and no start."""
+        given = {"MAX_BODY_BYTES": 104_857_600, "SHADOW_SHARE": 0.01, "REQUEST_SECONDS": 2.5}
+        told = environment(settings={**given, "MODEL_CONTROL": True, "LEDGER": "s3://a/b"})
+        for name, value in given.items():
+            assert told[f"ORBITSERVE_{name}"] == str(value)
+        assert told["ORBITSERVE_MODEL_CONTROL"] == "true"
+        assert told["ORBITSERVE_LEDGER"] == "s3://a/b"
 
     @pytest.mark.parametrize(
         ("values", "sentence"),
@@ -140,8 +179,53 @@ class TestValues:
             ({"replica": 1}, "additional properties 'replica' not allowed"),
             ({"device": "tpu"}, "at '/device': value must be one of 'cpu', 'gpu'"),
             ({"image": {"tag": "a b"}}, "at '/image/tag': 'a b' does not match"),
-            ({"settings": {"NOBODY": 1}}, "invalid propertyName 'NOBODY'"),
-            ({"settings": {"DEVICE": "cpu"}}, "invalid propertyName 'DEVICE'"),
+            ({"settings": {"NOBODY": 1}}, "additional properties 'NOBODY' not allowed"),
+            ({"settings": {"DEVICE": "cpu"}}, "additional properties 'DEVICE' not allowed"),
+            ({"settings": {"WORKERS": 0}}, "at '/settings/WORKERS': minimum: got 0, want 1"),
+            ({"settings": {"SHADOW_SHARE": 7}}, "at '/settings/SHADOW_SHARE': maximum: got 7"),
+            # As YAML reads `PROOF: off`.
+            ({"settings": {"PROOF": False}}, "value must be one of 'enforce', 'report', 'off'"),
+            ({"env": [{"nmae": "AWS_REGION"}]}, "at '/env/0': missing property 'name'"),
+            (
+                {"env": [{"name": "ORBITSERVE_APIKEYS", "value": "k"}]},
+                "env has ORBITSERVE_APIKEYS; what the service is told is said by settings,",
+            ),
+            (
+                {"env": [{"name": "ORBITSERVE_DEVICE", "value": "cpu"}]},
+                "env has ORBITSERVE_DEVICE;",
+            ),
+            ({"env": [{"name": "A"}, {"name": "A"}]}, "env has A twice; one of them is accepted."),
+            ({"image": {"repository": "r/orbitserve:1"}}, "at '/image/repository'"),
+            ({"image": {"repository": f"r/orbitserve@{DIGEST}"}}, "at '/image/repository'"),
+            ({"image": {"digest": "sha256:1"}}, "at '/image/digest'"),
+            ({"apiKeys": {"existingSecret": "k"}}, "'existingSecret' not allowed"),
+            ({"update": {"maxSurge": 0}}, "update.maxSurge and update.maxUnavailable are both 0"),
+            (
+                {"update": {"maxSurge": "0%", "maxUnavailable": "0%"}},
+                "update.maxSurge and update.maxUnavailable are both 0",
+            ),
+            ({"update": {"maxUnavailable": "101%"}}, "at '/update/maxUnavailable'"),
+            ({"disruptionBudget": {"maxUnavailable": 0}}, "/maxUnavailable': minimum: got 0"),
+            ({"disruptionBudget": {"maxUnavailable": "0%"}}, "at '/disruptionBudget"),
+            ({"service": {"httpPort": 80, "grpcPort": 80}}, "are both 80; two ports are accepted."),
+            ({"device": "gpu", "gpu": {"count": 2}}, "gpu.count is 2, and a pod computes on one"),
+            (
+                {"models": {"images": [PACKED, {**PACKED, "reference": "another"}]}},
+                f"the version parts/3 from {PACKED['reference']} and from another; one image",
+            ),
+            (
+                {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}},
+                "and resources.requests.cpu is not set; 0 does not ask for it.",
+            ),
+            (
+                {"apiKeys": {"secret": "k"}, "serviceMonitor": {"enabled": True}},
+                "needs serviceMonitor.secret, a Secret with a key that Prometheus sends.",
+            ),
+            ({"networkPolicy": {"from": [{}]}}, "at '/networkPolicy/from/0'"),
+            (
+                {"audit": {"enabled": True, "images": "/images/night"}},
+                "audit.images is /images/night, and audit.imagesClaim names no claim",
+            ),
             ({"service": {"httpPort": 70_000}}, "at '/service/httpPort': maximum"),
             ({"models": {"images": [{"version": "parts/3"}]}}, "missing property 'reference'"),
             ({"models": {"images": [{**PACKED, "version": "parts"}]}}, "'parts' does not match"),
@@ -161,6 +245,60 @@ class TestValues:
     def test_a_value_out_of_range_is_a_sentence(self, values, sentence):
         with pytest.raises(helm.HelmError, match=re.escape(sentence)):
             rendered(**values)
+
+
+class TestNotes:
+    """What is told after an installation, of what works otherwise than one may think."""
+
+    def notes(self, **values: Any) -> str:
+        with helm.Chart.load(CHART) as chart:
+            made = chart.render(values, name="orbitserve", namespace="line-4")
+        (found,) = [text for name, text in made.items() if name.endswith("/NOTES.txt")]
+        return found
+
+    def test_who_reaches_it_is_said(self):
+        told = self.notes(serviceMonitor={"enabled": True})
+        assert "Nobody needs a key" in told
+        assert "Pods of the namespace line-4 alone reach it, and so Prometheus where it" in told
+        told = self.notes(apiKeys={"secret": "k"}, networkPolicy={"from": [PEER]})
+        assert "Nobody needs a key" not in told
+        assert "alone reach it" not in told
+
+    def test_a_fetch_that_reaches_nothing_is_said(self):
+        told = "models.fetch reaches nothing, not even DNS"
+        assert told in self.notes(models={"fetch": FETCH})
+        assert told not in self.notes(models={"fetch": FETCH}, networkPolicy={"egress": [{}]})
+        assert told not in self.notes(models={"fetch": FETCH}, networkPolicy={"enabled": False})
+
+
+class TestNames:
+    """Helm takes 53 letters and dots, which a Service's name, or a CronJob's, may not have."""
+
+    @pytest.mark.parametrize(
+        "release", ["a" * 53, "orbitserve-" + "b" * 42, "line-4.west", "a-" * 26]
+    )
+    def test_each_object_has_one_that_kubernetes_takes(self, release):
+        made = rendered(release, **EVERYTHING)
+        for each in made:
+            name = each["metadata"]["name"]
+            longest = 52 if each["kind"] == "CronJob" else 63
+            assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", name)
+            assert len(name) <= longest, each["kind"]
+            labels = each["metadata"]["labels"]
+            assert all(isinstance(value, str) and len(value) <= 63 for value in labels.values())
+        called = {each["metadata"]["name"] for each in made if each["kind"] == "Service"}
+        (job,) = [each for each in made if each["kind"] == "CronJob"]
+        (asked,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        host = asked["env"][0]["value"].removeprefix("http://").split(":")[0]
+        assert {host} == called
+
+    def test_a_label_is_text_whatever_the_release_is_called(self):
+        (service,) = [each for each in rendered("null") if each["kind"] == "Service"]
+        assert service["spec"]["selector"]["app.kubernetes.io/instance"] == "null"
+
+    def test_one_that_no_service_may_have_is_a_sentence(self):
+        with pytest.raises(helm.HelmError, match="The release is called 4-west"):
+            rendered("4-west")
 
 
 class TestPods:
@@ -238,6 +376,45 @@ class TestPods:
         assert not selector.items() <= job["metadata"]["labels"].items()
         labels = one("Deployment")["spec"]["template"]["metadata"]["labels"]
         assert selector.items() <= labels.items()
+
+    def test_no_pod_is_told_of_services_by_variables(self):
+        """Of a Service named orbitserve: ORBITSERVE_PORT=tcp://10.0.0.1:8000, which is no port."""
+        job = one("CronJob", audit={"enabled": True})["spec"]["jobTemplate"]["spec"]["template"]
+        for each in (pod(), job["spec"]):
+            assert each["enableServiceLinks"] is False
+            assert each["automountServiceAccountToken"] is False
+
+    def test_the_audit_may_call_whoever_else_may(self):
+        job = one("CronJob", audit={"enabled": True})["spec"]["jobTemplate"]["spec"]["template"]
+        named = {"networkPolicy": {"from": [PEER]}}
+        (rule,) = one("NetworkPolicy", audit={"enabled": True}, **named)["spec"]["ingress"]
+        mine, audit = rule["from"]
+        assert mine == PEER
+        assert audit["podSelector"]["matchLabels"].items() <= job["metadata"]["labels"].items()
+        (rule,) = one("NetworkPolicy", **named)["spec"]["ingress"]
+        assert rule["from"] == [PEER]
+
+    def test_where_keys_are_asked_for_the_audit_needs_one(self):
+        for values, optional in (({}, True), ({"apiKeys": {"secret": "k"}}, False)):
+            job = one("CronJob", audit={"enabled": True}, **values)["spec"]["jobTemplate"]["spec"]
+            told = {e["name"]: e for e in job["template"]["spec"]["containers"][0]["env"]}
+            key = told["ORBITSERVE_API_KEY"]["valueFrom"]["secretKeyRef"]
+            assert key["optional"] is optional
+
+    def test_a_pod_has_time_for_all_that_the_service_takes_to_end(self):
+        for values in ({}, {"drainSeconds": 60, "shutdownSeconds": 600}):
+            told = environment(**values)
+            longest = sum(
+                float(told[f"ORBITSERVE_SHUTDOWN_{name}SECONDS"]) for name in ("", "DELAY_")
+            )
+            assert pod(**values)["terminationGracePeriodSeconds"] > longest
+
+    def test_what_is_long_to_load_is_not_killed_meanwhile(self):
+        """Liveness asks what is answered before models are loaded, and readiness has no limit."""
+        found = container()
+        assert found["startupProbe"]["httpGet"]["path"] == found["livenessProbe"]["httpGet"]["path"]
+        started = found["startupProbe"]["periodSeconds"] * found["startupProbe"]["failureThreshold"]
+        assert started >= 120
 
     def test_prometheus_finds_the_service_by_its_labels(self):
         monitor = one("ServiceMonitor", serviceMonitor={"enabled": True})["spec"]

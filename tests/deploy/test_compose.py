@@ -69,17 +69,21 @@ class TestSchema:
 
     @pytest.mark.slow
     def test_docker_compose_reads_it_and_what_is_set(self):
-        made = config("cpu", "monitoring", KEYS="./keys", MODELS="/models", ADDRESS="0.0.0.0")
-        assert made["secrets"]["keys"]["file"] == str(ROOT / "keys")
+        made = config("cpu", "monitoring", MODELS="/models", ADDRESS="0.0.0.0")
         assert "/models:/srv/model_repository:ro" in made["services"]["cpu"]["volumes"]
         assert made["services"]["cpu"]["ports"][0].startswith("0.0.0.0:8000:8000")
         assert made["services"]["grafana"]["ports"] == ["127.0.0.1:3000:3000/tcp"]
 
     @pytest.mark.slow
     def test_a_key_is_asked_for_where_it_is_said_and_nowhere_else(self):
-        told = config("cpu", ORBITSERVE_API_KEYS="/run/secrets/keys")["services"]["cpu"]
-        assert told["environment"]["ORBITSERVE_API_KEYS"] == "/run/secrets/keys"
-        assert config("cpu")["services"]["cpu"]["environment"]["ORBITSERVE_API_KEYS"] is None
+        """One variable does both: a file without the setting served everybody without a word."""
+        made = config("cpu", ORBITSERVE_API_KEYS="/etc/orbitserve/keys")
+        told, (secret,) = made["services"]["cpu"], made["services"]["cpu"]["secrets"]
+        assert told["environment"]["ORBITSERVE_API_KEYS"] == secret["target"]
+        assert made["secrets"]["keys"]["file"] == secret["target"] == "/etc/orbitserve/keys"
+        unset = config("cpu")
+        assert unset["services"]["cpu"]["environment"]["ORBITSERVE_API_KEYS"] is None
+        assert unset["secrets"]["keys"]["file"] == "/dev/null"
 
 
 class TestServices:

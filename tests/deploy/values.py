@@ -8,6 +8,7 @@ ENTRY = {"name": "AWS_REGION", "value": "eu-central-1"}
 PEER = {"namespaceSelector": {"matchLabels": {"team": "line-4"}}}
 RULE = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}
 PACKED = {"version": "parts/3", "reference": "registry.example.com/models/parts:3"}
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 FETCH = {
     "image": "registry.example.com/aws-cli:2",
     "args": ["s3", "sync", "s3://models", "/models"],
@@ -73,6 +74,10 @@ TRIED: dict[str, Any] = {
     "replicas": lambda: one("Deployment", replicas=5)["spec"]["replicas"] == 5,
     "image.repository": lambda: container(image={"repository": "r/o"})["image"] == "r/o:cpu",
     "image.tag": lambda: container(image={"tag": "1.2"})["image"] == "orbitserve:1.2",
+    "image.digest": lambda: (
+        container(image={"digest": DIGEST})["image"] == f"orbitserve@{DIGEST}"
+        and container(image={"digest": DIGEST, "tag": "1.2"})["image"] == f"orbitserve:1.2@{DIGEST}"
+    ),
     "image.pullPolicy": lambda: (
         container(image={"pullPolicy": "Always"})["imagePullPolicy"] == "Always"
     ),
@@ -121,7 +126,10 @@ TRIED: dict[str, Any] = {
         container(resources={"limits": {"memory": "9Gi"}})["resources"]["limits"]["memory"] == "9Gi"
     ),
     "gpu.count": lambda: (
-        container(device="gpu", gpu={"count": 2})["resources"]["limits"]["nvidia.com/gpu"] == 2
+        container(device="gpu", gpu={"count": 8, "resource": "example.com/gpu-gib"})["resources"][
+            "limits"
+        ]["example.com/gpu-gib"]
+        == 8
     ),
     "gpu.resource": lambda: (
         container(device="gpu", gpu={"resource": "nvidia.com/mig-1g.18gb"})["resources"]["limits"][
@@ -199,7 +207,9 @@ TRIED: dict[str, Any] = {
     "audit.schedule": lambda: audit(schedule="1 1 * * 1")["schedule"] == "1 1 * * 1",
     "audit.timeZone": lambda: audit(timeZone="Europe/Berlin")["timeZone"] == "Europe/Berlin",
     "audit.model": lambda: told(model="parts")["SERVICE"]["value"].endswith("/models/parts"),
-    "audit.images": lambda: told(images="/images")["IMAGES"]["value"] == "/images",
+    "audit.images": lambda: (
+        told(images="/images", imagesClaim="photos")["IMAGES"]["value"] == "/images"
+    ),
     "audit.imagesClaim": lambda: (
         volumes(job(imagesClaim="photos"))["images"]["persistentVolumeClaim"]["claimName"]
         == "photos"

@@ -91,6 +91,11 @@ def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_misspelt_setting(
         monkeypatch.setenv(f"{name}_PORT_8000_TCP_ADDR", "10.0.0.11")
     monkeypatch.setenv("ORBITSERVE_SERVICE_HOST", "10.0.0.12")
     read_settings()
+    for name in ("ORBITSERVE_PORT", "ORBITSERVE_GRPC_PORT"):  # which are settings
+        with monkeypatch.context() as link:
+            link.setenv(name, "tcp://10.0.0.11:8000")
+            with pytest.raises(ConfigurationError, match=f"{name} is .*`enableServiceLinks"):
+                read_settings()
     monkeypatch.setenv("ORBITSERVE_GRPCS_PORT", "8001")
     with pytest.raises(ConfigurationError, match="ORBITSERVE_GRPC_PORT is accepted"):
         read_settings()

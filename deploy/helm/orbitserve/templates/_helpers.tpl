@@ -1,14 +1,13 @@
+{{- /* A Service's name has no dots. A CronJob's, six letters longer, has at most 52. */ -}}
 {{- define "orbitserve.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
-{{- end -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- $name := contains .Chart.Name $release | ternary $release (printf "%s-%s" $release .Chart.Name) -}}
+{{- regexReplaceAll "-+$" ($name | trunc 46) "" -}}
 {{- end -}}
 
 {{- define "orbitserve.selector" -}}
 app.kubernetes.io/name: orbitserve
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "orbitserve.labels" -}}
@@ -19,12 +18,20 @@ app.kubernetes.io/part-of: orbitserve
 
 {{- define "orbitserve.auditLabels" -}}
 app.kubernetes.io/name: orbitserve-audit
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/part-of: orbitserve
 {{- end -}}
 
+{{- /* With the tag of the values, or else one of this name. */ -}}
 {{- define "orbitserve.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Values.device }}
+{{- $image := .root.Values.image -}}
+{{- $tag := $image.tag | default (not $image.digest | ternary .tag "") -}}
+{{ $image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with $image.digest }}@{{ . }}{{ end }}
+{{- end -}}
+
+{{- /* A number of a values file is a float, and a large one would be written 1.048576e+08. */ -}}
+{{- define "orbitserve.number" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{- int64 . -}}{{- else -}}{{- toString . -}}{{- end -}}
 {{- end -}}
 
 {{- define "orbitserve.podSecurity" -}}
