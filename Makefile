@@ -60,7 +60,7 @@ bench: $(VENV)/.dev ## Measure servers, models and audits side by side (needs wr
 	$(BIN)/python -m benchmarks.shadow
 	$(BIN)/python -m benchmarks.hostile
 
-image: ## Build the container image with podman (VARIANT=gpu for the one with CUDA)
+image: ## Build the container image with podman (VARIANT=gpu: with CUDA; EXTRAS="signing")
 	deploy/container/build-image.sh $(VARIANT)
 
 image-test: $(VENV)/.dev ## Build the image, run it, classify digits and audit the models inside it

@@ -2,7 +2,7 @@
 # Builds the image with podman. pip's settings on this machine (index, certificates, timeout) and the
 # local folders they name are lent to the build, and leave no trace in the image.
 # usage: build-image.sh [cpu|gpu]      makes orbitserve:cpu or orbitserve:gpu
-# BASE=... names another base, NAME=... another name than orbitserve.
+# BASE=... names another base, NAME=... another name than orbitserve, EXTRAS="signing otel" extras to install.
 set -euo pipefail
 
 variant=${1:-cpu}
@@ -48,5 +48,5 @@ if podman image exists "$base"; then pull=never; fi
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../pyproject.toml")
 revision=$(git -C "$here" rev-parse HEAD 2> /dev/null || echo unknown)
 podman build --format docker --pull="$pull" --network host "${volumes[@]}" \
-    --build-arg "BASE=$base" --build-arg "GPU=$gpu" \
+    --build-arg "BASE=$base" --build-arg "GPU=$gpu" --build-arg "EXTRAS=${EXTRAS:-}" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$name:$variant" "$here/../.."

@@ -16,14 +16,14 @@ lock() {
 
 # What stands in the locks is preferred, by being in the file that is written.
 sed -n 's/^\([a-z0-9].*\) \\$/\1/p' locks/*.txt 2> /dev/null | sort -u > "$every" || true
-lock "$every" --extra dev --extra gpu "$@" pyproject.toml
+lock "$every" --extra dev --extra gpu --extra ray --extra ray-serve "$@" pyproject.toml
 
 # torch is left out, with what is CUDA's: which of its builds is installed is for who trains to say.
 mapfile -t cuda < <(sed -nE 's/^((nvidia|cuda)[a-z0-9-]*|triton)==.*/--no-emit-package \1/p' "$every" | sort -u)
 # shellcheck disable=SC2068 # two words each
 lock locks/dev.txt --constraint "$every" --extra dev --no-emit-package torch ${cuda[@]} pyproject.toml
 lock locks/runtime.txt --constraint "$every" pyproject.toml
-for extra in gpu otel parquet signing; do
+for extra in gpu otel parquet ray ray-serve signing; do
     lock "locks/$extra.txt" --constraint "$every" --extra "$extra" pyproject.toml
 done
 python3 -c '

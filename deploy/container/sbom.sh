@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes the bill of materials of what the image installs, as CycloneDX: an environment is made from the
 # locks, as in the Dockerfile, and read. Needs cyclonedx-py: pip install cyclonedx-bom
-# usage: sbom.sh FILE [EXTRA...]      EXTRA: gpu, otel, parquet, signing
+# usage: sbom.sh FILE [EXTRA...]      EXTRA: gpu, otel, parquet, ray, ray-serve, signing
 # LOCKS=... names another folder than locks.
 set -euo pipefail
 

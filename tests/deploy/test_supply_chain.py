@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "locks").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
+EXTRAS_OF_THE_IMAGE = ["gpu", "otel", "parquet", "ray", "ray-serve", "signing"]
 TOOLS = Path(sys.executable).parent
 
 
@@ -50,9 +51,9 @@ def asked(*extras: str) -> list[Requirement]:
 class TestLocks:
     def test_there_is_one_for_what_runs_for_each_extra_of_the_image_and_for_tests(self):
         names = {lock.stem for lock in LOCKS}
-        assert names == {"build", "runtime", "dev", "gpu", "otel", "parquet", "signing"}
+        assert names == {"build", "runtime", "dev", *EXTRAS_OF_THE_IMAGE}
 
-    @pytest.mark.parametrize("name", ["runtime", "dev", "gpu", "otel", "parquet", "signing"])
+    @pytest.mark.parametrize("name", ["runtime", "dev", *EXTRAS_OF_THE_IMAGE])
     def test_it_holds_what_pyproject_asks_for(self, name):
         held = pins(ROOT / "locks" / f"{name}.txt")
         for each in asked(*([] if name == "runtime" else [name])):
