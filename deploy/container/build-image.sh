@@ -47,6 +47,8 @@ pull=missing
 if podman image exists "$base"; then pull=never; fi
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../pyproject.toml")
 revision=$(git -C "$here" rev-parse HEAD 2> /dev/null || echo unknown)
+# By --label as well: of a build whose steps are all cached the Dockerfile's label names the commit before.
 podman build --format docker --pull="$pull" --network host "${volumes[@]}" \
     --build-arg "BASE=$base" --build-arg "GPU=$gpu" --build-arg "EXTRAS=${EXTRAS:-}" \
-    --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$name:$variant" "$here/../.."
+    --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
+    --label "org.opencontainers.image.revision=$revision" --tag "$name:$variant" "$here/../.."

@@ -159,9 +159,8 @@ def nginx(folder: Path, behind: list[Instance]) -> Iterator[Balanced]:
             text = text.replace(f"orbitserve-{number}:{named}", f"127.0.0.1:{own}")
     text = _replaced(text, "listen 8080;", f"listen 127.0.0.1:{port};")
     text = _replaced(text, "listen 8081 http2;", f"listen 127.0.0.1:{grpc_port} http2;")
-    for protocol in ("proxy", "grpc"):
-        name = f"{protocol}_read_timeout"
-        text = _replaced(text, f"{name} 10s;", f"{name} {READ_SECONDS}s;")
+    for name in ("proxy_read", "proxy_send", "grpc_read", "grpc_send"):
+        text = _replaced(text, f"{name}_timeout 10s;", f"{name}_timeout {READ_SECONDS}s;")
     (folder / "orbitserve.conf").write_text(text)
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")

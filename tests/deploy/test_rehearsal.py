@@ -49,10 +49,9 @@ def images(pictures):
     return files
 
 
-def infer_request(pixels: np.ndarray, identity: str = "") -> bytes:
+def infer_request(pixels: np.ndarray) -> bytes:
     made: bytes = message("ModelInferRequest")(
         model_name=MODEL,
-        id=identity,
         inputs=[{"name": "image", "datatype": "UINT8", "shape": pixels.shape}],
         raw_input_contents=[pixels.tobytes()],
     ).SerializeToString()
@@ -66,8 +65,9 @@ def messages(pictures):
 
 @pytest.fixture(scope="module")
 def large(pictures):
-    """Messages of 200 kB, by a long id: their end comes when a beginning has been passed on."""
-    return [infer_request(each[None], identity="i" * 200_000) for each in pictures]
+    """Messages of 200 kB: their end comes when a beginning has been passed on."""
+    field = b"\xc2\x3e\xc0\x9a\x0c" + bytes(200_000)  # of the number 1000, which nobody knows
+    return [infer_request(each[None]) + field for each in pictures]
 
 
 @pytest.fixture(scope="module")
@@ -211,14 +211,14 @@ def test_large_messages_are_sent_again_by_envoy_and_by_the_client_of_nginx(
     with loads.running():
         loads.more(10)
         made[0].signal(signal.SIGSTOP)
-        loads.more(20)
+        wait_until(loads.sent_again)
         made[0].signal(signal.SIGCONT)
         made[1].signal(signal.SIGKILL)
         loads.more(20)
         made[1].end()
         made[1].start()
         loads.more(10)
-    loads.check("messages of 200 kB, one stopped and one killed", least=0)
+    loads.check("messages of 200 kB, one stopped and one killed", least=1)
 
 
 def test_without_another_try_requests_would_be_lost(
@@ -240,7 +240,7 @@ def test_without_another_try_requests_would_be_lost(
         ways = {
             "504": by_http(once.url, images),
             # nginx as it is, by messages of which it has passed on a part
-            "UNAVAILABLE: Received http2 header with status: 504": by_grpc(nginx.grpc, large),
+            "UNAVAILABLE: no instance answered": by_grpc(nginx.grpc, large),
             "504 ": by_http(one_try.url, images),
             "UNAVAILABLE: upstream request timeout": by_grpc(one_try.grpc, messages),
         }
