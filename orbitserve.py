@@ -1,7 +1,9 @@
 """The front door: the `orbitserve` command."""
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -50,6 +52,17 @@ app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
 
 
+def _listen_to_signals() -> None:
+    """Let SIGTERM and SIGHUP end process 1 too: the kernel keeps from it what nobody asks for."""
+
+    def end_here(number: int, frame: FrameType | None) -> None:
+        os._exit(128 + number)
+
+    if os.getpid() == 1:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, end_here)
+
+
 def _show_version(asked: bool) -> None:
     if asked:
         from artifact.product import product_version
@@ -76,6 +89,7 @@ def main() -> None:
     Typer's own statuses are left out: 2 for a wrong option says INCONCLUSIVE here, and 1 for an
     output that is closed says FAIL.
     """
+    _listen_to_signals()
     try:
         status = end(_run())
     except KeyboardInterrupt as interrupt:

@@ -24,6 +24,9 @@ class ServeCommand(CommandOfAModel):
 
     def load(self) -> Callable[..., None]:
         """Return what it runs."""
+        from imaging.process import end_when_asked
+
+        end_when_asked()  # before all else is imported, which takes seconds
         return _run_with_options()
 
 

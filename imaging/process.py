@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import suppress
+from types import FrameType
 from typing import Final
 
 ENDING: Final = tuple(
@@ -15,6 +17,22 @@ ENDING: Final = tuple(
 """Signals that ask a service to end; of a terminal that is closed, unless nohup started it."""
 
 _PR_SET_PDEATHSIG: Final = 1
+
+
+def end_when_asked() -> None:
+    """Have the first of these signals end this process with 0, as long as it has nothing to lose.
+
+    It does not unwind: what is being imported, or waits for that on another thread, is not waited
+    for. Processes that it has started end with it.
+    """
+    for number in ENDING:
+        signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    with suppress(Exception):  # of a stream that is closed, or is being written to right here
+        sys.stderr.flush()
+    os._exit(0)
 
 
 def end_with_parent() -> None:

@@ -1,6 +1,5 @@
 """The application: routes, what surrounds them, and what lives as long as it does."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from artifact.product import product_version
 from audit.render import formats
+from service import unawaited
 from service.api.audits import (
     audit_routes,
     comparison_routes,
@@ -87,8 +87,7 @@ def create_app(
             app.state.data_plane = DataPlane(repository, settings, member)
             decoders = app.state.data_plane.decoders
             stack.push_async_callback(to_thread.run_sync, decoders.close)
-            started = asyncio.create_task(to_thread.run_sync(decoders.start))
-            stack.callback(started.cancel)
+            unawaited.begin(decoders.start)
             app.state.job_queue = await to_thread.run_sync(_open_audits, settings)
             stack.push_async_callback(app.state.job_queue.close)
             if member is None:

@@ -8,9 +8,8 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
-from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -18,14 +17,14 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from imaging.process import ENDING
+from imaging.process import ENDING, end_when_asked
+from service import unawaited
 from service.app import create_app
 from service.audits import JobQueue
 from service.data_plane import DataPlane
 from service.http.connection import protocol
 from service.listening import bind, hold_grpc, invitation
 from service.metrics.logs import configure_logs
-from service.repository.loading import still_opening
 from service.repository.memory import give_back, use_few_arenas
 from service.repository.registry import Repository
 from service.repository.trials import Trials
@@ -58,14 +57,12 @@ def serve(settings: Settings) -> None:
     trials = Trials(settings)
     trials.prepare(fork=True)
     configure_logs(settings.log_format, settings.log_level)
-    for number in ENDING:
-        signal.signal(number, _exit)
+    end_when_asked()
     try:
         _serve(settings, trials, bind(settings.host, settings.port))
     finally:
         trials.close()
-    if still_opening():
-        # The interpreter would take its thread away from a library in the middle of what it does.
+    if unawaited.are_left():
         sys.stderr.flush()
         os._exit(0)
 
@@ -153,10 +150,24 @@ async def _freeze(repository: Repository) -> None:
     """What is loaded at the start stays: the collector of cycles need not look at it ever again."""
     await repository.started.wait()
     # What audits need and no start waits for: the first one would hold up requests by importing it.
-    await asyncio.to_thread(import_module, "scipy.special")
+    await _import("scipy.special")
     gc.collect()
     gc.freeze()
     await asyncio.to_thread(give_back)
+
+
+async def _import(name: str) -> None:
+    """Import a module on a thread that the end of the service does not wait for."""
+    loop = asyncio.get_running_loop()
+    imported = asyncio.Event()
+
+    def run() -> None:
+        import_module(name)
+        with suppress(RuntimeError):  # of a loop that has ended
+            loop.call_soon_threadsafe(imported.set)
+
+    unawaited.begin(run)
+    await imported.wait()
 
 
 class _Server(uvicorn.Server):
@@ -237,8 +248,3 @@ class _Ending:
         if self._grpc is not None:
             self._grpc.end_within(seconds)
         self._server.should_exit = True
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    """End while the device is still being started: the event loop is not there to be asked."""
-    raise SystemExit(0)

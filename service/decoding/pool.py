@@ -154,7 +154,12 @@ class Decoders:
         for _ in range(self._count):
             if self._closed:  # before they had begun
                 return
-            self._put_back(_Decoder(self._context))
+            try:
+                self._put_back(_Decoder(self._context))
+            except (EOFError, OSError) as error:  # which requests try again
+                if not self._closed:
+                    log.warning("a decoder did not start", reason=str(error))
+                return
 
     def close(self) -> None:
         """End all processes, whatever they do, and start none any more."""

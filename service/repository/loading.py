@@ -1,7 +1,6 @@
 """Loading a version: tried in another process, which may not come back, and then opened here."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 import structlog
 
 from artifact.layout import CARD_FILE
+from service import unawaited
 from service.engine import ProviderCandidates
 from service.repository.cache import Cache
 from service.repository.folder import ModelRejectedError, check_audit_file, read_card
@@ -20,8 +20,6 @@ from service.repository.version import ServedModel, open_tried
 from service.settings import Settings
 from service.shadow import open_shadow
 from service.signatures import open_verifier
-
-_THREAD: Final = "loading"
 
 _LOOK_SECONDS: Final = 0.05
 """Between two looks at a version that another worker tries."""
@@ -132,11 +130,6 @@ class Loader:
         self._trials.close()
 
 
-def still_opening() -> bool:
-    """Whether a thread is still inside of a native library that was told to open a version."""
-    return any(thread.name == _THREAD for thread in threading.enumerate())
-
-
 def _digests(folder: Path) -> dict[str, str] | None:
     """Return what the card says of the files, and its own digest; None if a trial has to tell."""
     try:
@@ -169,7 +162,7 @@ async def _in_thread(open_here: Callable[[], ServedModel]) -> ServedModel:
         with suppress(RuntimeError):  # of a loop that has ended
             loop.call_soon_threadsafe(hand_over, model, error)
 
-    threading.Thread(target=run, name=_THREAD, daemon=True).start()
+    unawaited.begin(run)
     try:
         return await opened
     except asyncio.CancelledError:
@@ -179,4 +172,4 @@ async def _in_thread(open_here: Callable[[], ServedModel]) -> ServedModel:
 
 
 def _close(model: ServedModel) -> None:
-    threading.Thread(target=model.session.close, name=_THREAD, daemon=True).start()
+    unawaited.begin(model.session.close)

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 import structlog
 
-from imaging.process import ENDING, end_with_parent, fork
+from imaging.process import ENDING, end_when_asked, end_with_parent, fork
 from imaging.refusal import RefusedError
 from service.workers.channel import Channel
 from service.workers.listener import OpenConnections
@@ -227,12 +227,9 @@ class Supervisor:
             self._waker.close()
             end_with_parent()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in ENDING:
-                signal.signal(number, _exit)
+            end_when_asked()  # while it has nothing under way
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             self._work(member)
-            status = 0
-        except SystemExit:
             status = 0
         except RefusedError as error:
             member.refuse(str(error))
@@ -314,11 +311,6 @@ class Supervisor:
             if worker.heard and reason != worker.told:
                 worker.told = reason
                 worker.channel.send(Elsewhere(reason))
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    """End a worker that has nothing under way yet."""
-    raise SystemExit(0)
 
 
 def _how(status: int) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from imaging.process import ENDING
-from tests.program import run
+from tests.program import PROGRAM, run
 from tests.service.processes import (
     GREY,
     Server,
@@ -27,7 +27,7 @@ from tests.service.processes import (
     npy,
     serving,
 )
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +98,49 @@ def test_it_ends_with_status_0_when_asked_to(
         server.process.send_signal(number)
         assert server.end() == 0, server.log
         assert "Traceback" not in "".join(server.log)
+
+
+_SLOW_IMPORT = """
+import os, sys, time
+PROCESS, PARENT = os.getpid(), os.getppid()
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["SLOW"] and os.getpid() == PROCESS:
+            print("is being imported", file=sys.stderr, flush=True)
+            while os.getppid() == PARENT:
+                time.sleep(0.05)
+
+sys.meta_path.insert(0, Slow())
+"""
+
+
+@pytest.mark.parametrize("module", ["service.server", "scipy.special", "service.decoding.server"])
+def test_it_waits_for_no_import_to_end(repository: Path, tmp_path: Path, module: str) -> None:
+    """In the main thread before it serves, in another one afterwards, or in what decodes."""
+    (tmp_path / "sitecustomize.py").write_text(_SLOW_IMPORT)
+    path = os.pathsep.join((str(tmp_path), str(Path.cwd())))
+    told = environment(repository) | {"PYTHONPATH": path, "SLOW": module}
+    with subprocess.Popen(
+        [*PROGRAM, "serve"], env=told, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr
+            assert any("is being imported" in line for line in process.stderr)
+            process.terminate()
+            assert process.wait(LIMIT) == 0
+        finally:
+            process.kill()
+
+
+def test_process_1_ends_when_it_is_asked_to() -> None:
+    """The kernel keeps from it the signals that it has no handler for, as others need none."""
+    code = (
+        "import os, signal, sys; own = os.getpid(); os.getpid = lambda: 1\n"
+        "import orbitserve; orbitserve._run = lambda: os.kill(own, signal.SIGTERM) or 0\n"
+        "orbitserve.main()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 143
 
 
 def test_a_signal_to_the_whole_group_asks_each_worker_once(repository: Path) -> None:
