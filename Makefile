@@ -74,8 +74,8 @@ sbom: $(VENV)/.dev ## List what the image installs, as CycloneDX (EXTRAS="gpu si
 lock: $(VENV)/.dev ## Lock what pyproject.toml asks for (UPGRADE=--upgrade: the newest of it) in locks/
 	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/container/lock.sh $(UPGRADE)
 
-chart-test: $(VENV)/.dev $(VENV)-kserve/.made ## Render the chart and try it, its plain manifests and KServe's
-	KSERVE_PYTHON=$(VENV)-kserve/bin/python $(BIN)/python -m pytest tests/deploy tests/test_automation.py
+chart-test: $(VENV)/.dev $(VENV)-kserve/.made $(VENV)-checkov/.made ## Render the chart and try it, its plain manifests and KServe's
+	KSERVE_PYTHON=$(VENV)-kserve/bin/python CHECKOV=$(VENV)-checkov/bin/checkov $(BIN)/python -m pytest tests/deploy tests/test_automation.py
 
 manifests: $(VENV)/.dev ## Render the chart into deploy/kubernetes
 	$(BIN)/python deploy/helm/render.py
@@ -92,7 +92,7 @@ wheelhouse: $(VENV)/.runtime ## Gather wheels for a machine without a network (s
 		$(if $(DATA),--data $(DATA))
 
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) $(VENV)-kserve $(VENV)-ray *.egg-info .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-kserve $(VENV)-checkov $(VENV)-ray *.egg-info .*_cache .hypothesis
 
 # An environment is made anew when what it should hold changes.
 $(VENV)/.runtime: pyproject.toml
@@ -109,6 +109,12 @@ $(VENV)/.dev: pyproject.toml
 $(VENV)-kserve/.made:
 	test -d $(VENV)-kserve || $(PYTHON) -m venv $(VENV)-kserve
 	$(VENV)-kserve/bin/pip install --quiet --disable-pip-version-check kserve==0.21.0
+	touch $@
+
+# So does checkov.
+$(VENV)-checkov/.made:
+	test -d $(VENV)-checkov || $(PYTHON) -m venv $(VENV)-checkov
+	$(VENV)-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 	touch $@
 
 # Ray is large, and nothing but its tests needs it.

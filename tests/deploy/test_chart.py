@@ -377,6 +377,15 @@ class TestPods:
         labels = one("Deployment")["spec"]["template"]["metadata"]["labels"]
         assert selector.items() <= labels.items()
 
+    def test_what_fetches_models_is_bounded_as_well(self):
+        def asked(**more: Any) -> Any:
+            return pod(models={"fetch": {**FETCH, **more}})["initContainers"][0]["resources"]
+
+        assert {"cpu", "memory"} == asked()["requests"].keys()
+        assert {"memory"} == asked()["limits"].keys()
+        own = {"requests": {"cpu": "2"}, "limits": {"memory": "8Gi"}}
+        assert asked(resources=own) == own
+
     def test_no_pod_is_told_of_services_by_variables(self):
         """Of a Service named orbitserve: ORBITSERVE_PORT=tcp://10.0.0.1:8000, which is no port."""
         job = one("CronJob", audit={"enabled": True})["spec"]["jobTemplate"]["spec"]["template"]
