@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -61,6 +62,28 @@ def test_the_image_holds_the_version_and_says_what_it_is(run, repository, tmp_pa
     # The same files elsewhere, of another day, with others beside them.
     again = ["pack", "rotmnist-c4-int8/1", "--repository", repository]
     assert run(*again, "--output", tmp_path / "again")[1].endswith(f" as {digest}\n")
+
+
+def test_how_files_may_be_read_here_is_not_how_they_are_in_the_image(run, repository, tmp_path):
+    """Of another user's container too: user 10001, or whatever a cluster takes."""
+    folder = repository / "rotmnist-c4-int8" / "1"
+    _, out, _ = run("pack", "rotmnist-c4-int8", "--output", tmp_path / "image")
+    folder.joinpath("model.onnx").chmod(0o600)
+    audit_set = folder / "audit.npz"
+    audit_set.rename(tmp_path / "elsewhere.npz")
+    audit_set.symlink_to(tmp_path / "elsewhere.npz")
+    before = os.umask(0o077)
+    try:
+        packed = run(
+            "pack", "rotmnist-c4-int8", "--repository", repository, "--output", tmp_path / "again"
+        )
+    finally:
+        os.umask(before)
+    assert packed[1].split()[-1] == out.split()[-1]
+    for entry, _ in entries(tmp_path / "again").values():
+        assert entry.isdir() or entry.isfile()
+        assert entry.mode == (0o755 if entry.isdir() else 0o644)
+        assert (entry.uid, entry.gid, entry.mtime) == (0, 0, 0)
 
 
 def test_a_network_without_a_proof_says_so(run, tmp_path):
