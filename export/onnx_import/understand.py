@@ -232,6 +232,4 @@ def _check_names(names: Sequence[str]) -> None:
         )
     for name in names:
         if not name.strip() or any("\ud800" <= each <= "\udfff" for each in name):
-            raise OnnxImportError(
-                f"The class {name!r} has no name that can be written; {accepted}."
-            )
+            raise OnnxImportError(f"The class {name!r} cannot be written down; {accepted}.")
