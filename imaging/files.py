@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from imaging.formats.accepted import IMAGE_SUFFIXES
 from imaging.refusal import RefusedError
 
 MEBIBYTE: Final = 2**20
@@ -78,6 +79,36 @@ def read_named(path: Path, most: int) -> bytes:
         return read_file(path, most)
     except FileRefusedError as error:
         raise RefusedError(f"{path} {error}.") from error
+
+
+def image_paths(folder: Path) -> Iterator[Path]:
+    """Yield the image files below a folder, as paths from there.
+
+    Hidden files and folders do not count, nor do files whose name is not that of an image. Links to
+    folders are followed, but for those that lead back to where they lie. What has the name of an
+    image and is none, as a link to nothing, is told by whoever reads it.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be read.
+    """
+    above = Path(os.path.realpath(folder)).parents
+    yield from _image_paths(folder, Path(), frozenset(map(str, above)))
+
+
+def _image_paths(folder: Path, inside: Path, above: frozenset[str]) -> Iterator[Path]:
+    place = os.path.realpath(folder / inside)
+    if place in above:
+        return
+    for name in os.listdir(folder / inside):  # noqa: PTH208 -- names, which may be no UTF-8
+        path = inside / name
+        if name.startswith("."):
+            continue
+        if os.path.isdir(folder / path):  # noqa: PTH112 -- Path's raises for some links
+            yield from _image_paths(folder, path, above | {place})
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            yield path
 
 
 def _unreadable(error: OSError) -> FileRefusedError:

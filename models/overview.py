@@ -122,6 +122,12 @@ def _warnings(own: OwnImages) -> Iterator[str]:
                     f"  known     the test image {own.tested.name_of(i)} is trained on as "
                     f"{own.found.name_of(trained[digest])}, so that it tests nothing"
                 )
+    if own.tested and (both := own.parts_of_both()):
+        more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+        yield (
+            f"  known     images of the parts {both[0]}{more} are trained on and tested on, so "
+            "that they test less"
+        )
     again = sum(count - 1 for count in Counter(own.found.digests).values())
     if again:
         yield (

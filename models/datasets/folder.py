@@ -1,11 +1,13 @@
 """A folder of one's own images with one sub-folder a class, the ImageFolder convention."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imaging import IMAGE_SUFFIXES
+from imaging.files import image_paths
 from imaging.refusal import RefusedError
 from models.datasets.workers import Look, Looking, Unreadable, each
 
@@ -98,6 +100,7 @@ def survey(
     """
     classes = tuple(of) or _classes(folder)
     found = _files(folder, of)
+    _check_none_loose(folder)
     counts = dict.fromkeys(classes, 0)
     for _, label in found:
         counts[classes[label]] += 1
@@ -152,8 +155,14 @@ def _files(folder: Path, of: Sequence[str]) -> list[tuple[Path, int]]:
 def _sub_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise RefusedError(f"There is no folder {folder}.")
-    entries = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    return sorted((entry for entry in entries if entry.is_dir()), key=lambda entry: entry.name)
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    folders = [entry for entry in entries if entry.is_dir()]
+    for name in (entry.name for entry in folders):
+        if any("\ud800" <= each <= "\udfff" for each in name):
+            raise RefusedError(
+                f"{folder} has a folder {name!r}, whose name is not UTF-8; a class has one that is."
+            )
+    return sorted(folders, key=lambda entry: entry.name)
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
@@ -164,18 +173,43 @@ def _classes(folder: Path) -> tuple[str, ...]:
         )
     if len(names) == 1:
         raise RefusedError(f"{folder} has one class only, {names[0]!r}; two or more are accepted.")
+    alike = [name for name, count in Counter(map(_composed, names)).items() if count > 1]
+    if alike:
+        raise RefusedError(
+            f"{folder} has two folders that read {alike[0]!r}, composed of other characters; names "
+            "that can be told apart are accepted."
+        )
     return tuple(names)
 
 
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _check_none_loose(folder: Path) -> None:
+    """Refuse images that lie in no class's folder, as nobody knows what they show."""
+    loose = [path.name for path in image_files(folder) if path.parent == folder]
+    if loose:
+        raise RefusedError(
+            f"{folder} has images beside the folders of its classes, as {loose[0]}; images in the "
+            "folder of a class are accepted."
+        )
+
+
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files below a folder, without what is hidden, in a fixed order."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(name.startswith(".") for name in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    """Return the image files below a folder, as `image_paths` finds them, in a fixed order.
+
+    Raises
+    ------
+    RefusedError
+        If a folder cannot be read.
+    """
+    try:
+        return sorted(folder / path for path in image_paths(folder))
+    except OSError as error:
+        raise RefusedError(
+            f"The folder {error.filename} cannot be read: {error.strerror}."
+        ) from error
 
 
 def _check_counts(folder: Path, counts: dict[str, int], *, any_will_do: bool) -> None:

@@ -80,6 +80,14 @@ class OwnImages:
             apart = _named_parts(tested, source.group_by)
         return cls(source, found, parts, tested, processes, apart)
 
+    def parts_of_both(self) -> list[str]:
+        """The parts, by name, of which there are images to train on as well as to test on."""
+        rule = self.source.group_by
+        if rule is None or self.tested is None:
+            return []
+        trained, tested = (parts_by_name(_names(each), rule) for each in (self.found, self.tested))
+        return [part.replace("\0", " ") for part in sorted({*trained} & {*tested})]
+
     @property
     def channels(self) -> Literal[1, 3]:
         """How many channels of the images are read."""
@@ -155,17 +163,23 @@ def count_files(source: FolderSource) -> int:
 
 def _parts(found: Survey, group_by: str | None) -> NDArray[np.int64]:
     if group_by is None:
-        return same_parts(found.digests)
+        parts = same_parts(found.digests)
+        check_parts(parts, np.array(found.labels, np.int64), found.classes, "different images")
+        return parts
     parts = _named_parts(found, group_by)
     if len(set(parts.tolist())) == len(parts):
         raise RefusedError(
             f"--group-by {group_by!r} finds another part in every file of {found.folder}; without "
             "it images are split one by one."
         )
-    check_parts(parts, np.array(found.labels, np.int64), found.classes)
+    check_parts(parts, np.array(found.labels, np.int64), found.classes, "parts by --group-by")
     return parts
 
 
 def _named_parts(found: Survey, group_by: str) -> NDArray[np.int64]:
-    names = [Path(*found.name_of(i).parts[1:]) for i in range(len(found.files))]
-    return same_parts(parts_by_name(names, group_by), found.digests)
+    return same_parts(parts_by_name(_names(found), group_by), found.digests)
+
+
+def _names(found: Survey) -> list[Path]:
+    """The files, as seen from the folder of their class."""
+    return [Path(*found.name_of(i).parts[1:]) for i in range(len(found.files))]

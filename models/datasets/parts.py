@@ -89,9 +89,14 @@ def part_strata(parts: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[
 
 
 def check_parts(
-    parts: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
+    parts: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str], what: str
 ) -> None:
     """Refuse parts of which a class has too few to be on every side of a split.
+
+    Parameters
+    ----------
+    what
+        They are called in the refusal.
 
     Raises
     ------
@@ -106,8 +111,8 @@ def check_parts(
     ]
     if small:
         raise RefusedError(
-            f"Classes show too few parts by --group-by: {', '.join(small)}; {LEAST_PARTS} or more "
-            "in each class are accepted."
+            f"Classes show too few {what}: {', '.join(small)}; {LEAST_PARTS} or more in each class "
+            "are accepted."
         )
 
 

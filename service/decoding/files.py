@@ -1,8 +1,7 @@
 """Image files on disk: found below the folders that are named, and read as a model takes them."""
 
-import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from artifact.card import InputSpec
 from artifact.contract import Images
 from audit import Progress
 from imaging import IMAGE_SUFFIXES
-from imaging.files import MOST_IMAGE, FileRefusedError, read_file
+from imaging.files import MOST_IMAGE, FileRefusedError, image_paths, read_file
 from service.decoding.prepare import prepare
 from service.decoding.worker import Fault, decode_and_fit
 from service.errors import ServiceError
@@ -51,7 +50,7 @@ class ImageFile:
 def find_image_files(places: Sequence[Path]) -> list[ImageFile]:
     """Return the named files, and the image files below the named folders, in a fixed order.
 
-    Hidden files and folders do not count, nor do files whose name is not that of an image.
+    Of a folder those that `imaging.files.image_paths` finds.
 
     Raises
     ------
@@ -61,7 +60,7 @@ def find_image_files(places: Sequence[Path]) -> list[ImageFile]:
     found: list[ImageFile] = []
     for place in places:
         if place.is_dir():
-            for path in sorted(_below(place), key=lambda path: path.parts):
+            for path in _below(place):
                 name = path if len(places) == 1 else place / path
                 folder = readable(path.parts[0]) if len(path.parts) > 1 else None
                 found.append(ImageFile(place / path, readable(name.as_posix()), folder))
@@ -83,18 +82,15 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     return [file.path for file in find_image_files(places)]
 
 
-def _below(place: Path) -> Iterator[Path]:
-    """Yield the image files below a folder, as paths from there."""
-
-    def refuse(error: OSError) -> None:
+def _below(place: Path) -> list[Path]:
+    """The image files below a folder, as paths from there."""
+    try:
+        return sorted(image_paths(place), key=lambda path: path.parts)
+    except OSError as error:
         folder = readable(str(error.filename))
-        raise ConfigurationError(f"The folder {folder} cannot be read: {error.strerror}.")
-
-    for folder, inner, files in os.walk(place, onerror=refuse):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield (Path(folder) / name).relative_to(place)
+        raise ConfigurationError(
+            f"The folder {folder} cannot be read: {error.strerror}."
+        ) from error
 
 
 def readable(name: str) -> str:

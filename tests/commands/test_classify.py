@@ -178,13 +178,10 @@ def test_memory_that_is_short_is_said_of_the_image(run, folder, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_listed_is_no_empty_one(run, folder, monkeypatch):
-    walk = os.walk
+    def refused(place):
+        raise PermissionError(13, "Permission denied", f"{place}/inner")
 
-    def refused(place, onerror):
-        onerror(PermissionError(13, "Permission denied", f"{place}/inner"))
-        return walk(place)
-
-    monkeypatch.setattr("service.decoding.files.os.walk", refused)
+    monkeypatch.setattr("service.decoding.files.image_paths", refused)
     code, out, err = run(*ASKED, folder)
     assert (code, out) == (3, "")
     assert f"The folder {folder}/inner cannot be read: Permission denied." in err

@@ -16,6 +16,7 @@ from models.datasets.parts import nearest_boundary, parts_by_name, same_parts
 from models.datasets.split import load as load_split
 from models.datasets.split import save as save_split
 from models.experiment import folder_experiment, model_name
+from service.decoding.files import find_image_files
 
 
 def save(path, random, colour=False):
@@ -160,6 +161,59 @@ def test_what_is_left_has_to_be_enough(tmp_path):
     (tmp_path / "b" / "0.png").write_bytes(b"no picture")
     with pytest.raises(RefusedError, match="'b' has 9"):
         survey(tmp_path, skip_unreadable=True)
+
+
+def test_copies_of_a_few_images_are_too_few(tmp_path):
+    """All of a class would lie on one side of the split."""
+    random = np.random.default_rng(0)
+    for i in range(LEAST):
+        save(tmp_path / "a" / f"{i}.png", random)
+        save(tmp_path / "b" / f"{i}.png", np.random.default_rng(i % 4))
+    with pytest.raises(RefusedError, match="too few different images: 'b' has 4; 5 or more"):
+        OwnImages.survey(FolderSource(folder=tmp_path))
+
+
+def test_linked_folders_are_followed_but_in_no_circle(parts, tmp_path):
+    before = [path.relative_to(parts) for path in survey(parts).files]
+    for i in range(3):
+        save(tmp_path / "elsewhere" / f"{i}.png", np.random.default_rng(9 + i))
+    (parts / "good" / "linked").symlink_to(tmp_path / "elsewhere")
+    (parts / "good" / "circle").symlink_to(parts / "good")
+    (parts / "good" / "above").symlink_to(parts)
+    found = [path.relative_to(parts) for path in survey(parts).files]
+    assert sorted({*found} - {*before}) == [Path(f"good/linked/{i}.png") for i in range(3)]
+    assert [file.path for file in find_image_files([parts])] == [parts / path for path in found]
+    (parts / "good" / "lost.png").symlink_to("nowhere")
+    with pytest.raises(RefusedError, match=r"good/lost\.png .cannot be read: No such file"):
+        survey(parts)
+
+
+def test_images_beside_the_classes_are_refused(parts):
+    save(parts / "overview.png", np.random.default_rng(1))
+    with pytest.raises(RefusedError, match=r"beside the folders of its classes, as overview\.png"):
+        survey(parts)
+
+
+def test_classes_that_read_alike_or_cannot_be_written_are_refused(parts):
+    for name, sentence in (("\u00e9", "e\u0301"), ("b\udcff", None)):
+        other = parts / name
+        (parts / "good").rename(other)
+        if sentence is not None:
+            (parts / "scratched").rename(parts / sentence)
+        with pytest.raises(RefusedError, match="composed of other" if sentence else "not UTF-8"):
+            survey(parts)
+        other.rename(parts / "good")
+        if sentence is not None:
+            (parts / sentence).rename(parts / "scratched")
+
+
+def test_parts_that_are_trained_on_and_tested_on_are_named(parts, tmp_path):
+    for part in ("g0", "g1", "new"):
+        save(tmp_path / "more" / "good" / f"{part}_z.png", np.random.default_rng(len(part)))
+    source = FolderSource(folder=parts, test=tmp_path / "more", group_by="_")
+    assert OwnImages.survey(source).parts_of_both() == ["g0", "g1"]
+    own = OwnImages.survey(source.model_copy(update={"group_by": None}))
+    assert own.parts_of_both() == []
 
 
 def test_colours_are_left_out_where_that_is_asked(parts):
