@@ -33,8 +33,8 @@ def measure_exactness(
         Names and classifiers of one model, opened in different ways; at least one.
     images : uint8 [N, C, H, W]
     group
-        Its grid symmetries are tried.
-        Where none of them changes an image, nothing is shown, and so not that bits are equal.
+        Its grid symmetries are tried. Where there are any beside the identity, and none changes an
+        image, nothing is shown, and so not that bits are equal.
     batch_sizes
         Those above the number of images are all of them at once, which is tried once.
     progress
@@ -44,7 +44,8 @@ def measure_exactness(
     count = len(images)
     total = exactness_classifications(count, group, len(sessions), batch_sizes)
     reference = _in_batches(sessions[0][1], images, max(batch_sizes))
-    exact, deviation = bool(moved_images(images, elements).any()), 0.0
+    shown = len(elements) == 1 or moved_images(images, elements).any()
+    exact, deviation = bool(shown), 0.0
     for done, logits in enumerate(_answers(sessions, images, elements, batch_sizes), start=2):
         exact = exact and np.array_equal(logits.view(np.uint32), reference.view(np.uint32))
         deviation = max(deviation, float(np.abs(logits.astype(np.float64) - reference).max()))
