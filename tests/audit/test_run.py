@@ -175,6 +175,8 @@ def test_equal_bits_are_not_shown_by_images_that_no_rotation_changes(
     for images, exact in ((mostly_still, True), (mostly_still[20:], False)):
         found = measure_exactness([("here", invariant)], images, "C4")
         assert (found.exact, found.max_logit_deviation) == (exact, 0.0)
+        # Where no rotation is to be tried, none is missing.
+        assert measure_exactness([("here", invariant)], images, "trivial").exact
 
 
 def test_a_failed_self_test_forbids_a_verdict(audited: Any, invariant: Classifier) -> None:
