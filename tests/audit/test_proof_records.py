@@ -153,3 +153,15 @@ def _with_kernel(text: str) -> bytes:
     for _ in range(2):
         model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 1
     return bytes(model.SerializeToString())
+
+
+ZEROS = """<ir_version: 10, opset_import: ["" : 21]>
+    g (float[N,1,4,4] image) => (float[N,1,4,4] y)
+    <float half = {0.5}, float tiny = {0.000000001}, float s = {1.0}, float8e4m3fn z = {0}>
+    { d = Sub(image, half) t = Mul(d, tiny) q = QuantizeLinear(t, s, z)
+      y = DequantizeLinear(q, s, z) }"""
+
+
+def test_zeros_of_float8_have_a_sign() -> None:
+    """What is dequantised of integers is no -0.0; of float8 it may be."""
+    assert "DequantizeLinear" in held(onnx.parser.parse_model(ZEROS))

@@ -111,7 +111,9 @@ def _dequantised(context: Context) -> Bound:
         for edge in (inner.low, inner.high)
     ]
     largest = max(map(abs, factors))
-    return Bound(min(ends), max(ends), False, times(largest, inner.deviation), signed_zero=False)
+    kind = context.image().dtype
+    signed = inner.signed_zero and (kind is None or not is_integer(kind))  # float8 has -0.0 too
+    return Bound(min(ends), max(ends), False, times(largest, inner.deviation), signed_zero=signed)
 
 
 OPERATORS: Final = (
