@@ -69,6 +69,11 @@ def _complete(node: onnx.NodeProto, function: onnx.FunctionProto) -> None:
         raise Unsupported(
             f"calls the function '{function.name}' with attributes that it does not have"
         )
+    if not given >= {*function.attribute}:
+        # A call within the function that passes it on would get the default of what it calls.
+        raise Unsupported(f"calls the function '{function.name}' without all of its attributes")
+    if any(a.ref_attr_name not in {"", *declared} for n in function.node for a in n.attribute):
+        raise Unsupported(f"has the function '{function.name}', which reads an attribute it lacks")
     node.attribute.extend(a for a in function.attribute_proto if a.name not in given)
 
 

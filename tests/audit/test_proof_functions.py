@@ -17,6 +17,9 @@ DEFAULTS = {
     "crossed": f"{HEAD} G <t: ints = [1, 1]> (X) => (Y) {{ Y = {WINDOW.format('t')} }}"
     f"{HEAD} F <t: ints = [1, 1], s: ints = [2, 2]> (X) => (Y)"
     " { Y = own.G <t: ints = @s> (X) }",
+    "passed on and not given": f"{HEAD} G <s: ints = [2, 2]> (X) => (Y)"
+    f" {{ Y = {WINDOW.format('s')} }}"
+    f"{HEAD} F <t> (X) => (Y) {{ Y = own.G <s: ints = @t> (X) }}",
     "inner default": f"{HEAD} G <s: ints = [2, 2]> (X) => (Y) {{ Y = {WINDOW.format('s')} }}"
     f"{HEAD} F <s: ints = [1, 1]> (X) => (Y) {{ Y = own.G (X) }}",
     "three levels": f"{HEAD} H <u: ints = [1, 1]> (X) => (Y) {{ Y = {WINDOW.format('u')} }}"

@@ -165,3 +165,19 @@ ZEROS = """<ir_version: 10, opset_import: ["" : 21]>
 def test_zeros_of_float8_have_a_sign() -> None:
     """What is dequantised of integers is no -0.0; of float8 it may be."""
     assert "DequantizeLinear" in held(onnx.parser.parse_model(ZEROS))
+
+
+MEANS = {
+    "AveragePool": "<kernel_shape = [2, 2]> (x)",
+    "GlobalAveragePool": "(x)",
+    "ReduceMean": "<axes = [2, 3]> (x)",
+    "Mean": "(x, x)",
+}
+
+
+def test_a_sum_may_be_infinite_where_its_mean_is_not() -> None:
+    for name, given in MEANS.items():
+        text = f"""<ir_version: 9, opset_import: ["" : 17]>
+            g (uint8[N,1,4,4] image) => (float[N,1,a,b] y) <float c = {{3e38}}>
+            {{ i = Cast<to = 1>(image) x = Sub(c, i) y = {name}{given} }}"""
+        assert name in held(onnx.parser.parse_model(text))

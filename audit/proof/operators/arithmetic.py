@@ -11,6 +11,7 @@ from audit.proof.numbering import Numbers
 from audit.proof.operators.pointwise import affine_form, along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, every_input, hull, times
 from audit.proof.operators.record import Exact, Folding, Operator, Response, rounded_once
+from audit.proof.types import extremes
 
 
 def normalise(context: Context) -> list[Numbers]:
@@ -112,7 +113,10 @@ def _chosen(context: Context) -> Bound:
 
 
 def _mean(context: Context) -> Bound:
-    found = hull(every_input(context))
+    bounds, dtype = every_input(context), context.dtype
+    if dtype is None or sum(bound.magnitude for bound in bounds) > extremes(dtype)[1]:
+        return UNKNOWN  # the sum may be infinite where the mean is not
+    found = hull(bounds)
     return Bound(found.low, found.high, False, found.deviation)
 
 

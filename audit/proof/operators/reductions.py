@@ -16,8 +16,9 @@ from audit.proof.channels import read_channels, rotated_planes
 from audit.proof.context import Bound, Context
 from audit.proof.node import Unsupported
 from audit.proof.numbering import Numbers, is_unmoved
-from audit.proof.operators.ranges import first
+from audit.proof.operators.ranges import UNKNOWN, first
 from audit.proof.operators.record import Bounding, Exact, Operator, Response, unknown
+from audit.proof.types import extremes
 from audit.proof.windows import Window, are_symmetric, read_windows
 from imaging import GridSymmetry
 
@@ -132,7 +133,10 @@ def _partial_sums(context: Context) -> float:
 
 
 def _mean(context: Context) -> Bound:
-    inner = context.tracked[0].bound
+    x = context.tracked[0]
+    inner = x.bound
+    if x.dtype is None or inner.magnitude * reduced_count(context) > extremes(x.dtype)[1]:
+        return UNKNOWN  # the sum may be infinite where the mean is not
     low, high = inner.low, inner.high
     if context.node.op == "AveragePool":  # which may count padding, as zeros
         low, high = min(low, 0.0), max(high, 0.0)

@@ -18,7 +18,7 @@ def default_attributes(c: Chooser) -> onnx.ModelProto:
     if c.chance(0.4):
         functions += (
             f'<domain: "own", opset_import: ["" : 17, "own" : 1]> '
-            f"Outer <steps: ints = {c.pick('[1, 1]', '[2, 2]')}> (X) => (Y) "
+            f"Outer <steps{c.pick(': ints = [1, 1]', ': ints = [2, 2]', '')}> (X) => (Y) "
             "{ Y = own.Pool <strides: ints = @steps> (X) } "
         )
         call, name = "own.Outer", "steps"
