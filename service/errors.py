@@ -38,6 +38,7 @@ _BY_STATUS: Final[Mapping[int, Reason]] = {
     408: "slow",
     413: "too-large",
     414: "too-large",
+    421: "forbidden",
     431: "too-large",
     503: "unavailable",
 }

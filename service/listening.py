@@ -43,7 +43,9 @@ def invitation(settings: Settings, port: int) -> str:
     page = "the console" if settings.console else "the service"
     if settings.host not in _EVERYWHERE:
         others = (
-            " from this machine alone, --host 0.0.0.0 lets others" if _is_local(settings) else ""
+            " from this machine alone, --host 0.0.0.0 lets others"
+            if is_local(settings.host)
+            else ""
         )
         return f"{page} is at {_url(settings.host, port)}{others}"
     outside = _address_outside()
@@ -101,8 +103,9 @@ def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def _is_local(settings: Settings) -> bool:
-    return settings.host in ("localhost", "::1") or settings.host.startswith("127.")
+def is_local(host: str) -> bool:
+    """Whether what listens on an address can be reached from this machine alone."""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _address_outside() -> str | None:

@@ -20,6 +20,7 @@ from service.errors import UnavailableError, refusal_of
 from service.http.context import LOOK_AFTER, RequestContext
 from service.http.errors import answer_error
 from service.http.service_route import FastRoute
+from service.http.sites import OtherSites
 from service.metrics.prometheus import Metrics
 from service.metrics.request_lines import RequestLines
 from service.metrics.traces import Trace, Traces
@@ -64,6 +65,7 @@ class Middleware:
         self._limits = settings.request_seconds, settings.receive_seconds, settings.max_body_bytes
         self._pending = pending
         self._lines = RequestLines(settings)
+        self._sites = OtherSites(settings)
         self._keys, self._metrics, self._traces = keys, metrics, traces
         # Clients that send too slowly or hang up are looked after from here.
         self._open = TimeoutScanner(RequestContext.look, LOOK_AFTER)
@@ -113,6 +115,7 @@ class Middleware:
     async def _dispatch(self, context: RequestContext) -> None:
         scope = context.scope
         context.check_transport()
+        self._sites.check(scope, context.headers)
         found = self._find(context.path) if scope["method"] == "POST" else None
         if found is None:
             # Every other route asks for the key itself.
