@@ -113,10 +113,11 @@ def read_json(content: bytes) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is none, or has a name twice: readers differ in which of two values counts.
+        If it is none, is no UTF-8 as RFC 8259 asks, or has a name twice: readers differ in which of
+        two values counts.
     """
     try:
-        document = json.loads(content, object_pairs_hook=_once)
+        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(document, dict):

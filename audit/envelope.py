@@ -108,6 +108,8 @@ class Envelope:
             ) from error
         if not isinstance(payload, str) or not isinstance(payload_type, str):
             raise EnvelopeError("The payload and its type are no texts.")
+        if not _is_unicode(payload_type):
+            raise EnvelopeError("The payload's type has half a character, which no text has.")
         return cls(_decoded(payload), payload_type, signatures)
 
 
@@ -115,6 +117,15 @@ def encoded(payload_type: str, payload: bytes) -> bytes:
     """Return the pre-authentication encoding (DSSE v1, protocol.md, "Signature Definition")."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON's escapes can name one half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _decoded(text: str) -> bytes:

@@ -1,11 +1,16 @@
 """Intervals of a proportion of images where several were taken of one thing."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from artifact.values import Interval
 from audit.statistics import special
 from audit.statistics.binomial import beta_interval
+
+_FEWEST: Final = 0.01
+"""Degrees of freedom: with fewer, nothing is known of a variance."""
 
 
 def cluster_interval(
@@ -18,10 +23,19 @@ def cluster_interval(
     degrees of freedom that this variance is known with. Here these are not all clusters but one:
     where few fail, what is known of the variance is known from those few. With all clusters as
     degrees the low end of a 95 % interval was too high in up to 9 % of draws; so it is in up to
-    5 %. On the other hand, no cluster says less than one image of equal weight does.
+    5 %. On the other hand, no cluster says less than one image of equal weight does: that makes the
+    least effective number (Kish).
 
-    Where all images or none succeed, the variance says nothing, and each cluster counts as one
-    image. A single cluster says nothing at all.
+    Clusters count by their sizes, as the part of all images is mostly that of the large ones: ten
+    of which one has most of the images are little more than one. So the degrees are Kish's numbers
+    too, and where that of all clusters is less than half of their number, the variance tells the
+    less of the effective number the less it is: large clusters that failed may have come with none
+    of those that were drawn. With every cluster counted alike, the low end was too high in 6 % of
+    draws where sizes are log-normal with sigma 1.2, and in half of them where one in twenty has 200
+    images and the others one; so it is in up to 4 %.
+
+    Where all images or none succeed, the variance says nothing, and the effective number is the
+    least. A single cluster says nothing at all.
 
     Parameters
     ----------
@@ -41,14 +55,29 @@ def cluster_interval(
     units = len(sizes)
     if units == 1:
         return Interval(0.0, 1.0)
+    least = _alike(sizes)
     if rate in (0.0, 1.0):
-        return beta_interval(rate * units, units, confidence)
+        return beta_interval(rate * least, least, confidence)
     variance = units / (units - 1) * float(((right - rate * sizes) ** 2).sum()) / count**2
-    degrees = min(units - 1, int((right < sizes).sum()), int((right > 0).sum()))
+    failing, succeeding = _alike(sizes[right < sizes]), _alike(sizes[right > 0])
+    degrees = min(least - 1, failing, succeeding)
     tail = (1 - confidence) / 2
-    known = float(special.stdtrit(count - 1, tail) / special.stdtrit(degrees, tail)) ** 2
-    least = count**2 / float((sizes.astype(np.float64) ** 2).sum())
-    effective = float(count)
+    known = _ratio_of_quantiles(count - 1, degrees, tail) ** 2
+    told = float(count)
     if variance:
-        effective = min(effective, max(least, rate * (1 - rate) / variance * known))
+        told = min(told, max(least, rate * (1 - rate) / variance * known))
+    trusted = min(1.0, 2 * least / units)
+    effective = least ** (1 - trusted) * told**trusted
     return beta_interval(rate * effective, effective, confidence)
+
+
+def _alike(sizes: NDArray[np.int64]) -> float:
+    """How many clusters of equal sizes would weigh as these do: Kish's number, at most all."""
+    return float(sizes.sum() ** 2 / (sizes.astype(np.float64) ** 2).sum())
+
+
+def _ratio_of_quantiles(many: int, few: float, tail: float) -> float:
+    """How much farther out a tail begins by few degrees of freedom; 0 where there is none."""
+    if few < _FEWEST:
+        return 0.0
+    return float(special.stdtrit(many, tail) / special.stdtrit(few, tail))

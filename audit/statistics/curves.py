@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.values import Interval
+from audit.statistics import special
 from audit.statistics.binomial import clopper_pearson
+from audit.statistics.resampling import drawn_in_a_tail
 
 RESAMPLES: Final = 1000
 
@@ -40,7 +42,8 @@ def mean_band(
 
     It is images that are drawn again, each with its whole curve: a cluster bootstrap of the largest
     studentised distance over all angles. It holds as N grows, not for each N as `agreement_band`
-    does; how well, `python -m benchmarks.coverage` prints.
+    does; how well, `python -m benchmarks.coverage` prints. Where no draw lies beyond so much
+    confidence, the band is at least as wide as Student's by Bonferroni.
 
     References
     ----------
@@ -57,6 +60,9 @@ def mean_band(
     # Where all drawn images are alike there is no spread, and no distance either.
     distance = np.divide(np.abs(moved), spread, out=np.zeros_like(moved), where=spread > 0)
     reach = np.quantile(distance.max(axis=1), confidence, method="higher") * error
+    if not drawn_in_a_tail(1 - confidence, RESAMPLES):
+        tail = (1 - confidence) / (2 * len(values))
+        reach = np.maximum(reach, -special.stdtrit(max(1, images - 1), tail) * error)
     return mean - reach, mean + reach
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from artifact.values import Interval
 from audit.statistics.binomial import clopper_pearson
+from audit.statistics.resampling import drawn_in_a_tail
 
 RESAMPLES: Final = 1999
 _AT_ONCE: Final = 2**22
@@ -20,8 +21,9 @@ def mean_interval(
 
     Units are drawn again, each with what it did with both models, and the mean is studentised. Each
     end holds with the confidence alone, as U grows, of what these units show: what is rare and
-    large, and came with none of them, no bootstrap knows of. Where all differences are equal, both
-    ends are theirs.
+    large, and came with none of them, no bootstrap knows of; nor of tails that hold none of its
+    draws, and there an end is where it would be if as many units moved as may. Where all
+    differences are equal, both ends are theirs.
 
     References
     ----------
@@ -43,8 +45,10 @@ def mean_interval(
         distance = moved / np.where(still, 1, spread)
         distances.append(np.where(still, np.copysign(np.inf, moved), distance))
     ordered = np.sort(np.concatenate(distances))
-    tail = max(1, int((1 - confidence) * (RESAMPLES + 1)))
-    low, high = mean - error * ordered[-tail], mean - error * ordered[tail - 1]
+    tail = drawn_in_a_tail(1 - confidence, RESAMPLES)
+    low, high = -np.inf, np.inf
+    if tail:
+        low, high = mean - error * ordered[-tail], mean - error * ordered[tail - 1]
     return Interval(
         float(np.clip(low, -_farthest(-differences, confidence), mean)),
         float(np.clip(high, mean, _farthest(differences, confidence))),

@@ -30,7 +30,8 @@ def bootstrap_intervals(
     They hold with the confidence as units grow in number, and of what these show alone: near the
     largest value that a figure can have, they are too narrow. Where no draw gives another value
     than the others, as where no image got a wrong label, there is none; nor is there where more
-    than one in twenty draws have no value.
+    than one in twenty draws have no value, or where so much confidence has no draw
+    beyond it.
 
     Parameters
     ----------
@@ -67,11 +68,18 @@ def drawn_together(
     return lots[of], MOST
 
 
+def drawn_in_a_tail(probability: float, draws: int) -> int:
+    """The place, from the end, of the draw at which a tail begins; 0 where it has none."""
+    return int(probability * (draws + 1) * (1 + _ROUNDING))
+
+
 def _percentiles(drawn: NDArray[np.float64], confidence: float) -> Interval | None:
     values = np.sort(drawn[~np.isnan(drawn)])
     if len(values) < _FEWEST * RESAMPLES or values[-1] - values[0] <= _ROUNDING:
         return None
-    tail = max(1, int((1 - confidence) / 2 * (len(values) + 1)))
+    tail = drawn_in_a_tail((1 - confidence) / 2, len(values))
+    if not tail:
+        return None
     return Interval(float(values[tail - 1]), float(values[-tail]))
 
 

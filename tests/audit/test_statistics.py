@@ -207,6 +207,15 @@ def test_a_mean_band_of_equal_values_is_a_line() -> None:
     assert np.array_equal(low, high)
 
 
+def test_a_mean_band_is_no_surer_than_its_draws() -> None:
+    """Of 1,000 draws the largest is that of 99.9 %, and 99.99 % may be asked."""
+    values = np.random.default_rng(0).normal(size=(1, 400))
+    (sure, surer) = (np.ptp(mean_band(values, each)) / 2 for each in (0.999, 0.9999))
+    error = values.std() / math.sqrt(400)
+    assert sure < 3.7 * error
+    assert surer > 3.89 * error
+
+
 def test_holm_is_the_step_down_procedure() -> None:
     adjusted = holm(np.array([0.01, 0.04, 0.03, 0.005]))
     assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.02])

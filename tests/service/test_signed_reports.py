@@ -247,7 +247,20 @@ def test_another_kind_of_statement_is_none_about_an_audit(report: Report, ours: 
         Attestation.read(Envelope.sealed(render(report, "in-toto"), "text/plain", signer))
 
 
-@pytest.mark.parametrize("content", [b"[]", b"1", b"{", b'{"a": 1, "a": 2}', b"\xff", b"[" * 9999])
+def test_a_type_of_half_a_character_is_refused(report: Report, ours: Key) -> None:
+    """JSON can name it, and no encoding of a text can: what is signed cannot be made of it."""
+    document = json.loads(signed(report, ours)) | {"payloadType": "\ud800"}
+    with pytest.raises(EnvelopeError):
+        Envelope.parse(document)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"[]", b"1", b"{", b'{"a": 1, "a": 2}', b"\xff", b"[" * 9999),
+        *('{"a": 1}'.encode(encoding) for encoding in ("utf-16", "utf-16-be", "utf-32")),
+    ],
+)
 def test_json_that_readers_could_differ_about_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError):
         read_json(content)

@@ -18,20 +18,42 @@ def by_the_book(successes, clusters, confidence):
     variance = c / (c - 1) * between / n**2
     tail = (1 - confidence) / 2
     rates = [successes[clusters == name].mean() for name in names]
-    d = min(c - 1, sum(rate < 1 for rate in rates), sum(rate > 0 for rate in rates))
+    sizes = [(clusters == name).sum() for name in names]
+    kish = [
+        sum(chosen) ** 2 / sum(size**2 for size in chosen)
+        for chosen in (
+            sizes,
+            [size for size, rate in zip(sizes, rates, strict=True) if rate < 1],
+            [size for size, rate in zip(sizes, rates, strict=True) if rate > 0],
+        )
+    ]
+    d = min(kish[0] - 1, *kish[1:])
     n_eff = p * (1 - p) / variance * (stats.t.isf(tail, n - 1) / stats.t.isf(tail, d)) ** 2
-    n_eff = max(n_eff, n**2 / sum((clusters == name).sum() ** 2 for name in names))
-    n_eff = min(n, n_eff)
+    n_eff = min(n, max(n_eff, kish[0]))
+    w = min(1, 2 * kish[0] / c)
+    n_eff = kish[0] ** (1 - w) * n_eff**w
     x = p * n_eff
     return stats.beta.ppf(tail, x, n_eff - x + 1), stats.beta.isf(tail, x + 1, n_eff - x)
 
 
-def drawn(seed, clusters, size, mean, alike):
+def uneven(rng, clusters, size):
+    return rng.integers(1, 2 * size, clusters)
+
+
+def log_normal(rng, clusters, sigma):
+    return np.ceil(np.exp(rng.normal(1, sigma, clusters))).astype(int)
+
+
+def few_large(rng, clusters, size):
+    return np.where(rng.random(clusters) < 0.05, size, 1)
+
+
+def drawn(seed, clusters, size, mean, alike, sizes_of=uneven):
     """Clusters whose rates are spread by Beta: `alike` is their intraclass correlation."""
     rng = np.random.default_rng(seed)
     spread = (1 - alike) / alike
     rates = rng.beta(mean * spread, (1 - mean) * spread, clusters)
-    sizes = rng.integers(1, 2 * size, clusters)
+    sizes = sizes_of(rng, clusters, size)
     of = np.repeat(np.arange(clusters), sizes)
     return rng.random(len(of)) < rates[of], of
 
@@ -92,3 +114,30 @@ def test_it_covers_what_it_says_and_the_plain_one_does_not(clusters, size, mean,
     assert held >= 940
     assert passed <= 50
     assert plain_held < 850
+
+
+@pytest.mark.parametrize(
+    ("sizes_of", "clusters", "size", "mean", "alike"),
+    [
+        (log_normal, 80, 1.2, 0.9, 0.9),
+        (log_normal, 200, 1.2, 0.95, 0.5),
+        (log_normal, 80, 2.0, 0.95, 0.5),
+        (few_large, 80, 200, 0.9, 0.9),
+        (few_large, 200, 200, 0.95, 0.2),
+    ],
+)
+def test_a_model_at_the_border_does_not_pass_by_clusters_of_unequal_sizes(
+    sizes_of, clusters, size, mean, alike
+):
+    """500 draws: large clusters are most of all images, and few of them are drawn."""
+    passed = sum(
+        cluster_interval(*drawn(seed, clusters, size, mean, alike, sizes_of), 0.95).low > mean
+        for seed in range(500)
+    )
+    assert passed <= 25
+
+
+def test_one_large_cluster_is_not_as_good_as_many():
+    """All succeed, and nine in ten images are of one film: most films may fail as well."""
+    of = np.concatenate([np.zeros(1000, int), np.arange(1, 100)])
+    assert cluster_interval(np.ones(len(of), np.bool_), of, 0.95).low < 0.1

@@ -246,6 +246,17 @@ def test_where_no_image_is_wrong_a_bootstrap_says_nothing() -> None:
     assert all(each.f1_interval.low < 1 for each in found.classes)
 
 
+def test_a_bootstrap_says_nothing_of_more_than_its_draws() -> None:
+    """Half of 0.01 % of 1,999 draws is none of them, and the last was taken for an end."""
+    logits, expected = drawn(np.random.default_rng(3), 80)
+    known, unknown = (
+        evaluation_figures(probabilities(logits), expected, each) for each in (0.999, 0.9999)
+    )
+    assert known.macro_f1_interval is not None
+    assert unknown.macro_f1_interval is None
+    assert unknown.accuracy.interval.low < known.accuracy.interval.low
+
+
 def test_groups_are_drawn_whole() -> None:
     """Four photographs of each part tell no more than one of them."""
     logits, expected = drawn(np.random.default_rng(5), 60)
