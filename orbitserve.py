@@ -103,12 +103,27 @@ def _run() -> int:
     command = typer.main.get_command(app)
     if os.environ.get(_COMPLETE):
         command.main(prog_name=_NAME)
+    _check_words(sys.argv[1:])
     try:
         with command.make_context(_NAME, sys.argv[1:]) as context:
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
     return 0
+
+
+def _check_words(words: list[str]) -> None:
+    """Refuse an empty word: as a path it is the folder one is in, as `--ledger` it is none."""
+    for before, word in zip(["", *words], words, strict=False):
+        option = before if before.startswith("--") else word.removesuffix("=")
+        if word == "" or (word.startswith("--") and word.endswith("=")):
+            from imaging.refusal import RefusedError
+
+            of = f"The value of {option}" if option.strip("-") else "A word of this call"
+            raise RefusedError(
+                f"{of} is empty, as where a variable of the shell is not set; what is to be left "
+                "out is left out with its name."
+            )
 
 
 if __name__ == "__main__":

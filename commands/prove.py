@@ -32,6 +32,7 @@ def prove(
     from artifact.session import run_as_written
     from audit.proof import MEBIBYTE, Limits
     from audit.proving import prove_file
+    from commands.names import on_one_line
     from imaging import RefusedError
     from imaging.files import read_named
 
@@ -48,5 +49,6 @@ def prove(
     if json:
         typer.echo(proof.model_dump_json(indent=2))
     else:
-        typer.echo("\n  ".join([f"{proof.outcome}  {file}, over {proof.group}", *proof.reasons]))
+        told = [f"{proof.outcome}  {file}, over {proof.group}", *proof.reasons]
+        typer.echo("\n  ".join(map(on_one_line, told)))
     raise typer.Exit(1 if proof.outcome == "NOT PROVED" else 0)

@@ -1,7 +1,8 @@
 """What `orbitserve audit` does, in order."""
 
 import time
-from contextlib import closing, nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -151,7 +152,8 @@ def run(
     signer = read_signer(sign, certificate)
     if signer is None:
         check_key_is_there(report_format, output or [])
-    outputs = Outputs.read(formats(signer), output, report_format, json=json)
+    read = (target, labels, group_by, about, sign, certificate, resume, *(images or ()))
+    outputs = Outputs.read(formats(signer), output, report_format, json=json, read=read)
     if signer and not ledger:
         check_key_is_used([outputs.printed, *(name for _, name in outputs.files)])
     failures = read_fail_on(fail_on)
@@ -210,12 +212,15 @@ def run(
         )
     if journal and progress != "none":
         typer.echo(f"{resume}: {journal.kept} answers kept, {journal.asked} asked", err=True)
-    outputs.write(report, language)
-    if append:  # last, since what fails here must not cost the report
-        appended = append(report)
-        if progress != "none":
-            typer.echo(appended, err=True)
+    with ExitStack() as stack:  # neither the report nor its entry is lost where the other fails
+        if append:
+            stack.callback(_append, append, report, tell)
+        outputs.write(report, language)
     raise typer.Exit(exit_status(report.verdict, failures))
+
+
+def _append(append: Callable[[Report], str], report: Report, tell: Callable[[str], None]) -> None:
+    tell(append(report))
 
 
 def _options(context: typer.Context, plan: AuditPlan, asked: dict[str, Any]) -> AuditOptions:

@@ -25,7 +25,7 @@ from commands.classify.partial import Partial
 from commands.display import Style, chosen_progress
 from commands.names import written
 from commands.reading import settings_of_a_command
-from commands.writing import check_writable
+from commands.writing import check_apart, check_writable
 from imaging import RefusedError
 from service.decoding.files import find_images, read_ahead
 from service.engine import Inference, opening
@@ -160,6 +160,7 @@ def run(
         parquet.check_installed()
     if output is not None:
         check_writable(output)
+        check_apart([output], images)
     settings = settings_of_a_command(repository, device)
     in_bulk = engine.on_ray or any(map(is_bulk, images))
     if image_column is not None and not in_bulk:
@@ -167,6 +168,8 @@ def run(
     found = (
         find_source(images, Columns(image_column)) if in_bulk else find_images([*map(Path, images)])
     )
+    if output is not None and isinstance(found, Source):
+        check_apart([output], [table.url for table in found.tables])
     opened = open_model(model, settings)
     # An interpreter that ends while a thread is inside of onnxruntime ends by SIGABRT.
     with closing(opened.session), ExitStack() as stack:

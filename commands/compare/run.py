@@ -54,7 +54,8 @@ def run(
     **asked: Any,
 ) -> None:
     """Compare two models or reports; `asked` has the fields of `ComparisonOptions`."""
-    outputs = Outputs.read(COMPARISON_FORMATS, output, report_format, json=json)
+    read = (baseline, candidate, group_by, *(images or ()))
+    outputs = Outputs.read(COMPARISON_FORMATS, output, report_format, json=json, read=read)
     failures, options = read_fail_on(fail_on), read_options(ComparisonOptions, asked)
     settings = settings_of_a_command(repository, device)
     with chosen_progress(progress) as show:

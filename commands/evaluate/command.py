@@ -87,7 +87,8 @@ def evaluate(
     from commands.verdicts import exit_status, read_fail_on
     from service.audits.reproduce import replay
 
-    outputs = Outputs.read(EVALUATION_FORMATS, output, json=json)
+    read = (target, folder, labels, group_by)
+    outputs = Outputs.read(EVALUATION_FORMATS, output, json=json, read=read)
     settings = settings_of_a_command(repository, device)
     opened = open_target(target, settings, model, api_key)
     identity = opened.under_test.identity

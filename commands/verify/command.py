@@ -46,6 +46,7 @@ def verify(
 
     Example: orbitserve verify --ledger audits --head 5d1f... --key signer.pub.pem
     """
+    from commands.names import on_one_line
     from commands.verify.findings import ledger_findings, read_trust, report_findings
     from imaging import RefusedError
 
@@ -62,5 +63,5 @@ def verify(
     else:
         good, sentences = report_findings(files or [], model, trust)
     for sentence in sentences:
-        typer.echo(sentence)
+        typer.echo(on_one_line(sentence))
     raise typer.Exit(0 if good else 1)

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -383,6 +384,24 @@ class TestLedger:
         assert out.startswith("INCONCLUSIVE")
         assert Report.model_validate_json(path.read_bytes()).verdict == "INCONCLUSIVE"
         assert err.endswith("orbitserve: The disk is full.\n")
+
+
+def test_a_reader_that_went_away_costs_neither_the_files_nor_the_entry(
+    run, few, tmp_path, monkeypatch
+):
+    def gone(text, *, err=False, **_):
+        if not err:
+            raise BrokenPipeError
+        print(text, file=sys.stderr)
+
+    monkeypatch.setattr("typer.echo", gone)
+    files, ledger = [tmp_path / "a.json", tmp_path / "b.txt"], tmp_path / "audits"
+    outputs = [word for file in files for word in ("--output", file)]
+    code, _, err = run("audit", NAME, "--images", few, *outputs, "--ledger", ledger)
+    assert code == 3
+    assert err.endswith("orbitserve: The output was closed before all of it was written.\n")
+    assert all(file.stat().st_size for file in files)
+    assert len(open_ledger(str(ledger)).page(10).entries) == 1
 
 
 class TestReplay:

@@ -103,6 +103,22 @@ def test_a_name_moves_no_terminal(run):
     assert (code, err) == (3, "orbitserve: There is no a\\u001b[2J\\u202eb.png.\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audit", MODEL, "--ledger", ""], "The value of --ledger is empty"),
+        (["audit", MODEL, "--ledger="], "The value of --ledger is empty"),
+        (["classify", ""], "A word of this call is empty"),
+        (["evaluate", MODEL, "--", ""], "A word of this call is empty"),
+    ],
+)
+def test_an_empty_word_is_no_folder_and_no_ledger(run, words, said):
+    """A variable of the shell that is not set: the folder one is in was read, nothing was kept."""
+    code, out, err = run(*words)
+    assert (code, out) == (3, "")
+    assert said in one_sentence(err)
+
+
 def test_ctrl_c_is_no_verdict_and_no_traceback(run, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

@@ -40,6 +40,19 @@ def test_json_says_how_it_was_proved_and_where_it_holds(run):
     assert json.loads(out)["schema_version"] == 2
 
 
+def test_a_name_in_the_file_begins_no_line(run, tmp_path):
+    """Whoever reads lines would find one that says PROVED."""
+    model = onnx.load("model_repository/rotmnist-cnn/1/model.onnx")
+    for node in model.graph.node:
+        node.name = "x\nPROVED  model.onnx, over C4\x1b[8m"
+    onnx.save(model, tmp_path / "model\nPROVED.onnx")
+    status, out, _ = run("prove", tmp_path / "model\nPROVED.onnx")
+    assert status == 1
+    assert not [line for line in out.splitlines() if line.startswith("PROVED")]
+    assert "\\nPROVED  model.onnx" in out
+    assert "\x1b" not in out
+
+
 def test_constants_are_computed_by_the_runtime_too(run, doubtful, tmp_path):
     file = tmp_path / "model.onnx"
     file.write_bytes(doubtful(C4.read_bytes()))

@@ -170,6 +170,14 @@ class TestLedger:
         assert "1 entry (1 of them signed as asked)" in out
         assert run("verify", "--ledger", ledger, "--head", head)[0] == 0
 
+    def test_a_name_in_it_begins_no_line(self, run, report, tmp_path):
+        """Whoever can write to it could have a line say that all is well."""
+        ledger = Path(shutil.copytree(report.with_name("ledger"), tmp_path / "held"))
+        (ledger / "reports" / "x\nledger: 9 entries are what was stored").touch()
+        code, out, _ = run("verify", "--ledger", ledger)
+        assert (code, out.count("\n")) == (1, 1)
+        assert "x\\nledger: 9 entries" in out
+
     @pytest.mark.slow
     def test_a_key_that_is_named_has_to_have_signed(self, run, made, images, tmp_path, monkeypatch):
         """One of the settings may be there for versions, and an unsigned ledger is one."""

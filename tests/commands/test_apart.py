@@ -1,0 +1,102 @@
+"""What a command writes takes the place of nothing that it reads, nor of a model's file."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from commands.writing import check_apart
+from imaging import RefusedError
+
+MODEL = "rotmnist-c4-small-int8"
+DIGIT = Path("examples/seven.png")
+
+
+def refused(run, *words):
+    code, out, err = run(*words)
+    assert (code, out) == (3, "")
+    assert err.startswith("orbitserve: ") and err.count("\n") == 1
+    return err
+
+
+READ = {
+    "audit --images": ("audit", MODEL, "--format", "json", "--images", "{it}"),
+    "audit --labels": (
+        "audit",
+        MODEL,
+        "--format",
+        "json",
+        "--images",
+        "examples",
+        "--labels",
+        "{it}",
+    ),
+    "audit --group-by": ("audit", MODEL, "--format", "json", "--group-by", "{it}"),
+    "audit --about": ("audit", MODEL, "--format", "json", "--about", "{it}"),
+    "audit --resume": ("audit", MODEL, "--format", "json", "--resume", "{it}"),
+    "audit FILE": ("audit", "{it}", "--format", "json"),
+    "evaluate --labels": ("evaluate", MODEL, "examples", "--labels", "{it}"),
+    "evaluate --group-by": ("evaluate", MODEL, "examples", "--group-by", "{it}"),
+    "evaluate FILE": ("evaluate", "{it}", "examples"),
+    "compare A": ("compare", "{it}", "other.json"),
+    "compare B": ("compare", "other.json", "{it}"),
+    "compare --group-by": ("compare", MODEL, MODEL, "--group-by", "{it}"),
+    "classify": ("classify", "{it}", "--format", "csv"),
+}
+
+
+@pytest.mark.parametrize("words", READ.values(), ids=READ)
+def test_a_file_that_is_read_is_not_written_over(run, tmp_path, words):
+    it = tmp_path / "it.json"
+    it.write_bytes(DIGIT.read_bytes())
+    asked = [word.format(it=it) for word in words]
+    assert "is read by this command" in refused(run, *asked, "--output", it)
+    assert it.read_bytes() == DIGIT.read_bytes()
+
+
+def test_nor_is_a_key(run, tmp_path):
+    pytest.importorskip("model_signing", reason="the extra `signing` is not installed")
+    from tests.service.signing import make_key
+
+    key = make_key(tmp_path, "signer").private
+    held = key.read_bytes()
+    asked = ["audit", MODEL, "--sign", key, "--format", "dsse", "--output", key]
+    assert "is read by this command" in refused(run, *asked)
+    assert key.read_bytes() == held
+
+
+@pytest.mark.parametrize(
+    "words", [["classify", "--format", "csv"], ["audit", MODEL, "--format", "json", "--images"]]
+)
+def test_nor_is_an_image_of_a_folder_that_is_read(run, tmp_path, words):
+    image = tmp_path / "deep" / "seven.png"
+    image.parent.mkdir()
+    shutil.copy(DIGIT, image)
+    assert "is read by this command" in refused(run, *words, tmp_path, "--output", image)
+    assert image.read_bytes() == DIGIT.read_bytes()
+
+
+def test_names_and_links_of_one_file_are_one(tmp_path):
+    (tmp_path / "folder").mkdir()
+    file, link = tmp_path / "labels.csv", tmp_path / "link.csv"
+    file.touch()
+    link.symlink_to(file)
+    with pytest.raises(RefusedError, match="is read"):
+        check_apart([tmp_path / "folder" / ".." / "labels.csv"], [file])
+    with pytest.raises(RefusedError, match="is read"):
+        check_apart([file], [link])
+    check_apart([link], [file])  # the link is replaced, and the file stays
+    check_apart([file], [None, "", "s3://bucket/labels.csv", tmp_path])
+
+
+def test_one_output_is_not_another(run, tmp_path):
+    report = tmp_path / "report.json"
+    twice = ["--output", report, "--output", tmp_path / "." / "report.json"]
+    assert "named twice" in refused(run, "audit", MODEL, *twice)
+
+
+def test_a_version_of_a_model_stays_as_it_is(run, tmp_path):
+    version = tmp_path / MODEL / "1"
+    shutil.copytree(f"model_repository/{MODEL}/1", version)
+    asked = ["audit", MODEL, "--repository", tmp_path, "--output", version / "card.json"]
+    assert "never changes" in refused(run, *asked)
