@@ -63,6 +63,23 @@ def test_every_variable_is_a_setting_and_ports_are_those_that_are_listened_on():
     }
 
 
+def test_pods_may_do_no_more_than_serve_and_have_time_to_end():
+    (runtime,) = read("runtime.yaml")
+    (container,) = runtime["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    told = {each["name"]: each["value"] for each in container["env"]}
+    usual = Settings.model_fields["shutdown_seconds"].default
+    longest = float(told["ORBITSERVE_SHUTDOWN_DELAY_SECONDS"]) + usual
+    for service in read("inference-service.yaml"):
+        predictor = service["spec"]["predictor"]
+        assert predictor["automountServiceAccountToken"] is False
+        assert (
+            predictor["enableServiceLinks"] is False
+        )  # or ORBITSERVE_... of Services of that name
+        assert predictor.get("terminationGracePeriodSeconds", 30) > longest
+
+
 def test_services_ask_for_the_runtime_and_what_it_speaks():
     (runtime,) = read("runtime.yaml")
     formats = {each["name"] for each in runtime["spec"]["supportedModelFormats"]}
