@@ -393,6 +393,14 @@ class TestPods:
             assert each["enableServiceLinks"] is False
             assert each["automountServiceAccountToken"] is False
 
+    def test_text_is_text_whatever_is_in_it(self):
+        """A hash would begin a comment of YAML's, and a colon a key."""
+        said = {"model": "parts #3", "images": "/images/a: b # c", "imagesClaim": "photos"}
+        job = one("CronJob", audit={"enabled": True, **said})["spec"]["jobTemplate"]["spec"]
+        told = {e["name"]: e.get("value") for e in job["template"]["spec"]["containers"][0]["env"]}
+        assert told["SERVICE"] == "http://orbitserve:8000/models/parts #3"
+        assert told["IMAGES"] == "/images/a: b # c"
+
     def test_the_audit_may_call_whoever_else_may(self):
         job = one("CronJob", audit={"enabled": True})["spec"]["jobTemplate"]["spec"]["template"]
         named = {"networkPolicy": {"from": [PEER]}}
