@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
+from tests.axe import violations
 from tests.chromium import started
 from tests.service.access.test_keys import ADMIN, CALLS, FILE
 
@@ -139,3 +140,17 @@ class TestBrowser:
         assert '"name": "turning"' in answer
         assert not complaints
         assert all(url.startswith(server.url) for url in asked)
+
+    def test_axe_finds_nothing(self, server: Any) -> None:
+        """Neither in the calls nor in an answer, in light and dark."""
+        with started() as browser:
+            page = browser.new_page(viewport={"width": 390, "height": 844})
+            page.goto(f"{server.url}/docs")
+            call = page.locator("details", has_text="List what is served").first
+            call.locator("summary").click()
+            page.locator("#key").fill(ADMIN)
+            call.locator("button").click()
+            call.locator("pre", has_text="}").wait_for()
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                assert violations(page) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.axe import violations
 from tests.service.access.test_keys import ADMIN, FILE, INFER
 from tests.service.console.conftest import PHONE, STATIC, Console, Open, check_with_axe
 from tests.service.processes import Server, serving
@@ -246,6 +247,11 @@ def unlock(console: Console, key: str) -> None:
 
 def test_axe_finds_nothing_in_what_was_answered(console: Console) -> None:
     audit(console, "rotmnist-c4")
+    with console.page.context.expect_page() as opened:
+        console.page.locator("#report a").click()
+    opened.value.wait_for_selector("svg.chart")
+    assert violations(opened.value) == []
+    opened.value.close()
     console.press("ledger-list")
     console.page.locator("#ledger-table button").first.click()
     console.page.wait_for_selector("#ledger-report .verdict")
