@@ -35,10 +35,12 @@ def orbit_figures(
     labels: NDArray[np.int64] | None,
     thresholds: Thresholds,
     units: Units | None = None,
+    moved: NDArray[np.bool_] | None = None,
 ) -> Figures:
     """Agreement, deviations, entropy, classes and, given labels int64 [N], accuracy.
 
-    Agreement is that of units; every image is one if none are given.
+    Agreement is that of units; every image is one if none are given. Which images an element
+    changes, bool [N], is reported only.
 
     Raises
     ------
@@ -76,6 +78,7 @@ def orbit_figures(
             kept=tuple(np.asarray(~orbit.label_changed.any(axis=0)).tolist()),
             deviation=tuple(orbit.logit_deviation.max(axis=0).tolist()),
             units=tuple(units.of.tolist()),
+            still=() if moved is None else tuple(np.flatnonzero(~moved).tolist()),
         ),
     )
 

@@ -101,6 +101,8 @@ class Answers(Value):
         Largest distance of a logit from that of the upright image.
     units
         What it counts as: images of one unit have one number.
+    still
+        The places of images that are the same under all elements, so that they show nothing.
     """
 
     labels: tuple[int, ...]
@@ -108,6 +110,7 @@ class Answers(Value):
     kept: tuple[bool, ...]
     deviation: tuple[float, ...]
     units: tuple[int, ...]
+    still: Annotated[tuple[int, ...], Field(exclude_if=lambda told: not told)] = ()
 
 
 class Figures(Value):

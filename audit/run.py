@@ -102,9 +102,9 @@ def run_audit(
         multi_label=model.multi_label,
         workers=workers,
     )
-    figures = orbit_figures(orbit, labels, thresholds, units)
-    floor = noise_floor(orbit, thresholds.confidence, units)
     moved = moved_images(images, audited_elements(group))
+    figures = orbit_figures(orbit, labels, thresholds, units, moved)
+    floor = noise_floor(orbit, thresholds.confidence, units)
     judgement = judge(
         figures,
         floor,

@@ -1,18 +1,22 @@
 """From two reports to a comparison."""
 
+from dataclasses import replace
+from itertools import compress
+
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.canonical import report_digest
 from audit.comparison.claims import claims
-from audit.comparison.matching import match
-from audit.comparison.outcomes import read_outcomes, read_truth
+from audit.comparison.matching import answers_of, match
+from audit.comparison.outcomes import Outcomes, Truth, read_outcomes, read_truth
 from audit.comparison.record import ComparedAudit, Comparison, Margins, Matching
-from audit.comparison.testing import paired_tests
-from audit.comparison.verdict import judge_comparison
+from audit.comparison.testing import Tested, paired_tests
+from audit.comparison.verdict import judge_comparison, judge_moved
 from audit.comparison.worse import worse_images
 from audit.labels import refuse_several_labels
 from audit.report import Report
+from audit.units import Units
 
 
 def compare(
@@ -49,6 +53,11 @@ def compare(
     second = read_outcomes(candidate, baseline, matched.candidate, truth)
     tested = paired_tests(first, second, truth, matched.units, margins)
     judgement = judge_comparison(tested, margins, len(matched.baseline), matched.units.count)
+    still = np.isin(matched.baseline, answers_of(baseline, "A").still)
+    still |= np.isin(matched.candidate, answers_of(candidate, "B").still)
+    if judgement.verdict == "PASS" and still.any():
+        moved = _without(still, first, second, truth, matched.units, margins)
+        judgement = judge_moved(judgement, moved, len(still), int(still.sum()))
     return Comparison(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
@@ -68,6 +77,33 @@ def compare(
         worse=worse_images(
             (baseline, candidate), (first, second), truth, matched, images, pictures=pictures
         ),
+    )
+
+
+def _without(
+    still: NDArray[np.bool_],
+    first: Outcomes,
+    second: Outcomes,
+    truth: Truth,
+    units: Units,
+    margins: Margins,
+) -> Tested | None:
+    """What is tested of the other images alone; None if there are none."""
+    if still.all():
+        return None
+    here = ~still
+    some = replace(truth, names=tuple(compress(truth.names, here)), numbers=truth.numbers[here])
+    numbers: dict[int, int] = {}
+    left = Units(np.array([numbers.setdefault(n, len(numbers)) for n in units.of[here].tolist()]))
+    return paired_tests(_of(first, here), _of(second, here), some, left, margins)
+
+
+def _of(outcomes: Outcomes, here: NDArray[np.bool_]) -> Outcomes:
+    return Outcomes(
+        labels=tuple(compress(outcomes.labels, here)),
+        kept=outcomes.kept[here],
+        correct=None if outcomes.correct is None else outcomes.correct[here],
+        deviation=outcomes.deviation[here],
     )
 
 

@@ -77,6 +77,7 @@ def answers_of(report: Report, side: str) -> Answers:
 def _torn(report: Report, answers: Answers) -> bool:
     """Whether lists have not one entry an image, or entries that no audit writes."""
     count, files = len(report.data.image_sha256), report.data.files
+    still = answers.still
     lists: list[Sequence[object]] = [answers.labels, answers.kept, answers.deviation, answers.units]
     lists += [] if answers.expected is None else [answers.expected]
     lists += [files] if files else []
@@ -86,6 +87,7 @@ def _torn(report: Report, answers: Answers) -> bool:
         count == 0
         or any(len(each) != count for each in lists)
         or not all(0 <= number < _MOST_NUMBER for number in numbers)
+        or not all(0 <= place < count for place in still)
         or not all(0 <= value <= _MOST_LOGIT for value in moved)
         or max(answers.deviation) > _MOST_RELATIVE * (report.figures.largest_logit or 1)
     )

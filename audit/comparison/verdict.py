@@ -32,6 +32,22 @@ def judge_comparison(tested: Tested, margins: Margins, images: int, units: int) 
     )
 
 
+def judge_moved(judgement: Judgement, moved: Tested | None, images: int, still: int) -> Judgement:
+    """Keep a PASS where the images that a rotation changes show it without the others."""
+    if moved is not None:
+        of_all = {moved.kept.state, moved.steady.state, moved.deviation.state}
+        if of_all | {each.kept.state for each in moved.classes} == {"PASS"}:
+            return judgement
+    return Judgement(
+        "INCONCLUSIVE",
+        (
+            f"{still} of {images} images are the same however they are rotated, and show nothing "
+            f"of what a rotation does: the other {images - still} alone do not show that B is "
+            "within what is allowed.",
+        ),
+    )
+
+
 def _sentences(tested: Tested, margins: Margins, unit: Unit) -> Iterator[tuple[Verdict, str]]:
     yield tested.kept.state, _of_all(tested.kept, "keep their label when rotated", margins, unit)
     if tested.correct is not None:

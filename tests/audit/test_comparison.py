@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from artifact.identity import ModelIdentity
-from audit import RefusedError, Report, run_audit
+from audit import Classifier, RefusedError, Report, run_audit
 from audit.comparison import Comparison, Margins, compare
 from audit.report import Answers
 from audit.thresholds import Thresholds
@@ -71,6 +72,25 @@ def test_of_more_images_those_count_that_both_have(data: st.DataObject) -> None:
         assert wider.matching.images == len(some)
         assert figures(wider) == figures(right)
         assert any("nothing is said of the others" in sentence for sentence in wider.claim)
+
+
+def test_images_that_no_rotation_changes_show_nothing(
+    images: NDArray[np.uint8], invariant: Classifier, model: ModelIdentity, thresholds: Thresholds
+) -> None:
+    turns = [np.rot90(images // 4, quarters, (2, 3)) for quarters in range(4)]
+    same = np.sum(turns, axis=0, dtype=np.uint8)
+    margins = Margins(class_margin=None)
+    for moving in (400, 310, 20, 0):
+        verdict = "PASS" if moving > 300 else "INCONCLUSIVE"
+        shown = np.concatenate([images[:moving], same[moving:]])
+        report = run_audit(
+            invariant, shown, None, group="C4", thresholds=thresholds, model=model, source="stars"
+        )
+        written = json.loads(report.model_dump_json())["figures"]["answers"]
+        assert written.get("still", []) == list(range(moving, 400))
+        result = compare(report, report, margins)
+        assert result.verdict == verdict
+        assert ("are the same however" in result.reasons[0]) == (verdict != "PASS")
 
 
 def test_an_image_that_comes_twice_is_matched_twice() -> None:
