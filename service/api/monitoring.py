@@ -1,6 +1,6 @@
 """What watches the service: probes of an orchestrator, and Prometheus."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from anyio import to_thread
 from fastapi import Request, Response
@@ -70,6 +70,10 @@ def check_ready(plane: DataPlane, *, known: bool) -> None:
         ) from None
 
 
+_TEXT: Final = {"schema": {"type": "string"}}
+_MEDIA_TYPES: Final = ("text/plain", "application/openmetrics-text")
+
+
 def metrics_routes() -> list[ServiceRoute]:
     """Build the route of the metrics."""
     return [
@@ -80,7 +84,7 @@ def metrics_routes() -> list[ServiceRoute]:
             tags=["probes"],
             summary="Metrics for Prometheus",
             response_class=Response,
-            responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+            responses={200: {"content": dict.fromkeys(_MEDIA_TYPES, _TEXT)}},
         )
     ]
 

@@ -1,6 +1,7 @@
 """FastAPI as this service uses it: what stands before it, and how it describes API keys."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.auth import HEADER
 from service.http.context import RequestContext
 from service.http.service_route import ServiceRoute, check_routes
+from service.http.sites import READING
 
 _SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -21,6 +23,8 @@ _SCHEMES: Final = {
 
 class Application(FastAPI):
     """FastAPI behind the middleware, whose document says which calls need a key of which scope.
+
+    It also says how the middleware refuses calls, whatever their route is.
 
     Every route says who may call it, or the application is not built. A path that no route has is
     told to whoever has any key. `state.keys` holds the keys.
@@ -81,30 +85,42 @@ class Application(FastAPI):
         """Return the document; it is made once."""
         made = self.openapi_schema is not None
         document = super().openapi()
-        if self.state.keys.asked_for and not made:
-            _describe(document, self.routes)
+        if not made:
+            keys = self.state.keys.asked_for
+            if keys:
+                document["components"]["securitySchemes"] = dict(_SCHEMES)
+            for route, method, operation in _operations(document, self.routes):
+                statuses = _secured(route, operation) if keys else _without_keys(method)
+                for status in (HTTPStatus.BAD_REQUEST, *statuses):
+                    operation["responses"].setdefault(str(status.value), _refusal(status))
         return document
 
 
-def _describe(document: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
-    document["components"]["securitySchemes"] = dict(_SCHEMES)
+def _operations(
+    document: dict[str, Any], routes: Iterable[BaseRoute]
+) -> Iterator[tuple[ServiceRoute, str, dict[str, Any]]]:
     for route in routes:
-        if not isinstance(route, ServiceRoute) or not route.include_in_schema:
-            continue
-        for method in route.taken:
-            operation = document["paths"][route.path_format][method.lower()]
-            if route.needs == "nothing":
-                operation["security"] = []
-                continue
-            scopes = [] if route.needs == "key" else [route.needs]
-            operation["security"] = [{name: scopes} for name in _SCHEMES]
-            operation["responses"].update(_refusals(forbidden=bool(scopes)))
+        if isinstance(route, ServiceRoute) and route.include_in_schema:
+            for method in route.taken:
+                yield route, method, document["paths"][route.path_format][method.lower()]
 
 
-def _refusals(*, forbidden: bool) -> dict[str, Any]:
+def _secured(route: ServiceRoute, operation: dict[str, Any]) -> list[HTTPStatus]:
+    """Say which key a call needs; return how it is refused without it."""
+    if route.needs == "nothing":
+        operation["security"] = []
+        return []
+    scopes = [] if route.needs == "key" else [route.needs]
+    operation["security"] = [{name: scopes} for name in _SCHEMES]
+    return [HTTPStatus.UNAUTHORIZED, *([HTTPStatus.FORBIDDEN] if scopes else [])]
+
+
+def _without_keys(method: str) -> list[HTTPStatus]:
+    """Return how calls are refused that pages of other sites have made."""
+    named = [HTTPStatus.MISDIRECTED_REQUEST]
+    return named if method in READING else [HTTPStatus.FORBIDDEN, *named]
+
+
+def _refusal(status: HTTPStatus) -> dict[str, Any]:
     answer = {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}
-    statuses = {"401": "Unauthorized", "403": "Forbidden"} if forbidden else {"401": "Unauthorized"}
-    return {
-        status: {"description": text, "content": {"application/json": answer}}
-        for status, text in statuses.items()
-    }
+    return {"description": status.phrase, "content": {"application/json": answer}}

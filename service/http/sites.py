@@ -16,7 +16,7 @@ from service.http.transport import Transport
 from service.listening import is_local
 from service.settings import Settings
 
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change and compute nothing, and whose answers a browser keeps from other sites."""
 
 _NAME: Final = re.compile(rb"(\[[^\]]*\]|[^:]*)(?::\d*)?")
@@ -57,7 +57,7 @@ class OtherSites:
                 "'localhost', an address or a name without a dot; a proxy that sends one of these "
                 "as Host, or a service with ORBITSERVE_API_KEYS, is accepted.",
             )
-        if scope["method"] not in _READING and _is_elsewhere(headers):
+        if scope["method"] not in READING and _is_elsewhere(headers):
             raise ServiceError(
                 403,
                 "A page of another site asks this; without API keys, pages of the service itself "

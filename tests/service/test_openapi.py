@@ -84,3 +84,33 @@ async def test_the_sentences_of_the_guide_are_those_that_are_answered(
 
 async def test_the_page_of_the_calls_is_served(client: httpx.AsyncClient) -> None:
     assert "openapi.json" in (await client.get("/docs")).text
+
+
+async def test_what_was_left_unsaid_is_answered_as_documented(
+    client: httpx.AsyncClient, document: Any
+) -> None:
+    """Refusals of whatever route, fields that are null, and types other than the usual one."""
+    paths = document["paths"]
+
+    async def answered(method: str, path: str, template: str = "", **sent: Any) -> Any:
+        answer = await client.request(method, path, **sent)
+        said = paths[template or path][method.lower()]["responses"][str(answer.status_code)]
+        return answer, said["content"][answer.headers["Content-Type"].partition(";")[0]]["schema"]
+
+    # Which the connection refuses: tests/service/test_wire.py.
+    assert all("400" in each["responses"] for verbs in paths.values() for each in verbs.values())
+    for headers in ({"Origin": "https://elsewhere.example"}, {"Content-Encoding": "br"}):
+        for path in ("/v2/repository/index", "/classify"):
+            answer, _ = await answered("POST", path, content=b"{}", headers=headers)
+            assert answer.status_code in (403, 415)
+    body = paths["/v2/repository/index"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["schema"]["properties"]["ready"]["type"] == ["boolean", "null"]
+    answer, _ = await answered("POST", "/v2/repository/index", json={"ready": None})
+    assert answer.status_code == 200
+    audit = "/models/{name}/audit"
+    for report_format, kind in (("sarif", "object"), ("junit", "string"), ("in-toto", "object")):
+        path = audit.format(name="turning") + f"?format={report_format}"
+        assert (await answered("POST", path, audit))[1] == {"type": kind}
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    answer, _ = await answered("GET", "/metrics", headers=accept)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")

@@ -79,8 +79,13 @@ async def answer_report(
 def report_documented(*, events: bool = False) -> dict[str, Any]:
     """Describe the answer to OpenAPI, in every format."""
     text = {"schema": {"type": "string"}}
+    document = {"schema": {"type": "object"}}
     types = [rendering.media_type for rendering in FORMATS.values()]
-    content = {type_: text for type_ in types if type_ != "application/json"}
+    content = {
+        type_: document if type_.endswith("+json") else text
+        for type_ in types
+        if type_ != "application/json"
+    }
     if events:
         content[EVENTS] = text
     return {"description": "The report.", "content": content}

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 TAGS: Final = ["Open Inference Protocol"]
 
-_PARAMETERS: Final = {"type": "object", "additionalProperties": True}
+_PARAMETERS: Final = {"type": ["object", "null"], "additionalProperties": True}
 _SHAPE: Final = {"type": "array", "items": {"type": "integer"}}
 
 _TENSOR: Final = {
@@ -15,18 +15,18 @@ _TENSOR: Final = {
         "shape": _SHAPE,
         "datatype": {"type": "string"},
         "parameters": _PARAMETERS,
-        "data": {"type": "array", "items": {}},
+        "data": {"type": ["array", "null"], "items": {}},
     },
 }
 _REQUEST: Final = {
     "type": "object",
     "required": ["inputs"],
     "properties": {
-        "id": {"type": "string"},
+        "id": {"type": ["string", "null"]},
         "parameters": _PARAMETERS,
         "inputs": {"type": "array", "items": _TENSOR},
         "outputs": {
-            "type": "array",
+            "type": ["array", "null"],
             "items": {
                 "type": "object",
                 "required": ["name"],
@@ -71,6 +71,12 @@ INFER: Final[dict[str, Any]] = {
 
 
 def json_body(**properties: dict[str, Any]) -> dict[str, Any]:
-    """Describe an optional JSON body with optional fields."""
-    schema = {"type": "object", "properties": properties}
+    """Describe an optional JSON body with optional fields, of which null is as good as none."""
+    schema = optional_fields(**properties)
     return {"requestBody": {"required": False, "content": {"application/json": {"schema": schema}}}}
+
+
+def optional_fields(**properties: dict[str, Any]) -> dict[str, Any]:
+    """Describe an object of these fields alone, each of which may be left out, or be null."""
+    fields = {name: {**each, "type": [each["type"], "null"]} for name, each in properties.items()}
+    return {"type": "object", "properties": fields, "additionalProperties": False}

@@ -37,7 +37,7 @@ def infer_routes() -> list[FastRoute]:
             tags=TAGS,
             operation_id=f"infer{documented.__name__}",
             summary="Infer",
-            responses=errors_documented(400, 404, 413, 415, 422, 503, 504),
+            responses=errors_documented(400, 404, 408, 413, 415, 422, 503, 504),
             openapi_extra=INFER,
         )
         for path, documented in (

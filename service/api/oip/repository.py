@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from fastapi import Request
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from service.api.addresses import Name, Plane
 from service.api.bodies import errors_documented, read_body
-from service.api.oip.documents import TAGS, json_body
+from service.api.oip.documents import TAGS, json_body, optional_fields
 from service.errors import ServiceError
 from service.http.service_route import ServiceRoute
 from service.protocol.names import check_names
@@ -67,7 +67,7 @@ def repository_routes(model_control: bool) -> list[ServiceRoute]:
         Whether models are loaded and unloaded by request.
     """
     boolean = {"type": "boolean"}
-    nested = {"type": "object", "properties": {"unload_dependents": boolean}}
+    nested = optional_fields(unload_dependents=boolean)
     listing = ServiceRoute(
         "/v2/repository/index",
         index,
@@ -75,7 +75,7 @@ def repository_routes(model_control: bool) -> list[ServiceRoute]:
         methods=["POST"],
         tags=TAGS,
         summary="Index of the repository",
-        responses=errors_documented(400, 413, 422),
+        responses=errors_documented(400, 408, 413, 415, 422, 503),
         openapi_extra=json_body(ready=boolean),
     )
     return [
@@ -88,11 +88,15 @@ def repository_routes(model_control: bool) -> list[ServiceRoute]:
                 methods=["POST"],
                 tags=TAGS,
                 summary=summary,
-                responses=errors_documented(400, 403, 404, 413, 422, 503),
+                responses=errors_documented(400, 403, 404, 408, 413, 415, 422, 503),
                 openapi_extra=body,
             )
             for endpoint, summary, body in (
-                (load, "Load a model, and its new versions", json_body(parameters=_OBJECT)),
+                (
+                    load,
+                    "Load a model, and its new versions",
+                    json_body(parameters=optional_fields()),
+                ),
                 (unload, "Unload a model", json_body(parameters=nested)),
             )
         ),
@@ -126,9 +130,6 @@ def no_model_control() -> ServiceError:
         "Without API keys no model is loaded or unloaded by request; a service that is started "
         "with ORBITSERVE_API_KEYS, or with ORBITSERVE_MODEL_CONTROL=true, accepts it.",
     )
-
-
-_OBJECT: Final = {"type": "object"}
 
 
 def _refusing(change: Change) -> Change:
