@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -250,3 +251,16 @@ def test_unknown_parts_and_folders_are_refused_before_anything_runs(tmp_path):
     done = check(tmp_path, str(tmp_path / "none"))
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.endswith(f"there is no folder {tmp_path / 'none'}\n")
+
+
+def test_the_page_names_each_test_that_needs_a_gpu():
+    marked = re.compile(r"mark\.gpu\b.*?\ndef (test_\w+)", re.DOTALL)
+    due = {
+        f"{file.name}::{name}"
+        for folder in ("models", "service")
+        for file in (ROOT / "tests" / folder).rglob("test_*.py")
+        for name in marked.findall(file.read_text())
+    }
+    page = (ROOT / "docs" / "gpu.md").read_text()
+    assert len(due) > 7
+    assert set(re.findall(r"`(test_\w+\.py::\w+)`", page)) == due
