@@ -20,6 +20,7 @@ LOOK_AFTER: Final = 0.05
 """Seconds of work on one request before its client is looked after."""
 
 _ID_HEADER: Final = REQUEST_ID.lower().encode()
+_CACHE: Final = b"cache-control"
 
 _WAIT: Final = re.compile(
     rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE
@@ -180,7 +181,11 @@ class RequestContext:
     async def send(self, message: Message) -> None:
         """Send a message of the answer, whose head gets the request's id and its timings."""
         if message["type"] == "http.response.start":
-            message = self._begun(message["status"], message.get("headers", ()))
+            headers = [*message.get("headers", ())]
+            # Shared caches know what Authorization means, and not what X-API-Key does.
+            if self.call.key is not None and all(name != _CACHE for name, _ in headers):
+                headers.append((_CACHE, b"private"))
+            message = self._begun(message["status"], headers)
         await self._send(message)
 
     async def answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -119,6 +119,19 @@ async def test_without_the_right_key_nothing_is_answered(locked: httpx.AsyncClie
                 assert answer.headers["X-Request-ID"]
 
 
+async def test_what_a_key_was_needed_for_is_kept_by_no_shared_cache(
+    locked: httpx.AsyncClient,
+) -> None:
+    """RFC 9111, 3.5 keeps them from answers to `Authorization` alone."""
+    for method, template, needed in CALLS:
+        path = template.format(**PLACES | {"name": "turning"})
+        if method != "GET" or path.endswith("/proof"):  # which takes seconds
+            continue
+        answer = await locked.get(path, headers={"X-API-Key": BOTH})
+        kept = answer.headers.get("Cache-Control", "")
+        assert needed == "nothing" or "private" in kept or "no-store" in kept, path
+
+
 async def test_a_challenge_says_what_is_missing(locked: httpx.AsyncClient) -> None:
     none = await locked.post("/classify")
     assert none.headers["WWW-Authenticate"] == 'Bearer realm="orbitserve"'
