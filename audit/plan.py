@@ -15,6 +15,20 @@ _MOST: Final = 2**20
 _LONGEST: Final = 200
 
 
+class _Loader(yaml.BaseLoader):  # type: ignore[misc] # which has no types
+    """A loader without types: 2026-01-01 and 1.10 stay what somebody wrote."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Read a mapping that has each name once: YAML asks for it, and PyYAML takes the last."""
+        names = set[str]()
+        for name, _ in node.value:
+            if isinstance(name, yaml.ScalarNode) and name.value in names:
+                raise ValueError(f"it has {name.value!r} twice")
+            names.add(str(name.value))
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
 class AuditPlan(About):
     """The fields of `About`, and `options`, those of `AuditOptions`."""
 
@@ -40,8 +54,7 @@ def read_plan(path: Path) -> AuditPlan:
         If the file cannot be read, is no YAML, or has other fields.
     """
     try:
-        # A loader without types: 2026-01-01 and 1.10 stay what somebody wrote.
-        fields = yaml.load(read_file(path, _MOST), yaml.BaseLoader)  # noqa: S506 -- text, no objects
+        fields = yaml.load(read_file(path, _MOST), _Loader)  # noqa: S506 -- text, no objects
     except FileRefusedError as error:
         raise RefusedError(f"{path} {error}.") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -71,6 +71,11 @@ class ChainChecker:
         self._follower = None if faults and entry and entry.sealed else entry
         return entry
 
+    def miss(self, first: int, last: int) -> None:
+        """Notice that all entries from one number to another are missing."""
+        self.faults.append(f"The entries {first} to {last} are missing.")
+        self._follower = None
+
     def _wrong(self, files: Files, entry: Entry | None) -> Iterator[str]:
         number = files.number
         if files.entry is None:

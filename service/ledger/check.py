@@ -57,12 +57,19 @@ def check_ledger(
         If it cannot be read.
     """
     checker, entries, digests = ChainChecker(trust), list[Entry](), list[Sha256]()
-    for files in ledger.backwards(ledger.newest()):
-        entry = checker.check(files)
-        if files.entry is not None:
-            digests.append(sha256(files.entry))
-        if entry is not None:
-            entries.append(entry)
+    above = 0
+    for first, last in ledger.runs():
+        if above:
+            checker.miss(last + 1, above - 1)
+        for files in ledger.backwards(last, first):
+            entry = checker.check(files)
+            if files.entry is not None:
+                digests.append(sha256(files.entry))
+            if entry is not None:
+                entries.append(entry)
+        above = first
+    if above > 1:
+        checker.miss(1, above - 1)
     faults = [*checker.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, entries)]
     if not digests:
         faults.append("The ledger has no entry.")

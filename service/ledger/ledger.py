@@ -162,6 +162,24 @@ class Ledger:
         for start in range(first, last - 1, -_CHUNK):
             yield from self._files(range(start, max(last - 1, start - _CHUNK), -1))
 
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last of numbers that have files, greater ones first.
+
+        Between two runs more are missing than are worth a look at each: whoever can write to a
+        ledger can give a file any number.
+        """
+        numbers = sorted({n for name in self._store.names(_ENTRIES) if (n := file_number(name))})
+        following = last = 0
+        for number in reversed(numbers):
+            if following and following - number > _CHUNK:
+                yield following, last
+                following = 0
+            if not following:
+                last = number
+            following = number
+        if following:
+            yield (1 if following <= _CHUNK else following), last
+
     def wrong_contents(self, entries: Sequence[Entry]) -> Iterator[str]:
         """Say what is wrong with what entries name."""
         for start in range(0, len(entries), _REPORTS_AT_ONCE):

@@ -54,6 +54,8 @@ def test_a_plan_is_what_it_says(tmp_path):
         ("", "has no fields"),
         ("- a", "has no fields"),
         ("requirement: [", "no YAML file"),
+        ("requirement: a\nrequirement: b", "it has 'requirement' twice"),
+        ("options: {agreement: 0.99, agreement: 0.5}", "it has 'agreement' twice"),
         ("requirment: x", "a field 'requirment'"),
         ("requirement: ''", "broken at 'requirement'"),
         ("requirement: [a]", "broken at 'requirement'"),

@@ -206,6 +206,21 @@ def test_a_ledger_goes_on_behind_what_was_done_to_it(folder: Path) -> None:
     assert check(folder).faults[0] == "Entry 3 is missing."
 
 
+@pytest.mark.timeout(60)
+def test_a_file_of_a_great_number_does_not_keep_whoever_checks(folder: Path) -> None:
+    """One empty file, and every number below it was looked for: for ever, or until memory ends."""
+    entry_file(folder, 9_999_999_999).touch()
+    entry_file(folder, 5_000_000).touch()
+    faults = check(folder).faults
+    assert "The entries 5000001 to 9999999998 are missing." in faults
+    assert "The entries 4 to 4999999 are missing." in faults
+    assert len(faults) == 4
+    shutil.rmtree(folder / "entries")
+    (folder / "entries").mkdir()
+    entry_file(folder, 100).touch()
+    assert "The entries 1 to 99 are missing." in check(folder).faults
+
+
 def test_a_folder_that_was_taken_away_takes_every_report(folder: Path) -> None:
     shutil.rmtree(folder / "reports")
     shutil.rmtree(folder / "circumstances")
