@@ -71,12 +71,23 @@ class InBulk:
 
     def find(self, places: Sequence[str]) -> Found:
         """Find images of any kind."""
-        source = find_source(places, self._options.columns)
+        columns = self._options.columns
+        source = find_source(places, columns)
+        if columns != Columns() and not source.tables:
+            raise RefusedError(
+                "--image-column and --label-column are for Parquet files, and none is named."
+            )
         labels: list[Any] | None = None
-        if len(source.tables) == len(source.parts) and all(
-            table.labels is not None for table in source.tables
-        ):
-            labels = [label for table in source.tables for label in table.labels or ()]
+        labelled = [table for table in source.tables if table.labels is not None]
+        if len(labelled) == len(source.parts):
+            labels = [label for table in labelled for label in table.labels or ()]
+        elif labelled:
+            some = (
+                f"{labelled[0].url} has a column of labels, and not all images are in such tables"
+            )
+            if columns.label is not None:
+                raise RefusedError(f"{some}; without --label-column none are read.")
+            self._tell(f"No labels are read from tables: {some}.")
         return Found([*source.files()], lambda progress: self._read(source, progress), labels)
 
     def asked(

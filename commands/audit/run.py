@@ -51,6 +51,7 @@ from commands.options import (
 from commands.outputs import Outputs
 from commands.reading import settings_of_a_command
 from commands.verdicts import exit_status, read_fail_on
+from imaging import RefusedError
 from service.audits.reproduce import replay
 
 _TIMED: Final = 64
@@ -161,6 +162,10 @@ def run(
     options_in_bulk = BulkOptions(
         chosen, Columns(image_column, label_column), scratch, skip_unreadable
     )
+    if label_column is not None and (labels is not None or no_labels):
+        raise RefusedError(
+            "--label-column, --labels and --no-labels each say where labels are read; one may."
+        )
     in_any_case = chosen.on_ray or scratch or image_column or label_column or skip_unreadable
     many = bool(in_any_case or any(map(is_bulk, images or ())))
     settings = settings_of_a_command(repository, device)

@@ -294,3 +294,30 @@ class TestCommands:
         assert (code, err) == (
             3, "orbitserve: --image-column is for Parquet files, and none is named.\n"
         )  # fmt: skip
+
+
+class TestLabels:
+    """What is said of labels is done, or refused: nobody guesses afterwards which were read."""
+
+    @pytest.mark.parametrize("option", ["--label-column", "--image-column"])
+    def test_a_column_without_a_table(self, run, folder, option):
+        status, out, err = run("audit", MODEL, "--images", folder, option, "label")
+        assert (status, out) == (3, "")
+        assert "none is named" in err
+
+    @pytest.mark.parametrize("more", [["--no-labels"], ["--labels", "labels.csv"]])
+    def test_two_places_of_them(self, run, folder, more):
+        asked = ["--images", folder, "--label-column", "label"]
+        status, out, err = run("audit", MODEL, *asked, *more)
+        assert (status, out) == (3, "")
+        assert "one may" in err
+
+    @pytest.mark.parametrize(("more", "status"), [([], 2), (["--label-column", "label"], 3)])
+    def test_a_table_with_them_beside_images_without(
+        self, run, write_table, folder, contents, more, status
+    ):
+        table = write_table({"image": contents[:5], "label": [0] * 5})
+        images = ["--images", table, "--images", next(folder.rglob("*.png"))]
+        found, _, err = run("audit", MODEL, *images, *more)
+        assert found == status
+        assert "not all images are in such tables" in err
