@@ -7,6 +7,7 @@ browser says of itself does: which site a page is of, and by which name it has a
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import Scope
@@ -65,6 +66,7 @@ class OtherSites:
             )
 
 
+@lru_cache(16)  # of at most a head's bytes each
 def _is_ours(host: bytes) -> bool:
     found = _NAME.fullmatch(host)
     name = (found[1] if found else host).decode("latin-1").lower().rstrip(".")
