@@ -48,7 +48,9 @@ def ledger_findings(url: str, held: str | None, trust: Trust | None, *, unsigned
         raise RefusedError(f"{url}: {error}") from error
     if found.faults:
         return False, list(found.faults)
-    signed = f"{found.signed} of them signed" + ("" if trust is None else " as asked")
+    signed = f"{found.signed} of them signed"
+    if trust is not None:  # where no option names a key, nobody asked that any be signed
+        signed += "; a --key asks that the newest is" if unsigned else " as asked"
     count = f"{found.entries} {_entries(found.entries)} ({signed})"
     return True, [f"{url}: {count} and their reports are what was stored; head {found.head}"]
 

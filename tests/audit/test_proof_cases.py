@@ -352,6 +352,7 @@ def test_what_makes_more_of_a_last_bit_is_named() -> None:
         ("QuantizeLinear(g, K)", "step"),
         ("Reciprocal(g)", "steep"),
         ("Log(g)", "steep"),
+        ("Celu<alpha = -0.5>(g)", "steep"),
         ("InstanceNormalization(g, S, S)", "steep"),
     ]:
         body = f"g = GlobalAveragePool(x) n = {op} c = Cast<to = 1>(n) y = Flatten(c)"

@@ -82,6 +82,11 @@ def _of_phase(context: Context) -> Response:
     return "smooth" if context.image().bound.magnitude <= _LARGE_ANGLE else "steep"
 
 
+def _of_celu(context: Context) -> Response:
+    """Say that with a negative alpha what is below zero grows as the exponential does."""
+    return "steep" if context.node.get("alpha", 1.0) < 0 else "smooth"
+
+
 _LARGE_ANGLE: Final = 2.0**10
 """Up to it, the last bit of a 32-bit float is less than 1e-4."""
 
@@ -144,7 +149,7 @@ OPERATORS: Final = (
     _function("Asinh", (9, 22), "smooth"),
     _function("Atan", (7, 22), "smooth", within(-1.6, 1.6, 1.0)),
     _function("Atanh", (9, 22), "steep"),
-    _function("Celu", (12,), "smooth"),
+    _function("Celu", (12,), _of_celu),
     _function("Cos", (7, 22), _of_phase, within(-1.0, 1.0, 1.0)),
     _function("Cosh", (9, 22), "steep"),
     _function("Elu", (6, 22), "smooth", _elu),
