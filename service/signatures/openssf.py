@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from model_signing import hashing, manifest, signing, verifying
 
 # The one name that is not public: a digest cannot be handed to the package otherwise.
@@ -22,7 +22,7 @@ from model_signing._hashing.hashing import Digest
 from artifact.layout import SIGNATURE_FILE
 from imaging.files import FileRefusedError, read_file
 from imaging.writing import write_aside
-from service.signatures.keys import EC_KEY, fingerprint, read_pem, reason
+from service.signatures.keys import EC_KEY, fingerprint, read_pem, read_public_key, reason
 from service.signatures.status import SignatureError, SignatureStatus
 
 _LARGEST: Final = 2**20
@@ -111,7 +111,7 @@ class OpenSSFVerifier:
 def trust_key(file: Path) -> OpenSSFVerifier:
     """Trust signatures by the private half of a public key; raise SignatureError if it is none."""
     try:
-        key = fingerprint(load_pem_public_key(read_pem(file)))
+        key = fingerprint(read_public_key(file))
         config = verifying.Config().use_elliptic_key_verifier(public_key=file)
     except Exception as error:
         raise SignatureError(

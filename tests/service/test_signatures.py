@@ -27,6 +27,7 @@ from service.repository import folder as folders
 from service.repository.local import open_model, sign_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import NOT_ASKED, SignatureError, sign
+from service.signatures.keys import trust_key
 from tests.digests import sha256_file
 from tests.service.signing import Key, make_authority, make_key, write_key
 
@@ -426,6 +427,16 @@ def test_keys_that_cannot_sign_are_refused(copy: Path, keys: Path, certificates:
     with pytest.raises(SignatureError, match="does not match"):
         sign(folder, {}, certificates / "signer.pem", certificates / "server.crt")
     assert not (folder / SIGNATURE_FILE).exists()
+
+
+def test_of_several_keys_none_is_chosen(copy: Path, keys: Path, ours: Key) -> None:
+    """The first alone counted, so that nothing that the second had signed was accepted."""
+    both, other = keys / "both.pub.pem", make_key(keys, "second")
+    both.write_bytes(ours.public.read_bytes() + other.public.read_bytes())
+    with pytest.raises(SignatureError, match="more than one key"):
+        trust_key(both)
+    with pytest.raises(ConfigurationError, match="more than one key"):
+        open_model("plain", configured(copy, public_key=both))
 
 
 async def test_a_setting_that_cannot_be_used_ends_the_start(
