@@ -111,25 +111,31 @@ def _read_arrays(
     images = arrays.get("images")
     if images is None:
         raise _no_audit_set(file, f"it has {', '.join(arrays) or 'nothing'}")
-    numbered = [_read_numbers(file, name, arrays.get(name)) for name in ("labels", "groups")]
+    count = len(images) if images.ndim else 0
+    numbered = [_read_numbers(file, name, arrays.get(name), count) for name in ("labels", "groups")]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, channels):
         raise RefusedError(
             f"The images of {file} are {images.dtype} of shape {images.shape}; uint8 "
             f"[N, {channels}, H, W] is accepted."
         )
+    if not len(images):
+        raise RefusedError(f"{file} has no images; one or more are accepted.")
     if images.shape[1] != channels:
         images = images.repeat(channels, axis=1)
     labels, groups = numbered
     return images, labels, groups
 
 
-def _read_numbers(file: Path, name: str, numbers: NDArray[Any] | None) -> NDArray[np.int64] | None:
+def _read_numbers(
+    file: Path, name: str, numbers: NDArray[Any] | None, count: int
+) -> NDArray[np.int64] | None:
     if numbers is None:
         return None
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+    whole = np.can_cast(numbers.dtype, np.int64) and numbers.dtype.kind in "iu"
+    if numbers.shape != (count,) or not whole:
         raise RefusedError(
-            f"The {name} of {file} are {numbers.dtype} of shape {numbers.shape}; integers [N] are "
-            "accepted."
+            f"The {name} of {file} are {numbers.dtype} of shape {numbers.shape}; integers [N] that "
+            f"int64 holds, for N = {count} images, are accepted."
         )
     return numbers.astype(np.int64)
 

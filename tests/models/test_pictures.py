@@ -1,13 +1,15 @@
 """Images to audit on: folders with and without labels, and the sets of other versions."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from artifact.audit_set import AuditSet, save_audit_set
-from imaging import FitPolicy
+from imaging import FitPolicy, RefusedError
 from models.datasets.pictures import read_pictures
 
 POLICY = FitPolicy(8)
@@ -66,3 +68,20 @@ def test_what_is_no_set_of_images_is_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(ValueError, match=sentence):
             read_pictures(tmp_path / name, classes, 1, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"images": np.zeros((0, 1, 4, 4), np.uint8)}, "has no images; one or more"),
+        ({"labels": np.array([0])}, r"labels of .* of shape \(1,\).*for N = 2 images"),
+        ({"groups": np.array([0])}, r"groups of .* of shape \(1,\).*for N = 2 images"),
+        ({"groups": np.array([0, 2**64 - 1], np.uint64)}, "groups of .* are uint64"),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(
+    tmp_path: Path, arrays: dict[str, NDArray[Any]], sentence: str
+) -> None:
+    np.savez(tmp_path / "set.npz", **({"images": np.zeros((2, 1, 4, 4), np.uint8)} | arrays))
+    with pytest.raises(RefusedError, match=sentence):
+        read_pictures(tmp_path / "set.npz", ("a", "b"), 1, FitPolicy(4))
