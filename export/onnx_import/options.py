@@ -2,7 +2,6 @@
 
 import os
 import re
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -110,7 +109,7 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 def _number(option: str, text: str) -> float:
     try:
         above, slash, below = text.partition("/")
-        return float(Fraction(above.strip()) / Fraction(below.strip() if slash else 1))
+        return float(above) / float(below if slash else 1)
     except (ValueError, ZeroDivisionError) as error:
         raise OnnxImportError(
             f"{option} has {text.strip()!r}; a number or a fraction as 1/255 is accepted."

@@ -283,7 +283,13 @@ def test_options_are_read_from_text(tmp_path: Any) -> None:
     assert read_scaling("1/255", "0.5,1/4", "1") == Scaling(1 / 255, (0.5, 0.25))
     assert read_scaling("1/127.5", "1", "0.5 / 2") == Scaling(1 / 127.5, (1.0,), (0.25,))
     assert read_scaling(None, "0", "1") is None
-    refused = [("x", "0", "1"), ("1", "0", "1/0"), ("1/", "0", "1")]
+    refused = [
+        ("1e999", "0", "1"),
+        ("1/2/3", "0", "1"),
+        ("x", "0", "1"),
+        ("1", "0", "1/0"),
+        ("1/", "0", "1"),
+    ]
     for arguments in [*refused, (None, "1", "1"), ("0", "0", "1")]:
         with pytest.raises(OnnxImportError):
             read_scaling(*arguments)
