@@ -1,6 +1,7 @@
 """What image a file from elsewhere is said to take by what lies beside it, and its classes."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -76,6 +77,26 @@ def _in_order(pairs: Sequence[tuple[int, Any]]) -> tuple[str, ...]:
             "The numbers of the classes leave some out; 0, 1 and so on are accepted."
         )
     return tuple(numbered[number] for number in range(len(numbered)))
+
+
+def told_apart(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return names with their numbers behind those that are there twice, and what to say of it.
+
+    ImageNet has two classes that are called crane, a bird and a machine, and answers are names.
+    """
+    counts = Counter(names)
+    twins = sorted(name for name, count in counts.items() if count > 1 and name.strip())
+    if not twins:
+        return tuple(names), ()
+    found = tuple(
+        f"{name} ({number})" if name in twins else name for number, name in enumerate(names)
+    )
+    several = f" and {len(twins) - 1} more names" if len(twins) > 1 else ""
+    numbered = next(each for each, name in zip(found, names, strict=True) if name == twins[0])
+    return found, (
+        f"Several classes are named {twins[0]!r}{several}: their numbers stand behind such names, "
+        f"as in {numbered!r}.",
+    )
 
 
 def names_if_clear(names: object) -> tuple[tuple[str, ...], dict[str, str]]:

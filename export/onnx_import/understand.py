@@ -15,7 +15,7 @@ from export.onnx_import.bundle import Bundle, read_bundle
 from export.onnx_import.graphs import OnnxImportError, finished
 from export.onnx_import.inputs import Scaling, Sides
 from export.onnx_import.outputs import OutputKind
-from export.onnx_import.preprocessing import Preprocessing
+from export.onnx_import.preprocessing import Preprocessing, told_apart
 from export.sample import Sample, choose_sample
 from imaging import FitPolicy, grid_rotations
 from imaging.fit import FitFilter, FitMode
@@ -119,7 +119,8 @@ def understand(request: Request) -> Understood:
     bundle = read_bundle(request.file)
     data, said = bundle.data, bundle.said
     _check_clear(said, {"--classes": request.classes})
-    request = replace(request, classes=request.classes or said.classes)
+    names, twins = (request.classes, ()) if request.classes else told_apart(said.classes)
+    request = replace(request, classes=names)
     if not request.classes:
         read_onnx(data)  # of what is no model, nobody need name the classes
         raise OnnxImportError("Nothing beside the file names its classes; --classes does.")
@@ -137,7 +138,7 @@ def understand(request: Request) -> Understood:
     _check_clear(said, {"--fit": request.fit, "--filter": request.filter})
     policy, fitting = _fit_policy(request, said, adapted.size)
     adapted = replace(
-        adapted, adaptations=(*bundle.notes, *said.notes, *adapted.adaptations, fitting)
+        adapted, adaptations=(*bundle.notes, *said.notes, *twins, *adapted.adaptations, fitting)
     )
     spec = InputSpec.model_validate(
         {

@@ -355,6 +355,20 @@ def test_classes_may_be_json(tmp_path: Path, content: Any) -> None:
         read_classes(str(file))
 
 
+def test_classes_of_one_name_get_their_numbers_behind_it(tmp_path: Path, pictures: Path) -> None:
+    """ImageNet has two that are called crane, and answers are names."""
+    names = ["crane", "", "crane"]
+    for second, expected in (("crane (2)", "named 2 times"), (" ", "cannot be written down")):
+        names[1] = second
+        write(tmp_path / "given", config={"id2label": dict(enumerate(names))})
+        with pytest.raises(RefusedError, match=expected):
+            imported(tmp_path / "given", pictures, size=15, scaling=SCALED)
+    write(tmp_path / "given", config={"id2label": {"0": "crane", "1": "gull", "2": "crane"}})
+    _, card = imported(tmp_path / "given", pictures, size=15, scaling=SCALED)
+    assert card.classes == ("crane (0)", "gull", "crane (2)")
+    assert any("'crane': their numbers" in note for note in card.origin.adaptations)
+
+
 def test_unclear_metadata_are_no_obstacle_once_an_option_says_what_they_do_not(
     tmp_path: Path, pictures: Path
 ) -> None:
