@@ -36,8 +36,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def end_with_parent() -> None:
-    """Make this process end as soon as it is told to, or its parent ends, within a decoder too."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Make this process end as soon as its parent ends, whatever it is in the middle of."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -202,7 +202,7 @@ CHOOSING = _named(
 )
 SMOOTH = _named(
     """
-    Abs Add Asinh Atan AveragePool BatchNormalization Celu Clip Concat Conv ConvInteger
+    Abs Add Asinh Atan AveragePool BatchNormalization Clip Concat Conv ConvInteger
     ConvTranspose DepthToSpace DequantizeLinear Dropout Einsum Elu Erf Expand Flatten
     Gather Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool HardSigmoid HardSwish
     Identity LeakyRelu LogSoftmax LpPool MatMul MatMulInteger Max MaxPool Mean Min Mish

@@ -116,14 +116,15 @@ def _saved(path, nodes, image, output, opset, initializers=(), functions=()):
 
 
 def test_a_trillion_channels_behind_a_function_are_refused(refused, tmp_path):
-    """The function's attribute is one that its caller does not give."""
+    """Its caller leaves the function's attribute out, which has a default here."""
     pool = helper.make_node("MaxPool", ["X"], ["Y"], kernel_shape=[2, 2])
     strides = onnx.AttributeProto(
         name="strides", ref_attr_name="strides", type=onnx.AttributeProto.INTS
     )
     pool.attribute.append(strides)
     function = helper.make_function(
-        "my.pkg", "Pool", ["X"], ["Y"], [pool], [helper.make_opsetid("", 17)], ["strides"]
+        *("my.pkg", "Pool", ["X"], ["Y"], [pool], [helper.make_opsetid("", 17)]),
+        attribute_protos=[helper.make_attribute("strides", [1, 1])],
     )
     nodes = [
         helper.make_node("Pool", ["x"], ["p"], domain="my.pkg"),
