@@ -113,6 +113,7 @@ def import_model(
     --audit-images ./cells --symmetrise D4
     """
     from commands.display import shown_progress
+    from commands.names import on_one_line
     from commands.reading import settings_of_a_command
     from export.onnx_import.dry_run import describe
     from export.onnx_import.importer import Request, import_onnx
@@ -120,10 +121,12 @@ def import_model(
     from export.onnx_import.summary import summarise
     from export.onnx_import.understand import understand
 
+    names, notes = read_classes(classes) if classes is not None else ((), ())
     request = Request(
         file=file,
         name=name,
-        classes=read_classes(classes) if classes is not None else (),
+        classes=names,
+        notes=notes,
         pictures=audit_images,
         group=group,
         scaling=read_scaling(input_scale, mean, std, channel_order),
@@ -142,9 +145,10 @@ def import_model(
         all_images=all_images,
     )
     if dry_run:
-        typer.echo(describe(understand(request)))
+        told = describe(understand(request))
+        typer.echo("\n  ".join(map(on_one_line, told)))
         return
     models = settings_of_a_command(repository).repository
     with shown_progress() as progress:
         path = import_onnx(request, models, progress)
-    typer.echo(summarise(path))
+    typer.echo("\n  ".join(map(on_one_line, summarise(path))))

@@ -29,6 +29,7 @@ def pack(
     """
     from artifact.oci_base import BaseImage
     from artifact.oci_image import check_output
+    from commands.names import on_one_line
     from commands.reading import settings_of_a_command
     from service.repository.local import pack_version
 
@@ -36,4 +37,4 @@ def pack(
     check_output(output)
     below = None if base is None else BaseImage.read(base)
     folder, digest = pack_version(model, settings, output, below)
-    typer.echo(f"{output}: {folder.parent.name}/{folder.name} as {digest}")
+    typer.echo(on_one_line(f"{output}: {folder.parent.name}/{folder.name} as {digest}"))

@@ -28,6 +28,7 @@ def sign(
 
     Example: orbitserve sign rotmnist-c4/1 --private-key signer.pem
     """
+    from commands.names import on_one_line
     from commands.reading import settings_of_a_command
     from imaging import RefusedError
     from service.repository.local import sign_version
@@ -36,4 +37,4 @@ def sign(
         raise RefusedError("--chain is for a --certificate, and there is none.")
     settings = settings_of_a_command(repository)
     file, key = sign_version(model, settings, private_key, certificate, chain or [])
-    typer.echo(f"{file}: signed by the key {key}")
+    typer.echo(on_one_line(f"{file}: signed by the key {key}"))

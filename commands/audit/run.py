@@ -30,6 +30,7 @@ from commands.audit.target import Target, find_here, open_target, read_audit_ima
 from commands.bulk import EngineOptions
 from commands.display import chosen_progress
 from commands.model_options import read_options
+from commands.names import on_one_line
 from commands.options import (
     DEFAULT_MODEL,
     MODEL_UNDER_TEST,
@@ -178,7 +179,7 @@ def run(
 
     def tell(told: str) -> None:
         if progress != "none":
-            typer.echo(told, err=True)
+            typer.echo(on_one_line(told), err=True)
 
     with (
         closing(opened.under_test),
@@ -216,7 +217,8 @@ def run(
             stages=show,
         )
     if journal and progress != "none":
-        typer.echo(f"{resume}: {journal.kept} answers kept, {journal.asked} asked", err=True)
+        kept = f"{resume}: {journal.kept} answers kept, {journal.asked} asked"
+        typer.echo(on_one_line(kept), err=True)
     with ExitStack() as stack:  # neither the report nor its entry is lost where the other fails
         if append:
             stack.callback(_append, append, report, tell)

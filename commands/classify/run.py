@@ -23,7 +23,7 @@ from commands.classify.answer import Answer, Model, Ranked, Shape, ranked
 from commands.classify.formats import LINES, Format, format_of
 from commands.classify.partial import Partial
 from commands.display import Style, chosen_progress
-from commands.names import written
+from commands.names import on_one_line, written
 from commands.reading import settings_of_a_command
 from commands.writing import check_apart, check_writable
 from imaging import RefusedError
@@ -264,7 +264,7 @@ def _keep(work: Work, kept: Partial, progress: Style) -> None:
         ) from None
     kept.finish()
     if progress != "none":
-        typer.echo(f"{kept.output}: {before} lines kept, {done} added", err=True)
+        typer.echo(on_one_line(f"{kept.output}: {before} lines kept, {done} added"), err=True)
     _tell_refused(kept.refused, before + done)
 
 

@@ -11,6 +11,7 @@ from audit.render.comparison import COMPARISON_FORMATS
 from commands.compare.sides import Asked, read_sides
 from commands.display import chosen_progress
 from commands.model_options import read_options
+from commands.names import on_one_line
 from commands.options import (
     MODEL_UNDER_TEST,
     ApiKey,
@@ -66,7 +67,9 @@ def run(
             api_key,
             settings,
             show,
-            tell=lambda told: None if progress == "none" else typer.echo(told, err=True),
+            tell=lambda told: (
+                None if progress == "none" else typer.echo(on_one_line(told), err=True)
+            ),
         )
         sides = read_sides(baseline, candidate, how)
     made = compare_reports(

@@ -151,11 +151,11 @@ def adapt(
             f"The file takes uint8: scale, mean and deviation{order} that are said beside it are "
             "left to the file."
         )
-    several = _check_classes(model.graph, found, classes, multi_label=multi_label)
+    several = _check_classes(model, given, found, classes, multi_label=multi_label)
 
     if given.batch is not None:
         notes.append(_free_batch(model.graph, given))
-    single = units(model.graph, found.answer) == 1
+    single = units(model, found.answer) == 1
     wrapped = _Wrapping(model, given)
     wrapped.read_image(scaling, notes)
     wrapped.write_answers(found, classes, notes, single=single, several=several)
@@ -179,10 +179,17 @@ def _keeps_contract(graph: onnx.GraphProto, given: Input, output: str | None) ->
 
 
 def _check_classes(
-    graph: onnx.GraphProto, found: Found, classes: int, *, multi_label: bool
+    model: onnx.ModelProto, given: Input, found: Found, classes: int, *, multi_label: bool
 ) -> bool:
     """Refuse another number of classes; return whether an image may get several of them."""
-    count = units(graph, found.answer)
+    answer = next(each for each in model.graph.output if each.name == found.answer)
+    axes = [axis.dim_value for axis in answer.type.tensor_type.shape.dim]
+    if len(axes) == 1 and axes[0] > 1 and axes[0] != given.batch:
+        raise OnnxImportError(
+            f"The output '{found.answer}' has the shape [{axes[0]}], without an axis for the "
+            "images of a batch; [N, K] is accepted."
+        )
+    count = units(model, found.answer)
     if count not in (None, classes) and (count, classes) != (1, 2):
         raise OnnxImportError(
             f"The output '{found.answer}' has {count} numbers an image, and {classes} classes "

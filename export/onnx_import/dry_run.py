@@ -27,21 +27,19 @@ _SHOWN: Final = 5
 """Names of classes."""
 
 
-def describe(understood: Understood) -> str:
-    """Say what an import of a file would do; a few images are classified for it."""
-    return "\n  ".join(
-        [
-            "Nothing is written. What was understood:",
-            _input(understood),
-            *_answers(understood.adapted.found),
-            *understood.adapted.adaptations,
-            _classes(understood.request.classes),
-            f"{len(understood.pictures.images)} images of {understood.pictures.source}"
-            f"{'' if understood.pictures.labels is None else ', with labels'}.",
-            _example(understood),
-            *_passes(understood),
-        ]
-    )
+def describe(understood: Understood) -> list[str]:
+    """Say in lines what an import of a file would do; a few images are classified for it."""
+    return [
+        "Nothing is written. What was understood:",
+        _input(understood),
+        *_answers(understood.adapted.found),
+        *understood.adapted.adaptations,
+        _classes(understood.request.classes),
+        f"{len(understood.pictures.images)} images of {understood.pictures.source}"
+        f"{'' if understood.pictures.labels is None else ', with labels'}.",
+        _example(understood),
+        *_passes(understood),
+    ]
 
 
 def _input(understood: Understood) -> str:

@@ -109,13 +109,25 @@ def store_constants(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def units(graph: onnx.GraphProto, output: str) -> int | None:
-    """Return how many numbers an output has for an image; None if the graph does not say."""
+def units(model: onnx.ModelProto, output: str) -> int | None:
+    """Return how many numbers an output has for an image; None if the graph does not say.
+
+    Sides that a file leaves open are those that its nodes give.
+    """
+    declared = _sides(model.graph, output)
+    if declared is None or not all(declared):
+        bare = onnx.ModelProto()
+        bare.CopyFrom(model)
+        for each in bare.graph.output:
+            each.type.tensor_type.ClearField("shape")
+        declared = _sides(onnx.shape_inference.infer_shapes(bare).graph, output)
+    return math.prod(declared) if declared is not None and all(declared) else None
+
+
+def _sides(graph: onnx.GraphProto, output: str) -> list[int] | None:
+    """Return the axes of an output behind that of the images, 0 where one is open."""
     kind = next(each for each in graph.output if each.name == output).type.tensor_type
-    if not kind.HasField("shape"):
-        return None
-    sides = [axis.dim_value for axis in kind.shape.dim][1:]
-    return math.prod(sides) if all(sides) else None
+    return [axis.dim_value for axis in kind.shape.dim][1:] if kind.HasField("shape") else None
 
 
 def strip(model: onnx.ModelProto) -> None:

@@ -77,6 +77,11 @@ def read_input(
     if axes[1] is None and axes[3] not in (1, 3):
         axes[1] = _read_channels(graph, value.name)
     last = axes[3] in (1, 3) and axes[1] not in (1, 3)
+    if {axes[1], axes[3]} <= {1, 3} and _read_channels(graph, value.name) != axes[1]:
+        raise OnnxImportError(
+            f"The input '{value.name}' is [{shown}], and its channels may be first or last; images "
+            "of another height and width are accepted."
+        )
     channels, height, width = (axes[3], axes[1], axes[2]) if last else axes[1:]
     size = (size, size) if isinstance(size, int) else size
     if (open_size := size or otherwise) is not None:

@@ -7,15 +7,21 @@ from typing import Literal
 
 from export.onnx_import.graphs import OnnxImportError
 from export.onnx_import.inputs import Scaling, Sides
-from export.onnx_import.preprocessing import names_by_number, numbered_names, read_json
+from export.onnx_import.preprocessing import (
+    names_by_number,
+    numbered_names,
+    read_json,
+    told_apart,
+)
 from imaging.files import MOST_TEXT, FileRefusedError, read_file
 
 
-def read_classes(text: str) -> tuple[str, ...]:
+def read_classes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Read names with commas in between, or a file: a name a line, or JSON.
 
     JSON may be a list of names, or give each name its number, either way round, as Keras's class
-    indices and Transformers' id2label do.
+    indices and Transformers' id2label do. Names that a file has twice are told apart, and the
+    second tuple says so; those that somebody typed are left as they are.
 
     Raises
     ------
@@ -23,7 +29,7 @@ def read_classes(text: str) -> tuple[str, ...]:
         If a file of this name cannot be read, or holds something else.
     """
     if "," in text and not os.path.isfile(text):  # noqa: PTH113 -- Path's refuses long names
-        return tuple(name.strip() for name in text.split(","))
+        return tuple(name.strip() for name in text.split(",")), ()
     try:
         found = read_file(Path(text), MOST_TEXT).decode("utf-8-sig")
     except (FileRefusedError, UnicodeDecodeError) as error:
@@ -37,7 +43,7 @@ def read_classes(text: str) -> tuple[str, ...]:
         names = tuple(line.strip() for line in re.split(r"[\r\n]+", found) if line.strip())
     if not names:
         raise OnnxImportError(f"The file {text!r} names no classes; two or more are accepted.")
-    return names
+    return told_apart(names)
 
 
 def _read_json(name: str, text: str) -> tuple[str, ...]:

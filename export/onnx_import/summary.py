@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from artifact.card import Card, load_card
+from artifact.figures import Metric
 from artifact.layout import CARD_FILE
 from artifact.origin import Change
 
 
-def summarise(folder: Path) -> str:
+def summarise(folder: Path) -> list[str]:
     """Tell of a version that was imported what was done to the file, and what was found."""
-    return "\n  ".join([str(folder), *_lines(load_card(folder / CARD_FILE))])
+    return [str(folder), *_lines(load_card(folder / CARD_FILE))]
 
 
 def _lines(card: Card) -> Iterator[str]:
@@ -18,6 +19,8 @@ def _lines(card: Card) -> Iterator[str]:
         yield from card.origin.adaptations
         if card.origin.change is not None:
             yield from _change(card, card.origin.change)
+    if (metric := card.metrics.get("audit")) is not None:
+        yield from _error(card, metric)
     if card.proof is not None:
         exactness = card.exactness
         bits = "" if card.proof.residual is None else f" {card.proof.residual.relative:.2g}"
@@ -40,6 +43,17 @@ def _lines(card: Card) -> Iterator[str]:
         f"{audit.max_logit_deviation:.2g}."
     )
     yield f"Group on the card: {card.group}."
+
+
+def _error(card: Card, metric: Metric) -> Iterator[str]:
+    """Say how many labels are wrong, and what more than a guess would get wrong suggests."""
+    if card.origin is None or card.origin.change is None:
+        yield f"Error on the audit images: {metric.error_percent:.2f} % of {metric.count}."
+    if metric.error_percent >= 100 * (1 - 1 / len(card.classes)):
+        yield (
+            "No more of these labels are right than a guess would have: the order of the classes "
+            "may not be the file's, or its preprocessing another."
+        )
 
 
 def _change(card: Card, change: Change) -> Iterator[str]:

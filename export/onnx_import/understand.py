@@ -8,6 +8,7 @@ from pathlib import Path
 from artifact.card import InputSpec
 from artifact.layout import check_name
 from artifact.onnx_file import read_onnx
+from audit import ClassNames
 from audit.labels import MANY_LABELS
 from export.onnx_import.adapt import Adapted, adapt
 from export.onnx_import.answers import check_answers
@@ -32,6 +33,8 @@ class Request:
         The graph, or a folder with it; what lies beside it is read as well.
     classes
         Their names; by default those that lie beside the graph.
+    notes
+        What was done to these names, for whoever reads what was done to the file.
     fit, resize, filter
         What becomes of images of other sizes; by default what lies beside the graph says, and
         padding by the bilinear filter where nothing does.
@@ -70,6 +73,7 @@ class Request:
     licence: str = "not stated"
     multi_label: bool = False
     all_images: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,9 @@ def understand(request: Request) -> Understood:
     bundle = read_bundle(request.file)
     data, said = bundle.data, bundle.said
     _check_clear(said, {"--classes": request.classes})
-    names, twins = (request.classes, ()) if request.classes else told_apart(said.classes)
-    request = replace(request, classes=names)
+    if not request.classes:
+        names, twins = told_apart(said.classes)
+        request = replace(request, classes=names, notes=twins)
     if not request.classes:
         read_onnx(data)  # of what is no model, nobody need name the classes
         raise OnnxImportError("Nothing beside the file names its classes; --classes does.")
@@ -138,7 +143,8 @@ def understand(request: Request) -> Understood:
     _check_clear(said, {"--fit": request.fit, "--filter": request.filter})
     policy, fitting = _fit_policy(request, said, adapted.size)
     adapted = replace(
-        adapted, adaptations=(*bundle.notes, *said.notes, *twins, *adapted.adaptations, fitting)
+        adapted,
+        adaptations=(*bundle.notes, *said.notes, *request.notes, *adapted.adaptations, fitting),
     )
     spec = InputSpec.model_validate(
         {
@@ -148,7 +154,12 @@ def understand(request: Request) -> Understood:
         }
     )
     pictures = read_pictures(
-        request.pictures, request.classes, adapted.channels, spec.fit, spec.white_level
+        request.pictures,
+        request.classes,
+        adapted.channels,
+        spec.fit,
+        spec.white_level,
+        ClassNames(request.classes).find,
     )
     given = finished(adapted.model, {})
     if adapted.multi_label and pictures.labels is not None:

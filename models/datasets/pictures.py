@@ -1,9 +1,9 @@
 """Images to audit a model on: a folder of image files, or the audit set of another version."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from imaging.files import MOST_IMAGE, read_named
 from imaging.refusal import RefusedError
 from models.datasets.arrays import read_arrays
 from models.datasets.folder import image_files
+
+_LISTED: Final = 5
+"""Classes that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,14 @@ def read_pictures(
     channels: Literal[1, 3],
     policy: FitPolicy,
     white_level: int | None = None,
+    find: Callable[[str], int | None] | None = None,
 ) -> Pictures:
     """Read a folder of images, labelled if it has one sub-folder a class, or an audit set's file.
+
+    Parameters
+    ----------
+    find
+        Which class is meant by the name of a folder; by default the one that is written alike.
 
     Raises
     ------
@@ -63,7 +72,8 @@ def read_pictures(
         return Pictures(fitted, labels, place.name, groups)
     if not place.is_dir():
         raise RefusedError(f"There is no {place}; a folder of images or an audit set is accepted.")
-    found = list(_labelled(place, classes))
+    named = {name: index for index, name in enumerate(classes)}
+    found = list(_labelled(place, classes, find or named.get))
     if not found:
         raise RefusedError(
             f"There are no images in {place}; accepted are files ending in "
@@ -74,14 +84,18 @@ def read_pictures(
     return Pictures(fitted, None if (given < 0).any() else given, place.resolve().name)
 
 
-def _labelled(folder: Path, classes: Sequence[str]) -> Iterator[tuple[Path, int | None]]:
+def _labelled(
+    folder: Path, classes: Sequence[str], find: Callable[[str], int | None]
+) -> Iterator[tuple[Path, int | None]]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     folders = [entry for entry in entries if entry.is_dir()]
-    strange = [entry.name for entry in folders if entry.name not in classes]
+    meant = {entry.name: find(entry.name) for entry in folders}
+    strange = [name for name, index in meant.items() if index is None]
     if strange:
+        more = f" and {len(classes) - _LISTED} more" if len(classes) > _LISTED else ""
         raise RefusedError(
             f"{folder} has a folder {strange[0]!r}, which is no class; the classes are "
-            f"{', '.join(classes)}."
+            f"{', '.join(classes[:_LISTED])}{more}."
         )
     loose = [path for path in image_files(folder) if path.parent == folder]
     if folders and loose:
@@ -91,7 +105,7 @@ def _labelled(folder: Path, classes: Sequence[str]) -> Iterator[tuple[Path, int 
         )
     yield from ((path, None) for path in loose)
     for entry in folders:
-        yield from ((path, classes.index(entry.name)) for path in image_files(entry))
+        yield from ((path, meant[entry.name]) for path in image_files(entry))
 
 
 def _decode(path: Path, channels: Literal[1, 3], white_level: int | None) -> NDArray[np.uint8]:

@@ -53,11 +53,11 @@ def test_unsorted_images_have_none_and_nothing_is_said(run, named, parts):
 
 @pytest.mark.slow
 def test_other_sub_folders_are_told_and_have_none(run, named, parts):
-    folder = parts([f"part {k}" for k in range(10)])
+    folder = parts([f"part {k}" for k in range(9)] + ["\x1b[2Jpart"])
     report, err = audited(run, named, "--images", folder)
     assert report.figures.accuracy is None
     assert err.count("\n") == 1
-    assert "No labels are read: the sub-folders (part 0, part 1, " in err
+    assert "No labels are read: the sub-folders (\\u001b[2Jpart, part 0, part 1, " in err
     assert audited(run, named, "--images", folder, "--progress", "none")[1] == ""
 
 

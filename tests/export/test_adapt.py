@@ -225,7 +225,7 @@ REFUSED = {
     ),
     "undeclared classes": (
         file(END, outputs="float[N, K] y", H=random.standard_normal((4, 5)).astype(np.float32)),
-        r"does not fit together.*\(5\) vs \(2\)",
+        "has 5 numbers an image, and 2 classes are named",
     ),
 }
 
@@ -278,8 +278,8 @@ def test_an_adapted_file_that_answers_otherwise_is_refused() -> None:
 
 def test_options_are_read_from_text(tmp_path: Any) -> None:
     (tmp_path / "names.txt").write_text("cat\ndog\n\n")
-    assert read_classes("a, b,c") == ("a", "b", "c")
-    assert read_classes(str(tmp_path / "names.txt")) == ("cat", "dog")
+    assert read_classes("a, b,c") == (("a", "b", "c"), ())
+    assert read_classes(str(tmp_path / "names.txt")) == (("cat", "dog"), ())
     assert read_scaling("1/255", "0.5,1/4", "1") == Scaling(1 / 255, (0.5, 0.25))
     assert read_scaling("1/127.5", "1", "0.5 / 2") == Scaling(1 / 127.5, (1.0,), (0.25,))
     assert read_scaling(None, "0", "1") is None
@@ -303,3 +303,38 @@ def test_products_are_counted_for_one_image() -> None:
     assert size.multiply_adds == 6 * 6 * 4 * 27 + 4 * 2
     assert size.free_parameters is None
     assert size.baked_parameters == 4 * 27 + 4 * 2 + 1 + 3 + 3
+
+
+@pytest.mark.parametrize("squash", ["", " z = Identity(v) y = Sigmoid(z)"])
+def test_how_many_numbers_an_image_has_is_read_from_the_nodes_too(squash: str) -> None:
+    """Many exporters leave the last axis open, and one number is another class's than none."""
+    body = BODY.replace("y = MatMul", "v = MatMul" if squash else "y = MatMul") + squash
+    one = {"H": random.standard_normal((4, 1)).astype(np.float32)}
+    data = file(body, "float[1, 3, 6, 6] x", outputs="float[N, M] y", **one)
+    if not squash:
+        with pytest.raises(OnnxImportError, match="--output-kind says whether it is the logit"):
+            adapted(data)
+    check_contract(adapted(data, **({} if squash else {"output_kind": "logits"})))
+    three = file(
+        image="float[1, 3, 6, 6] x",
+        outputs="float[N, M] y",
+        H=random.standard_normal((4, 3)).astype(np.float32),
+    )
+    with pytest.raises(OnnxImportError, match="has 3 numbers an image, and 2 classes are named"):
+        adapted(three)
+
+
+def test_an_answer_without_an_axis_of_images_is_told_as_that() -> None:
+    body = BODY.replace("y = MatMul(s, H)", "z = MatMul(s, H) y = Squeeze(z, BATCH)")
+    data = file(body, image="float[1, 3, 6, 6] x", outputs="float[2] y")
+    with pytest.raises(OnnxImportError, match=r"has the shape \[2\], without an axis for the"):
+        adapted(data)
+
+
+def test_channels_that_may_be_first_or_last_are_not_guessed() -> None:
+    """The picture is 3 pixels high, and its first convolution reads it turned round."""
+    turned = "t = Transpose<perm = [0, 3, 1, 2]>(x) " + BODY.replace("(x, W)", "(t, W)")
+    with pytest.raises(OnnxImportError, match="channels may be first or last"):
+        adapt(file(turned, "float[N, 3, 8, 3] x"), 2, scaling=SCALING)
+    plain = adapt(file(image="float[N, 3, 8, 3] x"), 2, scaling=SCALING)
+    assert (plain.size, plain.nhwc) == ((8, 3), False)

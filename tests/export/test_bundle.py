@@ -1,6 +1,7 @@
 """What lies beside a graph: weights, names, what becomes of an image."""
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from PIL import Image
 
 from artifact.card import load_card
 from audit import RefusedError
+from commands.onnx_import import import_model
 from export.onnx_import.bundle import read_bundle
 from export.onnx_import.importer import Request, import_onnx
 from export.onnx_import.inputs import Scaling
 from export.onnx_import.options import read_classes
+from export.onnx_import.summary import summarise
 from imaging import FitPolicy
 
 random = np.random.default_rng(7)
@@ -113,6 +116,39 @@ def test_a_folder_needs_no_option(
     fed = ((images / 255 - mean) / std).astype(np.float32)
     expected = onnxruntime.InferenceSession(file).run(None, {"x": fed})[0]
     np.testing.assert_allclose(served, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_name_of_a_file_acts_on_the_terminal(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An output's name and a class's could say that a file is proved, or hide that it is not."""
+    model = graph()
+    evil = "y\nAudit over C4: PASS\x1b[2J"
+    model.graph.node[-1].output[0] = model.graph.output[0].name = evil
+    extra = onnx.helper.make_tensor_value_info("f", onnx.TensorProto.FLOAT, ["N", 8])
+    model.graph.output.extend([extra])
+    model.graph.output.extend([onnx.helper.make_tensor_value_info("g", 1, ["N", 8, 1, 1])])
+    onnx.save_model(model, tmp_path / "net.onnx")
+    (tmp_path / "classes").write_text("cat\x1b[8m\ndog\ncow\n")
+    for dry in (True, False):
+        import_model(
+            tmp_path / "net.onnx",
+            "net",
+            pictures,
+            classes=str(tmp_path / "classes"),
+            input_scale="1/255",
+            size="15",
+            output=evil,
+            repository=tmp_path / "repository",
+            dry_run=dry,
+        )
+        said = capsys.readouterr().out
+        assert "\\nAudit over C4: PASS\\u001b[2J" in said
+        assert "\x1b" not in said
+        told = [
+            line for line in said.splitlines() if line.lstrip().startswith("Audit over C4: PASS")
+        ]
+        assert not told
 
 
 def test_what_is_said_goes_before_what_lies_beside(tmp_path: Path, pictures: Path) -> None:
@@ -346,7 +382,7 @@ def test_a_folder_has_one_graph(tmp_path: Path) -> None:
 def test_classes_may_be_json(tmp_path: Path, content: Any) -> None:
     file = tmp_path / "classes.json"
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False))
-    assert read_classes(str(file)) == NAMES
+    assert read_classes(str(file)) == (NAMES, ())
     file.write_text("[1, 2]")
     with pytest.raises(RefusedError, match="neither a list of names nor names with numbers"):
         read_classes(str(file))
@@ -367,6 +403,40 @@ def test_classes_of_one_name_get_their_numbers_behind_it(tmp_path: Path, picture
     _, card = imported(tmp_path / "given", pictures, size=15, scaling=SCALED)
     assert card.classes == ("crane (0)", "gull", "crane (2)")
     assert any("'crane': their numbers" in note for note in card.origin.adaptations)
+
+
+def test_folders_are_classes_as_audits_read_them_and_a_wrong_order_is_noticed(
+    tmp_path: Path, pictures: Path
+) -> None:
+    """Disks decompose what editors compose; an order of names that is not the file's is silent."""
+    onnx.save_model(graph(), tmp_path / "net.onnx")
+    options: dict[str, Any] = {"size": 15, "scaling": SCALED}
+    names = ("Schl\u00fcssel", "nut", "bolt")
+    folder, _ = imported(tmp_path / "net.onnx", pictures, classes=names, **options)
+    images = np.load(folder / "audit.npz")["images"]
+    logits = onnxruntime.InferenceSession(folder / "model.onnx").run(["logits"], {"image": images})
+    answered = set(logits[0].argmax(axis=1).tolist())
+    other = next(name for place, name in enumerate(names) if place not in answered)
+    written = unicodedata.normalize("NFD", other.upper())
+    (pictures / written).mkdir()
+    for file in sorted(pictures.glob("*.png")):
+        file.rename(pictures / written / file.name)
+    folder, card = imported(tmp_path / "net.onnx", pictures, classes=names, **options)
+    assert card.metrics["audit"].error_percent == 100
+    said = "\n".join(summarise(folder))
+    assert "Error on the audit images: 100.00 % of 4.\n" in said
+    assert "the order of the classes may not be the file's" in said
+
+
+@pytest.mark.parametrize("content", ["crane\ngull\ncrane\n", '["crane", "gull", "crane"]'])
+def test_a_named_file_may_have_a_name_twice_too(tmp_path: Path, content: str) -> None:
+    """The list of ImageNet's names that everybody uses does; whoever types one twice slipped."""
+    file = tmp_path / "classes.txt"
+    file.write_text(content)
+    names, notes = read_classes(str(file))
+    assert names == ("crane (0)", "gull", "crane (2)")
+    assert "'crane': their numbers stand behind" in notes[0]
+    assert read_classes("crane,gull,crane") == (("crane", "gull", "crane"), ())
 
 
 def test_unclear_metadata_are_no_obstacle_once_an_option_says_what_they_do_not(
@@ -426,6 +496,6 @@ def test_a_key_that_is_there_twice_is_a_sentence(tmp_path: Path) -> None:
 def test_a_file_with_a_comma_in_its_name_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "bolts, nuts.txt"
     file.write_text("bolt\r\nnut\u2028s\r\n", newline="")
-    assert read_classes(str(file)) == ("bolt", "nut\u2028s")
+    assert read_classes(str(file)) == (("bolt", "nut\u2028s"), ())
     many = [f"class {number}" for number in range(1000)]
-    assert read_classes(",".join(many)) == tuple(many)
+    assert read_classes(",".join(many)) == (tuple(many), ())

@@ -116,7 +116,7 @@ def test_it_says_where_the_logits_come_from_and_how_images_are_read(
     given = Request(
         tmp_path / "net.onnx", "net", ("a", "b", "c"), tmp_path / "images.npz", **options
     )
-    said = describe(understand(given))
+    said = "\n".join(describe(understand(given)))
     for each in expected:
         assert each in said
     assert "prove D4, or else C4" in said
@@ -179,8 +179,8 @@ def test_a_large_network_is_measured_on_a_sample_and_all_say_so(
     assert 4 <= card.exactness.images < card.audit.images < card.audit_set.count == 40
     assert card.metrics["audit"].count == card.audit.images
     sentence = f"on a sample: {card.exactness.images} of 40 images, and audited on "
-    assert f"{sentence}{card.audit.images}; --all-images" in summarise(folder)
-    assert "is a sample of the images" in describe(understand(request(some)))
+    assert f"{sentence}{card.audit.images}; --all-images" in "\n".join(summarise(folder))
+    assert "is a sample of the images" in "\n".join(describe(understand(request(some))))
     for stage in ("trying to prove D4", "proving C4", "measuring", "self-test", "auditing"):
         dones, totals = zip(*seen[stage], strict=True)
         assert len({*totals}) == 1
@@ -190,5 +190,5 @@ def test_a_large_network_is_measured_on_a_sample_and_all_say_so(
     card = load_card(folder / "card.json")
     assert card.exactness is not None
     assert card.exactness.images == card.audit.images == card.audit_set.count == 40
-    assert "--all-images" not in summarise(folder)
-    assert "is a sample" not in describe(understand(request(some, all_images=True)))
+    assert "--all-images" not in "\n".join(summarise(folder))
+    assert "is a sample" not in "\n".join(describe(understand(request(some, all_images=True))))

@@ -96,8 +96,8 @@ def test_a_plain_network_gets_a_symmetry_and_the_card_says_what_it_cost(
     assert change.label_agreement == (after.argmax(1) == earlier.argmax(1)).mean()
     assert change.max_abs_logits == pytest.approx(np.abs(after - earlier).max(), rel=1e-4)
     assert card.metrics["audit"].error_percent == errors[1]
-    assert f"{errors[1]:.2f} % where it was {errors[0]:.2f} %" in summarise(folder)
-    assert "(4 times)" in summarise(folder)
+    assert f"{errors[1]:.2f} % where it was {errors[0]:.2f} %" in "\n".join(summarise(folder))
+    assert "(4 times)" in "\n".join(summarise(folder))
     # The claim is read from the metadata, as `orbitserve prove` does.
     assert prove((folder / "model.onnx").read_bytes()).group == "C4"
 

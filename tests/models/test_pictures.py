@@ -32,6 +32,18 @@ def test_sub_folders_are_labels_and_a_flat_folder_has_none(tmp_path: Path) -> No
     assert (flat.images.shape, flat.labels, flat.source) == ((1, 3, 8, 8), None, "flat")
 
 
+def test_whoever_knows_what_a_folder_is_called_finds_its_class(tmp_path: Path) -> None:
+    write(tmp_path / "labelled" / "B" / "x.png")
+    found = read_pictures(
+        tmp_path / "labelled", ["a", "b"], 1, POLICY, find=lambda name: "ab".find(name.lower())
+    )
+    assert found.labels is not None
+    assert found.labels.tolist() == [1]
+    many = [f"class {number}" for number in range(1000)]
+    with pytest.raises(ValueError, match="class 4 and 995 more"):
+        read_pictures(tmp_path / "labelled", many, 1, POLICY)
+
+
 def test_an_audit_set_is_fitted_and_keeps_its_labels(tmp_path: Path) -> None:
     images = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 1, 8, 8)
     save_audit_set(tmp_path / "audit.npz", AuditSet(images, np.array([1, 0]), np.array([7, 7])))

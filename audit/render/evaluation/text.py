@@ -6,6 +6,7 @@ from typing import Final
 
 from artifact.values import Interval
 from audit.evaluation import Evaluation, Rate
+from audit.names import harmless
 from audit.phrases import level
 
 _LINES: Final = 20
@@ -17,7 +18,7 @@ def render_text(evaluation: Evaluation) -> str:
     for more in (_confusions(evaluation), _wrong(evaluation), _unread(evaluation)):
         found = [*more]
         lines += ["", *found] if found else []
-    return "\n".join([*lines, "", "What is claimed:", *_claims(evaluation)])
+    return harmless("\n".join([*lines, "", "What is claimed:", *_claims(evaluation)]))
 
 
 def printable(name: str) -> str:
@@ -28,7 +29,8 @@ def printable(name: str) -> str:
 def _head(evaluation: Evaluation) -> Iterator[str]:
     model = evaluation.model
     verdict = f"{evaluation.verdict}  " if evaluation.verdict else ""
-    yield f"{verdict}{model.name} version {model.version}, on {evaluation.data.count} images"
+    name = printable(model.name)
+    yield f"{verdict}{name} version {model.version}, on {evaluation.data.count} images"
     yield from (f"  {reason}" for reason in evaluation.reasons)
 
 
