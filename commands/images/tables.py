@@ -43,9 +43,11 @@ def read_labels(file: Path, paths: Sequence[Path], classes: ClassNames) -> npt.N
     Raises
     ------
     ValueError
-        If the CSV file cannot be read, lacks a file, or names what is no class.
+        If the CSV file cannot be read, lacks a file, has one line for several, or names what is no
+        class.
     """
     table = _Table.read(file, "--labels", "label", "a CSV file")
+    table.check_apart(paths)
     return np.array([classes.index(table.value(path), str(file)) for path in paths], np.int64)
 
 
@@ -66,7 +68,10 @@ class _Table:
                 f"{column} in each line, is accepted."
             ) from error
         if any(len(line) != 2 for line in found):
-            raise RefusedError(f"{file} has a line of other than two columns: file and {column}.")
+            raise RefusedError(
+                f"{file} has a line of other than two columns, with a comma in between: file and "
+                f"{column}."
+            )
         known: dict[tuple[str, ...], str] = {}
         for name, value in found:
             if known.setdefault(_parts(name), value) != value:
@@ -78,10 +83,24 @@ class _Table:
 
     def value(self, path: Path) -> str:
         """What is said of a file: in the line that agrees with most of the end of its path."""
-        parts = _parts(str(path))
+        return self._known[self._line(path)]
+
+    def check_apart(self, paths: Sequence[Path]) -> None:
+        """Refuse a line for several files of one name, of which nobody knows which is meant."""
+        found: dict[tuple[str, ...], Path] = {}
+        for path in paths:
+            line = self._line(path)
+            if found.setdefault(line, path) != path:
+                raise RefusedError(
+                    f"{self._file} has one line, {'/'.join(line)}, for {found[line]} and {path}; "
+                    "one that names the folder too, for each of them, is accepted."
+                )
+
+    def _line(self, path: Path) -> tuple[str, ...]:
+        parts = _parts(str(path.absolute()))
         for start in range(len(parts)):
             if parts[start:] in self._known:
-                return self._known[parts[start:]]
+                return parts[start:]
         raise RefusedError(f"{self._file} has no line for {path}; every image needs one.")
 
 

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from artifact.audit_set import load_audit_set
-from audit import Report
+from audit import ClassNames, Report
+from commands.images import read_labels
+from imaging import RefusedError
 
 MODEL = "model_repository/rotmnist-c4-int8/1"
 
@@ -120,7 +122,10 @@ class TestTable:
                 lambda text: text.replace("gut", "good"),
                 "has the label 'good', which is no class",
             ),
-            (lambda text: text + ",more", "has a line of other than two columns: file and label"),
+            (
+                lambda text: text + ",more",
+                "a line of other than two columns, with a comma in between: file and label",
+            ),
             (lambda text: text + "\n01.png,4\n01.png,5", "has two lines for 01.png"),
         ],
     )
@@ -130,6 +135,27 @@ class TestTable:
         code, out, err = run("audit", named, "--images", folder, "--labels", path)
         assert (code, out, err.count("\n")) == (3, "", 1)
         assert sentence in err
+
+    def test_a_line_is_of_one_image(self, tmp_path):
+        """Cameras number their images alike, and one label went to all of one name."""
+        images = [tmp_path / name for name in ("a/1.png", "b/1.png")]
+        file = tmp_path / "labels.csv"
+        file.write_text("1.png,cat\n")
+        for read in ([*images], [*images[::-1]]):
+            with pytest.raises(RefusedError, match=r"one line, 1\.png, for .*names the folder too"):
+                read_labels(file, read, ClassNames(["cat", "dog"]))
+        assert read_labels(file, [images[0]] * 2, ClassNames(["cat", "dog"])).tolist() == [0, 0]
+        for second in ("b/1.png", str(images[1])):
+            file.write_text(f"1.png,cat\n{second},dog\n")
+            assert read_labels(file, images, ClassNames(["cat", "dog"])).tolist() == [0, 1]
+
+    def test_a_table_may_have_whole_paths_where_folders_are_named_from_here(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        Path("labels.csv").write_text(f"{tmp_path}/a/1.png,dog\n")
+        found = read_labels(Path("labels.csv"), [Path("a/1.png")], ClassNames(["cat", "dog"]))
+        assert found.tolist() == [1]
 
     @pytest.mark.slow
     def test_it_is_for_files(self, run, table):
