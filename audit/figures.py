@@ -57,6 +57,7 @@ def orbit_figures(
     classes = upright if labels is None else labels
     kept_in_class = _kept_in_classes(orbit, classes, units, np.arange(len(classes)))
     deviation = float(orbit.logit_deviation.max())
+    hidden = orbit.relative(deviation) <= thresholds.logit_tolerance < orbit.deviation_of_variation
     return Figures(
         images=count,
         agreeing_images=agreeing,
@@ -80,6 +81,7 @@ def orbit_figures(
             units=tuple(units.of.tolist()),
             still=() if moved is None else tuple(np.flatnonzero(~moved).tolist()),
         ),
+        deviation_of_variation=orbit.deviation_of_variation if hidden else None,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.contract import decisions, probabilities_of, same_labels
-from artifact.deviation import largest_logit, relative
+from artifact.deviation import largest_logit, relative, unexplained_by_constants
 from audit.labels import LabelSets, number_sets
 from audit.questions import OnGrid, Places, Question, Workers
 from imaging import GridSymmetry
@@ -115,6 +115,11 @@ class Orbit:
     def largest_logit(self) -> float:
         """Largest magnitude of a logit: what deviations are relative to."""
         return largest_logit(self.logits)
+
+    @cached_property
+    def deviation_of_variation(self) -> float:
+        """Largest distance of a logit, as a part of what logits vary by."""
+        return unexplained_by_constants(self.logits)
 
     def relative(self, deviation: float) -> float:
         """A deviation of logits as a part of the largest logit."""

@@ -145,6 +145,9 @@ class Figures(Value):
         How the images are distributed by how far each moves, to be held against the noise floor.
     answers
         What became of each image; None in reports of older versions.
+    deviation_of_variation
+        Where it is above the tolerance and `relative_logit_deviation` is not: the largest distance
+        relative to what logits vary by (`artifact.deviation.unexplained_by_constants`).
     """
 
     images: int
@@ -162,6 +165,9 @@ class Figures(Value):
     chance_agreement: float = 0.0
     classes: tuple[Cell, ...] = ()
     answers: Answers | None = None
+    deviation_of_variation: Annotated[float | None, Field(exclude_if=lambda told: told is None)] = (
+        None
+    )
 
 
 class WorstImage(Value):

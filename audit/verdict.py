@@ -204,6 +204,12 @@ def _doubts(
             f"{figures.images - floor.repeating.agreeing_images} of {figures.images} change their "
             f"label and a logit changes by up to {floor.relative:.2g} of the largest logit."
         )
+    if figures.deviation_of_variation is not None:
+        yield (
+            f"{_deviation(figures)}, but by up to {figures.deviation_of_variation:.2g} of what "
+            "logits vary by: the largest one hardly varies between images, so that a tolerance of "
+            f"{thresholds.logit_tolerance:.2g} of it shows little."
+        )
     if floor.relative > thresholds.logit_tolerance:
         yield (
             "Without any rotation, run again or otherwise, a logit changes by "

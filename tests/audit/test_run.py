@@ -179,6 +179,43 @@ def test_equal_bits_are_not_shown_by_images_that_no_rotation_changes(
         assert measure_exactness([("here", invariant)], images, "trivial").exact
 
 
+@pytest.mark.parametrize("masked", [-1e6, -1e9])
+def test_a_huge_constant_logit_hides_nothing(
+    audited: Any, invariant: Classifier, masked: float
+) -> None:
+    def moving(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Keep every label, and move by half of what logits vary by."""
+        heavier = x[:, :, :4].sum((1, 2, 3)) > x[:, :, 4:].sum((1, 2, 3))
+        kept = 40 * np.eye(5)[invariant(x).argmax(axis=1)]
+        return np.asarray(kept + 20 * heavier[:, None], np.float32)
+
+    def mask(classify: Classifier) -> Classifier:
+        return lambda x: np.insert(classify(x), 5, np.float32(masked), axis=1)
+
+    assert audited(moving).verdict == "FAIL"
+    hidden = audited(mask(moving))
+    assert hidden.figures.relative_logit_deviation < 1e-4
+    assert hidden.figures.deviation_of_variation == pytest.approx(2 / 3)
+    assert hidden.verdict == "INCONCLUSIVE"
+    assert "of what logits vary by" in hidden.reasons[0]
+    kept = audited(mask(invariant))
+    assert kept.verdict == "PASS"
+    assert "deviation_of_variation" not in kept.model_dump_json()
+
+
+@pytest.mark.parametrize(("offset", "verdict"), [(1e6, "PASS"), (0.0, "PASS")])
+def test_a_model_that_rounds_beside_a_huge_constant_is_not_blamed(
+    audited: Any, invariant: Classifier, offset: float, verdict: str
+) -> None:
+    def rounding(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Move by a step of a float32, as sums in another order do."""
+        logits = (invariant(x) / 1e4 + np.float32(offset)).astype(np.float32)
+        odd = x[:, 0, 0, 0] % 2 == 1
+        return np.where(odd[:, None], np.nextafter(logits, np.float32(np.inf)), logits)
+
+    assert audited(rounding).verdict == verdict
+
+
 def test_a_failed_self_test_forbids_a_verdict(audited: Any, invariant: Classifier) -> None:
     broken = SelfTest(images=32, mutant="PASS", known_invariant="PASS")
     report = audited(invariant, self_test=broken)
