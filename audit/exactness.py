@@ -44,7 +44,7 @@ def measure_exactness(
     count = len(images)
     total = exactness_classifications(count, group, len(sessions), batch_sizes)
     reference = _in_batches(sessions[0][1], images, max(batch_sizes))
-    shown = len(elements) == 1 or moved_images(images, elements).any()
+    shown = len(elements) == 1 or moved_images(images, elements, still=0).any()
     exact, deviation = bool(shown), 0.0
     for done, logits in enumerate(_answers(sessions, images, elements, batch_sizes), start=2):
         exact = exact and np.array_equal(logits.view(np.uint32), reference.view(np.uint32))

@@ -1,11 +1,12 @@
 """What is left of a measurement without the images that no rotation changes.
 
 An image that is the same under all that is tried keeps its label whatever the model is: it is one
-of the images, and shows nothing.
+of the images, and shows nothing. One that is nearly the same shows little.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,20 @@ from audit.statistics import clopper_pearson
 from audit.units import Units
 from imaging import GridSymmetry
 
+STILL: Final = 2
+"""By how many of 255 grey levels a pixel may differ in images that count as the same: less than the
+noise of a camera. Who judges by so little was not asked anything."""
 
-def moved_images(images: NDArray[np.uint8], elements: Sequence[GridSymmetry]) -> NDArray[np.bool_]:
-    """Whether an element changes an image, from uint8 [N, C, H, W] to bool [N]."""
-    return np.array(
-        [any(not np.array_equal(element(image), image) for element in elements) for image in images]
-    )
+
+def moved_images(
+    images: NDArray[np.uint8], elements: Sequence[GridSymmetry], still: int = STILL
+) -> NDArray[np.bool_]:
+    """Whether an element changes a pixel by more than `still`: uint8 [N, C, H, W] to bool [N]."""
+
+    def moves(image: NDArray[np.uint8], element: GridSymmetry) -> bool:
+        return bool((np.abs(element(image).astype(np.int16) - image) > still).any())
+
+    return np.array([any(moves(image, element) for element in elements) for image in images])
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,8 @@ class Answers(Value):
     units
         What it counts as: images of one unit have one number.
     still
-        The places of images that are the same under all elements, so that they show nothing.
+        The places of images that no element changes by more than 2 of 255 grey levels, so that they
+        show nothing.
     """
 
     labels: tuple[int, ...]

@@ -236,9 +236,9 @@ def unmoving(
     if shown < asked <= interval.low:
         yield (
             f"{images - moved.images} of {images} images are the same however they are rotated, "
-            f"and keep their label whatever the model is: of the others {moved.agreeing} of "
-            f"{moved.images} keep it, which shows {shown:.2%} of all such images, and {asked:.2%} "
-            "is asked."
+            "within 2 of 255 grey levels, and show nothing: of the others "
+            f"{moved.agreeing} of {moved.images} keep their label, which shows {shown:.2%} of all "
+            f"such images, and {asked:.2%} is asked."
         )
     few = [
         cell
@@ -250,8 +250,8 @@ def unmoving(
         named = listed([f"{called} {agreeing}/{count}" for called, count, agreeing in kept])
         yield (
             "Some classes have enough images only with those that are the same however they are "
-            f"rotated; of the others, so many keep their label: {named}; {class_asked:.2%} is "
-            "asked of each class."
+            "rotated, within 2 of 255 grey levels; of the others, so many keep their label: "
+            f"{named}; {class_asked:.2%} is asked of each class."
         )
 
 

@@ -10,7 +10,7 @@ from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds, W
 from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
 from audit.counterexample import COUNTEREXAMPLES, Counterexample, counterexample
-from audit.moved import Moved
+from audit.moved import STILL, Moved
 from audit.orbit import Classifier, Progress
 from audit.phrases import Naming, label
 from audit.questions import Workers
@@ -66,8 +66,8 @@ def audit_angles(
         workers=workers,
     )
     figures = angle_figures(answers, labels, thresholds, units)
-    # Of one colour inside of the disc, an image stays what it is at every angle.
-    moved = np.ptp(images[..., inside_disc(images.shape[-1])], axis=-1).any(axis=1)
+    # Of one colour inside of the disc, or nearly, an image stays what it is at every angle.
+    moved = (np.ptp(images[..., inside_disc(images.shape[-1])], axis=-1) > STILL).any(axis=1)
     judgement = judge_angles(
         figures,
         plan,

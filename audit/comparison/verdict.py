@@ -41,7 +41,8 @@ def judge_moved(judgement: Judgement, moved: Tested | None, images: int, still: 
     return Judgement(
         "INCONCLUSIVE",
         (
-            f"{still} of {images} images are the same however they are rotated, and show nothing "
+            f"{still} of {images} images are the same however they are rotated, within 2 of 255 "
+            "grey levels, and show nothing "
             f"of what a rotation does: the other {images - still} alone do not show that B is "
             "within what is allowed.",
         ),

@@ -131,9 +131,9 @@ def test_images_that_no_rotation_changes_show_nothing(
     assert report.figures.agreement_interval.low > 0.99
     assert report.verdict == "INCONCLUSIVE"
     assert report.reasons == (
-        "380 of 400 images are the same however they are rotated, and keep their label whatever "
-        "the model is: of the others 20 of 20 keep it, which shows 83.16% of all such images, and "
-        "99.00% is asked.",
+        "380 of 400 images are the same however they are rotated, within 2 of 255 grey levels, and "
+        "show nothing: of the others 20 of 20 keep their label, which shows 83.16% of all such "
+        "images, and 99.00% is asked.",
     )
     proof = ProofSummary(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
     proved = run_audit(invariant, mostly_still, None, source="stars", proof=proof, **common)
@@ -167,6 +167,32 @@ def test_a_class_of_images_that_no_rotation_changes_is_in_doubt(
     assert report.verdict == "INCONCLUSIVE"
     (reason,) = report.reasons
     assert reason.endswith("so many keep their label: label 3 5/5; 80.00% is asked of each class.")
+
+
+@pytest.mark.parametrize(("noise", "verdict"), [(2, "INCONCLUSIVE"), (3, "PASS")])
+def test_images_that_noise_alone_tells_from_their_rotated_ones_show_nothing(
+    noise: int, verdict: str
+) -> None:
+    grey = np.zeros((400, 1, 8, 8), np.uint8) + np.uint8(np.arange(400) % 200)[:, None, None, None]
+    grey += np.random.default_rng(0).integers(0, noise, grey.shape, np.uint8, endpoint=True)
+    grey[:, 0, 0, 0] = np.arange(400) % 200
+    grey[:, 0, 0, 7] = grey[:, 0, 0, 0] + noise
+
+    def bright(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        above = np.sign(x.sum(axis=(1, 2, 3), dtype=np.int64) - 64 * 100)
+        return np.stack([-above, above], axis=1).astype(np.float32)
+
+    report = run_audit(
+        bright,
+        grey,
+        None,
+        group="C4",
+        thresholds=Thresholds(class_agreement=None),
+        model=ModelIdentity(name="m", version=1, sha256="0" * 64, group="C4", precision="fp32"),
+        source="noise",
+    )
+    assert report.figures.agreement_interval.low > 0.99
+    assert report.verdict == verdict
 
 
 def test_equal_bits_are_not_shown_by_images_that_no_rotation_changes(
