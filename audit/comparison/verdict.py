@@ -49,6 +49,17 @@ def judge_moved(judgement: Judgement, moved: Tested | None, images: int, still: 
     )
 
 
+def hidden_by_a_constant() -> Judgement:
+    """Say that deviations of B, which are relative to its largest logit, show little."""
+    return Judgement(
+        "INCONCLUSIVE",
+        (
+            "The largest logit of B hardly varies between images, so that the changes of its "
+            "logits, which are relative to it, show little.",
+        ),
+    )
+
+
 def _sentences(tested: Tested, margins: Margins, unit: Unit) -> Iterator[tuple[Verdict, str]]:
     yield tested.kept.state, _of_all(tested.kept, "keep their label when rotated", margins, unit)
     if tested.correct is not None:

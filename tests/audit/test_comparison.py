@@ -93,6 +93,24 @@ def test_images_that_no_rotation_changes_show_nothing(
         assert ("are the same however" in result.reasons[0]) == (verdict != "PASS")
 
 
+def test_a_huge_constant_logit_makes_no_changes_small(
+    images: NDArray[np.uint8], invariant: Classifier, model: ModelIdentity, thresholds: Thresholds
+) -> None:
+    def moving(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        heavier = x[:, :, :4].sum((1, 2, 3)) > x[:, :, 4:].sum((1, 2, 3))
+        logits = 40 * np.eye(5)[invariant(x).argmax(axis=1)] + 20 * heavier[:, None]
+        return np.insert(logits, 5, -1e6, axis=1).astype(np.float32)
+
+    before, after = (
+        run_audit(each, images, None, group="C4", thresholds=thresholds, model=model, source="s")
+        for each in (invariant, moving)
+    )
+    result = compare(before, after, Margins(class_margin=None))
+    assert result.verdict == "INCONCLUSIVE"
+    assert result.reasons[0].startswith("The largest logit of B hardly varies")
+    assert compare(before, before, Margins(class_margin=None)).verdict == "PASS"
+
+
 def test_an_image_that_comes_twice_is_matched_twice() -> None:
     twice = still(4, images=[5, 6, 5, 7], units=[0, 1, 0, 2])
     result = compared(twice, twice.taken([2, 3, 1, 0]))
