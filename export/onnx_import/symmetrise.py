@@ -10,6 +10,7 @@ another does for the upright one, with tensors of the same shapes, at the same p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import onnx
@@ -132,10 +133,19 @@ class _Orbit:
 def _branch(nodes: Sequence[onnx.NodeProto], branch: str) -> Iterator[onnx.NodeProto]:
     """Copy nodes; what depends on the image gets a name of its own, what is stored is shared."""
     own = {INPUT, *(name for node in nodes for name in node.output if name)}
+
+    def called(name: str) -> str:
+        taken = name in _TAKEN or name.startswith("of.")
+        return f"{branch}.of.{name}" if taken else f"{branch}.{name}"
+
     for node in nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.name = f"{branch}.{node.name}"
-        copy.input[:] = [f"{branch}.{name}" if name in own else name for name in node.input]
-        copy.output[:] = [f"{branch}.{name}" if name else "" for name in node.output]
+        copy.input[:] = [called(name) if name in own else name for name in node.input]
+        copy.output[:] = [called(name) if name else "" for name in node.output]
         yield copy
+
+
+_TAKEN: Final = ("turn", "row", "vote")
+"""What a branch calls tensors that the file does not have."""

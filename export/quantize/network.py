@@ -24,6 +24,12 @@ CPUs without VNNI add two products of 8 bits in 16 bits and saturate there, in p
 of the image rearranges. With this limit they cannot: ``2 * 255 * 64 < 2**15``.
 """
 
+LARGEST_BIAS: Final = 2**23
+"""Largest magnitude of a bias, in units of its filter: half of what float32 sums exactly."""
+
+_SMALLEST_SCALE: Final = 1e-30
+"""Of a filter: products of it with other scales are no zeros."""
+
 _LEVELS: Final = 255
 
 
@@ -130,7 +136,11 @@ def _integer_map(
 ) -> IntegerMap:
     columns = [1] * (weight.ndim - 1)
     largest = np.abs(weight).reshape(len(weight), -1).max(1)
-    scales = np.where(largest > 0, largest / WEIGHT_LIMIT, 1).astype(np.float32)
+    # Beside a bias of millions of units, weights may as well be coarser, or nothing: they are those
+    # of a filter that training has let go of.
+    least = np.maximum(np.abs(bias) / (float(given.scale) * LARGEST_BIAS), _SMALLEST_SCALE)
+    counts = (largest > 0) | (bias != 0)
+    scales = np.where(counts, np.maximum(largest / WEIGHT_LIMIT, least), 1).astype(np.float32)
     units = scales.astype(np.float64)
     integers = np.rint(weight / units.reshape(-1, *columns)).clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
     return IntegerMap(

@@ -52,6 +52,21 @@ def test_the_answer_is_the_mean_over_the_orbit() -> None:
     np.testing.assert_allclose(averaged(IMAGES), np.mean(votes, axis=0), rtol=1e-5, atol=1e-5)
 
 
+def test_tensors_of_a_file_may_be_called_as_those_of_the_orbit() -> None:
+    named = onnx.ModelProto()
+    named.CopyFrom(PLAIN)
+    inner = [name for node in named.graph.node for name in node.output]
+    taken = dict(zip(inner, ("turn", "row", "vote", "flat", "votes", "ranked"), strict=False))
+    taken.pop("logits", None)
+    for node in named.graph.node:
+        node.input[:] = [taken.get(name, name) for name in node.input]
+        node.output[:] = [taken.get(name, name) for name in node.output]
+    classify, same = (
+        open_model(symmetrise(each, "C4").SerializeToString()) for each in (named, PLAIN)
+    )
+    assert np.array_equal(classify(IMAGES), same(IMAGES))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("group", "order"), [("C4", 4), ("D4", 8)])
 def test_it_is_proved_costs_the_order_of_the_group_and_stores_its_weights_once(
