@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Self
 
 import msgspec
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from artifact.values import Sha256, Value, Verdict
 from audit import Report
@@ -42,7 +42,7 @@ class Entry(Value):
     """
 
     number: Annotated[int, Field(ge=1)]
-    stored: datetime
+    stored: AwareDatetime
     report: Sha256
     verdict: Verdict
     model: str
@@ -198,7 +198,10 @@ def wrong_contents(entry: Entry, contents: list[bytes | None]) -> Iterator[str]:
 def _tells(report: bytes, entry: Entry) -> bool:
     try:
         told = msgspec.json.decode(report, type=_Summary)
-    except msgspec.DecodeError:  # of a schema that is yet to come, which its own program can read
+    except (
+        msgspec.DecodeError,
+        RecursionError,
+    ):  # of a schema that is yet to come, which its own program can read
         return True
     said = (entry.verdict, entry.group, entry.model, entry.version)
     return (told.verdict, told.group, told.model.name, told.model.version) == said

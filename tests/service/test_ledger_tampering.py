@@ -163,6 +163,27 @@ def test_what_is_no_file_is_named_as_one_that_was_changed(
     assert check(folder).faults == ()
 
 
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00", "2026-11-29T12:00:00"])
+def test_an_entry_whose_clock_names_no_moment_is_named(folder: Path, when: str) -> None:
+    """Without its seal it would be asked how old it is."""
+    newest = entry_file(folder, 3)
+    newest.write_text(json.dumps({**entry_of(folder, 3), "stored": when}))
+    seal_file(folder, 3).unlink()
+    assert listed(folder) == ("Entry 3 cannot be read.",)
+    assert "Entry 3 cannot be read." in check(folder).faults
+
+
+def test_a_report_that_is_nested_without_end_is_read_by_nobody(folder: Path) -> None:
+    nested = b'{"x":' * 5000 + b"0" + b"}" * 5000
+    digest = hashlib.sha256(nested).hexdigest()
+    (folder / "reports" / f"{digest}.json").write_bytes(nested)
+    newest = entry_file(folder, 3)
+    newest.write_text(json.dumps({**entry_of(folder, 3), "report": digest}))
+    was_sealed = "Entry 3 is not the one that was sealed: it or its seal was changed."
+    assert was_sealed in listed(folder)
+    assert was_sealed in check(folder).faults
+
+
 def test_every_two_files_that_are_exchanged_are_named(folder: Path) -> None:
     for one, other in itertools.combinations(files(folder), 2):
         first, second = one.read_bytes(), other.read_bytes()
