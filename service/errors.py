@@ -29,6 +29,12 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 CLOSE: Final = MappingProxyType({"Connection": "close"})
 """Headers of an answer after which the connection is closed."""
 
+MOST_TOLD: Final = 2000
+"""Characters of a refusal: it may quote what a client sent, which may be megabytes."""
+
+_END: Final = 200
+"""Of these so many are the last ones, which say what is accepted."""
+
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _BY_STATUS: Final[Mapping[int, Reason]] = {
@@ -60,7 +66,7 @@ class ServiceError(Exception):
     status
         Of the answer.
     sentence
-        For the sender: what was wrong and what is accepted.
+        For the sender: what was wrong and what is accepted; the middle of a long one is left out.
     reason
         Under which it is counted; by default that of the status.
     headers
@@ -78,7 +84,7 @@ class ServiceError(Exception):
         super().__init__(sentence)
         self.status = status
         # Halves of characters are written out, which JSON can quote and UTF-8 does not have.
-        self.sentence = sentence.encode(errors="backslashreplace").decode()
+        self.sentence = shortened(sentence.encode(errors="backslashreplace").decode())
         self.reason: Reason = reason or _BY_STATUS.get(
             status, "invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "error"
         )
@@ -109,6 +115,13 @@ class BusyError(ServiceError):
             reason="full",
             headers={"Retry-After": str(retry_after)},
         )
+
+
+def shortened(sentence: str, most: int = MOST_TOLD) -> str:
+    """Leave out the middle of a sentence that has more characters than that."""
+    if len(sentence) <= most:
+        return sentence
+    return f"{sentence[: most - _END - 5]} ... {sentence[-_END:]}"
 
 
 def refuse_image(error: ImageError, where: str) -> ServiceError:

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 import grpc
 import structlog
 
 from service.auth import ApiKeys, Need, check_scope, identify, is_known
 from service.data_plane import DataPlane
-from service.errors import Reason, ServiceError, refusal_of
+from service.errors import Reason, ServiceError, refusal_of, shortened
 from service.grpc.messages import SERVICE
 from service.grpc.receiving import Receiver, decode
 from service.metrics.call import Call, request_id
@@ -25,6 +26,9 @@ from service.settings import Settings
 
 LARGE: Final = 2**16
 """Bytes of a message that is read on a thread."""
+
+_MOST_ENCODED: Final = 6000
+"""Bytes of a message's text as gRPC writes it; clients refuse metadata of more than 8 KiB."""
 
 _CODES: Final = {
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
@@ -180,7 +184,14 @@ async def _refuse(
 ) -> None:
     after = refusal.headers.get("Retry-After")
     told = (("retry-after", after),) if after else ()
-    await context.abort(code, refusal.sentence, (*_trailers(identity, call), *told))
+    await context.abort(code, _told(refusal.sentence), (*_trailers(identity, call), *told))
+
+
+def _told(sentence: str) -> str:
+    """Shorten a sentence that takes too many bytes; a character takes at most twelve of them."""
+    if len(quote(sentence, " ")) <= _MOST_ENCODED:
+        return sentence
+    return shortened(sentence, _MOST_ENCODED // 12)
 
 
 def _trailers(identity: str, call: Call) -> tuple[tuple[str, str], ...]:

@@ -18,6 +18,9 @@ from service.errors import ServiceError
 SOON: Final = 1.0
 """Seconds in which a message is not counted that is on its way: nearly all are there at once."""
 
+_TOLD: Final = 0.1
+"""Seconds in which gRPC tells that a client cancelled, once it has said that no message comes."""
+
 _ENDING: Final = "The service is ending, and waits for no further message."
 
 
@@ -52,6 +55,8 @@ class Receiver:
         ------
         grpc.aio.AbortError
             If it was not there in time, or too many others are not. The client has been told so.
+        asyncio.CancelledError
+            If the client cancelled the call before it had sent it.
         """
         reading = _Reading(context)
         # Looked for twice: where the event loop was held up, what has come may not be read yet.
@@ -62,7 +67,10 @@ class Receiver:
         if another:
             self._between.add(reading)
         try:
-            return await reading.result()
+            found = await reading.result()
+            if found is grpc.aio.EOF and not another:
+                await asyncio.sleep(_TOLD)  # which a cancelled call does not outlive
+            return found
         finally:
             self._slow -= reading.slow
             self._between.discard(reading)

@@ -241,6 +241,48 @@ async def test_a_message_that_does_not_come_is_not_waited_for(
     assert not [each for each in logged() if "exception" in each]
 
 
+async def test_who_cancels_before_the_message_has_sent_nothing_wrong(
+    make_app: Any, repository: Path, logged: Any
+) -> None:
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
+    async with app.router.lifespan_context(app):
+        counted = app.state.metrics.grpc_calls
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.state.grpc.port}") as channel:
+            await channel.unary_unary(path("ServerLive"))(b"")  # which connects
+            began, read = asyncio.Event(), receiving.Receiver.read
+
+            async def watched(self: Any, *given: Any, **named: Any) -> Any:
+                began.set()
+                return await read(self, *given, **named)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(receiving.Receiver, "read", watched)
+                call = channel.stream_unary(path("ModelInfer"))()
+                await began.wait()
+                call.cancel()
+                await until(lambda: counted.keys() >= {("ModelInfer", "CANCELLED")})
+    (line,) = [each for each in logged() if each.get("path") == "ModelInfer"]
+    assert (line["status"], line["refusal"]) == ("CANCELLED", "cancelled")
+
+
+@pytest.mark.parametrize("text", ["x", "\N{SNOWMAN}", "\N{GRINNING FACE}", "%"])
+async def test_a_refusal_of_something_long_fits_what_clients_take(
+    make_app: Any, repository: Path, images: Any, text: str
+) -> None:
+    """gRPC sends it in the trailers, and a client drops a call whose trailers are too long."""
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
+    async with app.router.lifespan_context(app):
+        await app.state.data_plane.repository.started.wait()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.state.grpc.port}") as channel:
+            sent = message("ModelInferRequest").FromString(one_image(images))
+            sent.inputs[0].datatype = 10_000 * text
+            call = channel.unary_unary(path("ModelInfer"))(sent.SerializeToString())
+            assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
+            told = await call.details()
+            assert told.startswith(f"The input 'image' is of datatype '{text}")
+            assert told.endswith("'; UINT8 is accepted.")
+
+
 async def test_few_messages_are_long_on_their_way(
     make_app: Any, repository: Path, images: Any, monkeypatch: pytest.MonkeyPatch, logged: Any
 ) -> None:
