@@ -123,14 +123,15 @@ def create_app(
 
 def _framed(settings: Settings) -> list[ServiceRoute]:
     """Build the routes that FastAPI answers."""
+    signed = settings.signing_key is not None
     model_control = settings.model_control or settings.api_keys is not None
     return [
         *proof_routes(settings.proof_limits),
         *model_routes(),
-        *job_routes(),
+        *job_routes(signed=signed),
         *comparison_routes(settings.max_audit_images),
         *history_routes(),
-        *ledger_routes(),
+        *ledger_routes(signed=signed),
         *audit_routes(settings),
         *health_routes(),
         *metrics_routes(),

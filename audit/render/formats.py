@@ -44,6 +44,7 @@ FORMATS: Final[Renderings] = {
 
 SIGNED: Final[Format] = "dsse"
 SIGNED_SUFFIX: Final = ".intoto.jsonl"
+SIGNED_TYPE: Final = "application/vnd.in-toto.test-result+dsse"
 
 
 def formats(signer: Signer | None = None) -> Renderings:
@@ -51,7 +52,7 @@ def formats(signer: Signer | None = None) -> Renderings:
     if signer is None:
         return FORMATS
     signed: Rendering[Report] = Rendering(
-        "application/vnd.in-toto.test-result+dsse",
+        SIGNED_TYPE,
         SIGNED_SUFFIX,
         lambda report: render_dsse(report, signer),
     )

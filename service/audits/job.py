@@ -28,10 +28,11 @@ class AuditCancelledError(UnavailableError):
 
 @dataclass(frozen=True)
 class Finished:
-    """A report and its digest."""
+    """A report, its digest, and how many bytes its JSON has."""
 
     report: Report
     digest: Sha256
+    size: int
 
 
 class Job:

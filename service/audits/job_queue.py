@@ -21,6 +21,9 @@ from service.repository.version import ServedModel
 _REMEMBERED: Final = 64
 """Jobs that are kept after their end, for whoever asked for them to fetch the report."""
 
+_REMEMBERED_BYTES: Final = 2**25
+"""Most bytes of their reports together, as JSON; in memory they take some times as much."""
+
 _PAUSE: Final = 10
 """Seconds until the next try, where nothing is known of an audit's speed."""
 
@@ -82,11 +85,13 @@ class JobQueue:
         return job
 
     def keep(self, job: Job) -> None:
-        """Remember a job by its id, also when it has ended; of those that have, the last 64."""
+        """Remember a job by its id, also when it has ended.
+
+        Of those that have, the last 64 are kept, and fewer if their reports are large; the last one
+        however large it is.
+        """
         self._kept[job.id] = job
-        ended = [each.id for each in self._kept.values() if each.ended]
-        for old in ended[: max(0, len(ended) - _REMEMBERED)]:
-            del self._kept[old]
+        self._forget()
 
     def find(self, number: str) -> Job:
         """Return a job that is kept; raise ServiceError (404)."""
@@ -95,7 +100,8 @@ class JobQueue:
             raise ServiceError(
                 404,
                 f"There is no audit job '{number}'; those of processes that serve are kept, and "
-                f"of the ones that have ended the last {_REMEMBERED} of each.",
+                f"of the ones that have ended the last {_REMEMBERED} of each, or fewer if their "
+                "reports are large.",
             )
         return job
 
@@ -128,9 +134,10 @@ class JobQueue:
 
     def _finish(self, job: Job) -> Finished:
         report = job.perform()
+        size = len(report.model_dump_json())
         if self.ledger is None:
-            return Finished(report, report_digest(report))
-        return Finished(report, self.ledger.append(report).report)
+            return Finished(report, report_digest(report), size)
+        return Finished(report, self.ledger.append(report).report, size)
 
     def _ended(self, job: Job, held: Held | None) -> None:
         del self._under_way[job.id]
@@ -138,8 +145,18 @@ class JobQueue:
         if failure is not None and refusal_of(failure).status == 500:
             log.error("an audit failed", job=job.id, exc_info=failure, **_named(job.model))
         job.forget_images()
+        self._forget()
         if held is not None:
             held.release()
+
+    def _forget(self) -> None:
+        """Forget jobs that ended, those that were begun first, until few enough are kept."""
+        size = 0
+        ended = [each for each in reversed(self._kept.values()) if each.ended]
+        for count, job in enumerate(ended, 1):
+            size += job.finished.size if job.finished else 0
+            if count > _REMEMBERED or (count > 1 and size > _REMEMBERED_BYTES):
+                del self._kept[job.id]
 
     def _pause(self) -> int:
         """Seconds until the audit that runs should be done, by the speed of earlier ones."""

@@ -177,8 +177,23 @@ def test_jobs_that_have_ended_are_kept_up_to_a_number(
         jobs.append(begin(client, content=few))
         ended(client, jobs[-1])
     found = [client.get(job).status_code for job in jobs]
-    # The last one was under way when it was counted.
-    assert found == [404, 200, 200, 200]
+    assert found == [404, 404, 200, 200]
+
+
+def test_jobs_whose_reports_are_large_are_kept_up_to_so_many_bytes(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = npy(np.zeros((1, 1, 8, 8), np.uint8))
+    jobs = [begin(client, content=few)]
+    ended(client, jobs[0])
+    size = len(client.get(f"{jobs[0]}/report").content)
+    for room, kept in ((2 * size, 2), (1, 1)):
+        monkeypatch.setattr("service.audits.job_queue._REMEMBERED_BYTES", room)
+        for _ in range(2):
+            jobs.append(begin(client, content=few))
+            ended(client, jobs[-1])
+        found = [client.get(job).status_code for job in jobs]
+        assert found == [404] * (len(jobs) - kept) + [200] * kept
 
 
 # --- cancelling -------------------------------------------------------------------------------

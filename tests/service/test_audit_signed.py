@@ -55,6 +55,20 @@ async def faults(client: httpx.AsyncClient) -> list[str]:
 # --- signed -----------------------------------------------------------------------------------
 
 
+async def test_openapi_names_the_signed_format_where_there_is_a_key(
+    signing: httpx.AsyncClient, client: httpx.AsyncClient
+) -> None:
+    for asked, there in ((signing, True), (client, False)):
+        paths = (await asked.get("/openapi.json")).json()["paths"]
+        for path, method in (
+            ("/models/{name}/audit", "post"),
+            ("/audits/{digest}", "get"),
+            ("/audits/jobs/{job}/report", "get"),
+        ):
+            answer = paths[path][method]["responses"]["200"]["content"]
+            assert (ENVELOPE in answer) == there, path
+
+
 @pytest.mark.parametrize("by", ["format", "Accept", "ledger", "job"])
 async def test_a_report_comes_signed(
     signing: httpx.AsyncClient, few: bytes, ours: Key, theirs: Key, by: str

@@ -51,7 +51,7 @@ def audit_routes(settings: Settings) -> list[ServiceRoute]:
             summary="Audit a model's invariance",
             response_model=Report,
             responses={
-                200: report_documented(events=True),
+                200: report_documented(signed=settings.signing_key is not None, events=True),
                 202: _ACCEPTED,
                 **errors_documented(400, 404, 406, 408, 413, 415, 422, 503),
             },

@@ -12,7 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from audit import Report
-from audit.render import FORMATS, LANGUAGES, Format, Language, Renderings, render
+from audit.render import (
+    FORMATS,
+    LANGUAGES,
+    SIGNED_TYPE,
+    Format,
+    Language,
+    Renderings,
+    render,
+)
 from service.errors import ServiceError
 from service.protocol.accept import read_weights
 
@@ -76,13 +84,15 @@ async def answer_report(
     )
 
 
-def report_documented(*, events: bool = False) -> dict[str, Any]:
-    """Describe the answer to OpenAPI, in every format."""
+def report_documented(*, signed: bool, events: bool = False) -> dict[str, Any]:
+    """Describe the answer to OpenAPI, in every format; signed, where the service has a key."""
     text = {"schema": {"type": "string"}}
     document = {"schema": {"type": "object"}}
     types = [rendering.media_type for rendering in FORMATS.values()]
+    if signed:
+        types.append(SIGNED_TYPE)
     content = {
-        type_: document if type_.endswith("+json") else text
+        type_: document if type_.endswith(("+json", "+dsse")) else text
         for type_ in types
         if type_ != "application/json"
     }

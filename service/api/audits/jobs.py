@@ -83,8 +83,8 @@ def job_path(job: str, root: str) -> str:
     return f"{root}/audits/jobs/{job}"
 
 
-def job_routes() -> list[ServiceRoute]:
-    """Build the routes of `/audits/jobs`."""
+def job_routes(*, signed: bool) -> list[ServiceRoute]:
+    """Build the routes of `/audits/jobs`; `signed` is whether reports may be had signed."""
     tags, address = ["audits"], "/audits/jobs/{job}"
     report = ServiceRoute(
         f"{address}/report",
@@ -93,7 +93,7 @@ def job_routes() -> list[ServiceRoute]:
         tags=tags,
         summary="Answer the report of an audit that is done",
         response_model=Report,
-        responses={200: report_documented(), **errors_documented(404, 406, 422)},
+        responses={200: report_documented(signed=signed), **errors_documented(404, 406, 422)},
     )
     return [
         *(

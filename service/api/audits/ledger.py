@@ -75,7 +75,7 @@ class AuditList(BaseModel):
     faults: list[str]
 
 
-def ledger_routes() -> list[ServiceRoute]:
+def ledger_routes(*, signed: bool) -> list[ServiceRoute]:
     """Build the routes of `/audits`."""
     return [
         ServiceRoute(
@@ -95,7 +95,7 @@ def ledger_routes() -> list[ServiceRoute]:
             summary="Answer a report of the ledger",
             response_model=Report,
             responses={
-                200: report_documented(),
+                200: report_documented(signed=signed),
                 304: {"description": "It is the one that the client has."},
                 **errors_documented(404, 406, 422, 500, 503),
             },
