@@ -177,6 +177,13 @@ def _inexact(card: Card, exactness: Exactness) -> Iterator[str]:
     more = [each for each in card.exactness.elements if each not in exactness.elements]
     if more:
         yield f"The card says that {more[0]} changes no bit, and {card.group} does not have it."
+    sizes = [str(size) for size in card.exactness.batch_sizes if size not in exactness.batch_sizes]
+    if sizes:
+        tried = ", ".join(map(str, exactness.batch_sizes))
+        yield (
+            f"The card says that batches of {sizes[0]} change no bit, and those of {tried} are "
+            "what is tried here."
+        )
     if not exactness.exact:
         yield (
             "The card says that logits are the same in every bit, and here they change by up to "

@@ -155,6 +155,16 @@ def test_exactness_that_is_not_measured_here_is_refused(
     assert load(plain, "enforce", exactness=exact(False), group="C4").verification.differences == ()
 
 
+def test_equal_bits_in_batches_that_are_not_tried_are_refused(
+    load: Callable[..., ServedModel], whole: Callable[[int], bytes]
+) -> None:
+    claim = exact(True)
+    assert load(whole(1), "enforce", exactness=claim).verification.differences == ()
+    more = claim.model_copy(update={"batch_sizes": (1, 1000)})
+    with pytest.raises(ModelRejectedError, match=r"batches of 1000 .* those of 1, 3, 8, 64 are"):
+        load(whole(1), "enforce", exactness=more)
+
+
 @pytest.mark.parametrize(
     ("limits", "sentence"),
     [
