@@ -1,11 +1,16 @@
 """Writing a file whole or not at all: aside, then put in its place."""
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
+
+_PREFIX: Final = "."
+_SUFFIX: Final = ".partial"
+"""With the other one around the name of what is being written."""
 
 
 @contextmanager
@@ -28,7 +33,7 @@ def written_aside(path: Path, *, mode: int = 0o644, new: bool = False) -> Iterat
     OSError
         If it cannot be written.
     """
-    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".partial", delete=False) as file:
+    with NamedTemporaryFile(dir=path.parent, prefix=_PREFIX, suffix=_SUFFIX, delete=False) as file:
         aside = Path(file.name)
         try:
             yield cast(BinaryIO, file)
@@ -50,6 +55,17 @@ def write_aside(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False
     """Write a file as `written_aside` does."""
     with written_aside(path, mode=mode, new=new) as file:
         file.write(data)
+
+
+def remove_left_aside(folder: Path, seconds: float) -> None:
+    """Remove what writers left in a folder that were killed, if nobody wrote to it for so long.
+
+    What cannot be removed stays, as on a file system that is only read.
+    """
+    for file in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):
+            if time.time() - file.lstat().st_mtime > seconds:
+                file.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

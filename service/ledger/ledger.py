@@ -273,7 +273,9 @@ def open_ledger(
     """
     store = Store(url)
     if make:
-        store.make_folders(REPORTS, CIRCUMSTANCES, _ENTRIES)
+        folders = (REPORTS, CIRCUMSTANCES, _ENTRIES)
+        store.make_folders(*folders)
+        store.clear_up(*folders)
     return Ledger(store, signer, trust)
 
 

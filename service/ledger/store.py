@@ -11,13 +11,16 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from imaging.files import FileRefusedError, read_file
-from imaging.writing import write_aside
+from imaging.writing import remove_left_aside, write_aside
 
 _BUCKETS: Final = frozenset({"s3", "gs", "abfs", "oss", "oci"})
 """Protocols of object stores, where making a folder would make a bucket."""
 
 _MOST: Final = 2**30
 """Bytes of a report; one of all images of a large audit has some tens of millions."""
+
+_LEFT: Final = 3600.0
+"""Seconds after which nobody writes a file any more that has no name yet."""
 
 log = structlog.get_logger()
 
@@ -61,6 +64,14 @@ class Store:
         with self._reported("written"):
             for name in names:
                 self._system.makedirs(self._path(name), exist_ok=True)
+
+    def clear_up(self, *folders: str) -> None:
+        """Remove what writers that were ended left beside the files of local folders."""
+        if not self._local:
+            return
+        with self._reported("written"):
+            for folder in folders:
+                remove_left_aside(Path(self._path(folder)), _LEFT)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file, and return whether it was not there before; if it was, leave it."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -250,6 +251,25 @@ def test_a_file_that_is_none_of_its_own_is_left_alone(ledger: Ledger, tmp_path: 
     for name in ("README.txt", "7.json", "x.json", ".0000000009.json"):
         (tmp_path / "entries" / name).write_text("other")
     assert ledger.append(report()).number == 6
+
+
+def test_what_a_killed_writer_left_is_removed_once_nobody_can_be_writing_it(
+    tmp_path: Path,
+) -> None:
+    ledger = open_ledger(str(tmp_path))
+    fill(ledger)
+    whole = sorted(tmp_path.rglob("*"))
+    for folder in ("entries", "reports", "circumstances"):
+        left, fresh = (tmp_path / folder / name for name in (".old1.partial", ".new1.partial"))
+        for file in (left, fresh):
+            file.write_text("{")
+        os.utime(left, (0, 0))
+        whole.append(fresh)
+    open_ledger(str(tmp_path), make=False)  # which only reads
+    assert len(list(tmp_path.rglob(".old1.partial"))) == 3
+    open_ledger(str(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == sorted(whole)
+    assert ledger.page(10).faults == ()
 
 
 # --- several that append ----------------------------------------------------------------------
