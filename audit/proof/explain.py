@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from audit.names import readable
 from audit.proof.batches import Batches, Followed
 from audit.proof.context import Tracked
 from audit.proof.graph import Graph
@@ -116,8 +117,8 @@ def _reason(node: Node, found: Propagation) -> str:
 def explain_obstacle(obstacle: Obstacle) -> str:
     """Say in a sentence where a proof ended."""
     if not obstacle.op:
-        return f"The file {obstacle.reason}."
-    return f"The node '{obstacle.node}' ({obstacle.op}) {obstacle.reason}."
+        return readable(f"The file {obstacle.reason}.")
+    return f"The node '{obstacle.node}' ({obstacle.op}) {readable(obstacle.reason)}."
 
 
 def explain_proof(proof: Proof, rounding: Node | None, floats: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from onnx import AttributeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from artifact.onnx_file import ONNX_DOMAINS
+from audit.names import readable
 
 Array = NDArray[Any]
 
@@ -34,12 +35,12 @@ class Node:
         """The operator's name, with its domain if that is not ONNX's own."""
         domain = self.proto.domain
         name = str(self.proto.op_type)
-        return name if domain in ONNX_DOMAINS else f"{domain}.{name}"
+        return name if domain in ONNX_DOMAINS else readable(f"{domain}.{name}")
 
     @property
     def name(self) -> str:
-        """The node's name, or that of its first output."""
-        return self.proto.name or next(iter(self.outputs), "")
+        """The node's name, or that of its first output, fit to stand in a sentence."""
+        return readable(self.proto.name or next(iter(self.outputs), ""))
 
     @cached_property
     def inputs(self) -> list[str]:

@@ -6,11 +6,14 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
 from artifact.values import Interval
 from audit import Report
 from audit.names import LONGEST, Names, class_naming, harmless, readable, shortened
+from audit.proof import prove
+from audit.proved import ProofSummary
 from audit.render import render, render_text
 from audit.statistics import Cell
 from audit.verdict import class_failures
@@ -62,6 +65,28 @@ def test_text_acts_on_no_terminal(hard: Report) -> None:
     for character in render_text(hard):
         acts = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")
         assert not acts or character in "\n\u2068\u2069\u200d"
+
+
+FORGED = "a\nPASS  forged version 1, over C4\x1b[31m\u202e"
+
+
+@pytest.mark.parametrize(("node", "output"), [(FORGED, "logits"), ("", FORGED)])
+def test_names_of_a_graph_stay_in_their_line(
+    reports: dict[str, Report], node: str, output: str
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["image"], [output], name=node)],
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 8, 8])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", 64])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    summary = ProofSummary.of(prove(model.SerializeToString(), "C4"), ())
+    assert summary.outcome == "NOT PROVED"
+    assert "PASS forged" in summary.sentence()
+    told = reports["broken"].model_copy(update={"claim": (summary.sentence(),)})
+    for text in (render_text(told), render(told, "junit").decode()):
+        assert not any(line.lstrip().startswith("PASS") for line in text.splitlines())
 
 
 def test_text_isolates_what_is_written_from_right_to_left(hard: Report) -> None:
