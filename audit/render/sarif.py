@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
 from artifact.values import Verdict
 from audit.canonical import report_digest
@@ -162,7 +163,8 @@ def _result(report: Report, check: Check, kind: str, level: str, text: str) -> d
 
 
 def _model_location(report: Report) -> dict[str, Any]:
-    return {"uri": f"{_version(report)}/model.onnx", "uriBaseId": "REPOSITORY"}
+    # A reference to a URI (SARIF 2.1.0, section 3.4.3): `a:b` would be one of a scheme `a`.
+    return {"uri": quote(f"{_version(report)}/model.onnx"), "uriBaseId": "REPOSITORY"}
 
 
 def _version(report: Report) -> str:

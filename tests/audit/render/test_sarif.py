@@ -1,8 +1,10 @@
 """The SARIF format, read by types made of the standard's schema and by a tool that counts."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -107,3 +109,19 @@ def test_it_names_the_model_the_data_and_the_report(report: Report) -> None:
     assert run["properties"]["reportSha256"] == report_digest(report)
     assert run["properties"]["dataSha256"] == report.data.sha256
     assert run["invocations"][0]["commandLine"] == report.replay
+
+
+@pytest.mark.parametrize("name", ["a b", "a:b", "a?b#c", "a%2Fb", "größe", '<"a">', "parts-2"])
+def test_the_place_of_the_model_is_a_reference_to_a_uri(report: Report, name: str) -> None:
+    """It is relative and leads to the file: `a:b` would be a scheme."""
+    named = report.model_copy(update={"model": report.model.model_copy(update={"name": name})})
+    (run,) = document(named)["runs"]
+    places = [
+        run["artifacts"][0]["location"],
+        *(r["locations"][0]["physicalLocation"]["artifactLocation"] for r in run["results"]),
+    ]
+    for place in places:
+        read = urlsplit(place["uri"])
+        assert (read.scheme, read.netloc, read.query, read.fragment) == ("", "", "", "")
+        assert re.fullmatch(r"[A-Za-z0-9._~/%-]+", place["uri"])
+        assert unquote(read.path) == f"{name}/{named.model.version}/model.onnx"
