@@ -1,19 +1,22 @@
 """HTTP/1.1 as uvicorn speaks it, for clients that speak it badly or not at all, and quickly."""
 
 import asyncio
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http.reader import RequestReader
+
+_TIMES: Final = 10
+"""How often a client may let the time pass until it has taken what waits for it."""
 
 
 class _Connection(RequestReader):
     """A connection with limits of time.
 
     One that is opened, or has begun a request, and does not send the whole head in time is closed;
-    so is one that takes nothing of its answer for as long. There is one timer for the time that it
-    may be idle, in place of one a request.
+    so is one that takes less than a tenth of its answer in as long. There is one timer for the time
+    that it may be idle, in place of one a request.
     """
 
     head_seconds: ClassVar[float]
@@ -61,13 +64,18 @@ class _Connection(RequestReader):
             self._write_timer.cancel()
 
     def _watch_writing(self, unread: int) -> None:
-        self._write_timer = self.loop.call_later(self.head_seconds, self._end_writing, unread)
+        self._end_writing_later(unread, max(1, unread // _TIMES))
 
-    def _end_writing(self, before: int) -> None:
-        """Hang up on a client that has taken nothing of its answer."""
+    def _end_writing_later(self, unread: int, least: int) -> None:
+        self._write_timer = self.loop.call_later(
+            self.head_seconds, self._end_writing, unread, least
+        )
+
+    def _end_writing(self, before: int, least: int) -> None:
+        """Hang up on a client that has taken less of its answer than it has to."""
         unread = self.transport.get_write_buffer_size()
-        if unread < before:
-            self._watch_writing(unread)
+        if unread <= before - least:
+            self._end_writing_later(unread, least)
         else:
             self.transport.abort()
 
@@ -106,7 +114,7 @@ class _Connection(RequestReader):
 def protocol(head_seconds: float) -> type[HttpToolsProtocol]:
     """Return the protocol, with a bound on how long the head of a request may take to arrive.
 
-    The same bound holds for a client that takes nothing of its answer.
+    The same bound holds for a client that takes too little of its answer.
     """
 
     class Bounded(_Connection):
