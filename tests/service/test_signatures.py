@@ -481,3 +481,18 @@ def test_the_package_is_imported_only_where_it_is_used() -> None:
         "assert 'model_signing' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_while_two_roots_are_trusted_signers_of_both_are_accepted(
+    copy: Path, certificates: Path, tmp_path: Path
+) -> None:
+    """As while one takes the place of the other, whichever stands first in the file."""
+    both = [(certificates / f"{name}.crt").read_bytes() for name in ("root", "other root")]
+    for order in (both, both[::-1]):
+        roots = tmp_path / "roots.crt"
+        roots.write_bytes(b"".join(order))
+        for name, chain in (("signer", ["between"]), ("foreign", ["other root"])):
+            sign_as(name, certificates, copy, chain)
+            model = open_model("plain", configured(copy, certificate_roots=roots))
+            model.session.close()
+            assert model.signature.subject == f"CN={name}"
