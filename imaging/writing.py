@@ -12,6 +12,9 @@ _PREFIX: Final = "."
 _SUFFIX: Final = ".partial"
 """With the other one around the name of what is being written."""
 
+_LEFT: Final = 3600.0
+"""Seconds after which nobody writes a file any more that has no name yet."""
+
 
 @contextmanager
 def written_aside(path: Path, *, mode: int = 0o644, new: bool = False) -> Iterator[BinaryIO]:
@@ -57,14 +60,14 @@ def write_aside(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False
         file.write(data)
 
 
-def remove_left_aside(folder: Path, seconds: float) -> None:
-    """Remove what writers left in a folder that were killed, if nobody wrote to it for so long.
+def remove_left_aside(folder: Path) -> None:
+    """Remove what writers left in a folder that were killed, an hour ago or more.
 
     What cannot be removed stays, as on a file system that is only read.
     """
     for file in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
         with suppress(OSError):
-            if time.time() - file.lstat().st_mtime > seconds:
+            if time.time() - file.lstat().st_mtime > _LEFT:
                 file.unlink()
 
 

@@ -19,9 +19,6 @@ _BUCKETS: Final = frozenset({"s3", "gs", "abfs", "oss", "oci"})
 _MOST: Final = 2**30
 """Bytes of a report; one of all images of a large audit has some tens of millions."""
 
-_LEFT: Final = 3600.0
-"""Seconds after which nobody writes a file any more that has no name yet."""
-
 log = structlog.get_logger()
 
 
@@ -71,7 +68,7 @@ class Store:
             return
         with self._reported("written"):
             for folder in folders:
-                remove_left_aside(Path(self._path(folder)), _LEFT)
+                remove_left_aside(Path(self._path(folder)))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file, and return whether it was not there before; if it was, leave it."""

@@ -34,7 +34,7 @@ import service
 from artifact.product import product_version
 from audit.machine import cpu_identity
 from imaging.files import FileRefusedError, read_file
-from imaging.writing import write_aside
+from imaging.writing import remove_left_aside, write_aside
 from service.engine import ProviderCandidates
 from service.repository.trials import Tried
 from service.settings import Settings
@@ -246,3 +246,4 @@ def _drop_oldest(folder: Path) -> None:
     entries = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
     for file in entries[:-_MOST_ENTRIES]:
         file.unlink(missing_ok=True)
+    remove_left_aside(folder)

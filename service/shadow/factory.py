@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from artifact.card import Card
+from imaging.writing import remove_left_aside
 from service.engine import Session
 from service.settings import ConfigurationError, Settings
 from service.shadow.recorder import Recorder
@@ -50,6 +51,7 @@ def open_shadow(settings: Settings) -> ShadowAudits | None:
             ) from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ConfigurationError(f"ORBITSERVE_SHADOW_KEEP: {folder} cannot be written to.")
+        remove_left_aside(folder)
     salt = settings.shadow_salt
     key = secrets.token_bytes(32) if salt is None else salt.get_secret_value().encode()
     return ShadowAudits(settings.shadow_share, Recorder(key, folder))

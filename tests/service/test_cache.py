@@ -322,7 +322,12 @@ def test_the_folder_does_not_grow_for_ever(
         Cache(settings(), HERE).keep(digests | {"card.json": f"{number:064}"}, tried)
         for place, file in enumerate(entries(tmp_path / "cache")):
             os.utime(file, (place, place) if number < 3 else None)
+        left = tmp_path / "cache" / ".left.partial"
+        left.touch()  # by a process that was killed
+        os.utime(left, (0, 0))
+    Cache(settings(), HERE).keep(digests, tried)
     assert len(entries(tmp_path / "cache")) == 2
+    assert not left.exists()
 
 
 # --- loading with it ------------------------------------------------------------------------------

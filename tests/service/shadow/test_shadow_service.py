@@ -1,5 +1,6 @@
 """Shadow audits of a service that answers over sockets, with digits and the models that ship."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -206,6 +207,16 @@ def test_a_folder_that_cannot_be_written_to_is_refused_at_start(tmp_path: Path) 
     with pytest.raises(ConfigurationError, match=r"ORBITSERVE_SHADOW_KEEP: .* cannot be made"):
         open_shadow(Settings(shadow_share=0.1, shadow_keep=file))
     assert open_shadow(Settings(shadow_keep=file)) is None  # nothing is asked for
+
+
+def test_what_a_killed_process_left_of_an_image_is_not_kept(tmp_path: Path) -> None:
+    left, fresh, kept = (tmp_path / name for name in (".a.partial", ".b.partial", "c.png"))
+    for file in (left, fresh, kept):
+        file.write_bytes(b"some of an image")
+    for file in (left, kept):
+        os.utime(file, (0, 0))
+    open_shadow(Settings(shadow_share=0.1, shadow_keep=tmp_path))
+    assert sorted(tmp_path.iterdir()) == sorted([fresh, kept])
 
 
 def test_the_salt_is_the_setting_s_or_a_new_one() -> None:
