@@ -16,7 +16,7 @@ from export.graph import to_onnx
 from export.publish import Candidate, Progress, publish
 from export.runtime import RUNTIME, batches, open_model
 from models.checkpoint import Run
-from models.networks import Network, free_parameters, multiply_adds
+from models.networks import Network, NetworkSpec, free_parameters, multiply_adds
 
 MAX_PARITY = 1e-5
 
@@ -45,6 +45,7 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
     check_name(name)
     network, info, result, kept = run.network(), run.info, run.result(), run.audit_set()
     baked, spec = bake(network), run.info.network
+    _check_shape(kept.images.shape[1:], spec)
     metadata = {
         "name": name,
         "group": spec.group,
@@ -94,6 +95,15 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
         ),
     )
     return publish(candidate, repository, progress)
+
+
+def _check_shape(shape: tuple[int, ...], spec: NetworkSpec) -> None:
+    taken = (spec.channels, spec.size, spec.size)
+    if shape != taken:
+        raise RefusedError(
+            f"The run's audit set has images of shape {list(shape)}, and its network takes "
+            f"{list(taken)}; the two are not of one run."
+        )
 
 
 def measure_parity(network: Network, model: bytes, images: NDArray[np.uint8]) -> Parity:

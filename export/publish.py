@@ -149,11 +149,13 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     report = _audit(candidate, identity, summary, progress)
     card = _card(candidate, identity, proof_figures(proof), exactness, report)
 
-    with written_version(folder, identity.version) as partial:
+    version = next_version(folder)  # another may have come while this one was measured
+    card = card.model_copy(update={"version": version})
+    with written_version(folder, version) as partial:
         (partial / MODEL_FILE).write_bytes(candidate.model)
         save_audit_set(partial / AUDIT_FILE, candidate.audit_set)
         (partial / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
-    return folder / str(identity.version)
+    return folder / str(version)
 
 
 def _measure(candidate: Candidate, progress: Progress) -> Exactness:

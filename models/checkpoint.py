@@ -11,15 +11,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load
 from safetensors.torch import save as serialise
 
-from imaging import LEAST_WHITE, MOST_WHITE
+from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy
 from imaging.files import (
     MOST_TEXT,
     FileRefusedError,
@@ -59,9 +59,13 @@ _UNREADABLE: Final = (
     RuntimeError,
     SafetensorError,
     UnpicklingError,
-    KeyError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
 )
-"""What the readers of weights raise of a file that is damaged, locked, or another network's."""
+"""What the readers of weights raise of a file that is damaged, locked, or another network's, or
+holds something else."""
 
 
 class RunInfo(BaseModel):
@@ -96,6 +100,18 @@ class RunInfo(BaseModel):
     start_sha256: str | None = None
     source: FolderSource | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse what no export could keep its word about, in a file that somebody edited."""
+        FitPolicy(self.network.size, self.fit, self.fill)
+        names = {name for name in self.classes if name.strip()}
+        if not len(names) == len(self.classes) == self.network.classes:
+            raise ValueError(
+                f"{len(names)} different classes are named, and the network has "
+                f"{self.network.classes}"
+            )
+        return self
+
     def provenance(self) -> dict[str, Any]:
         """Return what a model's card keeps of the recipe, of teachers and of first weights."""
         others = {"teacher_sha256": self.teacher_sha256, "start_sha256": self.start_sha256}
@@ -121,8 +137,8 @@ class Result(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    test_error_percent: float
-    test_count: int
+    test_error_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    test_count: Annotated[int, Field(ge=1)]
 
 
 class Run:
@@ -208,9 +224,7 @@ class Run:
         try:
             return cls(folder, RunInfo.model_validate_json(read_named(path, MOST_TEXT)))
         except ValidationError as error:
-            raise RefusedError(
-                f"{path} does not describe a run: {error.errors()[0]['msg']}."
-            ) from None
+            raise RefusedError(f"{path} does not describe a run: {_first(error)}.") from None
 
     def training(
         self, device: torch.device | None = None, teacher: Teacher | None = None
@@ -270,7 +284,7 @@ class Run:
         try:
             return Result.model_validate_json(read_named(path, MOST_TEXT))
         except ValidationError as error:
-            raise RefusedError(f"{path} holds no result: {error.errors()[0]['msg']}.") from None
+            raise RefusedError(f"{path} holds no result: {_first(error)}.") from None
 
     def audit_set(self) -> Split:
         """Return the test images that the run keeps for audits."""
@@ -302,7 +316,20 @@ def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def _damaged(what: str, path: Path, error: Exception) -> RefusedError:
     if isinstance(error, FileRefusedError):
         return RefusedError(f"The {what} {path} {error}.")
+    if isinstance(error, UnpicklingError):  # torch's own words say how to run what is in it
+        return RefusedError(
+            f"The {what} {path} cannot be read: it is damaged, or holds other things than numbers, "
+            "and nothing in it was run."
+        )
+    if isinstance(error, LookupError | TypeError | AttributeError | ValueError):
+        return RefusedError(
+            f"The {what} {path} cannot be read: it holds something else than this network's."
+        )
     return RefusedError(f"The {what} {path} cannot be read: {_reason(error)}.")
+
+
+def _first(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".")
 
 
 def _make_folder(folder: Path) -> None:

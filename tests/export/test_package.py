@@ -1,10 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
-from artifact.audit_set import load_audit_set
+from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import load_card
+from audit import RefusedError
 from export.package import ParityError, measure_parity, package
 from tests.digests import sha256_file
 
@@ -35,6 +37,28 @@ def test_a_run_becomes_a_version(repository):
     # 25 taps to 12 channels; 9 taps, 12 -> 16; 4 taps, 16 -> 16; biases; 4 features -> 3 classes.
     assert card.size.baked_parameters == 25 * 12 + 9 * 12 * 16 + 4 * 16 * 16 + 44 + 4 * 3 + 3
     assert card.input.white_level == 4095
+
+
+def test_two_exports_at_once_are_two_versions(finished_run, tmp_path):
+    """Measuring takes minutes, and its number was gone when it was written."""
+    first = tmp_path / "repository" / "toy" / "1"
+
+    def another_comes(stage, done, total):
+        if stage == "auditing":
+            first.mkdir(parents=True, exist_ok=True)
+            (first / "card.json").touch()
+
+    folder = package(finished_run("trivial"), tmp_path / "repository", "toy", another_comes)
+    assert folder == first.parent / "2"
+    assert load_card(folder / "card.json").version == 2
+
+
+def test_an_audit_set_of_another_run_is_a_sentence(finished_run, tmp_path):
+    run = finished_run("trivial")
+    images = np.zeros((8, 1, 12, 10), np.uint8)
+    save_audit_set(run.folder / "audit.npz", AuditSet(images, np.arange(8) % 3))
+    with pytest.raises(RefusedError, match=r"\[1, 12, 10\], and its network takes \[1, 12, 12\]"):
+        package(run, tmp_path / "repository", "toy")
 
 
 @pytest.mark.slow

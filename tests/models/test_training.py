@@ -1,5 +1,7 @@
 import copy
+import json
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,6 +321,61 @@ def test_a_checkpoint_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, c
         file.write_bytes(content)
     with pytest.raises(RefusedError, match=r"The checkpoint .*checkpoint.pt cannot be read: "):
         run.training()
+
+
+class _Runs:
+    """What pickle runs when it reads it."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+def test_nothing_in_a_checkpoint_is_run_and_nobody_is_told_how_to(tmp_path):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    torch.save({"network": _Runs(tmp_path / "ran")}, run.folder / "checkpoint.pt")
+    with pytest.raises(RefusedError, match=r"than numbers, and nothing in it was run\.$"):
+        run.training()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("part", [None, "network", "average", "optimiser", "history"])
+@pytest.mark.parametrize("value", [None, "x", 3, torch.zeros(2)], ids=str)
+def test_a_checkpoint_of_something_else_is_a_sentence(tmp_path, part, value):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    state = run.training().state_dict()
+    torch.save({**state, part: value} if part else value, run.folder / "checkpoint.pt")
+    with pytest.raises(RefusedError, match="holds something else than this network's"):
+        run.training()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"classes": ["a"]}, "1 different classes are named, and the network has 2"),
+        ({"classes": ["a", "a"]}, "1 different classes are named, and the network has 2"),
+        ({"classes": ["a", " "]}, "1 different classes are named, and the network has 2"),
+        ({"fill": 999}, "The fill is 999; a grey level from 0 to 255 is accepted"),
+        ({"fit": "resize-crop"}, "goes with a size to resize to"),
+    ],
+)
+def test_a_run_that_was_edited_is_a_sentence(tmp_path, change, sentence):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    file = run.folder / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(RefusedError, match=f"run.json does not describe a run: .*{sentence}"):
+        Run.open(run.folder)
+
+
+@pytest.mark.parametrize(("error", "count"), [(-1, 4), (101, 4), (float("nan"), 4), (0, 0)])
+def test_a_result_that_nobody_measured_is_refused(tmp_path, error, count):
+    run = Run.begin(tmp_path / "run", info(), resume=False)
+    text = json.dumps({"test_error_percent": error, "test_count": count})
+    (run.folder / "result.json").write_text(text)
+    with pytest.raises(RefusedError, match=r"result\.json holds no result: Input should be"):
+        run.result()
 
 
 def test_a_full_disk_is_told_in_one_sentence_and_leaves_what_was_there(tmp_path):
