@@ -16,6 +16,11 @@ ONNX_DOMAINS: Final = ("", "ai.onnx")
 
 _ACCEPTED: Final = "an ONNX file with all its weights inside is accepted"
 _OWN_OPERATORS: Final = "operators of ONNX's own domain are accepted"
+_BEFORE_ONNXRUNTIME: Final = (
+    "the file from before onnxruntime optimised it, or one that it quantised in the format QDQ, is "
+    "accepted"
+)
+"""Where the domain is onnxruntime's."""
 
 _FORMATS: Final = (
     (0, b"PK\x03\x04", "a zip archive, such as PyTorch, Keras and numpy write"),
@@ -138,9 +143,11 @@ def check_operators(model: onnx.ModelProto) -> None:
     for message in _messages(model):
         if isinstance(message, onnx.NodeProto) and message.domain not in ONNX_DOMAINS:
             name = message.name or next(iter(message.output), "")
+            theirs = message.domain.startswith("com.microsoft")
+            accepted = _OWN_OPERATORS if not theirs else _BEFORE_ONNXRUNTIME
             raise RefusedError(
                 f"The node {_quoted(name)} is the custom operator "
-                f"{_operator(message.domain, message.op_type)}; {_OWN_OPERATORS}."
+                f"{_operator(message.domain, message.op_type)}; {accepted}."
             )
     newest = onnx.defs.onnx_opset_version()
     for entry in model.opset_import:

@@ -15,6 +15,9 @@ _FORMATS: Final = ("WEBP", "BMP")
 # Modes whose samples have a range that is known, so that a conversion to 8 bits has a meaning.
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"})
 
+_UNREAD: Final = "Unsupported BMP"
+"""What Pillow says first of a whole file that it does not read."""
+
 _BITS: Final = {"BGR;15": (5, 5, 5), "BGR;16": (5, 6, 5)}
 """Of red, green and blue in a BMP of 16 bits a pixel, by Pillow's name of how they are packed."""
 
@@ -25,6 +28,15 @@ def decode(data: bytes, channels: Literal[1, 3], max_pixels: int) -> NDArray[np.
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         message = f"The file is not an image of a known format; {ACCEPTED} is accepted."
+        raise ImageError("unknown-format", message) from None
+    except OSError as error:
+        what = str(error).partition(_UNREAD)[2]
+        if not what:
+            raise
+        message = (
+            f"The BMP has a layout that is not read ({what.strip()}); 1, 4, 8, 24 or 32 bits a "
+            "pixel, and 16 of them as 5, 5 and 5 or 5, 6 and 5, are accepted."
+        )
         raise ImageError("unknown-format", message) from None
     with image:
         check_size(image.width, image.height, max_pixels)

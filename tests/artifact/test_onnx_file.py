@@ -376,6 +376,11 @@ def test_a_custom_operator_is_named() -> None:
     model.graph.node[0].op_type, model.graph.node[0].domain = "BiasGelu", "com.microsoft"
     refused = sentence(model.SerializeToString())
     assert "The node 'y' is the custom operator 'com.microsoft.BiasGelu'" in refused
+    assert "from before onnxruntime optimised it" in refused
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    model.graph.node[0].domain = "mine"
+    assert "operators of ONNX's own domain are accepted" in sentence(model.SerializeToString())
+    model.graph.node[0].domain = "com.microsoft"
     read_onnx(model.SerializeToString())  # the proof says NOT PROVED to it
 
 

@@ -33,6 +33,24 @@ def test_fewer_than_eight_bits_are_rounded_to_the_nearest_level(green: int) -> N
     assert np.array_equal(decode(bmp(rows, 16, masks), 3), expected)
 
 
+@pytest.mark.parametrize(
+    ("bits", "masks", "layout"),
+    [
+        (32, (0x3FF00000, 0xFFC00, 0x3FF), "bitfields layout"),  # 10 bits a sample
+        (16, (0xF00, 0xF0, 0xF), "bitfields layout"),
+        (64, (), r"pixel depth \(64\)"),
+    ],
+)
+def test_a_layout_that_is_not_read_is_no_broken_file(
+    bits: int, masks: tuple[int, ...], layout: str
+) -> None:
+    rows = np.ones((2, 4), f"u{bits // 8}")
+    file = bmp(rows, bits, struct.pack(f"<{len(masks)}I", *masks))
+    with pytest.raises(ImageError, match=rf"a layout that is not read \({layout}\)") as error:
+        decode(file, 3)
+    assert error.value.reason == "unknown-format"
+
+
 def test_a_palette_that_lacks_a_colour_is_refused() -> None:
     palette = np.arange(64, dtype=np.uint8).reshape(16, 4)
     rows = np.arange(16, dtype=np.uint8).reshape(2, 8)

@@ -98,6 +98,12 @@ def test_grey_of_every_depth() -> None:
         assert np.array_equal(decode(data, 1)[0], nearest(samples / (2**bits - 1)))
 
 
+def test_jpeg_of_the_old_kind_is_named() -> None:
+    """It was called YCbCr without JPEG."""
+    entries = grey_entries(8, 8, 8, 64) | {259: (3, 1, 6), 262: (3, 1, 6), 277: (3, 1, 3)}
+    assert "compression 6, JPEG as TIFF 6.0 first had it" in sentence(written(entries, bytes(64)))
+
+
 def test_grey_by_tifffile() -> None:
     for order, bits, photometric, compression in product(
         ["<", ">"], [8, 16], ["minisblack", "miniswhite"], COMPRESSIONS

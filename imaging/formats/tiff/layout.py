@@ -38,6 +38,7 @@ _ACCEPTED: Final = (
     "compressed by Deflate, LZW, PackBits, Zstandard, LZMA, JPEG, WebP or CCITT, are accepted"
 )
 _REC_601: Final = (0.299, 0.587, 0.114)
+_OLD_JPEG: Final = 6
 _FULL_RANGE: Final = (0, 255, 128, 255, 128, 255)
 
 # What is drawn is at least so large; smaller tiles cost more to find than to decode.
@@ -129,6 +130,9 @@ def read_layout(directory: Directory, max_pixels: int, white_level: int | None) 
     bits = _samples_alike(directory, samples)
     planar = directory.number(Tag.PLANAR_CONFIGURATION, 1) == 2 and samples > 1
     compression = directory.number(Tag.COMPRESSION, RAW)
+    if compression not in COMPRESSIONS:  # before samples, whose sentences speak of compressions
+        old = ", JPEG as TIFF 6.0 first had it" if compression == _OLD_JPEG else ""
+        raise refused(f"compression {compression}{old}")
     model, alpha = _meaning(directory, samples, bits, compression)
     tiled = Tag.TILE_WIDTH in directory.tags
     if tiled:
@@ -288,9 +292,7 @@ def _is_predicted(directory: Directory, bits: int, compression: int) -> bool:
 
 
 def _check_compression(layout: Layout, directory: Directory) -> None:
-    name = COMPRESSIONS.get(layout.compression)
-    if name is None:
-        raise refused(f"compression {layout.compression}")
+    name = COMPRESSIONS[layout.compression]
     described = f"{layout.samples} {layout.bits}-bit samples a pixel, compressed by {name}"
     if layout.compression in FAX and (layout.bits, layout.samples) != (1, 1):
         raise refused(described)
