@@ -94,7 +94,7 @@ class AuditOptions(BaseModel):
         if self.angles is not None:
             angles = AnglePlan(self.angles, Resampler(self.resampler, fill), self.seed)
         return ResolvedOptions(
-            group=self.group or group,
+            group=group if self.group is None else self.group,
             thresholds=Thresholds.of(
                 precision,
                 agreement=self.agreement,

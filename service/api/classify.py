@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 from typing import Annotated, Final
-from urllib.parse import parse_qsl
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,7 +11,7 @@ from service.api.bodies import errors_documented, images_documented, receive
 from service.data_plane import DataPlane
 from service.http.context import RequestContext
 from service.http.errors import invalid_parameter
-from service.http.service_route import FastRoute
+from service.http.service_route import FastRoute, read_query
 from service.protocol import Body, Classification, write_classification
 from service.repository.version import ServedModel
 
@@ -88,7 +87,7 @@ async def _classify(context: RequestContext, plane: DataPlane, model: ServedMode
 @lru_cache(64)
 def _query(text: bytes) -> ClassifyQuery:
     """Read the part of an address behind its question mark."""
-    given = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
+    given = read_query(text)
     try:
         return ClassifyQuery.model_validate(given)
     except ValidationError as error:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from service.auth import Need
+from service.errors import ServiceError
 from service.http.context import RequestContext
 
 
@@ -29,13 +31,22 @@ class ServiceRoute(APIRoute):
         What FastAPI calls, or only documents.
     needs
         The key that a call needs.
+    repeated
+        Query parameters that may be there more than once.
     """
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, needs: Need, **options: Any
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        needs: Need,
+        repeated: frozenset[str] = frozenset(),
+        **options: Any,
     ) -> None:
         super().__init__(path, endpoint, **options)
         self.needs: Need = needs
+        self.repeated = repeated
         # Python's `$` matches before a line break at the end too, which is part of the path.
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
         # FastAPI documents whatever is in `methods`, and HEAD is no call of its own.
@@ -58,6 +69,8 @@ class ServiceRoute(APIRoute):
             )
         context.authorise(keys, self.needs)
         context.check_length()
+        if scope["query_string"] and self.dependant.query_params:
+            read_query(scope["query_string"], self.repeated)
         await self.answer(taken, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +81,25 @@ class ServiceRoute(APIRoute):
         if scope.get("method") == "HEAD" and "GET" in self.taken:
             return {**scope, "method": "GET"}
         return scope
+
+
+def read_query(text: bytes, repeated: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Read the part of an address behind its question mark.
+
+    Raises
+    ------
+    ServiceError (422)
+        If a parameter is there twice that may not be: another reader would take the other one.
+    """
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True):
+        if name in found and name not in repeated:
+            raise ServiceError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"The query parameter '{name}' is there twice; once is accepted.",
+            )
+        found[name] = value
+    return found
 
 
 Handler = Callable[[RequestContext, Mapping[str, str]], Awaitable[None]]

@@ -202,6 +202,9 @@ async def test_a_larger_group_than_the_networks_fails(client: httpx.AsyncClient)
         ("logit_tolerance=-1", "'logit_tolerance'"),
         ("logit_tolerance=nan", "'logit_tolerance'"),
         ("tolerance=1", "'tolerance'"),
+        ("group=", "''"),
+        ("seed=1&seed=2", "'seed' is there twice"),
+        ("group=C4&gr%6Fup=C4", "'group' is there twice"),
     ],
 )
 async def test_a_question_that_cannot_be_asked_is_refused(

@@ -149,6 +149,7 @@ BAD = [
     ("/classify", npy(np.zeros((1, 70_000), np.uint8)), "application/x-npy", 413, "70000 x 1"),
     ("/classify", bytes(40 * 2**20), "image/png", 413, "33554432 bytes"),
     ("/classify?top_k=0", GREY, "application/x-npy", 422, "'top_k'"),
+    ("/classify?top_k=1&top_k=2", GREY, "application/x-npy", 422, "'top_k' is there twice"),
     ("/classify?topk=3", GREY, "application/x-npy", 422, "'topk'"),
     ("/models/none/classify", GREY, "application/x-npy", 404, "'none'"),
     ("/models/turning/versions/3/classify", GREY, "application/x-npy", 404, "2, 10"),

@@ -45,6 +45,7 @@ def audit_routes(settings: Settings) -> list[ServiceRoute]:
             f"{prefix}/audit",
             _endpoint(resolve, settings),
             needs="admin",
+            repeated=frozenset({"labels"}),
             methods=["POST"],
             tags=["audits"],
             operation_id=f"audit_{resolve.__name__}",
