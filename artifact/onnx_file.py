@@ -309,6 +309,17 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
 
 
+def holds_halves(model: onnx.ModelProto) -> bool:
+    """Whether a file stores numbers of half precision, or casts to them."""
+    half = TensorProto.FLOAT16
+    attributes = [each for node in model.graph.node for each in node.attribute]
+    return (
+        any(tensor.data_type == half for tensor in model.graph.initializer)
+        or any(each.name == "to" and each.i == half for each in attributes)
+        or any(each.HasField("t") and each.t.data_type == half for each in attributes)
+    )
+
+
 def gives_several_labels(model: onnx.ModelProto) -> bool:
     """Whether each class has a probability of its own: a file says so, or ends in their sigmoid."""
     said = any((each.key, each.value) == MULTI_LABEL for each in model.metadata_props)

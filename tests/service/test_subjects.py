@@ -419,6 +419,20 @@ class TestFile:
         assert (identity.name, identity.group, identity.precision) == ("n", "D4", "int8")
         assert group == "D4"
 
+    def test_half_precision_is_not_tolerated_of_who_only_says_so(self, opened, turning):
+        def claim(model: onnx.ModelProto) -> None:
+            entries = {entry.key: entry.value for entry in model.metadata_props}
+            onnx.helper.set_model_props(model, entries | {"precision": "fp16"})
+
+        def store(model: onnx.ModelProto) -> None:
+            claim(model)
+            half = onnx.numpy_helper.from_array(np.zeros(1, np.float16), "half")
+            model.graph.initializer.append(half)
+
+        for change, precision in ((claim, "fp32"), (store, "fp16")):
+            under_test, _, _ = opened(changed(turning, change))
+            assert under_test.identity.precision == precision
+
     def test_without_a_convolution_the_mutant_is_made_around_it(self, opened, audit):
         weights = numpy_helper.from_array(
             np.random.default_rng(5).normal(size=(64, 4)).astype(np.float32), "w"
