@@ -125,6 +125,7 @@ def train(
     """
     from artifact.cpus import cpu_budget
     from artifact.layout import check_name
+    from commands.names import on_one_line
     from imaging import RefusedError
     from models.checkpoint import Run
     from models.datasets.folder_source import FolderSource
@@ -195,7 +196,13 @@ def train(
         experiment = experiment.taught_by(*map(Run.open, teacher))
     try:
         result = run(
-            experiment, place, resume=resume, overwrite=overwrite, device=found, choose=choose
+            experiment,
+            place,
+            resume=resume,
+            overwrite=overwrite,
+            device=found,
+            choose=choose,
+            shown=on_one_line,
         )
     except KeyboardInterrupt:
         typer.echo(f"orbitserve: Stopped; this goes on: {_resuming()}", err=True)

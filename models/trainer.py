@@ -1,7 +1,7 @@
 """Training, as a person sees it: a progress bar, a line an epoch, the test."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +46,18 @@ def train(
     overwrite: bool = False,
     device: torch.device | None = None,
     choose: bool = False,
+    shown: Callable[[str], str] = str,
 ) -> Result | None:
     """Train as planned until the training is over, and test the network.
 
     A run that holds images out without stopping early by them is for choosing, so that it is not
     tested: None is returned. With ``choose`` nothing is held out, and the network is judged on the
     data set's images for choices after each epoch; without it, such a run is tested.
+
+    Parameters
+    ----------
+    shown
+        Writes a line with names of classes and files so that none of them acts on a terminal.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def train(
     images = len(data.train) - recipe.validation
     with _progress() as progress:
         for line in overview(experiment, run.info):
-            _print(progress, line)
+            _print(progress, shown(line))
         if not training.is_over:
             seconds = seconds_an_epoch(
                 experiment.network, recipe, data.train, choice, device=device, teacher=teacher
@@ -97,7 +103,7 @@ def train(
         )
         mistakes = find_mistakes(training.result, data, labels)
         for line in listed(mistakes, data.classes):
-            _print(progress, line)
+            _print(progress, shown(line))
     error = 100 * len(mistakes) / len(data.test)
     result = Result(test_error_percent=error, test_count=len(data.test))
     run.finish(result, data.test[:AUDIT_IMAGES])

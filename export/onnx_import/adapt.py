@@ -23,6 +23,7 @@ from export.onnx_import.graphs import (
     keep_ancestors,
     keep_tensors,
     rename,
+    sides_of,
     store_constants,
     strip,
     tensor_names,
@@ -188,6 +189,13 @@ def _check_classes(
         raise OnnxImportError(
             f"The output '{found.answer}' has the shape [{axes[0]}], without an axis for the "
             "images of a batch; [N, K] is accepted."
+        )
+    sides = sides_of(model, found.answer) or []
+    if sum(side > 1 for side in sides) > 1:
+        shown = ", ".join(str(side or "?") for side in sides)
+        raise OnnxImportError(
+            f"The output '{found.answer}' has the shape [N, {shown}], as a map or a sequence has; "
+            "one number for each class is accepted."
         )
     count = units(model, found.answer)
     if count not in (None, classes) and (count, classes) != (1, 2):

@@ -110,9 +110,15 @@ def store_constants(graph: onnx.GraphProto) -> None:
 
 
 def units(model: onnx.ModelProto, output: str) -> int | None:
-    """Return how many numbers an output has for an image; None if the graph does not say.
+    """Return how many numbers an output has for an image; None if the graph does not say."""
+    sides = sides_of(model, output)
+    return math.prod(sides) if sides is not None and all(sides) else None
 
-    Sides that a file leaves open are those that its nodes give.
+
+def sides_of(model: onnx.ModelProto, output: str) -> list[int] | None:
+    """Return the axes of an output behind that of the images, 0 where one is open.
+
+    Those that a file leaves open are the ones that its nodes give.
     """
     declared = _sides(model.graph, output)
     if declared is None or not all(declared):
@@ -120,12 +126,11 @@ def units(model: onnx.ModelProto, output: str) -> int | None:
         bare.CopyFrom(model)
         for each in bare.graph.output:
             each.type.tensor_type.ClearField("shape")
-        declared = _sides(onnx.shape_inference.infer_shapes(bare).graph, output)
-    return math.prod(declared) if declared is not None and all(declared) else None
+        return _sides(onnx.shape_inference.infer_shapes(bare).graph, output)
+    return declared
 
 
 def _sides(graph: onnx.GraphProto, output: str) -> list[int] | None:
-    """Return the axes of an output behind that of the images, 0 where one is open."""
     kind = next(each for each in graph.output if each.name == output).type.tensor_type
     return [axis.dim_value for axis in kind.shape.dim][1:] if kind.HasField("shape") else None
 

@@ -100,23 +100,11 @@ def find_logits(graph: onnx.GraphProto, named: str | None, kind: OutputKind | No
             f"The file has the outputs {_quoted(names)}; --output names the one with the logits."
         )
     answer = next(output for output in graph.output if output.name == chosen[0])
-    _check_shape(answer)
     found = _read(read, paths[answer.name], answer, kind)
     if len(names) > 2:
         kept = f"Of the outputs {_quoted(names)}, '{chosen[0]}' is kept."
         found = replace(found, notes=(kept, *found.notes))
     return found
-
-
-def _check_shape(answer: onnx.ValueInfoProto) -> None:
-    """Refuse an answer of several axes, which is a map or a sequence and no classification."""
-    axes = answer.type.tensor_type.shape.dim
-    if sum(axis.dim_value > 1 for axis in axes[1:]) > 1:
-        shape = ", ".join(axis.dim_param or str(axis.dim_value or "?") for axis in axes)
-        raise OnnxImportError(
-            f"The output '{answer.name}' has the shape [{shape}], as a map or a sequence has; one "
-            "number for each class is accepted."
-        )
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,17 @@ def test_every_format_says_the_same(run, named, names, parts, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"parts", *(path.name for path in paths)}
 
 
+def test_the_name_that_a_server_gives_its_model_stays_on_its_line(run, named, names, parts):
+    found = evaluated(run, named, parts(names))
+    model = found.model.model_copy(update={"name": "m\nPASS  m\x1b[2J"})
+    claim = (*found.claim, "Said by\x1b[8m a class.")
+    said = EVALUATION_FORMATS["text"].write(
+        found.model_copy(update={"model": model, "claim": claim})
+    )
+    assert said.startswith(b"m\\nPASS  m\\x1b[2J version 1")
+    assert b"\x1b" not in said
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "verdict"),
     [(0.8, 0, "PASS"), (0.99, 2, "INCONCLUSIVE"), (0.9999, 1, "FAIL")],

@@ -52,6 +52,18 @@ def test_afterwards_it_names_pictures_and_the_next_commands(run, monkeypatch, im
     ]
 
 
+@pytest.mark.slow
+def test_a_class_is_named_on_its_line(run, images, tmp_path):
+    """Of a downloaded folder, whose names could clear the screen and say something else."""
+    (images / "b").rename(images / "b\x1b[2J\nx: 0.00 % wrong")
+    options = ["--name", "a", "--epochs", "1", "--size", "8", "--runs", tmp_path / "runs"]
+    status, _, err = run("train", images, *options)
+    assert status == 0, err
+    assert "2 classes: b\\u001b[2J\\nx: 0.00 % wrong 10" in err
+    assert "\x1b" not in err
+    assert not any(line.startswith("x:") for line in err.splitlines())
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
