@@ -64,7 +64,7 @@ class _Table:
             found = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
         except (FileRefusedError, UnicodeDecodeError, csv.Error) as error:
             raise RefusedError(
-                f"{option} {file} cannot be read ({error}); {accepted} with a file's name and its "
+                f"{option} {file} {_reason(error)}; {accepted} with a file's name and its "
                 f"{column} in each line, is accepted."
             ) from error
         if any(len(line) != 2 for line in found):
@@ -102,6 +102,12 @@ class _Table:
             if parts[start:] in self._known:
                 return parts[start:]
         raise RefusedError(f"{self._file} has no line for {path}; every image needs one.")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileRefusedError):
+        return str(error)
+    return "is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"is no CSV file ({error})"
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -149,6 +149,20 @@ class TestTable:
             file.write_text(f"1.png,cat\n{second},dog\n")
             assert read_labels(file, images, ClassNames(["cat", "dog"])).tolist() == [0, 1]
 
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            (None, r"x\.csv cannot be read: No such file or directory; a CSV file with"),
+            ("1.png,cat".encode("utf-16"), r"x\.csv is not UTF-8; a CSV file with"),
+            (b'"' + b"a" * 200_000, r"x\.csv is no CSV file \(field larger than .*\); a CSV file"),
+        ],
+    )
+    def test_why_it_cannot_be_read_is_said_once(self, tmp_path, content, sentence):
+        if content is not None:
+            (tmp_path / "x.csv").write_bytes(content)
+        with pytest.raises(RefusedError, match=sentence):
+            read_labels(tmp_path / "x.csv", [tmp_path / "1.png"], ClassNames(["cat", "dog"]))
+
     def test_a_table_may_have_whole_paths_where_folders_are_named_from_here(
         self, tmp_path, monkeypatch
     ):
