@@ -37,10 +37,17 @@ PEM = serialization.Encoding.PEM
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
     def refuse(*_: object) -> None:
         raise AssertionError("a signature needs no network")
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    def within_this_machine(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX:
+            refuse()
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", within_this_machine)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
