@@ -63,10 +63,14 @@ ANGLES: Final = AuditPart("angles", 0.95, 72, judge_at_angles)
 def _answers(
     labels: NDArray[np.int64], kept: NDArray[np.bool_], moments: int
 ) -> NDArray[np.float32]:
-    """Logits [moments, N, K] whose first are upright; a label is lost at one of the others."""
+    """Logits [moments, N, K] whose first are upright; a label is lost at one of the others.
+
+    They vary from image to image by much more than what a lost label changes.
+    """
     images = np.arange(len(labels))
     classes = max(int(labels.max()) + 1, 2)
-    logits = np.ones((moments, len(labels), classes), np.float32)
+    logits = np.empty((moments, len(labels), classes), np.float32)
+    logits[:] = np.linspace(-1, 1, len(labels), dtype=np.float32)[:, None]
     logits[:, images, labels] += np.float32(1e-5)
     lost = images[~kept]
     logits[1 + lost % (moments - 1), lost, (labels[lost] + 1) % classes] += np.float32(2e-5)

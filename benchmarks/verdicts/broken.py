@@ -26,7 +26,10 @@ def broken(invariant: Classifier, upright: Classifier, quarters: Classifier) -> 
         turns only.
     """
     still = {_ACT: lambda self, array: array}
-    alike = {f"audit.orbit.Orbit.{what}": property(_nothing) for what in _COMPARED}
+    alike: dict[str, object] = {
+        f"audit.orbit.Orbit.{what}": property(_nothing) for what in _COMPARED
+    }
+    alike["audit.orbit.Orbit.deviation_of_variation"] = 0.0
     flat = {
         f"audit.angles.{module}.rotate_images": lambda images, *_: images for module in _ROTATING
     }

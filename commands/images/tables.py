@@ -106,7 +106,7 @@ class _Table:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, FileRefusedError):
-        return str(error)
+        return str(error).partition(";")[0]  # what else is accepted is said behind it
     return "is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"is no CSV file ({error})"
 
 

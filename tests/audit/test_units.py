@@ -167,5 +167,5 @@ def test_groups_are_folders_or_lines_of_a_file(tmp_path: Path) -> None:
     table.write_text("a/1.png\n")
     with pytest.raises(ValueError, match="two columns"):
         read_groups(str(table), paths)
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"is a folder; 'folder', or a CSV file"):
         read_groups(str(tmp_path), paths)

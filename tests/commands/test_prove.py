@@ -49,7 +49,7 @@ def test_a_name_in_the_file_begins_no_line(run, tmp_path):
     status, out, _ = run("prove", tmp_path / "model\nPROVED.onnx")
     assert status == 1
     assert not [line for line in out.splitlines() if line.startswith("PROVED")]
-    assert "\\nPROVED  model.onnx" in out
+    assert "model\\nPROVED.onnx" in out
     assert "\x1b" not in out
 
 
