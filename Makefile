@@ -81,7 +81,7 @@ manifests: $(VENV)/.dev ## Render the chart into deploy/kubernetes
 	$(BIN)/python deploy/helm/render.py
 
 rehearsal: $(VENV)/.dev ## Update, kill and slow down instances behind nginx and Envoy, under load (needs nginx)
-	REHEARSAL=1 $(BIN)/python -m pytest -s tests/deploy/test_rehearsal.py
+	$(BIN)/python -m pytest -s tests/deploy/test_rehearsal.py
 
 ray-test: $(VENV)-ray/.made ## Try work in bulk on Ray, and the service under Ray Serve (an environment of its own)
 	$(VENV)-ray/bin/python -m pytest -p no:cacheprovider tests/bulk

@@ -99,6 +99,15 @@ class Instance:
         assert self.server
         os.kill(self.server.process.pid, number)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it answer nothing for a while."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
     def replace(self) -> None:
         """End it in order, as an update does, and start another in its place."""
         assert self.server
@@ -136,6 +145,8 @@ class Balanced:
     """Reads in a line of the log how many instances were asked."""
     failures: Callable[[], int]
     """Counts how often an instance did not answer, also for requests that have yet to end."""
+    whole: Callable[[], bool] = lambda: True
+    """Whether it asks every instance; one that it leaves out is never found to be stopped."""
 
     def errors(self) -> str:
         return (self.folder / "error.log").read_text()
@@ -200,11 +211,17 @@ def envoy(folder: Path, behind: list[Instance]) -> Iterator[Balanced]:
     # It writes what was asked ten seconds later otherwise.
     command += ["--file-flush-interval-msec", "50", "--log-path", str(folder / "error.log")]
 
-    def failures() -> int:
-        found = httpx.get(f"http://127.0.0.1:{admin}/stats?filter=upstream_rq_per_try_timeout")
-        return sum(int(line.rsplit(": ", 1)[1]) for line in found.text.splitlines())
+    def stats(name: str) -> list[int]:
+        found = httpx.get(f"http://127.0.0.1:{admin}/stats?filter={name}", timeout=60)
+        return [int(line.rsplit(": ", 1)[1]) for line in found.text.splitlines()]
 
-    found = Balanced(folder, *_addresses(port, grpc_port), int, failures)
+    def failures() -> int:
+        return sum(stats("upstream_rq_per_try_timeout"))
+
+    def whole() -> bool:
+        return stats("membership_healthy") == [len(behind)] * 2
+
+    found = Balanced(folder, *_addresses(port, grpc_port), int, failures, whole)
     with _run(command, found) as running:
         yield running
 

@@ -1,7 +1,6 @@
 """Instances behind nginx and Envoy under load: updated, killed and slow, and no request is lost."""
 
 import io
-import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -26,13 +25,7 @@ from tests.deploy.balanced import (
 )
 from tests.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        "REHEARSAL" not in os.environ,
-        reason="`make rehearsal` runs it: beside other tests a machine of two cores loses a call",
-    ),
-]
+pytestmark = pytest.mark.slow
 
 MODEL = "rotmnist-c4-int8"
 COUNT = 3
@@ -171,13 +164,13 @@ def test_an_instance_that_is_killed_loses_no_request(made, loads):
     loads.check("one killed, and started anew", least=0)
 
 
-def test_an_instance_that_answers_nothing_any_more_loses_no_request(made, loads):
+def test_an_instance_that_answers_nothing_any_more_loses_no_request(made, loads, envoy):
     with loads.running():
         loads.more(30)
-        made[0].signal(signal.SIGSTOP)
-        wait_until(loads.sent_again)
-        loads.more(30)
-        made[0].signal(signal.SIGCONT)
+        wait_until(envoy.whole)
+        with made[0].stopped():
+            wait_until(loads.sent_again)
+            loads.more(30)
         loads.more(30)
     loads.check("one stopped, and let go on", least=1)
 
@@ -186,12 +179,12 @@ def test_when_all_have_just_failed_a_request_waits_for_one_of_them(made, loads, 
     with loads.running():
         loads.more(30)
         before = [each.failures() for each in (nginx, envoy)]
-        for each in made:
-            each.signal(signal.SIGSTOP)
-        due = zip((nginx, envoy), before, strict=True)
-        wait_until(lambda due=list(due): all(each.failures() >= n + COUNT for each, n in due))
-        for each in made:
-            each.signal(signal.SIGCONT)
+        wait_until(envoy.whole)
+        with ExitStack() as all_of_them:
+            for each in made:
+                all_of_them.enter_context(each.stopped())
+            due = zip((nginx, envoy), before, strict=True)
+            wait_until(lambda due=list(due): all(each.failures() >= n + COUNT for each, n in due))
         loads.more(30)
     loads.check("all stopped, and let go on", least=1)
 
@@ -199,9 +192,8 @@ def test_when_all_have_just_failed_a_request_waits_for_one_of_them(made, loads, 
 def test_an_instance_that_is_slow_gets_less_and_loses_nothing(made, loads):
     with loads.running():
         for _ in range(20):  # it stands still for most of the time, and never for too long
-            made[0].signal(signal.SIGSTOP)
-            loads.more(5)
-            made[0].signal(signal.SIGCONT)
+            with made[0].stopped():
+                loads.more(5)
             loads.more(1)
     loads.check("one slow", least=0)
 
@@ -217,9 +209,9 @@ def test_large_messages_are_sent_again_by_envoy_and_by_the_client_of_nginx(
     )
     with loads.running():
         loads.more(10)
-        made[0].signal(signal.SIGSTOP)
-        wait_until(loads.sent_again)
-        made[0].signal(signal.SIGCONT)
+        wait_until(envoy.whole)
+        with made[0].stopped():
+            wait_until(loads.sent_again)
         made[1].signal(signal.SIGKILL)
         loads.more(20)
         made[1].end()
@@ -253,9 +245,9 @@ def test_without_another_try_requests_would_be_lost(
         }
         with Loads({how: (nginx, load) for how, load in ways.items()}).running() as loads:
             loads.more(10)
-            made[0].signal(signal.SIGSTOP)
-            wait_until(lambda: all(set(load.statuses()) - {200} for load in ways.values()))
-            made[0].signal(signal.SIGCONT)
+            wait_until(one_try.whole)
+            with made[0].stopped():
+                wait_until(lambda: all(set(load.statuses()) - {200} for load in ways.values()))
     for told, load in ways.items():
         assert {str(status) for status in load.statuses()} == {"200", told.strip()}
 
