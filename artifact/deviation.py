@@ -39,14 +39,10 @@ def unexplained_by_constants(logits: NDArray[np.floating]) -> float:
     lows, highs = logits.min(axis=(0, 1)), logits.max(axis=(0, 1))
     varies = float((highs.astype(np.float64) - lows).max()) / 2
     steps = np.spacing(np.maximum(np.abs(lows), np.abs(highs)).astype(np.float32))
-    moved = max(
-        float(
-            np.where(
-                (by := np.abs(each - logits[0].astype(np.float64))) > _STEPS * steps, by, 0
-            ).max()
-        )
-        for each in logits
-    )
+    upright, moved = logits[0].astype(np.float64), 0.0
+    for each in logits:
+        by = np.abs(each - upright)
+        moved = max(moved, float(by[by > _STEPS * steps].max(initial=0.0)))
     return relative(moved, varies)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artifact.card import Card
 from artifact.figures import Arithmetic, Exactness, Residual
+from artifact.onnx_file import holds_halves, read_onnx
 from artifact.session import run_as_written
 from audit import Classifier, Stages, measure_exactness
 from audit.elements import covered
@@ -111,7 +112,11 @@ def verify(
     left = _PART * (until - time.monotonic())
     limits = replace(limits, seconds=min(limits.seconds, max(left, 0.0)))
     proof, unproved = _prove(graph, card.audit.group, limits)
-    differences = (*_unshown(card, proof, unproved), *_inexact(card, exactness))
+    differences = (
+        *_unheld(card, graph),
+        *_unshown(card, proof, unproved),
+        *_inexact(card, exactness),
+    )
     return Verification(
         mode=mode, proof=proof, unproved=unproved, exactness=exactness, differences=differences
     )
@@ -130,6 +135,12 @@ def _prove(graph: bytes, group: str, limits: Limits) -> tuple[Proof | None, str 
         return prove_file(graph, group, runtime=run_as_written, limits=limits), None
     except RefusedError as error:
         return None, str(error)
+
+
+def _unheld(card: Card, graph: bytes) -> Iterator[str]:
+    """Name a precision whose tolerance, a hundred times as large, the file has no part in."""
+    if card.precision == "fp16" and not holds_halves(read_onnx(graph)):
+        yield "The card says fp16, and its file holds no number of half precision."
 
 
 def _unshown(card: Card, proof: Proof | None, unproved: str | None) -> Iterator[str]:

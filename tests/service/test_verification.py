@@ -20,6 +20,7 @@ from artifact.session import open_session
 from audit.card import proof_figures
 from audit.proof import Limits, prove
 from audit.proof.limits import DEFAULT_LIMITS
+from export.quantize import to_half
 from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository.folder import ModelRejectedError
@@ -108,6 +109,16 @@ def test_a_bound_that_the_proof_does_not_give_is_refused(
     less = claim.residual.model_copy(update={"deviation": deviation})
     with pytest.raises(ModelRejectedError, match="changes by at most"):
         load(data, "enforce", proof=claim.model_copy(update={"residual": less}))
+
+
+def test_half_precision_that_the_file_does_not_hold_is_refused(
+    load: Callable[..., ServedModel], turning: bytes
+) -> None:
+    """A logit may move a hundred times as far in it."""
+    with pytest.raises(ModelRejectedError, match="says fp16, and its file holds no number"):
+        load(turning, "enforce", precision="fp16")
+    half = to_half(onnx.load_model_from_string(turning), {}).SerializeToString()
+    assert load(half, "enforce", precision="fp16").verification.differences == ()
 
 
 def test_bits_that_the_proof_does_not_give_are_refused(

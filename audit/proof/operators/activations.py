@@ -83,8 +83,8 @@ def _of_phase(context: Context) -> Response:
 
 
 def _of_celu(context: Context) -> Response:
-    """Say that with a negative alpha what is below zero grows as the exponential does."""
-    return "steep" if context.node.get("alpha", 1.0) < 0 else "smooth"
+    """Say that without a positive alpha what is below zero grows as the exponential does."""
+    return "smooth" if context.node.get("alpha", 1.0) > 0 else "steep"
 
 
 _LARGE_ANGLE: Final = 2.0**10
