@@ -4,7 +4,7 @@ from service.ledger.chain import Page
 from service.ledger.check import Check, check_ledger
 from service.ledger.entry import Entry
 from service.ledger.ledger import Ledger, open_ledger
-from service.ledger.store import LedgerError, TamperedError
+from service.ledger.store import LedgerError, TamperedError, UntrustedError
 
 __all__ = [
     "Check",
@@ -13,6 +13,7 @@ __all__ = [
     "LedgerError",
     "Page",
     "TamperedError",
+    "UntrustedError",
     "check_ledger",
     "open_ledger",
 ]

@@ -32,10 +32,11 @@ from service.ledger.entry import (
     seal,
     seal_file,
     sealed_digest,
+    signed,
     wrong_contents,
 )
-from service.ledger.store import LedgerError, Store, TamperedError
-from service.signatures.status import Trust
+from service.ledger.store import LedgerError, Store, TamperedError, UntrustedError
+from service.signatures.status import SignatureError, Trust
 
 _ENTRIES: Final = "entries"
 _CHUNK: Final = 64
@@ -112,13 +113,28 @@ class Ledger:
 
         It is looked for in the newest 2048 entries.
         """
-        content, entry = self.read(digest), self._entry_of(digest)
-        if content is None or entry is None or entry.circumstances is None:
-            return content
-        (asked,) = self._store.read([circumstances_file(entry.circumstances)])
-        if asked is None or sha256(asked) != entry.circumstances:
-            return content
-        return canonical(joined(json.loads(content), json.loads(asked)))
+        content = self.read(digest)
+        return None if content is None else self._whole(content, self._entry_of(digest))
+
+    def read_trusted(self, digest: Sha256) -> bytes | None:
+        """Return a report as `read_whole` does, by the newest entry whose signature is trusted.
+
+        Raises
+        ------
+        UntrustedError
+            If none of the newest 2048 entries that name the report is: whoever can write to the
+            ledger may have put it there.
+        """
+        content = self.read(digest)
+        if content is None:
+            return None
+        entry = self._entry_of(digest, self._trusts)
+        if entry is None:
+            raise UntrustedError(
+                f"No entry among the newest {_LOOKED_AT} that is signed by who is trusted names "
+                f"the report {digest}."
+            )
+        return self._whole(content, entry)
 
     def page(
         self,
@@ -245,13 +261,33 @@ class Ledger:
         seals = self._store.read([f"{_ENTRIES}/{seal_file(number)}" for number in numbers])
         return [Files(*each) for each in zip(numbers, entries, seals, strict=True)]
 
-    def _entry_of(self, digest: Sha256) -> Entry | None:
+    def _entry_of(
+        self, digest: Sha256, counts: Callable[[bytes, Entry], bool] = lambda content, entry: True
+    ) -> Entry | None:
         newest = self.newest()
         for files in self.backwards(newest, max(1, newest - _LOOKED_AT)):
-            entry = read_entry(files.entry)
-            if entry is not None and entry.report == digest:
+            content, entry = files.entry, read_entry(files.entry)
+            if content and entry and entry.report == digest and counts(content, entry):
                 return entry
         return None
+
+    def _trusts(self, content: bytes, entry: Entry) -> bool:
+        if self._trust is None or entry.signature is None:
+            return False
+        try:
+            self._trust.verify(signed(content), entry.signature)
+        except SignatureError:
+            return False
+        return True
+
+    def _whole(self, content: bytes, entry: Entry | None) -> bytes:
+        """Return a report with how an entry says that it was asked for, as far as that is known."""
+        if entry is None or entry.circumstances is None:
+            return content
+        (asked,) = self._store.read([circumstances_file(entry.circumstances)])
+        if asked is None or sha256(asked) != entry.circumstances:
+            return content
+        return canonical(joined(json.loads(content), json.loads(asked)))
 
 
 def open_ledger(

@@ -30,6 +30,10 @@ class TamperedError(LedgerError):
     """What is in the ledger is not what was stored there."""
 
 
+class UntrustedError(LedgerError):
+    """Nobody who is trusted says that a report was stored."""
+
+
 class Store:
     """A folder of files that are written once, whole or not at all.
 

@@ -168,3 +168,29 @@ def test_the_forms_with_a_key_are_one_more(ours: Key) -> None:
     forms = formats(open_signer(ours.private))
     assert forms[SIGNED].media_type == ENVELOPE
     assert len({form.suffix for form in forms.values()}) == len(forms)
+
+
+async def test_what_somebody_put_into_the_ledger_is_not_signed(
+    signing: httpx.AsyncClient, few: bytes, theirs: Key, tmp_path: Path
+) -> None:
+    report = Report.model_validate((await audit(signing, few)).json())
+    for signer in (None, open_signer(theirs.private)):
+        forged = report.model_copy(update={"verdict": "PASS"})
+        entry = open_ledger(str(tmp_path), signer).append(forged)
+        address = f"/audits/{entry.report}"
+        refused = await signing.get(address, params={"format": SIGNED})
+        assert refused.status_code == 406
+        assert "No entry" in refused.json()["error"]
+        assert (await signing.get(address, params={"format": "html"})).status_code == 200
+
+
+async def test_a_report_is_signed_as_a_trusted_entry_says_that_it_was_asked_for(
+    signing: httpx.AsyncClient, few: bytes, tmp_path: Path
+) -> None:
+    plain = await audit(signing, few)
+    report = Report.model_validate(plain.json())
+    other = report.model_copy(update={"replay": "orbitserve audit another"})
+    open_ledger(str(tmp_path)).append(other)
+    path = plain.headers["Content-Location"]
+    answer = await signing.get(path, params={"format": SIGNED})
+    Attestation.read(Envelope.parse(answer.json())).check_report(plain.json())

@@ -1,6 +1,5 @@
 """The ledger over HTTP: which audits were made, and each report by its digest."""
 
-from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
@@ -11,7 +10,7 @@ from starlette.responses import Response
 
 from artifact.values import Sha256, Verdict
 from audit import Report
-from audit.render import Language, Rendering
+from audit.render import SIGNED, Language, Rendering
 from service.api.addresses import Audits, RootPath
 from service.api.audits.formats import (
     AskedFormat,
@@ -133,12 +132,16 @@ async def _show(
 ) -> Response:
     """Answer a report in a format; its JSON is the evidence whose SHA-256 it is found by.
 
-    The other formats have how it was last asked for as well, and where its images lay.
+    The other formats have how it was last asked for as well, and where its images lay. Signed, it
+    is answered only if an entry names it whose signature counts: else whoever can write to the
+    ledger could have anything signed.
     """
     report_format = choose_format(request, format, audits.formats)
-    whole = report_format != "json"
-    read = partial(read_bytes, ledger_of(audits), digest, whole=whole)
-    stored = await to_thread.run_sync(read)
+    whole, ledger = report_format != "json", ledger_of(audits)
+    read = ledger.read_whole if whole else ledger.read
+    if report_format == SIGNED:
+        read = ledger.read_trusted
+    stored = await to_thread.run_sync(read_bytes, read, digest)
     rendering, control = audits.formats[report_format], _FOREVER
     language = choose_language(request)
     if whole:

@@ -1,6 +1,7 @@
 """Reports of the ledger, read to do more with them than to answer them."""
 
 import re
+from collections.abc import Callable
 
 from pydantic import ValidationError
 
@@ -8,7 +9,7 @@ from artifact.values import Sha256
 from audit import Report
 from service.audits import JobQueue
 from service.errors import ServiceError, UnavailableError
-from service.ledger import Ledger, LedgerError, TamperedError
+from service.ledger import Ledger, LedgerError, TamperedError, UntrustedError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -24,19 +25,24 @@ def ledger_of(audits: JobQueue) -> Ledger:
     return audits.ledger
 
 
-def read_bytes(ledger: Ledger, digest: str, *, whole: bool) -> bytes:
-    """Read a report's JSON; where it is wanted whole, with what its images are called.
+def read_bytes(read: Callable[[Sha256], bytes | None], digest: str) -> bytes:
+    """Read a report's JSON in one of the ways that a ledger has.
 
     Raises
     ------
     ServiceError (404)
         If there is none of this digest.
+    ServiceError (406)
+        If it is wanted as somebody says who is trusted, and nobody does.
     ServiceError (500), UnavailableError
         If it was changed, or cannot be read.
     """
     try:
-        read = ledger.read_whole if whole else ledger.read
         stored = read(digest) if _DIGEST.fullmatch(digest) else None
+    except UntrustedError as error:
+        raise ServiceError(
+            406, f"{str(error).rstrip('.')}, and it is not signed here; format=json is accepted."
+        ) from error
     except TamperedError as error:
         raise ServiceError(500, str(error)) from error
     except LedgerError as error:
@@ -49,8 +55,14 @@ def read_bytes(ledger: Ledger, digest: str, *, whole: bool) -> bytes:
 
 
 def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Report:
-    """Read a report as `read_bytes` does; ServiceError (422) if it has another schema."""
-    stored = read_bytes(ledger, digest, whole=whole)
+    """Read a report, with what its images are called where it is wanted whole.
+
+    Raises
+    ------
+    ServiceError, UnavailableError
+        As `read_bytes` does; 422 if it has another schema.
+    """
+    stored = read_bytes(ledger.read_whole if whole else ledger.read, digest)
     try:
         return Report.model_validate_json(stored)
     except ValidationError:
