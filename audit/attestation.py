@@ -1,11 +1,10 @@
 """What a signed statement says, held against a report and a model's file."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from audit.canonical import canonical, document_digest, sha256, split
+from audit.canonical import canonical, document_digest, read_json, sha256, split
 from audit.envelope import Envelope
 from audit.render.dsse import PAYLOAD_TYPE
 from audit.render.in_toto import (
@@ -82,7 +81,7 @@ class Attestation:
         """Hold it against a report, as JSON has it; raise AttestationError if it is of another."""
         try:
             digest, asked = document_digest(report), sha256(canonical(split(report)[1]))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise AttestationError("The report cannot be digested.") from error
         if digest != self.report_sha256:
             raise AttestationError(
@@ -105,30 +104,3 @@ class Attestation:
             raise AttestationError(
                 f"The model's file has the digest {digest}, and {self.model_sha256} was audited."
             )
-
-
-def read_json(content: bytes) -> dict[str, Any]:
-    """Read a JSON object of which every reader reads the same.
-
-    Raises
-    ------
-    ValueError
-        If it is none, is no UTF-8 as RFC 8259 asks, or has a name twice: readers differ in which of
-        two values counts.
-    """
-    try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")
-    return document
-
-
-def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    read: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in read:
-            raise ValueError(f"it has {name!r} twice")
-        read[name] = value
-    return read

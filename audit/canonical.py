@@ -7,7 +7,7 @@ service, asked the same, give equal digests. Images are evidence by their own di
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from artifact.values import Sha256
@@ -57,6 +57,24 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     ).encode()
 
 
+def read_json(content: bytes) -> Document:
+    """Read a JSON object of which every reader reads the same.
+
+    Raises
+    ------
+    ValueError
+        If it is none, is no UTF-8 as RFC 8259 asks, or has a name twice: readers differ in which of
+        two values counts.
+    """
+    try:
+        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")
+    return document
+
+
 def sha256(content: bytes) -> Sha256:
     """Return the digest in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
@@ -73,11 +91,16 @@ def split(document: Mapping[str, Any]) -> tuple[Document, Document]:
 
 
 def joined(evidence: Mapping[str, Any], circumstances: Mapping[str, Any]) -> Document:
-    """Return the report that `split` made two of."""
-    whole = _copied(evidence)
-    for name, value in circumstances.items():
-        inner = whole.get(name)
-        whole[name] = {**inner, **value} if isinstance(inner, dict) else value
+    """Return the report that `split` made two of; what is no circumstance is left out.
+
+    Raises
+    ------
+    TypeError
+        If the evidence has no place for them.
+    """
+    whole, asked = _copied(evidence), _copied(circumstances)
+    for path in CIRCUMSTANCES:
+        _move(path, asked, whole)
     return whole
 
 
@@ -104,3 +127,12 @@ def _move(path: tuple[str, ...], source: Document, target: Document) -> None:
         source, target = inner, target.setdefault(step, {})
     if name in source:
         target[name] = source.pop(name)
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> Document:
+    read: Document = {}
+    for name, value in pairs:
+        if name in read:
+            raise ValueError(f"it has {name!r} twice")
+        read[name] = value
+    return read

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from audit.canonical import read_json
 from audit.names import readable
 from audit.report import Report
 from imaging.refusal import RefusedError
@@ -25,19 +26,18 @@ def parse_report(document: bytes | Mapping[str, Any], called: str) -> Report:
         If it is no report, or one of a version that is not known.
     """
     try:
-        if isinstance(document, bytes):
-            return Report.model_validate_json(document)
-        json.dumps(document, ensure_ascii=False).encode()
-        return Report.model_validate(document)
-    except UnicodeEncodeError as error:
-        raise RefusedError(
-            f"{called} is no report of an audit: it holds half of a pair of surrogates, which no "
-            "text does; what `orbitserve audit --format json` writes is accepted."
-        ) from error
+        read = read_json(document) if isinstance(document, bytes) else document
+        json.dumps(read, ensure_ascii=False).encode()
+        return Report.model_validate(read)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = readable(".".join(map(str, first["loc"])))[:200] or "its beginning"
-        raise RefusedError(
-            f"{called} is no report of an audit (at {where}: {first['msg']}); what `orbitserve "
-            "audit --format json` writes is accepted."
-        ) from error
+        found, cause = f" (at {where}: {first['msg']})", error
+    except UnicodeEncodeError as error:
+        found, cause = ": it holds half of a pair of surrogates, which no text does", error
+    except (ValueError, RecursionError) as error:
+        found, cause = f" ({readable(str(error))[:200]})", error
+    raise RefusedError(
+        f"{called} is no report of an audit{found}; what `orbitserve audit --format json` writes "
+        "is accepted."
+    ) from cause

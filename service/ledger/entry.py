@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Self
 
 import msgspec
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from artifact.values import Sha256, Value, Verdict
 from audit import Report
-from audit.canonical import canonical, sha256
+from audit.canonical import canonical, read_json, sha256
 from audit.envelope import Signature, Signer, encoded
 
 SIGNED_TYPE: Final = "application/vnd.orbitserve.ledger-entry+json"
@@ -97,10 +97,10 @@ class Entry(Value):
 
 
 def read_entry(content: bytes | None) -> Entry | None:
-    """Read an entry's file; None if it holds none."""
+    """Read an entry's file; None if it holds none, or readers could differ about it."""
     try:
-        return None if content is None else Entry.model_validate_json(content)
-    except ValidationError:
+        return None if content is None else Entry.model_validate(read_json(content))
+    except ValueError:
         return None
 
 

@@ -9,14 +9,20 @@ Several processes, on several machines, may append to one ledger: an entry is cr
 free number, or not at all, and whoever comes second takes the number after.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from artifact.values import Sha256
 from audit import Report
-from audit.canonical import canonical, canonical_json, circumstances_json, joined, sha256
+from audit.canonical import (
+    canonical,
+    canonical_json,
+    circumstances_json,
+    joined,
+    read_json,
+    sha256,
+)
 from audit.envelope import Signer
 from service.ledger.chain import ChainChecker, Files, Page
 from service.ledger.entry import (
@@ -287,7 +293,10 @@ class Ledger:
         (asked,) = self._store.read([circumstances_file(entry.circumstances)])
         if asked is None or sha256(asked) != entry.circumstances:
             return content
-        return canonical(joined(json.loads(content), json.loads(asked)))
+        try:
+            return canonical(joined(read_json(content), read_json(asked)))
+        except (TypeError, ValueError, RecursionError):  # what no program of ours has written
+            return content
 
 
 def open_ledger(

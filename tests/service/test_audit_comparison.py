@@ -276,6 +276,15 @@ def test_a_report_that_is_no_text_is_refused() -> None:
         parse_report(document, "It")
 
 
+def test_a_report_that_readers_could_differ_about_is_refused() -> None:
+    content = still(6).report().model_dump_json().encode()
+    twice = content.replace(b'{"verdict":', b'{"verdict":"FAIL","verdict":', 1)
+    for other in (twice, b"[" * 9999, b"[]", b"\xff", content.decode().encode("utf-16")):
+        with pytest.raises(RefusedError, match="It is no report of an audit"):
+            parse_report(other, "It")
+    assert parse_report(content, "It").verdict == still(6).report().verdict
+
+
 ODD = (None, -1, 0, 1, 2**31, 2**63, 2**70, -0.5, 1e300, 1e-300, "", "x", "\ud800", [], {}, True)
 
 

@@ -179,7 +179,7 @@ async def test_a_query_carries_what_is_said_and_asks_for_a_few(client: httpx.Asy
     assert (report.about.requirement, report.about.data.supplier) == ("R-12", "Line 4")
     assert report.data.count == 100
     assert any("for a quick answer" in claim for claim in report.claim)
-    for wrong in ("{", '{"other": "x"}', "[]"):
+    for wrong in ("{", '{"other": "x"}', "[]", '{"auditor": "x", "auditor": "y"}'):
         path = f"/models/turning/audit?about={quote(wrong)}"
         assert (await client.post(path)).status_code == 422
 

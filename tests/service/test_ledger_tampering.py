@@ -14,10 +14,10 @@ import pytest
 pytest.importorskip("model_signing", reason="the extra `signing` is not installed")
 
 from audit import Report
-from audit.canonical import document_digest, report_digest
+from audit.canonical import canonical_json, document_digest, report_digest
 from audit.render import render
 from service.ledger import Check, Ledger, LedgerError, TamperedError, check_ledger, open_ledger
-from service.ledger.entry import seal
+from service.ledger.entry import Entry, seal
 from service.signatures import open_signer
 from service.signatures.keys import trust_key
 from tests.service.signing import Key
@@ -93,6 +93,32 @@ def test_checking_makes_no_ledger(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="cannot be read"):
         check(tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_entry_says_of_how_it_was_asked_for_changes_no_evidence(tmp_path: Path) -> None:
+    """Files of any content may be named by an entry that nobody signed."""
+    made = report()
+    evidence, digest = canonical_json(made), report_digest(made)
+    deep = b'{"a":' + b"[" * 9999 + b"]" * 9999 + b"}"
+    for number, asked in enumerate((b'{"verdict":"FAIL"}', b'{"data":1}', b"[1]", b"\xff", deep)):
+        folder = tmp_path / str(number)
+        ledger = open_ledger(str(folder))
+        named = (digest, hashlib.sha256(asked).hexdigest())
+        (folder / "reports" / f"{digest}.json").write_bytes(evidence)
+        (folder / "circumstances" / f"{named[1]}.json").write_bytes(asked)
+        entry_file(folder, 1).write_bytes(Entry.of(made, named, None, None).to_bytes())
+        whole = ledger.read_whole(digest)
+        assert whole is not None
+        assert Report.model_validate_json(whole) == Report.model_validate_json(evidence)
+
+
+def test_an_entry_that_has_a_name_twice_cannot_be_read(folder: Path) -> None:
+    newest = entry_file(folder, 3)
+    content = newest.read_bytes()
+    changed = content.replace(b'"verdict":', b'"verdict":"INCONCLUSIVE","verdict":', 1)
+    newest.write_bytes(changed)
+    seal_file(folder, 3).write_bytes(seal(3, hashlib.sha256(changed).hexdigest()))
+    assert check(folder).faults[0] == "Entry 3 cannot be read."
 
 
 # --- one file ---------------------------------------------------------------------------------

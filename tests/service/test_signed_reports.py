@@ -20,8 +20,8 @@ from securesystemslib.exceptions import VerificationError
 
 import audit.envelope
 from audit import Report
-from audit.attestation import Attestation, AttestationError, read_json
-from audit.canonical import report_digest
+from audit.attestation import Attestation, AttestationError
+from audit.canonical import read_json, report_digest
 from audit.envelope import Envelope, EnvelopeError, encoded
 from audit.render import FORMATS, SIGNED, formats, render
 from service.signatures import SignatureError, open_signer

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, Field, Json
+from pydantic import BeforeValidator, ConfigDict, Field, Json
 
 from artifact.contract import Images
 from audit.about import About
+from audit.canonical import read_json
 from audit.labels import MANY_LABELS
 from audit.options import AuditOptions
 from imaging import RefusedError
@@ -20,6 +21,13 @@ from service.audits.run import audit_model, cost
 from service.errors import ServiceError
 from service.repository.version import ServedModel
 from service.settings import Settings
+
+
+def _read_once(text: object) -> object:
+    """Refuse JSON that readers could differ about, before it is read."""
+    if isinstance(text, str):
+        read_json(text.encode())
+    return text
 
 
 class AuditQuery(AuditOptions):
@@ -33,6 +41,7 @@ class AuditQuery(AuditOptions):
     ] = None
     about: Annotated[
         Json[About] | None,
+        BeforeValidator(_read_once),
         Field(description="What the report says of the audit and its images, as JSON: `About`."),
     ] = None
     format: AskedFormat = None
