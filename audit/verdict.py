@@ -52,9 +52,7 @@ def judge(
             name,
         )
         doubts = (*doubts, *few)
-    # On so few images a mutant of a model that does not repeat itself is never clearly moved.
-    expected = floor.repeating is not None and self_test and self_test.mutant == "INCONCLUSIVE"
-    if self_test is not None and self_test.mutant != "FAIL" and not expected:
+    if self_test is not None and _sees_nothing(self_test, floor):
         doubts = (_unseen(self_test), *doubts)
     if self_test is not None and self_test.known_invariant == "FAIL":
         return Judgement("INCONCLUSIVE", (_FALSE_ALARM, *doubts))
@@ -65,6 +63,19 @@ def judge(
     if doubts:
         return Judgement("INCONCLUSIVE", doubts)
     return Judgement("PASS", tuple(_assurances(figures, thresholds, proof)))
+
+
+def self_test_failed(self_test: SelfTest | None, floor: NoiseFloor) -> bool:
+    """Whether an audit that tried itself did not see what it has to, or saw what is not there."""
+    return self_test is not None and (
+        self_test.known_invariant == "FAIL" or _sees_nothing(self_test, floor)
+    )
+
+
+def _sees_nothing(self_test: SelfTest, floor: NoiseFloor) -> bool:
+    # On so few images a mutant of a model that does not repeat itself is never clearly moved.
+    expected = floor.repeating is not None and self_test.mutant == "INCONCLUSIVE"
+    return self_test.mutant != "FAIL" and not expected
 
 
 def orbit_claim(elements: Sequence[GridSymmetry]) -> tuple[str, str]:

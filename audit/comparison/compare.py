@@ -12,11 +12,12 @@ from audit.comparison.matching import answers_of, match
 from audit.comparison.outcomes import Outcomes, Truth, read_outcomes, read_truth
 from audit.comparison.record import ComparedAudit, Comparison, Margins, Matching
 from audit.comparison.testing import Tested, paired_tests
-from audit.comparison.verdict import hidden_by_a_constant, judge_comparison, judge_moved
+from audit.comparison.verdict import judge_comparison, judge_moved, shows_little
 from audit.comparison.worse import worse_images
 from audit.labels import refuse_several_labels
 from audit.report import Report
 from audit.units import Units
+from audit.values import Judgement
 
 
 def compare(
@@ -58,8 +59,9 @@ def compare(
     if judgement.verdict == "PASS" and still.any():
         moved = _without(still, first, second, truth, matched.units, margins)
         judgement = judge_moved(judgement, moved, len(still), int(still.sum()))
-    if judgement.verdict == "PASS" and candidate.figures.deviation_of_variation is not None:
-        judgement = hidden_by_a_constant()
+    doubts = tuple(shows_little(candidate, second.labels, matched.units, margins))
+    if judgement.verdict == "PASS" and doubts:
+        judgement = Judgement("INCONCLUSIVE", doubts)
     return Comparison(
         verdict=judgement.verdict,
         reasons=judgement.reasons,

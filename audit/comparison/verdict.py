@@ -4,13 +4,18 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, Literal
 
+import numpy as np
+
 from artifact.values import Verdict
 from audit.comparison.record import ClassPaired, Margins, Paired, PairedDeviation
 from audit.comparison.testing import Tested
 from audit.names import Names
 from audit.phrases import label, level, listed
-from audit.statistics import Discordance, not_worse
+from audit.report import Report
+from audit.statistics import Discordance, chance_agreement, clopper_pearson, not_worse
+from audit.units import Units
 from audit.values import Judgement
+from audit.verdict import self_test_failed
 
 _SEVERITY: Final[tuple[Verdict, ...]] = ("PASS", "INCONCLUSIVE", "FAIL")
 _MOST_UNITS: Final = 10**6
@@ -49,15 +54,27 @@ def judge_moved(judgement: Judgement, moved: Tested | None, images: int, still: 
     )
 
 
-def hidden_by_a_constant() -> Judgement:
-    """Say that deviations of B, which are relative to its largest logit, show little."""
-    return Judgement(
-        "INCONCLUSIVE",
-        (
+def shows_little(
+    candidate: Report, labels: Sequence[str], units: Units, margins: Margins
+) -> Iterator[str]:
+    """Say why what B does on these images would not tell it from a model that is worse.
+
+    `labels` are those that B gives the images that were compared.
+    """
+    if candidate.figures.deviation_of_variation is not None:
+        yield (
             "The largest logit of B hardly varies between images, so that the changes of its "
-            "logits, which are relative to it, show little.",
-        ),
-    )
+            "logits, which are relative to it, show little."
+        )
+    if self_test_failed(candidate.self_test, candidate.noise_floor):
+        yield "The audit of B failed its own test, so that it shows little."
+    chance = chance_agreement(np.unique(labels, return_inverse=True)[1], units.weights)
+    by_chance = clopper_pearson(round(chance * units.count), units.count, margins.confidence)
+    if by_chance.high >= 1 - margins.margin:
+        yield (
+            "Nearly all images get the same label with B: if it drew labels anew for rotated "
+            f"images, it would keep {chance:.2%} of them, so that what it keeps says little."
+        )
 
 
 def _sentences(tested: Tested, margins: Margins, unit: Unit) -> Iterator[tuple[Verdict, str]]:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from artifact.identity import ModelIdentity
+from artifact.values import Verdict
 from audit import Classifier, RefusedError, Report, run_audit
 from audit.comparison import Comparison, Margins, compare
-from audit.report import Answers
+from audit.report import Answers, SelfTest
 from audit.thresholds import Thresholds
 from benchmarks import comparisons
 from tests.audit.compared import CLASSES, Made, compared, losing, still
@@ -109,6 +110,37 @@ def test_a_huge_constant_logit_makes_no_changes_small(
     assert result.verdict == "INCONCLUSIVE"
     assert result.reasons[0].startswith("The largest logit of B hardly varies")
     assert compare(before, before, Margins(class_margin=None)).verdict == "PASS"
+
+
+def test_a_model_that_gives_one_label_is_shown_to_be_nothing() -> None:
+    before = still(400, expected=None)
+    one, rare = [0] * 400, [0] * 399 + [1]
+    for labels in (one, rare):
+        result = compared(before, replace(before, labels=labels), class_margin=None)
+        assert result.verdict == "INCONCLUSIVE"
+        assert result.reasons[0].startswith("Nearly all images get the same label with B")
+    assert compared(replace(before, labels=one), before, class_margin=None).verdict == "PASS"
+    lost = losing(replace(before, labels=one), *range(40))
+    assert compared(before, lost, class_margin=None).verdict == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("mutant", "known", "verdict"),
+    [
+        ("FAIL", "INCONCLUSIVE", "PASS"),
+        ("INCONCLUSIVE", "INCONCLUSIVE", "INCONCLUSIVE"),
+        ("FAIL", "FAIL", "INCONCLUSIVE"),
+    ],
+)
+def test_an_audit_that_failed_its_own_test_shows_nothing_of_b(
+    mutant: Verdict, known: Verdict, verdict: Verdict
+) -> None:
+    made = still(400, expected=None).report()
+    tried = SelfTest(images=32, mutant=mutant, known_invariant=known)
+    after = made.model_copy(update={"self_test": tried})
+    result = compare(made, after, Margins(class_margin=None))
+    assert result.verdict == verdict
+    assert ("failed its own test" in result.reasons[0]) == (verdict != "PASS")
 
 
 def test_an_image_that_comes_twice_is_matched_twice() -> None:
