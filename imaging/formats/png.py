@@ -12,12 +12,12 @@ from typing import Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from imaging.formats.colour import Pixels, check_white, eight_bits, interleaved_to_planes
 from imaging.formats.errors import broken, several_frames
-from imaging.formats.orientation import exif_orientation, upright
+from imaging.formats.orientation import exif_orientation, upright, xmp_orientation
 from imaging.formats.png_chunks import (
     GREY,
     GREY_ALPHA,
@@ -50,6 +50,8 @@ _UNPACKED: Final = {
 _ALPHA: Final = {GREY_ALPHA: 1, RGBA: 3}
 _LONGEST_STORED: Final = 0xFFFF
 _WHITE: Final = 0xFFFF
+_EXIF_AS_TEXT: Final = "Raw profile type exif"
+_XMP: Final = "XML:com.adobe.xmp"
 _Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
@@ -69,7 +71,7 @@ def decode(
         pixels = _eight_bits(stream, chunks, channels)
     exif = None if chunks.exif is None else exif_orientation(chunks.exif)
     if exif is None and chunks.orientation_in_text:
-        exif = _orientation_by_pillow(data)
+        exif = _orientation_in_text(data)
     return upright(pixels, exif)
 
 
@@ -183,8 +185,14 @@ def _keyed(samples: NDArray[_Level], key: list[int]) -> NDArray[_Level]:
     return np.where(transparent[..., None], samples.dtype.type(0), samples)
 
 
-def _orientation_by_pillow(data: bytes) -> int:
-    with PngImageFile(io.BytesIO(data)) as image:
-        image.load()
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return orientation if isinstance(orientation, int) else 1
+def _orientation_in_text(data: bytes) -> int | None:
+    """The orientation in EXIF that stands as text, or else in XMP; None if none."""
+    try:
+        with PngImageFile(io.BytesIO(data)) as image:
+            image.load()
+            texts = image.text
+        exif = bytes.fromhex("".join(texts.get(_EXIF_AS_TEXT, "").split("\n")[3:]))
+    except (OSError, SyntaxError, ValueError):  # as of damaged EXIF in its own chunk
+        return None
+    stated = exif_orientation(exif) if exif else None
+    return xmp_orientation(texts.get(_XMP, "").encode()) if stated is None else stated

@@ -58,3 +58,24 @@ def test_a_palette_that_lacks_a_colour_is_refused() -> None:
     assert np.array_equal(decode(bmp(rows, 8, palette=palette.tobytes()), 3), shown)
     with pytest.raises(ImageError, match="a pixel has a colour that its palette lacks"):
         decode(bmp(rows + np.uint8(1), 8, palette=palette.tobytes()), 3)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+@pytest.mark.parametrize("colours", [2, 16])
+def test_indices_into_greys_in_order_are_no_samples(bits: int, colours: int) -> None:
+    if colours > 2**bits:
+        return
+    greys = np.array([0, 255]) if colours == 2 else np.arange(colours)
+    palette = np.repeat(greys, 4).astype(np.uint8).tobytes()
+    indices = np.random.default_rng(1).integers(0, colours, (4, 32), np.uint8)
+    unpacked = np.unpackbits(indices[..., None], axis=2)[..., 8 - bits :]
+    rows = np.packbits(unpacked.reshape(4, -1), axis=1)
+    for channels in (1, 3):
+        shown = decode(bmp(rows, bits, palette=palette), channels)
+        assert np.array_equal(shown, np.broadcast_to(greys[indices], shown.shape))
+
+
+def test_an_index_beyond_a_palette_of_greys_is_refused() -> None:
+    palette = np.repeat(np.arange(3), 4).astype(np.uint8).tobytes()
+    with pytest.raises(ImageError, match="a pixel has a colour that its palette lacks"):
+        decode(bmp(np.full((2, 4), 3, np.uint8), 8, palette=palette), 1)

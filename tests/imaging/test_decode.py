@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from imaging import FitPolicy, GridSymmetry, ImageError, decode, fit, grid_symmetries
 
@@ -101,6 +102,32 @@ def test_the_exif_orientation_of_a_jpeg_is_applied() -> None:
     image = colour(picture())
     rotated = decode(encode(image, "JPEG", exif=exif), 3)
     assert np.array_equal(rotated, DISPLAY[6](decode(encode(image, "JPEG"), 3)))
+
+
+def stating(kind: str, xmp: str) -> bytes:
+    """A picture with a packet of XMP."""
+    if kind == "WEBP":
+        return encode(colour(picture()), kind, xmp=xmp.encode(), **LOSSLESS[kind])
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp, zip=True)
+    return encode(colour(picture()), kind, pnginfo=text)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_xmp_states_an_orientation_in_every_way_of_xml(kind: str) -> None:
+    for xmp in ["<x tiff:Orientation='6'/>", "<tiff:Orientation> 6 </tiff:Orientation>"]:
+        assert np.array_equal(decode(stating(kind, xmp), 3), DISPLAY[6](picture()))
+
+
+def test_damaged_notes_are_no_reason_to_refuse_pixels() -> None:
+    text = PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n4\nno hex")
+    files = [
+        encode(colour(picture()), "WEBP", exif=b"Exif\0\0no EXIF", **LOSSLESS["WEBP"]),
+        encode(colour(picture()), "PNG", pnginfo=text),
+    ]
+    for data in files:
+        assert np.array_equal(decode(data, 3), picture())
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
