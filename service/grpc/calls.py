@@ -183,11 +183,11 @@ async def _refuse(
     context: Any, code: grpc.StatusCode, refusal: ServiceError, identity: str, call: Call
 ) -> None:
     after = refusal.headers.get("Retry-After")
-    told = (("retry-after", after),) if after else ()
-    await context.abort(code, _told(refusal.sentence), (*_trailers(identity, call), *told))
+    again = (("retry-after", after),) if after else ()
+    await context.abort(code, fitting(refusal.sentence), (*_trailers(identity, call), *again))
 
 
-def _told(sentence: str) -> str:
+def fitting(sentence: str) -> str:
     """Shorten a sentence that takes too many bytes; a character takes at most twelve of them."""
     if len(quote(sentence, " ")) <= _MOST_ENCODED:
         return sentence

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from artifact.contract import Images
-from service.errors import ServiceError
+from service.errors import ServiceError, TooLargeError
 from service.grpc.messages import message
 from service.protocol.oip import (
     CheckedRequest,
@@ -23,7 +23,7 @@ from service.protocol.oip import (
     check_request,
     write_bytes,
 )
-from service.protocol.oip.document import SHORT
+from service.protocol.oip.document import MOST_OBJECTS, SHORT
 from service.protocol.oip.tensor import ImageShape
 from service.protocol.parts import Scores
 
@@ -81,6 +81,10 @@ _short_header: Final = lru_cache(256)(_header)
 
 
 def _read(sent: Any, image: ImageShape, max_images: int) -> CheckedRequest:
+    if len(sent.inputs) + len(sent.outputs) > MOST_OBJECTS:
+        raise TooLargeError(
+            f"The message holds too many inputs and outputs; at most {MOST_OBJECTS} are accepted."
+        )
     try:
         asked = msgspec.convert(_plain(sent), Request)
     except msgspec.ValidationError as error:

@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2
 
 from service.data_plane import DataPlane
 from service.errors import UnavailableError
+from service.grpc.calls import fitting
 from service.grpc.messages import SERVICE
 from service.grpc.receiving import Receiver
 
@@ -49,8 +50,10 @@ class Health:
         if request.service not in ("", SERVICE):
             await context.abort(
                 grpc.StatusCode.NOT_FOUND,
-                f"There is no service '{request.service}'; '{SERVICE}', or none for the whole "
-                "server, is accepted.",
+                fitting(
+                    f"There is no service '{request.service}'; '{SERVICE}', or none for the whole "
+                    "server, is accepted."
+                ),
             )
         return _Status(status=self._now())
 

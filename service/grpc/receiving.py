@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from service.errors import ServiceError
+from service.grpc.fields import WORTH_COUNTING, check_fields
 
 SOON: Final = 1.0
 """Seconds in which a message is not counted that is on its way: nearly all are there at once."""
@@ -182,11 +183,15 @@ def decode(request: type[Any], data: Any) -> Any:
     ------
     ServiceError (400)
         If it is none, or there is none.
+    TooLargeError
+        If it has too many fields.
     """
     try:
         if data is not grpc.aio.EOF:
+            if len(data) > WORTH_COUNTING:
+                check_fields(request.DESCRIPTOR, data)
             return request.FromString(data)
-    except DecodeError:
+    except (DecodeError, ValueError):
         pass
     name = request.DESCRIPTOR.name
     raise ServiceError(400, f"The message cannot be read; a {name} is accepted.")

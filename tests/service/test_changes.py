@@ -234,6 +234,17 @@ async def test_models_are_their_directories_and_nothing_that_is_sent(
         assert next(iter(parameters)) in answer.json()["error"]
 
 
+async def test_large_json_about_the_repository_is_refused_before_it_is_read(
+    client: httpx.AsyncClient,
+) -> None:
+    """As objects it takes thirty times as much, and the event loop for seconds."""
+    body = b"[" + 100_000 * b"[]," + b"0]"
+    for where in ("index", "models/turning/load", "models/turning/unload"):
+        answer = await client.post(f"/v2/repository/{where}", content=body)
+        assert answer.status_code == 413
+        assert "at most 65536 are accepted" in answer.json()["error"]
+
+
 async def test_a_directory_that_is_removed_is_served_until_it_is_unloaded(
     client: httpx.AsyncClient, root: Path, add: Any, images: Any, due: Any
 ) -> None:

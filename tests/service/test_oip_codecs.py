@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import tracemalloc
 import zlib
 from typing import Any
@@ -358,6 +359,19 @@ def test_values_are_counted_before_they_are_built(asked: Any) -> None:
     finally:
         tracemalloc.stop()
     assert refused.value.status == 413
+
+
+def test_what_stands_beside_pixels_is_counted_before_it_is_built() -> None:
+    """A model of large images takes long JSON; what is not known in it was built all the same."""
+    image = (3, 224, 224)
+    sent = {"name": "image", "shape": [1, *image], "datatype": "UINT8", "data": [0]}
+    body = json.dumps({"inputs": [sent], "mine": 100_000 * [[]]}).encode()
+    with pytest.raises(ServiceError, match="too much beside its pixels") as refused:
+        read_request(body, None, image, 8)
+    assert refused.value.status == 413
+    sent["data"] = math.prod(image) * [7]
+    body = json.dumps({"inputs": [sent], "id": None, "mine": 1000 * [[]]}).encode()
+    assert (read_request(body, None, image, 8).images == 7).all()
 
 
 def test_long_names_of_requests_are_not_kept() -> None:

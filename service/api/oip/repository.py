@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from fastapi import Request
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from service.api.addresses import Name, Plane
 from service.api.bodies import errors_documented, read_body
 from service.api.oip.documents import TAGS, json_body, optional_fields
-from service.errors import ServiceError
+from service.errors import ServiceError, TooLargeError
 from service.http.service_route import ServiceRoute
 from service.protocol.names import check_names
 from service.protocol.oip.document import refuse_json
@@ -19,6 +19,9 @@ from service.repository.catalogue import Unserved
 from service.repository.registry import Repository
 
 Asked = TypeVar("Asked")
+
+_MOST_BYTES: Final = 2**16
+"""Of a body: what may be asked for are a few words."""
 
 
 class _Index(msgspec.Struct, forbid_unknown_fields=True):
@@ -157,6 +160,11 @@ def entries_of(repository: Repository, *, ready: bool) -> Iterator[IndexEntry]:
 
 async def _body(request: Request, kind: type[Asked]) -> Asked:
     body = (await read_body(request)).content
+    if len(body) > _MOST_BYTES:
+        raise TooLargeError(
+            f"The request's JSON has {len(body)} bytes; at most {_MOST_BYTES} are accepted, since "
+            "no call about the repository takes a configuration or files."
+        )
     try:
         return msgspec.convert(_without_null(_decode(body or b"{}")), kind)
     except msgspec.ValidationError as error:

@@ -15,8 +15,11 @@ from service.protocol.oip.tensor import ImageShape
 SHORT: Final = 2**10
 """Bytes of a header that may be remembered with what it says."""
 
-_MOST_OBJECTS: Final = 256
+MOST_OBJECTS: Final = 256
 """Inputs, outputs and parameters in one header, with a wide margin."""
+
+_MOST_OTHERS: Final = 2**16
+"""Commas beside those between pixels."""
 
 _decoder = msgspec.json.Decoder(Request)
 
@@ -51,6 +54,11 @@ def _check_names(text: bytes, asked: Request) -> None:
         return
     if len(asked.inputs) == 1 and (pixels := bytes(asked.inputs[0].data)):
         text = text.replace(pixels, b"0")
+    if text.count(b",") > _MOST_OTHERS:
+        raise TooLargeError(
+            f"The request's JSON holds too much beside its pixels; at most {_MOST_OTHERS} values "
+            "are accepted."
+        )
     try:
         check_names(text)
     except (ValueError, RecursionError) as error:
@@ -89,8 +97,8 @@ def _check_marks(header: bytes | memoryview, image: ImageShape, max_images: int)
         return
     text = bytes(header)
     pixels = max_images * math.prod(image)
-    if text.count(b"{") > _MOST_OBJECTS or text.count(b",") > pixels + 2**16:
+    if text.count(b"{") > MOST_OBJECTS or text.count(b",") > pixels + _MOST_OTHERS:
         raise TooLargeError(
             f"The request's JSON holds too many values; the pixels of {max_images} images, and at "
-            f"most {_MOST_OBJECTS} objects, are accepted."
+            f"most {MOST_OBJECTS} objects, are accepted."
         )

@@ -247,6 +247,8 @@ def test_the_health_service_and_reflection_answer(address: str) -> None:
             watched.cancel()
         with pytest.raises(grpc.RpcError, match="There is no service 'x'"):
             health.Check(health_pb2.HealthCheckRequest(service="x"))
+        with pytest.raises(grpc.RpcError, match=r"There is no service 'é.* is accepted"):
+            health.Check(health_pb2.HealthCheckRequest(service=10_000 * "é"))
         reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = [
             reflection_pb2.ServerReflectionRequest(list_services=""),

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,9 @@ from service.engine import Inference
 from service.errors import ServiceError
 from service.grpc.codec import read_infer, write_infer
 from service.grpc.compile import COMPILED, compile_to
+from service.grpc.fields import WORTH_COUNTING
 from service.grpc.messages import message
+from service.grpc.receiving import decode
 from service.protocol.oip import InferRequest, RequestedOutput, Served, write_bytes
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -118,6 +121,68 @@ def test_an_answer_is_in_every_byte_the_message_that_it_says(classes: int) -> No
         described = [(each.name, each.datatype, list(each.shape)) for each in found.outputs]
         assert described == [(each.name, each.datatype, list(each.shape)) for each in due]
         assert list(found.raw_output_contents) == [each.content for each in due]
+
+
+EMPTY = {
+    "inputs": Infer(inputs=[{}]).SerializeToString(),
+    "outputs": Infer(outputs=[{}]).SerializeToString(),
+    "raw contents": Infer(raw_input_contents=[b""]).SerializeToString(),
+}
+"""Two bytes each; as objects they took two to three hundred times as much, for seconds."""
+
+
+@pytest.mark.parametrize("field", [*EMPTY.values()], ids=[*EMPTY])
+def test_fields_are_counted_before_they_are_read(field: bytes) -> None:
+    with pytest.raises(ServiceError, match="too many fields") as refused:
+        decode(Infer, 100_000 * field)
+    assert refused.value.status == 413
+
+
+def test_fields_within_fields_are_counted_too() -> None:
+    contents = {"contents": {"bytes_contents": 100_000 * [b""]}}
+    with pytest.raises(ServiceError, match="too many fields"):
+        decode(Infer, infer(input=contents).SerializeToString())
+
+
+@pytest.mark.parametrize("kind", ["inputs", "outputs"])
+def test_a_small_message_holds_few_tensors(kind: str) -> None:
+    sent = decode(Infer, 30_000 * EMPTY[kind])
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServiceError, match="too many inputs and outputs") as refused:
+            read_infer(sent, IMAGE, 10)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert refused.value.status == 413
+
+
+@given(st.integers(1, 300_000), st.booleans())
+def test_large_messages_with_few_fields_are_read(size: int, raw: bool) -> None:
+    if raw:
+        sent = infer(raw_input_contents=[bytes(size)])
+    else:
+        sent = infer(input={"contents": {"uint_contents": [200] * size}})
+    sent.parameters["timeout"].int64_param = size
+    assert decode(Infer, sent.SerializeToString()) == sent
+
+
+@given(st.binary(max_size=50))
+def test_what_is_counted_is_read_or_refused_as_it_was(some: bytes) -> None:
+    """Of bytes that are a message the count refuses none, groups apart, which no message has."""
+    data = infer(raw_input_contents=[bytes(WORTH_COUNTING)]).SerializeToString() + some
+    try:
+        due = Infer.FromString(data)
+    except DecodeError:
+        due = None
+    try:
+        found = decode(Infer, data)
+    except ServiceError as refusal:
+        assert refusal.status == 400
+        groups = {number << 3 | wire for number in range(16) for wire in (3, 4)}
+        assert due is None or not groups.isdisjoint(some)
+    else:
+        assert found == due
 
 
 def test_parameters_that_change_no_answer_are_accepted() -> None:
