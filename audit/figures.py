@@ -21,6 +21,7 @@ from audit.statistics import (
     chance_agreement,
     class_cells,
     clopper_pearson,
+    cluster_interval,
     deviations,
     label_entropy,
     ranks,
@@ -68,7 +69,7 @@ def orbit_figures(
         max_probability_deviation=float(orbit.probability_deviation.max()),
         largest_logit=orbit.largest_logit,
         label_entropy=label_entropy(upright),
-        accuracy=None if labels is None else _accuracy(upright, labels, confidence),
+        accuracy=None if labels is None else _accuracy(upright, labels, confidence, units),
         elements=tuple(_element_figures(orbit, i) for i in range(1, len(orbit.elements))),
         deviations=deviations(orbit.logit_deviation.max(axis=0), orbit.largest_logit),
         chance_agreement=chance_agreement(upright, units.weights),
@@ -189,10 +190,15 @@ def _margin(orbit: Orbit) -> NDArray[np.float64]:
 
 
 def _accuracy(
-    predicted: NDArray[np.int64], labels: NDArray[np.int64], confidence: float
+    predicted: NDArray[np.int64], labels: NDArray[np.int64], confidence: float, units: Units
 ) -> Accuracy:
-    correct, count = int((predicted == labels).sum()), len(labels)
-    interval = clopper_pearson(correct, count, confidence)
+    right, count = predicted == labels, len(labels)
+    correct = int(right.sum())
+    interval = (
+        clopper_pearson(correct, count, confidence)
+        if units.count == count
+        else cluster_interval(right, units.of, confidence)
+    )
     return Accuracy(correct=correct, count=count, interval=interval)
 
 

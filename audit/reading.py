@@ -32,12 +32,16 @@ def parse_report(document: bytes | Mapping[str, Any], called: str) -> Report:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = readable(".".join(map(str, first["loc"])))[:200] or "its beginning"
-        found, cause = f" (at {where}: {first['msg']})", error
+        raise _refused(called, f" (at {where}: {first['msg']})") from error
     except UnicodeEncodeError as error:
-        found, cause = ": it holds half of a pair of surrogates, which no text does", error
+        half = ": it holds half of a pair of surrogates, which no text does"
+        raise _refused(called, half) from error
     except (ValueError, RecursionError) as error:
-        found, cause = f" ({readable(str(error))[:200]})", error
-    raise RefusedError(
+        raise _refused(called, f" ({readable(str(error))[:200]})") from error
+
+
+def _refused(called: str, found: str) -> RefusedError:
+    return RefusedError(
         f"{called} is no report of an audit{found}; what `orbitserve audit --format json` writes "
         "is accepted."
-    ) from cause
+    )

@@ -70,7 +70,10 @@ class NoiseFloor(Value):
 
 
 class Accuracy(Value):
-    """How many upright images get the label they should."""
+    """How many upright images get the label they should, and the interval of their part.
+
+    It is Clopper-Pearson's or, where images count once together, `audit.statistics`'s of clusters.
+    """
 
     correct: int
     count: int

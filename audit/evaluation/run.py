@@ -16,8 +16,9 @@ from audit.labels import check_labels, refuse_several_labels
 from audit.orbit import BatchedClassifier, Progress
 from audit.pipeline import ModelUnderTest
 from audit.provenance import DataIdentity
+from audit.units import Units, find_units
 from audit.values import Judgement
-from imaging import RefusedError, png
+from imaging import RefusedError, grid_symmetries, png
 
 _SHOWN_CHANNELS: Final = (1, 3)
 _BUNDLED: Final = (
@@ -63,22 +64,23 @@ def evaluate(
     check_labels(expected, answers.shape[1])
     under_test.confirm()
     found = probabilities(answers)
-    figures = evaluation_figures(found, expected, asked.confidence, labelled.groups)
-    units = None if labelled.groups is None else len(np.unique(labelled.groups))
+    units = _units(labelled)
+    of = None if units is None else units.of
+    figures = evaluation_figures(found, expected, asked.confidence, of)
     data = DataIdentity(
         source=source,
         count=len(images),
-        units=units,
+        units=None if units is None else units.count,
         sha256=labelled.sha256(),
         image_sha256=labelled.image_sha256(),
         files=labelled.files,
     )
-    judgement: Judgement | None = judge_accuracy(figures.accuracy, asked, units)
+    judgement: Judgement | None = judge_accuracy(figures.accuracy, asked, data.units)
     known = (_BUNDLED,) if data.sha256 == under_test.bundled else ()
     evaluation = Evaluation(
         verdict=judgement.verdict if judgement else None,
         reasons=judgement.reasons if judgement else (),
-        claim=(*_claim(units, found, unread), *known, *under_test.caveats),
+        claim=(*_claim(labelled, units, found, unread), *known, *under_test.caveats),
         asked=asked,
         model=under_test.identity,
         data=data,
@@ -92,13 +94,28 @@ def evaluate(
     return evaluation.model_copy(update={"pictures": tuple(_pictures(images, shown))})
 
 
-def _claim(units: int | None, found: Probabilities, unread: Sequence[Unread]) -> Iterator[str]:
-    drawn = "image was drawn" if units is None else "group of images was drawn"
+def _units(labelled: AuditSet) -> Units | None:
+    """What was drawn: groups of images, equal ones together; None if each image was by itself."""
+    units = find_units(labelled.images, grid_symmetries("C4")[:1], labelled.groups)
+    alone = labelled.groups is None and units.count == len(labelled.images)
+    return None if alone else units
+
+
+def _claim(
+    labelled: AuditSet, units: Units | None, found: Probabilities, unread: Sequence[Unread]
+) -> Iterator[str]:
+    alone, count = labelled.groups is None, len(labelled.images)
+    drawn = "image was drawn" if alone else "group of images was drawn"
     yield (
         f"Intervals hold if each {drawn} at random, and by itself, from all that are meant: they "
         "say nothing of another camera, line or season."
     )
-    if units is None:
+    if alone and units is not None:
+        yield (
+            f"Some images are equal: the {count} count as {units.count} groups, since what comes "
+            "again says nothing new."
+        )
+    if alone:
         yield (
             "Several photographs of one part make them too narrow, unless --group-by says which "
             "belong together."

@@ -19,8 +19,10 @@ from audit import (
     Report,
     ResolvedOptions,
     Thresholds,
+    run_audit,
     run_pipeline,
 )
+from audit.report import Accuracy
 from audit.units import Units, find_units, near_duplicates, single_units
 from commands.images import read_groups
 from imaging import GridSymmetry, grid_symmetries
@@ -100,6 +102,28 @@ def test_images_of_one_part_count_once(audited: Callable[..., Report], images: I
     report = audited(images, np.arange(400) // 4)
     assert report.figures.images == 100
     assert report.orbit_verdict == "INCONCLUSIVE"
+
+
+def test_copies_do_not_make_an_accuracy_sure(
+    model: ModelIdentity, invariant: Classifier, images: Images
+) -> None:
+    def accuracy(of: Images) -> Accuracy:
+        report = run_audit(
+            invariant,
+            of,
+            invariant(of).argmax(axis=-1),
+            group="C4",
+            thresholds=Thresholds(),
+            model=model,
+            source="here",
+        )
+        assert report.figures.accuracy is not None
+        return report.figures.accuracy
+
+    few = images[:10]
+    again = accuracy(np.concatenate([g(few) for g in C4]))
+    assert (again.correct, again.count) == (40, 40)
+    assert again.interval == accuracy(few).interval
 
 
 @pytest.mark.parametrize(("group", "turns"), [("C2", C4), ("D1", D4), ("D2", D4), ("C4", C4)])

@@ -11,6 +11,7 @@ from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
 from audit import ModelUnderTest
 from audit.evaluation import Asked, Evaluation, Unread, evaluate
+from audit.statistics import clopper_pearson
 from imaging import RefusedError
 
 N, K = 100, 4
@@ -87,6 +88,24 @@ def test_groups_are_counted_and_told(under_test, images):
     single = evaluate(under_test, AuditSet(images, LABELS), Asked(), source="here")
     assert single.data.units is None
     assert "--group-by" in single.claim[1]
+
+
+def test_images_that_come_again_say_nothing_new(under_test, images):
+    right = np.array([each.answered for each in _alone(under_test, images)])
+    few = np.tile(np.arange(4), 128)
+    again = AuditSet(images[few], right[few])
+    found = evaluate(under_test, again, Asked(at_least=0.95), source="here")
+    assert found.figures.accuracy.rate == 1
+    assert found.verdict == "INCONCLUSIVE"
+    assert found.figures.accuracy.interval == clopper_pearson(4, 4, 0.95)
+    assert found.data.units == 4
+    assert "the 512 count as 4 groups" in found.claim[1]
+    both = AuditSet(images[[0, 0, 1, 2]], right[[0, 0, 1, 2]], np.array([0, 1, 2, 2]))
+    assert evaluate(under_test, both, Asked(), source="here").data.units == 2
+
+
+def _alone(under_test, images):
+    return evaluate(under_test, AuditSet(images, LABELS), Asked(), source="here").answers
 
 
 def test_files_that_were_left_out_are_told(under_test, images):
