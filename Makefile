@@ -47,7 +47,7 @@ docs: $(VENV)/.dev ## Build the documentation as a site, build/site/index.html
 fuzz: $(VENV)/.dev ## Try the proof on random graphs (GRAPHS=100000), and print the table of docs/proof.md
 	$(BIN)/python -m tests.audit.fuzz --graphs $(or $(GRAPHS),100000)
 
-study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, about an hour on two cores
+study: $(VENV)/.dev ## Measure design against augmentation: 69 networks, an hour and a half on two cores
 	$(BIN)/python -m benchmarks.study
 
 features: $(VENV)/.dev ## Measure whether learned features are redundant: 12 of the study's networks

@@ -50,7 +50,7 @@ def _parameters() -> Iterator[Parameter]:
 
     for name, field in Settings.model_fields.items():
         kind = bool if field.annotation is bool else str
-        default = field.default is not None and str(field.default)
+        default = str(field.default) if field.default not in (None, "") else False
         metavar = None if kind is bool else "VALUE"
         option = typer.Option(help=field.description, metavar=metavar, show_default=default)
         annotation = Annotated[kind | None, option]  # type: ignore[valid-type]

@@ -32,7 +32,9 @@ def train(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option(help="Go on where a run of the same kind stopped, or ended with less epochs."),
+        typer.Option(
+            help="Go on where a run of the same kind stopped, or ended with fewer epochs."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew where there is a run of this name.")

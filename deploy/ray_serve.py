@@ -17,12 +17,12 @@ from fastapi import FastAPI
 from ray import serve
 
 from service.app import create_app
-from service.settings import read_settings
+from service.settings import Settings, check_who_may_call, read_settings
 
 
 def build() -> FastAPI:
     """Build the application in a replica, with the settings that are there."""
-    return create_app(read_settings())
+    return create_app(_read())
 
 
 # The application writes a line for each request, and Ray need not write another.
@@ -35,7 +35,7 @@ def main() -> None:
     """Serve on 127.0.0.1 and the port of the settings, until this is interrupted."""
     import ray
 
-    settings = read_settings()
+    settings = _read()
     ray.init(include_dashboard=False, configure_logging=False)
     serve.start(http_options={"host": settings.host, "port": settings.port})
     serve.run(application, name="orbitserve", route_prefix="/")
@@ -45,6 +45,12 @@ def main() -> None:
             time.sleep(3600)
     except KeyboardInterrupt:
         serve.shutdown()
+
+
+def _read() -> Settings:
+    settings = read_settings()
+    check_who_may_call(settings)
+    return settings
 
 
 if __name__ == "__main__":

@@ -51,7 +51,11 @@ class Settings(BaseSettings):
     """What can be configured, with the values that hold where nothing is said."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
+        env_prefix=_PREFIX,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
     host: str = "127.0.0.1"
@@ -216,6 +220,8 @@ class Settings(BaseSettings):
         "cache",
         "public_key",
         "certificate_roots",
+        "signing_key",
+        "signing_certificate",
         "tensorrt_cache",
         "ledger",
         "api_keys",

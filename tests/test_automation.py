@@ -71,6 +71,11 @@ class TestCronJob:
         assert security["capabilities"] == {"drop": ["ALL"]}
         assert pod(manifests)["securityContext"]["runAsNonRoot"]
 
+    def test_reports_outlast_the_release(self, manifests):
+        """Without that, `helm uninstall` and `audit.enabled=false` would delete the volume."""
+        kept = manifests["PersistentVolumeClaim"]["metadata"]["annotations"]
+        assert kept["helm.sh/resource-policy"] == "keep"
+
     def test_only_errors_are_tried_again(self, manifests):
         spec = manifests["CronJob"]["spec"]["jobTemplate"]["spec"]
         (rule,) = spec["podFailurePolicy"]["rules"]

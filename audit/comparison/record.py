@@ -7,7 +7,7 @@ from pydantic import Field
 from artifact.identity import ModelIdentity
 from artifact.values import Interval, Sha256, Value, Verdict
 from audit.provenance import Execution
-from audit.values import Proportion, Tolerance
+from audit.values import Proportion
 
 Order = Literal["same", "another", "subset"]
 
@@ -37,8 +37,11 @@ class Margins(Value):
         ),
     ] = 0.01
     logit_tolerance: Annotated[
-        Tolerance | None,
-        Field(description="How far a logit may move to count as kept; else as both audits had it."),
+        float | None,
+        Field(
+            ge=0,
+            description="How far a logit may move to count as kept; else as both audits had it.",
+        ),
     ] = None
     confidence: Annotated[Proportion, Field(description="Of PASS, and of FAIL.")] = 0.95
 

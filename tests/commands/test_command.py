@@ -1,6 +1,7 @@
 """The `orbitserve` command on the models that ship with the project."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from artifact.audit_set import load_audit_set
 from service.settings import Settings
 
 COMMANDS = ["data", "train", "export", "import", "serve", "classify", "audit", "prove"]
-COMMANDS += ["pack", "sign"]
+COMMANDS += ["pack", "sign", "compare", "evaluate", "verify"]
 CNN = "model_repository/rotmnist-cnn/1"
 IMPORT = ["import", f"{CNN}/model.onnx", "--name", "x", "--classes", "0,1,2,3,4,5,6,7,8,9"]
 IMPORT += ["--audit-images", f"{CNN}/audit.npz"]
@@ -66,6 +67,12 @@ def test_every_setting_of_the_service_is_an_option_of_serve(run, monkeypatch):
     status, _, err = run(*asked)
     assert (status, err) == (0, "")
     assert seen == expected
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_no_words_of_the_program(run, command):
+    _, out, _ = run(command, "--help")
+    assert not re.search(r"typing|Annotated|FieldInfo|default: \(\)", out)
 
 
 def test_the_help_of_serve_says_of_each_option_what_it_is(run):

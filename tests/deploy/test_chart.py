@@ -135,9 +135,10 @@ class TestValues:
 
     def test_settings_are_those_of_the_service_that_no_other_value_sets(self):
         every = {name.upper() for name in Settings.model_fields}
-        others = {"HOST", "PORT", "GRPC_PORT", "SHADOW_SALT"}  # the image's, and a secret
+        others = {"PORT", "GRPC_PORT", "SHADOW_SALT"}  # the image's, and a secret
         values = {"models": {"claim": "c", "default": "d"}, "apiKeys": {"secret": "s"}}
-        set_by_others = environment(**values, signatures={"secret": "s"})
+        values |= {"signatures": {"secret": "s"}, "settings": {"LOAD_MEMORY": None}}
+        set_by_others = environment(**values)
         others |= {name.removeprefix("ORBITSERVE_") for name in set_by_others}
         assert others < every
         assert SCHEMA["properties"]["settings"] == settings_schema(others)
@@ -182,6 +183,7 @@ class TestValues:
             ({"settings": {"NOBODY": 1}}, "additional properties 'NOBODY' not allowed"),
             ({"settings": {"DEVICE": "cpu"}}, "additional properties 'DEVICE' not allowed"),
             ({"settings": {"WORKERS": 0}}, "at '/settings/WORKERS': minimum: got 0, want 1"),
+            ({"settings": {"HOST": "127.0.0.1"}}, "settings.HOST is 127.0.0.1, where no probe of"),
             ({"settings": {"SHADOW_SHARE": 7}}, "at '/settings/SHADOW_SHARE': maximum: got 7"),
             # As YAML reads `PROOF: off`.
             ({"settings": {"PROOF": False}}, "value must be one of 'enforce', 'report', 'off'"),
@@ -313,6 +315,14 @@ class TestPods:
                 assert security["readOnlyRootFilesystem"]
                 assert not security["allowPrivilegeEscalation"]
                 assert security["capabilities"] == {"drop": ["ALL"]}
+
+    def test_a_version_that_takes_all_it_may_is_refused_before_the_container_is_ended(self):
+        limit = int(container()["resources"]["limits"]["memory"].removesuffix("Gi")) * 1024
+        bodies = Settings().pending_bytes // 2**20
+        assert int(environment()["ORBITSERVE_LOAD_MEMORY"]) + bodies <= 0.75 * limit
+
+    def test_it_listens_where_a_cluster_of_ipv6_asks(self):
+        assert environment(settings={"HOST": "::"})["ORBITSERVE_HOST"] == "::"
 
     def test_probes_ask_what_needs_no_key_at_a_port_that_is_listened_on(self):
         found = container()

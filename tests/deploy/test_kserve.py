@@ -80,6 +80,15 @@ def test_pods_may_do_no_more_than_serve_and_have_time_to_end():
         assert predictor.get("terminationGracePeriodSeconds", 30) > longest
 
 
+def test_a_version_that_takes_all_it_may_is_refused_before_the_container_is_ended():
+    (runtime,) = read("runtime.yaml")
+    (container,) = runtime["spec"]["containers"]
+    told = {each["name"]: each["value"] for each in container["env"]}
+    limit = int(container["resources"]["limits"]["memory"].removesuffix("Gi")) * 1024
+    bodies = Settings().pending_bytes // 2**20
+    assert int(told["ORBITSERVE_LOAD_MEMORY"]) + bodies <= 0.75 * limit
+
+
 def test_services_ask_for_the_runtime_and_what_it_speaks():
     (runtime,) = read("runtime.yaml")
     formats = {each["name"] for each in runtime["spec"]["supportedModelFormats"]}

@@ -99,8 +99,8 @@ TRIED: dict[str, Any] = {
     "models.default": lambda: (
         environment(models={"default": "parts"})["ORBITSERVE_DEFAULT_MODEL"] == "parts"
     ),
-    "settings": lambda: (
-        environment(settings={"MAX_QUEUE_SIZE": 256})["ORBITSERVE_MAX_QUEUE_SIZE"] == "256"
+    "settings.LOAD_MEMORY": lambda: (
+        environment(settings={"LOAD_MEMORY": 512})["ORBITSERVE_LOAD_MEMORY"] == "512"
     ),
     "env": lambda: ENTRY in container(env=[ENTRY])["env"],
     "volumes": lambda: "cache" in volumes(pod(volumes=[{"name": "cache", "emptyDir": {}}])),

@@ -11,6 +11,10 @@ from service.settings import (
     read_settings,
 )
 
+FIELDS = Settings.model_fields.items()
+PLACES = ["LEDGER", *(name.upper() for name, each in FIELDS if "Path" in str(each.annotation))]
+SECONDS = [name.upper() for name, each in FIELDS if "float" in str(each.annotation)]
+
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +40,8 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("THREADS", "0", "greater than 0"),
         ("HOST", "", "it names no address; '127.0.0.1', '0.0.0.0' or '::' is accepted"),
         ("HOST", " ", "it names no address"),
+        *((name, "", "it names no place; without one, leave it out") for name in PLACES),
+        *((name, "inf", "finite number") for name in SECONDS),
         ("ROOT_PATH", "inspection", "begins with '/' and ends without it"),
         ("ROOT_PATH", "/inspection/", "begins with '/' and ends without it"),
         ("ROOT_PATH", "//host", "begins with '/' and ends without it"),

@@ -11,6 +11,11 @@
 {{- fail (printf "models.images has the version %s from %s; one image of a version is accepted." $version (join " and from " $images)) }}
 {{- end }}
 {{- end }}
+{{- with .Values.settings.HOST }}
+{{- if not (has . (list "0.0.0.0" "::")) }}
+{{- fail (printf "settings.HOST is %s, where no probe of Kubernetes asks; 0.0.0.0 is accepted, and :: in a cluster of IPv6." .) }}
+{{- end }}
+{{- end }}
 {{- if and (eq .Values.device "gpu") (eq .Values.gpu.resource "nvidia.com/gpu") (gt (int .Values.gpu.count) 1) }}
 {{- fail (printf "gpu.count is %d, and a pod computes on one GPU; more replicas take more." (int .Values.gpu.count)) }}
 {{- end }}
