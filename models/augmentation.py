@@ -37,6 +37,8 @@ class Augmentation(BaseModel):
         Largest shift along each axis, either way, as a part of the side.
     exposure
         Largest relative change of all grey levels, either way.
+    dihedral
+        Whether each image is also turned by one of the four quarter turns, and mirrored or not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class Augmentation(BaseModel):
     elastic: float = Field(default=0.0, ge=0)
     shift: float = Field(default=0.0, ge=0, lt=1)
     exposure: float = Field(default=0.0, ge=0, lt=1)
+    dihedral: bool = False
 
 
 class TrainingImages:
@@ -103,6 +106,9 @@ def _grid(
     if ranges.shear:
         linear = matrices[..., :2] @ _shears(count, ranges.shear, random)
         matrices = torch.cat([linear, matrices[..., 2:]], -1)
+    if ranges.dihedral:
+        linear = _of_the_square(count, random) @ matrices[..., :2]
+        matrices = torch.cat([linear, matrices[..., 2:]], -1)
     grid = F.affine_grid(matrices.to(device), [count, 1, side, side], align_corners=False)
     if ranges.elastic:
         knots = torch.randn(count, 2, _KNOTS, _KNOTS, generator=random) * ranges.elastic * 2 / side
@@ -111,6 +117,15 @@ def _grid(
         )
         grid = grid + moved.permute(0, 2, 3, 1)
     return grid
+
+
+def _of_the_square(count: int, random: torch.Generator) -> Tensor:
+    """Draw matrices ``[N, 2, 2]`` of the eight symmetries of the square."""
+    quarter = torch.randint(4, (count,), generator=random) * (math.pi / 2)
+    mirror = 1 - 2 * torch.randint(2, (count,), generator=random)
+    cos, sin = torch.cos(quarter).round(), torch.sin(quarter).round()
+    rows = [torch.stack([cos, -sin * mirror], -1), torch.stack([sin, cos * mirror], -1)]
+    return torch.stack(rows, 1)
 
 
 def _shears(count: int, largest: float, random: torch.Generator) -> Tensor:

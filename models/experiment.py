@@ -30,7 +30,9 @@ from models.networks import NetworkSpec
 from models.presets import PRESETS
 from models.recipe import Recipe
 
-NAMES = (*PRESETS, "elpv")
+_CELLS: Mapping[str, elpv.Unit] = {"elpv": "cells", "elpv-modules": "modules"}
+
+NAMES = (*PRESETS, *_CELLS)
 
 DEFAULT_GROUP = "D4"
 """The symmetry of images of which nothing is said: they and their mirror images have no "up"."""
@@ -159,9 +161,9 @@ def named_experiment(name: str, data: Path) -> Experiment:
         If no network has this name, or its data is not there.
     """
     check_network(name)
-    if name == "elpv":
+    if name in _CELLS:
         network, recipe = inspection()
-        return Experiment(name, network, recipe, elpv.read(network.size))
+        return Experiment(name, network, recipe, elpv.read(network.size, _CELLS[name]))
     return Experiment(name, PRESETS[name].network, PRESETS[name].recipe, rotmnist.read(data))
 
 

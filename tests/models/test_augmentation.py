@@ -117,3 +117,15 @@ def test_a_deformation_is_smooth():
     columns = (lines * torch.arange(28)).sum(-1) / lines.sum(-1)
     assert (columns.diff(dim=1).abs() < 1).all()
     assert columns.std(dim=1).mean() > 0.3
+
+
+@both_ways
+def test_the_symmetries_of_the_square_are_drawn_alike_and_change_no_grey_level(size):
+    image = torch.arange(size * size).reshape(1, 1, size, size) % 251
+    images = image.to(torch.uint8).expand(400, 1, size, size)
+    drawn = augmented(images, dihedral=True).round().to(torch.uint8)
+    turned = [torch.rot90(image[0], k, (1, 2)).to(torch.uint8) for k in range(4)]
+    each = turned + [one.flip(2) for one in turned]
+    counts = [sum(torch.equal(one, other) for one in drawn) for other in each]
+    assert sum(counts) == 400
+    assert min(counts) > 25

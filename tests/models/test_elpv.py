@@ -30,3 +30,23 @@ def test_the_split_is_that_of_the_protocol():
         assert abs(part.labels.sum() - len(part) * 821 / 2624) <= 4
     # The package's files, the code that serves and the split's seed, bit for bit.
     assert cells.sha256 == SHA256
+
+
+def test_runs_of_one_kind_are_cut_into_modules_of_sixty_cells():
+    kind = np.array(["mono"] * 60 + ["poly"] * 119 + ["mono"] * 72)
+    numbers = elpv.modules(kind)
+    assert np.bincount(numbers).tolist() == [60, 60, 59, 72]
+    assert (np.diff(numbers) >= 0).all()
+
+
+@installed
+def test_a_module_is_on_one_side_and_both_kinds_are_tested():
+    cells = elpv.find_cells()
+    train, test = cells.split("modules")
+    assert sorted([*train, *test]) == list(range(2624))
+    assert len(np.unique(cells.module)) == 44
+    assert not set(cells.module[train]) & set(cells.module[test])
+    assert len(np.unique(cells.module[test])) == 11
+    for kind in ("mono", "poly"):
+        shares = [cells.labels[part][cells.kind[part] == kind].mean() for part in (train, test)]
+        assert abs(shares[0] - shares[1]) < 0.05

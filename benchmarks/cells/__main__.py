@@ -1,0 +1,61 @@
+"""Train what is missing, append a line a network to docs/inspection/cells.jsonl, and tabulate."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.cells import report
+from benchmarks.cells.runs import measure
+from benchmarks.cells.systems import SPLITS, jobs
+from benchmarks.cells.twins import twins
+from benchmarks.machine import describe_machine
+from models.training import Epoch
+
+
+def main() -> None:
+    """Run the comparison; a line that is there already is not measured again."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cells", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/inspection/cells.jsonl"))
+    parser.add_argument("--seeds", type=int, default=3, help="networks of a kind on a split")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--arithmetic", default="bfloat16", choices=["float32", "bfloat16"])
+    parser.add_argument("--splits", nargs="+", default=SPLITS, choices=SPLITS)
+    options = parser.parse_args()
+
+    done = {tuple(line["key"]) for line in read(options.out)}
+    wanted = [job for job in jobs(range(options.seeds)) if job.split in options.splits]
+    for job in wanted:
+        if job.key not in done:
+            line = measure(job, options.epochs, options.arithmetic, _show(*job.key))
+            with options.out.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+    print(f"{describe_machine()}, PyTorch {torch.__version__}\n")
+    print(report.leaks({split: twins(split) for split in SPLITS}), end="\n\n")
+    print(report.results(list(read(options.out))))
+
+
+def read(results: Path) -> Iterator[dict[str, Any]]:
+    """Yield what earlier runs measured."""
+    if results.exists():
+        yield from map(json.loads, results.read_text().splitlines())
+
+
+def _show(system: str, split: str, seed: int) -> Any:
+    def show(epoch: Epoch) -> None:
+        print(
+            f"{system}, split by {split}, seed {seed}: epoch {epoch.epoch}, error on training "
+            f"cells {epoch.train_error:.1f} %, {epoch.seconds:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return show
+
+
+if __name__ == "__main__":
+    main()

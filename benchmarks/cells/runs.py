@@ -1,0 +1,117 @@
+"""One network: trained, and tested once."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from audit.evaluation.figures import evaluation_figures
+from audit.evaluation.probabilities import probabilities
+from audit.evaluation.schema import EvaluationFigures
+from benchmarks.cells.systems import Job
+from models.datasets import elpv
+from models.devices import Arithmetic
+from models.networks import free_parameters, multiply_adds
+from models.training import Epoch, Training
+
+_CONFIDENCE = 0.95
+
+
+def measure(
+    job: Job, epochs: int, arithmetic: Arithmetic, progress: Callable[[Epoch], None]
+) -> dict[str, Any]:
+    """Train one network and return its figures on the test cells, and on those of each kind.
+
+    Intervals are for modules where these were drawn for the test, and else for single cells.
+    """
+    network = job.system.network()
+    changes = {"epochs": epochs, "arithmetic": arithmetic, "seed": job.seed}
+    data = elpv.read(network.size, job.split)
+    start = time.perf_counter()
+    training = Training(network, job.system.recipe().model_copy(update=changes))
+    for epoch in training.epochs(data.train):
+        progress(epoch)
+    seconds = time.perf_counter() - start
+    answers = logits(training.result, data.test.images)
+    cells = elpv.find_cells()
+    kind = cells.kind[cells.split(job.split)[1]]
+    everything = np.ones(len(kind), np.bool_)
+    parts = {"all": everything, "mono": kind == "mono", "poly": kind == "poly"}
+    return {
+        "key": job.key,
+        "epochs": epochs,
+        "arithmetic": arithmetic,
+        "free_parameters": free_parameters(training.result),
+        "multiply_adds": multiply_adds(training.result),
+        "train_error": training.history[-1].train_error,
+        "seconds": round(seconds),
+        "figures": {
+            name: _summary(answers[part], data.test.labels[part], _units(data.test.groups, part))
+            for name, part in parts.items()
+        },
+    }
+
+
+def logits(network: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the logits float32 [N, K] that ``network`` gives images, in float32."""
+    network.eval()
+    with torch.inference_mode():
+        batches = torch.from_numpy(images).split(32)
+        answers: NDArray[np.float32] = torch.cat([network(batch) for batch in batches]).numpy()
+    return answers
+
+
+def average_precision(scores: NDArray[np.float64], expected: NDArray[np.int64]) -> float:
+    """The mean, over images of class 1, of the precision among those with as high a score.
+
+    Parameters
+    ----------
+    scores : float64 [N]
+        The higher, the more likely class 1.
+    expected : int64 [N]
+
+    References
+    ----------
+    C. D. Manning, P. Raghavan and H. Schütze, Introduction to Information Retrieval (2008), 8.4.
+    """
+    ones = scores[expected == 1]
+    above = np.array([((scores >= one).sum(), (ones >= one).sum()) for one in ones])
+    return float((above[:, 1] / above[:, 0]).mean())
+
+
+def _units(groups: NDArray[np.int64] | None, part: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    return None if groups is None else groups[part]
+
+
+def _summary(
+    answers: NDArray[np.float32],
+    expected: NDArray[np.int64],
+    units: NDArray[np.int64] | None,
+) -> dict[str, Any]:
+    found = probabilities(answers)
+    figures = evaluation_figures(found, expected, _CONFIDENCE, units)
+    scores = found.logs[:, 1] - found.logs[:, 0]
+    return {
+        "cells": len(expected),
+        "defective": int(expected.sum()),
+        "passed": int(((found.labels == 0) & (expected == 1)).sum()),
+        "refused": int(((found.labels == 1) & (expected == 0)).sum()),
+        "average_precision": average_precision(scores, expected),
+        **_with_intervals(figures),
+    }
+
+
+def _with_intervals(figures: EvaluationFigures) -> dict[str, Any]:
+    pairs = {
+        "accuracy": (figures.accuracy.rate, figures.accuracy.interval),
+        "macro_f1": (figures.macro_f1, figures.macro_f1_interval),
+        "roc_auc": (figures.roc_auc, figures.roc_auc_interval),
+    }
+    return {
+        name: [value, *([interval.low, interval.high] if interval else [])]
+        for name, (value, interval) in pairs.items()
+    }

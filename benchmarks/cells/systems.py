@@ -1,0 +1,65 @@
+"""What is trained on the cells: two networks of equal size, on two splits, from several seeds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from models.autoconfig import inspection, layers
+from models.datasets.elpv import Unit
+from models.networks import NetworkSpec
+from models.recipe import Recipe
+
+SPLITS: Final[tuple[Unit, ...]] = ("modules", "cells")
+
+# As many free values as D4 has with 8 fields: about the root of the order times as many channels.
+_PLAIN_WIDTH = 23
+
+
+@dataclass(frozen=True)
+class System:
+    """A network, whose symmetries are built in or drawn while it is trained."""
+
+    name: str
+    group: str
+
+    def network(self) -> NetworkSpec:
+        """Return the network of `inspection`, or a plain one with as many free values."""
+        network, _ = inspection()
+        if self.group == network.group:
+            return network
+        wide = layers(network.size, _PLAIN_WIDTH)
+        return network.model_copy(update={"group": self.group, "layers": wide})
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of `inspection`; images are turned and mirrored for a plain network."""
+        _, recipe = inspection()
+        drawn = recipe.augmentation.model_copy(update={"dihedral": self.group == "trivial"})
+        return recipe.model_copy(update={"augmentation": drawn})
+
+
+SYSTEMS: Final = (System("D4", "D4"), System("plain, augmented", "trivial"))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train and test."""
+
+    system: System
+    split: Unit
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells this job from all others."""
+        return self.system.name, self.split, self.seed
+
+
+def jobs(seeds: Sequence[int]) -> Iterator[Job]:
+    """Yield all jobs, seed by seed, so that an unfinished comparison still compares like with like.
+
+    The split by modules comes first, since it is the one that says how good a network is.
+    """
+    for split in SPLITS:
+        for seed in seeds:
+            for system in SYSTEMS:
+                yield Job(system, split, seed)

@@ -1,0 +1,88 @@
+"""The comparison on solar cells: equal sizes, figures that are right, a table of what there is."""
+
+import numpy as np
+import pytest
+
+from benchmarks.cells import twins
+from benchmarks.cells.report import leaks, results
+from benchmarks.cells.runs import average_precision
+from benchmarks.cells.systems import SYSTEMS, jobs
+from benchmarks.cells.twins import Twins
+from models.datasets.data_set import DataSet
+from models.datasets.elpv import Cells
+from models.datasets.split import Split
+from models.networks import Network, free_parameters
+
+
+def test_both_networks_have_about_as_many_values_and_only_the_plain_one_sees_turned_cells():
+    built_in, plain = SYSTEMS
+    sizes = [free_parameters(Network(system.network())) for system in SYSTEMS]
+    assert abs(sizes[1] / sizes[0] - 1) < 0.05
+    assert not built_in.recipe().augmentation.dihedral
+    assert plain.recipe().augmentation.dihedral
+
+
+def test_the_honest_split_comes_first_and_seed_by_seed():
+    keys = [job.key for job in jobs(range(2))]
+    assert [key[1] for key in keys] == 4 * ["modules"] + 4 * ["cells"]
+    assert [key[2] for key in keys[:4]] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected", "precision"),
+    [
+        ([3.0, 2.0, 1.0, 0.0], [1, 1, 0, 0], 1),
+        ([3.0, 2.0, 1.0, 0.0], [0, 1, 0, 1], (1 / 2 + 2 / 4) / 2),
+        ([1.0, 1.0, 1.0, 1.0], [0, 1, 0, 1], 1 / 2),
+    ],
+)
+def test_average_precision_is_that_of_the_definition(scores, expected, precision):
+    assert average_precision(np.array(scores), np.array(expected)) == pytest.approx(precision)
+
+
+def test_twins_find_the_same_module_where_a_split_cuts_through_one(monkeypatch):
+    random = np.random.default_rng(0)
+    modules = random.integers(0, 255, (4, 1, 60, 60))
+    module = np.repeat(np.arange(4), 6)
+    noise = random.integers(-9, 9, (24, 1, 60, 60))
+    images = np.clip(modules[module] + noise, 0, 255).astype(np.uint8)
+    defective = (module % 2).astype(np.float64)
+    cells = Cells((), defective, np.full(24, "mono"), module)
+    sides = {
+        "cells": (np.arange(24)[::2], np.arange(24)[1::2]),
+        "modules": (np.arange(12), np.arange(12, 24)),
+    }
+
+    def read(_: int, unit: str) -> DataSet:
+        parts = [Split(images[rows], cells.labels[rows]) for rows in sides[unit]]
+        return DataSet("", (), "", "", None, *parts)
+
+    monkeypatch.setattr(twins.elpv, "read", read)
+    monkeypatch.setattr(twins.elpv, "find_cells", lambda: cells)
+    monkeypatch.setattr(Cells, "split", lambda _, unit: sides[unit])
+    assert twins.twins("cells") == Twins(1, 1, 0.5)
+    assert twins.twins("modules").same_module == 0
+
+
+def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():
+    line = {
+        "cells": 100,
+        "defective": 30,
+        "passed": 9,
+        "refused": 4,
+        "average_precision": 0.8,
+        "accuracy": [0.87, 0.8, 0.93],
+        "macro_f1": [0.8],
+        "roc_auc": [0.9, 0.85, 0.95],
+    }
+    better = line | {"accuracy": [0.89, 0.82, 0.95]}
+    lines = [
+        {"key": ["D4", "modules", seed], "figures": dict.fromkeys(("all", "mono", "poly"), figures)}
+        for seed, figures in ((1, better), (0, line))
+    ]
+    table = results(lines).splitlines()
+    assert len(table) == 2 + 3
+    assert "| modules | D4 | 0 | 0.870 [0.800, 0.930] | 0.800 |" in table[2]
+    assert "| 9 of 30 | 4 of 70 |" in table[2]
+    assert "| median | **0.880** |" in table[4]
+    assert "| cells | 70.0% | 75.0% | 68.0% |" in leaks({"cells": Twins(0.7, 0.75, 0.68)})
