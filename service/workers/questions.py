@@ -103,6 +103,17 @@ class Questions:
         """When one of them has to be answered next, by `time.monotonic`."""
         return min((each.deadline for each in self._rounds.values()), default=math.inf)
 
+    def join(self, worker: Worker) -> None:
+        """Take in a worker that was just started, and have it make the changes that go on.
+
+        At its start it is told of those alone that some worker has made.
+        """
+        self.workers.append(worker)
+        for number, found in self._rounds.items():
+            if isinstance(found.question, Load | Unload):
+                found.waiting.add(worker)
+                worker.channel.send(Put(number, found.question))
+
     def ask(self, asker: Worker, asked: Ask) -> None:
         """Put a worker's question to all."""
         deadline = math.inf if asked.seconds is None else time.monotonic() + asked.seconds

@@ -214,7 +214,7 @@ class Supervisor:
             self._become(Member(number, theirs, self._connections, unloaded, replaces=replaces))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         theirs.close()
-        self._questions.workers.append(Worker(number, pid, Channel(ours)))
+        self._questions.join(Worker(number, pid, Channel(ours)))
         log.info("worker started", worker=number, pid=pid)
 
     def _become(self, member: Member) -> NoReturn:
