@@ -9,6 +9,7 @@ from audit.envelope import Envelope
 from audit.render.dsse import PAYLOAD_TYPE
 from audit.render.in_toto import (
     CIRCUMSTANCES,
+    EXECUTION,
     PREDICATE_TYPE,
     REPORT,
     RESULTS,
@@ -35,6 +36,9 @@ class Attestation:
         The digest of the report.
     circumstances_sha256
         That of its circumstances; None in statements that do not say it.
+    ran
+        Whether it is known what ran the model's file. Where it is not, as of a service that was
+        asked from outside, the file's digest is what somebody said.
     """
 
     model: str
@@ -42,6 +46,7 @@ class Attestation:
     result: str
     report_sha256: str
     circumstances_sha256: str | None
+    ran: bool = True
 
     @classmethod
     def read(cls, envelope: Envelope) -> Self:
@@ -61,15 +66,18 @@ class Attestation:
             kinds = statement["_type"], statement["predicateType"]
             (subject,) = statement["subject"]
             predicate = statement["predicate"]
-            (report,) = (each for each in predicate["configuration"] if each.get("name") == REPORT)
+            # Behind it stands the audit set, whose name may be any.
+            report = next(e for e in predicate["configuration"] if e.get("name") == REPORT)
+            told = report.get("annotations", {})
             said = cls(
                 subject["name"],
                 subject["digest"]["sha256"],
                 predicate["result"],
                 report["digest"]["sha256"],
-                report.get("annotations", {}).get(CIRCUMSTANCES),
+                told.get(CIRCUMSTANCES),
+                told.get(EXECUTION, {}) is not None,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (StopIteration, KeyError, TypeError, ValueError, AttributeError) as error:
             raise AttestationError("The payload is no statement about an audit.") from error
         if kinds != (STATEMENT_TYPE, PREDICATE_TYPE):
             raise AttestationError(

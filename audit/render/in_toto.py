@@ -12,6 +12,7 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 REPORT: Final = "report.json"
 CIRCUMSTANCES: Final = "circumstancesSha256"
+EXECUTION: Final = "execution"
 
 # The predicate has no word for "nothing was shown"; whoever asks for PASSED is not misled.
 RESULTS: Final[dict[Verdict, str]] = {
@@ -25,7 +26,9 @@ def render_in_toto(report: Report) -> bytes:
     """Write a statement, not signed, with the predicate `test-result` in version 0.1.
 
     Its subject is the model's file. Its configuration is the report, by the digest of its
-    canonical JSON, and the audit set. An annotation has the digest of what is outside of that.
+    canonical JSON, and the audit set. Annotations have the digest of what is outside of that, and
+    what ran the model: null where that is not known, as of a service that was asked from outside,
+    whose file nobody read.
     """
     model, data = report.model, report.data
     predicate: dict[str, Any] = {
@@ -65,6 +68,7 @@ def _asked(report: Report) -> dict[str, Any]:
         CIRCUMSTANCES: sha256(circumstances_json(report)),
         "group": report.group,
         "thresholds": report.thresholds.model_dump(mode="json"),
+        EXECUTION: report.execution and report.execution.model_dump(mode="json"),
     }
     if report.angles is not None:
         asked["angles"] = report.angles.sampling.model_dump(mode="json")

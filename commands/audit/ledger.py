@@ -1,12 +1,31 @@
 """The ledger that a report is appended to."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from audit import Report
 from audit.canonical import sha256
 from audit.envelope import Signer
 from imaging import RefusedError
 from service.ledger import LedgerError, open_ledger
+
+
+def check_outside(url: str, outputs: Iterable[Path]) -> None:
+    """Refuse an output in the folder of a ledger, where it could take an entry's place.
+
+    Raises
+    ------
+    RefusedError
+        If there is one, with its name.
+    """
+    folder = Path(os.path.realpath(url.removeprefix("file://")))
+    for path in outputs:
+        if folder in Path(os.path.realpath(path.parent), path.name).parents:
+            raise RefusedError(
+                f"The file {path} lies in the ledger {url}, where nothing is written over; another "
+                "folder is accepted."
+            )
 
 
 def open_appender(url: str, signer: Signer | None = None) -> Callable[[Report], str]:

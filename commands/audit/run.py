@@ -23,7 +23,7 @@ from audit.plan import AuditPlan, read_plan
 from audit.render import Language, formats
 from bulk.sources import Columns, is_bulk
 from commands.audit.bulk import BulkOptions, in_bulk
-from commands.audit.ledger import open_appender
+from commands.audit.ledger import check_outside, open_appender
 from commands.audit.replay import given_options
 from commands.audit.signing import check_key_is_there, check_key_is_used, read_signer
 from commands.audit.target import Target, find_here, open_target, read_audit_images
@@ -156,7 +156,9 @@ def run(
         check_key_is_there(report_format, output or [])
     read = (target, labels, group_by, about, sign, certificate, resume, *(images or ()))
     outputs = Outputs.read(formats(signer), output, report_format, json=json, read=read)
-    if signer and not ledger:
+    if ledger:
+        check_outside(ledger, output or [])
+    elif signer:
         check_key_is_used([outputs.printed, *(name for _, name in outputs.files)])
     failures = read_fail_on(fail_on)
     chosen = EngineOptions(engine, workers, object_store, ray_address)

@@ -21,6 +21,9 @@ Findings = tuple[bool, list[str]]
 """Whether all is good, and a sentence for each thing."""
 
 _LARGEST: Final = 2**30
+_TOLD: Final = (
+    "the file that the audited model is said to be of (what ran it is not known), with the digest"
+)
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -104,7 +107,9 @@ def _verified(asked: _Asked, envelope: Envelope, trust: Trust) -> Iterator[str]:
     if asked.model is not None:
         path, digest = asked.model
         said.check_model(digest)
-        yield f"{path}: the file that was audited, with the digest {digest}"
+        ran = said.ran and (asked.report is None or asked.report[1].get("execution") is not None)
+        told = "the file that was audited, with the digest" if ran else _TOLD
+        yield f"{path}: {told} {digest}"
 
 
 def _signer(envelope: Envelope, trust: Trust) -> SignatureStatus:

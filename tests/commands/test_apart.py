@@ -65,6 +65,17 @@ def test_nor_is_a_key(run, tmp_path):
     assert key.read_bytes() == held
 
 
+@pytest.mark.parametrize("url", ["{}", "file://{}"])
+def test_nor_is_an_entry_of_the_ledger(run, tmp_path, url):
+    ledger = tmp_path / "ledger"
+    entry = ledger / "entries" / "0000000001.json"
+    entry.parent.mkdir(parents=True)
+    entry.write_bytes(b"{}")
+    asked = ["audit", MODEL, "--ledger", url.format(ledger), "--output", entry]
+    assert "lies in the ledger" in refused(run, *asked)
+    assert entry.read_bytes() == b"{}"
+
+
 @pytest.mark.parametrize(
     "words", [["classify", "--format", "csv"], ["audit", MODEL, "--format", "json", "--images"]]
 )

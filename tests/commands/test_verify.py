@@ -10,7 +10,10 @@ import pytest
 pytest.importorskip("model_signing", reason="the extra `signing` is not installed")
 
 from artifact.audit_set import load_audit_set, save_audit_set
+from audit import Report
 from audit.canonical import document_digest
+from audit.render import SIGNED, formats
+from service.signatures import open_signer
 from tests.service.signing import make_authority, make_key, refused_elsewhere
 
 MODEL = Path("model_repository/rotmnist-c4-int8/1")
@@ -116,6 +119,22 @@ class TestReport:
     def test_a_report_written_otherwise_is_the_same(self, run, report, key):
         report.write_text(json.dumps(json.loads(report.read_bytes()), sort_keys=True))
         assert run("verify", report, *key)[0] == 0
+
+    def test_a_file_that_nobody_read_is_not_called_audited(self, run, report, made, key):
+        """As of a service that was asked from outside, and that may name any digest."""
+        outside = Report.model_validate_json(report.read_bytes()).model_copy(
+            update={"execution": None}
+        )
+        forms = formats(open_signer(made[1].private))
+        report.write_bytes(forms["json"].write(outside))
+        report.with_name("report.intoto.jsonl").write_bytes(forms[SIGNED].write(outside))
+        code, out, _ = run("verify", report, *key, "--model", MODEL / "model.onnx")
+        assert code == 0
+        assert "is said to be of (what ran it is not known)" in out.splitlines()[-1]
+        report.unlink()
+        envelope = report.with_name("report.intoto.jsonl")
+        alone = run("verify", envelope, *key, "--model", MODEL / "model.onnx")
+        assert alone[1].splitlines()[-1] == out.splitlines()[-1]
 
     def test_another_model(self, run, report, key):
         other = "model_repository/rotmnist-c4/1/model.onnx"

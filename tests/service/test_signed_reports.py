@@ -236,6 +236,13 @@ def test_every_value_of_a_report_counts_its_circumstances_too(report: Report, ou
             said.check_report(document)
 
 
+def test_images_may_be_called_as_the_report_is(report: Report, ours: Key) -> None:
+    data = report.data.model_copy(update={"source": "report.json"})
+    named = report.model_copy(update={"data": data})
+    said = Attestation.read(Envelope.parse(read_json(signed(named, ours))))
+    said.check_report(named.model_dump(mode="json"))
+
+
 def test_another_kind_of_statement_is_none_about_an_audit(report: Report, ours: Key) -> None:
     signer = open_signer(ours.private)
     statement = json.loads(render(report, "in-toto"))
