@@ -115,12 +115,13 @@ def _warnings(own: OwnImages) -> Iterator[str]:
                 "and one of the two is in the wrong class"
             )
     if own.tested:
-        trained = dict(zip(own.found.digests, range(len(own.found.digests)), strict=True))
-        for i, digest in enumerate(own.tested.digests):
+        trained = {digest: i for i, digest in enumerate(own.found.orbit_digests)}
+        for i, digest in enumerate(own.tested.orbit_digests):
             if digest in trained:
                 yield (
                     f"  known     the test image {own.tested.name_of(i)} is trained on as "
-                    f"{own.found.name_of(trained[digest])}, so that it tests nothing"
+                    f"{own.found.name_of(trained[digest])}{_how(own, i, trained[digest])}, so that "
+                    "it tests nothing"
                 )
     if own.tested and (both := own.parts_of_both()):
         more = f" and {len(both) - 1} more" if len(both) > 1 else ""
@@ -128,9 +129,14 @@ def _warnings(own: OwnImages) -> Iterator[str]:
             f"  known     images of the parts {both[0]}{more} are trained on and tested on, so "
             "that they test less"
         )
-    again = sum(count - 1 for count in Counter(own.found.digests).values())
+    again = sum(count - 1 for count in Counter(own.found.orbit_digests).values())
     if again:
         yield (
-            f"  again     {again} images are others once more; they are on one side of the split "
-            "with those"
+            f"  again     {again} images are others once more, as they are or rotated or mirrored; "
+            "they are on one side of the split with those"
         )
+
+
+def _how(own: OwnImages, tested: int, trained: int) -> str:
+    same = own.tested and own.tested.digests[tested] == own.found.digests[trained]
+    return "" if same else ", rotated or mirrored"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from imaging.files import image_paths
 from imaging.refusal import RefusedError
@@ -13,6 +13,10 @@ from models.datasets.workers import Look, Looking, Unreadable, each
 
 LEAST = 10
 """Images that a class needs, so that training, early stopping and test all have some of it."""
+
+_PARTS_OF_DATA: Final = frozenset(
+    ("train", "training", "val", "valid", "validation", "test", "testing")
+)
 
 Progress = Callable[[int], None]
 """Called with the number of files that were just read."""
@@ -30,6 +34,8 @@ class Survey:
         Width and height of each image.
     digests
         The SHA-256 of each image's pixels, which tell whether two images are the same.
+    orbit_digests
+        Those that tell whether two images are the same but for quarter turns and mirroring.
     white_level
         With which they were decoded, as ``imaging.decode`` takes it.
     coloured
@@ -44,6 +50,7 @@ class Survey:
     labels: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
     digests: tuple[str, ...]
+    orbit_digests: tuple[str, ...]
     white_level: int | None = None
     coloured: Path | None = None
     unreadable: tuple[str, ...] = ()
@@ -129,6 +136,7 @@ def survey(
         labels=tuple(label for _, label in kept),
         sizes=tuple(look.size for look in looks),
         digests=tuple(look.digest for look in looks),
+        orbit_digests=tuple(look.orbit_digest for look in looks),
         white_level=white_level,
         coloured=coloured,
         unreadable=tuple(unreadable),
@@ -162,6 +170,10 @@ def _sub_folders(folder: Path) -> list[Path]:
             raise RefusedError(
                 f"{folder} has a folder {name!r}, whose name is not UTF-8; a class has one that is."
             )
+        if not name.strip():
+            raise RefusedError(
+                f"{folder} has a folder {name!r}, and a class has a name that can be seen."
+            )
     return sorted(folders, key=lambda entry: entry.name)
 
 
@@ -173,6 +185,11 @@ def _classes(folder: Path) -> tuple[str, ...]:
         )
     if len(names) == 1:
         raise RefusedError(f"{folder} has one class only, {names[0]!r}; two or more are accepted.")
+    if {name.casefold() for name in names} <= _PARTS_OF_DATA:
+        raise RefusedError(
+            f"{folder} has the folders {' and '.join(names)}, which are parts of a data set and no "
+            "classes; one of them is accepted, and --test names another."
+        )
     alike = [name for name, count in Counter(map(_composed, names)).items() if count > 1]
     if alike:
         raise RefusedError(

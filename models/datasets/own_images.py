@@ -163,7 +163,7 @@ def count_files(source: FolderSource) -> int:
 
 def _parts(found: Survey, group_by: str | None) -> NDArray[np.int64]:
     if group_by is None:
-        parts = same_parts(found.digests)
+        parts = same_parts(found.orbit_digests)
         check_parts(parts, np.array(found.labels, np.int64), found.classes, "different images")
         return parts
     parts = _named_parts(found, group_by)
@@ -177,7 +177,7 @@ def _parts(found: Survey, group_by: str | None) -> NDArray[np.int64]:
 
 
 def _named_parts(found: Survey, group_by: str) -> NDArray[np.int64]:
-    return same_parts(parts_by_name(_names(found), group_by), found.digests)
+    return same_parts(parts_by_name(_names(found), group_by), found.orbit_digests)
 
 
 def _names(found: Survey) -> list[Path]:

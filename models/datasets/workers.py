@@ -13,13 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from imaging import FitPolicy, ImageError, decode, fit
+from imaging import FitPolicy, ImageError, decode, fit, grid_symmetries
 from imaging.files import MOST_IMAGE, FileRefusedError, read_file
 from imaging.process import end_with_parent
 from imaging.refusal import RefusedError
@@ -29,6 +29,8 @@ FILES_A_PROCESS = 64
 
 _AHEAD = 4
 """Files a process that are asked for before the first of them is taken."""
+
+_D4: Final = grid_symmetries("D4")
 
 _T = TypeVar("_T")
 
@@ -52,11 +54,15 @@ class Look:
         Whether it has a pixel that is not grey.
     digest
         The SHA-256 of its size and pixels.
+    orbit_digest
+        The same of whichever of its quarter turns and mirror images comes first, which all of them
+        have in common.
     """
 
     size: tuple[int, int]
     coloured: bool
     digest: str
+    orbit_digest: str
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,9 @@ class Looking:
         image = _decoded(path, 3, self.white_level)
         if isinstance(image, Unreadable):
             return image
-        digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
         coloured = bool((image != image[:1]).any())
-        return Look((image.shape[2], image.shape[1]), coloured, digest)
+        size = image.shape[2], image.shape[1]
+        return Look(size, coloured, _digest(image), _digest(first_of_orbit(image)))
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,21 @@ class Fitting:
         """Decode and fit the file."""
         image = _decoded(path, self.channels, self.white_level)
         return image if isinstance(image, Unreadable) else fit(image, self.policy)
+
+
+def first_of_orbit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the first of the quarter turns and mirror images of an image, uint8 [C, H, W].
+
+    The order is that of their rows' bytes; of an oblong image the ones that lie count.
+    """
+    left = [turned for g in _D4 if (turned := g(image)).shape[1] <= turned.shape[2]]
+    for row in range(left[0].shape[1]):
+        rows = [turned[:, row].tobytes() for turned in left]
+        first = min(rows)
+        left = [turned for turned, each in zip(left, rows, strict=True) if each == first]
+        if len(left) == 1:
+            break
+    return left[0]
 
 
 def each(
@@ -150,6 +171,10 @@ def _decoded(
         return Unreadable(error.reason.replace("-", " "))
     except FileRefusedError as error:
         return Unreadable(str(error))
+
+
+def _digest(image: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
 
 
 def _begin() -> None:

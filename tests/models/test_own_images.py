@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging import FitPolicy, RefusedError
+from imaging import FitPolicy, RefusedError, grid_symmetries
 from models.datasets.folder import LEAST, survey
 from models.datasets.folder_source import FolderSource
 from models.datasets.own_images import OwnImages
@@ -126,6 +126,23 @@ def test_the_nearest_boundary_splits_no_part():
     assert nearest_boundary(np.array([0, 0]), 0) == 0
 
 
+def test_a_rotated_or_mirrored_copy_is_on_the_side_of_its_image(tmp_path):
+    """An invariant network knows it again, so that it would test nothing."""
+    random = np.random.default_rng(0)
+    for kind, number in product("ab", range(12)):
+        image = random.integers(0, 256, (9, 7 if number % 2 else 9, 3), np.uint8)
+        image[:2] = image[-2:] = image[:, :2] = image[:, -2:] = 0
+        (tmp_path / kind).mkdir(exist_ok=True)
+        for copy, element in enumerate(grid_symmetries("D4")):
+            turned = element(image.transpose(2, 0, 1)).transpose(1, 2, 0)
+            Image.fromarray(turned).save(tmp_path / kind / f"{copy}-{number:02}.png")
+    own = OwnImages.survey(FolderSource(folder=tmp_path))
+    data = own.read(FitPolicy(9))
+    tested = {(path.parent, path.stem[2:]) for path in data.test_files}
+    assert 0 < len(data.test) == 8 * len(tested)
+    assert len(set(own.found.digests)) == 8 * 24
+
+
 def test_an_image_that_is_there_twice_is_on_one_side_and_named_in_two_classes(parts):
     twin = parts / "scratched" / "z.bmp"  # of another format, and the same pixels
     Image.open(parts / "good" / "g0_a.png").save(twin)
@@ -151,6 +168,20 @@ def test_unreadable_files_are_left_out_where_that_is_asked(parts):
     found = survey(parts, skip_unreadable=True)
     assert found.unreadable == ("good/bad.png (unknown format)",)
     assert len(found.files) == len(found.labels) == len(found.sizes) == len(found.digests) == 48
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("a", " "), "a class has a name that can be seen"),
+        (("Train", "val"), "Train and val, which are parts of a data set and no classes"),
+    ],
+)
+def test_folders_that_are_no_classes_are_refused(tmp_path, names, sentence):
+    for name in names:
+        (tmp_path / name).mkdir()
+    with pytest.raises(RefusedError, match=sentence):
+        survey(tmp_path)
 
 
 def test_what_is_left_has_to_be_enough(tmp_path):
