@@ -24,6 +24,9 @@ Classifier = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _AT_ONCE: Final = 2
 """Batches that are classified at once: what answers need not wait for the next one."""
 
+_ALONE: Final = 8
+"""Images at most that are asked about alone as well, as most clients ask."""
+
 Progress = Callable[[int, int], None]
 """Called with the number of images classified so far and the number in all."""
 
@@ -44,7 +47,7 @@ class Orbit:
         Largest change of a logit when the same batches were classified again.
     regrouped_deviation
         Largest change of a logit when the same images came in other batches: smaller ones, with
-        other neighbours.
+        other neighbours, and some of them alone, rotated too.
     elsewhere_deviation
         Largest change of a logit when the same batches went to the other classifiers; None if there
         were none.
@@ -139,6 +142,7 @@ def evaluate_orbit(
 ) -> Orbit:
     """Classify every image under every element, and the upright ones twice more for the noise.
 
+    Eight images at most are asked about alone under every element: a model may do otherwise then.
     The batch that moved farthest is asked about again as well: noise that comes rarely need not
     come twice. A classifier that does not repeat itself is asked about the upright ones as often as
     about the rotated ones: the largest of many changes is larger than that of a few.
@@ -181,11 +185,18 @@ def evaluate_orbit(
     logits = np.concatenate(rotated).reshape(len(elements), count, -1)
     upright = logits[0]
 
-    def moved(asked: BatchedClassifier, places: Sequence[Places]) -> float:
-        answers = asked.answers(map(OnGrid, places), images)
+    def moved(
+        asked: BatchedClassifier, places: Sequence[Places], under: Sequence[int] = (0,)
+    ) -> float:
+        """How far logits of images, under elements of these numbers, are from those before."""
+        chosen = [(n, place) for n in under for place in places]
+        answers = asked.answers((OnGrid(place, elements[n]) for n, place in chosen), images)
         return max(
-            float(_distance(answer, upright[place]).max())
-            for place, answer in zip(places, answers, strict=True)
+            (
+                float(_distance(answer, logits[n, place]).max())
+                for (n, place), answer in zip(chosen, answers, strict=True)
+            ),
+            default=0.0,
         )
 
     def repeated(asked: BatchedClassifier) -> NDArray[np.float32]:
@@ -203,7 +214,10 @@ def evaluate_orbit(
         tuple(elements),
         logits,
         repeat_deviation=float(max(worst_again, *(_distance(r, upright).max() for r in repeats))),
-        regrouped_deviation=moved(ask, _other_batches(count, batch_size)),
+        regrouped_deviation=max(
+            moved(ask, _other_batches(count, batch_size)),
+            moved(ask, _alone(count, batch_size), range(len(elements))),
+        ),
         elsewhere_deviation=max(
             (moved(BatchedClassifier(o), batches) for o in others), default=None
         ),
@@ -219,7 +233,8 @@ def orbit_classifications(count: int, elements: int, batch_size: int = 64) -> in
     Fewer where the batch that moved farthest is a short one, more of a model that is noisy.
     """
     once_more = min(batch_size, count)
-    return (elements + 1) * count + once_more + sum(map(len, _other_batches(count, batch_size)))
+    others = sum(map(len, _other_batches(count, batch_size)))
+    return (elements + 1) * count + once_more + others + elements * len(_alone(count, batch_size))
 
 
 def symmetrise(classify: Classifier, elements: Iterable[GridSymmetry]) -> Classifier:
@@ -313,6 +328,13 @@ def _other_batches(count: int, batch_size: int) -> list[NDArray[np.int64]]:
     size = min(batch_size, count) // 2 or 2
     batches = -(-count // size)
     return [np.resize(np.arange(start, count, batches), size) for start in range(batches)]
+
+
+def _alone(count: int, batch_size: int) -> list[slice]:
+    """Some images from all over the set, each by itself; none where each was so before."""
+    if min(count, batch_size) == 1:
+        return []
+    return [slice(n, n + 1) for n in range(0, count, -(-count // _ALONE))]
 
 
 def _distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ class NoiseFloor(Value):
         Largest change of a logit between runs over the same batches: two runs or, where these gave
         other bits, as many more as there are rotations.
     regrouped
-        Largest change of a logit when the same images come in other batches.
+        Largest change of a logit when the same images come in other batches, or some of them alone.
     elsewhere
         Largest change of a logit when the model is opened otherwise, with other thread counts for
         instance; None where it was opened once.

@@ -41,6 +41,18 @@ def audited(images: NDArray[np.uint8], model: ModelIdentity, thresholds: Thresho
     return audit
 
 
+def test_a_model_that_is_invariant_in_batches_alone_is_no_pass(
+    audited: Any, invariant: Classifier, plain: Classifier
+) -> None:
+    def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return (plain if len(images) == 1 else invariant)(images)
+
+    report = audited(classify)
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.figures.agreeing_images == report.figures.images
+    assert "Without any rotation" in report.reasons[0]
+
+
 def pixels(png: str | None) -> NDArray[np.uint8]:
     assert png is not None
     with Image.open(io.BytesIO(base64.b64decode(png, validate=True))) as picture:
