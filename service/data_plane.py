@@ -10,7 +10,7 @@ from anyio import CapacityLimiter, to_thread
 from artifact.contract import Images
 from service.decoding.pool import Decoders
 from service.decoding.prepare import prepare
-from service.engine import Inference, QueueFullError, Timing
+from service.engine import NOT_FINITE, ComputeError, Inference, QueueFullError, Timing
 from service.errors import TooLargeError, UnavailableError
 from service.metrics.call import Call
 from service.pending import Held
@@ -146,7 +146,7 @@ class DataPlane:
         Raises
         ------
         EngineError
-            As `Session.infer`.
+            As `Session.infer`; or if what the graph gives is not finite.
         """
         call.rows = len(images)
         model.statistics.handed_over()
@@ -156,6 +156,8 @@ class DataPlane:
             result = await model.session.infer(images, call.deadline, timing, here=call.alone)
         finally:
             call.timings.add_engine(began, timing.queue_seconds, timing.compute_seconds)
+        if not result.is_finite():
+            raise ComputeError(NOT_FINITE)
         if model.shadow is not None:
             model.shadow.offer(images, result)
         return result

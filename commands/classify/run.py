@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 import typer
@@ -28,7 +28,7 @@ from commands.reading import settings_of_a_command
 from commands.writing import check_apart, check_writable
 from imaging import RefusedError
 from service.decoding.files import find_images, read_ahead
-from service.engine import Inference, opening
+from service.engine import NOT_FINITE, Inference, opening
 from service.protocol.answers import classification
 from service.repository.local import open_model
 from service.repository.version import ServedModel
@@ -42,6 +42,13 @@ _AHEAD: Final = 2 * _BATCH
 
 
 _Classes = tuple[Ranked, ...]
+
+
+class _Said(NamedTuple):
+    """The first classes of an image, and which ones it gets of several labels."""
+
+    top: _Classes
+    labels: _Classes | None
 
 
 class Classifier:
@@ -79,7 +86,7 @@ class Classifier:
         return [
             Answer(written(name), error=piece.errors[place], model=self.model)
             if place in piece.errors
-            else ranked(written(name), *next(found))
+            else self._answer(written(name), next(found))
             for place, name in enumerate(piece.names)
         ]
 
@@ -89,15 +96,20 @@ class Classifier:
         return [
             Answer(name, error=image, model=self.model)
             if isinstance(image, str)
-            else ranked(name, *next(found))
+            else self._answer(name, next(found))
             for name, image in some
         ]
 
-    def _top(self, images: Images) -> Iterator[tuple[_Classes, Model, _Classes | None]]:
+    def _answer(self, name: str, said: _Said | None) -> Answer:
+        if said is None:
+            return Answer(name, error=NOT_FINITE, model=self.model)
+        return ranked(name, said.top, self.model, said.labels)
+
+    def _top(self, images: Images) -> Iterator[_Said | None]:
         return self._said(self._opened.session.run(images))
 
-    def _said(self, inference: Inference) -> Iterator[tuple[_Classes, Model, _Classes | None]]:
-        """Yield the first classes of each image, and which ones it gets of several labels."""
+    def _said(self, inference: Inference) -> Iterator[_Said | None]:
+        """Yield what is said of each image, None where the numbers of the model say nothing."""
         said = classification(
             self._opened.identity,
             self.classes,
@@ -105,10 +117,14 @@ class Classifier:
             self.shape.ranks,
             multi_label=self.shape.multi_label,
         )
-        for one in said["predictions"]:
+        for one, finite in zip(said["predictions"], inference.finite(), strict=True):
             given: Mapping[str, Any] = {**one}
             labels = given.get("labels")
-            yield _classes(one["top"]), self.model, None if labels is None else _classes(labels)
+            yield (
+                _Said(_classes(one["top"]), None if labels is None else _classes(labels))
+                if finite
+                else None
+            )
 
 
 def _classes(some: Iterable[Mapping[str, Any]]) -> _Classes:

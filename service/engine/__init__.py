@@ -1,6 +1,7 @@
 """Running a graph: devices, threads, batches and sessions. Nothing here knows HTTP."""
 
 from service.engine.errors import (
+    NOT_FINITE,
     ComputeError,
     DeadlineError,
     EngineDownError,
@@ -24,6 +25,7 @@ from service.engine.session import Session
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "NOT_FINITE",
     "Batch",
     "ComputeError",
     "DeadlineError",

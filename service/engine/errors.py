@@ -1,8 +1,15 @@
 """Why the engine did not answer a request; each message is one sentence for its sender."""
 
 from http import HTTPStatus
+from typing import Final
 
 from service.errors import ServiceError
+
+NOT_FINITE: Final = (
+    "The model gives numbers that are not finite, and these rank no classes; images that it has "
+    "finite ones for are accepted."
+)
+"""Of an image, or of one of several."""
 
 
 class EngineError(ServiceError):

@@ -5,6 +5,7 @@ event loops. Nothing here locks, computes or knows the time: the batcher does.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,6 +27,20 @@ class Inference(NamedTuple):
 
     logits: Floats
     probabilities: Floats
+
+    def finite(self) -> npt.NDArray[np.bool_]:
+        """Which of the images [N] got an answer: NaN and infinity rank no classes."""
+        said = np.concatenate([self.logits, self.probabilities], axis=1)
+        found: npt.NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(said), axis=1)
+        return found
+
+    def is_finite(self) -> bool:
+        """Whether all of them did."""
+        # A sum of squares takes a third of the time, and may itself be too large.
+        squares = np.vdot(self.logits, self.logits) + np.vdot(
+            self.probabilities, self.probabilities
+        )
+        return math.isfinite(squares) or bool(self.finite().all())
 
 
 Compute = Callable[[Sequence[Images]], Inference]

@@ -22,6 +22,7 @@ from commands.classify import partial, table
 from commands.classify import run as classifying
 from commands.classify.answer import Answer, Model, Shape
 from commands.names import from_one_line, on_one_line, written
+from service.engine import Inference, Session
 from tests.program import start
 
 MODEL = "rotmnist-c4-int8"
@@ -175,6 +176,28 @@ def test_memory_that_is_short_is_said_of_the_image(run, folder, monkeypatch):
     code, out, _ = run(*ASKED, folder / "00.png")
     assert code == 3
     assert out == f"error  There is not enough memory for this image.  {folder}/00.png\n"
+
+
+def test_numbers_that_are_not_finite_are_no_answer(run, folder, tmp_path, monkeypatch):
+    """They were ranked like others, and some formats cannot write them."""
+
+    def run_undefined(session, images, *rest):
+        logits, probabilities = computed(session, images, *rest)
+        logits[1], probabilities[2, 3] = np.nan, np.inf
+        return Inference(logits, probabilities)
+
+    _, alone, _ = run(*ASKED, folder)
+    computed = Session.run
+    monkeypatch.setattr(Session, "run", run_undefined)
+    code, found, printed = run(*ASKED, folder)
+    assert code == 3
+    undefined = (1, 2, 33, 34)  # of batches of 32
+    assert f"{len(undefined)} of 40 files were not classified" in printed
+    for i, (line, due) in enumerate(zip(found.splitlines(), alone.splitlines(), strict=True)):
+        if i in undefined:
+            assert line.startswith("error  The model gives numbers that are not finite")
+        else:
+            assert line == due
 
 
 def test_a_folder_that_cannot_be_listed_is_no_empty_one(run, folder, monkeypatch):

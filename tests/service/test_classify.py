@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from imaging import grid_symmetries
@@ -261,6 +263,53 @@ async def test_a_failure_of_our_own_is_in_the_log_and_not_in_the_answer(
     assert failure["request_id"] == response.headers["X-Request-ID"]
     assert "a mistake" in failure["exception"][0]["exc_value"]
     assert not any("locals" in frame for frame in failure["exception"][0]["frames"])
+
+
+def undefined_where_white(graph: bytes) -> bytes:
+    """Add 0 * log(255 - the darkest pixel) to the logits: NaN for a white image, else nothing."""
+    model = onnx.load_from_string(graph)
+    nodes = model.graph.node
+    (gemm,) = (node for node in nodes if node.op_type == "Gemm")
+    gemm.output[0] = "before"
+    place = [*nodes].index(gemm) + 1
+    steps = (
+        ("Flatten", ["grey"], "flat"),
+        ("ReduceMin", ["flat", "one"], "darkest"),
+        ("Sub", ["white", "darkest"], "left"),
+        ("Log", ["left"], "logarithm"),
+        ("Mul", ["zero", "logarithm"], "nothing"),
+        ("Add", ["before", "nothing"], "logits"),
+    )
+    for kind, taken, given in reversed(steps):
+        nodes.insert(place, helper.make_node(kind, taken, [given]))
+    constants = {"one": np.array([1]), "white": np.float32(255), "zero": np.float32(0)}
+    for name, value in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return bytes(model.SerializeToString())
+
+
+async def test_numbers_that_are_not_finite_are_no_answer(
+    open_client: Any, write_version: Any, turning: bytes, images: Any, tmp_path: Path
+) -> None:
+    """What is NaN was ranked like a number, and written as `null`."""
+    write_version(tmp_path, "turning", 1, undefined_where_white(turning))
+    white = np.full_like(images[:1], 255)
+    pixels = {"Inference-Header-Content-Length": "0"}
+    async with open_client(tmp_path) as client:
+        for some in (white, np.concatenate([images[:3], white])):
+            for answer in (
+                await post(client, npy(some), "application/x-npy"),
+                await client.post(
+                    "/v2/models/turning/infer", content=some.tobytes(), headers=pixels
+                ),
+            ):
+                assert answer.status_code == 500
+                assert "not finite" in answer.json()["error"]
+        several = [post(client, npy(each), "application/x-npy") for each in (images[:5], white)]
+        good, bad = await asyncio.gather(*several)
+        assert (good.status_code, bad.status_code) == (200, 500)
+        counted = (await client.get("/v2/models/turning/stats")).json()["model_stats"][0]
+        assert counted["inference_stats"]["fail"]["count"] == 5
 
 
 @pytest.mark.parametrize(
