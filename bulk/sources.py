@@ -10,6 +10,7 @@ import fsspec
 from bulk.failures import reason
 from bulk.pieces import Files, Piece, Rows, is_url, open_object, row_name
 from imaging import IMAGE_SUFFIXES, RefusedError
+from imaging.files import paths_below
 from service.decoding.files import ImageFile, find_image_files, readable
 
 TABLE: Final = ".parquet"
@@ -186,14 +187,16 @@ def _found(place: str, columns: Columns, *, alone: bool) -> Iterator[Listed | Ta
 
 
 def _below_path(place: Path, columns: Columns, *, alone: bool) -> Iterator[Listed | Table]:
-    tables = sorted(place.rglob(f"*{TABLE}")) if place.is_dir() else []
-    tables = [each for each in tables if not _hidden(each.relative_to(place).parts)]
     try:
         files = find_image_files([place])
-    except RefusedError:
+    except RefusedError as refused:
+        try:
+            tables = sorted(paths_below(place, (TABLE,))) if place.is_dir() else []
+        except OSError:  # which is what was refused
+            raise refused from None
         if not tables:
             raise
-        yield from (read_table(str(each), columns) for each in tables)
+        yield from (read_table(str(place / each), columns) for each in tables)
         return
     if place.is_dir() and not alone:
         files = [ImageFile(f.path, readable(f.path.as_posix()), f.folder) for f in files]

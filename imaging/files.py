@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -82,11 +82,23 @@ def read_named(path: Path, most: int) -> bytes:
 
 
 def image_paths(folder: Path) -> Iterator[Path]:
-    """Yield the image files below a folder, as paths from there.
+    """Yield the image files below a folder, as `paths_below` does.
 
-    Hidden files and folders do not count, nor do files whose name is not that of an image. Links to
-    folders are followed, but for those that lead back to where they lie. What has the name of an
-    image and is none, as a link to nothing, is told by whoever reads it.
+    What has the name of an image and is none, as a link to nothing, is told by whoever reads it.
+    """
+    yield from paths_below(folder, IMAGE_SUFFIXES)
+
+
+def paths_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Yield the files below a folder whose names end so, as paths from there.
+
+    Hidden files and folders do not count. Links to folders are followed, but for those that lead
+    back to where they lie.
+
+    Parameters
+    ----------
+    suffixes
+        In small letters; those of the names may be in any.
 
     Raises
     ------
@@ -94,10 +106,12 @@ def image_paths(folder: Path) -> Iterator[Path]:
         If a folder cannot be read.
     """
     above = Path(os.path.realpath(folder)).parents
-    yield from _image_paths(folder, Path(), frozenset(map(str, above)))
+    yield from _paths_below(folder, Path(), frozenset(map(str, above)), suffixes)
 
 
-def _image_paths(folder: Path, inside: Path, above: frozenset[str]) -> Iterator[Path]:
+def _paths_below(
+    folder: Path, inside: Path, above: frozenset[str], suffixes: Collection[str]
+) -> Iterator[Path]:
     place = os.path.realpath(folder / inside)
     if place in above:
         return
@@ -106,8 +120,8 @@ def _image_paths(folder: Path, inside: Path, above: frozenset[str]) -> Iterator[
         if name.startswith("."):
             continue
         if os.path.isdir(folder / path):  # noqa: PTH112 -- Path's raises for some links
-            yield from _image_paths(folder, path, above | {place})
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            yield from _paths_below(folder, path, above | {place}, suffixes)
+        elif path.suffix.lower() in suffixes:
             yield path
 
 

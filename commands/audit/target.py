@@ -12,7 +12,13 @@ from artifact.audit_set import AuditSet, load_audit_set
 from artifact.card import InputSpec
 from audit import ClassNames, ModelUnderTest, Progress
 from audit.labels import MANY_LABELS
-from commands.images import FolderLabels, folder_labels, read_groups, read_labels
+from commands.images import (
+    FolderLabels,
+    class_of_cell,
+    folder_labels,
+    read_groups,
+    read_labels,
+)
 from imaging import RefusedError
 from service.audits.targets import Address, open_file, open_remote, version_under_test
 from service.decoding.files import ImageFile, find_image_files, read_images, readable
@@ -215,7 +221,7 @@ def _told(found: Found, classes: ClassNames, names: Sequence[str]) -> FolderLabe
     if found.labels is None:
         return folder_labels(found.files, classes) if names else _unnamed(found.files)
     labels = [
-        value if isinstance(value, int) else classes.index(str(value), file.name)
+        class_of_cell(value, classes, len(names), file.name)
         for value, file in zip(found.labels, found.files, strict=True)
     ]
     return FolderLabels(np.array(labels, np.int64), "Labels are read from the tables' column.")

@@ -1,9 +1,9 @@
-"""What the folders that images lie in say of them."""
+"""What the folders that images lie in, and the cells of tables, say of them."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -83,3 +83,29 @@ def folder_labels(
             f"the model ({classes}).",
         )
     return FolderLabels(None, "")
+
+
+def class_of_cell(cell: Any, classes: ClassNames, count: int, where: str) -> int:
+    """The class that a cell of a table means: by its name, or else by its number.
+
+    Parameters
+    ----------
+    count
+        How many classes there are.
+    where
+        What the row is called in a refusal.
+
+    Raises
+    ------
+    RefusedError
+        If it is no class, or the number of one and the name of another.
+    """
+    if not isinstance(cell, int):
+        return classes.index(str(cell), where)
+    named = classes.find(str(cell))
+    if named is not None and named != cell and 0 <= cell < count:
+        raise RefusedError(
+            f"{where} has the label {cell}, which is the number of one class and the name of "
+            "another; texts, which are names, are accepted there."
+        )
+    return cell if named is None else named

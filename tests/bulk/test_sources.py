@@ -67,6 +67,18 @@ def test_a_folder_of_tables(write_table, contents, tmp_path):
     assert [content for _, content in read(find_source([str(tmp_path)]))] == contents[:9]
 
 
+def test_a_folder_of_tables_is_read_as_one_of_images(write_table, contents, tmp_path):
+    """With linked folders and endings in any letters, and folders that are called as tables are."""
+    for place in ("some/B.PARQUET", "some/spark.parquet/part-0.parquet", "elsewhere/a.parquet"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        write_table({"image": contents[:2]}, name=place)
+    write_table({"image": contents[:2]}, name="some/.hidden.parquet")
+    (tmp_path / "some" / "linked").symlink_to(tmp_path / "elsewhere")
+    found = {table.url for table in find_source([str(tmp_path / "some")]).tables}
+    names = "B.PARQUET", "linked/a.parquet", "spark.parquet/part-0.parquet"
+    assert found == {str(tmp_path / "some" / name) for name in names}
+
+
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_what_is_skipped_is_not_read(write_table, folder, contents, size):
     table = write_table({"image": contents})

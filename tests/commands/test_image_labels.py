@@ -10,7 +10,7 @@ from PIL import Image
 
 from artifact.audit_set import load_audit_set
 from audit import ClassNames, Report
-from commands.images import read_labels
+from commands.images import class_of_cell, read_labels
 from imaging import RefusedError
 
 MODEL = "model_repository/rotmnist-c4-int8/1"
@@ -212,3 +212,16 @@ def test_of_classes_without_names_tables_alone_give_labels(run, parts, tmp_path)
     code, _, err = run("audit", tmp_path / "bare.onnx", *asked)
     assert code == 3
     assert "The label of an image is 10; the model has 10 classes" in err
+
+
+class TestCells:
+    """What a cell of a table means where classes are called by numbers."""
+
+    def test_a_name_or_a_number(self):
+        classes = ClassNames(["0", "90", "180", "cat"])
+        found = [class_of_cell(cell, classes, 4, "a row") for cell in (0, 90, "180", 3, "cat")]
+        assert found == [0, 1, 2, 3, 3]
+
+    def test_a_number_that_is_the_name_of_another_class(self):
+        with pytest.raises(RefusedError, match="the number of one class and the name of another"):
+            class_of_cell(1, ClassNames(["1", "2", "10"]), 3, "a row")
