@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -73,6 +74,18 @@ def test_the_projects_own_requirements_are_asked_for_and_nvidias_with_gpu_only()
     assert {"fastapi[]", "onnxruntime-gpu[]", "pytest[]", "safetensors[]"} <= names(gpu=False)
     assert "torch[]" not in names(gpu=True)  # the other machine's own
     assert names(gpu=True) - names(gpu=False) == {"onnxruntime-gpu['cuda', 'cudnn']"}
+
+
+def test_what_training_imports_is_carried():
+    """But PyTorch, which is there; also what reads a folder of images, as TRAIN may name one."""
+    pyproject = ROOT / "pyproject.toml"
+    optional = tomllib.loads(pyproject.read_text())["project"]["optional-dependencies"]
+    extra = {Requirement(each).name for each in optional["train"]} - {"torch"}
+    code = "".join(path.read_text() for path in (ROOT / "models").rglob("*.py"))
+    imported = set(re.findall(r"^ *(?:import|from) (\w+)", code, re.MULTILINE))
+    carried = {each.name for each in wheelhouse.requirements(pyproject, gpu=False)}
+    assert extra & imported
+    assert extra & imported <= carried
 
 
 def make_wheel(folder: Path, name: str, size: int = 10) -> Path:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = ("httpx", "pytest", "pytest-timeout")
 """What the tests marked `gpu` import beside the project, of the extra `dev`."""
 
-TRAINING = ("safetensors", "matplotlib")
+TRAINING = ("pebble", "safetensors", "matplotlib")
 """What training needs beside PyTorch, of the extra `train`; PyTorch is there."""
 
 DATA = ("rotmnist.npz", "rotmnist-choice.npz")
