@@ -55,6 +55,8 @@ def ledger_findings(url: str, held: str | None, trust: Trust | None, *, unsigned
     signed = f"{found.signed} of them signed"
     if trust is not None:  # where no option names a key, nobody asked that any be signed
         signed += "; a --key asks that the newest is" if unsigned else " as asked"
+    elif found.signed:
+        signed = f"{found.signed} of them with a signature, which only a --key verifies"
     count = f"{found.entries} {_entries(found.entries)} ({signed})"
     return True, [f"{url}: {count} and their reports are what was stored; head {found.head}"]
 

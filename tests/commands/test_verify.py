@@ -208,6 +208,12 @@ class TestLedger:
         code, out, _ = run("verify", *ledger)
         assert (code, "(0 of them signed; a --key asks that the newest is)" in out) == (0, True)
 
+    def test_a_signature_that_nobody_looked_at_is_not_called_one(self, run, report, monkeypatch):
+        monkeypatch.delenv("ORBITSERVE_PUBLIC_KEY", raising=False)
+        code, out, _ = run("verify", "--ledger", report.with_name("ledger"))
+        assert code == 0
+        assert "1 entry (1 of them with a signature, which only a --key verifies)" in out
+
     def test_what_was_not(self, run, report, key):
         ledger = report.with_name("ledger")
         (kept,) = (ledger / "reports").iterdir()
