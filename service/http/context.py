@@ -4,7 +4,9 @@ import asyncio
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Final, Self
 
 from starlette.requests import ClientDisconnect
@@ -21,6 +23,17 @@ LOOK_AFTER: Final = 0.05
 
 _ID_HEADER: Final = REQUEST_ID.lower().encode()
 _CACHE: Final = b"cache-control"
+
+_ONCE: Final = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-type",
+        b"inference-header-content-length",
+        b"x-api-key",
+    }
+)
+"""Fields that say whose call it is, and how its body is read."""
 
 _WAIT: Final = re.compile(
     rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE
@@ -81,7 +94,7 @@ class RequestContext:
         self.path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         now = time.monotonic()
-        deadline = now + min(request_seconds, preferred_wait(self.headers.get(b"prefer")))
+        deadline = now + min(request_seconds, preferred_wait(self._preferences()))
         self.call = Call(deadline, Held(pending))
         self._transport = Transport.of(scope)
         if self._transport is not None:
@@ -106,6 +119,24 @@ class RequestContext:
         """
         if self._transport is not None and self._transport.fault is not None:
             raise self._transport.fault
+
+    def check_fields(self) -> None:
+        """Refuse a head that can be read in two ways, although its end and its recipient cannot.
+
+        Raises
+        ------
+        ServiceError (400)
+            If a field is there twice that may be there once: another reader would take the other.
+        """
+        if len(self.headers) == len(self.scope["headers"]):
+            return
+        counts = Counter(name for name, _ in self.scope["headers"] if name in _ONCE)
+        for name, count in counts.items():
+            if count > 1:
+                raise ServiceError(
+                    HTTPStatus.BAD_REQUEST,
+                    f"The field '{name.decode('ascii')}' is there {count} times; once is accepted.",
+                )
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
@@ -195,6 +226,12 @@ class RequestContext:
         if self._transport is None or not self._transport.answer(head["headers"], body):
             await self._send(head)
             await self._send({"type": "http.response.body", "body": body})
+
+    def _preferences(self) -> bytes | None:
+        """Return what all fields `Prefer` say together (RFC 7240, 2)."""
+        if b"prefer" not in self.headers:
+            return None
+        return b",".join(value for name, value in self.scope["headers"] if name == b"prefer")
 
     def _begun(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
         self.status = status

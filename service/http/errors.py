@@ -58,7 +58,7 @@ def _refusal(request: Request, error: Exception) -> ServiceError:
 
 
 def _unrouted(request: Request, error: HTTPException) -> str:
-    path, method = request.url.path, request.method
+    path, method = request.scope["path"], request.method  # that of its URL ends at a '?' in it
     if error.status_code == HTTPStatus.NOT_FOUND:
         return f"There is nothing at {path}; /docs lists the calls."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -115,6 +115,7 @@ class Middleware:
     async def _dispatch(self, context: RequestContext) -> None:
         scope = context.scope
         context.check_transport()
+        context.check_fields()
         self._sites.check(scope, context.headers)
         found = self._find(context.path) if scope["method"] == "POST" else None
         if found is None:

@@ -167,6 +167,14 @@ def test_a_job_that_is_not_there(client: httpx.Client) -> None:
         assert "no audit job 'none'" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("path", ["/audits/jobs/none/report", f"/audits/{'0' * 64}"])
+def test_a_misspelt_format_of_a_report_is_told(client: httpx.Client, path: str) -> None:
+    """It was passed over, and the report came as JSON."""
+    answer = client.get(path, params={"fromat": "html"})
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("The query parameter 'fromat' is not known")
+
+
 def test_jobs_that_have_ended_are_kept_up_to_a_number(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

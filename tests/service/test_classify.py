@@ -212,6 +212,39 @@ async def chunks(total: int, sent: list[int]) -> AsyncIterator[bytes]:
         yield bytes(2**16)
 
 
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("Content-Type", ("application/x-npy", "text/plain")),
+        ("Content-Encoding", ("identity", "gzip")),
+        ("Inference-Header-Content-Length", ("0", "12")),
+        ("Authorization", ("Bearer a", "Bearer b")),
+        ("X-API-Key", ("a", "b")),
+    ],
+)
+async def test_a_field_that_says_how_the_body_is_read_is_there_once(
+    client: httpx.AsyncClient, field: str, values: tuple[str, str]
+) -> None:
+    """Of two the first counted; what stands before the service may go by the other."""
+    for path in ("/classify", "/v2/models/turning/infer", "/v2/repository/index"):
+        both = [(field, value) for value in values]
+        answer = await client.post(path, content=GREY, headers=both)
+        assert_refused(answer, 400, f"'{field.lower()}' is there 2 times")
+
+
+async def test_all_that_is_preferred_counts(client: httpx.AsyncClient) -> None:
+    """RFC 7240, 2: several fields are as good as one."""
+    preferred = [("Prefer", "handling=strict"), ("Prefer", "wait=0")]
+    kind = ("Content-Type", "application/x-npy")
+    answer = await client.post("/classify", content=GREY, headers=[kind, *preferred])
+    assert_refused(answer, 504, "within its time")
+
+
+async def test_a_path_that_is_not_there_is_told_whole(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/models%3Fformat=x")
+    assert_refused(answer, 404, "There is nothing at /models?format=x;")
+
+
 async def test_a_body_without_a_length_is_refused_as_it_arrives(client: httpx.AsyncClient) -> None:
     sent: list[int] = []
     response = await post(client, chunks(2**30, sent), "image/png")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,6 +30,14 @@ AskedFormat = Annotated[
     Format | None,
     Field(description="Format of the report; by default as `Accept` asks."),
 ]
+
+
+class ReportQuery(BaseModel):
+    """How a report that is there is answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: AskedFormat = None
 
 
 def choose_format(request: Request, asked: Format | None, formats: Renderings) -> Format:

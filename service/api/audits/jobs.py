@@ -9,7 +9,7 @@ from starlette.responses import Response
 from artifact.values import Sha256
 from audit import Report
 from service.api.addresses import Audits, Plane, RootPath
-from service.api.audits.formats import AskedFormat, answer_report, choose_format, report_documented
+from service.api.audits.formats import ReportQuery, answer_report, choose_format, report_documented
 from service.api.audits.ledger import report_path
 from service.api.bodies import errors_documented
 from service.audits import Job, JobQueue, State
@@ -132,10 +132,10 @@ async def _report(
     audits: Audits,
     root: RootPath,
     job: JobId,
-    format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
+    query: Annotated[ReportQuery, Query()],
 ) -> Response:
     """Answer the report, in the format that `format` or `Accept` names."""
-    report_format = choose_format(request, format, audits.formats)
+    report_format = choose_format(request, query.format, audits.formats)
     found = await _find(plane, audits, FindJob(job, root, report=True))
     if found.report is None:
         raise ServiceError(

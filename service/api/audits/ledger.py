@@ -13,7 +13,7 @@ from audit import Report
 from audit.render import SIGNED, Language, Rendering
 from service.api.addresses import Audits, RootPath
 from service.api.audits.formats import (
-    AskedFormat,
+    ReportQuery,
     choose_format,
     choose_language,
     language_headers,
@@ -128,7 +128,7 @@ async def _show(
     request: Request,
     audits: Audits,
     digest: Annotated[str, Path(description="SHA-256 of the report's canonical JSON.")],
-    format: Annotated[AskedFormat, Query()] = None,  # noqa: A002
+    query: Annotated[ReportQuery, Query()],
 ) -> Response:
     """Answer a report in a format; its JSON is the evidence whose SHA-256 it is found by.
 
@@ -136,7 +136,7 @@ async def _show(
     is answered only if an entry names it whose signature counts: else whoever can write to the
     ledger could have anything signed.
     """
-    report_format = choose_format(request, format, audits.formats)
+    report_format = choose_format(request, query.format, audits.formats)
     whole, ledger = report_format != "json", ledger_of(audits)
     read = ledger.read_whole if whole else ledger.read
     if report_format == SIGNED:
