@@ -98,6 +98,10 @@ class TestWhatIsMissing:
         assert "orbitserve" not in said.removeprefix(f"`{sys.executable}")
         assert "extra ==" not in said
 
+    def test_the_page_about_installing_has_what_is_said(self):
+        page = Path("docs/install.md").read_text()
+        assert bringing_module("torch").replace(sys.executable, "/srv/env/bin/python3") in page
+
     def test_modules_whose_package_is_called_otherwise(self):
         for module, package in (("PIL", "pillow"), ("OpenSSL", "pyopenssl"), ("yaml", "pyyaml")):
             assert package in bringing_module(module).lower()
