@@ -97,6 +97,15 @@ async def test_what_is_asked_for_is_exported(exported: Scrape) -> None:
         assert missing(query, exported) == set()
 
 
+async def test_a_graph_that_fails_is_alerted_by_whichever_protocol_it_was_asked(
+    exported: Scrape,
+) -> None:
+    failing = [s for s in exported.samples if s.name == "nv_inference_request_failure"]
+    assert {s.labels["reason"] for s in failing} >= {"BACKEND"}
+    (rule,) = [query for query in QUERIES if "nv_inference_request_failure" in query]
+    assert 'reason="BACKEND"' in rule
+
+
 async def test_a_wrong_name_or_label_would_be_found(exported: Scrape) -> None:
     assert missing("rate(nv_inference_counts[5m])", exported) == {"nv_inference_counts"}
     assert missing("sum by (modell) (nv_inference_count)", exported) == {"nv_inference_count"}
@@ -136,7 +145,7 @@ def test_the_dashboard_can_be_imported() -> None:
     assert used == variables
 
 
-@pytest.mark.parametrize(("file", "rules"), list(zip(ALERTS, (7, 6), strict=True)))
+@pytest.mark.parametrize(("file", "rules"), list(zip(ALERTS, (8, 6), strict=True)))
 def test_promtool_takes_the_rules(file: Path, rules: int) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
