@@ -41,6 +41,9 @@ SMALL_ARRAY: Final = 2**16
 SMALL_IMAGE: Final = 2**14
 """Pixels of an image, of either kind."""
 
+SMALL_BATCH: Final = 2**18
+"""Bytes of the images once they have the model's size: to fit them takes as long as they are."""
+
 
 class DataPlane:
     """Classifies with the models of a repository.
@@ -242,6 +245,8 @@ class DataPlane:
             return None
         parts = read_parts(body, max_images)
         if len(parts) > 1 and not is_array:
+            return None
+        if len(parts) * math.prod(model.card.input.shape) > SMALL_BATCH:
             return None
         max_pixels = min(SMALL_IMAGE, self._settings.max_pixels)
         try:

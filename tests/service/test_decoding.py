@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,14 @@ from PIL import Image
 from artifact.card import InputSpec
 from imaging import FitPolicy
 from imaging.process import ENDING
+from service import data_plane
 from service.decoding.files import read_images
 from service.decoding.pool import NAME, Decoders
 from service.decoding.prepare import prepare
 from service.engine import DeadlineError
 from service.errors import ServiceError
 from service.protocol import Part
+from tests.service.processes import npy
 
 SPEC = InputSpec(channels=1, fit=FitPolicy(28))
 PIXELS = 2**26
@@ -235,3 +238,26 @@ async def test_the_white_level_of_the_card_is_that_of_every_way_in(
     offline = read_images([tmp_path / "grey.png"], spec, PIXELS)
     for found in (here, there, offline):
         assert np.array_equal(found[0, 0], grey)
+
+
+async def test_few_bytes_that_become_large_images_are_fitted_elsewhere(
+    open_client: Any, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 pixels of as many images held up the event loop for half a second at 512 x 512."""
+    monkeypatch.setattr(data_plane, "SMALL_BATCH", 2 * 8 * 8)
+    async with open_client(repository) as client:
+        there: list[int] = []
+        decoders = client.data_plane.decoders
+        prepare = decoders.prepare
+
+        async def counted(parts: list[Part], *rest: Any, **more: Any) -> Any:
+            there.append(len(parts))
+            return await prepare(parts, *rest, **more)
+
+        monkeypatch.setattr(decoders, "prepare", counted)
+        for count in (1, 2, 3):
+            pixels = npy(np.zeros((count, 1, 1, 1), np.uint8))
+            headers = {"Content-Type": "application/x-npy"}
+            answer = await client.post("/classify", content=pixels, headers=headers)
+            assert len(answer.json()["predictions"]) == count
+        assert there == [3]
