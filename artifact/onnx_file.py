@@ -205,6 +205,10 @@ def _check_tensor(tensor: TensorProto) -> None:
         raise RefusedError(
             f"The tensor {name} has elements of the type {kind}; types that ONNX has are accepted."
         )
+    if kind == TensorProto.BOOL and not {*tensor.int32_data} <= {0, 1}:
+        raise RefusedError(
+            f"The tensor {name} has truth values beside 0 and 1; these are accepted."
+        )
     due, there, unit = _storage(tensor, _elements(tensor.dims, name))
     if there != due:
         shape = ", ".join(map(str, tensor.dims[:8])) + (", ..." if len(tensor.dims) > 8 else "")

@@ -13,10 +13,10 @@ import onnx
 
 from audit.proof.limits import Budget
 from audit.proof.node import Array, Node, Unsupported
-from audit.proof.operators import OPERATORS
-from audit.proof.operators.movement import refuse_backward_start
+from audit.proof.operators import MOVES, OPERATORS
+from audit.proof.operators.movement import refuse_backward_ends
 from audit.proof.sizes import NO_AXIS
-from audit.proof.types import extremes, is_float, is_integer
+from audit.proof.types import extremes, is_exchanged, is_float, is_integer, significand
 
 Runtime = Callable[[onnx.ModelProto, Mapping[str, Array]], Sequence[Array]]
 """Runs a model of one node on arrays by name, and returns its outputs."""
@@ -60,7 +60,8 @@ def fold(
             raise Unsupported("computes constants of which the runtime makes something else")
         if theirs is not None:
             return values
-    if operator.folding == "confirmed" and not _is_plain(node, arrays, values):
+    plain = operator.folding == "agreed" and not _is_rounded(node, arrays, values)
+    if not plain and not _is_plain(node, arrays, values):
         raise Unsupported("computes constants in a way that no runtime has confirmed")
     return values
 
@@ -73,6 +74,17 @@ def attempt(
         return list(runtime(model, feeds))
     except Exception:  # runtimes have exceptions of their own for what they lack
         return None
+
+
+def _is_rounded(node: Node, arrays: Sequence[Array | None], values: Sequence[Array]) -> bool:
+    """Whether numbers are rounded to a type of few bits, or clipped: runtimes differ in how."""
+    first = arrays[0] if arrays else None
+    if node.op in MOVES or first is None or all(map(is_exchanged, (v.dtype for v in values))):
+        return False
+    if node.op != "Cast":
+        return True
+    with np.errstate(all="ignore"):
+        return not np.array_equal(first.astype(np.float64), values[0].astype(np.float64))
 
 
 def _same(a: Array, b: Array) -> bool:
@@ -92,8 +104,8 @@ def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
     """Refuse values of which the standard leaves open what becomes of them."""
     first = arrays[0] if arrays else None
     if node.op == "Slice" and first is not None:
-        for axis, start, step in _slices(node, arrays):
-            refuse_backward_start(start, step, first.shape[axis])
+        for axis, start, end, step in _slices(node, arrays):
+            refuse_backward_ends(start, end, step, first.shape[axis])
     if node.op == "Squeeze":
         named = node["axes"] if len(arrays) < 2 else arrays[1]
         if named is not None and not np.size(named):
@@ -115,15 +127,15 @@ def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
                 raise Unsupported("divides the least integer by -1")  # which ends processes
 
 
-def _slices(node: Node, arrays: Sequence[Array | None]) -> list[tuple[int, int, int]]:
+def _slices(node: Node, arrays: Sequence[Array | None]) -> list[tuple[int, int, int, int]]:
     if node["starts"] is not None:
-        starts, axes, steps = node["starts"], node["axes"], None
+        starts, ends, axes, steps = node["starts"], node["ends"], node["axes"], None
     else:
         given = [None if a is None else np.ravel(a).tolist() for a in [*arrays, None, None]]
-        starts, axes, steps = given[1] or [], given[3], given[4]
+        starts, ends, axes, steps = given[1] or [], given[2] or [], given[3], given[4]
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
-    return list(zip(axes, starts, steps, strict=True))
+    return list(zip(axes, starts, ends, steps, strict=True))
 
 
 def _is_plain(node: Node, arrays: Sequence[Array | None], values: Sequence[Array]) -> bool:
@@ -158,9 +170,10 @@ def _dequantise(node: Node, arrays: Sequence[Array | None]) -> Array:
 
     if zero is not None:
         integers = integers - laid(zero.astype(np.int64))
-    if np.abs(integers).max(initial=0) >= 2**24 and scale.dtype.itemsize < 8:
+    bits = significand(scale.dtype)
+    if np.abs(integers).max(initial=0) >= 2**bits:
         # Such a number is rounded to a float before it is scaled, or after.
-        raise Unsupported("dequantises integers beyond 2^24")
+        raise Unsupported(f"dequantises integers beyond 2^{bits}")
     with np.errstate(over="ignore"):
         return np.asarray(integers.astype(scale.dtype) * laid(scale), scale.dtype)
 

@@ -131,4 +131,25 @@ def _value(attribute: onnx.AttributeProto) -> Any:
     return list(value) if attribute.type in _LISTS else value
 
 
+def refuse_odd_flags(node: Node) -> None:
+    """Refuse a flag that is neither 0 nor 1: to some that is set, to others it is not.
+
+    Raises
+    ------
+    Unsupported
+        Naming the flag.
+    """
+    for name in _FLAGS & node.attributes.keys():
+        if node[name] not in (0, 1):
+            raise Unsupported(f"has {node[name]} for {name}, which is to be 0 or 1")
+
+
+_FLAGS: Final = frozenset(
+    {
+        *("allowzero", "antialias", "ceil_mode", "count_include_pad", "detect_negative"),
+        *("detect_positive", "exclude_outside", "fmod", "keepdims", "largest"),
+        *("noop_with_empty_axes", "saturate", "select_last_index", "sorted", "storage_order"),
+        *("training_mode", "transA", "transB"),
+    }
+)
 _LISTS: Final = (AttributeProto.INTS, AttributeProto.FLOATS)

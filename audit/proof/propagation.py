@@ -14,7 +14,7 @@ from audit.proof.folding import Runtime, fold
 from audit.proof.graph import Graph
 from audit.proof.limits import Budget, ProofLimitError
 from audit.proof.memory import Memory
-from audit.proof.node import Array, Node, Unsupported
+from audit.proof.node import Array, Node, Unsupported, refuse_odd_flags
 from audit.proof.numbering import Numbering, Numbers
 from audit.proof.operators import MOVES, OPERATORS
 from audit.proof.operators.exactness import (
@@ -166,6 +166,7 @@ class _Propagator:
         self._keep(image.name, Tracked(numbers, image.dtype, known), None)
 
     def _follow(self, node: Node) -> None:
+        refuse_odd_flags(node)
         inputs = [self._read(name) for name in node.inputs]
         followed = [value for value in inputs if isinstance(value, (Tracked, Batches))]
         sized = any(isinstance(value, Sizes) for value in inputs)

@@ -30,6 +30,12 @@ def is_float(dtype: DType) -> bool:
 
 
 @lru_cache(maxsize=64)
+def is_exchanged(dtype: DType) -> bool:
+    """Whether a type is one of numpy's own, in which runtimes take and give arrays."""
+    return dtype.isbuiltin == 1
+
+
+@lru_cache(maxsize=64)
 def significand(dtype: DType) -> int:
     """Return how many bits a float holds, 0 if that is not known.
 

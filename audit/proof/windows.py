@@ -70,7 +70,10 @@ def read_windows(node: Node, sides: Sequence[int], kernel: Sequence[int]) -> lis
         span = (k - 1) * d + 1
         before, after = pads[axis], pads[rank + axis]
         if mode in ("SAME_UPPER", "SAME_LOWER"):
-            total = max((-(-n // s) - 1) * s + span - n, 0)
+            total = (-(-n // s) - 1) * s + span - n
+            if total < 0:
+                # The standard pads by nothing, and runtimes cut off at both ends.
+                raise Unsupported(f"has strides beyond its windows with auto_pad {mode}")
             before = total // 2 if mode == "SAME_UPPER" else -(-total // 2)
             after = total - before
         elif mode == "VALID":

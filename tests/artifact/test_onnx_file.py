@@ -339,6 +339,13 @@ def test_a_tensor_is_what_its_shape_says(tensor: TensorProto, names: str) -> Non
     assert names in sentence(placed("initialiser", tensor))
 
 
+def test_a_truth_value_is_0_or_1() -> None:
+    """Of 256 ONNX makes False, and runtimes True."""
+    for values in ([0, 256], [2, 1]):
+        tensor = TensorProto(name="w", data_type=TensorProto.BOOL, dims=[2], int32_data=values)
+        assert "truth values beside 0 and 1" in sentence(placed("initialiser", tensor))
+
+
 def test_every_type_is_measured_as_onnx_writes_it() -> None:
     for kind in TensorProto.DataType.values():
         if kind in (TensorProto.UNDEFINED, TensorProto.STRING):

@@ -121,19 +121,21 @@ def cut(context: Context) -> list[Numbers]:
         raise Unsupported("slices by lists of different lengths")
     places = context.axes(axes)
     for place, start, end, stride in zip(places, starts, ends, strides, strict=True):
-        refuse_backward_start(start, stride, numbers.shape[place])
+        refuse_backward_ends(start, end, stride, numbers.shape[place])
         found = range(*slice(start, end, stride).indices(numbers.shape[place]))
         if list(found) != list(range(numbers.shape[place])):
             numbers = np.take(numbers, list(found), place)
     return [numbers]
 
 
-def refuse_backward_start(start: int, step: int, side: int) -> None:
+def refuse_backward_ends(start: int, end: int, step: int, side: int) -> None:
     """Refuse a slice of which runtimes and ONNX's reference do not give the same."""
     if step == 0:
         raise Unsupported("slices in steps of 0")
     if step < 0 and start < -side:
         raise Unsupported("starts a backward slice before the beginning")
+    if step < 0 and end >= side:  # runtimes take the largest integer for all there is
+        raise Unsupported("ends a backward slice behind the end")
 
 
 def split(context: Context) -> list[Numbers]:
