@@ -92,7 +92,8 @@ def read_scaling(
     Raises
     ------
     OnnxImportError
-        If something is no number, or a mean or deviation is given without a scale.
+        If something is no number, a mean or deviation is given without a scale, or no level
+        reaches the mean with it.
     """
     if scale is None:
         if (mean, std, order) != ("0", "1", "rgb"):
@@ -101,7 +102,15 @@ def read_scaling(
             )
         return None
     numbers = [_numbers(option, text) for option, text in (("--mean", mean), ("--std", std))]
-    return Scaling(_number("--input-scale", scale), numbers[0], numbers[1], order == "bgr")
+    found = Scaling(_number("--input-scale", scale), numbers[0], numbers[1], order == "bgr")
+    low, high = sorted((0.0, 255 * found.scale))
+    beyond = [each for each in found.mean if not low <= each <= high]
+    if beyond:
+        raise OnnxImportError(
+            f"--input-scale makes levels of {low:g} to {high:g}, and --mean has {beyond[0]:g}; a "
+            "mean of such levels is accepted."
+        )
+    return found
 
 
 def _reason(error: Exception) -> str:

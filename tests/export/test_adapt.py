@@ -282,6 +282,10 @@ def test_options_are_read_from_text(tmp_path: Any) -> None:
     assert read_classes(str(tmp_path / "names.txt")) == (("cat", "dog"), ())
     assert read_scaling("1/255", "0.5,1/4", "1") == Scaling(1 / 255, (0.5, 0.25))
     assert read_scaling("1/127.5", "1", "0.5 / 2") == Scaling(1 / 127.5, (1.0,), (0.25,))
+    assert read_scaling("1", "123.7,116.3,103.5", "58")
+    assert read_scaling("-1/255", "-1", "1")  # of negatives
+    with pytest.raises(OnnxImportError, match=r"levels of 0 to 1, and --mean has 123.7; a mean of"):
+        read_scaling("1/255", "123.7,116.3,103.5", "58.4")
     assert read_scaling(None, "0", "1") is None
     refused = [
         ("1e999", "0", "1"),
