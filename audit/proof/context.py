@@ -11,7 +11,7 @@ from audit.proof.node import Array, Node, Unsupported
 from audit.proof.numbering import Numbering, Numbers, is_unmoved
 from audit.proof.sizes import Batch, Side, Sizes, as_sides
 from audit.proof.ties import Ties
-from audit.proof.types import DType
+from audit.proof.types import DType, extremes
 from imaging import GridSymmetry
 
 
@@ -36,6 +36,9 @@ class Bound:
         Whether last bits may depend already on how the image is rotated.
     either_zero
         Whether the signs of zeros may.
+    loose
+        Whether the ends hold in real arithmetic alone: several roundings came before, and floats
+        may lie a little outside.
     """
 
     low: float = -math.inf
@@ -46,6 +49,7 @@ class Bound:
     signed_zero: bool = True
     rounded: bool = False
     either_zero: bool = False
+    loose: bool = False
 
     @property
     def magnitude(self) -> float:
@@ -281,6 +285,10 @@ class Context:
     def reserve(self, entries: int, *, copies: int = 2) -> None:
         """See that there is memory for the numbers of a tensor, before it is built."""
         self.budget.reserve(16 * entries * copies)
+
+    def holds(self, magnitude: float) -> bool:
+        """Whether the type of the first output has numbers as large as that."""
+        return self.dtype is not None and magnitude <= extremes(self.dtype)[1]
 
     def opaque(self, shape: Sequence[int], note: str) -> Numbers:
         """Number outputs of which nothing is known but that equal inputs give equal outputs."""

@@ -19,6 +19,7 @@ from audit.proof.numbering import Numbering, Numbers
 from audit.proof.operators import MOVES, OPERATORS
 from audit.proof.operators.exactness import (
     is_inexact,
+    is_loose,
     mixes_zeros,
     reads_zeros,
     response,
@@ -28,6 +29,7 @@ from audit.proof.operators.exactness import (
 from audit.proof.operators.ranges import UNKNOWN, bound, of_constant, of_image
 from audit.proof.operators.record import Operator
 from audit.proof.outcome import Effect
+from audit.proof.scaled_axes import ScaledAxes
 from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape, shape_of
 from audit.proof.ties import Ties
 from audit.proof.unread import number_unread
@@ -127,6 +129,7 @@ class _Propagator:
         self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
         self.congruence = Congruence(graph, budget)
         self.memory = Memory(budget)
+        self.scaled = ScaledAxes(graph.nodes)
         self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
         self.last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
 
@@ -176,6 +179,7 @@ class _Propagator:
             if sized and node.op not in _READ_SIZES:
                 raise Unsupported("computes with the number of images in a batch")
             self._operator(node)
+            self.scaled.refuse_misread(node, inputs[1] if len(inputs) > 1 else None)
             for name, value in zip(node.outputs, self._outputs(node, inputs), strict=False):
                 if name:
                     self._keep(name, value, node)
@@ -187,7 +191,9 @@ class _Propagator:
             self._constant(node, compute(node, [_constant(value) for value in inputs]))
         else:
             arrays = [value if isinstance(value, np.ndarray) else None for value in inputs]
-            self._constant(node, fold(node, arrays, self.options.runtime, self.budget))
+            values = fold(node, arrays, self.options.runtime, self.budget)
+            self.scaled.remember(node, arrays, values)
+            self._constant(node, values)
 
     def _read(self, name: str) -> Value:
         if not name:
@@ -269,6 +275,7 @@ class _Propagator:
             answer = response(operator, context)
             if answer != "smooth":
                 self.found.sensitive.append((node, answer))
+        loose = is_loose(operator, context)
         if context.mismatch is not None:
             self.found.mismatches[node.index] = context.mismatch
         if context.note is not None:
@@ -277,7 +284,7 @@ class _Propagator:
             Tracked(
                 _checked(numbers),
                 self.graph.dtypes.get(name),
-                replace(known, rounded=tainted, either_zero=either),
+                replace(known, rounded=tainted, either_zero=either, loose=loose),
                 context.batch_axis,
                 context.terms,
             )

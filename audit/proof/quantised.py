@@ -45,6 +45,9 @@ class QuantisedGroups:
             return False
         if not self._is_plain(names[0]) or not self._sums_bias(node, read):
             return False
+        scale = self._constants.get(read[0].inputs[1])
+        if scale is None or scale.size != 1:
+            return False
         if node.op == "Gemm" and not any(read[1].inputs[2:]):
             return False  # without a zero point of the weights runtimes leave it in floats
         weights = self._constants.get(names[1])

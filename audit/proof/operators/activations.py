@@ -48,7 +48,7 @@ def _elu(context: Context) -> Bound:
 
 def _root(context: Context) -> Bound:
     inner = context.image().bound
-    if inner.low < 0:
+    if inner.low < 0 or inner.loose:
         return UNKNOWN
     return Bound(
         math.sqrt(inner.low),

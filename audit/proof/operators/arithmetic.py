@@ -11,7 +11,6 @@ from audit.proof.numbering import Numbers
 from audit.proof.operators.pointwise import affine_form, along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, every_input, hull, times
 from audit.proof.operators.record import Exact, Folding, Operator, Response, rounded_once
-from audit.proof.types import extremes
 
 
 def normalise(context: Context) -> list[Numbers]:
@@ -28,6 +27,9 @@ def normalise(context: Context) -> list[Numbers]:
 
 def _sum(context: Context) -> Bound:
     bounds = every_input(context)
+    many = len(bounds) > 2
+    if many and not context.holds(sum(bound.magnitude for bound in bounds)):
+        return UNKNOWN  # a part of the sum may be infinite where the whole is not
     if len(context.tracked) == 1 and context.constants:
         return _affine(context, [value for _, value in context.constants])
     return Bound(
@@ -69,6 +71,8 @@ def _quotient(context: Context) -> Bound:
 
 def _normalised(context: Context) -> Bound:
     given = [along(context, context.required(place), 1) for place in range(1, 5)]
+    if context.unmoved and not context.holds(_largest_part(context, given)):
+        return UNKNOWN  # an entry may be the difference of two infinities
     found = _affine(context, given)
     # Whether floats stay whole depends on how a runtime divides by the root.
     return Bound(found.low, found.high, False, found.deviation)
@@ -86,7 +90,11 @@ def _affine(context: Context, constants: list[Array]) -> Bound:
     if not all(math.isfinite(a) and math.isfinite(b) for a, b in pairs):
         return UNKNOWN
     inner = context.tracked[0].bound
-    ends = [times(a, edge) + b for a, b in pairs for edge in (inner.low, inner.high)]
+    edges = (inner.low, inner.high)
+    if context.node.op == "Div":  # by the numbers themselves: their inverses are rounded
+        ends = [edge / by for by in _distinct(constants[0]) for edge in edges]
+    else:
+        ends = [times(a, edge) + b for a, b in pairs for edge in edges]
     deviation = times(max(abs(a) for a, _ in pairs), inner.deviation)
     if context.mismatch is not None:
         deviation += times(context.mismatch.factor, inner.magnitude) + context.mismatch.offset
@@ -105,6 +113,18 @@ def _affine(context: Context, constants: list[Array]) -> Bound:
     )
 
 
+def _largest_part(context: Context, given: list[Array]) -> float:
+    """Return the largest product, or mean scaled, that a normalisation adds and subtracts."""
+    scale, _, mean, variance = (np.abs(value.astype(np.float64)) for value in given)
+    factor = scale / np.sqrt(variance + context.node.get("epsilon", 1e-5))
+    return float((factor * np.maximum(mean, context.image().bound.magnitude)).max(initial=0))
+
+
+def _distinct(values: Array) -> list[float]:
+    numbers: list[float] = np.unique(values.astype(np.float64)).tolist()
+    return numbers
+
+
 _SUMS: Final = ("Add", "Sub", "Sum")
 
 
@@ -113,8 +133,8 @@ def _chosen(context: Context) -> Bound:
 
 
 def _mean(context: Context) -> Bound:
-    bounds, dtype = every_input(context), context.dtype
-    if dtype is None or sum(bound.magnitude for bound in bounds) > extremes(dtype)[1]:
+    bounds = every_input(context)
+    if not context.holds(sum(bound.magnitude for bound in bounds)):
         return UNKNOWN  # the sum may be infinite where the mean is not
     found = hull(bounds)
     return Bound(found.low, found.high, False, found.deviation)

@@ -35,7 +35,7 @@ def is_inexact(operator: Operator, context: Context, *, finite: bool = False) ->
     integers = all(dtype is not None and is_integer(dtype) for dtype in dtypes)
     floats = operator.floats if isinstance(operator.floats, str) else operator.floats(context)
     exact: Exact = operator.integers if integers else floats
-    if saturates(operator, context):
+    if saturates(operator, context) or _may_leave_range(operator, context):
         return True
     if context.reordered and not integers and exact == "always":
         return True
@@ -51,6 +51,26 @@ def is_inexact(operator: Operator, context: Context, *, finite: bool = False) ->
         case "whole":
             return not _sums_exactly(operator, context)
     return True
+
+
+def _may_leave_range(operator: Operator, context: Context) -> bool:
+    """Whether floats are cast to integers that they are in range of in real arithmetic alone."""
+    dtype = context.dtype
+    floats = dtype is not None and (is_float(dtype) or dtype.name == "bool")
+    return operator.name == "Cast" and not floats and context.image().bound.loose
+
+
+def is_loose(operator: Operator, context: Context) -> bool:
+    """Whether floats may lie outside of a node's bound, which is that of real arithmetic.
+
+    What is rounded once keeps its bound, which is widened by the rounding. Of several operations
+    nobody knows: a runtime's hyperbolic tangent may be larger than 1.
+    """
+    if operator.name == "QuantizeLinear" or (
+        context.dtype is not None and context.dtype.name == "bool"
+    ):
+        return False  # all that the type holds
+    return any(v.bound.loose for v in context.tracked) or is_inexact(operator, context)
 
 
 def saturates(operator: Operator, context: Context) -> bool:
@@ -100,7 +120,7 @@ def reads_zeros(operator: Operator, context: Context) -> bool:
 
 def _sums_exactly(operator: Operator, context: Context) -> bool:
     x = context.tracked[0]
-    if operator.partial_sums is None or x.bound.unbounded:
+    if operator.partial_sums is None or x.bound.unbounded or x.bound.loose:
         return False
     if x.dtype is None or not is_float(x.dtype):
         return False

@@ -268,6 +268,9 @@ def _linear(context: Context) -> Bound:
     positive, negative = rows.clip(min=0).sum(axis=1), rows.clip(max=0).sum(axis=1)
     offset = weights.extras[:, 0]
     norm = float((positive - negative).max(initial=0))
+    partial = times(norm, max(-low, high)) + float(np.abs(offset).max(initial=0))
+    if context.unmoved and not context.holds(partial):
+        return UNKNOWN  # a part of a sum may be infinite where the whole is not
     deviation = times(norm, inner.deviation)
     if context.mismatch is not None:
         deviation += times(context.mismatch.factor, max(-low, high)) + context.mismatch.offset

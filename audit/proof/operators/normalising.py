@@ -135,6 +135,9 @@ def _probabilities(context: Context) -> Bound:
 def _standardised(context: Context) -> Bound:
     """Bound what has a mean of 0 and a variance of at most 1: no entry is beyond the root of n."""
     x = context.image()
+    squares = math.prod(x.shape) * x.bound.magnitude**2
+    if context.unmoved and not context.holds(squares):
+        return UNKNOWN  # a variance may be infinite, or a mean, and what is divided not a number
     if context.node.op == "InstanceNormalization":
         count = math.prod(x.numbers.shape[2:])
     elif context.node.op == "GroupNormalization":

@@ -59,7 +59,9 @@ def _cast_bound(context: Context) -> Bound:
         whole, deviation = inner.whole, inner.deviation
         if not _is_fine(target):  # one of them has no zero
             whole, deviation = False, math.inf if deviation else 0.0
-        return Bound(inner.low, inner.high, whole, deviation, signed_zero=inner.signed_zero)
+        vanishes = inner.low < 0 and not inner.whole  # what is too small for the type: -0.0 of it
+        signed = inner.signed_zero or vanishes
+        return Bound(inner.low, inner.high, whole, deviation, signed_zero=signed)
     kind = context.image().dtype
     fits = kind is not None and (is_integer(kind) or _fits(inner, target))
     if not fits or not math.isfinite(inner.magnitude):
@@ -102,14 +104,12 @@ def _quantised(context: Context) -> Bound:
 
 def _dequantised(context: Context) -> Bound:
     inner, scale, zero = context.image().bound, context.required(1), context.constant(2)
+    exact = [inner.low, inner.high]
+    # Runtimes make a float of an integer, and then scale it.
+    edges = exact + np.array(exact).astype(np.float32).tolist()
     zeros = [0.0] if zero is None else np.unique(zero.astype(np.float64)).tolist()
     factors = np.unique(scale.astype(np.float64)).tolist()
-    ends = [
-        times(factor, edge - shift)
-        for factor in factors
-        for shift in zeros
-        for edge in (inner.low, inner.high)
-    ]
+    ends = [times(factor, edge - shift) for factor in factors for shift in zeros for edge in edges]
     largest = max(map(abs, factors))
     kind = context.image().dtype
     signed = inner.signed_zero and (kind is None or not is_integer(kind))  # float8 has -0.0 too

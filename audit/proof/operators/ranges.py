@@ -128,10 +128,18 @@ def within(low: float, high: float, steepest: float = math.inf) -> Bounding:
 
 
 def _rounded(found: Bound, dtype: DType) -> Bound:
-    """Widen a bound to what its type makes of the ends: beyond its significand, of integers too."""
-    low, high = np.array([found.low, found.high]).astype(dtype).astype(np.float64).tolist()
-    if math.isnan(low) or math.isnan(high):  # what is out of range is told elsewhere
+    """Widen a bound to what its type makes of the ends: beyond its significand, of integers too.
+
+    Runtimes make half precision of single precision, and so round what comes of doubles twice.
+    """
+    ends = np.array([found.low, found.high])
+    ways = [ends.astype(dtype)]
+    if dtype.itemsize < 4:
+        ways.append(ends.astype(np.float32).astype(dtype))
+    rounded = np.stack(ways).astype(np.float64)
+    if np.isnan(rounded).any():  # what is out of range is told elsewhere
         return found
+    low, high = float(rounded[:, 0].min()), float(rounded[:, 1].max())
     return replace(found, low=min(found.low, low), high=max(found.high, high))
 
 
