@@ -71,7 +71,7 @@ def read_onnx(data: bytes) -> onnx.ModelProto:
     ------
     ValueError
         If it is another kind of file, is cut off, keeps tensors outside of itself, has tensors of
-        other sizes than their shapes say, or is not valid.
+        other sizes than their shapes say, has a Split that would end a process, or is not valid.
     """
     refuse_other_formats(data)
     try:
@@ -96,6 +96,8 @@ def read_onnx(data: bytes) -> onnx.ModelProto:
             _check_tensor(message)
         elif isinstance(message, onnx.SparseTensorProto):
             _check_sparse(message)
+        elif isinstance(message, onnx.NodeProto):
+            _check_split(message)
     _check_imports(model.opset_import)
     try:
         onnx.checker.check_model(model)
@@ -242,6 +244,16 @@ def _check_sparse(tensor: onnx.SparseTensorProto) -> None:
         raise RefusedError(
             f"The sparse tensor {name} has {dense} elements when it is written out; at most "
             f"{_MOST_DENSE} are accepted."
+        )
+
+
+def _check_split(node: onnx.NodeProto) -> None:
+    """Refuse a Split that leaves out a part: onnxruntime writes it all the same, and dies."""
+    if node.op_type == "Split" and node.domain in ONNX_DOMAINS and "" in node.output:
+        name = node.name or next(filter(None, node.output), "")
+        raise RefusedError(
+            f"The node {_quoted(name)} (Split) leaves out one of its outputs, which ends the "
+            "process of onnxruntime; one that names all of them is accepted."
         )
 
 

@@ -15,13 +15,13 @@ from audit.proof.limits import Budget
 from audit.proof.node import Array, Node, Unsupported
 from audit.proof.operators import MOVES, OPERATORS
 from audit.proof.operators.movement import refuse_backward_ends
-from audit.proof.sizes import NO_AXIS
+from audit.proof.sizes import NO_AXIS, shape_of
 from audit.proof.types import extremes, is_exchanged, is_float, is_integer, significand
 
 Runtime = Callable[[onnx.ModelProto, Mapping[str, Array]], Sequence[Array]]
 """Runs a model of one node on arrays by name, and returns its outputs."""
 
-_TRIVIAL: Final = {"Constant", "Identity", "Shape", "Size"}
+_TRIVIAL: Final = {"Constant", "Identity", "Size"}
 _ON_INTEGERS: Final = {
     *("Div", "Max", "Min", "Mod", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Sum")
 }
@@ -48,6 +48,9 @@ def fold(
     budget.reserve(16 * _size(node, arrays))
     if node.op == "DequantizeLinear":
         return [_dequantise(node, arrays)]
+    if node.op == "Shape" and arrays[0] is not None:
+        # ONNX's reference counts an end from before the first axis once more from the last.
+        return [np.array(shape_of(node, arrays[0].shape), np.int64)]
     _refuse_doubtful(node, arrays)
     with np.errstate(all="ignore"):
         values = node.evaluate(arrays)
@@ -103,6 +106,8 @@ def _same(a: Array, b: Array) -> bool:
 def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
     """Refuse values of which the standard leaves open what becomes of them."""
     first = arrays[0] if arrays else None
+    if node.op == "Constant" and len(node.attributes) != 1:
+        raise Unsupported("gives several values, of which runtimes take the one that comes first")
     if node.op == "Slice" and first is not None:
         for axis, start, end, step in _slices(node, arrays):
             refuse_backward_ends(start, end, step, first.shape[axis])

@@ -540,3 +540,13 @@ def test_the_processor_traps_and_the_proof_does_not_ask_for_it(operator: str) ->
     if platform.machine() == "x86_64":
         assert died.returncode == -signal.SIGFPE
     assert prove(data, "C4", runtime=run_as_written).outcome == "NOT PROVED"
+
+
+def test_a_split_that_leaves_out_a_part_is_refused() -> None:
+    """It ended the process of onnxruntime, and of a proof that computed such constants."""
+    split = helper.make_node("Split", ["x"], ["p", "", "q"], axis=1, split=[1, 1, 1])
+    sides = [helper.make_tensor_value_info(name, 1, None) for name in "xpq"]
+    graph = helper.make_graph([split], "g", sides[:1], sides[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)])
+    with pytest.raises(ValueError, match=r"The node 'p' \(Split\) leaves out one of its outputs"):
+        read_onnx(model.SerializeToString())

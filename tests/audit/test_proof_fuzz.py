@@ -5,18 +5,21 @@ import platform
 import warnings
 from collections.abc import Callable
 
+import numpy as np
+import onnx
 import pytest
 
-from audit.proof import operators
+from audit.proof import operators, prove
 from audit.proof.context import Context
 from audit.proof.node import Unsupported
 from audit.proof.numbering import Numbers
 from audit.proof.operators import OPERATORS
 from audit.proof.operators.record import Operator
 from tests.audit.fuzz.draw import draw_graph
-from tests.audit.fuzz.judge import judge
+from tests.audit.fuzz.judge import judge, run_alone
 from tests.audit.fuzz.tally import Tally
 from tests.audit.fuzz.trial import try_seeds
+from tests.audit.test_proof_cases import parse
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = range(60)
@@ -81,6 +84,20 @@ MUTANTS = {
     "means are exact in any order": _record("ReduceMean", floats="always"),
     "products of sums are exact": _record("Conv", floats="always"),
 }
+
+
+@pytest.mark.parametrize(("other", "finding"), [(1.0, "unsound"), (float("inf"), "sound")])
+def test_an_order_that_may_count_excuses_no_deviation_of_finite_numbers(
+    other: float, finding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _record("ReduceMax", rule=_first_half_twice)(monkeypatch)
+    ramp = np.arange(64, dtype=np.float32).reshape(8, 8)
+    body = "o = Neg(OTHER) m = Mul(x, RAMP) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(m)"
+    model = onnx.load_model_from_string(parse(body, RAMP=ramp, OTHER=np.float32(other)))
+    proof = prove(model.SerializeToString(), "C4", runtime=run_alone)
+    assert proof.outcome == "PROVED"
+    assert proof.disordered
+    assert judge(model).finding == finding
 
 
 @pytest.mark.slow

@@ -22,12 +22,14 @@ from imaging import GridSymmetry
 from tests.audit.fuzz.judge import run_alone
 from tests.audit.fuzz.traps import draw_trap
 from tests.audit.operator_graphs import BODIES, CHANNELS, SIZE, graph_of
-from tests.audit.test_proof_cases import parse
+from tests.audit.test_proof_cases import claims, parse
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 Array = NDArray[Any]
 SAME = 'kernel_shape = [1, 1], strides = [5, 5], auto_pad = "SAME_UPPER"'
+_RAMP = np.arange(64, dtype=np.float32).reshape(8, 8)
+_WEIGHT = "m = Mul(RAMP, w) z = Mul(x, m) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(z)"
 
 
 def contradiction(data: bytes) -> str:
@@ -141,6 +143,27 @@ def test_constants_do_too(made: str) -> None:
     }
     data = parse(body, "float[N,1,6,6] x", "float[a,b,c,d] y", opset=21, **given)
     assert not contradiction(of_corners(data))
+
+
+@pytest.mark.parametrize("ends", ["end = -5", "start = 1, end = -6", "start = -9, end = -7"])
+def test_a_shape_that_ends_before_the_first_axis_is_empty(ends: str) -> None:
+    """Where it is, and only there, the pixels are weighted."""
+    body = f"s = Shape<{ends}>(STORED) n = Size(s) e = Equal(n, NONE) w = Cast<to = 1>(e) {_WEIGHT}"
+    data = parse(body, STORED=np.zeros((3, 2, 2, 5)), NONE=np.array(0), RAMP=_RAMP)
+    assert claims(data).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize(
+    "second", [{"value_float": 1.0}, {"value": numpy_helper.from_array(np.ones(8, np.float32))}]
+)
+def test_of_several_values_of_a_constant_none_is_picked(second: dict[str, Any]) -> None:
+    """onnxruntime takes the first, and ONNX's reference one of a kind that it prefers."""
+    body = "w = Identity(x) z = Mul(x, w) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(z)"
+    model = onnx.load_model_from_string(parse(body))
+    model.graph.node[0].CopyFrom(helper.make_node("Constant", [], ["w"]))
+    for name, value in {"value_floats": list(map(float, range(8))), **second}.items():
+        model.graph.node[0].attribute.append(helper.make_attribute(name, value))
+    assert claims(model.SerializeToString()).outcome == "NOT PROVED"
 
 
 @pytest.mark.slow
