@@ -326,11 +326,16 @@ def _quoted(text: str) -> str:
 
 
 def holds_halves(model: onnx.ModelProto) -> bool:
-    """Whether a file stores numbers of half precision, or casts to them."""
-    half = TensorProto.FLOAT16
-    attributes = [each for node in model.graph.node for each in node.attribute]
+    """Whether answers are computed from stored numbers of half precision, or by casts to them."""
+    half, graph = TensorProto.FLOAT16, model.graph
+    needed, nodes = {value.name for value in graph.output}, []
+    for node in reversed(graph.node):  # each stands behind those that it reads
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            nodes.append(node)
+    attributes = [each for node in nodes for each in node.attribute]
     return (
-        any(tensor.data_type == half for tensor in model.graph.initializer)
+        any(tensor.data_type == half and tensor.name in needed for tensor in graph.initializer)
         or any(each.name == "to" and each.i == half for each in attributes)
         or any(each.HasField("t") and each.t.data_type == half for each in attributes)
     )

@@ -129,7 +129,7 @@ class _Propagator:
         self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
         self.congruence = Congruence(graph, budget)
         self.memory = Memory(budget)
-        self.scaled = ScaledAxes(graph.nodes)
+        self.scaled = ScaledAxes(graph)
         self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
         self.last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
 
@@ -263,6 +263,10 @@ class _Propagator:
             self.found.rounding.append(node)
             if reads or floats in ("bounded", "ordered"):
                 self.found.disordered.append(node)
+        blocks = self.scaled.quantises_data(node)
+        if blocks and not context.unmoved:
+            tainted = True
+            self.found.rounding.append(node)
         either = mixes_zeros(operator, context)
         either |= any(value.bound.either_zero for value in context.tracked)
         either &= known.signed_zero
@@ -271,6 +275,8 @@ class _Propagator:
             self.found.disordered.append(node)
         if not context.unmoved and saturates(operator, context):
             self.found.sensitive.append((node, "saturating"))
+        elif blocks and tainted:
+            self.found.sensitive.append((node, "step"))
         elif any(value.bound.rounded for value in context.tracked):
             answer = response(operator, context)
             if answer != "smooth":
@@ -310,7 +316,8 @@ class _Propagator:
             outputs = operator.rule(context)
         except Unsupported as why:
             outputs = [number_unread(operator, context, self.options.runtime, str(why))]
-        if self.options.bitwise and is_inexact(operator, context, finite=True):
+        inexact = is_inexact(operator, context, finite=True)
+        if self.options.bitwise and (inexact or self.scaled.quantises_data(context.node)):
             outputs = [context.opaque(numbers.shape[1:], "rounds") for numbers in outputs]
             context.terms = None
         outputs = adopt(known, outputs)

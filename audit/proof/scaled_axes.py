@@ -1,8 +1,8 @@
 """Stored weights with a scale for each entry of an axis, which runtimes take for that of filters.
 
-onnxruntime writes a Conv, Gemm or MatMul between DequantizeLinear and QuantizeLinear as one of
-integers, and passes over which axis of the weights has the scales. It looks through nodes between
-that change nothing, and moves a Transpose to the other side.
+onnxruntime writes a Conv, Gemm or MatMul of dequantised integers as one of integers, the last two
+also where nothing quantises what they give, and passes over which axis of the weights has the
+scales. It looks through nodes between that change nothing, and moves a Transpose to the other side.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from audit.proof.graph import Graph
 from audit.proof.node import Array, Node, Unsupported
 
 _OF_FILTERS: Final = {"Conv": 0, "Gemm": 1, "MatMul": -1}
@@ -20,16 +21,25 @@ class ScaledAxes:
 
     Parameters
     ----------
-    nodes
-        Of the graph: one that quantises nothing is left in floats, whatever its weights are.
+    graph
+        One that neither quantises anything nor reads integers of an image as quantised is left in
+        floats, whatever its weights are.
     """
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._quantises = any(node.op == "QuantizeLinear" for node in nodes)
+    def __init__(self, graph: Graph) -> None:
+        self._quantises = any(
+            node.op == "QuantizeLinear"
+            or (node.op == "DequantizeLinear" and node.inputs[0] not in graph.constants)
+            for node in graph.nodes
+        )
         self._axes: dict[str, int] = {}
+        self._dequantised: set[str] = set()
+        self._data = {node.outputs[0] for node in graph.nodes if node.op == "DequantizeLinear"}
 
     def remember(self, node: Node, arrays: Sequence[Array | None], values: Sequence[Array]) -> None:
         """Note what a node makes of constants."""
+        if node.op == "DequantizeLinear" or not self._dequantised.isdisjoint(node.inputs):
+            self._dequantised.update(node.outputs)
         axis = self._axis(node, arrays, values[0]) if values and self._quantises else None
         if axis is not None:
             self._axes[node.outputs[0]] = axis
@@ -48,6 +58,15 @@ class ScaledAxes:
                 return list(order).index(axis)
             return axis if value.shape == array.shape else None
         return None
+
+    def quantises_data(self, node: Node) -> bool:
+        """Whether onnxruntime may quantise the floats that a node multiplies by stored integers.
+
+        It writes such a product as one that quantises its data by blocks, in the order they have.
+        """
+        if node.op not in ("Gemm", "MatMul"):
+            return False
+        return node.inputs[1] in self._dequantised and node.inputs[0] not in self._data
 
     def refuse_misread(self, node: Node, weights: object) -> None:
         """Refuse weights with scales along another axis than that of the filters.

@@ -192,3 +192,99 @@ def test_weights_whose_scales_onnxruntime_reads_along_another_axis_are_refused()
         body.replace("WEIGHTS", filters), "uint8[N,1,9,9]", "float[a]", W=tied, **constants
     )
     assert prove(data, "C4", runtime=run_alone).arithmetic == "quantised"
+
+
+SQUARES = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
+
+
+def _deviates(data: bytes, images: Array) -> bool:
+    runs = answers(data, images, optimised=True)
+    assert runs is not None
+    return not same_bits(runs[0][0], runs[1][0])
+
+
+@pytest.mark.parametrize("product", ["MatMul", "Gemm"])
+def test_weights_of_a_product_that_nothing_quantises_are_misread_as_well(product: str) -> None:
+    data = _parse(
+        "d = DequantizeLinear(image, S, O) r = Reshape(d, SHAPE) "
+        f"w = DequantizeLinear<axis = 0>(W, K, Z) y = {product}(r, w)",
+        "uint8[N,1,2,2]",
+        "float[a, b]",
+        S=np.float32(0.5),
+        O=np.uint8(3),
+        SHAPE=np.array([-1, 4]),
+        W=np.array([[2], [1], [2], [1]], np.int8) * np.array([[1, 3, -2, 5]], np.int8),
+        K=np.array([1, 2, 1, 2], np.float32),
+        Z=np.zeros(4, np.int8),
+    )
+    assert _deviates(data, SQUARES[:, :, :2, :2])
+    assert prove(data, "C4", runtime=run_alone).outcome == "NOT PROVED"
+
+
+@pytest.mark.parametrize("product", ["MatMul", "Gemm"])
+def test_no_bits_are_claimed_of_floats_times_stored_integers(product: str) -> None:
+    """onnxruntime quantises the floats by blocks, whose entries a rotation changes."""
+    quarter = np.random.default_rng(0).integers(-8, 9, (8, 8, 4))
+    data = _parse(
+        f"c = Cast<to = 1>(image) f = Flatten(c) w = DequantizeLinear(W, K) y = {product}(f, w)",
+        "uint8[N,1,8,8]",
+        "float[a, b]",
+        W=sum(np.rot90(quarter, turns) for turns in range(4)).reshape(64, 4).astype(np.int8),
+        K=np.float32(1),
+    )
+    assert _deviates(data, SQUARES)
+    proof = prove(data, "C4", runtime=run_alone)
+    assert proof.arithmetic == "float"
+    assert [step.effect for step in proof.steps] == ["step"]
+
+
+def test_several_scales_of_data_are_refused() -> None:
+    """onnxruntime quantises all probabilities by the first: four scales, and each is once first."""
+    body = "c = Cast<to = 1>(image) v = Conv(c, W) m = GlobalMaxPool(v) n = Mul(m, F) "
+    scales = np.array([0.01, 0.003, 0.002, 0.02], np.float32)
+    constants: dict[str, Any] = {"ONE": np.array([1]), "Z": np.zeros(4, np.uint8)}
+    for place in range(4):
+        body += (
+            f"n{place} = Gather<axis = 1>(n, I{place}) q{place} = QuantizeLinear(n{place}, T, O) "
+            f"d{place} = DequantizeLinear(q{place}, T, O) s{place} = Softmax<axis = 1>(d{place}) "
+            f"a{place} = QuantizeLinear<axis = 1>(s{place}, S{place}, Z) "
+            f"e{place} = DequantizeLinear<axis = 1>(a{place}, S{place}, Z) "
+            f"p{place} = Slice(e{place}, B{place}, E{place}, ONE) "
+        )
+        moved = 2 * place % 4
+        constants[f"I{place}"] = np.roll(np.arange(4), -place)
+        constants[f"S{place}"] = np.roll(scales, -moved)
+        constants[f"B{place}"] = np.array([-moved % 4])
+        constants[f"E{place}"] = np.array([-moved % 4 + 1])
+    weights = np.arange(9, dtype=np.float32).reshape(3, 3) - 4
+    data = _parse(
+        body + "g = Max(p0, p1, p2, p3) y = Flatten(g)",
+        "uint8[N,1,8,8]",
+        "float[a, b]",
+        W=np.stack([np.rot90(weights, turns)[None] for turns in range(4)]),
+        F=np.float32(0.002),
+        T=np.float32(0.02),
+        O=np.uint8(0),
+        **constants,
+    )
+    assert _deviates(data, SQUARES)
+    assert prove(data, "C4", runtime=run_alone).outcome == "NOT PROVED"
+
+
+def test_a_product_too_small_for_floats_leaves_a_zero_below_zero() -> None:
+    """It is added before it is rounded: -0.0, beside which a maximum is in doubt."""
+    small = np.full((1, 1), -1e-30, np.float32)
+    data = _parse(
+        "a = Cast<to = 1>(image) m = GlobalMaxPool(a) s = Mul(m, F) f = Flatten(s) "
+        "p = MatMul(f, W) q = Reshape(p, SHAPE) z = Mul(a, NIL) g = Max(q, z) "
+        + EVERYWHERE
+        + "y = ReduceMax<keepdims = 0>(g, AX)",
+        "uint8[N,1,7,7]",
+        "float[a]",
+        F=np.float32(1e-30),
+        W=small,
+        SHAPE=np.array([-1, 1, 1, 1]),
+        NIL=np.float32(0),
+    )
+    proof = prove(data, "C4", runtime=run_alone)
+    assert not proof.exact_bits

@@ -429,7 +429,15 @@ class TestFile:
             half = onnx.numpy_helper.from_array(np.zeros(1, np.float16), "half")
             model.graph.initializer.append(half)
 
-        for change, precision in ((claim, "fp32"), (store, "fp16")):
+        def read(model: onnx.ModelProto) -> None:
+            claim(model)
+            stored = next(t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT)
+            cast = onnx.helper.make_node("Cast", ["half"], [stored.name], to=TensorProto.FLOAT)
+            halves = numpy_helper.to_array(stored).astype(np.float16)
+            stored.CopyFrom(numpy_helper.from_array(halves, "half"))
+            model.graph.node.insert(0, cast)
+
+        for change, precision in ((claim, "fp32"), (store, "fp32"), (read, "fp16")):
             under_test, _, _ = opened(changed(turning, change))
             assert under_test.identity.precision == precision
 

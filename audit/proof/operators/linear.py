@@ -278,10 +278,12 @@ def _linear(context: Context) -> Bound:
     least = (positive * low + negative * high + offset).min()
     most = (positive * high + negative * low + offset).max()
     # A sum starts from 0.0, to which products add no -0.0; a bias, a factor or a transposed
-    # convolution may bring one.
+    # convolution may bring one. So may a product below zero that is too small for floats, where it
+    # is added before it is rounded; a sum that moves has lost its bits anyway if not all is whole.
     plain = context.node.op in ("Conv", "MatMul", "Gemm")
     plain &= (context.node.get("alpha", 1.0), context.node.get("beta", 1.0)) == (1.0, 1.0)
     plain &= not (np.signbit(offset) & (offset == 0)).any()
+    plain &= not context.unmoved or inner.whole or (inner.low >= 0 and bool((rows >= 0).all()))
     return Bound(float(least), float(most), whole, deviation, signed_zero=not plain)
 
 

@@ -89,6 +89,12 @@ def quantise(context: Context) -> list[Numbers]:
     scale = values[1]
     if scale is None or not (np.isfinite(scale.astype(np.float64)) & (scale > 0)).all():
         raise Unsupported("has a scale that is not positive")
+    several = any(v is not None and np.unique(v).size > 1 for v in values.values())
+    if several and context.node.op == "QuantizeLinear":
+        raise Unsupported(
+            "has several scales or zero points for an image's data, of which onnxruntime passes "
+            "over the axis, or over all but the first"
+        )
     axis = context.node.get("axis", 1)
     given = {place: along(context, v, axis) for place, v in values.items() if v is not None}
     return [one(context, given)]
