@@ -172,7 +172,12 @@ def test_weights_whose_scales_onnxruntime_reads_along_another_axis_are_refused()
         + EVERYWHERE
         + "y = ReduceMax<keepdims = 0>(d, AX)"
     )
-    constants = {"S": np.float32(1), "O": np.uint8(0), "T": np.float32(3), "Z": np.uint8(100)}
+    constants: dict[str, Any] = {
+        "S": np.float32(1),
+        "O": np.uint8(0),
+        "T": np.float32(3),
+        "Z": np.uint8(100),
+    }
     constants["K"] = scales
     images = np.random.default_rng(0).integers(0, 256, (8, 1, 9, 9)).astype(np.uint8)
     for dequantised in (
@@ -229,7 +234,9 @@ def test_no_bits_are_claimed_of_floats_times_stored_integers(product: str) -> No
         f"c = Cast<to = 1>(image) f = Flatten(c) w = DequantizeLinear(W, K) y = {product}(f, w)",
         "uint8[N,1,8,8]",
         "float[a, b]",
-        W=sum(np.rot90(quarter, turns) for turns in range(4)).reshape(64, 4).astype(np.int8),
+        W=np.sum([np.rot90(quarter, turns) for turns in range(4)], axis=0)
+        .reshape(64, 4)
+        .astype(np.int8),
         K=np.float32(1),
     )
     assert _deviates(data, SQUARES)
