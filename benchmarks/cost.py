@@ -52,10 +52,12 @@ def main() -> None:
 
 
 def shipped(repository: Path) -> Iterator[Point]:
-    """Yield the float networks of a repository, each in its highest version."""
-    for folder in sorted(repository.iterdir()):
-        card = load_card(version_folders(folder)[-1] / CARD_FILE)
-        if card.precision == "fp32" and card.size is not None:
+    """Yield the networks of a repository, each in its highest version and its first precision."""
+    names = {folder.name for folder in repository.iterdir()}
+    for name in sorted(names):
+        card = load_card(version_folders(repository / name)[-1] / CARD_FILE)
+        made_of = card.conversion.source.name if card.conversion else None
+        if made_of not in names and card.size is not None:
             yield Point(card.name, card.size.multiply_adds, card.metrics["test"].error_percent)
 
 

@@ -14,10 +14,12 @@ from artifact.contract import LOGITS
 from audit import RefusedError
 from export.quantize.chain import Move
 from export.quantize.graph import GraphBuilder
-from export.quantize.network import IntegerConvolution, IntegerMap, IntegerNetwork
-
-LIMIT: Final = 2**24
-"""Up to here, float32 holds every integer."""
+from export.quantize.network import (
+    LARGEST_SUM,
+    IntegerConvolution,
+    IntegerMap,
+    IntegerNetwork,
+)
 
 _LEVELS: Final = 255
 
@@ -93,12 +95,9 @@ def _scale(graph: GraphBuilder, name: str, factors: np.ndarray, output: str) -> 
 
 
 def _check(layer: IntegerMap, name: str) -> None:
-    zero = layer.input.zero
-    largest = max(zero, _LEVELS - zero)
-    sums = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(1) * largest
-    magnitude = int((sums + np.abs(layer.bias.astype(np.int64))).max())
-    if magnitude >= LIMIT:
+    magnitude = int(layer.largest_sums().max())
+    if magnitude >= LARGEST_SUM:
         raise MagnitudeError(
             f"A sum of {name} may reach {magnitude:,}, and float32 holds every integer only below "
-            f"{LIMIT:,}; a layer with fewer inputs is accepted."
+            f"{LARGEST_SUM:,}; a layer with fewer inputs is accepted."
         )

@@ -2,9 +2,9 @@
 
 An activation is an unsigned 8-bit integer ``q`` and means ``scale * (q - zero)``, one scale for a
 tensor. A weight is a signed integer and means ``scale * w``, one scale for a filter. A filter and
-its rotated copies have the same largest weight, hence the same scale and the same integers: what is
-equivariant stays so in every bit. Source: Jacob et al., "Quantization and Training of Neural
-Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
+its rotated copies have the same largest weight and the same sums, hence the same scale and the same
+integers: what is equivariant stays so in every bit. Source: Jacob et al., "Quantization and
+Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,14 @@ CPUs without VNNI add two products of 8 bits in 16 bits and saturate there, in p
 of the image rearranges. With this limit they cannot: ``2 * 255 * 64 < 2**15``.
 """
 
-LARGEST_BIAS: Final = 2**23
-"""Largest magnitude of a bias, in units of its filter: half of what float32 sums exactly."""
+LARGEST_SUM: Final = 2**24
+"""Below it lies the largest sum of a filter that any image gives: float32 holds every integer."""
+
+LARGEST_BIAS: Final = LARGEST_SUM // 2
+"""Largest magnitude of a bias, in units of its filter."""
+
+_COARSER: Final = 1 + 2**-10
+"""By how much more than in proportion a scale grows where sums are too large: rounding adds."""
 
 _SMALLEST_SCALE: Final = 1e-30
 """Of a filter: products of it with other scales are no zeros."""
@@ -60,6 +66,12 @@ class IntegerMap:
     scales: NDArray[np.float32]
     bias: NDArray[np.int32]
     input: Quantised
+
+    def largest_sums(self) -> NDArray[np.int64]:
+        """Return how large a partial sum of each filter may become: int64 [F]."""
+        most = max(self.input.zero, _LEVELS - self.input.zero)
+        magnitudes = np.abs(self.weight.astype(np.int64)).reshape(len(self.weight), -1).sum(1)
+        return magnitudes * most + np.abs(self.bias.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,14 +146,29 @@ def _activation(low: float, high: float) -> Quantised:
 def _integer_map(
     weight: NDArray[np.float64], bias: NDArray[np.float64], given: Quantised
 ) -> IntegerMap:
-    columns = [1] * (weight.ndim - 1)
     largest = np.abs(weight).reshape(len(weight), -1).max(1)
     # Beside a bias of millions of units, weights may as well be coarser, or nothing: they are those
     # of a filter that training has let go of.
     least = np.maximum(np.abs(bias) / (float(given.scale) * LARGEST_BIAS), _SMALLEST_SCALE)
     counts = (largest > 0) | (bias != 0)
     scales = np.where(counts, np.maximum(largest / WEIGHT_LIMIT, least), 1).astype(np.float32)
+    while True:
+        found = _rounded(weight, bias, scales, given)
+        excess = found.largest_sums() / (LARGEST_SUM - 1)
+        if (excess <= 1).all():
+            return found
+        # Sums of magnitudes are whole numbers, the same for a filter and its rotated copies.
+        scales = np.where(excess > 1, scales * excess * _COARSER, scales).astype(np.float32)
+
+
+def _rounded(
+    weight: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    scales: NDArray[np.float32],
+    given: Quantised,
+) -> IntegerMap:
     units = scales.astype(np.float64)
+    columns = [1] * (weight.ndim - 1)
     integers = np.rint(weight / units.reshape(-1, *columns)).clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
     return IntegerMap(
         weight=integers.astype(np.int8),

@@ -20,7 +20,13 @@ from export.quantize import (
     to_integer,
     to_qdq,
 )
-from export.quantize.network import WEIGHT_LIMIT, IntegerConvolution
+from export.quantize.network import (
+    LARGEST_SUM,
+    WEIGHT_LIMIT,
+    IntegerConvolution,
+    Quantised,
+    _integer_map,
+)
 from export.runtime import open_model
 
 pytestmark = pytest.mark.slow
@@ -156,8 +162,23 @@ def test_weights_use_the_range_and_keep_to_it(integers):
         assert (largest == WEIGHT_LIMIT).all()
 
 
+def test_scales_are_coarser_where_sums_would_be_too_large_and_copies_stay_copies():
+    random = np.random.default_rng(0)
+    wide = random.uniform(0.5, 1, (1, 224, 5, 5))
+    weight = np.concatenate([wide, np.rot90(wide, 1, (2, 3)), wide * np.eye(224)[0, :, None, None]])
+    bias = np.array([0.3, 0.3, 0.3])
+    found = _integer_map(weight, bias, Quantised(np.float32(0.02), 0))
+    assert (found.largest_sums() < LARGEST_SUM).all()
+    assert found.largest_sums()[:2].min() > 0.99 * LARGEST_SUM
+    assert found.scales[0] == found.scales[1]
+    np.testing.assert_array_equal(np.rot90(found.weight[0], 1, (1, 2)), found.weight[1])
+    units = found.scales.astype(np.float64).reshape(-1, 1, 1, 1)
+    assert (np.abs(found.weight * units - weight) <= units * 0.5001).all()
+    assert np.abs(found.weight[2].astype(int)).max() == WEIGHT_LIMIT
+
+
 def test_sums_that_floats_cannot_hold_are_refused_by_name(integers, monkeypatch):
-    monkeypatch.setattr("export.quantize.integer.LIMIT", 1000)
+    monkeypatch.setattr("export.quantize.integer.LARGEST_SUM", 1000)
     with pytest.raises(MagnitudeError, match="node_conv2d' may reach"):
         to_integer(integers, {})
 
@@ -169,9 +190,9 @@ def test_the_check_of_sums_is_no_looser_than_what_a_sum_reaches(integers, monkey
         high = max(layer.input.zero, 255 - layer.input.zero)
         for filters, bias in zip(layer.weight.astype(int), layer.bias.astype(int), strict=True):
             largest = max(largest, int(np.abs(filters).sum()) * high + abs(int(bias)))
-    monkeypatch.setattr("export.quantize.integer.LIMIT", largest + 1)
+    monkeypatch.setattr("export.quantize.integer.LARGEST_SUM", largest + 1)
     to_integer(integers, {})
-    monkeypatch.setattr("export.quantize.integer.LIMIT", largest)
+    monkeypatch.setattr("export.quantize.integer.LARGEST_SUM", largest)
     with pytest.raises(MagnitudeError):
         to_integer(integers, {})
 
