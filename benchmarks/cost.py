@@ -83,11 +83,11 @@ def draw(ours: Sequence[Point]) -> Figure:
 
 def _mark(axes: Axes, points: Sequence[Point], **style: Any) -> None:
     """Name neighbours above and below in turn, so that names do not run into one another."""
-    for number, point in enumerate(sorted(points, key=attrgetter("multiply_adds"))):
+    for number, point in enumerate(sorted(points, key=attrgetter("multiply_adds"), reverse=True)):
         place = (point.multiply_adds, point.error)
         axes.plot(*place, "o", markersize=6, **style)
         name = f"{point.name}, {point.error:.2f} %"
-        axes.annotate(name, place, (0, -11 if number % 2 else 11), ha="center", **_LABELS)
+        axes.annotate(name, place, (0, 11 if number % 2 else -11), ha="center", **_LABELS)
 
 
 if __name__ == "__main__":
