@@ -353,7 +353,8 @@ def test_a_rare_class_that_is_lost_is_no_pass() -> None:
     assert result.kept.state == "PASS"
     assert result.verdict != "PASS"
     assert "washer" in " ".join(result.reasons)
-    twelve = losing(still(1000, labels=[2] * 12 + [0] * 988, expected=None), *range(12))
+    labels = [2] * 12 + [1] * 494 + [0] * 494
+    twelve = losing(still(1000, labels=labels, expected=None), *range(12))
     before = replace(twelve, kept=[True] * 1000, deviation=[1e-7] * 1000)
     assert compared(before, twelve, margin=0.05).verdict == "FAIL"
     assert compared(before, twelve, margin=0.05, class_margin=None).verdict == "PASS"
