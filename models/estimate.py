@@ -29,14 +29,15 @@ def seconds_an_epoch(
     """
     images = len(train) - recipe.validation
     few = train[: min(images, STEPS * recipe.batch_size)]
-    trial = Training(
-        spec,
-        recipe.model_copy(update={"epochs": 2, "validation": 0, "patience": None}),
-        device,
-        teacher,
-    )
-    *_, timed = trial.epochs(few)
-    seconds = timed.seconds * images / len(few)
+    views = recipe.views
+    short = {"epochs": 4 if views else 2, "validation": 0, "patience": None}
+    short["views"] = 2 if views else None
+    trial = Training(spec, recipe.model_copy(update=short), device, teacher)
+    timed = [epoch.seconds for epoch in trial.epochs(few)]
+    seconds = timed[-1]
+    if views:  # in the first epochs a teacher is asked
+        seconds += (timed[1] - seconds) * min(1, views / recipe.epochs)
+    seconds *= images / len(few)
     judges = train[images:] or choice
     if judges:
         sample = judges[: len(few)]

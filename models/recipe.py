@@ -29,6 +29,9 @@ class Recipe(BaseModel):
         Largest share of another image, and of its label, that is mixed into an image.
     teaching
         The weight of a teacher's probabilities in what is learned; labels have the rest.
+    views
+        How many augmented copies of each image there are, one an epoch in turn, so that a teacher
+        is asked once about each. Without it, every epoch augments images anew.
     arithmetic
         "auto" is bfloat16 autocast on a GPU that multiplies it in hardware, else float32.
         Evaluation is always in float32.
@@ -52,6 +55,7 @@ class Recipe(BaseModel):
     class_weights: bool = False
     mixing: float = Field(default=0.0, ge=0, le=1)
     teaching: float = Field(default=0.0, ge=0, le=1)
+    views: int | None = Field(default=None, gt=0)
     arithmetic: Arithmetic = "auto"
     deterministic: bool = False
     seed: int = 0

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +25,9 @@ from models.targets import Teacher, mix, one_hot
 
 Progress = Callable[[int], None]
 """Called with the number of images that were just worked on."""
+
+Draw = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From rows of the data set to what a network sees, and what it is to answer."""
 
 ParameterList = tuple[Tensor, ...] | list[Tensor]
 
@@ -80,6 +84,7 @@ class Training:
         )
         self.scaler = loss_scaler(self.device, recipe.arithmetic)
         self.history: list[Epoch] = []
+        self._answers: dict[int, Tensor] = {}
         self._best = copy.deepcopy(self._averaged) if recipe.patience else None
 
     @property
@@ -191,14 +196,17 @@ class Training:
         batches = order.split(self.recipe.batch_size)
         if len(batches) > 1 and len(batches[-1]) < self.recipe.batch_size:
             batches = batches[:-1]
+        if self.recipe.views:
+            draw = self._view(number % self.recipe.views, images, labels)
+        else:
+            draw = partial(self._drawn, images, labels, random)
         weights = self._class_weights(labels)
         self.network.train()
         losses, wrong = [], []
         for i, batch in enumerate(batches):
             rows = batch.to(self.device)
             self._set_learning_rate((number + i / len(batches)) / self.recipe.epochs)
-            x = images.augmented(rows, self.recipe.augmentation, random)
-            x, targets = self._targets(x, labels[rows], random)
+            x, targets = draw(rows)
             with autocast(self.device, self.recipe.arithmetic):
                 logits = self.network(x).float()
             loss = F.cross_entropy(
@@ -217,17 +225,41 @@ class Training:
         error = 100 * int(torch.stack(wrong).sum()) / count
         return sum(torch.stack(losses).tolist()) / len(batches), error, count
 
-    def _targets(self, x: Tensor, labels: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return what the network sees, and the labels or probabilities that it is to answer."""
-        if not self.recipe.mixing and not self.recipe.teaching:
-            return x, labels
-        targets = one_hot(labels, self.network.spec.classes)
+    def _drawn(
+        self, images: TrainingImages, labels: Tensor, random: torch.Generator, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return ``rows`` as the network sees them, and what it is to answer."""
+        x, targets = self._mixed(images, labels, random, rows)
+        return x, self._taught(x, targets)
+
+    def _view(self, view: int, images: TrainingImages, labels: Tensor) -> Draw:
+        """Return what draws from one copy of all images; the teacher is asked the first time."""
+        seed = np.random.SeedSequence((self.recipe.seed, view, 0))
+        random = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
+        rows = torch.arange(len(labels), device=self.device).split(self.recipe.batch_size)
+        parts = [self._mixed(images, labels, random, each) for each in rows]
+        if view not in self._answers:
+            self._answers[view] = torch.cat([self._taught(*part) for part in parts])
+        x, targets = torch.cat([x for x, _ in parts]), self._answers[view]
+        return lambda rows: (x[rows], targets[rows])
+
+    def _mixed(
+        self, images: TrainingImages, labels: Tensor, random: torch.Generator, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return augmented and mixed images, and their labels or the probabilities of these."""
+        x, targets = images.augmented(rows, self.recipe.augmentation, random), labels[rows]
+        if self.recipe.mixing or self.recipe.teaching:
+            targets = one_hot(targets, self.network.spec.classes)
         if self.recipe.mixing:
             x, targets = mix(x, targets, self.recipe.mixing, random)
-        if self.recipe.teaching and self.teacher:
-            with torch.no_grad(), autocast(self.device, self.recipe.arithmetic):
-                targets = torch.lerp(targets, self.teacher(x).float(), self.recipe.teaching)
         return x, targets
+
+    def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
+        """Return what is to be answered, with the teacher's say in it."""
+        if not (self.recipe.teaching and self.teacher):
+            return targets
+        with torch.no_grad(), autocast(self.device, self.recipe.arithmetic):
+            return torch.lerp(targets, self.teacher(x).float(), self.recipe.teaching)
 
     def _move_average(
         self, averages: ParameterList, currents: ParameterList, _: Tensor | int

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.augmentation import Augmentation
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
 from models.recipe import Recipe
@@ -45,8 +46,9 @@ def trained(recipe, teacher=None):
 
 
 @pytest.mark.slow
-def test_a_teacher_that_knows_the_labels_teaches_what_the_labels_do():
-    recipe = Recipe(epochs=2, batch_size=16, arithmetic="float32")
+@pytest.mark.parametrize(("epochs", "views"), [(2, None), (4, 2)])
+def test_a_teacher_that_knows_the_labels_teaches_what_the_labels_do(epochs, views):
+    recipe = Recipe(epochs=epochs, batch_size=16, arithmetic="float32", views=views)
     data = noise()
     known = {image.tobytes(): label for image, label in zip(data.images, data.labels, strict=True)}
 
@@ -56,6 +58,38 @@ def test_a_teacher_that_knows_the_labels_teaches_what_the_labels_do():
 
     taught = trained(recipe.model_copy(update={"teaching": 0.7}), labels)
     torch.testing.assert_close(taught[1], trained(recipe)[1], rtol=0, atol=1e-4)
+
+
+def test_a_teacher_is_asked_once_about_each_copy_of_an_image():
+    asked = []
+
+    def teacher(x):
+        asked.extend(image.numpy().tobytes() for image in x)
+        return torch.full((len(x), 3), 1 / 3)
+
+    turned = Augmentation(degrees=180)
+    recipe = Recipe(epochs=5, batch_size=16, teaching=0.5, views=2, augmentation=turned)
+    trained(recipe, teacher)
+    assert len(asked) == len(set(asked)) == 2 * len(noise())
+
+
+@pytest.mark.slow
+def test_the_copies_of_a_resumed_run_are_the_same_ones():
+    turned = Augmentation(degrees=180)
+    recipe = Recipe(epochs=5, batch_size=16, teaching=0.5, views=2, augmentation=turned)
+
+    def begin():
+        return Training(SPEC, recipe, teacher=lambda x: (x.flatten(1)[:, :3] / 255).softmax(1))
+
+    whole, first, second = begin(), begin(), begin()
+    list(whole.epochs(noise()))
+    epochs = first.epochs(noise())
+    for _ in range(3):
+        next(epochs)
+    second.load_state_dict(first.state_dict())
+    list(second.epochs(noise()))
+    for ours, theirs in zip(second.result.parameters(), whole.result.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.slow
