@@ -21,6 +21,7 @@ class System:
 
     name: str
     group: str
+    augmented: bool = True
 
     def network(self) -> NetworkSpec:
         """Return the network of `inspection`, or a plain one with as many free values."""
@@ -31,9 +32,13 @@ class System:
         return network.model_copy(update={"group": self.group, "layers": wide})
 
     def recipe(self) -> Recipe:
-        """Return the recipe of `inspection`; images are turned and mirrored for a plain network."""
+        """Return the recipe of `inspection`.
+
+        Images are turned and mirrored for a plain network that is to learn its symmetries.
+        """
         _, recipe = inspection()
-        drawn = recipe.augmentation.model_copy(update={"dihedral": self.group == "trivial"})
+        dihedral = self.group == "trivial" and self.augmented
+        drawn = recipe.augmentation.model_copy(update={"dihedral": dihedral})
         return recipe.model_copy(update={"augmentation": drawn})
 
 

@@ -58,22 +58,43 @@ def redundancy(network: Network) -> float:
     """Return the percentage of first-layer base filters that are rotated copies of another one.
 
     A filter is a copy if its cosine similarity with another exceeds 0.9 at the best of 36 angles.
-    Filters are rotated by cubic interpolation and compared on the disc inside their square.
+    """
+    similarity = filter_similarity(base_filters(network))
+    np.fill_diagonal(similarity, -1)
+    return _percent((similarity > SIMILAR).any(1))
+
+
+def base_filters(network: Network) -> NDArray[np.float32]:
+    """Return the first layer's filters ``[F, k, k]`` in one orientation, of the first channel.
+
+    Raises
+    ------
+    ValueError
+        If the network does not begin with a lifting convolution.
     """
     first = network.body[0]
     if not isinstance(first, LiftingConv):
         raise ValueError("The network does not begin with a lifting convolution.")
-    bank = first.expand()[0].weight.detach().numpy()[:: first.group.order, 0]  # orientation 0
+    bank: NDArray[np.float32] = first.expand()[0].weight.detach().numpy()
+    return bank[:: first.group.order, 0]
+
+
+def filter_similarity(bank: NDArray[np.float32], *, mirrored: bool = False) -> NDArray[np.float32]:
+    """Return the cosine similarity ``[F, F]`` of filters ``[F, k, k]`` at the best of 36 angles.
+
+    Filters are rotated by cubic interpolation and compared on the disc inside their square; with
+    ``mirrored``, mirror images of them as well.
+    """
     half = bank.shape[-1] // 2
     rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
     disc = np.hypot(rows, columns) <= half + 0.5
     plain = _unit(bank[:, disc])
-    best = np.full((len(bank), len(bank)), -1.0)
-    for i in range(ANGLES):
-        rotated = ndimage.rotate(bank, 360 * i / ANGLES, (-2, -1), reshape=False, order=3)
-        best = np.maximum(best, _unit(rotated[:, disc]) @ plain.T)
-    np.fill_diagonal(best, -1)
-    return _percent((np.maximum(best, best.T) > SIMILAR).any(1))
+    best = np.full((len(bank), len(bank)), -1, np.float32)
+    for source in (bank, bank[:, :, ::-1])[: 1 + mirrored]:
+        for i in range(ANGLES):
+            turned = ndimage.rotate(source, 360 * i / ANGLES, (-2, -1), reshape=False, order=3)
+            best = np.maximum(best, _unit(turned[:, disc]) @ plain.T)
+    return np.maximum(best, best.T)
 
 
 def _quarter(images: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from benchmarks.cells import twins
+from benchmarks.cells import filters, twins
 from benchmarks.cells.report import leaks, results
 from benchmarks.cells.runs import average_precision
 from benchmarks.cells.systems import SYSTEMS, jobs
@@ -62,6 +63,29 @@ def test_twins_find_the_same_module_where_a_split_cuts_through_one(monkeypatch):
     monkeypatch.setattr(Cells, "split", lambda _, unit: sides[unit])
     assert twins.twins("cells") == Twins(1, 1, 0.5)
     assert twins.twins("modules").same_module == 0
+
+
+def test_the_networks_of_large_filters_differ_in_augmentation_alone():
+    without, augmented = filters.SYSTEMS
+    assert filters.network(without) == filters.network(augmented)
+    assert filters.network(without).layers[0].kernel == 11
+    assert not without.recipe().augmentation.dihedral
+    assert augmented.recipe().augmentation.dihedral
+    Network(filters.network(without))  # its windows tile what they slide over
+
+
+def test_turned_and_mirrored_copies_stand_out_and_independent_filters_do_not():
+    random = np.random.default_rng(0)
+    smooth = ndimage.gaussian_filter(random.standard_normal((3, 12, 31, 31)), (0, 0, 2, 2))
+    independent = list(smooth[:, :, 10:21, 10:21].astype(np.float32))
+    copied = [
+        np.concatenate([bank[:6], np.rot90(bank[:6], 1, (1, 2))[:, ::-1]]) for bank in independent
+    ]
+    rows = [row.split(" | ") for row in filters.table({"alone": independent, "copies": copied})][2:]
+    alone, copies = ({"regrouped": row[3], "share": row[4]} for row in rows)
+    assert copies == {"regrouped": "0.0%", "share": "100.0%"}
+    assert float(alone["regrouped"].rstrip("%")) > 1
+    assert float(alone["share"].rstrip("%")) < 50
 
 
 def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():

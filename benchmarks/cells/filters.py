@@ -1,0 +1,111 @@
+"""Filters of 11 x 11 pixels, learned on solar cells: are some of them others, turned or mirrored?
+
+How it is read was fixed before a network was trained. Filters are *copies* if their best matches
+exceed those of all but 1 % of the regroupings, and those expected among other networks' filters by
+more than before training; a share of filters that match another one by 0.9 stands beside it.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.cells.systems import System
+from benchmarks.features.measures import (
+    COPY,
+    best_matches,
+    independent_matches,
+    regrouped_means,
+)
+from benchmarks.machine import describe_machine
+from benchmarks.study.measures import base_filters, filter_similarity
+from models.datasets import elpv
+from models.datasets.split import Split
+from models.networks import Convolution, NetworkSpec
+from models.training import Training
+
+_KERNEL, _ROUNDS = 11, 1000
+
+SYSTEMS = (
+    System("plain", "trivial", augmented=False),
+    System("plain, augmented", "trivial"),
+)
+
+
+def main() -> None:
+    """Train what is missing, keep its filters, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cells.filters", description=__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("runs/cells"))
+    parser.add_argument("--seeds", type=int, default=3, help="networks of a kind")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--arithmetic", default="bfloat16", choices=["float32", "bfloat16"])
+    options = parser.parse_args()
+
+    options.runs.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[NDArray[np.float32]]] = {"untrained": [], **{s.name: [] for s in SYSTEMS}}
+    data = elpv.read(network(SYSTEMS[0]).size, "modules").train
+    for seed in range(options.seeds):
+        for system in SYSTEMS:
+            changes = {"epochs": options.epochs, "arithmetic": options.arithmetic, "seed": seed}
+            training = Training(network(system), system.recipe().model_copy(update=changes))
+            if system is SYSTEMS[0]:  # the augmented network begins with the same weights
+                found["untrained"].append(base_filters(training.network).copy())
+            file = options.runs / f"{system.name.replace(', ', '-')}-{options.epochs}-{seed}.npy"
+            if not file.exists():
+                _train(training, data, f"{system.name}, seed {seed}")
+                np.save(file, base_filters(training.result))
+            found[system.name].append(np.load(file))
+    print(f"{describe_machine()}, PyTorch {torch.__version__}, {options.epochs} epochs\n")
+    print("\n".join(table(found)))
+
+
+def network(system: System) -> NetworkSpec:
+    """Return the plain network of the comparison, with large filters first."""
+    plain = system.network()
+    stem, *rest = plain.layers
+    if not isinstance(stem, Convolution):
+        raise ValueError("The network does not begin with a convolution.")
+    large = stem.model_copy(update={"kernel": _KERNEL, "padding": _KERNEL // 2})
+    return plain.model_copy(update={"layers": (large, *rest)})
+
+
+def table(found: dict[str, list[NDArray[np.float32]]]) -> Iterator[str]:
+    """Yield the table, from the filters ``[F, k, k]`` of several networks of each kind."""
+    yield (
+        "| network | best match, mean | expected among another network's filters | regroupings "
+        f"that match as well | filters with a match above {COPY} | expected |"
+    )
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name, banks in found.items():
+        yield f"| {name} | {' | '.join(_cells(banks))} |"
+
+
+def _cells(banks: Sequence[NDArray[np.float32]]) -> Iterator[str]:
+    networks = np.repeat(np.arange(len(banks)), [len(bank) for bank in banks])
+    similarity = filter_similarity(np.concatenate(banks), mirrored=True).astype(np.float64)
+    best = best_matches(similarity, networks)
+    expected, expected_copies = independent_matches(similarity, networks)
+    regrouped = regrouped_means(similarity, networks, _ROUNDS)
+    yield f"{best.mean():.3f}"
+    yield f"{expected:.3f}"
+    yield f"{(regrouped >= best.mean()).mean():.1%}"
+    yield f"{(best > COPY).mean():.1%}"
+    yield f"{expected_copies:.1%}"
+
+
+def _train(training: Training, data: Split, name: str) -> None:
+    for epoch in training.epochs(data):
+        print(
+            f"{name}: epoch {epoch.epoch}, error on training cells {epoch.train_error:.1f} %, "
+            f"{epoch.seconds:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
