@@ -61,7 +61,8 @@ def redundancy(network: Network) -> float:
     """
     similarity = filter_similarity(base_filters(network))
     np.fill_diagonal(similarity, -1)
-    return _percent((similarity > SIMILAR).any(1))
+    copies: NDArray[np.bool_] = (similarity > SIMILAR).any(1)
+    return _percent(copies)
 
 
 def base_filters(network: Network) -> NDArray[np.float32]:
