@@ -61,7 +61,7 @@ def redundancy(network: Network) -> float:
     """
     similarity = filter_similarity(base_filters(network))
     np.fill_diagonal(similarity, -1)
-    copies: NDArray[np.bool_] = (similarity > SIMILAR).any(1)
+    copies: NDArray[np.bool_] = np.max(similarity, 1) > SIMILAR
     return _percent(copies)
 
 
