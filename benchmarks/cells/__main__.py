@@ -21,6 +21,7 @@ def main() -> None:
     """Run the comparison; a line that is there already is not measured again."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cells", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/inspection/cells.jsonl"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/cells"))
     parser.add_argument("--seeds", type=int, default=3, help="networks of a kind on a split")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--arithmetic", default="bfloat16", choices=["float32", "bfloat16"])
@@ -31,7 +32,8 @@ def main() -> None:
     wanted = [job for job in jobs(range(options.seeds)) if job.split in options.splits]
     for job in wanted:
         if job.key not in done:
-            line = measure(job, options.epochs, options.arithmetic, _show(*job.key))
+            show = _show(*job.key)
+            line = measure(job, options.epochs, options.arithmetic, options.runs, show)
             with options.out.open("a") as file:
                 file.write(json.dumps(line) + "\n")
     print(f"{describe_machine()}, PyTorch {torch.__version__}\n")

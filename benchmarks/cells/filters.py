@@ -7,13 +7,14 @@ more than before training; a share of filters that match another one by 0.9 stan
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.cells.runs import trained
 from benchmarks.cells.systems import System
 from benchmarks.features.measures import (
     COPY,
@@ -24,9 +25,8 @@ from benchmarks.features.measures import (
 from benchmarks.machine import describe_machine
 from benchmarks.study.measures import base_filters, filter_similarity
 from models.datasets import elpv
-from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
-from models.training import Training
+from models.training import Epoch, Training
 
 _KERNEL, _ROUNDS = 11, 1000
 
@@ -45,20 +45,17 @@ def main() -> None:
     parser.add_argument("--arithmetic", default="bfloat16", choices=["float32", "bfloat16"])
     options = parser.parse_args()
 
-    options.runs.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[NDArray[np.float32]]] = {"untrained": [], **{s.name: [] for s in SYSTEMS}}
-    data = elpv.read(network(SYSTEMS[0]).size, "modules").train
+    spec = network(SYSTEMS[0])
+    data = elpv.read(spec.size, "modules")
     for seed in range(options.seeds):
+        changes = {"epochs": options.epochs, "arithmetic": options.arithmetic, "seed": seed}
         for system in SYSTEMS:
-            changes = {"epochs": options.epochs, "arithmetic": options.arithmetic, "seed": seed}
-            training = Training(network(system), system.recipe().model_copy(update=changes))
-            if system is SYSTEMS[0]:  # the augmented network begins with the same weights
-                found["untrained"].append(base_filters(training.network).copy())
-            file = options.runs / f"{system.name.replace(', ', '-')}-{options.epochs}-{seed}.npy"
-            if not file.exists():
-                _train(training, data, f"{system.name}, seed {seed}")
-                np.save(file, base_filters(training.result))
-            found[system.name].append(np.load(file))
+            recipe = system.recipe().model_copy(update=changes)
+            name = f"{system.name.replace(', ', '-')}-large-filters-{seed}"
+            training = trained(name, spec, recipe, data, options.runs, _show(name))
+            found[system.name].append(base_filters(training.result))
+        found["untrained"].append(base_filters(Training(spec, recipe).network))
     print(f"{describe_machine()}, PyTorch {torch.__version__}, {options.epochs} epochs\n")
     print("\n".join(table(found)))
 
@@ -97,14 +94,16 @@ def _cells(banks: Sequence[NDArray[np.float32]]) -> Iterator[str]:
     yield f"{expected_copies:.1%}"
 
 
-def _train(training: Training, data: Split, name: str) -> None:
-    for epoch in training.epochs(data):
+def _show(name: str) -> Callable[[Epoch], None]:
+    def show(epoch: Epoch) -> None:
         print(
             f"{name}: epoch {epoch.epoch}, error on training cells {epoch.train_error:.1f} %, "
             f"{epoch.seconds:.0f} s",
             file=sys.stderr,
             flush=True,
         )
+
+    return show
 
 
 if __name__ == "__main__":

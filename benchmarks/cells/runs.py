@@ -1,7 +1,7 @@
 """One network: trained, and tested once."""
 
-import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,34 +13,62 @@ from audit.evaluation.figures import evaluation_figures
 from audit.evaluation.probabilities import probabilities
 from audit.evaluation.schema import EvaluationFigures
 from benchmarks.cells.systems import Job
+from models.checkpoint import Run
 from models.datasets import elpv
+from models.datasets.data_set import DataSet
 from models.devices import Arithmetic
-from models.networks import free_parameters, multiply_adds
+from models.experiment import Experiment
+from models.networks import NetworkSpec, free_parameters, multiply_adds
+from models.recipe import Recipe
 from models.training import Epoch, Training
 
 _CONFIDENCE = 0.95
 
+Progress = Callable[[Epoch], None]
+
+
+def trained(
+    name: str,
+    network: NetworkSpec,
+    recipe: Recipe,
+    data: DataSet,
+    runs: Path,
+    progress: Progress,
+) -> Training:
+    """Return the training of a network, which goes on where it was interrupted."""
+    run = Run.begin(runs / name, Experiment(name, network, recipe, data).info, resume=True)
+    training = run.training()
+    for epoch in training.epochs(data.train):
+        run.record(training)
+        progress(epoch)
+    return training
+
 
 def measure(
-    job: Job, epochs: int, arithmetic: Arithmetic, progress: Callable[[Epoch], None]
+    job: Job, epochs: int, arithmetic: Arithmetic, runs: Path, progress: Progress
 ) -> dict[str, Any]:
     """Train one network and return its figures on the test cells, and on those of each kind.
 
     Intervals are for modules where these were drawn for the test, and else for single cells.
+    ``threshold`` are figures with the threshold that is right for most training cells.
     """
     network = job.system.network()
     changes = {"epochs": epochs, "arithmetic": arithmetic, "seed": job.seed}
+    recipe = job.system.recipe().model_copy(update=changes)
     data = elpv.read(network.size, job.split)
-    start = time.perf_counter()
-    training = Training(network, job.system.recipe().model_copy(update=changes))
-    for epoch in training.epochs(data.train):
-        progress(epoch)
-    seconds = time.perf_counter() - start
+    name = "-".join(str(part).replace(", ", "-") for part in job.key)
+    training = trained(name, network, recipe, data, runs, progress)
     answers = logits(training.result, data.test.images)
+    moved = answers + threshold(logits(training.result, data.train.images), data.train.labels)
     cells = elpv.find_cells()
     kind = cells.kind[cells.split(job.split)[1]]
     everything = np.ones(len(kind), np.bool_)
-    parts = {"all": everything, "mono": kind == "mono", "poly": kind == "poly"}
+    parts = {
+        "all": (answers, everything),
+        "threshold": (moved, everything),
+        "mono": (answers, kind == "mono"),
+        "poly": (answers, kind == "poly"),
+    }
     return {
         "key": job.key,
         "epochs": epochs,
@@ -48,12 +76,26 @@ def measure(
         "free_parameters": free_parameters(training.result),
         "multiply_adds": multiply_adds(training.result),
         "train_error": training.history[-1].train_error,
-        "seconds": round(seconds),
+        "seconds": round(sum(epoch.seconds for epoch in training.history)),
         "figures": {
-            name: _summary(answers[part], data.test.labels[part], _units(data.test.groups, part))
-            for name, part in parts.items()
+            name: _summary(these[part], data.test.labels[part], _units(data.test.groups, part))
+            for name, (these, part) in parts.items()
         },
     }
+
+
+def threshold(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return what to add to two logits, float32 [2], so that most answers are right.
+
+    Of several such numbers it is the one nearest to none.
+    """
+    differences = answers[:, 0] - answers[:, 1]
+    ranked = np.unique(differences)
+    middles = (ranked[1:] + ranked[:-1]) / 2
+    tried = np.array([0, *middles, ranked[0] - 1, ranked[-1] + 1], np.float32)
+    tried = tried[np.argsort(np.abs(tried), kind="stable")]
+    right = [((one > differences) == labels).mean() for one in tried]
+    return np.array([0, tried[int(np.argmax(right))]], np.float32)
 
 
 def logits(network: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:
