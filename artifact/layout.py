@@ -4,14 +4,12 @@ Triton reads the same layout.
 """
 
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Final
 
 from imaging.refusal import RefusedError
+from imaging.writing import written_folder
 
 MODEL_FILE: Final = "model.onnx"
 CARD_FILE: Final = "card.json"
@@ -64,18 +62,9 @@ def next_version(model: Path) -> int:
     return int(folders[-1].name) + 1 if folders else 1
 
 
-@contextmanager
-def written_version(model: Path, version: int) -> Iterator[Path]:
-    """Make a folder for a version's files, which becomes the version once the block has ended.
+def written_version(model: Path, version: int) -> AbstractContextManager[Path]:
+    """Make a folder for a version's files, as `written_folder` does.
 
-    It is one by being renamed, whole; if the block raises, nothing of it is left.
+    It is a version by being renamed, whole, once the block has ended.
     """
-    model.mkdir(parents=True, exist_ok=True)
-    aside = Path(mkdtemp(prefix=".partial-", dir=model))
-    try:
-        yield aside
-        aside.chmod(0o755)
-        aside.rename(model / str(version))
-    except BaseException:
-        shutil.rmtree(aside)
-        raise
+    return written_folder(model / str(version))

@@ -6,18 +6,16 @@ The formats are those of the OCI image specification 1.1: image-layout.md, manif
 import hashlib
 import io
 import json
-import shutil
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from tempfile import mkdtemp
 from typing import Any, BinaryIO, Final, cast
 
 from artifact.oci_base import BLOBS, CONFIG_TYPE, LAYOUT, MANIFEST_TYPE, BaseImage
 from imaging.refusal import RefusedError
+from imaging.writing import written_folder
 
 LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
@@ -79,7 +77,7 @@ def write_image(
     RefusedError
         If the base is broken.
     """
-    with _written_folder(output) as aside:
+    with written_folder(output) as aside:
         blobs = aside / BLOBS
         blobs.mkdir(parents=True)
         if base is not None:
@@ -102,19 +100,6 @@ def write_image(
         (aside / LAYOUT).write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
         (aside / "index.json").write_bytes(_json(index))
     return str(described["digest"])
-
-
-@contextmanager
-def _written_folder(output: Path) -> Iterator[Path]:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(mkdtemp(prefix=".partial-", dir=output.parent))
-    try:
-        yield aside
-        aside.chmod(0o755)
-        aside.rename(output)
-    except BaseException:
-        shutil.rmtree(aside)
-        raise
 
 
 def _config(base: BaseImage | None, layer: str) -> dict[str, Any]:

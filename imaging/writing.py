@@ -1,19 +1,23 @@
-"""Writing a file whole or not at all: aside, then put in its place."""
+"""Writing a file or a folder whole or not at all: aside, then put in its place."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, mkdtemp
 from typing import BinaryIO, Final, cast
 
 _PREFIX: Final = "."
 _SUFFIX: Final = ".partial"
 """With the other one around the name of what is being written."""
 
+_FOLDER_PREFIX: Final = ".orbitserve-"
+"""Before it where that is a folder: it may lie among anybody's, and is known as ours by it."""
+
 _LEFT: Final = 3600.0
-"""Seconds after which nobody writes a file any more that has no name yet."""
+"""Seconds after which nobody writes any more what has no name yet."""
 
 
 @contextmanager
@@ -51,7 +55,7 @@ def written_aside(path: Path, *, mode: int = 0o644, new: bool = False) -> Iterat
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-    _sync_folder(path.parent)
+    _sync(path.parent)
 
 
 def write_aside(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False) -> None:
@@ -71,8 +75,47 @@ def remove_left_aside(folder: Path) -> None:
                 file.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextmanager
+def written_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that stands at `path` once the block has ended, whole and on disk.
+
+    If the block raises, nothing of it is left. What was left beside it by a writer that was killed,
+    an hour ago or more, is removed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or there is a folder that is not empty.
+    """
+    parent = path.parent
+    is_new = not parent.exists()
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_folders(parent)
+    aside = Path(mkdtemp(prefix=_FOLDER_PREFIX, suffix=_SUFFIX, dir=parent))
+    try:
+        yield aside
+        aside.chmod(0o755)
+        for each in (*aside.rglob("*"), aside):
+            _sync(each)
+        aside.rename(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    _sync(parent)
+    if is_new:
+        _sync(parent.parent)
+
+
+def _remove_left_folders(parent: Path) -> None:
+    for folder in parent.glob(f"{_FOLDER_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):
+            latest = max(each.lstat().st_mtime for each in (folder, *folder.rglob("*")))
+            if time.time() - latest > _LEFT:
+                shutil.rmtree(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

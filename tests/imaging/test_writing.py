@@ -1,11 +1,12 @@
 """Files are written whole, or what was there before is left."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from imaging.writing import write_aside, written_aside
+from imaging.writing import write_aside, written_aside, written_folder
 
 
 def test_a_file_has_what_was_written_and_whom_it_is_for(tmp_path: Path) -> None:
@@ -61,3 +62,40 @@ def test_a_file_is_on_disk_before_it_has_its_name(
     monkeypatch.setattr("imaging.writing.os.fsync", sync)
     write_aside(path, b"content")
     assert synced == [False, True]  # the file, and then the folder
+
+
+def test_all_of_a_folder_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "parts" / "1", list[tuple[str, bool]]()
+
+    def sync(descriptor: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+        synced.append((name, path.exists()))
+
+    monkeypatch.setattr("imaging.writing.os.fsync", sync)
+    with written_folder(path) as aside:
+        (aside / "blobs").mkdir()
+        (aside / "blobs" / "weights").write_bytes(b"content")
+    before = {name for name, is_there in synced if not is_there}
+    assert before == {"blobs", "weights", aside.name}
+    assert [name for name, is_there in synced if is_there] == ["parts", tmp_path.name]
+
+
+def test_what_a_killed_writer_of_a_folder_left_is_removed_once_nobody_writes_it(
+    tmp_path: Path,
+) -> None:
+    def killed(name: str, seconds: float) -> None:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(b"half")
+        for each in (folder / "model.onnx", folder):
+            os.utime(each, (time.time() - seconds,) * 2)
+
+    killed(".orbitserve-left.partial", 7200)
+    killed(".orbitserve-busy.partial", 60)
+    killed(".somebodys.partial", 7200)
+    with written_folder(tmp_path / "1"):
+        pass
+    there = {".orbitserve-busy.partial", ".somebodys.partial", "1"}
+    assert {each.name for each in tmp_path.iterdir()} == there
