@@ -15,7 +15,7 @@ from imaging.refusal import RefusedError
 
 
 def test_versions_are_numbers_as_they_are_written_and_come_in_their_order(tmp_path: Path) -> None:
-    for name in ("2", "10", "1", "01", "0", "-3", "3 ", "1.5", ".orbitserve-7.partial", "notes", "\u0663"):
+    for name in ("2", "10", "1", "01", "0", "-3", "3 ", "1.5", ".orbitserve-7", "notes", "\u0663"):
         (tmp_path / name).mkdir()
     (tmp_path / "11").write_text("a file is no version")
     assert [folder.name for folder in version_folders(tmp_path)] == ["1", "2", "10"]

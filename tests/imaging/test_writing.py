@@ -70,7 +70,7 @@ def test_all_of_a_folder_is_on_disk_before_it_has_its_name(
     path, synced = tmp_path / "parts" / "1", list[tuple[str, bool]]()
 
     def sync(descriptor: int) -> None:
-        name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
         synced.append((name, path.exists()))
 
     monkeypatch.setattr("imaging.writing.os.fsync", sync)
