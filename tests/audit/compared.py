@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 from artifact.identity import ModelIdentity
 from audit import Report, run_audit
@@ -96,6 +98,22 @@ def losing(made: Made, *places: int, moved: float = 0.5) -> Made:
         kept=[kept and n not in lost for n, kept in enumerate(made.kept)],
         deviation=[moved if n in lost else d for n, d in enumerate(made.deviation)],
         sha256="2" * 64,
+    )
+
+
+@st.composite
+def drawn(draw: st.DrawFn, count: int) -> Made:
+    """So many images, of which anything may have become."""
+
+    def listed(values: st.SearchStrategy[Any]) -> list[Any]:
+        return draw(st.lists(values, min_size=count, max_size=count))
+
+    return Made(
+        labels=listed(st.integers(0, 2)),
+        kept=listed(st.booleans()),
+        deviation=listed(st.sampled_from((0.0, 1e-7, 0.01, 0.3))),
+        expected=[n % 3 for n in range(count)],
+        units=listed(st.integers(0, count - 1)),
     )
 
 
