@@ -102,10 +102,11 @@ def test_choosing_needs_images_to_choose_by(folder):
 
 
 @pytest.mark.slow
-def test_a_run_is_taught_by_another(folder):
+@pytest.mark.parametrize("views", [None, 2])
+def test_a_run_is_taught_by_another(folder, views):
     train(experiment(), folder, resume=False)
     teacher = Run.open(folder)
-    taught = experiment().taught_by(teacher)
+    taught = experiment(views=views).taught_by(teacher)
     assert taught.recipe.teaching == TEACHING
     place = folder.with_name("taught")
     train(taught, place, resume=False)
