@@ -1,4 +1,4 @@
-"""What Pillow would show otherwise than a BMP says: palettes of greys, and samples of 5 or 6 bits.
+"""What Pillow would show otherwise than a BMP says: palettes of greys, samples of few bits, runs.
 
 Pillow drops a palette of greys in order and takes the indices for samples, of one bit if there are
 two colours, whatever the depth of the file. A palette whose first colour is no grey is never
@@ -10,8 +10,9 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import ImageFile
 
+from imaging.formats.bmp_runs import read_runs
 from imaging.formats.colour import Pixels, eight_bits
 from imaging.formats.errors import broken
 
@@ -46,15 +47,14 @@ class Palette:
         """The file with a palette that Pillow does not drop."""
         return data[: self.start] + _NO_GREY + data[self.start + len(_NO_GREY) :]
 
-    def shown(self, image: Image.Image, channels: Literal[1, 3]) -> NDArray[np.uint8]:
-        """The colours of an image of indices, uint8 [channels, H, W].
+    def shown(self, indices: NDArray[np.uint8], channels: Literal[1, 3]) -> NDArray[np.uint8]:
+        """The colours of the indices [H, W], uint8 [channels, H, W].
 
         Raises
         ------
         ImageError
             If a pixel has none, which Pillow shows as black.
         """
-        indices = np.asarray(image)
         if int(indices.max()) >= len(self.colours):
             raise broken("a pixel has a colour that its palette lacks")
         return eight_bits(Pixels(self.colours[None], "rgb", 255), channels)[:, 0][:, indices]
@@ -73,6 +73,22 @@ def read_palette(data: bytes) -> Palette | None:
     levels = np.frombuffer(data[start : start + count * step], np.uint8)
     whole = levels[: len(levels) // step * step].reshape(-1, step)
     return Palette(start, whole[:, 2::-1])
+
+
+def read_indices(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint8]:
+    """Read the indices, uint8 [H, W], of a BMP of 1, 4 or 8 bits that is open, and these bytes.
+
+    Raises
+    ------
+    ImageError
+        If it is in runs that are broken.
+    """
+    tile = image.tile[0]
+    if tile.codec_name != "bmp_rle" or not isinstance(tile.args, tuple):
+        return np.asarray(image)
+    _, halves, direction = tile.args
+    rows = read_runs(data[tile.offset :], image.width, image.height, halves=halves)
+    return rows if direction > 0 else rows[::-1]
 
 
 def packing(image: ImageFile.ImageFile) -> tuple[int, ...] | None:

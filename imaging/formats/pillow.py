@@ -31,10 +31,10 @@ def decode(data: bytes, channels: Literal[1, 3], max_pixels: int) -> NDArray[np.
         if image.mode not in _MODES:
             message = f"The samples are of kind {image.mode!r}; 8-bit ones are accepted."
             raise ImageError("unknown-format", message)
+        if palette is not None:
+            return palette.shown(bmp.read_indices(image, data), channels)
         packing = bmp.packing(image)
         image.load()
-        if palette is not None:
-            return palette.shown(image, channels)
         picture = image if packing is None else image.point(bmp.rounded_levels(packing))
         exif, xmp = image.info.get("exif"), image.info.get("xmp")
         return upright(

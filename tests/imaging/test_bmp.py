@@ -79,3 +79,45 @@ def test_an_index_beyond_a_palette_of_greys_is_refused() -> None:
     palette = np.repeat(np.arange(3), 4).astype(np.uint8).tobytes()
     with pytest.raises(ImageError, match="a pixel has a colour that its palette lacks"):
         decode(bmp(np.full((2, 4), 3, np.uint8), 8, palette=palette), 1)
+
+
+INDICES = [[0, 0, 0, 0, 0], [1, 2, 3, 4, 4], [0, 0, 0, 0, 0], [3, 3, 3, 3, 3]]
+"""Of an image whose third row, and the first and last pixel of its top one, the runs leave out."""
+
+
+def in_runs(runs: bytes, bits: int, *, aside: bytes = b"") -> bytes:
+    """Write an image of 5 x 4 pixels whose colours are their own index, with bytes before it."""
+    palette = np.repeat(np.arange(16), 4).astype(np.uint8).tobytes()
+    kind, start = (1 if bits == 8 else 2), 54 + len(palette) + len(aside)
+    head = struct.pack("<IiiHHIIiiII", 40, 5, 4, 1, bits, kind, len(runs), 0, 0, 16, 0)
+    file = struct.pack("<2sIHHI", b"BM", start + len(runs), 0, 0, start)
+    return b"".join((file, head, palette, aside, runs))
+
+
+@pytest.mark.parametrize("aside", [b"", b"x"])
+@pytest.mark.parametrize(
+    ("bits", "middle"),
+    [(8, bytes((0, 3, 1, 2, 3, 0, 2, 4, 0, 0))), (4, bytes((0, 3, 0x12, 0x30, 2, 0x44, 0, 0)))],
+)
+def test_what_runs_leave_out_has_the_first_colour(bits: int, middle: bytes, aside: bytes) -> None:
+    """A row without a pixel is one all the same, also at the end."""
+    bottom = bytes((5, 0x33 if bits == 4 else 3, 0, 0))
+    for rest in (b"\0\0" + middle + b"\0\1", b"\0\2\0\1" + middle + b"\0\1"):
+        shown = decode(in_runs(bottom + rest, bits, aside=aside), 1)
+        assert shown[0].tolist() == INDICES
+
+
+@pytest.mark.parametrize(
+    ("runs", "fault"),
+    [
+        (bytes((6, 1, 0, 1)), "beyond the row"),
+        (bytes((3, 1, 0, 3, 1, 1, 1, 0, 0, 1)), "beyond the row"),
+        (bytes((5, 1, 0, 2, 0, 4, 1, 1, 0, 1)), "beyond the row"),
+        (bytes((5, 1, 0, 0, 5, 1)), "end before the image does"),
+        (bytes((5, 1, 0, 2, 1)), "end before the image does"),
+        (b"", "end before the image does"),
+    ],
+)
+def test_runs_that_are_not_of_the_image_are_refused(runs: bytes, fault: str) -> None:
+    with pytest.raises(ImageError, match=fault):
+        decode(in_runs(runs, 8), 1)
