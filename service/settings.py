@@ -234,6 +234,13 @@ class Settings(BaseSettings):
             raise ValueError("it names no place; without one, leave it out")
         return place
 
+    @field_validator("default_model")
+    @classmethod
+    def _name_a_model(cls, name: str | None) -> str | None:
+        if name == "":
+            raise ValueError("it names no model; for the first in the alphabet, leave it out")
+        return name
+
     @field_validator("grpc_port", mode="before")
     @classmethod
     def _take_nothing_for_none(cls, port: object) -> object:

@@ -41,6 +41,7 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("HOST", "", "it names no address; '127.0.0.1', '0.0.0.0' or '::' is accepted"),
         ("HOST", " ", "it names no address"),
         *((name, "", "it names no place; without one, leave it out") for name in PLACES),
+        ("DEFAULT_MODEL", "", "it names no model; for the first in the alphabet, leave it out"),
         *((name, "inf", "finite number") for name in SECONDS),
         ("ROOT_PATH", "inspection", "begins with '/' and ends without it"),
         ("ROOT_PATH", "/inspection/", "begins with '/' and ends without it"),
