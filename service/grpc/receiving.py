@@ -43,6 +43,7 @@ class Receiver:
         self._seconds, self._most = seconds, most
         self._slow = 0
         self._between: set[_Reading] = set()
+        self._ending = False
 
     async def read(self, context: Any, *, another: bool = False) -> Any:
         """Receive the next message of a call; `grpc.aio.EOF` behind the last.
@@ -67,6 +68,8 @@ class Receiver:
             reading.after(self._seconds, partial(self._end_late, reading))
         if another:
             self._between.add(reading)
+            if self._ending:  # which came between the answer and this
+                reading.end(grpc.StatusCode.UNAVAILABLE, _ENDING)
         try:
             found = await reading.result()
             if found is grpc.aio.EOF and not another:
@@ -122,6 +125,7 @@ class Receiver:
 
     def end(self) -> None:
         """Wait for no message any more that comes behind one that was answered."""
+        self._ending = True
         for reading in tuple(self._between):
             reading.end(grpc.StatusCode.UNAVAILABLE, _ENDING)
 

@@ -10,13 +10,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2
 
 from service.grpc import receiving
 from service.grpc.messages import message
 from service.grpc.server import GrpcServer
 from service.settings import ConfigurationError, Settings, read_settings
-from tests.waiting import LIMIT, until
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -350,31 +349,6 @@ async def test_messages_and_bodies_hold_no_more_than_they_may_together(
             go_on.set()
             await first
             await ask(sent, timeout=60)
-
-
-async def test_who_watches_or_reflects_does_not_hold_up_the_end(
-    make_app: Any, repository: Path
-) -> None:
-    app = make_app(
-        repository, device="cpu", default_model="turning", grpc_port=0, receive_seconds=600
-    )
-    async with app.router.lifespan_context(app):
-        plane = app.state.data_plane
-        await plane.repository.started.wait()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.state.grpc.port}") as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
-            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-            reflecting = channel.stream_stream(REFLECTION)()
-            asked = reflection_pb2.ServerReflectionRequest(list_services="")
-            await reflecting.write(asked.SerializeToString())
-            await reflecting.read()
-            plane.ending = True
-            app.state.grpc.end_within(3600)
-            async with asyncio.timeout(LIMIT):
-                await app.state.grpc.stop()
-            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-            assert await watch.read() is grpc.aio.EOF
-            assert await reflecting.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_message_without_a_key_is_not_received(
