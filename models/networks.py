@@ -194,7 +194,7 @@ def free_parameters(network: nn.Module) -> int:
 
 
 def multiply_adds(network: Network) -> int:
-    """Return the multiplications and additions of one image through the baked network."""
+    """Return how many multiply-adds one image takes through the baked network."""
     side = network.spec.size
     total = network.head.weight.numel()
     convolutions = (layer for layer in network.body if isinstance(layer, GroupLinearMap))

@@ -59,7 +59,7 @@ def eighth_turns(channels: int) -> tuple[LayerSpec, ...]:
 
 
 def late_pooling(first: int, early: int, late: int, last: int) -> tuple[LayerSpec, ...]:
-    """Two convolutions at each of 24, 12 and 6 pixels: Weiler and Cesa 2019, table 11."""
+    """Two convolutions at each of 24, 12 and 6 pixels, pooled late as in Weiler and Cesa 2019."""
     pool = MaxPooling(kernel=2, stride=2)
     return (
         Convolution(channels=first, kernel=7, padding=1),

@@ -1,6 +1,6 @@
 """The feature maps of some networks, rotated in every way, become moments a layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
@@ -88,25 +88,17 @@ class LayerMoments:
         return slice(block * self.channels, (block + 1) * self.channels)
 
 
-def read_layers(
-    networks: Sequence[Network],
-    images: NDArray[np.uint8],
-    progress: Callable[[int], None] = lambda _: None,
-) -> list[LayerMoments]:
-    """Read all layers on two halves of images uint8 ``[N, C, n, n]``; what was read is told of."""
+def read_layers(networks: Sequence[Network], images: NDArray[np.uint8]) -> list[LayerMoments]:
+    """Read all layers on two halves of images uint8 ``[N, C, n, n]``."""
     half = len(images) // 2
-    halves = [_read(networks, part, progress) for part in (images[:half], images[half:])]
+    halves = [_read(networks, part) for part in (images[:half], images[half:])]
     return [LayerMoments(len(networks), *pair) for pair in zip(*halves, strict=True)]
 
 
-def _read(
-    networks: Sequence[Network], images: NDArray[np.uint8], progress: Callable[[int], None]
-) -> list[Moments]:
-    sums: list[list[Moments]] = []
+def _read(networks: Sequence[Network], images: NDArray[np.uint8]) -> list[Moments]:
     with torch.inference_mode():
-        for batch in torch.from_numpy(images).split(_BATCH):
-            sums.append(_batch_moments(networks, batch))
-            progress(len(batch))
+        batches = torch.from_numpy(images).split(_BATCH)
+        sums = [_batch_moments(networks, batch) for batch in batches]
     return [reduce(add, layer) for layer in zip(*sums, strict=True)]
 
 
