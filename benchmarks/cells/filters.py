@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from models.datasets import elpv
 from models.networks import Convolution, NetworkSpec
 from models.training import Epoch, Training
 
-_KERNEL, _ROUNDS = 11, 1000
+_KERNEL, _ROUNDS, _LEVEL = 11, 1000, 0.01
 
 SYSTEMS = (
     System("plain", "trivial", augmented=False),
@@ -74,24 +75,51 @@ def table(found: dict[str, list[NDArray[np.float32]]]) -> Iterator[str]:
     """Yield the table, from the filters ``[F, k, k]`` of several networks of each kind."""
     yield (
         "| network | best match, mean | expected among another network's filters | regroupings "
-        f"that match as well | filters with a match above {COPY} | expected |"
+        f"that match as well | filters with a match above {COPY} | expected | are copies |"
     )
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for name, banks in found.items():
-        yield f"| {name} | {' | '.join(_cells(banks))} |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    matches = {name: _match(banks) for name, banks in found.items()}
+    before = matches["untrained"].excess
+    for name, one in matches.items():
+        copies = one.regrouped <= _LEVEL and one.excess > before
+        cells = [
+            f"{one.mean:.3f}",
+            f"{one.expected:.3f}",
+            f"{one.regrouped:.1%}",
+            f"{one.copies:.1%}",
+            f"{one.expected_copies:.1%}",
+            "yes" if copies else "not shown",
+        ]
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
-def _cells(banks: Sequence[NDArray[np.float32]]) -> Iterator[str]:
+class _Match(NamedTuple):
+    """Of filters with others of their network, and what is expected of another network's."""
+
+    mean: float
+    expected: float
+    regrouped: float
+    copies: float
+    expected_copies: float
+
+    @property
+    def excess(self) -> float:
+        return self.mean - self.expected
+
+
+def _match(banks: Sequence[NDArray[np.float32]]) -> _Match:
     networks = np.repeat(np.arange(len(banks)), [len(bank) for bank in banks])
     similarity = filter_similarity(np.concatenate(banks), mirrored=True).astype(np.float64)
     best = best_matches(similarity, networks)
     expected, expected_copies = independent_matches(similarity, networks)
     regrouped = regrouped_means(similarity, networks, _ROUNDS)
-    yield f"{best.mean():.3f}"
-    yield f"{expected:.3f}"
-    yield f"{(regrouped >= best.mean()).mean():.1%}"
-    yield f"{(best > COPY).mean():.1%}"
-    yield f"{expected_copies:.1%}"
+    return _Match(
+        mean=float(best.mean()),
+        expected=expected,
+        regrouped=float((regrouped >= best.mean()).mean()),
+        copies=float((best > COPY).mean()),
+        expected_copies=expected_copies,
+    )
 
 
 def _show(name: str) -> Callable[[Epoch], None]:

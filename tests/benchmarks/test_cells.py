@@ -90,11 +90,14 @@ def test_turned_and_mirrored_copies_stand_out_and_independent_filters_do_not():
     copied = [
         np.concatenate([bank[:6], np.rot90(bank[:6], 1, (1, 2))[:, ::-1]]) for bank in independent
     ]
-    rows = [row.split(" | ") for row in filters.table({"alone": independent, "copies": copied})][2:]
-    alone, copies = ({"regrouped": row[3], "share": row[4]} for row in rows)
-    assert copies == {"regrouped": "0.0%", "share": "100.0%"}
-    assert float(alone["regrouped"].rstrip("%")) > 1
-    assert float(alone["share"].rstrip("%")) < 50
+    found = {"untrained": independent, "copies": copied}
+    rows = [row.strip("| ").split(" | ") for row in filters.table(found)]
+    untrained, copies = (dict(zip(rows[0], row, strict=True)) for row in rows[2:])
+    assert copies["regroupings that match as well"] == "0.0%"
+    assert copies["filters with a match above 0.9"] == "100.0%"
+    assert copies["are copies"] == "yes"
+    assert float(untrained["filters with a match above 0.9"].rstrip("%")) < 50
+    assert untrained["are copies"] == "not shown"
 
 
 def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():
