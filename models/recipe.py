@@ -12,7 +12,7 @@ class Recipe(BaseModel):
     Attributes
     ----------
     learning_rate, warmup
-        Peak of the one-cycle schedule, and the part of all steps until it; a cosine leads to zero.
+        Peak of the schedule, and the part of all steps of the linear way to it; a cosine leads to 0.
     averaging
         Decay a step of the exponential moving average of the weights, which is what is kept.
     validation
