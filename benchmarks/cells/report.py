@@ -28,9 +28,8 @@ def results(lines: Sequence[Line]) -> str:
     """Return the table of all networks, with medians over the seeds where there are several."""
     rows = [
         "| split by | network | seed | accuracy | macro F1 | ROC AUC | average precision | "
-        "defective cells passed | functional ones refused | of mono, of poly right | "
-        "accuracy with a threshold from training cells | passed | refused |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "defective cells passed | functional ones refused | of mono, of poly right |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for split in SPLITS:
         for system in SYSTEMS:
@@ -46,16 +45,12 @@ def _row(line: Line) -> str:
     system, split, seed = line["key"]
     figures = line["figures"]["all"]
     measured = [_with_interval(figures[name]) for name in ("accuracy", "macro_f1", "roc_auc")]
-    moved = line["figures"]["threshold"]
     functional = figures["cells"] - figures["defective"]
     rest = [
         f"{figures['average_precision']:.3f}",
         f"{figures['passed']} of {figures['defective']}",
         f"{figures['refused']} of {functional}",
         ", ".join(f"{line['figures'][kind]['accuracy'][0]:.3f}" for kind in ("mono", "poly")),
-        _with_interval(moved["accuracy"]),
-        str(moved["passed"]),
-        str(moved["refused"]),
     ]
     return "| " + " | ".join([split, system, str(seed), *measured, *rest]) + " |"
 
@@ -78,7 +73,3 @@ def _columns(lines: Sequence[Line]) -> Iterator[str]:
         yield f"{statistics.median(one[name] for one in figures):g}"
     kinds = [[line["figures"][kind]["accuracy"][0] for line in lines] for kind in ("mono", "poly")]
     yield ", ".join(f"{statistics.median(values):.3f}" for values in kinds)
-    moved = [line["figures"]["threshold"] for line in lines]
-    yield f"**{statistics.median(one['accuracy'][0] for one in moved):.3f}**"
-    for name in ("passed", "refused"):
-        yield f"{statistics.median(one[name] for one in moved):g}"

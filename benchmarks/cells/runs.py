@@ -50,7 +50,6 @@ def measure(
     """Train one network and return its figures on the test cells, and on those of each kind.
 
     Intervals are for modules where these were drawn for the test, and else for single cells.
-    ``threshold`` are figures with the threshold that is right for most training cells.
     """
     network = job.system.network()
     changes = {"epochs": epochs, "arithmetic": arithmetic, "seed": job.seed}
@@ -59,16 +58,10 @@ def measure(
     name = "-".join(str(part).replace(", ", "-") for part in job.key)
     training = trained(name, network, recipe, data, runs, progress)
     answers = logits(training.result, data.test.images)
-    moved = answers + threshold(logits(training.result, data.train.images), data.train.labels)
     cells = elpv.find_cells()
     kind = cells.kind[cells.split(job.split)[1]]
     everything = np.ones(len(kind), np.bool_)
-    parts = {
-        "all": (answers, everything),
-        "threshold": (moved, everything),
-        "mono": (answers, kind == "mono"),
-        "poly": (answers, kind == "poly"),
-    }
+    parts = {"all": everything, "mono": kind == "mono", "poly": kind == "poly"}
     return {
         "key": job.key,
         "epochs": epochs,
@@ -78,24 +71,10 @@ def measure(
         "train_error": training.history[-1].train_error,
         "seconds": round(sum(epoch.seconds for epoch in training.history)),
         "figures": {
-            name: _summary(these[part], data.test.labels[part], _units(data.test.groups, part))
-            for name, (these, part) in parts.items()
+            name: _summary(answers[part], data.test.labels[part], _units(data.test.groups, part))
+            for name, part in parts.items()
         },
     }
-
-
-def threshold(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return what to add to two logits, float32 [2], so that most answers are right.
-
-    Of several such numbers it is the one nearest to none.
-    """
-    differences = answers[:, 0] - answers[:, 1]
-    ranked = np.unique(differences)
-    middles = (ranked[1:] + ranked[:-1]) / 2
-    tried = np.array([0, *middles, ranked[0] - 1, ranked[-1] + 1], np.float32)
-    tried = tried[np.argsort(np.abs(tried), kind="stable")]
-    right = [((one > differences) == labels).mean() for one in tried]
-    return np.array([0, tried[int(np.argmax(right))]], np.float32)
 
 
 def logits(network: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:

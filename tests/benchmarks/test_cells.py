@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from benchmarks.cells import filters, twins
 from benchmarks.cells.report import leaks, results
-from benchmarks.cells.runs import average_precision, threshold
+from benchmarks.cells.runs import average_precision
 from benchmarks.cells.systems import SYSTEMS, jobs
 from benchmarks.cells.twins import Twins
 from models.datasets.data_set import DataSet
@@ -39,15 +39,6 @@ def test_the_honest_split_comes_first_and_seed_by_seed():
 )
 def test_average_precision_is_that_of_the_definition(scores, expected, precision):
     assert average_precision(np.array(scores), np.array(expected)) == pytest.approx(precision)
-
-
-def test_a_threshold_is_right_for_most_and_none_is_moved_without_need():
-    answers = np.array([[3, 0], [2, 0], [1, 0], [0, 2]], np.float32)
-    moved = answers + threshold(answers, np.array([0, 0, 1, 1]))
-    assert moved.argmax(1).tolist() == [0, 0, 1, 1]
-    assert threshold(answers, np.array([0, 0, 0, 1])).tolist() == [0, 0]
-    moved = answers + threshold(answers, np.array([1, 1, 1, 1]))
-    assert moved.argmax(1).tolist() == [1, 1, 1, 1]
 
 
 def test_twins_find_the_same_module_where_a_split_cuts_through_one(monkeypatch):
@@ -115,7 +106,7 @@ def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():
     lines = [
         {
             "key": ["D4", "modules", seed],
-            "figures": dict.fromkeys(("all", "threshold", "mono", "poly"), figures),
+            "figures": dict.fromkeys(("all", "mono", "poly"), figures),
         }
         for seed, figures in ((1, better), (0, line))
     ]
