@@ -1,4 +1,4 @@
-"""The networks that ship with the project: what `orbitserve train NAME` trains."""
+"""Networks and recipes for rotated MNIST: what `orbitserve train NAME` trains."""
 
 from dataclasses import dataclass
 from typing import Literal
