@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -10,6 +10,9 @@ from audit.canonical import read_json
 from audit.names import readable
 from audit.report import Report
 from imaging.refusal import RefusedError
+
+_MOST_LISTED: Final = 1000
+"""Faults of which the first is named: to list more takes long, and no other thread goes on."""
 
 
 def parse_report(document: bytes | Mapping[str, Any], called: str) -> Report:
@@ -30,14 +33,20 @@ def parse_report(document: bytes | Mapping[str, Any], called: str) -> Report:
         json.dumps(read, ensure_ascii=False).encode()
         return Report.model_validate(read)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = readable(".".join(map(str, first["loc"])))[:200] or "its beginning"
-        raise _refused(called, f" (at {where}: {first['msg']})") from error
+        raise _refused(called, _told(error)) from error
     except UnicodeEncodeError as error:
         half = ": it holds half of a pair of surrogates, which no text does"
         raise _refused(called, half) from error
     except (ValueError, RecursionError) as error:
         raise _refused(called, f" ({readable(str(error))[:200]})") from error
+
+
+def _told(error: ValidationError) -> str:
+    if error.error_count() > _MOST_LISTED:
+        return f" (it is wrong in {error.error_count()} places)"
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = readable(".".join(map(str, first["loc"])))[:200] or "its beginning"
+    return f" (at {where}: {first['msg']})"
 
 
 def _refused(called: str, found: str) -> RefusedError:

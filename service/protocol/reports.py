@@ -3,27 +3,40 @@
 import json
 from typing import Any, Final
 
-from service.errors import ServiceError
+from service.errors import ServiceError, TooLargeError
 from service.protocol.media import JSON, MULTIPART, Body
 from service.protocol.multipart import read_files
 from service.protocol.names import unique
 
 FIELDS: Final = ("a", "b")
 
+_VALUES_OF_AN_IMAGE: Final = 16
+"""In one report for each of its images, with a wide margin."""
+
+_MOST_OTHERS: Final = 2**17
+"""In one report beside those, of a thousand classes too."""
+
 _ACCEPTED: Final = "two reports are accepted, 'a' and 'b', as fields of JSON or multipart files"
 
 
-def read_reports(body: Body) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Take two reports out of a body, as the objects of their JSON.
+def read_reports(body: Body, max_images: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take two reports, of so many images at most, out of a body, as the objects of their JSON.
 
     Raises
     ------
     ServiceError
         400 for a body that is empty or not what its type announces, or has a field twice, 413 for
-        too many files, 415 for another content type, 422 for anything but two objects.
+        too many files or values, 415 for another content type, 422 for anything but two objects.
     """
     if not body.content:
         raise ServiceError(400, f"The body is empty; {_ACCEPTED}.")
+    # Whoever reads JSON lets no other thread go on meanwhile, not even the event loop's.
+    most = len(FIELDS) * (_VALUES_OF_AN_IMAGE * max_images + _MOST_OTHERS)
+    if sum(map(body.content.count, (b",", b"[", b"{"))) > most:
+        raise TooLargeError(
+            f"The reports hold too many values; at most {most} are accepted (`orbitserve compare` "
+            "takes more)."
+        )
     if body.media_type == MULTIPART:
         sent = _sent_as_files(body)
     elif body.media_type == JSON:

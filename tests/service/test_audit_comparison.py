@@ -201,6 +201,8 @@ async def test_what_is_sent_has_the_form_and_language_that_are_asked_for(
         (b'{"a": {}, "b": {}, "c": {}}', 422, "'c' is not known"),
         (b'{"a": {}, "b": []}', 422, "'b' is no JSON object"),
         (b'{"a": {}, "b": {}}', 422, "The report 'a' is no report of an audit (at verdict"),
+        (b'{"b": {}, "a": {"x": [' + b"0," * 2**19 + b"0]}}", 413, "hold too many values; at most"),
+        (b'{"b": {}, "a": {"x": [' + b"[" * 2**20, 413, "hold too many values; at most"),
     ],
 )
 async def test_a_body_that_is_not_two_reports_is_refused(
@@ -273,6 +275,13 @@ def test_a_report_that_is_no_text_is_refused() -> None:
     document = still(6).report().model_dump(mode="json")
     document["group"] = "\ud800"
     with pytest.raises(RefusedError, match="half of a pair of surrogates"):
+        parse_report(document, "It")
+
+
+def test_many_faults_of_a_report_are_counted() -> None:
+    document = still(6).report().model_dump(mode="json")
+    document["reasons"] = [0] * 100_000
+    with pytest.raises(RefusedError, match=r"It is no report .* \(it is wrong in 100000 places\)"):
         parse_report(document, "It")
 
 

@@ -107,7 +107,7 @@ def comparison_routes(max_images: int) -> list[ServiceRoute]:
         # What cannot be answered is refused before its body is received.
         _format(request, query)
         _check_room(turns)
-        return await answer(request, query, partial(_sent, await read_body(request)))
+        return await answer(request, query, partial(_sent, await read_body(request), max_images))
 
     return [
         ServiceRoute(
@@ -158,8 +158,8 @@ def _stored(ledger: Ledger, *digests: Sha256) -> Pair:
     return first, second
 
 
-def _sent(body: Body) -> Pair:
-    first, second = read_reports(body)
+def _sent(body: Body, max_images: int) -> Pair:
+    first, second = read_reports(body, max_images)
     return parse_report(first, "The report 'a'"), parse_report(second, "The report 'b'")
 
 
