@@ -38,6 +38,13 @@ _CODES: Final = {
     HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
+_ENDED: Final[dict[grpc.StatusCode, Reason]] = {
+    grpc.StatusCode.UNAVAILABLE: "full",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "slow",
+    grpc.StatusCode.UNIMPLEMENTED: "invalid",
+}
+"""Why a call was ended before it was read, by what its client was told."""
+
 log = structlog.get_logger()
 
 
@@ -107,10 +114,8 @@ class Calls:
                     check_scope(key, need)
                 with call.timings.stage("receive"):
                     data = await receiver.read(context)
-                size = 0 if data is grpc.aio.EOF else len(data)
-                call.held.body(size)
-                heavy = size > LARGE
-                sent = await self._plane.run(heavy, decode, request, data)
+                call.held.body(len(data))
+                sent = await self._plane.run(len(data) > LARGE, decode, request, data)
                 asking = Asking(self._plane, call, is_known(self._keys, headers))
                 found = await answer(asking, sent)
                 written = found if isinstance(found, bytes) else found.SerializeToString()
@@ -165,10 +170,9 @@ def receiver_of(settings: Settings, share: int = 1) -> Receiver:
 
 
 def _ended(context: Any) -> tuple[grpc.StatusCode, Reason]:
-    """Return why a call was ended whose message was not there."""
-    if context.code() == grpc.StatusCode.UNAVAILABLE:
-        return grpc.StatusCode.UNAVAILABLE, "full"
-    return grpc.StatusCode.DEADLINE_EXCEEDED, "slow"
+    """Return why a call was ended whose message was not there, or not the only one."""
+    code = context.code()
+    return code, _ENDED[code]
 
 
 def code_of(refusal: ServiceError) -> grpc.StatusCode:

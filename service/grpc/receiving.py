@@ -2,7 +2,9 @@
 
 gRPC hands a method its one message when all of it has come, however long that takes, and holds what
 has come until then, also of a client that has no key. A method that takes a stream reads its
-messages itself; so all methods here take one, and clients do not see the difference.
+messages itself; so all methods here take one, and clients do not see the difference. What gRPC's
+table of status codes asks of a call with no message or several, which gRPC for Python does not
+heed, is done here too.
 """
 
 import asyncio
@@ -45,18 +47,20 @@ class Receiver:
         self._between: set[_Reading] = set()
         self._ending = False
 
-    async def read(self, context: Any, *, another: bool = False) -> Any:
-        """Receive the next message of a call; `grpc.aio.EOF` behind the last.
+    async def read(self, context: Any, *, of_many: bool = False) -> Any:
+        """Receive the one message of a call, and that no other comes behind it.
 
         Parameters
         ----------
-        another
-            Whether it comes behind one that was answered, and is not waited for at the end.
+        of_many
+            Receive the next message of a call that may have any number, `grpc.aio.EOF` behind the
+            last. It is not waited for at the end of the service.
 
         Raises
         ------
         grpc.aio.AbortError
-            If it was not there in time, or too many others are not. The client has been told so.
+            If it was not there in time, too many others are not, or it is not the only one. The
+            client has been told so.
         asyncio.CancelledError
             If the client cancelled the call before it had sent it.
         """
@@ -66,29 +70,41 @@ class Receiver:
             reading.after(SOON / 2, lambda: reading.after(SOON / 2, partial(self._count, reading)))
         else:
             reading.after(self._seconds, partial(self._end_late, reading))
-        if another:
+        if of_many:
             self._between.add(reading)
-            if self._ending:  # which came between the answer and this
+            if self._ending:  # which came between an answer and this
                 reading.end(grpc.StatusCode.UNAVAILABLE, _ENDING)
         try:
-            found = await reading.result()
-            if found is grpc.aio.EOF and not another:
-                await asyncio.sleep(_TOLD)  # which a cancelled call does not outlive
-            return found
+            if of_many:
+                return await reading.next()
+            return await self._only(reading, context)
         finally:
+            reading.close()
             self._slow -= reading.slow
             self._between.discard(reading)
 
-    async def receive(self, context: Any, request: type[Any], *, another: bool = False) -> Any:
-        """Receive the one message of a call that only tells something; None behind the last.
+    async def _only(self, reading: "_Reading", context: Any) -> Any:
+        found = await reading.next()
+        if found is not grpc.aio.EOF and await reading.next() is grpc.aio.EOF:
+            return found
+        reading.close()
+        if found is grpc.aio.EOF:
+            await asyncio.sleep(_TOLD)  # which a cancelled call does not outlive
+        count = "no message" if found is grpc.aio.EOF else "several messages"
+        return await context.abort(
+            grpc.StatusCode.UNIMPLEMENTED, f"The call has {count}; exactly one is accepted."
+        )
+
+    async def receive(self, context: Any, request: type[Any], *, of_many: bool = False) -> Any:
+        """Receive a message, as `read` does, of a call that only tells something; None for no more.
 
         Raises
         ------
         grpc.aio.AbortError
-            If it was not there in time, or cannot be read. The client has been told so.
+            As `read`, or if it cannot be read. The client has been told so.
         """
-        data = await self.read(context, another=another)
-        if another and data is grpc.aio.EOF:
+        data = await self.read(context, of_many=of_many)
+        if data is grpc.aio.EOF:
             return None
         try:
             return decode(request, data)
@@ -96,11 +112,9 @@ class Receiver:
             return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault.sentence)
 
     async def receive_all(self, context: Any, request: type[Any]) -> AsyncIterator[Any]:
-        """Receive the messages of such a call, each as `receive` does."""
-        sent = await self.receive(context, request)
-        while sent is not None:
+        """Receive all messages of such a call, each as `receive` does."""
+        while (sent := await self.receive(context, request, of_many=True)) is not None:
             yield sent
-            sent = await self.receive(context, request, another=True)
 
     def _count(self, reading: "_Reading") -> None:
         """Count a message that is not there yet, or end its call."""
@@ -119,19 +133,19 @@ class Receiver:
     def _end_late(self, reading: "_Reading") -> None:
         reading.end(
             grpc.StatusCode.DEADLINE_EXCEEDED,
-            "The message did not arrive in time; all of it within "
+            "The message, or the end behind it, did not arrive in time; all of it within "
             f"{self._seconds:g} s is accepted.",
         )
 
     def end(self) -> None:
-        """Wait for no message any more that comes behind one that was answered."""
+        """Wait for no message any more of calls that may have any number."""
         self._ending = True
         for reading in tuple(self._between):
             reading.end(grpc.StatusCode.UNAVAILABLE, _ENDING)
 
 
 class _Reading:
-    """The reading of one message, which may be ended from outside.
+    """The reading of a message, and of what is behind it, which may be ended from outside.
 
     Attributes
     ----------
@@ -155,19 +169,21 @@ class _Reading:
         if self._ended is None:
             self._ended = asyncio.create_task(_end(self._context, code, sentence, told))
 
-    async def result(self) -> Any:
-        """Return the message, or raise what ended the call."""
+    async def next(self) -> Any:
+        """Return the next message, `grpc.aio.EOF` behind the last, or raise what ended the call."""
         try:
             found = await self._context.read()
         except Exception:
             if self._ended is None:
                 raise
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
         if self._ended is not None:
             raise await self._ended
         return found
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 async def _end(
@@ -180,22 +196,20 @@ async def _end(
     raise AssertionError("What is aborted raises.")
 
 
-def decode(request: type[Any], data: Any) -> Any:
+def decode(request: type[Any], data: bytes) -> Any:
     """Read a message of a class.
 
     Raises
     ------
     ServiceError (400)
-        If it is none, or there is none.
+        If it is none.
     TooLargeError
         If it has too many fields.
     """
     try:
-        if data is not grpc.aio.EOF:
-            if len(data) > WORTH_COUNTING:
-                check_fields(request.DESCRIPTOR, data)
-            return request.FromString(data)
+        if len(data) > WORTH_COUNTING:
+            check_fields(request.DESCRIPTOR, data)
+        return request.FromString(data)
     except (DecodeError, ValueError):
-        pass
-    name = request.DESCRIPTOR.name
-    raise ServiceError(400, f"The message cannot be read; a {name} is accepted.")
+        name = request.DESCRIPTOR.name
+        raise ServiceError(400, f"The message cannot be read; a {name} is accepted.") from None

@@ -231,13 +231,38 @@ async def test_a_message_that_does_not_come_is_not_waited_for(
                 assert await channel.stream_stream(path(method))(timeout=60).code() == (
                     grpc.StatusCode.UNIMPLEMENTED
                 )
-            nothing = channel.stream_unary(path("ModelInfer"))(iter(()), timeout=60)
-            assert await nothing.code() == grpc.StatusCode.INVALID_ARGUMENT
             unread = channel.unary_unary(f"{HEALTH}/Check")(b"\xff")
             assert await unread.code() == grpc.StatusCode.INVALID_ARGUMENT
     lines = [each for each in logged() if each.get("method") == "gRPC"]
     assert {each["refusal"] for each in lines if each["path"] == "ModelMetadata"} == {"slow"}
     assert not [each for each in logged() if "exception" in each]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+async def test_a_call_of_no_message_or_several_is_refused(
+    make_app: Any, repository: Path, images: Any, logged: Any, count: int
+) -> None:
+    """As https://grpc.github.io/grpc/core/md_doc_statuscodes.html asks."""
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
+    async with app.router.lifespan_context(app):
+        await app.state.data_plane.repository.started.wait()
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            for method, sent in (
+                (path("ModelInfer"), one_image(images)),
+                (path("ServerLive"), b""),
+                (f"{HEALTH}/Check", b""),
+                (f"{HEALTH}/Watch", b""),
+            ):
+                call = channel.stream_stream(method)(iter([sent] * count), timeout=60)
+                assert await call.code() == grpc.StatusCode.UNIMPLEMENTED
+                told = "The call has no message" if not count else "The call has several messages"
+                assert await call.details() == f"{told}; exactly one is accepted."
+            reflecting = channel.stream_stream(REFLECTION)(iter([b""] * count), timeout=60)
+            assert len([answer async for answer in reflecting]) == count
+    lines = [each for each in logged() if each.get("path") == "ModelInfer"]
+    assert [(each["status"], each["refusal"]) for each in lines] == [("UNIMPLEMENTED", "invalid")]
+    assert app.state.data_plane.repository.find("turning").statistics.success.count == 0
 
 
 async def test_who_cancels_before_the_message_has_sent_nothing_wrong(

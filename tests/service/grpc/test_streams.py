@@ -47,12 +47,14 @@ async def test_a_stream_that_was_just_answered_does_not_hold_up_the_end(
     make_app: Any, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end comes when its answer is written, and its next message is not yet waited for."""
-    ended, read = asyncio.Event(), receiving.Receiver.read
+    ended, read, first = asyncio.Event(), receiving.Receiver.read, True
 
-    async def late(self: Any, *given: Any, another: bool = False) -> Any:
-        if another:
+    async def late(self: Any, *given: Any, **named: Any) -> Any:
+        nonlocal first
+        if not first:
             await ended.wait()
-        return await read(self, *given, another=another)
+        first = False
+        return await read(self, *given, **named)
 
     monkeypatch.setattr(receiving.Receiver, "read", late)
     app = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
