@@ -203,3 +203,11 @@ def test_images_are_counted_before_anything_is_built(kind: str) -> None:
     many = dict(_many(64))
     assert len(read_parts(many["npy"], max_images=64)) == 64
     assert len(read_parts(many["form"], max_images=64)) == 64
+
+
+@pytest.mark.parametrize("piece", [b"[" * 900 + b"]" * 900, b'{"":' * 900 + b"0" + b"}" * 900])
+def test_values_in_values_are_counted_before_they_are_built(piece: bytes) -> None:
+    body = Body("application/json", b'{"images": [' + piece + b"]}")
+    with pytest.raises(ServiceError, match="holds too many values; at most 64") as refused:
+        read_parts(body, max_images=64)
+    assert refused.value.status == 413

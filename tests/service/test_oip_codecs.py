@@ -374,6 +374,22 @@ def test_what_stands_beside_pixels_is_counted_before_it_is_built() -> None:
     assert (read_request(body, None, image, 8).images == 7).all()
 
 
+@pytest.mark.parametrize("spoilt", ["", "\\ud800"])
+def test_lists_in_lists_are_counted_before_they_are_built(spoilt: str) -> None:
+    """They need no comma between them, and 30 MiB of them took 1.6 GB."""
+    sent = {"name": "image", "shape": [1, *SIGNATURE.image], "datatype": "UINT8"}
+    deep = ",".join(["[" * 250 + "]" * 250] * 1000)
+    body = f'{{"mine": [{deep}], "other": "{spoilt}", "inputs": [{json.dumps(sent)}]}}'.encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServiceError) as refused:
+            read_request(body, None, SIGNATURE.image, 8)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+    assert refused.value.status == (400 if spoilt else 413)
+
+
 def test_long_names_of_requests_are_not_kept() -> None:
     """What is written for one is remembered for the next of its name, within bounds of memory."""
     result = Inference(*np.zeros((2, 1, 4), np.float32))

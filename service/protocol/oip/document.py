@@ -19,7 +19,7 @@ MOST_OBJECTS: Final = 256
 """Inputs, outputs and parameters in one header, with a wide margin."""
 
 _MOST_OTHERS: Final = 2**16
-"""Commas beside those between pixels."""
+"""Commas beside those between pixels, and lists where all of the JSON becomes objects."""
 
 _decoder = msgspec.json.Decoder(Request)
 
@@ -54,7 +54,7 @@ def _check_names(text: bytes, asked: Request) -> None:
         return
     if len(asked.inputs) == 1 and (pixels := bytes(asked.inputs[0].data)):
         text = text.replace(pixels, b"0")
-    if text.count(b",") > _MOST_OTHERS:
+    if _holds_much(text):
         raise TooLargeError(
             f"The request's JSON holds too much beside its pixels; at most {_MOST_OTHERS} values "
             "are accepted."
@@ -83,7 +83,14 @@ def refuse_json(error: Exception, text: bytes) -> ServiceError:
     )
 
 
+def _holds_much(text: bytes) -> bool:
+    """Whether it would be many objects: meanwhile no other thread goes on."""
+    return text.count(b",") + text.count(b"[") > _MOST_OTHERS
+
+
 def _is_json(text: bytes) -> bool:
+    if _holds_much(text):
+        return False
     try:
         json.loads(text)
     except (ValueError, RecursionError):
