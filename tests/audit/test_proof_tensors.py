@@ -19,7 +19,7 @@ from audit.proof.node import Unsupported
 from audit.proof.operators import OPERATORS
 from audit.proof.propagation import PropagationOptions, propagate
 from imaging import GridSymmetry
-from tests.audit.fuzz.judge import run_alone
+from tests.audit.fuzz.judge import run_alone, same_bits
 from tests.audit.fuzz.traps import draw_trap
 from tests.audit.operator_graphs import BODIES, CHANNELS, SIZE, graph_of
 from tests.audit.test_proof_cases import claims, parse
@@ -33,7 +33,10 @@ _WEIGHT = "m = Mul(RAMP, w) z = Mul(x, m) y = ReduceMax<axes = [1, 2, 3], keepdi
 
 
 def contradiction(data: bytes) -> str:
-    """Say which tensor has entries of equal numbers and other values; nothing if none has."""
+    """Say which tensor has entries of equal numbers and other values, or is another constant.
+
+    Nothing if none has.
+    """
     try:
         graph = read_graph(read_onnx(data))
     except (Unsupported, ValueError):
@@ -56,6 +59,11 @@ def contradiction(data: bytes) -> str:
             other = known.setdefault(number, entry)
             if abs(other - entry) > 1e-3 * (1 + abs(other)):
                 return f"{name} has {entry} where {other} was"
+    made = {name: v for name, v in found.constants.items() if name in found.producers}
+    stored = {name: v for name, v in made.items() if isinstance(v, np.ndarray)}
+    for name, value in _run(data, images, list(stored)).items():
+        if not same_bits(stored[name], np.asarray(value)):
+            return f"{name} is {value} and not {stored[name]}"
     return ""
 
 
@@ -151,6 +159,7 @@ def test_a_shape_that_ends_before_the_first_axis_is_empty(ends: str) -> None:
     body = f"s = Shape<{ends}>(STORED) n = Size(s) e = Equal(n, NONE) w = Cast<to = 1>(e) {_WEIGHT}"
     data = parse(body, STORED=np.zeros((3, 2, 2, 5)), NONE=np.array(0), RAMP=_RAMP)
     assert claims(data).outcome == "NOT PROVED"
+    assert not contradiction(data)
 
 
 @pytest.mark.parametrize(
