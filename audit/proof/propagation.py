@@ -11,6 +11,7 @@ from audit.proof.batches import Batches, Followed, Value, alone, join, joins_bat
 from audit.proof.congruence import Congruence, Half, adopt
 from audit.proof.context import Context, Input, Mismatch, Tracked
 from audit.proof.folding import Runtime, fold
+from audit.proof.fusions import Fusions
 from audit.proof.graph import Graph
 from audit.proof.limits import Budget, ProofLimitError
 from audit.proof.memory import Memory
@@ -130,6 +131,7 @@ class _Propagator:
         self.congruence = Congruence(graph, budget)
         self.memory = Memory(budget)
         self.scaled = ScaledAxes(graph)
+        self.fusions = Fusions(graph, self.found.constants)
         self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
         self.last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
 
@@ -180,6 +182,7 @@ class _Propagator:
                 raise Unsupported("computes with the number of images in a batch")
             self._operator(node)
             self.scaled.refuse_misread(node, inputs[1] if len(inputs) > 1 else None)
+            self.fusions.refuse_misread(node, inputs)
             for name, value in zip(node.outputs, self._outputs(node, inputs), strict=False):
                 if name:
                     self._keep(name, value, node)

@@ -18,6 +18,33 @@ that depends on the rotation."""
 _SMALL: Final = ("uint8", "int8")
 
 
+def have_one_unit(weights: Array, bias: Array | None, units: Sequence[Array]) -> bool:
+    """Whether all filters that may tie have the same scales and zero points.
+
+    Filters that tie have the same weights, in some order, and the same bias.
+
+    Parameters
+    ----------
+    weights : [F, ...]
+        As floats.
+    bias
+        As floats, F of them or one.
+    units
+        Scales and zero points, each F of them or one.
+    """
+    several = [unit for unit in units if unit.size > 1]
+    added = np.zeros(1) if bias is None else np.ravel(bias)
+    if not several:
+        return True
+    if any(values.size != len(weights) for values in (*several, *[added] * (added.size > 1))):
+        return False
+    rows = np.sort(weights.reshape(len(weights), -1), axis=1)
+    added = np.broadcast_to(added, len(rows))
+    filters = [(row.tobytes(), b.tobytes()) for row, b in zip(rows, added, strict=True)]
+    of_filters = zip(*(unit.tolist() for unit in several), strict=True)
+    return len({*zip(filters, of_filters, strict=True)}) == len({*filters})
+
+
 class QuantisedGroups:
     """Finds groups of DequantizeLinear, a sum, and QuantizeLinear.
 
@@ -46,14 +73,31 @@ class QuantisedGroups:
         if not self._is_plain(names[0]) or not self._sums_bias(node, read):
             return False
         scale = self._constants.get(read[0].inputs[1])
-        if scale is None or scale.size != 1:
-            return False
+        if scale is None or scale.size != 1 or scale.dtype != np.float32:
+            return False  # of scales in half precision runtimes leave the floats
         if node.op == "Gemm" and not any(read[1].inputs[2:]):
             return False  # without a zero point of the weights runtimes leave it in floats
         weights = self._constants.get(names[1])
         if weights is None or 2 * 255 * np.abs(weights.astype(np.float64)).max(initial=0) >= 2**15:
             return False  # two products of bytes may be added in 16 bits, which saturate
+        if not self._have_one_unit(node, read):
+            return False
         return self._is_quantised(node.outputs[0])
+
+    def _have_one_unit(self, node: Node, read: Sequence[Node]) -> bool:
+        """Whether filters that may tie have the same scales, and so the same integers.
+
+        Of the same floats made of other integers the sums are scaled by other numbers, and rounded
+        otherwise.
+        """
+        weights = self._constants.get(node.inputs[1])
+        bias = self._constants.get(node.inputs[2]) if len(read) > 2 else None
+        given = [self._constants.get(name) for source in read[1:] for name in source.inputs[1:]]
+        units = [np.ravel(value) for value in given if value is not None]
+        if weights is None or len(units) < len(given):
+            return False
+        filters = 0 if node.op == "Conv" or node["transB"] else -1
+        return have_one_unit(np.moveaxis(weights, filters, 0), bias, units)
 
     def _is_plain(self, name: str) -> bool:
         """Whether a tensor of bytes is unsigned, or can be made so with the nodes around it.

@@ -1,0 +1,157 @@
+"""Nodes that onnxruntime writes as one, or moves, and that then compute another thing.
+
+Each was seen to do so in onnxruntime 1.31.1. A file in which some branches are written otherwise,
+and others not, need not be invariant whatever it says.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from audit.proof.batches import Batches, Value
+from audit.proof.context import Tracked
+from audit.proof.graph import Graph
+from audit.proof.node import Array, Node, Unsupported
+from audit.proof.quantised import have_one_unit
+from audit.proof.sizes import Sizes
+
+Constants = Mapping[str, Array | Sizes]
+
+_KEEPING: Final = {"Cast", "Dropout", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+"""Those that onnxruntime may take away from between two nodes, or move elsewhere."""
+
+
+class Fusions:
+    """Refuses what onnxruntime fuses wrongly.
+
+    Parameters
+    ----------
+    constants
+        Every tensor that does not depend on the image, by name, as far as it is known already.
+    """
+
+    def __init__(self, graph: Graph, constants: Constants) -> None:
+        self._makers = {name: node for node in graph.nodes for name in node.outputs if name}
+        self._constants = constants
+        self._raised: set[str] = set()
+
+    def refuse_misread(self, node: Node, inputs: Sequence[Value]) -> None:
+        """Refuse a node that would be misread.
+
+        Raises
+        ------
+        Unsupported
+            Saying how.
+        """
+        if node.op in _KEEPING and node.inputs[0] in self._raised:
+            self._raised.update(node.outputs)
+        match node.op:
+            case "LayerNormalization":
+                _refuse_scale_of_fewer_axes(node, inputs)
+            case "Sqrt" | "Div":
+                self._refuse_other_deviation(node)
+            case "Pad":
+                self._see_padding(node, inputs)
+            case "MaxPool" if node.inputs[0] in self._raised:
+                raise Unsupported(
+                    "takes maxima of what is padded by more than its least entry, and onnxruntime "
+                    "pads by nothing there"
+                )
+            case "Conv" | "ConvTranspose" | "Gemm":
+                self._refuse_bias(node)
+
+    def _refuse_other_deviation(self, node: Node) -> None:
+        """Refuse the root of a mean that onnxruntime would take for a standard deviation."""
+        root = node if node.op == "Sqrt" else self._maker(node.inputs[0], "Sqrt")
+        added = root and self._maker(root.inputs[0], "Add")
+        means = added and [m for n in added.inputs if (m := self._maker(n, "ReduceMean"))]
+        if not added or not means:
+            return
+        power = self._maker(means[0].inputs[0], "Pow")
+        if power is not None and any(exponent != 2 for exponent in self._numbers(power.inputs[1])):
+            raise Unsupported("takes the root of a mean of other powers than squares")
+        summands = [number for name in added.inputs for number in self._numbers(name)]
+        if len({*summands}) > 1:
+            raise Unsupported("takes the root of a mean and of several numbers, one for each entry")
+        if power is not None and node.op == "Div" and self._maker(node.inputs[1], "Sub"):
+            raise Unsupported("divides a standard deviation by something, and not the reverse")
+
+    def _see_padding(self, node: Node, inputs: Sequence[Value]) -> None:
+        data = inputs[0]
+        parts = data.parts if isinstance(data, Batches) else (data,)
+        tracked = [part for part in parts if isinstance(part, Tracked)]
+        if not tracked:
+            return
+        axes = [int(axis) % tracked[0].rank for axis in self._numbers(*node.inputs[3:4])]
+        if len(axes) == tracked[0].rank and axes != sorted(axes):
+            raise Unsupported(
+                "pads all axes in another order than theirs, which onnxruntime passes over where "
+                "it moves a Transpose"
+            )
+        if node.get("mode", "constant") != "constant":
+            return
+        given = [*self._numbers(*node.inputs[2:3])] or [node.get("value", 0.0)]
+        if any(part.bound.low < float(given[0]) for part in tracked):
+            self._raised.update(node.outputs)
+
+    def _refuse_bias(self, node: Node) -> None:
+        """Refuse a bias beside quantised weights that onnxruntime would make another bias of."""
+        sources = [self._maker(name, "DequantizeLinear") for name in node.inputs]
+        if len(sources) < 3 or sources[0] is None or sources[1] is None:
+            return
+        x, weights = ([*self._numbers(source.inputs[1])] for source in sources[:2] if source)
+        if sources[2] is None:
+            self._refuse_rounded(node, np.array(weights))
+        elif node.op == "Gemm" and self._is_shifted(sources[2], np.outer(x, weights).reshape(-1)):
+            raise Unsupported(
+                "has a bias of integers in another unit than its products, which onnxruntime adds "
+                "to them all the same"
+            )
+
+    def _is_shifted(self, source: Node, units: Array) -> bool:
+        """Whether the integers of a bias do not count products of these units."""
+        bias, unit = self._constants.get(source.inputs[0]), [*self._numbers(source.inputs[1])]
+        if not isinstance(bias, np.ndarray) or bias.dtype.name != "int32":
+            return False
+        fits = len(unit) in (1, len(units)) and np.isclose(unit, units, rtol=1e-5, atol=0).all()
+        return not fits or any(self._numbers(*source.inputs[2:3]))
+
+    def _refuse_rounded(self, node: Node, units: Array) -> None:
+        """Refuse a bias of floats that is rounded otherwise for each of two filters that tie."""
+        weights, bias = (self._constants.get(name) for name in node.inputs[1:3])
+        if not isinstance(weights, np.ndarray) or not isinstance(bias, np.ndarray):
+            return
+        filters = {"Conv": 0, "ConvTranspose": 1}.get(node.op, 0 if node["transB"] else 1)
+        if not have_one_unit(np.moveaxis(weights, filters, 0), bias, [units]):
+            raise Unsupported(
+                "has a bias of floats beside filters of several scales, which onnxruntime rounds "
+                "to each filter's own unit"
+            )
+
+    def _maker(self, name: str, op: str) -> Node | None:
+        """Return the node that makes a tensor, if it is of this kind."""
+        node = self._makers.get(name)
+        while node is not None and node.op in ("Cast", "Dropout", "Identity"):
+            node = self._makers.get(node.inputs[0])
+        return node if node is not None and node.op == op else None
+
+    def _numbers(self, name: str = "") -> Iterator[float]:
+        """Yield the numbers of a constant; none if it is left out, or depends on the image."""
+        value = self._constants.get(name)
+        if isinstance(value, np.ndarray):
+            yield from value.astype(np.float64).ravel().tolist()
+
+
+def _refuse_scale_of_fewer_axes(node: Node, inputs: Sequence[Value]) -> None:
+    """Refuse normalisation over several axes that behind an Add becomes one over the last alone."""
+    data = inputs[0].parts[0] if isinstance(inputs[0], Batches) else inputs[0]
+    if not isinstance(data, Tracked):
+        return
+    count = data.rank - node.get("axis", -1) % data.rank
+    given = [value for value in inputs[1:] if isinstance(value, np.ndarray)]
+    if count > 1 and any(value.ndim < 2 for value in given):
+        raise Unsupported(
+            "normalises over several axes with a scale of one, which onnxruntime takes for "
+            "normalisation over the last"
+        )

@@ -1,0 +1,221 @@
+"""What onnxruntime makes of several nodes is another thing than they are: none may be proved."""
+
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from audit.proof import prove
+from tests.audit.fuzz.judge import answers, run_alone, same_bits
+from tests.audit.test_proof_cases import parse
+
+Array = NDArray[Any]
+
+_ALL = "y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(z)"
+_TURNED = " ".join(
+    f"t{k} = Transpose<perm = [0, 1, 3, 2]>(r{k - 1}) r{k} = Slice(t{k}, BACK, FIRST, ROWS, BACK)"
+    for k in (1, 2, 3)
+)
+_TURNS: Final[dict[str, Any]] = {
+    "BACK": np.array([-1]),
+    "FIRST": np.array([-(2**63)]),
+    "ROWS": np.array([2]),
+}
+_QUANTISED = "q = QuantizeLinear({0}, SX, ZX) d = DequantizeLinear(q, SX, ZX)"
+_WEIGHTS = "w = DequantizeLinear<axis = {0}>(W, SW, ZW)"
+_END = "o = QuantizeLinear(v, SO, ZO) e = DequantizeLinear(o, SO, ZO)"
+_UNITS: Final[dict[str, Any]] = {
+    "SX": np.float32(0.05),
+    "ZX": np.uint8(0),
+    "SO": np.float32(0.02),
+    "ZO": np.uint8(100),
+}
+
+
+def _deviate(data: bytes, *, optimised: bool = True) -> bool:
+    """Whether answers differ for rotated images, by more than rounding."""
+    drawn = np.random.default_rng(0)
+    side = onnx.load_model_from_string(data).graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    images = drawn.random((400, 1, side, side)).astype(np.float32)
+    runs = answers(data, images, optimised=optimised)
+    assert runs is not None
+    return any(
+        np.abs(a - b).max() > 1e-3 * np.abs(a).max()
+        for rotated in runs[1:4]
+        for a, b in zip(runs[0][:1], rotated[:1], strict=True)
+    )
+
+
+def _branches(head: str, branch: str, more: str, **constants: Any) -> bytes:
+    """Average a branch over four rotations; ``more`` reads within the first one."""
+    four = " ".join(branch.replace("@", str(k)) for k in range(4))
+    body = f"{head} {_TURNED} {four} a = Add(f0, f1) b = Add(a, f2) y = Add(b, f3) {more}"
+    return parse(body, outputs="float[a] y, float[b] z", **_TURNS, **constants)
+
+
+def test_normalisation_over_several_axes_that_becomes_one_over_the_last_is_refused() -> None:
+    body = "p = Squeeze(x, ONE) q = Relu(p) a = Add(p, q) v = LayerNormalization<axis = 1>(a, S)"
+    end = "y = ReduceMax<axes = [1, 2], keepdims = 0>(v)"
+    data = parse(f"{body} {end}", S=np.ones(8, np.float32))
+    assert _deviate(data)
+    assert not _deviate(data, optimised=False)
+    proof = prove(data, runtime=run_alone)
+    assert proof.outcome == "NOT PROVED"
+    assert "several axes" in proof.reasons[0]
+    whole = parse(f"{body} {end}", S=np.ones((8, 8), np.float32))
+    assert not _deviate(whole)
+    assert prove(whole, runtime=run_alone).outcome == "PROVED"
+
+
+def test_maxima_of_what_is_padded_by_more_than_its_entries_are_refused() -> None:
+    """onnxruntime lets the padding be nothing, where nothing else reads it."""
+    branch = "p@ = Pad(r@, PADS) m@ = MaxPool<kernel_shape = [3, 3]>(p@)"
+    branch += " f@ = ReduceMean<axes = [1, 2, 3], keepdims = 0>(m@)"
+    more = "n = Mul(p0, NOTHING) z = ReduceMax<axes = [1, 2, 3], keepdims = 0>(n)"
+    constants: dict[str, Any] = {
+        "PADS": np.array([0, 0, 2, 0, 0, 0, 0, 1]),
+        "TWO": np.float32(2),
+        "NOTHING": np.float32(0),
+    }
+    data = _branches("r0 = Sub(x, TWO)", branch, more, **constants)
+    assert _deviate(data)
+    assert prove(data, runtime=run_alone).outcome == "NOT PROVED"
+    positive = _branches("r0 = Add(x, TWO)", branch, more, **constants)
+    assert not _deviate(positive)
+    assert prove(positive, runtime=run_alone).outcome == "PROVED"
+
+
+@pytest.mark.parametrize("axes", [[0, 1, 3, 2], [-4, -2, -3, -1]])
+def test_pads_in_another_order_than_the_axes_are_refused_behind_a_transposition(
+    axes: list[int],
+) -> None:
+    """Pixels get one on each side, and channels two before them: sizes are the same mixed up."""
+    body = "t = Transpose<perm = [0, 2, 3, 1]>(x) r = Relu(t) p = Pad(r, PADS, , ORDER)"
+    body += " u = Transpose<perm = [0, 3, 1, 2]>(p) z = Slice(u, FIRST, LAST, PLANE)"
+    body += " y = ReduceMax<keepdims = 0>(z, AXES)"
+    pads = np.array([[0, 1, 1, 2], [0, 1, 1, 0]])
+    inside = {"FIRST": [1, 1], "LAST": [9, 9], "PLANE": [2, 3]}
+    places: dict[str, Any] = {name: np.array(value) for name, value in inside.items()}
+    for order, refused in ((axes, True), ([0, 1, 2, 3], False)):
+        given: dict[str, Any] = {"PADS": pads[:, order].ravel(), "ORDER": np.array(order)}
+        data = parse(body, opset=18, **places, **given)
+        assert _deviate(data) == refused
+        assert not _deviate(data, optimised=False)
+        outcome = "NOT PROVED" if refused else "PROVED"
+        assert prove(data, runtime=run_alone).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("divided", "constants"),
+    [
+        ("d@, s@", {"POWER": np.float32(4)}),
+        ("d@, s@", {"SMALL": np.linspace(0.1, 1, 8, dtype=np.float32)}),
+        ("s@, d@", {}),
+    ],
+)
+def test_what_onnxruntime_takes_for_a_normalisation_and_is_none_is_refused(
+    divided: str, constants: dict[str, Any]
+) -> None:
+    """It does so in three branches of four, as the scale of the first one has several axes."""
+    branch = "m@ = ReduceMean<axes = [3]>(r@) d@ = Sub(r@, m@) p@ = Pow(d@, POWER)"
+    branch += " v@ = ReduceMean<axes = [3]>(p@) e@ = Add(v@, SMALL) s@ = Sqrt(e@) n@ = Div({0})"
+    branch += " w@ = Mul(n@, SCALE@) u@ = Add(w@, SHIFT)"
+    branch += " f@ = ReduceMax<axes = [1, 2, 3], keepdims = 0>(u@)"
+    scale = np.linspace(1, 2, 8, dtype=np.float32)
+    given: dict[str, Any] = {
+        "POWER": np.float32(2),
+        "SMALL": np.float32(0.01),
+        "SHIFT": np.zeros(8, np.float32),
+        "SCALE0": scale.reshape(1, 1, 1, 8),
+        **{f"SCALE{k}": scale for k in (1, 2, 3)},
+    }
+    more = "z = ReduceMax<axes = [1, 2, 3], keepdims = 0>(x)"
+    data = _branches("r0 = Relu(x)", branch.format(divided), more, **{**given, **constants})
+    assert _deviate(data)
+    assert not _deviate(data, optimised=False)
+    assert prove(data, runtime=run_alone).outcome == "NOT PROVED"
+    usual = _branches("r0 = Relu(x)", branch.format("d@, s@"), more, **given)
+    assert not _deviate(usual)
+    assert prove(usual, runtime=run_alone).outcome == "PROVED"
+
+
+def test_a_bias_in_another_unit_than_the_products_is_refused() -> None:
+    """Two of the four integers are others, of another unit, and the floats the same."""
+    drawn = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    body = f"""g = Conv(x, F) m = GlobalMaxPool(g) f = Flatten(m) {_QUANTISED.format("f")}
+        {_WEIGHTS.format(1)} b = DequantizeLinear<axis = 0>(B, SB) v = Gemm(d, w, b) {_END}
+        y = ReduceMax<axes = [1], keepdims = 0>(e)"""
+    given: dict[str, Any] = {
+        "F": np.stack([np.rot90(drawn, k) for k in range(4)])[:, None],
+        "W": np.eye(4, dtype=np.int8),
+        "SW": np.full(4, 0.5, np.float32),
+        "ZW": np.zeros(4, np.int8),
+        "B": np.array([40, 20, 40, 20], np.int32),
+        "SB": np.array([0.025, 0.05, 0.025, 0.05], np.float32),
+    }
+    data = parse(body, **_UNITS, **given)
+    assert _deviate(data)
+    assert prove(data, runtime=run_alone).outcome == "NOT PROVED"
+    even = {"B": np.full(4, 40, np.int32), "SB": np.full(4, 0.025, np.float32)}
+    assert prove(parse(body, **_UNITS, **{**given, **even}), runtime=run_alone).outcome == "PROVED"
+
+
+def _tied(factors: list[int], bias: bool, **units: Any) -> bytes:
+    """Four rotated filters, the same as floats, of integers that are so many times as large."""
+    drawn = np.random.default_rng(1).integers(-8, 9, (3, 3))
+    unit = np.float32(0.0137)
+    weights = [np.rot90(drawn, k) * factor for k, factor in enumerate(factors)]
+    scales = [np.float32(max(factors) // factor) * unit for factor in factors]
+    body = f"""{_QUANTISED.format("x")} {_WEIGHTS.format(0)}
+        v = Conv(d, w{", B" if bias else ""}) {_END}
+        y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(e)"""
+    given: dict[str, Any] = {
+        "W": np.stack(weights)[:, None].astype(np.int8),
+        "SW": np.array(scales, np.float32),
+        "ZW": np.zeros(4, np.int8),
+        "B": np.full(4, 0.3, np.float32),
+    }
+    return parse(body, inputs="float[N,1,3,3] x", **{**_UNITS, **given, **units})
+
+
+def test_equal_filters_of_other_integers_have_no_bits_of_integers() -> None:
+    unit = np.float32(0.0137 * 0.05 * 14)
+    data, even = _tied([7, 1, 7, 1], False, SO=unit), _tied([1, 1, 1, 1], False, SO=unit)
+    images = np.random.default_rng(1).random((5000, 1, 3, 3)).astype(np.float32)
+    for model, equal in ((data, False), (even, True)):
+        runs = answers(model, images, optimised=True)
+        assert runs is not None
+        assert same_bits(runs[0][0], runs[1][0]) == equal
+    assert prove(data, runtime=run_alone).arithmetic == "float"
+    assert prove(even, runtime=run_alone).arithmetic == "quantised"
+
+
+def test_a_bias_of_floats_that_is_rounded_to_several_units_is_refused() -> None:
+    units = {"SX": np.float32(1 / 64), "SO": np.float32(0.01)}
+    large = {**units, "SW": np.array([16, 112, 16, 112], np.float32)}
+    data = _tied([7, 1, 7, 1], True, **large)
+    assert prove(data, runtime=run_alone).outcome == "NOT PROVED"
+    even = _tied([1, 1, 1, 1], True, **{**large, "SW": np.full(4, 16, np.float32)})
+    assert prove(even, runtime=run_alone).outcome == "PROVED"
+    images = np.zeros((1, 1, 3, 3), np.float32)
+    plain, fused = (answers(data, images, optimised=on) for on in (False, True))
+    assert plain is not None
+    assert fused is not None
+    assert np.abs(plain[0][0] - fused[0][0]).max() > 0.04
+
+
+def test_scales_in_half_precision_have_no_bits_of_integers() -> None:
+    body = f"h = Cast<to = 10>(x) {_QUANTISED.format('h')} {_WEIGHTS.format(0)} v = Conv(d, w)"
+    body += f" {_END} k = ReduceMax<keepdims = 0>(e, AXES) y = Cast<to = 1>(k)"
+    drawn = np.random.default_rng(1).integers(-8, 9, (3, 3))
+    given: dict[str, Any] = {
+        "W": np.stack([np.rot90(drawn, k) for k in range(4)])[:, None].astype(np.int8),
+        "SW": np.full(4, 0.0137, np.float16),
+        "ZW": np.zeros(4, np.int8),
+        "SX": np.float16(0.05),
+        "SO": np.float16(0.01),
+    }
+    data = parse(body, opset=21, **{**_UNITS, **given})
+    assert prove(data, runtime=run_alone).arithmetic == "float"
