@@ -29,7 +29,7 @@ from imaging.files import (
 )
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
-from imaging.writing import written_aside
+from imaging.writing import remove_left_aside, written_aside
 from models.datasets.folder_source import FolderSource
 from models.datasets.split import Split, write_split
 from models.datasets.split import load as load_split
@@ -157,7 +157,7 @@ class Run:
     def begin(
         cls, folder: Path, info: RunInfo, *, resume: bool = False, overwrite: bool = False
     ) -> "Run":
-        """Make the folder.
+        """Make the folder; what a run that was killed has left of a file is removed from it.
 
         With ``resume`` an earlier run of the very same kind goes on, for more or fewer epochs than
         it was to have; with ``overwrite`` one of any kind is removed.
@@ -169,6 +169,7 @@ class Run:
         elif cls.is_in(folder):
             info = cls.open(folder)._extended(info)
         _make_folder(folder)
+        remove_left_aside(folder)
         text = info.model_dump_json(indent=2)
         write_run_file(folder / RUN_FILE, text.encode())
         return cls(folder, info)

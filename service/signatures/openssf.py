@@ -21,7 +21,7 @@ from model_signing._hashing.hashing import Digest
 
 from artifact.layout import SIGNATURE_FILE
 from imaging.files import FileRefusedError, read_file
-from imaging.writing import write_aside
+from imaging.writing import remove_left_aside, write_aside
 from service.signatures.keys import EC_KEY, fingerprint, read_pem, read_public_key, reason
 from service.signatures.status import SignatureError, SignatureStatus
 
@@ -163,6 +163,7 @@ def sign(
         with TemporaryDirectory() as place:
             made = Path(place) / SIGNATURE_FILE
             config.sign(folder, made)
+            remove_left_aside(folder)
             write_aside(folder / SIGNATURE_FILE, made.read_bytes())
     except OSError as error:
         raise SignatureError(f"{folder} cannot be written to ({error.strerror}).") from error

@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -281,6 +282,15 @@ def test_a_folder_that_holds_another_run_is_refused(tmp_path):
         Run.begin(tmp_path, info(), resume=False)
     with pytest.raises(ValueError, match="another network, recipe or data set"):
         Run.begin(tmp_path, info(RECIPE.model_copy(update={"seed": 1})), resume=True)
+
+
+def test_what_a_killed_run_left_of_a_file_is_removed(tmp_path):
+    left, busy = tmp_path / ".left.partial", tmp_path / ".busy.partial"
+    for file in (left, busy):
+        file.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    Run.begin(tmp_path, info(), resume=False)
+    assert (left.exists(), busy.exists()) == (False, True)
 
 
 def test_an_unfinished_run_has_no_network(tmp_path):

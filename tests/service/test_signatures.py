@@ -1,6 +1,7 @@
 """Where a key is set, only versions that it signed are served; each way around that is refused."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -132,6 +133,16 @@ def test_the_command_signs_what_the_package_itself_verifies(
     (folder / "card.json").write_text("{}")
     with pytest.raises(ValueError, match="mismatch"):
         verifier.verify(folder, folder / SIGNATURE_FILE)
+
+
+def test_what_a_killed_signing_left_is_removed(copy: Path, ours: Key) -> None:
+    folder = copy / "turning" / "10"
+    left = folder / ".left.partial"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    sign_version("turning/10", configured(copy), ours.private)
+    assert not left.exists()
+    assert (folder / SIGNATURE_FILE).exists()
 
 
 def test_what_the_package_itself_signs_is_accepted(copy: Path, ours: Key) -> None:
