@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from audit.proof import prove
-from tests.audit.fuzz.judge import answers, run_alone, same_bits
+from audit.proof.fusions import Fusions
+from tests.audit.fuzz.judge import answers, judge, run_alone, same_bits
 from tests.audit.test_proof_cases import parse
 
 Array = NDArray[Any]
@@ -85,6 +86,26 @@ def test_maxima_of_what_is_padded_by_more_than_its_entries_are_refused() -> None
     positive = _branches("r0 = Add(x, TWO)", branch, more, **constants)
     assert not _deviate(positive)
     assert prove(positive, runtime=run_alone).outcome == "PROVED"
+
+
+def test_the_judge_sees_what_is_misread_where_every_bit_is_claimed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = "t = Transpose<perm = [0, 2, 3, 1]>(x) r = Relu(t) p = Pad(r, PADS, , ORDER)"
+    body += " u = Transpose<perm = [0, 3, 1, 2]>(p) z = Slice(u, ONES, NINES, PLANE)"
+    body += " w = Abs(z) y = ReduceMax<keepdims = 0>(w, AXES)"
+    given: dict[str, Any] = {
+        "PADS": np.array([0, 1, 2, 1, 0, 1, 0, 1]),
+        "ORDER": np.array([0, 1, 3, 2]),
+        "ONES": np.array([1, 1]),
+        "NINES": np.array([9, 9]),
+        "PLANE": np.array([2, 3]),
+    }
+    model = onnx.load_model_from_string(parse(body, "uint8[N,1,8,8] x", "uint8[a] y", 18, **given))
+    model.graph.node[1].op_type = "Identity"
+    assert judge(model).claim == "not proved"
+    monkeypatch.setattr(Fusions, "refuse_misread", lambda *_: None)
+    assert judge(model).finding == "unsound"
 
 
 @pytest.mark.parametrize("axes", [[0, 1, 3, 2], [-4, -2, -3, -1]])
