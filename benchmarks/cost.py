@@ -4,8 +4,9 @@ Run ``python -m benchmarks.cost``. Shipped networks are drawn from their cards.
 """
 
 import argparse
+import math
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -82,12 +83,21 @@ def draw(ours: Sequence[Point]) -> Figure:
 
 
 def _mark(axes: Axes, points: Sequence[Point], **style: Any) -> None:
-    """Name neighbours above and below in turn, so that names do not run into one another."""
-    for number, point in enumerate(sorted(points, key=attrgetter("multiply_adds"), reverse=True)):
+    """Name each point above or below, where its nearest neighbour is not."""
+    for point in points:
+        others = (other for other in points if other != point)
+        neighbour = min(others, key=partial(_distance, point))
         place = (point.multiply_adds, point.error)
         axes.plot(*place, "o", markersize=6, **style)
         name = f"{point.name}, {point.error:.2f} %"
-        axes.annotate(name, place, (0, 11 if number % 2 else -11), ha="center", **_LABELS)
+        side = 11 if point.error > neighbour.error else -11
+        axes.annotate(name, place, (0, side), ha="center", **_LABELS)
+
+
+def _distance(one: Point, other: Point) -> float:
+    """Return how far apart two points lie in the picture, where a decade is as long as 0.6 %."""
+    decades = math.log10(one.multiply_adds / other.multiply_adds)
+    return math.hypot(0.6 * decades, one.error - other.error)
 
 
 if __name__ == "__main__":
