@@ -2,7 +2,9 @@
 
 How it is read was fixed before a network was trained. Filters are *copies* if their best matches
 exceed those of all but 1 % of the regroupings, and those expected among other networks' filters by
-more than before training; a share of filters that match another one by 0.9 stands beside it.
+more than before training; a share of filters that match another one by 0.9 stands beside it. That
+trained filters hardly leave their first, random values was seen only then, so that what training
+added to them is compared in the same way.
 """
 
 import argparse
@@ -24,12 +26,13 @@ from benchmarks.features.measures import (
     regrouped_means,
 )
 from benchmarks.machine import describe_machine
-from benchmarks.study.measures import base_filters, filter_similarity
+from benchmarks.study.measures import base_filters, filter_similarity, unit
 from models.datasets import elpv
 from models.networks import Convolution, NetworkSpec
 from models.training import Epoch, Training
 
 _KERNEL, _ROUNDS, _LEVEL = 11, 1000, 0.01
+_ADDED = ", what training added"
 
 SYSTEMS = (
     System("plain", "trivial", augmented=False),
@@ -46,7 +49,9 @@ def main() -> None:
     parser.add_argument("--arithmetic", default="bfloat16", choices=["float32", "bfloat16"])
     options = parser.parse_args()
 
-    found: dict[str, list[NDArray[np.float32]]] = {"untrained": [], **{s.name: [] for s in SYSTEMS}}
+    found: dict[str, list[NDArray[np.float32]]] = {"untrained": []}
+    found |= {f"{system.name}{of}": [] for of in ("", _ADDED) for system in SYSTEMS}
+    kept = []
     spec = network(SYSTEMS[0])
     data = elpv.read(spec.size, "modules")
     for seed in range(options.seeds):
@@ -55,10 +60,17 @@ def main() -> None:
             recipe = system.recipe().model_copy(update=changes)
             name = f"{system.name.replace(', ', '-')}-large-filters-{seed}"
             training = trained(name, spec, recipe, data, options.runs, _show(name))
-            found[system.name].append(base_filters(training.result))
-        found["untrained"].append(base_filters(Training(spec, recipe).network))
+            first, last = (
+                base_filters(Training(spec, recipe).network),
+                base_filters(training.result),
+            )
+            found[system.name].append(last)
+            found[f"{system.name}{_ADDED}"].append(last - first)
+            kept.append((unit(_flat(first)) * unit(_flat(last))).sum(1))
+        found["untrained"].append(first)  # the same for both systems
     print(f"{describe_machine()}, PyTorch {torch.__version__}, {options.epochs} epochs\n")
     print("\n".join(table(found)))
+    print(f"\ncosine similarity with the first values: {np.median(kept):.3f}, the median")
 
 
 def network(system: System) -> NetworkSpec:
@@ -120,6 +132,10 @@ def _match(banks: Sequence[NDArray[np.float32]]) -> _Match:
         copies=float((best > COPY).mean()),
         expected_copies=expected_copies,
     )
+
+
+def _flat(bank: NDArray[np.float32]) -> NDArray[np.float32]:
+    return bank.reshape(len(bank), -1)
 
 
 def _show(name: str) -> Callable[[Epoch], None]:

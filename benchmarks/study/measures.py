@@ -89,12 +89,12 @@ def filter_similarity(bank: NDArray[np.float32], *, mirrored: bool = False) -> N
     half = bank.shape[-1] // 2
     rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
     disc = np.hypot(rows, columns) <= half + 0.5
-    plain = _unit(bank[:, disc])
+    plain = unit(bank[:, disc])
     best = np.full((len(bank), len(bank)), -1, np.float32)
     for source in (bank, bank[:, :, ::-1])[: 1 + mirrored]:
         for i in range(ANGLES):
             turned = ndimage.rotate(source, 360 * i / ANGLES, (-2, -1), reshape=False, order=3)
-            best = np.maximum(best, _unit(turned[:, disc]) @ plain.T)
+            best = np.maximum(best, unit(turned[:, disc]) @ plain.T)
     return np.maximum(best, best.T)
 
 
@@ -102,9 +102,10 @@ def _quarter(images: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(images, turns, (-2, -1)))
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors ``[N, D]`` of length one."""
+    found: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return found
 
 
 def _percent(flags: NDArray[np.bool_]) -> float:
