@@ -12,7 +12,8 @@ class Recipe(BaseModel):
     Attributes
     ----------
     learning_rate, warmup
-        Peak of the schedule, and the part of all steps of the linear way to it; a cosine leads to 0.
+        Peak of the schedule, and the part of all steps of the linear way to it; a cosine leads to
+        zero.
     averaging
         Decay a step of the exponential moving average of the weights, which is what is kept.
     validation
