@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from benchmarks.cells.runs import measure
 from benchmarks.cells.systems import SPLITS, jobs
 from benchmarks.cells.twins import twins
 from benchmarks.machine import describe_machine
-from models.training import Epoch
 
 
 def main() -> None:
@@ -32,8 +30,7 @@ def main() -> None:
     wanted = [job for job in jobs(range(options.seeds)) if job.split in options.splits]
     for job in wanted:
         if job.key not in done:
-            show = _show(*job.key)
-            line = measure(job, options.epochs, options.arithmetic, options.runs, show)
+            line = measure(job, options.epochs, options.arithmetic, options.runs)
             with options.out.open("a") as file:
                 file.write(json.dumps(line) + "\n")
     print(f"{describe_machine()}, PyTorch {torch.__version__}\n")
@@ -45,18 +42,6 @@ def read(results: Path) -> Iterator[dict[str, Any]]:
     """Yield what earlier runs measured."""
     if results.exists():
         yield from map(json.loads, results.read_text().splitlines())
-
-
-def _show(system: str, split: str, seed: int) -> Any:
-    def show(epoch: Epoch) -> None:
-        print(
-            f"{system}, split by {split}, seed {seed}: epoch {epoch.epoch}, error on training "
-            f"cells {epoch.train_error:.1f} %, {epoch.seconds:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    return show
 
 
 if __name__ == "__main__":

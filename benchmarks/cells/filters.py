@@ -8,8 +8,7 @@ added to them is compared in the same way.
 """
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.study.measures import base_filters, filter_similarity, unit
 from models.datasets import elpv
 from models.networks import Convolution, NetworkSpec
-from models.training import Epoch, Training
+from models.training import Training
 
 _KERNEL, _ROUNDS, _LEVEL = 11, 1000, 0.01
 _ADDED = ", what training added"
@@ -59,7 +58,7 @@ def main() -> None:
         for system in SYSTEMS:
             recipe = system.recipe().model_copy(update=changes)
             name = f"{system.name.replace(', ', '-')}-large-filters-{seed}"
-            training = trained(name, spec, recipe, data, options.runs, _show(name))
+            training = trained(name, spec, recipe, data, options.runs)
             first, last = (
                 base_filters(Training(spec, recipe).network),
                 base_filters(training.result),
@@ -136,18 +135,6 @@ def _match(banks: Sequence[NDArray[np.float32]]) -> _Match:
 
 def _flat(bank: NDArray[np.float32]) -> NDArray[np.float32]:
     return bank.reshape(len(bank), -1)
-
-
-def _show(name: str) -> Callable[[Epoch], None]:
-    def show(epoch: Epoch) -> None:
-        print(
-            f"{name}: epoch {epoch.epoch}, error on training cells {epoch.train_error:.1f} %, "
-            f"{epoch.seconds:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    return show
 
 
 if __name__ == "__main__":

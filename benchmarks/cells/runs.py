@@ -1,6 +1,6 @@
 """One network: trained, and tested once."""
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,30 @@ from models.devices import Arithmetic
 from models.experiment import Experiment
 from models.networks import NetworkSpec, free_parameters, multiply_adds
 from models.recipe import Recipe
-from models.training import Epoch, Training
+from models.training import Training
 
 _CONFIDENCE = 0.95
 
-Progress = Callable[[Epoch], None]
 
+def trained(name: str, network: NetworkSpec, recipe: Recipe, data: DataSet, runs: Path) -> Training:
+    """Return the training of a network, which goes on where it was interrupted.
 
-def trained(
-    name: str,
-    network: NetworkSpec,
-    recipe: Recipe,
-    data: DataSet,
-    runs: Path,
-    progress: Progress,
-) -> Training:
-    """Return the training of a network, which goes on where it was interrupted."""
+    A line is written for each epoch.
+    """
     run = Run.begin(runs / name, Experiment(name, network, recipe, data).info, resume=True)
     training = run.training()
     for epoch in training.epochs(data.train):
         run.record(training)
-        progress(epoch)
+        print(
+            f"{name}: epoch {epoch.epoch}, error on training cells {epoch.train_error:.1f} %, "
+            f"{epoch.seconds:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
     return training
 
 
-def measure(
-    job: Job, epochs: int, arithmetic: Arithmetic, runs: Path, progress: Progress
-) -> dict[str, Any]:
+def measure(job: Job, epochs: int, arithmetic: Arithmetic, runs: Path) -> dict[str, Any]:
     """Train one network and return its figures on the test cells, and on those of each kind.
 
     Intervals are for modules where these were drawn for the test, and else for single cells.
@@ -56,7 +53,7 @@ def measure(
     recipe = job.system.recipe().model_copy(update=changes)
     data = elpv.read(network.size, job.split)
     name = "-".join(str(part).replace(", ", "-") for part in job.key)
-    training = trained(name, network, recipe, data, runs, progress)
+    training = trained(name, network, recipe, data, runs)
     answers = logits(training.result, data.test.images)
     cells = elpv.find_cells()
     kind = cells.kind[cells.split(job.split)[1]]
