@@ -189,8 +189,7 @@ class Training:
         self, number: int, images: TrainingImages, labels: Tensor, progress: Progress
     ) -> tuple[float, float, int]:
         """Return the mean loss, the error in percent, and how many images were seen."""
-        seed = int(np.random.SeedSequence((self.recipe.seed, number)).generate_state(1)[0])
-        random = torch.manual_seed(seed)
+        random = torch.manual_seed(self._seed(number))
         order = torch.randperm(len(labels), generator=random)
         # An incomplete last batch would weigh its images more; other epochs see those left out.
         batches = order.split(self.recipe.batch_size)
@@ -225,6 +224,9 @@ class Training:
         error = 100 * int(torch.stack(wrong).sum()) / count
         return sum(torch.stack(losses).tolist()) / len(batches), error, count
 
+    def _seed(self, number: int) -> int:
+        return int(np.random.SeedSequence((self.recipe.seed, number)).generate_state(1)[0])
+
     def _drawn(
         self, images: TrainingImages, labels: Tensor, random: torch.Generator, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -234,8 +236,7 @@ class Training:
 
     def _view(self, view: int, images: TrainingImages, labels: Tensor) -> Draw:
         """Return what draws from one copy of all images; the teacher is asked the first time."""
-        seed = np.random.SeedSequence((self.recipe.seed, view, 0))
-        random = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
+        random = torch.Generator().manual_seed(self._seed(view))
         rows = torch.arange(len(labels), device=self.device).split(self.recipe.batch_size)
         parts = [self._mixed(images, labels, random, each) for each in rows]
         if view not in self._answers:
