@@ -18,8 +18,12 @@ from audit.proof.sizes import Sizes
 
 Constants = Mapping[str, Array | Sizes]
 
-_KEEPING: Final = {"Cast", "Dropout", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-"""Those that onnxruntime may take away from between two nodes, or move elsewhere."""
+_KEEPING: Final = {"Cast", "Dropout", "Expand", "Identity"}
+_NEUTRAL: Final = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
+"""Those that onnxruntime may take away from between two nodes, some only beside this number."""
+
+_MOVED: Final = {"Pad", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+"""Those that it may merge with a neighbour, or move elsewhere."""
 
 
 class Fusions:
@@ -44,7 +48,8 @@ class Fusions:
         Unsupported
             Saying how.
         """
-        if node.op in _KEEPING and node.inputs[0] in self._raised:
+        kept = node.inputs[0] if node.op in _MOVED else self._kept(node)
+        if kept in self._raised:
             self._raised.update(node.outputs)
         match node.op:
             case "LayerNormalization":
@@ -129,11 +134,20 @@ class Fusions:
                 "to each filter's own unit"
             )
 
+    def _kept(self, node: Node) -> str | None:
+        """Return the input that a node leaves as it is, if it is one that does."""
+        if node.op in _KEEPING:
+            return node.inputs[0]
+        for name, other in zip(node.inputs, node.inputs[::-1], strict=True):
+            if node.op in _NEUTRAL and {*self._numbers(other)} == {_NEUTRAL[node.op]}:
+                return name
+        return None
+
     def _maker(self, name: str, op: str) -> Node | None:
         """Return the node that makes a tensor, if it is of this kind."""
         node = self._makers.get(name)
-        while node is not None and node.op in ("Cast", "Dropout", "Identity"):
-            node = self._makers.get(node.inputs[0])
+        while node is not None and (kept := self._kept(node)) is not None:
+            node = self._makers.get(kept)
         return node if node is not None and node.op == op else None
 
     def _numbers(self, name: str = "") -> Iterator[float]:

@@ -70,15 +70,33 @@ def test_normalisation_over_several_axes_that_becomes_one_over_the_last_is_refus
     assert prove(whole, runtime=run_alone).outcome == "PROVED"
 
 
-def test_maxima_of_what_is_padded_by_more_than_its_entries_are_refused() -> None:
+@pytest.mark.parametrize(
+    "between",
+    [
+        "Identity({0})",
+        "Add({0}, ZERO)",
+        "Add(ZERO, {0})",
+        "Sub({0}, ZERO)",
+        "Mul({0}, UNIT)",
+        "Div({0}, UNIT)",
+        "Expand({0}, UNITS)",
+        "Pad({0}, ZEROS)",
+    ],
+)
+def test_maxima_of_what_is_padded_by_more_than_its_entries_are_refused(between: str) -> None:
     """onnxruntime lets the padding be nothing, where nothing else reads it."""
-    branch = "p@ = Pad(r@, PADS) m@ = MaxPool<kernel_shape = [3, 3]>(p@)"
+    branch = f"p@ = Pad(r@, PADS) u@ = {between.format('p@')}"
+    branch += " m@ = MaxPool<kernel_shape = [3, 3]>(u@)"
     branch += " f@ = ReduceMean<axes = [1, 2, 3], keepdims = 0>(m@)"
     more = "n = Mul(p0, NOTHING) z = ReduceMax<axes = [1, 2, 3], keepdims = 0>(n)"
     constants: dict[str, Any] = {
         "PADS": np.array([0, 0, 2, 0, 0, 0, 0, 1]),
         "TWO": np.float32(2),
         "NOTHING": np.float32(0),
+        "ZERO": np.float32(0),
+        "UNIT": np.float32(1),
+        "UNITS": np.ones(4, np.int64),
+        "ZEROS": np.zeros(8, np.int64),
     }
     data = _branches("r0 = Sub(x, TWO)", branch, more, **constants)
     assert _deviate(data)
@@ -128,6 +146,7 @@ def test_pads_in_another_order_than_the_axes_are_refused_behind_a_transposition(
         assert prove(data, runtime=run_alone).outcome == outcome
 
 
+@pytest.mark.parametrize("between", ["", "Add", "Sub"])
 @pytest.mark.parametrize(
     ("divided", "constants"),
     [
@@ -137,17 +156,20 @@ def test_pads_in_another_order_than_the_axes_are_refused_behind_a_transposition(
     ],
 )
 def test_what_onnxruntime_takes_for_a_normalisation_and_is_none_is_refused(
-    divided: str, constants: dict[str, Any]
+    divided: str, constants: dict[str, Any], between: str
 ) -> None:
     """It does so in three branches of four, as the scale of the first one has several axes."""
     branch = "m@ = ReduceMean<axes = [3]>(r@) d@ = Sub(r@, m@) p@ = Pow(d@, POWER)"
-    branch += " v@ = ReduceMean<axes = [3]>(p@) e@ = Add(v@, SMALL) s@ = Sqrt(e@) n@ = Div({0})"
+    branch += " v@ = ReduceMean<axes = [3]>(p@) e@ = Add(v@, SMALL)"
+    branch += f" g@ = {between}(e@, ZERO) s@ = Sqrt(g@)" if between else " s@ = Sqrt(e@)"
+    branch += " n@ = Div({0})"
     branch += " w@ = Mul(n@, SCALE@) u@ = Add(w@, SHIFT)"
     branch += " f@ = ReduceMax<axes = [1, 2, 3], keepdims = 0>(u@)"
     scale = np.linspace(1, 2, 8, dtype=np.float32)
     given: dict[str, Any] = {
         "POWER": np.float32(2),
         "SMALL": np.float32(0.01),
+        "ZERO": np.float32(0),
         "SHIFT": np.zeros(8, np.float32),
         "SCALE0": scale.reshape(1, 1, 1, 8),
         **{f"SCALE{k}": scale for k in (1, 2, 3)},
