@@ -17,12 +17,17 @@ from service.ledger import Ledger, LedgerError
 from service.pending import Held
 from service.repository.folder import ModelRejectedError
 from service.repository.version import ServedModel
+from service.turns import Turns
 
 _REMEMBERED: Final = 64
 """Jobs that are kept after their end, for whoever asked for them to fetch the report."""
 
 _REMEMBERED_BYTES: Final = 2**25
 """Most bytes of their reports together, as JSON; in memory they take some times as much."""
+
+_READ_AT_ONCE: Final = 2
+_MOST_WAITING: Final = 32
+"""Readings of reports, each of which takes seconds where there are many or large ones."""
 
 _PAUSE: Final = 10
 """Seconds until the next try, where nothing is known of an audit's speed."""
@@ -43,6 +48,11 @@ class JobQueue:
         Audits that may run or wait.
     formats
         Those that reports are answered in.
+
+    Attributes
+    ----------
+    turns
+        Where reports and the ledger are read, and reports written out.
     """
 
     def __init__(self, ledger: Ledger | None, most: int, formats: Renderings = FORMATS) -> None:
@@ -50,6 +60,7 @@ class JobQueue:
         self.formats = formats
         self._most = most
         self._turn = CapacityLimiter(1)
+        self.turns = Turns("readings of reports", _READ_AT_ONCE, _MOST_WAITING)
         self._under_way: dict[str, Job] = {}
         self._kept: OrderedDict[str, Job] = OrderedDict()
         self._until = 0.0

@@ -243,15 +243,6 @@ async def test_reports_beyond_the_limits_are_refused(
         await refused(await client.post(SENT, content=as_json, headers=JSON), 413)
 
 
-async def test_no_more_reports_wait_than_may(
-    client: httpx.AsyncClient, as_json: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("service.api.audits.comparison._MOST_WAITING", 0)
-    answer = await client.post(SENT, content=as_json, headers=JSON)
-    assert "wait" in await refused(answer, 503)
-    assert int(answer.headers["Retry-After"]) > 0
-
-
 @pytest.mark.slow
 @given(data=st.data())
 def test_reports_that_no_audit_wrote_are_compared_or_refused(data: st.DataObject) -> None:

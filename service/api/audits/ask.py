@@ -89,7 +89,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
             raise UnavailableError("The service is ending, and accepts no audit to answer later.")
         job = await _begin(request, plane, audits, model, query, settings)
         if events:
-            return EventResponse(job, report_format, audits.formats, choose_language(request))
+            return EventResponse(job, report_format, audits, choose_language(request))
         if wait is not None and not await _done_within(job, audits, wait):
             return JSONResponse(
                 JobStatus.of(job, audits, root).model_dump(mode="json"),
@@ -101,7 +101,7 @@ def _endpoint(resolve: Resolve, settings: Settings) -> Callable[..., Coroutine[A
         stored = {}
         if audits.ledger is not None:
             stored["Content-Location"] = report_path(finished.digest, root)
-        return await answer_report(request, finished.report, report_format, audits.formats, stored)
+        return await answer_report(request, finished.report, report_format, audits, stored)
 
     return audit
 

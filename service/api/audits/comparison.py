@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
@@ -20,15 +19,15 @@ from service.api.addresses import Audits
 from service.api.audits.formats import choose_language, language_headers, preferred_type
 from service.api.audits.stored import ledger_of, read_stored
 from service.api.bodies import errors_documented, read_body
-from service.errors import BusyError, ServiceError, TooLargeError
+from service.errors import ServiceError, TooLargeError
 from service.http.service_route import ServiceRoute
 from service.ledger import Ledger
 from service.protocol import Body
 from service.protocol.media import JSON, MULTIPART
 from service.protocol.reports import FIELDS, read_reports
+from service.turns import Turns
 
 _MOST_WAITING: Final = 8
-_PAUSE: Final = 5
 
 _BODIES: Final[dict[str, Any]] = {
     type_: {
@@ -70,17 +69,15 @@ class StoredReports(ComparisonQuery):
 
 def comparison_routes(max_images: int) -> list[ServiceRoute]:
     """Build the routes of `/audits/compare`, for reports of at most so many images each."""
-    turns = CapacityLimiter(1)
+    turns = Turns("comparisons", 1, _MOST_WAITING)
 
     async def answer(
         request: Request, options: ComparisonQuery, read: Callable[[], Pair]
     ) -> Response:
         chosen = _format(request, options)
-        _check_room(turns)
+        turns.check_room()
         language = choose_language(request)
-        content = await to_thread.run_sync(
-            _compared, read, options, max_images, chosen, language, limiter=turns
-        )
+        content = await turns.run(_compared, read, options, max_images, chosen, language)
         rendering = COMPARISON_FORMATS[chosen]
         varies = language_headers(language, translated=rendering.translate is not None)
         headers = {**varies, "Cache-Control": "private, no-cache"}
@@ -106,7 +103,7 @@ def comparison_routes(max_images: int) -> list[ServiceRoute]:
         """
         # What cannot be answered is refused before its body is received.
         _format(request, query)
-        _check_room(turns)
+        turns.check_room()
         return await answer(request, query, partial(_sent, await read_body(request), max_images))
 
     return [
@@ -144,13 +141,6 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _format(request: Request, options: ComparisonQuery) -> ComparisonFormat:
     return options.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
-
-
-def _check_room(turns: CapacityLimiter) -> None:
-    if turns.statistics().tasks_waiting >= _MOST_WAITING:
-        raise BusyError(
-            f"{_MOST_WAITING} comparisons wait, and no more may; try again later.", _PAUSE
-        )
 
 
 def _stored(ledger: Ledger, *digests: Sha256) -> Pair:

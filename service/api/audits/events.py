@@ -4,13 +4,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Final
 
-from anyio import to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from audit.render import Format, Language, Renderings, render
+from audit.render import Format, Language, render
 from service.api.audits.formats import EVENTS
-from service.audits import Job
+from service.audits import Job, JobQueue
 from service.errors import refusal_of
 
 _LOOK_AFTER: Final = 0.2
@@ -29,10 +28,10 @@ class EventResponse(StreamingResponse):
     media_type = EVENTS
 
     def __init__(
-        self, job: Job, report_format: Format, formats: Renderings, language: Language
+        self, job: Job, report_format: Format, audits: JobQueue, language: Language
     ) -> None:
         super().__init__(
-            _events(job, report_format, formats, language),
+            _events(job, report_format, audits, language),
             headers={
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
@@ -50,7 +49,7 @@ class EventResponse(StreamingResponse):
 
 
 async def _events(
-    job: Job, report_format: Format, formats: Renderings, language: Language
+    job: Job, report_format: Format, audits: JobQueue, language: Language
 ) -> AsyncIterator[bytes]:
     told, quiet = None, 0.0
     while True:
@@ -72,8 +71,8 @@ async def _events(
         sentence = {"error": refusal.sentence, "status": refusal.status}
         yield _event("error", json.dumps(sentence, ensure_ascii=False))
     else:
-        content = await to_thread.run_sync(
-            render, finished.report, report_format, formats, language
+        content = await audits.turns.run(
+            render, finished.report, report_format, audits.formats, language
         )
         yield _event("report", content.decode())
 

@@ -6,7 +6,6 @@ Formats that people read are answered in the language of `Accept-Language` (12.5
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +20,7 @@ from audit.render import (
     Renderings,
     render,
 )
+from service.audits import JobQueue
 from service.errors import ServiceError
 from service.protocol.accept import read_weights
 
@@ -78,16 +78,16 @@ async def answer_report(
     request: Request,
     report: Report,
     report_format: Format,
-    formats: Renderings,
+    audits: JobQueue,
     headers: Mapping[str, str],
 ) -> Response:
     """Answer a report in a format; it is written on a thread, since some have pictures."""
-    language = choose_language(request)
-    content = await to_thread.run_sync(render, report, report_format, formats, language)
-    varies = language_headers(language, translated=formats[report_format].translate is not None)
+    language, rendering = choose_language(request), audits.formats[report_format]
+    content = await audits.turns.run(render, report, report_format, audits.formats, language)
+    varies = language_headers(language, translated=rendering.translate is not None)
     return Response(
         content,
-        media_type=formats[report_format].media_type,
+        media_type=rendering.media_type,
         headers={**varies, **headers},
     )
 

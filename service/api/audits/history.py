@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
-from anyio import to_thread
 from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -70,13 +69,19 @@ async def _history(
 ) -> Response:
     """Answer the figures of a model's audits, the oldest first; as a page, drawn as curves."""
     chosen = query.format or _BY_TYPE[preferred_type(request, [*_BY_TYPE])]
-    history = await to_thread.run_sync(_read, ledger_of(audits), query)
+    ledger = ledger_of(audits)
+    audits.turns.check_room()
+    content = await audits.turns.run(_content, ledger, query, chosen, root)
     headers = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
-    if chosen == "json":
-        content = history.model_dump_json().encode()
-        return Response(content, media_type="application/json", headers=headers)
-    content = await to_thread.run_sync(render_history, history, _addresses(root))
-    return Response(content, media_type="text/html", headers=headers)
+    media_type = next(type_ for type_, name in _BY_TYPE.items() if name == chosen)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _content(ledger: Ledger, query: HistoryQuery, chosen: HistoryFormat, root: str) -> bytes:
+    history = _read(ledger, query)
+    if chosen == "html":
+        return render_history(history, _addresses(root))
+    return history.model_dump_json().encode()
 
 
 def _addresses(root: str) -> Addresses:

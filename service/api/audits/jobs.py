@@ -93,7 +93,7 @@ def job_routes(*, signed: bool) -> list[ServiceRoute]:
         tags=tags,
         summary="Answer the report of an audit that is done",
         response_model=Report,
-        responses={200: report_documented(signed=signed), **errors_documented(404, 406, 422)},
+        responses={200: report_documented(signed=signed), **errors_documented(404, 406, 422, 503)},
     )
     return [
         *(
@@ -136,6 +136,7 @@ async def _report(
 ) -> Response:
     """Answer the report, in the format that `format` or `Accept` names."""
     report_format = choose_format(request, query.format, audits.formats)
+    audits.turns.check_room()
     found = await _find(plane, audits, FindJob(job, root, report=True))
     if found.report is None:
         raise ServiceError(
@@ -143,7 +144,7 @@ async def _report(
             f"The audit has no report: it is {found.status.state}; "
             f"{job_path(job, root)} says more.",
         )
-    return await answer_report(request, found.report, report_format, audits.formats, {})
+    return await answer_report(request, found.report, report_format, audits, {})
 
 
 async def _find(plane: DataPlane, audits: JobQueue, asked: FindJob) -> FoundJob:

@@ -3,7 +3,6 @@
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
-from anyio import to_thread
 from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
@@ -112,8 +111,9 @@ async def _list(
 ) -> AuditList:
     """List audits, newest first; a page can be shorter than `limit` and have a `next` one."""
     ledger = ledger_of(audits)
+    audits.turns.check_room()
     try:
-        page = await to_thread.run_sync(ledger.page, query.limit, query.before, query.wants)
+        page = await audits.turns.run(ledger.page, query.limit, query.before, query.wants)
     except LedgerError as error:
         raise UnavailableError(str(error)) from error
     return AuditList(
@@ -141,19 +141,20 @@ async def _show(
     read = ledger.read_whole if whole else ledger.read
     if report_format == SIGNED:
         read = ledger.read_trusted
-    stored = await to_thread.run_sync(read_bytes, read, digest)
-    rendering, control = audits.formats[report_format], _FOREVER
-    language = choose_language(request)
-    if whole:
+    rendering, language = audits.formats[report_format], choose_language(request)
+
+    def content() -> bytes:
+        stored = read_bytes(read, digest)
+        return _rendered(stored, rendering, language) if whole else stored
+
+    audits.turns.check_room()
+    headers = {
         # Another version of the service may write another page of the same report, but no other
         # JSON; and who asks for it again asks otherwise.
-        control = "private, no-cache"
-        stored = await to_thread.run_sync(_rendered, stored, rendering, language)
-    headers = {
-        "Cache-Control": control,
+        "Cache-Control": "private, no-cache" if whole else _FOREVER,
         **language_headers(language, translated=rendering.translate is not None),
     }
-    return tagged(request, stored, rendering.media_type, headers)
+    return tagged(request, await audits.turns.run(content), rendering.media_type, headers)
 
 
 def _rendered(stored: bytes, rendering: Rendering[Report], language: Language) -> bytes:
