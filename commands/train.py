@@ -108,7 +108,7 @@ def train(
     ] = False,
     choose: Annotated[
         bool,
-        typer.Option(help="Judge each epoch on the data set's images for choices; do not test."),
+        typer.Option(help="Judge each epoch on the data set's validation images; do not test."),
     ] = False,
     teacher: Annotated[
         list[Path] | None,

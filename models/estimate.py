@@ -18,7 +18,7 @@ def seconds_an_epoch(
     spec: NetworkSpec,
     recipe: Recipe,
     train: Split,
-    choice: Split | None = None,
+    validation: Split | None = None,
     *,
     device: torch.device | None = None,
     teacher: Teacher | None = None,
@@ -38,7 +38,7 @@ def seconds_an_epoch(
     if views:  # in the first epochs a teacher is asked
         seconds += (timed[1] - seconds) * min(1, views / recipe.epochs)
     seconds *= images / len(few)
-    judges = train[images:] or choice
+    judges = train[images:] or validation
     if judges:
         sample = judges[: len(few)]
         start = time.perf_counter()

@@ -189,7 +189,7 @@ class Network(nn.Module):
 
 
 def free_parameters(network: nn.Module) -> int:
-    """Return the number of trained values."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -33,7 +33,7 @@ def overview(experiment: Experiment, run: RunInfo) -> Iterator[str]:
     yield f"  symmetry  {_symmetry(network.group, own)}"
     start = f", from the weights of {experiment.start.folder}" if experiment.start else ""
     parameters = free_parameters(Network(network))
-    yield f"  network   {len(network.layers)} layers, {parameters:,} trained values{start}"
+    yield f"  network   {len(network.layers)} layers, {parameters:,} parameters{start}"
     patience = (
         f"; it ends after {recipe.patience} without fewer errors on the held-out images"
         if recipe.patience and recipe.patience < recipe.epochs

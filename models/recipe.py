@@ -17,7 +17,7 @@ class Recipe(BaseModel):
     averaging
         Decay a step of the exponential moving average of the weights, which is what is kept.
     validation
-        Images held out of the training set, its last ones, for early stopping or for choices
+        Images held out of the training set, its last ones, for early stopping or to choose
         between recipes.
     patience
         Epochs without a smaller error on the held-out images that end the training early; what is

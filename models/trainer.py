@@ -52,7 +52,7 @@ def train(
 
     A run that holds images out without stopping early by them is for choosing, so that it is not
     tested: None is returned. With ``choose`` nothing is held out, and the network is judged on the
-    data set's images for choices after each epoch; without it, such a run is tested.
+    data set's validation images after each epoch; without it, such a run is tested.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def train(
         If ``folder`` holds another run, or there is nothing to choose by.
     """
     data = experiment.data
-    choice = _images_for_choices(experiment) if choose else None
+    validation = _validation_images(experiment) if choose else None
     run = Run.begin(folder, experiment.info, resume=resume, overwrite=overwrite)
     recipe = run.info.recipe
     teachers = [teacher.network().to(device) for teacher in experiment.teachers]
@@ -80,14 +80,14 @@ def train(
             _print(progress, shown(line))
         if not training.is_over:
             seconds = seconds_an_epoch(
-                experiment.network, recipe, data.train, choice, device=device, teacher=teacher
+                experiment.network, recipe, data.train, validation, device=device, teacher=teacher
             )
             left = recipe.epochs - len(training.history)
             _print(progress, duration(seconds, left, device.type if device else "cpu"))
         bar = progress.add_task("training", total=recipe.epochs * images)
         progress.update(bar, completed=len(training.history) * images)
         for epoch in training.epochs(
-            data.train, lambda count: progress.advance(bar, count), choice=choice
+            data.train, lambda count: progress.advance(bar, count), validation=validation
         ):
             run.record(training)
             progress.update(bar, completed=epoch.epoch * images)
@@ -182,15 +182,15 @@ def read_again(source: FolderSource) -> DataSet:
         return OwnImages.survey(source, advance).read(policy, advance)
 
 
-def _images_for_choices(experiment: Experiment) -> Split:
-    if experiment.data.choice is None:
+def _validation_images(experiment: Experiment) -> Split:
+    if experiment.data.validation is None:
         raise RefusedError(
-            f"{experiment.data.name} has no images for choices beside those to train; --validation "
+            f"{experiment.data.name} has no validation images beside those to train; --validation "
             "holds some of them out."
         )
     if experiment.recipe.validation:
         raise RefusedError("Choices are made by --choose or by --validation, not by both.")
-    return experiment.data.choice
+    return experiment.data.validation
 
 
 class _Rate(ProgressColumn):

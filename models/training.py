@@ -144,16 +144,16 @@ class Training:
             self._best.load_state_dict(state["best"])
 
     def epochs(
-        self, data: Split, progress: Progress = lambda _: None, *, choice: Split | None = None
+        self, data: Split, progress: Progress = lambda _: None, *, validation: Split | None = None
     ) -> Iterator[Epoch]:
         """Train on ``data`` epoch by epoch, from the first that is missing until it is over.
 
-        Where the recipe holds no images out, the averaged weights are judged on ``choice``.
+        Where the recipe holds no images out, the averaged weights are judged on ``validation``.
         """
         train = len(data) - self.recipe.validation
         images = TrainingImages(torch.from_numpy(data.images[:train]), self.device)
         labels = torch.from_numpy(data.labels[:train]).to(self.device)
-        judges = data[train:] or choice
+        judges = data[train:] or validation
         while not self.is_over:
             start = time.perf_counter()
             try:

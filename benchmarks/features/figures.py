@@ -45,7 +45,7 @@ def layer_figures(layer: LayerMoments, orbit: int, rounds: int = ROUNDS) -> dict
     Parameters
     ----------
     orbit
-        How many channels share their trained values; they count as one unit.
+        How many channels share their parameters; they count as one unit.
     rounds
         How often units are regrouped.
     """

@@ -23,7 +23,7 @@ KINDS: tuple[tuple[System, int], ...] = (
 )
 """Systems and factors of their width.
 
-At width 1 all have as many trained values. The augmented network of width 4 has C4's error.
+At width 1 all have as many parameters. The augmented network of width 4 has C4's error.
 """
 
 UNTRAINED = tuple(kind for kind in KINDS if kind != (AUGMENTED, 1))

@@ -104,7 +104,7 @@ def regrouped_means(
 def unit_similarity(correlations: Sequence[Array], size: int) -> Array:
     """Return how similar two units are: the largest correlation of any of their channels.
 
-    A unit is an orbit of ``size`` channels, which share their trained values, and a plain channel
+    A unit is an orbit of ``size`` channels, which share their parameters, and a plain channel
     alone. ``correlations`` has a matrix ``[C, C]`` for each rotation that two may differ by.
     """
     best = np.max(correlations, axis=0)

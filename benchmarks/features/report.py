@@ -73,7 +73,7 @@ _LEVEL = 0.01
 def _tables(lines: Sequence[Line]) -> Iterator[str]:
     yield "Medians of three networks of a kind, smallest and largest in brackets."
     yield ""
-    yield "| | trained values | multiply-adds | wrong, % of the digits for choices |"
+    yield "| | parameters | multiply-adds | wrong, % of the validation digits |"
     yield "| --- | --- | --- | --- |"
     for line in lines:
         if line["trained"]:
@@ -157,7 +157,7 @@ _CELLS: dict[str, Callable[[Layer], str]] = {
     "Mean correlation of channels with themselves, rotated by quarters": _field("self_similarity"),
     "Effective rank": _field("effective_rank"),
     "Effective rank a channel": _per_channel,
-    "Effective rank a thousand trained values": _per_thousand,
+    "Effective rank a thousand parameters": _per_thousand,
     "Participation ratio": _field("participation_ratio"),
 }
 

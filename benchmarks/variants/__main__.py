@@ -1,4 +1,4 @@
-"""Train both rounds, and print the errors on the digits for choices."""
+"""Train both rounds, and print the errors on the validation digits."""
 
 import argparse
 import math
@@ -24,7 +24,7 @@ from models.experiment import Experiment
 
 
 def main() -> None:
-    """Run the comparison; nothing is looked at but the digits for choices."""
+    """Run the comparison; nothing is looked at but the validation digits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300, help="for both rounds together")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cuda")
@@ -60,9 +60,9 @@ def compare(
     errors = {}
     for name in candidates:
         seen = looks(options.out / name)
-        errors[name] = seen[-1].choice_error if seen else math.inf
-        curve = " ".join(f"{look.epoch}:{look.choice_error:.2f}" for look in seen)
-        print(f"{name:24} {errors[name]:.2f} % of the digits for choices; {curve}")
+        errors[name] = seen[-1].validation_error if seen else math.inf
+        curve = " ".join(f"{look.epoch}:{look.validation_error:.2f}" for look in seen)
+        print(f"{name:24} {errors[name]:.2f} % of the validation digits; {curve}")
     return errors
 
 

@@ -23,10 +23,10 @@ _LOOKS = 16
 
 @dataclass(frozen=True)
 class Look:
-    """The averaged weights' error on the digits for choices, in percent, after an epoch."""
+    """The averaged weights' error on the validation digits, in percent, after an epoch."""
 
     epoch: int
-    choice_error: float
+    validation_error: float
 
 
 def train_until(
@@ -38,9 +38,9 @@ def train_until(
     cut after an epoch, and its recipe says how many epochs were meant.
     """
     torch.set_num_threads(2)
-    choice = experiment.data.choice
-    if choice is None:
-        raise ValueError(f"{experiment.data.name} has no images for choices.")
+    validation = experiment.data.validation
+    if validation is None:
+        raise ValueError(f"{experiment.data.name} has no validation images.")
     teachers = [run.network().to(device) for run in experiment.teachers]
     teacher = teach(teachers) if teachers else None
     step = _seconds_a_step(experiment, device, teacher, together)
@@ -52,25 +52,25 @@ def train_until(
     for epoch in training.epochs(experiment.data.train):
         late = time.time() > end
         if late or epoch.epoch % max(1, epochs // _LOOKS) == 0 or epoch.epoch == epochs:
-            _look(run, training, choice)
+            _look(run, training, validation)
         if late:
             break
 
 
 def looks(folder: Path) -> list[Look]:
-    """Return the looks that a run has had at the digits for choices."""
+    """Return the looks that a run has had at the validation digits."""
     path = folder / "looks.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [Look(**json.loads(line)) for line in lines]
 
 
-def _look(run: Run, training: Training, choice: Split) -> None:
+def _look(run: Run, training: Training, validation: Split) -> None:
     """Keep the state and the weights of the epoch that just ended, and their error."""
     run.record(training)
     run.keep(training.result)
     look = {
         "epoch": len(training.history),
-        "choice_error": error_percent(training.result, choice),
+        "validation_error": error_percent(training.result, validation),
     }
     with (run.folder / "looks.jsonl").open("a") as file:
         file.write(json.dumps(look) + "\n")

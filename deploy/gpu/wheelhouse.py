@@ -29,7 +29,7 @@ TESTS = ("httpx", "pytest", "pytest-timeout")
 TRAINING = ("pebble", "safetensors", "matplotlib")
 """What training needs beside PyTorch, of the extra `train`; PyTorch is there."""
 
-DATA = ("rotmnist.npz", "rotmnist-choice.npz")
+DATA = ("rotmnist.npz", "rotmnist-validation.npz")
 """Rotated MNIST, as `orbitserve data` derives it."""
 
 NOT_BUILT = (".*", "build", "data", "runs", "model_repository", "docs", "tests", "*.egg-info")

@@ -23,9 +23,9 @@ class DataSet:
         How the images came to their size; a served image has to come to it likewise.
     white_level
         The white of images of more than 8 bits, as ``imaging.decode`` takes it.
-    choice
-        Images that are neither trained on nor tested on, for choices between networks and recipes,
-        if the data set has any.
+    validation
+        Images by which networks and recipes are chosen, which are neither trained on nor tested
+        on, if the data set has any.
     parts : int64 [N], or None
         Which training images show the same part, as neighbours; None if each shows another.
     test_files
@@ -39,7 +39,7 @@ class DataSet:
     fit: FitPolicy
     train: Split
     test: Split
-    choice: Split | None = None
+    validation: Split | None = None
     white_level: int | None = None
     parts: NDArray[np.int64] | None = None
     test_files: tuple[Path, ...] = ()

@@ -5,8 +5,8 @@ interpolation; 12,000 to train, 50,000 to test. It follows the recipe of "An Emp
 Deep Architectures on Problems with Many Factors of Variation" (ICML 2007) and is not their file,
 so errors on it are comparable to published ones and not equal to them.
 
-The 8,000 digits that this leaves out, each rotated once as well, are for choices between networks:
-they are neither trained on nor tested on.
+The 8,000 digits that this leaves out, each rotated once as well, are for validation: networks are
+chosen by them, and neither trained nor tested on them.
 """
 
 from pathlib import Path
@@ -25,12 +25,12 @@ NAME = "rotated MNIST"
 LICENCE = "CC BY-SA 3.0 (MNIST by Y. LeCun and C. Cortes; derived: rotated digits)"
 CLASSES = tuple("0123456789")
 TRAIN, TEST = 12_000, 50_000
-SEED, CHOICE_SEED = 2007, 2008
+SEED, VALIDATION_SEED = 2007, 2008
 
 # Pillow's bicubic rotation and NumPy's generator take part in the derivation: a release of theirs
 # that rounds or draws otherwise must be noticed, not trained on.
 SHA256 = "17fca96150d1341b68abdf6068c953b31a0af4d99f576f9174e1c177dbf064db"
-CHOICE_SHA256 = "5f1e5f1a338ba164902c87adfe68649ea0a961d76fce66d3be3c2ad1d2db0198"
+VALIDATION_SHA256 = "5f1e5f1a338ba164902c87adfe68649ea0a961d76fce66d3be3c2ad1d2db0198"
 
 
 def derive(digits: Digits) -> Split:
@@ -46,7 +46,7 @@ def derive(digits: Digits) -> Split:
     return _verified(_rotated(digits, chosen, random), SHA256)
 
 
-def derive_choice(digits: Digits) -> Split:
+def derive_validation(digits: Digits) -> Split:
     """Rotate the 8,000 digits that ``derive`` does not choose.
 
     Raises
@@ -55,13 +55,14 @@ def derive_choice(digits: Digits) -> Split:
         If the outcome is not the known one, bit for bit.
     """
     left = np.random.default_rng(SEED).permutation(len(digits.labels))[TRAIN + TEST :]
-    return _verified(_rotated(digits, left, np.random.default_rng(CHOICE_SEED)), CHOICE_SHA256)
+    random = np.random.default_rng(VALIDATION_SEED)
+    return _verified(_rotated(digits, left, random), VALIDATION_SHA256)
 
 
-def store(split: Split, choice: Split, folder: Path) -> Path:
+def store(split: Split, validation: Split, folder: Path) -> Path:
     """Write what was derived to ``folder`` and return the path of the benchmark's file."""
     path = folder / "rotmnist.npz"
-    save(choice, folder / "rotmnist-choice.npz")
+    save(validation, folder / "rotmnist-validation.npz")
     save(split, path)
     return path
 
@@ -75,9 +76,9 @@ def read(folder: Path) -> DataSet:
         If it is not there, or is not the known one.
     """
     split = _read(folder / "rotmnist.npz", SHA256)
-    choice = _read(folder / "rotmnist-choice.npz", CHOICE_SHA256)
+    validation = _read(folder / "rotmnist-validation.npz", VALIDATION_SHA256)
     train, test = split[:TRAIN], split[TRAIN:]
-    return DataSet(NAME, CLASSES, LICENCE, SHA256, FitPolicy(28), train, test, choice)
+    return DataSet(NAME, CLASSES, LICENCE, SHA256, FitPolicy(28), train, test, validation)
 
 
 def _read(path: Path, sha256: str) -> Split:

