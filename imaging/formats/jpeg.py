@@ -7,6 +7,7 @@ does not pass on. simplejpeg decodes with the same libjpeg-turbo and refuses at 
 import io
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -169,7 +170,9 @@ def _check_scans(data: bytes, position: int) -> None:
     raise ImageError("broken", message)
 
 
-def decode_abbreviated(data: bytes, tables: bytes, *, transformed: bool) -> NDArray[np.uint8]:
+def decode_abbreviated(
+    data: bytes, tables: bytes, *, transformed: bool, fits: Callable[[int, int], bool]
+) -> NDArray[np.uint8]:
     """The samples [H, W, S] of a JPEG within a TIFF (Technical Note 2 to TIFF 6.0).
 
     Parameters
@@ -178,6 +181,8 @@ def decode_abbreviated(data: bytes, tables: bytes, *, transformed: bool) -> NDAr
         A JPEG of tables alone, which stand before those of `data`; may be empty.
     transformed
         Whether three components are YCbCr, which become RGB; else they stay as they are.
+    fits
+        Whether a width and a height are accepted, before anything of that size is decoded.
     """
     if not data.startswith(b"\xff\xd8") or (tables and not tables.endswith(b"\xff\xd9")):
         raise broken("a tile or strip is no JPEG")
@@ -185,6 +190,8 @@ def decode_abbreviated(data: bytes, tables: bytes, *, transformed: bool) -> NDAr
     adobe = struct.pack(">BBH5sHHHB", 0xFF, _APP14, 14, b"Adobe", 100, 0, 0, transformed)
     whole = b"".join((b"\xff\xd8", tables[2:-2], *_without_colour_markers(data)))
     head = read_head(whole)
+    if not fits(head.width, head.height):
+        raise broken(f"a tile or strip has a JPEG of {head.width} x {head.height}")
     if head.components == 3:
         whole = whole[:2] + adobe + whole[2:]
         head = read_head(whole)

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from itertools import product
 from typing import Any
 
@@ -512,3 +513,81 @@ def test_a_header_that_promises_too_much_is_refused() -> None:
     sentence(written(entries, bytes(16)), "too-large")
     entries = grey_entries(4, 4, 8, 16) | {322: (4, 1, 65_536), 323: (4, 1, 65_536)}
     assert "far larger" in sentence(written(entries | {324: (4, 1, 8), 325: (4, 1, 16)}, bytes(16)))
+
+
+def striped(compression: int, strip: bytes, starts: list[int], lengths: list[int]) -> bytes:
+    """An image of 16 grey pixels a row, each row a strip, which may lie in one another."""
+    count = len(starts)
+    pixels = strip + struct.pack(f"<{2 * count}I", *starts, *lengths)
+    entries = grey_entries(16, count, 8, 0) | {
+        259: (3, 1, compression),
+        273: (4, count, 8 + len(strip)),
+        278: (4, 1, 1),
+        279: (4, count, 8 + len(strip) + 4 * count),
+    }
+    return written(entries, pixels)
+
+
+def test_strips_in_one_place_do_not_make_a_small_file_huge() -> None:
+    """A file of 1 MiB became 64 GiB."""
+    strip = b"\x80" * 2**16
+    data = striped(32773, strip, [8] * 1000, [len(strip)] * 1000)
+    assert "more bytes than the file and their pixels" in sentence(data, "broken")
+
+
+@pytest.mark.parametrize("compression", [8, 32773])
+def test_blank_strips_may_lie_in_one_place(compression: int) -> None:
+    strip = zlib.compress(bytes(16)) if compression == 8 else bytes((241, 0))
+    data = striped(compression, strip, [8] * 1000, [len(strip)] * 1000)
+    assert np.array_equal(decode(data, 1), np.zeros((1, 1000, 16)))
+
+
+def test_tags_in_one_place_do_not_make_a_small_file_huge() -> None:
+    """A file of 2 MiB became 1 GiB for each of up to 128 directories."""
+    most = 2**18
+    entries = grey_entries(4, 4, 8, 16) | dict.fromkeys((277, 284, 317, 338, 339), (1, most, 8))
+    data = written(entries | {254: (4, 1, 1)}, bytes(most))
+    assert "more than 1048576 values" in sentence(data, "broken")
+    entries = grey_entries(4, 4, 8, 16) | {254: (4, 1, 1), 281: (1, most, 8)}
+    data = written(entries, bytes(most))
+    directory = data[8 + most :]
+    for _ in range(4):
+        data = data[:-4] + struct.pack("<I", len(data)) + directory
+    assert "more than 1048576 values" in sentence(data, "broken")
+
+
+@pytest.mark.parametrize(("form", "compression"), [("WebP", 50001), ("JPEG", 7)])
+def test_a_tile_of_another_size_is_refused_before_it_is_decoded(
+    form: str, compression: int
+) -> None:
+    """A WebP of 700 bytes, in a tile of 16 x 16 pixels, took 1.4 GB."""
+    file = io.BytesIO()
+    Image.new("RGB", (2000, 1000)).save(file, form)
+    tile = file.getvalue() + b"\0" * (len(file.getvalue()) % 2)
+    entries = grey_entries(16, 16, 8, len(tile)) | {
+        258: (3, 3, 8 + len(tile)),
+        259: (3, 1, compression),
+        262: (3, 1, 2),
+        277: (3, 1, 3),
+    }
+    data = written(entries, tile + struct.pack("<3H", 8, 8, 8))
+    assert f"a tile or strip has a {form} of 2000 x 1000" in sentence(data, "broken")
+
+
+def test_samples_that_nobody_looks_at_have_a_bound() -> None:
+    """A file of 20 KB, 13 samples of each pixel beside its colours, took 2 GB."""
+    bits = struct.pack("<16H", *[16] * 16)
+    entries = grey_entries(8192, 8192, 16, 16) | {
+        258: (3, 16, 8),
+        262: (3, 1, 2),
+        277: (3, 1, 16),
+        338: (3, 13, 40),
+    }
+    said = sentence(written(entries, bits + bytes(26)), "too-large")
+    assert "take 2147483648 bytes" in said
+
+
+def test_tables_that_are_put_before_each_tile_have_a_bound() -> None:
+    tables = b"\xff\xd8" + b"\xff\xfe\0\2" * 2000 + b"\xff\xd9"
+    entries = grey_entries(16, 16, 8, 8) | {259: (3, 1, 7), 347: (7, len(tables), 8)}
+    assert "its tables of JPEG have 8004 bytes" in sentence(written(entries, tables), "broken")

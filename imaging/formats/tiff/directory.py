@@ -68,6 +68,9 @@ _OLD_REDUCED: Final = 2
 _MOST_DIRECTORIES: Final = 128
 _MOST_ENTRIES: Final = 4096
 _MOST_VALUES: Final = 2**20
+"""Of all tags together: several may lie in the same place of the file."""
+_MOST_TABLES: Final = 2**12
+"""Bytes that all tables of JPEG do not take; they stand before each tile."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Directory:
     order: str
     tags: dict[int, tuple[float, ...]]
     texts: dict[int, bytes]
+
+    @property
+    def values(self) -> int:
+        """How many there are, those of texts left out."""
+        return sum(map(len, self.tags.values()))
 
     def numbers(self, tag: Tag, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """The values of a tag as whole numbers."""
@@ -107,23 +115,23 @@ def picture(data: bytes) -> Directory:
     ImageError
         If there are several, or none, or if the directories are damaged.
     """
-    everything: list[Directory] = []
-    pictures: list[Directory] = []
-    for directory in _directories(data):
-        everything.append(directory)
-        if not _is_passed_over(directory):
-            pictures.append(directory)
-        if len(pictures) > 1:
+    only, found = None, None
+    for count, directory in enumerate(_directories(data)):
+        only = directory if count == 0 else None
+        if _is_passed_over(directory):
+            continue
+        if found is not None:
             raise several_frames()
-    if not pictures and len(everything) == 1 and Tag.SUB_IFDS not in everything[0].tags:
-        pictures = everything
-    if not pictures:
+        found = directory
+    if found is None and only is not None and Tag.SUB_IFDS not in only.tags:
+        found = only
+    if found is None:
         raise ImageError(
             "unknown-format",
             "The TIFF holds nothing but overviews and masks, or keeps its picture in a "
             "sub-directory; a picture in the chain of directories is accepted.",
         )
-    return pictures[0]
+    return found
 
 
 def _is_passed_over(directory: Directory) -> bool:
@@ -153,18 +161,23 @@ def _directories(data: bytes) -> Iterator[Directory]:
     version = int.from_bytes(data[2:4], "little" if order == "<" else "big")
     shape, first = (_CLASSIC, 4) if version == 42 else (_BIG, 8)
     seen: set[int] = set()
+    left = _MOST_VALUES
     position = _unpack(order + shape.pointer, data, first)[0]
     while position:
         if position in seen or len(seen) == _MOST_DIRECTORIES:
             raise broken(f"its directories run in a circle, or are over {_MOST_DIRECTORIES}")
         seen.add(position)
-        directory, position = _directory(data, position, order, shape)
+        directory, position = _directory(data, position, order, shape, left)
+        left -= directory.values
         yield directory
     if not seen:
         raise broken("it has no directory")
 
 
-def _directory(data: bytes, position: int, order: str, shape: _Shape) -> tuple[Directory, int]:
+def _directory(
+    data: bytes, position: int, order: str, shape: _Shape, most: int
+) -> tuple[Directory, int]:
+    """Read a directory of at most so many values, and where the next one is."""
     count = _unpack(order + shape.count, data, position)[0]
     if not 0 < count <= _MOST_ENTRIES:
         raise broken(f"a directory has {count} entries")
@@ -175,6 +188,8 @@ def _directory(data: bytes, position: int, order: str, shape: _Shape) -> tuple[D
         tag, kind, length, inline = _unpack(order + shape.entry, data, position + entry * step)
         if tag in _WANTED and tag not in directory.tags and tag not in directory.texts:
             _keep(directory, tag, kind, _value(data, kind, length, inline, order, shape))
+            if directory.values > most:
+                raise broken(f"its tags have more than {_MOST_VALUES} values")
     return directory, _unpack(order + shape.pointer, data, position + count * step)[0]
 
 
@@ -194,6 +209,8 @@ def _value(
 
 def _keep(directory: Directory, tag: int, kind: int, value: bytes | memoryview) -> None:
     if tag in _BYTES:
+        if tag == Tag.JPEG_TABLES and len(value) > _MOST_TABLES:
+            raise broken(f"its tables of JPEG have {len(value)} bytes")
         directory.texts[tag] = bytes(value)
         return
     numbers = np.frombuffer(value, directory.order + _TYPES[kind])

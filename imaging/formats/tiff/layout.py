@@ -46,6 +46,8 @@ _SMALLEST_TILE: Final = 16
 _MOST_SEGMENTS: Final = 2**16
 # Segments that are files of their own take longer to open.
 _MOST_FILES: Final = 2**14
+# Of the largest picture that is accepted; two times RGBA of 16 bits.
+_BYTES_A_PIXEL: Final = 16
 
 _SIGNIFICANT_BITS: Final = re.compile(rb"SignificantBits=[\"'](\d{1,2})[\"']")
 _IMAGEJ_IMAGES: Final = re.compile(rb"^ImageJ=.*?^images=(\d+)", re.DOTALL | re.MULTILINE)
@@ -103,6 +105,27 @@ class Layout:
     def samples_a_plane(self) -> int:
         """How many samples of a pixel lie side by side."""
         return 1 if self.planar else self.samples
+
+    @property
+    def across(self) -> int:
+        """How many segments lie side by side."""
+        return -(-self.width // self.segment_width)
+
+    @property
+    def down(self) -> int:
+        """How many lie one below the other."""
+        return -(-self.height // self.segment_height)
+
+    @property
+    def segments(self) -> int:
+        """How many there are in all planes."""
+        return self.across * self.down * self.planes
+
+    @property
+    def held(self) -> int:
+        """How many bytes the samples of all segments take, each sample one or two."""
+        area = self.segment_width * self.segment_height
+        return self.across * self.down * area * self.samples * (1 if self.bits <= 8 else 2)
 
     @property
     def row_bytes(self) -> int:
@@ -314,13 +337,19 @@ def _check_segments(layout: Layout, max_pixels: int) -> None:
         raise broken(f"its tiles or strips are {width} x {height}")
     if layout.tiled and min(width, height) < _SMALLEST_TILE:
         raise refused(f"tiles of {width} x {height} pixels, smaller than {_SMALLEST_TILE}")
-    across, down = -(-layout.width // width), -(-layout.height // height)
-    needed = across * down * layout.planes
+    needed = layout.segments
     most = _MOST_FILES if layout.compression in (JPEG, WEBP) else _MOST_SEGMENTS
     if needed > most:
         raise refused(f"{needed} tiles or strips, more than {most}")
     # Tiles may hang over the edge.
-    if across * width * down * height > 4 * max(max_pixels, 2**20):
+    largest = max(max_pixels, 2**20)
+    if layout.across * width * layout.down * height > 4 * largest:
         raise refused(f"tiles of {width} x {height} pixels, far larger than the picture")
+    if layout.held > _BYTES_A_PIXEL * largest:
+        raise ImageError(
+            "too-large",
+            f"The samples of the TIFF take {layout.held} bytes, with all that hangs over its "
+            f"edges; at most {_BYTES_A_PIXEL * largest} are accepted.",
+        )
     if len(layout.offsets) < needed or (layout.counts and len(layout.counts) < needed):
         raise broken(f"of {needed} tiles or strips it lists {len(layout.offsets)}")

@@ -1,6 +1,7 @@
 """A TIFF's pixels: its segments are uncompressed, unpacked, put together and converted."""
 
 import io
+from collections.abc import Callable
 from typing import Final, Literal, cast
 
 import numpy as np
@@ -16,6 +17,9 @@ from imaging.formats.tiff.directory import Directory, Tag, picture
 from imaging.formats.tiff.layout import JPEG, RAW, WEBP, Layout, read_layout
 from imaging.formats.tiff.samples import undo_prediction, unpack
 
+_SURPLUS_ROWS: Final = 64
+"""A JPEG may be filled up to whole blocks of the pixels that it is made of."""
+
 SIGNATURES: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -25,6 +29,7 @@ def decode(
     """Decode a TIFF file, uint8 [channels, H, W]."""
     directory = picture(data)
     layout = read_layout(directory, max_pixels, white_level)
+    _check_shared(data, layout)
     planes = [_plane(data, layout, directory, index) for index in range(layout.planes)]
     samples = planes[0] if len(planes) == 1 else cast(Samples, np.concatenate(planes, axis=2))
     pixels = eight_bits(_meaning(samples, layout, directory), channels)
@@ -33,8 +38,7 @@ def decode(
 
 def _plane(data: bytes, layout: Layout, directory: Directory, plane: int) -> Samples:
     """The samples [H, W, S] that lie side by side in the file."""
-    across = -(-layout.width // layout.segment_width)
-    down = -(-layout.height // layout.segment_height)
+    across, down = layout.across, layout.down
     rows = [layout.segment_height] * (across * down)
     if not layout.tiled:
         rows[-1] = layout.height - (down - 1) * layout.segment_height
@@ -54,6 +58,18 @@ def _plane(data: bytes, layout: Layout, directory: Directory, plane: int) -> Sam
         raw = uncompressed(segments, rows, layout, directory)
         samples = _samples(np.frombuffer(raw, np.uint8).reshape(-1, layout.row_bytes), layout)
     return _assembled(samples, across, layout)
+
+
+def _check_shared(data: bytes, layout: Layout) -> None:
+    """Refuse segments that lie in the same place so often that a small file becomes a huge one.
+
+    Blank tiles may, and compressed ones are about as long as their pixels at most.
+    """
+    if layout.compression == RAW:  # of which no more is taken than there are pixels
+        return
+    lengths = layout.counts or tuple(len(data) - start for start in layout.offsets)
+    if sum(lengths[: layout.segments]) > len(data) + layout.held:
+        raise broken("its tiles or strips have more bytes than the file and their pixels")
 
 
 def _segment(data: bytes, layout: Layout, index: int, length: int) -> memoryview:
@@ -86,23 +102,30 @@ def _picture(
     segment: memoryview, rows: int, layout: Layout, directory: Directory
 ) -> NDArray[np.uint8]:
     """A segment that is a whole JPEG or WebP file, [rows, segment width, S]."""
+
+    def fits(width: int, height: int) -> bool:
+        most = layout.segment_height + _SURPLUS_ROWS
+        return width == layout.segment_width and rows <= height <= most
+
     if layout.compression == WEBP:
-        samples = _webp(bytes(segment))
+        samples = _webp(bytes(segment), fits)
     else:
         samples = jpeg.decode_abbreviated(
             bytes(segment),
             directory.texts.get(Tag.JPEG_TABLES, b""),
             transformed=layout.model == "ycbcr",
+            fits=fits,
         )
-    wanted = (layout.segment_width, layout.samples_a_plane)
-    if samples.shape[1:] != wanted or len(samples) < rows:
-        raise broken("a tile or strip has another size than the tags say")
+    if samples.shape[2] != layout.samples_a_plane:
+        raise broken("the pixels of a tile or strip have other samples than the tags say")
     return samples[:rows]
 
 
-def _webp(segment: bytes) -> NDArray[np.uint8]:
+def _webp(segment: bytes, fits: Callable[[int, int], bool]) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(segment), formats=("WEBP",)) as image:
+            if not fits(image.width, image.height):
+                raise broken(f"a tile or strip has a WebP of {image.width} x {image.height}")
             return np.asarray(image)
     except UnidentifiedImageError:
         raise broken("a tile or strip is no WebP") from None
