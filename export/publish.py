@@ -37,6 +37,7 @@ from artifact.layout import (
     written_version,
 )
 from artifact.origin import Origin
+from artifact.rewriting import rewritten
 from artifact.session import run_as_written
 from artifact.values import Precision
 from audit import (
@@ -59,6 +60,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 _EXACT: tuple[Precision, ...] = ("int8", "integer", "qdq")
+_FEW = 8  # images whose logits are held against those of the file, run node by node
 
 
 class InexactError(RefusedError):
@@ -124,6 +126,8 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     ------
     InexactError
         If the precision promises equal bits, and rotated images or other batches get others.
+    RefusedError
+        If what onnxruntime makes of the file gives other logits than the file, run node by node.
     ValueError
         If the name is no name for a model, the proof takes more than it may, or no audit can be
         made.
@@ -132,6 +136,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     progress(f"proving {candidate.audited_group}", 0, 1)
     proof = prove_or_give_up(candidate.model, candidate.audited_group, runtime=run_as_written)
     progress(f"proving {candidate.audited_group}", 1, 1)
+    _check_rewriting(candidate)
     exactness = _measure(candidate, progress)
     folder = repository / candidate.name
     identity = ModelIdentity(
@@ -156,6 +161,15 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
         save_audit_set(partial / AUDIT_FILE, candidate.audit_set)
         (partial / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
     return folder / str(version)
+
+
+def _check_rewriting(candidate: Candidate) -> None:
+    """Refuse a file of which onnxruntime makes another function."""
+    images = candidate.audited.spread(_FEW).images
+    logits = open_model(candidate.model)(images)
+    changed = rewritten(candidate.model, images, logits, candidate.precision)
+    if changed:
+        raise RefusedError(f"{changed.rstrip('.')}; nothing was published.")
 
 
 def _measure(candidate: Candidate, progress: Progress) -> Exactness:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from artifact.card import Card
 from artifact.figures import Arithmetic, Exactness, Residual
 from artifact.onnx_file import holds_halves, read_onnx
+from artifact.rewriting import rewritten
 from artifact.session import run_as_written
 from audit import Classifier, Stages, measure_exactness
 from audit.elements import covered
@@ -95,7 +96,8 @@ def verify(
         return Verification(mode=mode, proof=None, exactness=None, differences=())
     exact = card.exactness is not None and card.exactness.exact
     began = time.monotonic()
-    classify(np.ascontiguousarray(images[:1]))
+    first = np.ascontiguousarray(images[:1])
+    logits = classify(first)
     count = affordable(
         min(_IMAGES if exact else _FEW, len(images)),
         card.group,
@@ -108,6 +110,7 @@ def verify(
         card.group,
         progress=lambda done, total: progress("measuring", done, total),
     )
+    changed = rewritten(graph, first, logits, card.precision)
     progress("proving", 0, 1)
     left = _PART * (until - time.monotonic())
     limits = replace(limits, seconds=min(limits.seconds, max(left, 0.0)))
@@ -116,6 +119,7 @@ def verify(
         *_unheld(card, graph),
         *_unshown(card, proof, unproved),
         *_inexact(card, exactness),
+        *([changed] if changed else []),
     )
     return Verification(
         mode=mode, proof=proof, unproved=unproved, exactness=exactness, differences=differences

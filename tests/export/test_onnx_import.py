@@ -22,6 +22,7 @@ from export.onnx_import.summary import summarise
 from export.runtime import open_model as run_model
 from service.repository.local import open_model
 from service.settings import read_settings
+from tests.artifact.test_rewriting import IMAGES, normalising
 
 CNN = Path("model_repository/rotmnist-cnn/1")
 ESCNN = Path("tests/audit/data/escnn-c4.onnx")
@@ -269,3 +270,17 @@ def test_whatever_network_it_is_it_is_audited(tmp_path: Path, digits: Path, kind
 
 def test_an_error_of_the_import_is_one_of_values() -> None:
     assert issubclass(OnnxImportError, ValueError)
+
+
+def test_a_file_of_which_onnxruntime_makes_another_function_is_not_imported(
+    tmp_path: Path,
+) -> None:
+    file, pictures = tmp_path / "normalising.onnx", tmp_path / "noise.npz"
+    file.write_bytes(normalising(np.ones(8, np.float32)))
+    save_audit_set(pictures, AuditSet(IMAGES, None))
+    request = Request(file, "normalising", tuple("abc"), pictures)
+    with pytest.raises(ValueError, match=r"differ by up to 0.69 of the largest; nothing was"):
+        import_onnx(request, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+    file.write_bytes(normalising(np.ones((8, 8), np.float32)))
+    assert import_onnx(request, tmp_path / "models").exists()

@@ -23,6 +23,7 @@ from audit.proof.limits import DEFAULT_LIMITS
 from export.quantize import to_half
 from service.engine import ProviderCandidates
 from service.engine.providers import CPU
+from service.repository import verification
 from service.repository.folder import ModelRejectedError
 from service.repository.verification import affordable, verify
 from service.repository.version import ServedModel, load_version
@@ -306,3 +307,13 @@ def test_so_the_time_at_load_is_bounded(
     assert found.proof is not None
     assert [each[0] for each in said][-1] == "proving"
     assert said[-2] == ("measuring", said[0][2], said[0][2])
+
+
+def test_a_file_of_which_the_runtime_makes_another_function_is_refused(
+    load: Callable[..., ServedModel], turning: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "rewritten", lambda *_: "Logits are others.")
+    with pytest.raises(ModelRejectedError, match="Logits are others"):
+        load(turning, "enforce")
+    assert load(turning, "report").verification.differences == ("Logits are others.",)
+    assert load(turning, "off").verification.differences == ()

@@ -1,0 +1,57 @@
+"""What a runtime makes of a file is held against the file, run node by node."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from artifact.rewriting import rewritten
+from artifact.session import open_session
+from tests.audit.test_proof_cases import parse
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
+
+
+def normalising(scale: NDArray[np.float32], tail: str = "logits = Identity(h)") -> bytes:
+    """Behind an Add, onnxruntime normalises over one axis where a scale has one, whatever is said.
+
+    Its logits are ``tail`` of what a matrix makes of the maxima of columns.
+    """
+    head = "f = Cast<to = 1>(image) p = Squeeze(f, ONE) q = Relu(p) a = Add(p, q)"
+    body = "v = LayerNormalization<axis = 1>(a, S) m = ReduceMax<axes = [2], keepdims = 0>(v)"
+    weights = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    return parse(
+        f"{head} {body} h = MatMul(m, W) {tail} probabilities = Softmax<axis = 1>(logits)",
+        inputs="uint8[N,1,8,8] image",
+        outputs="float[N,3] logits, float[N,3] probabilities",
+        S=scale,
+        W=weights,
+        MASK=np.array([0, -np.inf, 0], np.float32),
+        NOTHING=np.array([0, np.nan, 0], np.float32),
+    )
+
+
+def found(model: bytes) -> str | None:
+    logits = open_session(model, threads=1).run(["logits"], {"image": IMAGES})[0]
+    return rewritten(model, IMAGES, logits, "fp32")
+
+
+ENTRIES, AXES = np.ones((8, 8), np.float32), np.ones(8, np.float32)
+
+
+def test_another_function_than_the_file_says_is_told() -> None:
+    told = found(normalising(AXES))
+    assert told is not None and "differ by up to 0.69 of the largest" in told
+    assert found(normalising(ENTRIES)) is None
+
+
+@pytest.mark.parametrize("constant", ["MASK", "NOTHING"])
+def test_what_is_no_number_in_both_is_no_difference(constant: str) -> None:
+    tail = f"logits = Add(h, {constant})"
+    assert found(normalising(ENTRIES, tail)) is None
+    assert found(normalising(AXES, tail)) is not None
+
+
+def test_what_is_no_number_in_one_of_them_is_a_difference() -> None:
+    model = normalising(ENTRIES)
+    wrong = np.full((8, 3), np.nan, np.float32)
+    assert "nan" in str(rewritten(model, IMAGES, wrong, "fp32"))
