@@ -53,14 +53,13 @@ from audit.card import audit_figures, proof_figures
 from audit.elements import audited_elements
 from audit.proving import prove_or_give_up
 from export.runtime import RUNTIME, open_model
-from export.sample import Sample
+from export.sample import WRITTEN, Sample
 from imaging import grid_rotations
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 _EXACT: tuple[Precision, ...] = ("int8", "integer", "qdq")
-_FEW = 8  # images whose logits are held against those of the file, run node by node
 
 
 class InexactError(RefusedError):
@@ -165,7 +164,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
 
 def _check_rewriting(candidate: Candidate) -> None:
     """Refuse a file of which onnxruntime makes another function."""
-    images = candidate.audited.spread(_FEW).images
+    images = candidate.measured[:WRITTEN]
     logits = open_model(candidate.model)(images)
     changed = rewritten(candidate.model, images, logits, candidate.precision)
     if changed:

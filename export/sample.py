@@ -17,6 +17,9 @@ _MEASURED: Final = 5 * 10**11
 _AUDITED: Final = 10**12
 """Multiply-adds that exactness and self-test, and the audit, may take."""
 
+WRITTEN: Final = 8
+"""Images whose logits are held against those of the file, run node by node in one thread."""
+
 _FEWEST: Final = 4
 """With fewer no image would have had neighbours in batches of several sizes."""
 
@@ -59,7 +62,7 @@ def choose_sample(count: int, group: str, audited: str, multiply_adds: int) -> S
         Of the network, for one image.
     """
     many = passes(group, audited, Sample(_MANY, _MANY))
-    exactness, self_test, audit = ((each.classified + each.alone) / _MANY for each in many)
+    _, exactness, self_test, audit = ((each.classified + each.alone) / _MANY for each in many)
 
     def affordable(most: int, passes_an_image: float) -> int:
         return max(_FEWEST, int(most / (passes_an_image * max(multiply_adds, 1))))
@@ -68,15 +71,17 @@ def choose_sample(count: int, group: str, audited: str, multiply_adds: int) -> S
     return Sample(most, min(most, affordable(_MEASURED, exactness + self_test)))
 
 
-def passes(group: str, audited: str, sample: Sample) -> tuple[Pass, Pass, Pass]:
-    """Count what `publish` has classified: for exactness, self-test and audit.
+def passes(group: str, audited: str, sample: Sample) -> tuple[Pass, Pass, Pass, Pass]:
+    """Count what `publish` has classified: node by node, for exactness, self-test and audit.
 
     Where one thread is all there are, nothing is asked of one thread alone.
     """
     elements = len(audited_elements(audited))
     once = exactness_classifications(sample.measured, group, sessions=1)
     several = cpu_budget() > 1
+    written = min(WRITTEN, sample.measured)
     return (
+        Pass(f"{written} images node by node", written, written),
         Pass(f"exactness of {sample.measured} images", once, (once - sample.measured) * several),
         Pass("self-test", self_test_classifications(sample.measured, elements)),
         Pass(

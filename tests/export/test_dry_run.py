@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import load_card
 from artifact.contract import softmax
+from artifact.rewriting import rewritten
 from audit import Classifier
 from commands.onnx_import import import_model
 from export import publish as publishing
@@ -139,7 +140,12 @@ def test_what_is_said_to_come_is_what_is_classified(
 
         return ask
 
+    def node_by_node(model: bytes, images: NDArray[np.uint8], *rest: Any) -> str | None:
+        counted["alone"] += len(images)
+        return rewritten(model, images, *rest)
+
     monkeypatch.setattr(publishing, "open_model", counting)
+    monkeypatch.setattr(publishing, "rewritten", node_by_node)
     monkeypatch.setattr(publishing, "cpu_budget", lambda: 2)
     monkeypatch.setattr(sampling, "cpu_budget", lambda: 2)
     import_onnx(request(some, symmetrise="C4"), tmp_path)
