@@ -1,6 +1,5 @@
 """Whether a runtime computes what a file says: it rewrites a graph before it runs it."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -8,46 +7,49 @@ from numpy.typing import NDArray
 
 from artifact.contract import INPUT, LOGITS
 from artifact.deviation import largest_logit, relative
+from artifact.onnx_file import read_onnx
 from artifact.session import open_session
-from artifact.values import Precision
 
-TOLERANCE: Final[Mapping[Precision, float]] = {
-    "fp32": 1e-2,
-    "fp16": 1e-2,
-    "int8": 1e-1,
-    "integer": 1e-1,
-    "qdq": 1e-1,
-}
+_TOLERANCE: Final = 1e-2
 """How far a logit may be from that of the file, relative to the largest one.
 
 Sums in another order move logits of float32 by about 1e-6, those of TF32 or half precision by about
-1e-3, and where integers are rounded by whole steps of a quantisation.
+1e-3.
 """
+
+_STEPPING: Final = {"Ceil", "DynamicQuantizeLinear", "Floor", "QuantizeLinear", "Round"}
+_OF_STEPS: Final = 1e-1
+"""Where a graph rounds to integers, a last bit may become a whole step of them."""
 
 
 def rewritten(
-    model: bytes, images: NDArray[np.uint8], logits: NDArray[np.float32], precision: Precision
+    model: bytes,
+    images: NDArray[np.uint8],
+    logits: NDArray[np.float32],
+    ends: tuple[str, str] = (INPUT, LOGITS),
 ) -> str | None:
     """Return a sentence if logits are others than those of the file, run as it is written.
 
     Parameters
     ----------
     model
-        The file, which takes and gives what `artifact.contract` says. It is run node by node, on
-        the CPU, with nothing optimised.
+        The file, which is run node by node, on the CPU, with nothing optimised.
     images : uint8 [N, C, H, W]
         A few: what computes another function does so for nearly every image.
     logits : float32 [N, K]
         What the runtime gives for them as requests run it.
+    ends
+        The names of the file's input and of its logits.
     """
     try:
         session = open_session(model, threads=1, quiet=True, as_written=True)
-        written: NDArray[np.float32] = session.run([LOGITS], {INPUT: images})[0]
+        written: NDArray[np.float32] = session.run([ends[1]], {ends[0]: images})[0]
     except Exception as error:  # those of onnxruntime share no base class
         reason = str(error).strip().partition("\n")[0]
         return f"The file does not run node by node, with nothing optimised: {reason}"
     moved = _deviation(logits, written)
-    if moved <= TOLERANCE[precision]:
+    kinds = {node.op_type for node in read_onnx(model).graph.node}
+    if moved <= (_OF_STEPS if kinds & _STEPPING else _TOLERANCE):
         return None
     return (
         f"The runtime rewrites the graph before it runs it, and logits are then others than the "

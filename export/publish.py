@@ -166,7 +166,7 @@ def _check_rewriting(candidate: Candidate) -> None:
     """Refuse a file of which onnxruntime makes another function."""
     images = candidate.measured[:WRITTEN]
     logits = open_model(candidate.model)(images)
-    changed = rewritten(candidate.model, images, logits, candidate.precision)
+    changed = rewritten(candidate.model, images, logits)
     if changed:
         raise RefusedError(f"{changed.rstrip('.')}; nothing was published.")
 

@@ -55,6 +55,8 @@ class Verification(BaseModel):
     """Of the graph that the runtime made of them, with the provider and options in use."""
     differences: tuple[str, ...]
     """What the card claims and this does not show, a sentence each."""
+    rewritten: str | None = None
+    """That the runtime makes another function of the file, so that a proof is not of what runs."""
     measured: str | None = None
     """When, in UTC, if that was at an earlier start of the service."""
 
@@ -110,7 +112,7 @@ def verify(
         card.group,
         progress=lambda done, total: progress("measuring", done, total),
     )
-    changed = rewritten(graph, first, logits, card.precision)
+    changed = rewritten(graph, first, logits)
     progress("proving", 0, 1)
     left = _PART * (until - time.monotonic())
     limits = replace(limits, seconds=min(limits.seconds, max(left, 0.0)))
@@ -122,7 +124,12 @@ def verify(
         *([changed] if changed else []),
     )
     return Verification(
-        mode=mode, proof=proof, unproved=unproved, exactness=exactness, differences=differences
+        mode=mode,
+        proof=proof,
+        unproved=unproved,
+        exactness=exactness,
+        differences=differences,
+        rewritten=changed,
     )
 
 

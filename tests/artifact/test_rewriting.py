@@ -32,7 +32,7 @@ def normalising(scale: NDArray[np.float32], tail: str = "logits = Identity(h)") 
 
 def found(model: bytes) -> str | None:
     logits = open_session(model, threads=1).run(["logits"], {"image": IMAGES})[0]
-    return rewritten(model, IMAGES, logits, "fp32")
+    return rewritten(model, IMAGES, logits)
 
 
 ENTRIES, AXES = np.ones((8, 8), np.float32), np.ones(8, np.float32)
@@ -54,4 +54,4 @@ def test_what_is_no_number_in_both_is_no_difference(constant: str) -> None:
 def test_what_is_no_number_in_one_of_them_is_a_difference() -> None:
     model = normalising(ENTRIES)
     wrong = np.full((8, 3), np.nan, np.float32)
-    assert "nan" in str(rewritten(model, IMAGES, wrong, "fp32"))
+    assert "nan" in str(rewritten(model, IMAGES, wrong))

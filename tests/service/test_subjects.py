@@ -29,6 +29,7 @@ from service.audits.targets.connection import Connection, RemoteError
 from service.engine import select
 from service.repository.version import load_version
 from service.settings import Settings
+from tests.artifact.test_rewriting import normalising
 
 KEY = "a-key-of-an-auditor"
 
@@ -389,6 +390,14 @@ class TestFile:
         assert report.model.sha256 == inside.model.sha256
         assert (report.model.name, report.model.group) == ("some-net", "trivial")
         assert (spec.channels, spec.fit.size, group) == (1, 8, "C4")
+
+    def test_no_proof_counts_where_the_runtime_makes_another_function_of_it(self, opened):
+        found, _, _ = opened(normalising(np.ones(8, np.float32)))
+        said = found.prove("C4")
+        assert said.outcome is None
+        assert said.reasons[0].startswith("The runtime rewrites the graph")
+        found, _, _ = opened(normalising(np.ones((8, 8), np.float32)))
+        assert found.prove("C4").outcome == "NOT PROVED"
 
     def test_its_proof_asks_the_runtime_for_constants(
         self, opened, turning, audit, doubtful, monkeypatch

@@ -21,6 +21,7 @@ from audit.card import proof_figures
 from audit.proof import Limits, prove
 from audit.proof.limits import DEFAULT_LIMITS
 from export.quantize import to_half
+from service.audits.targets import version_under_test
 from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository import verification
@@ -315,5 +316,7 @@ def test_a_file_of_which_the_runtime_makes_another_function_is_refused(
     monkeypatch.setattr(verification, "rewritten", lambda *_: "Logits are others.")
     with pytest.raises(ModelRejectedError, match="Logits are others"):
         load(turning, "enforce")
-    assert load(turning, "report").verification.differences == ("Logits are others.",)
+    served = load(turning, "report")
+    assert served.verification.differences == ("Logits are others.",)
+    assert version_under_test(served).prove("C4").reasons == ("Logits are others.",)
     assert load(turning, "off").verification.differences == ()

@@ -44,6 +44,8 @@ def _proved(model: ServedModel, group: str) -> ProofSummary:
     exact = found.exactness is not None and found.exactness.exact
     if found.mode == "off":
         return ProofSummary.of(_SWITCHED_OFF, tried)
+    if found.rewritten is not None:
+        return ProofSummary.of(found.rewritten, tried)
     if found.proof is None:
         return ProofSummary.of(found.unproved or _SWITCHED_OFF, tried)
     if covered(tried, found.proof.subgroup):
