@@ -79,7 +79,8 @@ def remove_left_aside(folder: Path) -> None:
 def written_folder(path: Path) -> Iterator[Path]:
     """Make a folder that stands at `path` once the block has ended, whole and on disk.
 
-    If the block raises, nothing of it is left. What was left beside it by a writer that was killed,
+    All may read it, and nobody but its owner write, whatever the process masks for its files. If
+    the block raises, nothing of it is left. What was left beside it by a writer that was killed,
     an hour ago or more, is removed.
 
     Raises
@@ -94,8 +95,8 @@ def written_folder(path: Path) -> Iterator[Path]:
     aside = Path(mkdtemp(prefix=_FOLDER_PREFIX, suffix=_SUFFIX, dir=parent))
     try:
         yield aside
-        aside.chmod(0o755)
         for each in (*aside.rglob("*"), aside):
+            each.chmod(0o755 if each.is_dir() else 0o644)
             _sync(each)
         aside.rename(path)
     except BaseException:
