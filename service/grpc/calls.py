@@ -113,8 +113,7 @@ class Calls:
                     call.key = key.name
                     check_scope(key, need)
                 with call.timings.stage("receive"):
-                    data = await receiver.read(context)
-                call.held.body(len(data))
+                    data = await receiver.read(context, call.held.body)
                 sent = await self._plane.run(len(data) > LARGE, decode, request, data)
                 asking = Asking(self._plane, call, is_known(self._keys, headers))
                 found = await answer(asking, sent)

@@ -67,12 +67,13 @@ class Health:
     async def _watch(self, messages: Any, context: Any) -> AsyncIterator[Any]:
         """Answer how it is now, and again whenever that changes."""
         request = await self._receiver.receive(context, health_pb2.HealthCheckRequest)
+        is_known = request.service in ("", SERVICE)
+        del request  # which may be long, and the stream lasts
         if self._watching >= _MOST:
             await context.abort(
                 grpc.StatusCode.UNAVAILABLE,
                 f"{_MOST} watch already, and no more may; Check is answered.",
             )
-        is_known = request.service in ("", SERVICE)
         told = None
         self._watching += 1
         try:

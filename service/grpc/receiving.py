@@ -47,11 +47,16 @@ class Receiver:
         self._between: set[_Reading] = set()
         self._ending = False
 
-    async def read(self, context: Any, *, of_many: bool = False) -> Any:
+    async def read(
+        self, context: Any, arrived: Callable[[int], None], *, of_many: bool = False
+    ) -> Any:
         """Receive the one message of a call, and that no other comes behind it.
 
         Parameters
         ----------
+        arrived
+            Told how many bytes a message has, before anything else is waited for; what it raises
+            is raised.
         of_many
             Receive the next message of a call that may have any number, `grpc.aio.EOF` behind the
             last. It is not waited for at the end of the service.
@@ -75,16 +80,16 @@ class Receiver:
             if self._ending:  # which came between an answer and this
                 reading.end(grpc.StatusCode.UNAVAILABLE, _ENDING)
         try:
-            if of_many:
-                return await reading.next()
-            return await self._only(reading, context)
+            found = await reading.next()
+            if found is not grpc.aio.EOF:
+                arrived(len(found))
+            return found if of_many else await self._only(found, reading, context)
         finally:
             reading.close()
             self._slow -= reading.slow
             self._between.discard(reading)
 
-    async def _only(self, reading: "_Reading", context: Any) -> Any:
-        found = await reading.next()
+    async def _only(self, found: Any, reading: "_Reading", context: Any) -> Any:
         if found is not grpc.aio.EOF and await reading.next() is grpc.aio.EOF:
             return found
         reading.close()
@@ -101,13 +106,11 @@ class Receiver:
         Raises
         ------
         grpc.aio.AbortError
-            As `read`, or if it cannot be read. The client has been told so.
+            As `read`, or if it is long or cannot be read. The client has been told so.
         """
-        data = await self.read(context, of_many=of_many)
-        if data is grpc.aio.EOF:
-            return None
         try:
-            return decode(request, data)
+            data = await self.read(context, _check_length, of_many=of_many)
+            return None if data is grpc.aio.EOF else decode(request, data)
         except ServiceError as fault:
             return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault.sentence)
 
@@ -194,6 +197,14 @@ async def _end(
     except Exception as ended:  # AbortError, or the client was gone
         return ended
     raise AssertionError("What is aborted raises.")
+
+
+def _check_length(length: int) -> None:
+    """Refuse a question that is long: it would be held beside what comes behind it."""
+    if length > WORTH_COUNTING:
+        raise ServiceError(
+            400, f"The message has {length} bytes; at most {WORTH_COUNTING} are accepted."
+        )
 
 
 def decode(request: type[Any], data: bytes) -> Any:

@@ -289,6 +289,36 @@ async def test_who_cancels_before_the_message_has_sent_nothing_wrong(
     assert (line["status"], line["refusal"]) == ("CANCELLED", "cancelled")
 
 
+async def test_a_message_counts_before_the_call_ends_behind_it(
+    make_app: Any, repository: Path
+) -> None:
+    """A second one may be on its way meanwhile."""
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
+    async with app.router.lifespan_context(app):
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            call = channel.stream_unary(path("ModelInfer"))(timeout=60)
+            await call.write(bytes(2**20))
+            await until(lambda: app.state.pending._held == 2**20)
+            call.cancel()
+            await until(lambda: app.state.pending._held == 0)
+
+
+async def test_who_asks_without_a_key_asks_briefly(make_app: Any, repository: Path) -> None:
+    """4,096 watchers could have the service hold the largest message each."""
+    app = make_app(repository, device="cpu", default_model="turning", grpc_port=0)
+    async with app.router.lifespan_context(app):
+        address = f"127.0.0.1:{app.state.grpc.port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            for method in (f"{HEALTH}/Check", f"{HEALTH}/Watch", REFLECTION):
+                call = channel.stream_stream(method)(timeout=60)
+                await call.write(bytes(2**16 + 1))
+                assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
+                assert await call.details() == (
+                    "The message has 65537 bytes; at most 65536 are accepted."
+                )
+
+
 @pytest.mark.parametrize("text", ["x", "\N{SNOWMAN}", "\N{GRINNING FACE}", "%"])
 async def test_a_refusal_of_something_long_fits_what_clients_take(
     make_app: Any, repository: Path, images: Any, text: str
