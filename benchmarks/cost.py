@@ -73,7 +73,7 @@ def draw(ours: Sequence[Point]) -> Figure:
     axes.annotate(
         f"{LOWEST} %: Sim(2)-CNN, multiply-adds not published", (1.3e6, LOWEST), (0, -8), **_LABELS
     )
-    axes.set_xlim(1e6, 9e10)
+    axes.set_xlim(4e5, 9e10)
     axes.set_ylim(0.4, 2)
     axes.set_xlabel("multiply-adds an image")
     axes.set_ylabel("wrong, % of 50,000 rotated digits")

@@ -41,4 +41,5 @@ def test_there_are_cards_to_compare_with():
         "rotmnist-c8",
         "rotmnist-large",
         "rotmnist-c4-distilled",
+        "rotmnist-c4-small-distilled",
     }
