@@ -37,6 +37,8 @@ _SERVICE_LINK = re.compile(
 )
 _LOAD_SECONDS = 60.0
 _PENDING_BYTES = 2**30
+_MOST_MEBIBYTES = 2**40  # what a process may hold is set in bytes, which have 63 bits
+_MOST_THREADS = 4096
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
 
@@ -99,14 +101,14 @@ class Settings(BaseSettings):
     proof_timeout: PositiveFloat = ProofLimits.seconds
     """Seconds that one proof may take."""
 
-    proof_memory: PositiveInt = ProofLimits.memory // MEBIBYTE
+    proof_memory: int = Field(default=ProofLimits.memory // MEBIBYTE, gt=0, le=_MOST_MEBIBYTES)
     """MiB that one proof may hold."""
 
     load_timeout: PositiveFloat | None = None
     """Seconds that trying one version may take, its proof included; by default 60, with TensorRT
     1800, and no less than ORBITSERVE_PROOF_TIMEOUT."""
 
-    load_memory: PositiveInt = 4096
+    load_memory: int = Field(default=4096, gt=0, le=_MOST_MEBIBYTES)
     """MiB that trying one version may take."""
 
     cache: Path | Literal["off"] | None = None
@@ -125,14 +127,14 @@ class Settings(BaseSettings):
     signing_certificate: Path | None = None
     """PEM file: the certificate of that key, and behind it those between it and a root."""
 
-    threads: PositiveInt | None = None
+    threads: int | None = Field(default=None, gt=0, le=_MOST_THREADS)
     """Threads a session computes with; by default a worker's share of what the affinity mask and
     the cgroup allow."""
 
     max_batch_size: PositiveInt = DEFAULT_LIMITS.max_batch_size
     """Most images in one request, and most that a model computes at once."""
 
-    gpu_memory_bytes: PositiveInt | None = None
+    gpu_memory_bytes: int | None = Field(default=None, gt=0, lt=2**63)
     """How much of the GPU's memory one model may take in all workers; by default what it needs."""
 
     gpu_tf32: bool = False
