@@ -87,10 +87,15 @@ class Congruence:
 
     What was read is remembered by a digest of 256 bits, and what was given in short where it is in
     rows, so that it costs little to remember a whole branch.
+
+    Parameters
+    ----------
+    bitwise
+        Whether nodes are to give equal bits, as they need not for batches of different sizes.
     """
 
-    def __init__(self, graph: Graph, budget: Budget) -> None:
-        self._budget = budget
+    def __init__(self, graph: Graph, budget: Budget, *, bitwise: bool) -> None:
+        self._budget, self._bitwise = budget, bitwise
         self._kinds = [graph.kind(node) for node in graph.nodes]
         self._left = Counter(self._kinds)
         self._known: dict[Hashable, dict[Hashable, _Kept]] = {}
@@ -150,7 +155,8 @@ class Congruence:
                 parts.append((value.dtype, value.shape, self._constant(value)))
             else:
                 parts.append(None if value is None else ("sizes", str(value.sides.tolist())))
-        return context.node.function, tuple(map(bool, context.node.outputs)), tuple(parts)
+        copies = context.copies if self._bitwise else 1
+        return context.node.function, tuple(map(bool, context.node.outputs)), copies, tuple(parts)
 
     def _constant(self, value: Array) -> bytes:
         known = self._digests.get(id(value))

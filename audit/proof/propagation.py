@@ -25,11 +25,13 @@ from audit.proof.operators.exactness import (
     reads_zeros,
     response,
     rounds,
+    rounds_rows_alike,
     saturates,
 )
 from audit.proof.operators.ranges import UNKNOWN, bound, of_constant, of_image
 from audit.proof.operators.record import Operator
 from audit.proof.outcome import Effect
+from audit.proof.quantised import swaps_terms
 from audit.proof.scaled_axes import ScaledAxes
 from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape, shape_of
 from audit.proof.ties import Ties
@@ -128,10 +130,11 @@ class _Propagator:
     def __init__(self, graph: Graph, options: PropagationOptions, budget: Budget) -> None:
         self.graph, self.options, self.budget = graph, options, budget
         self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
-        self.congruence = Congruence(graph, budget)
+        self.congruence = Congruence(graph, budget, bitwise=options.bitwise)
         self.memory = Memory(budget)
         self.scaled = ScaledAxes(graph)
         self.fusions = Fusions(graph, self.found.constants)
+        self.quantises = any(node.op == "QuantizeLinear" for node in graph.nodes)
         self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
         self.last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
 
@@ -266,8 +269,8 @@ class _Propagator:
             self.found.rounding.append(node)
             if reads or floats in ("bounded", "ordered"):
                 self.found.disordered.append(node)
-        blocks = self.scaled.quantises_data(node)
-        if blocks and not context.unmoved:
+        steps = self._steps(context, outputs)
+        if steps and not context.unmoved:
             tainted = True
             self.found.rounding.append(node)
         either = mixes_zeros(operator, context)
@@ -278,7 +281,7 @@ class _Propagator:
             self.found.disordered.append(node)
         if not context.unmoved and saturates(operator, context):
             self.found.sensitive.append((node, "saturating"))
-        elif blocks and tainted:
+        elif steps and tainted:
             self.found.sensitive.append((node, "step"))
         elif any(value.bound.rounded for value in context.tracked):
             answer = response(operator, context)
@@ -306,7 +309,9 @@ class _Propagator:
         if operator.name in MOVES:
             return operator.rule(context)
         known: list[Half | None] = [None, None]
-        if context.ties is None:
+        alone = self.options.bitwise and not rounds_rows_alike(operator, context)
+        alone = alone and is_inexact(operator, context, finite=True)
+        if context.ties is None and not alone:
             known = self.congruence.find(context)
         here, rotated = known
         if here is not None and rotated is not None:
@@ -320,14 +325,20 @@ class _Propagator:
         except Unsupported as why:
             outputs = [number_unread(operator, context, self.options.runtime, str(why))]
         inexact = is_inexact(operator, context, finite=True)
-        if self.options.bitwise and (inexact or self.scaled.quantises_data(context.node)):
+        if self.options.bitwise and (inexact or self._steps(context, outputs)):
             outputs = [context.opaque(numbers.shape[1:], "rounds") for numbers in outputs]
             context.terms = None
         outputs = adopt(known, outputs)
         context.reordered |= any(half is not None and half.reordered for half in known)
         context.unread |= any(half is not None and half.unread for half in known)
-        self.congruence.remember(context, outputs)
+        if not alone:
+            self.congruence.remember(context, outputs)
         return outputs
+
+    def _steps(self, context: Context, outputs: Sequence[Numbers]) -> bool:
+        """Whether onnxruntime computes a node from integers that it rounds by the rotation."""
+        swaps = self.quantises and swaps_terms(context, outputs)
+        return swaps or self.scaled.quantises_data(context.node)
 
     def _repeated(self, node: Node, inputs: Sequence[Value]) -> Tracked:
         """Give every image of a batch the same constants."""

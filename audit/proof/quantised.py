@@ -6,8 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from audit.proof.context import Context
 from audit.proof.graph import Graph
 from audit.proof.node import Array, Node
+from audit.proof.numbering import Numbers, number_rows
 from audit.proof.types import extremes
 
 _SUMMED: Final = {"Conv", "Gemm", "MatMul"}
@@ -43,6 +45,19 @@ def have_one_unit(weights: Array, bias: Array | None, units: Sequence[Array]) ->
     filters = [(row.tobytes(), b.tobytes()) for row, b in zip(rows, added, strict=True)]
     of_filters = zip(*(unit.tolist() for unit in several), strict=True)
     return len({*zip(filters, of_filters, strict=True)}) == len({*filters})
+
+
+def swaps_terms(context: Context, outputs: Sequence[Numbers]) -> bool:
+    """Whether entries have equal numbers that are sums of the same two terms in another order.
+
+    onnxruntime multiplies and adds the integers of a quantised sum in one operation, so that a tie
+    may be rounded up in one order and down in the other.
+    """
+    if context.node.op != "Add" or len(context.tracked) < 2:
+        return False
+    terms = np.broadcast_arrays(*(value.numbers for value in context.tracked))
+    pairs = number_rows(np.stack(terms, axis=-1).reshape(-1, 2))
+    return len(np.unique(pairs)) > len(np.unique(outputs[0]))
 
 
 class QuantisedGroups:
