@@ -44,6 +44,10 @@ def test_another_function_than_the_file_says_is_told() -> None:
     assert found(normalising(ENTRIES)) is None
 
 
+def test_of_random_answers_nothing_is_said() -> None:
+    assert found(normalising(AXES, "r = RandomNormalLike(h) logits = Add(h, r)")) is None
+
+
 @pytest.mark.parametrize("constant", ["MASK", "NOTHING"])
 def test_what_is_no_number_in_both_is_no_difference(constant: str) -> None:
     tail = f"logits = Add(h, {constant})"
