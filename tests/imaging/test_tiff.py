@@ -591,3 +591,15 @@ def test_tables_that_are_put_before_each_tile_have_a_bound() -> None:
     tables = b"\xff\xd8" + b"\xff\xfe\0\2" * 2000 + b"\xff\xd9"
     entries = grey_entries(16, 16, 8, 8) | {259: (3, 1, 7), 347: (7, len(tables), 8)}
     assert "its tables of JPEG have 8004 bytes" in sentence(written(entries, tables), "broken")
+
+
+def test_a_description_that_begins_again_and_again_is_read_at_once() -> None:
+    """A MiB of it took an hour."""
+    description = b"ImageJ=\n" * 2**16
+    entries = grey_entries(4, 4, 8, 16) | {270: (2, len(description), 24)}
+    began = time.perf_counter()
+    assert decode(written(entries, bytes(16) + description), 1).shape == (1, 4, 4)
+    assert time.perf_counter() - began < 5
+    description += b"images=2\n"
+    entries = grey_entries(4, 4, 8, 16) | {270: (2, len(description), 24)}
+    assert "a stack of 2 images" in sentence(written(entries, bytes(16) + description))

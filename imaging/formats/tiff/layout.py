@@ -50,7 +50,8 @@ _MOST_FILES: Final = 2**14
 _BYTES_A_PIXEL: Final = 16
 
 _SIGNIFICANT_BITS: Final = re.compile(rb"SignificantBits=[\"'](\d{1,2})[\"']")
-_IMAGEJ_IMAGES: Final = re.compile(rb"^ImageJ=.*?^images=(\d+)", re.DOTALL | re.MULTILINE)
+_IMAGEJ: Final = re.compile(rb"^ImageJ=", re.MULTILINE)
+_IMAGEJ_IMAGES: Final = re.compile(rb"^images=(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,10 @@ def refused(what: str) -> ImageError:
 def _refuse_volumes(directory: Directory) -> None:
     if directory.number(Tag.IMAGE_DEPTH, 1) > 1:
         raise refused("several slices in one image")
-    images = _IMAGEJ_IMAGES.search(directory.texts.get(Tag.IMAGE_DESCRIPTION, b""))
+    description = directory.texts.get(Tag.IMAGE_DESCRIPTION, b"")
+    # In two steps: one that looks for both takes quadratic time.
+    begun = _IMAGEJ.search(description)
+    images = _IMAGEJ_IMAGES.search(description, begun.end()) if begun else None
     if images and int(images[1]) > 1:
         raise refused(f"a stack of {int(images[1])} images, of which it lists one")
     if Tag.DNG_VERSION in directory.tags:
