@@ -149,7 +149,7 @@ class Congruence:
             if isinstance(value, Tracked):
                 name = ("image", half, id(value))
                 if name not in context.cache:
-                    context.cache[name] = _name(value.numbers[half])
+                    context.cache[name] = name_of(value.numbers[half])
                 parts.append((value.dtype, value.shape, value.batch_axis, context.cache[name]))
             elif isinstance(value, np.ndarray):
                 parts.append((value.dtype, value.shape, self._constant(value)))
@@ -196,7 +196,7 @@ def _renamed(names: Numbers, others: Numbers, numbers: Numbers) -> Numbers:
     return np.where(distinct[place] == numbers, others.reshape(-1)[first][place], numbers)
 
 
-def _name(numbers: Numbers) -> Hashable:
+def name_of(numbers: Numbers) -> Hashable:
     """Return what equal numbers have in common, and others have not."""
     packed = _pack(numbers)
     if isinstance(packed, _Planes):

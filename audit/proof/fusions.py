@@ -14,7 +14,7 @@ from audit.proof.context import Tracked
 from audit.proof.graph import Graph
 from audit.proof.node import Array, Node, Unsupported
 from audit.proof.quantised import have_one_unit
-from audit.proof.sizes import Sizes
+from audit.proof.sizes import Sizes, as_sides
 
 Constants = Mapping[str, Array | Sizes]
 
@@ -22,6 +22,7 @@ _KEEPING: Final = {"Cast", "Dropout", "Expand", "Identity"}
 _NEUTRAL: Final = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
 """Those that onnxruntime may take away from between two nodes, some only beside this number."""
 
+_NOWHERE: Final = -1
 _MOVED: Final = {"Pad", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 """Those that it may merge with a neighbour, or move elsewhere."""
 
@@ -39,6 +40,7 @@ class Fusions:
         self._makers = {name: node for node in graph.nodes for name in node.outputs if name}
         self._constants = constants
         self._raised: set[str] = set()
+        self._columns: dict[str, int] = {}
 
     def refuse_misread(self, node: Node, inputs: Sequence[Value]) -> None:
         """Refuse a node that would be misread.
@@ -48,7 +50,7 @@ class Fusions:
         Unsupported
             Saying how.
         """
-        kept = node.inputs[0] if node.op in _MOVED else self._kept(node)
+        kept = node.inputs[0] if node.op in _MOVED else self.kept(node)
         if kept in self._raised:
             self._raised.update(node.outputs)
         match node.op:
@@ -65,22 +67,70 @@ class Fusions:
                 )
             case "Conv" | "ConvTranspose" | "Gemm":
                 self._refuse_bias(node)
+            case "MatMul" | "Reshape" | "Transpose":
+                self._follow_columns(node, inputs)
+            case "BatchNormalization" if self._columns.get(self._seen_through(node), 1) != 1:
+                raise Unsupported(
+                    "normalises rows of a product, and onnxruntime takes them for its columns"
+                )
+
+    def _follow_columns(self, node: Node, inputs: Sequence[Value]) -> None:
+        """Note along which axis of a tensor the columns of a product of matrices are.
+
+        onnxruntime scales them in place of the channels of a BatchNormalization that comes after.
+        """
+        data = inputs[0].parts[0] if isinstance(inputs[0], Batches) else inputs[0]
+        before = self._columns.get(self._seen_through(node))
+        if node.op == "MatMul" and isinstance(data, Tracked) and data.rank == 2:
+            self._columns[node.outputs[0]] = 1
+        elif node.op == "Transpose" and before is not None:
+            order = node.get("perm", None) or [*range(getattr(data, "rank", 0))][::-1]
+            self._columns[node.outputs[0]] = order.index(before) if before in order else _NOWHERE
+        elif node.op == "Reshape" and before is not None and isinstance(data, Tracked):
+            target = as_sides(inputs[1]) if isinstance(inputs[1], (np.ndarray, Sizes)) else []
+            kept = before == data.rank - 1 and target and target[-1] == data.sides[-1]
+            self._columns[node.outputs[0]] = len(target) - 1 if kept else _NOWHERE
+
+    def _seen_through(self, node: Node) -> str:
+        """Return the tensor that a node reads once others are taken away."""
+        name = node.inputs[0]
+        while (maker := self._makers.get(name)) is not None:
+            kept = self.kept(maker)
+            if kept is None:
+                break
+            name = kept
+        return name
 
     def _refuse_other_deviation(self, node: Node) -> None:
         """Refuse the root of a mean that onnxruntime would take for a standard deviation."""
-        root = node if node.op == "Sqrt" else self._maker(node.inputs[0], "Sqrt")
-        added = root and self._maker(root.inputs[0], "Add")
+        if node.op == "Sqrt":
+            self._squares(node)
+            return
+        above, below = node.inputs
+        root = self._maker(above, "Sqrt")
+        if root is not None and self._squares(root) and self._maker(below, "Sub"):
+            raise Unsupported("divides a standard deviation by something, and not the reverse")
+        root, less = self._maker(below, "Sqrt"), self._maker(above, "Sub")
+        if root is None or less is None or not self._squares(root):
+            return
+        if self._maker(less.inputs[0], "ReduceMean"):
+            raise Unsupported(
+                "divides a mean less what it is of, and onnxruntime does so with the opposite"
+            )
+
+    def _squares(self, root: Node) -> bool:
+        """Whether a root is that of a number and a mean of squares, as a standard deviation."""
+        added = self._maker(root.inputs[0], "Add")
         means = added and [m for n in added.inputs if (m := self._maker(n, "ReduceMean"))]
         if not added or not means:
-            return
+            return False
         power = self._maker(means[0].inputs[0], "Pow")
-        if power is not None and any(exponent != 2 for exponent in self._numbers(power.inputs[1])):
+        if power is not None and {*self._numbers(power.inputs[1])} != {2.0}:
             raise Unsupported("takes the root of a mean of other powers than squares")
         summands = [number for name in added.inputs for number in self._numbers(name)]
         if len({*summands}) > 1:
             raise Unsupported("takes the root of a mean and of several numbers, one for each entry")
-        if power is not None and node.op == "Div" and self._maker(node.inputs[1], "Sub"):
-            raise Unsupported("divides a standard deviation by something, and not the reverse")
+        return power is not None
 
     def _see_padding(self, node: Node, inputs: Sequence[Value]) -> None:
         data = inputs[0]
@@ -134,19 +184,23 @@ class Fusions:
                 "to each filter's own unit"
             )
 
-    def _kept(self, node: Node) -> str | None:
+    def kept(self, node: Node) -> str | None:
         """Return the input that a node leaves as it is, if it is one that does."""
         if node.op in _KEEPING:
             return node.inputs[0]
-        for name, other in zip(node.inputs, node.inputs[::-1], strict=True):
-            if node.op in _NEUTRAL and {*self._numbers(other)} == {_NEUTRAL[node.op]}:
-                return name
-        return None
+        if node.op not in _NEUTRAL:
+            return None
+        first, second = node.inputs
+        sides = (
+            [(first, second)] if node.op in ("Div", "Sub") else [(first, second), (second, first)]
+        )
+        neutral = (name for name, other in sides if {*self._numbers(other)} == {_NEUTRAL[node.op]})
+        return next(neutral, None)
 
     def _maker(self, name: str, op: str) -> Node | None:
         """Return the node that makes a tensor, if it is of this kind."""
         node = self._makers.get(name)
-        while node is not None and (kept := self._kept(node)) is not None:
+        while node is not None and (kept := self.kept(node)) is not None:
             node = self._makers.get(kept)
         return node if node is not None and node.op == op else None
 

@@ -53,6 +53,10 @@ class Graph:
         Element types of the tensors whose type is known.
     aliases
         Initialisers by the further names that Identity nodes give them.
+    replaceable
+        Initialisers in place of which a caller may give something else.
+    declared
+        Shapes that the file notes of tensors, with 0 for sides that are open.
     """
 
     image: Image
@@ -61,6 +65,8 @@ class Graph:
     outputs: tuple[str, ...]
     dtypes: Mapping[str, DType]
     aliases: Mapping[str, str]
+    replaceable: frozenset[str]
+    declared: Mapping[str, tuple[int, ...]]
 
     def kind(self, node: Node) -> Hashable:
         """Return what nodes have in common that may compute the same."""
@@ -127,6 +133,12 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         outputs=tuple(output.name for output in model.graph.output),
         dtypes=_dtypes(model, nodes),
         aliases=_aliases(nodes, constants),
+        replaceable=frozenset(value.name for value in model.graph.input) & constants.keys(),
+        declared={
+            value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
+            for value in model.graph.value_info
+            if value.type.tensor_type.HasField("shape")
+        },
     )
 
 

@@ -14,6 +14,7 @@ from artifact.onnx_file import read_onnx
 from audit.elements import audited_elements
 from audit.proof.batches import Batches
 from audit.proof.context import Tracked
+from audit.proof.counterparts import WRITTEN_OTHERWISE
 from audit.proof.explain import (
     FILE,
     explain_obstacle,
@@ -113,6 +114,8 @@ def prove(
             one = propagate(graph, options, budget)
         if not is_invariant(graph, one):
             return asked.refuse(_explained(graph, options, one, budget))
+        if one.odd is not None:
+            return asked.refuse(obstacle_at(one.odd, WRITTEN_OTHERWISE))
         found.append((options, one))
     return asked.conclude(graph, found, budget)
 

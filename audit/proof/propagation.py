@@ -10,6 +10,7 @@ import numpy as np
 from audit.proof.batches import Batches, Followed, Value, alone, join, joins_batches, lay_out, part
 from audit.proof.congruence import Congruence, Half, adopt
 from audit.proof.context import Context, Input, Mismatch, Tracked
+from audit.proof.counterparts import Counterparts
 from audit.proof.folding import Runtime, fold
 from audit.proof.fusions import Fusions
 from audit.proof.graph import Graph
@@ -97,6 +98,8 @@ class Propagation:
         Nodes of which bits depend on the order of infinities, NaN, or zeros of both signs.
     obstacle
         The node that could not be followed, and why.
+    odd
+        A node that does for the rotated image what another does, but is written otherwise.
     constants
         Every tensor that does not depend on the image, by name.
     ties
@@ -111,6 +114,7 @@ class Propagation:
     sensitive: list[tuple[Node, Effect]] = field(default_factory=list)
     disordered: list[Node] = field(default_factory=list)
     obstacle: tuple[Node, str] | None = None
+    odd: Node | None = None
     constants: dict[str, Array | Sizes] = field(default_factory=dict)
     ties: dict[int, Ties] = field(default_factory=dict)
 
@@ -135,6 +139,7 @@ class _Propagator:
         self.scaled = ScaledAxes(graph)
         self.fusions = Fusions(graph, self.found.constants)
         self.quantises = any(node.op == "QuantizeLinear" for node in graph.nodes)
+        self.counterparts = Counterparts(graph, self.found.constants, self.fusions.kept)
         self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
         self.last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
 
@@ -160,6 +165,8 @@ class _Propagator:
                     self.found.obstacle = node, "has inputs or attributes that do not fit together"
                     break
                 self._forget(node)
+            else:
+                self.found.odd = self.counterparts.written_otherwise()
         finally:
             self.budget.held = before
         return self.found
@@ -189,6 +196,7 @@ class _Propagator:
             for name, value in zip(node.outputs, self._outputs(node, inputs), strict=False):
                 if name:
                     self._keep(name, value, node)
+                    self.counterparts.see(node, inputs, value)
         elif sized and node.op in ("ConstantOfShape", "Expand"):
             self._operator(node)
             self._keep(node.outputs[0], self._repeated(node, inputs), node)

@@ -15,11 +15,11 @@ from tests.audit.test_proof_cases import parse
 Array = NDArray[Any]
 
 _ALL = "y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(z)"
-_TURNED = " ".join(
+TURNED = " ".join(
     f"t{k} = Transpose<perm = [0, 1, 3, 2]>(r{k - 1}) r{k} = Slice(t{k}, BACK, FIRST, ROWS, BACK)"
     for k in (1, 2, 3)
 )
-_TURNS: Final[dict[str, Any]] = {
+TURNS: Final[dict[str, Any]] = {
     "BACK": np.array([-1]),
     "FIRST": np.array([-(2**63)]),
     "ROWS": np.array([2]),
@@ -35,7 +35,7 @@ _UNITS: Final[dict[str, Any]] = {
 }
 
 
-def _deviate(data: bytes, *, optimised: bool = True) -> bool:
+def deviate(data: bytes, *, optimised: bool = True) -> bool:
     """Whether answers differ for rotated images, by more than rounding."""
     drawn = np.random.default_rng(0)
     side = onnx.load_model_from_string(data).graph.input[0].type.tensor_type.shape.dim[2].dim_value
@@ -52,21 +52,21 @@ def _deviate(data: bytes, *, optimised: bool = True) -> bool:
 def _branches(head: str, branch: str, more: str, **constants: Any) -> bytes:
     """Average a branch over four rotations; ``more`` reads within the first one."""
     four = " ".join(branch.replace("@", str(k)) for k in range(4))
-    body = f"{head} {_TURNED} {four} a = Add(f0, f1) b = Add(a, f2) y = Add(b, f3) {more}"
-    return parse(body, outputs="float[a] y, float[b] z", **_TURNS, **constants)
+    body = f"{head} {TURNED} {four} a = Add(f0, f1) b = Add(a, f2) y = Add(b, f3) {more}"
+    return parse(body, outputs="float[a] y, float[b] z", **TURNS, **constants)
 
 
 def test_normalisation_over_several_axes_that_becomes_one_over_the_last_is_refused() -> None:
     body = "p = Squeeze(x, ONE) q = Relu(p) a = Add(p, q) v = LayerNormalization<axis = 1>(a, S)"
     end = "y = ReduceMax<axes = [1, 2], keepdims = 0>(v)"
     data = parse(f"{body} {end}", S=np.ones(8, np.float32))
-    assert _deviate(data)
-    assert not _deviate(data, optimised=False)
+    assert deviate(data)
+    assert not deviate(data, optimised=False)
     proof = prove(data, runtime=run_alone)
     assert proof.outcome == "NOT PROVED"
     assert "several axes" in proof.reasons[0]
     whole = parse(f"{body} {end}", S=np.ones((8, 8), np.float32))
-    assert not _deviate(whole)
+    assert not deviate(whole)
     assert prove(whole, runtime=run_alone).outcome == "PROVED"
 
 
@@ -99,10 +99,13 @@ def test_maxima_of_what_is_padded_by_more_than_its_entries_are_refused(between: 
         "ZEROS": np.zeros(8, np.int64),
     }
     data = _branches("r0 = Sub(x, TWO)", branch, more, **constants)
-    assert _deviate(data)
-    assert prove(data, runtime=run_alone).outcome == "NOT PROVED"
-    positive = _branches("r0 = Add(x, TWO)", branch, more, **constants)
-    assert not _deviate(positive)
+    assert deviate(data)
+    proof = prove(data, runtime=run_alone)
+    assert proof.outcome == "NOT PROVED"
+    assert "takes maxima" in proof.reasons[0]
+    alike = "z = ReduceMax<axes = [1, 2, 3], keepdims = 0>(x)"
+    positive = _branches("r0 = Add(x, TWO)", branch, alike, **constants)
+    assert not deviate(positive)
     assert prove(positive, runtime=run_alone).outcome == "PROVED"
 
 
@@ -140,48 +143,93 @@ def test_pads_in_another_order_than_the_axes_are_refused_behind_a_transposition(
     for order, refused in ((axes, True), ([0, 1, 2, 3], False)):
         given: dict[str, Any] = {"PADS": pads[:, order].ravel(), "ORDER": np.array(order)}
         data = parse(body, opset=18, **places, **given)
-        assert _deviate(data) == refused
-        assert not _deviate(data, optimised=False)
+        assert deviate(data) == refused
+        assert not deviate(data, optimised=False)
         outcome = "NOT PROVED" if refused else "PROVED"
         assert prove(data, runtime=run_alone).outcome == outcome
 
 
 @pytest.mark.parametrize("between", ["", "Add", "Sub"])
 @pytest.mark.parametrize(
-    ("divided", "constants"),
+    ("usual", "odd", "constants"),
     [
-        ("d@, s@", {"POWER": np.float32(4)}),
-        ("d@, s@", {"SMALL": np.linspace(0.1, 1, 8, dtype=np.float32)}),
-        ("s@, d@", {}),
+        ("", "", {"POWER": np.float32(4)}),
+        ("", "", {"SMALL": np.linspace(0.1, 1, 8, dtype=np.float32)}),
+        ("Div(d@, s@)", "Div(s@, d@)", {}),
+        ("Sub(r@, m@)", "Sub(m@, r@)", {}),
+        ("Pow(d@, POWER)", "Pow(POWER, d@)", {}),
     ],
 )
 def test_what_onnxruntime_takes_for_a_normalisation_and_is_none_is_refused(
-    divided: str, constants: dict[str, Any], between: str
+    usual: str, odd: str, constants: dict[str, Any], between: str
 ) -> None:
-    """It does so in three branches of four, as the scale of the first one has several axes."""
+    """It does so in three branches of four, if the scale of the first one has several axes."""
     branch = "m@ = ReduceMean<axes = [3]>(r@) d@ = Sub(r@, m@) p@ = Pow(d@, POWER)"
     branch += " v@ = ReduceMean<axes = [3]>(p@) e@ = Add(v@, SMALL)"
     branch += f" g@ = {between}(e@, ZERO) s@ = Sqrt(g@)" if between else " s@ = Sqrt(e@)"
-    branch += " n@ = Div({0})"
-    branch += " w@ = Mul(n@, SCALE@) u@ = Add(w@, SHIFT)"
+    branch += " n@ = Div(d@, s@) w@ = Mul(n@, SCALE@) u@ = Add(w@, SHIFT)"
     branch += " f@ = ReduceMax<axes = [1, 2, 3], keepdims = 0>(u@)"
     scale = np.linspace(1, 2, 8, dtype=np.float32)
-    given: dict[str, Any] = {
+    alike: dict[str, Any] = {
         "POWER": np.float32(2),
         "SMALL": np.float32(0.01),
         "ZERO": np.float32(0),
         "SHIFT": np.zeros(8, np.float32),
-        "SCALE0": scale.reshape(1, 1, 1, 8),
-        **{f"SCALE{k}": scale for k in (1, 2, 3)},
+        **{f"SCALE{k}": scale for k in range(4)},
     }
-    more = "z = ReduceMax<axes = [1, 2, 3], keepdims = 0>(x)"
-    data = _branches("r0 = Relu(x)", branch.format(divided), more, **{**given, **constants})
-    assert _deviate(data)
-    assert not _deviate(data, optimised=False)
-    assert prove(data, runtime=run_alone).outcome == "NOT PROVED"
-    usual = _branches("r0 = Relu(x)", branch.format("d@, s@"), more, **given)
-    assert not _deviate(usual)
-    assert prove(usual, runtime=run_alone).outcome == "PROVED"
+    head, more = "r0 = Relu(x)", "z = ReduceMax<axes = [1, 2, 3], keepdims = 0>(x)"
+    odd_branch = branch.replace(usual, odd) if usual else branch
+    otherwise = {**alike, **constants, "SCALE0": scale.reshape(1, 1, 1, 8)}
+    data = _branches(head, odd_branch, more, **otherwise)
+    assert deviate(data)
+    assert not deviate(data, optimised=False)
+    refused = prove(_branches(head, odd_branch, more, **{**alike, **constants}), runtime=run_alone)
+    for proof in (prove(data, runtime=run_alone), refused):
+        assert proof.outcome == "NOT PROVED"
+    expected = _branches(head, branch, more, **alike)
+    assert not deviate(expected)
+    assert prove(expected, runtime=run_alone).outcome == "PROVED"
+
+
+@pytest.mark.parametrize(
+    ("between", "refused"),
+    [
+        ("h = Reshape(m, BACK)", True),
+        ("k = Add(m, LOW) h = Reshape(k, BACK)", True),
+        ("k = Relu(m) h = Reshape(k, BACK)", False),
+    ],
+)
+def test_rows_of_a_product_that_are_normalised_as_its_columns_are_refused(
+    between: str, refused: bool
+) -> None:
+    """Rows are four ways to pool, which a rotation keeps; columns are orientations."""
+    drawn = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    pools = zip("abcd", ("Max", "Min", "Mean", "L2"), strict=True)
+    body = "g = Conv(x, F) " + " ".join(
+        f"{n} = Reduce{op}<axes = [2, 3], keepdims = 0>(g) {n}1 = Unsqueeze({n}, ONE)"
+        for n, op in pools
+    )
+    body += " t = Concat<axis = 1>(a1, b1, c1, d1) q = Reshape(t, ROWS) m = MatMul(q, W)"
+    body += f" {between} v = BatchNormalization(h, S, B, M, V)"
+    body += " y = ReduceMax<axes = [1, 2], keepdims = 0>(v)"
+    around = [1, 0.5, 0.25, 0.1]
+    given: dict[str, Any] = {
+        "F": np.stack([np.rot90(drawn, k) for k in range(4)])[:, None],
+        "W": np.array([np.roll(around, k) for k in range(4)], np.float32),
+        "ROWS": np.array([-1, 4]),
+        "BACK": np.array([-1, 4, 4]),
+        "LOW": np.float32(0),
+        "S": np.array([1, 2, 3, 4], np.float32),
+        "B": np.array([0.1, -0.2, 0.3, 1], np.float32),
+        "M": np.zeros(4, np.float32),
+        "V": np.ones(4, np.float32),
+    }
+    data = parse(body, **given)
+    assert not deviate(data, optimised=False)
+    assert deviate(data) == refused
+    proof = prove(data, runtime=run_alone)
+    assert proof.outcome == ("NOT PROVED" if refused else "PROVED")
+    assert not refused or "columns" in proof.reasons[0]
 
 
 def test_a_bias_in_another_unit_than_the_products_is_refused() -> None:
@@ -199,7 +247,7 @@ def test_a_bias_in_another_unit_than_the_products_is_refused() -> None:
         "SB": np.array([0.025, 0.05, 0.025, 0.05], np.float32),
     }
     data = parse(body, **_UNITS, **given)
-    assert _deviate(data)
+    assert deviate(data)
     assert prove(data, runtime=run_alone).outcome == "NOT PROVED"
     even = {"B": np.full(4, 40, np.int32), "SB": np.full(4, 0.025, np.float32)}
     assert prove(parse(body, **_UNITS, **{**given, **even}), runtime=run_alone).outcome == "PROVED"
