@@ -1,5 +1,8 @@
 """How onnxruntime is told to open a file: every session of the project is opened here."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -8,8 +11,18 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from imaging.refusal import RefusedError
+
 CPU_PROVIDER: Final = "CPUExecutionProvider"
 SILENT, ERRORS, WARNINGS = 4, 3, 2
+
+_OPENING: Final = """
+import sys, onnxruntime
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 4
+model = sys.stdin.buffer.read()
+onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+"""
 
 _ON_CPU: Final[Mapping[str, Mapping[str, str]]] = {CPU_PROVIDER: {}}
 
@@ -66,6 +79,25 @@ def open_session(
     session = onnxruntime.InferenceSession(model, options, named, enable_fallback=0)
     session.disable_fallback()
     return session
+
+
+def check_opens_alive(model: bytes) -> None:
+    """Open a file from elsewhere in a process of its own, which onnxruntime may end.
+
+    A file that does not open is left to whoever opens it here, and has the sentence for it.
+
+    Raises
+    ------
+    RefusedError
+        If the process was ended by a signal.
+    """
+    ended = subprocess.run(  # noqa: S603 # nothing here comes from outside
+        [sys.executable, "-c", _OPENING], input=model, capture_output=True, check=False
+    ).returncode
+    if ended < 0:
+        raise RefusedError(
+            f"onnxruntime ends the process that opens the file ({signal.strsignal(-ended)})."
+        )
 
 
 def run_as_written(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

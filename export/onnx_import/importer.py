@@ -13,7 +13,7 @@ from artifact.contract import same_labels
 from artifact.figures import Metric
 from artifact.onnx_file import MULTI_LABEL
 from artifact.origin import Change, Origin
-from artifact.session import run_as_written
+from artifact.session import check_opens_alive, run_as_written
 from artifact.values import Precision
 from audit.proof import Proof
 from audit.proving import prove_or_give_up
@@ -57,6 +57,7 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
     sample = understood.sample(group, size.multiply_adds)
     audit_set = AuditSet(pictures.images, pictures.labels, pictures.groups)
     audited = audit_set.spread(sample.audited)
+    check_opens_alive(model)
     logits = _logits(model, audited.images, "classifying", progress)
     change = None
     if request.symmetrise or projection is not None:

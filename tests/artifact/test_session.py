@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,8 +10,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from artifact.session import open_session, run_as_written
+from artifact.session import check_opens_alive, open_session, run_as_written
 from audit.proof import prove
+from imaging.refusal import RefusedError
+from tests.audit.test_proof_cases import parse
 
 
 def model(nodes, feeds, outputs, initializers=()):
@@ -110,3 +113,30 @@ def test_who_reads_a_version_imports_no_runtime():
         sys.exit("onnxruntime" in sys.modules)
     """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def ending() -> bytes:
+    """A bound of a Clip that is quantised without a zero point: onnxruntime 1.31.1 aborts."""
+    body = "l = QuantizeLinear(O, S) k = DequantizeLinear(l, S) c = Clip(h, k, HI)"
+    return parse(
+        "f = Cast<to = 1>(image) m = ReduceMax<axes = [2, 3], keepdims = 0>(f) h = MatMul(m, W) "
+        f"{body} q = QuantizeLinear(c, T, Z) logits = DequantizeLinear(q, T, Z)",
+        inputs="uint8[N,1,8,8] image",
+        outputs="float[N,3] logits",
+        W=np.ones((1, 3), np.float32),
+        O=np.float32(0),
+        S=np.float32(0.1),
+        HI=np.float32(6),
+        T=np.float32(0.05),
+        Z=np.uint8(0),
+    )
+
+
+def test_a_file_that_ends_the_process_is_refused_before_it_does():
+    with pytest.raises(RefusedError, match=r"ends the process that opens the file \(Aborted\)"):
+        check_opens_alive(ending())
+
+
+def test_files_that_open_and_files_that_do_not_are_left_to_who_opens_them():
+    check_opens_alive(Path("model_repository/rotmnist-cnn/1/model.onnx").read_bytes())
+    check_opens_alive(b"no model")

@@ -23,6 +23,7 @@ from export.runtime import open_model as run_model
 from service.repository.local import open_model
 from service.settings import read_settings
 from tests.artifact.test_rewriting import IMAGES, normalising
+from tests.artifact.test_session import ending
 
 CNN = Path("model_repository/rotmnist-cnn/1")
 ESCNN = Path("tests/audit/data/escnn-c4.onnx")
@@ -270,6 +271,15 @@ def test_whatever_network_it_is_it_is_audited(tmp_path: Path, digits: Path, kind
 
 def test_an_error_of_the_import_is_one_of_values() -> None:
     assert issubclass(OnnxImportError, ValueError)
+
+
+def test_a_file_that_ends_the_process_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    file, pictures = tmp_path / "ending.onnx", tmp_path / "noise.npz"
+    file.write_bytes(ending())
+    save_audit_set(pictures, AuditSet(IMAGES, None))
+    request = Request(file, "ending", tuple("abc"), pictures)
+    with pytest.raises(ValueError, match="ends the process that opens the file"):
+        import_onnx(request, tmp_path / "models")
 
 
 def test_a_file_of_which_onnxruntime_makes_another_function_is_not_imported(

@@ -24,12 +24,14 @@ from audit import (
     Thresholds,
     run_pipeline,
 )
+from imaging.refusal import RefusedError
 from service.audits.targets import Address, open_file, open_remote, version_under_test
 from service.audits.targets.connection import Connection, RemoteError
 from service.engine import select
 from service.repository.version import load_version
 from service.settings import Settings
 from tests.artifact.test_rewriting import normalising
+from tests.artifact.test_session import ending
 
 KEY = "a-key-of-an-auditor"
 
@@ -390,6 +392,10 @@ class TestFile:
         assert report.model.sha256 == inside.model.sha256
         assert (report.model.name, report.model.group) == ("some-net", "trivial")
         assert (spec.channels, spec.fit.size, group) == (1, 8, "C4")
+
+    def test_one_that_ends_the_process_is_refused(self, opened):
+        with pytest.raises(RefusedError, match="ends the process that opens the file"):
+            opened(ending())
 
     def test_no_proof_counts_where_the_runtime_makes_another_function_of_it(self, opened):
         found, _, _ = opened(normalising(np.ones(8, np.float32)))

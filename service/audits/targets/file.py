@@ -18,7 +18,7 @@ from artifact.files import MOST_GRAPH
 from artifact.identity import ModelIdentity
 from artifact.onnx_file import check_operators, gives_several_labels, holds_halves, read_onnx
 from artifact.rewriting import rewritten
-from artifact.session import run_as_written
+from artifact.session import check_opens_alive, run_as_written
 from artifact.values import Precision
 from audit import Classifier, Execution, ModelUnderTest, ProofSummary
 from audit.proof import Limits
@@ -75,6 +75,7 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
         runtime, configuration, _ = start_first(data, candidates, threads)
         return _asking(runtime, ends), configuration
 
+    check_opens_alive(graph)
     try:
         classify, configuration = open_graph(graph)
     except GraphError as error:
