@@ -19,9 +19,14 @@ SILENT, ERRORS, WARNINGS = 4, 3, 2
 _OPENING: Final = """
 import sys, onnxruntime
 options = onnxruntime.SessionOptions()
-options.log_severity_level = 4
-model = sys.stdin.buffer.read()
-onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+options.log_severity_level, options.intra_op_num_threads = 4, 1
+given = sys.stdin.buffer
+while size := given.read(8):
+    model = given.read(int.from_bytes(size, "big"))
+    try:
+        onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    except Exception:
+        pass
 """
 
 _ON_CPU: Final[Mapping[str, Mapping[str, str]]] = {CPU_PROVIDER: {}}
@@ -81,8 +86,8 @@ def open_session(
     return session
 
 
-def check_opens_alive(model: bytes) -> None:
-    """Open a file from elsewhere in a process of its own, which onnxruntime may end.
+def check_opens_alive(*models: bytes) -> None:
+    """Open files from elsewhere in a process of its own, which onnxruntime may end.
 
     A file that does not open is left to whoever opens it here, and has the sentence for it.
 
@@ -92,7 +97,10 @@ def check_opens_alive(model: bytes) -> None:
         If the process was ended by a signal.
     """
     ended = subprocess.run(  # noqa: S603 # nothing here comes from outside
-        [sys.executable, "-c", _OPENING], input=model, capture_output=True, check=False
+        [sys.executable, "-c", _OPENING],
+        input=b"".join(len(model).to_bytes(8, "big") + model for model in models),
+        capture_output=True,
+        check=False,
     ).returncode
     if ended < 0:
         raise RefusedError(

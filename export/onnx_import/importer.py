@@ -57,7 +57,8 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
     sample = understood.sample(group, size.multiply_adds)
     audit_set = AuditSet(pictures.images, pictures.labels, pictures.groups)
     audited = audit_set.spread(sample.audited)
-    check_opens_alive(model)
+    if changed is not adapted.model:
+        check_opens_alive(model)
     logits = _logits(model, audited.images, "classifying", progress)
     change = None
     if request.symmetrise or projection is not None:

@@ -165,8 +165,7 @@ def understand(request: Request) -> Understood:
     given = finished(adapted.model, {})
     if adapted.multi_label and pictures.labels is not None:
         raise OnnxImportError(MANY_LABELS)
-    for each in (data, given):
-        check_opens_alive(each)
+    check_opens_alive(data, given)
     check_answers(data, adapted, given, pictures.images, len(request.classes))
     return Understood(request, bundle, adapted, spec, pictures, given)
 

@@ -134,9 +134,8 @@ def ending() -> bytes:
 
 def test_a_file_that_ends_the_process_is_refused_before_it_does():
     with pytest.raises(RefusedError, match=r"ends the process that opens the file \(Aborted\)"):
-        check_opens_alive(ending())
+        check_opens_alive(b"no model", ending())
 
 
 def test_files_that_open_and_files_that_do_not_are_left_to_who_opens_them():
-    check_opens_alive(Path("model_repository/rotmnist-cnn/1/model.onnx").read_bytes())
-    check_opens_alive(b"no model")
+    check_opens_alive(Path("model_repository/rotmnist-cnn/1/model.onnx").read_bytes(), b"no model")
