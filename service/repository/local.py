@@ -36,6 +36,7 @@ def open_model(name: str | None, settings: Settings) -> ServedModel:
             settings.proof,
             verifier,
             proof_limits=settings.proof_limits,
+            apart=True,
         )
     except (DeviceUnavailableError, ModelRejectedError) as error:
         raise ConfigurationError(str(error)) from error

@@ -11,6 +11,7 @@ from typing import Self
 from artifact.audit_set import AuditSet
 from artifact.card import Card
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
+from artifact.session import check_opens_alive
 from audit import Stages
 from audit.proof import Limits as ProofLimits
 from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
@@ -129,11 +130,14 @@ def load_version(
     proof_limits: ProofLimits = DEFAULT_PROOF_LIMITS,
     until: float = math.inf,
     progress: Stages = lambda *_: None,
+    *,
+    apart: bool = False,
 ) -> ServedModel:
     """Check one version directory against its card, open its session, and verify the card's claims.
 
     The proof ends before the point `until` of `time.monotonic`; nothing else is stopped there.
-    `progress` is that of `verify`.
+    `progress` is that of `verify`. With ``apart`` the graph is opened in a process of its own
+    first, so that this one does not end with it.
 
     Raises
     ------
@@ -146,6 +150,8 @@ def load_version(
     card, digests, signature = _read_signed_card(folder, verifier)
     data = read_graph(folder, card)
     check_graph(data)
+    if apart:
+        _check_opens_alive(data)
     audit_set = read_audit_set(folder, card)
     session = _open(data, card, candidates, threads, limits)
     runtime = ", ".join(session.graph.configuration.providers)
@@ -211,6 +217,13 @@ def _read_signed_card(
     except SignatureError as error:
         raise ModelRejectedError(str(error)) from error
     return card, digests, signature
+
+
+def _check_opens_alive(data: bytes) -> None:
+    try:
+        check_opens_alive(data)
+    except RefusedError as error:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
 
 
 def _open(

@@ -26,9 +26,11 @@ from service.engine import ProviderCandidates
 from service.engine.providers import CPU
 from service.repository import verification
 from service.repository.folder import ModelRejectedError
+from service.repository.local import open_model
 from service.repository.verification import affordable, verify
 from service.repository.version import ServedModel, load_version
-from service.settings import ProofMode
+from service.settings import ConfigurationError, ProofMode, Settings
+from tests.artifact.test_session import ending
 
 SELECTION = ProviderCandidates((CPU,))
 
@@ -308,6 +310,14 @@ def test_so_the_time_at_load_is_bounded(
     assert found.proof is not None
     assert [each[0] for each in said][-1] == "proving"
     assert said[-2] == ("measuring", said[0][2], said[0][2])
+
+
+def test_a_version_that_ends_the_process_ends_no_command(
+    tmp_path: Path, write_version: Any
+) -> None:
+    write_version(tmp_path, "turning", 1, ending())
+    with pytest.raises(ConfigurationError, match=r"model.onnx is refused: .* ends the process"):
+        open_model("turning", Settings(repository=tmp_path, device="cpu"))
 
 
 def test_a_file_of_which_the_runtime_makes_another_function_is_refused(
