@@ -1,6 +1,7 @@
 """Work for idle moments does not start while the event loop is reading: it is asked before."""
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -66,10 +67,11 @@ async def test_what_the_event_loop_has_read_goes_first() -> None:
 @pytest.mark.anyio
 async def test_the_thread_sleeps_while_requests_come_and_go() -> None:
     """It would take the interpreter from the event loop each time that it wakes to look."""
-    batcher, looks = on_the_event_loop(), list[str]()
-    batcher._spare = queue = IdleQueue(lull=0.05)
-    rest = queue.rest
-    queue.rest = lambda now: (looks.append(""), rest(now))[1]  # type: ignore[method-assign]
+    ticks, sleeps = itertools.count(), list[float | None]()
+    batcher = on_the_event_loop(clock=lambda: next(ticks) * 1e-6)
+    batcher._spare = IdleQueue(lull=500e-6)
+    wait = batcher._changed.wait
+    batcher._changed.wait = lambda seconds=None: (sleeps.append(seconds), wait(seconds))[1]  # type: ignore[method-assign]
     batcher.start()
     try:
         await batcher.infer(blank())
@@ -77,15 +79,18 @@ async def test_the_thread_sleeps_while_requests_come_and_go() -> None:
         batcher._seconds_per_row = 1e-6
         work = Work()
         batcher.when_idle(work)
-        began = time.monotonic()
-        while time.monotonic() < began + 0.3:
+        await until(lambda: batcher._idle_detector.asked)
+        for _ in range(100):
             await batcher.infer(blank(), here=True)
             await asyncio.sleep(0)
-        assert len(looks) < 40  # one that looks at the clock meanwhile: 128 times here
+        assert not work.ends
+        batcher._spare.served(-1)
         await until(lambda: work.ends)
     finally:
         batcher.drain()
     assert work.ends == ["ran"]
+    # It slept before the first request, after it, once it had asked, and perhaps after the work.
+    assert sleeps in ([None] * 3, [None] * 4)
 
 
 @pytest.mark.anyio

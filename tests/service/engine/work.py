@@ -44,8 +44,8 @@ def stepped(compute: Any = answer, **options: Any) -> Batcher:
     return Batcher(compute, lambda: None, Limits(1, 64, max_idle_share=1.0), **options)
 
 
-def on_the_event_loop() -> Batcher:
+def on_the_event_loop(**options: Any) -> Batcher:
     """A batcher that computes lone requests where they came in."""
-    batcher = Batcher(answer, lambda: None, Limits(max_idle_share=1.0), on_cpu=True)
+    batcher = Batcher(answer, lambda: None, Limits(max_idle_share=1.0), on_cpu=True, **options)
     batcher._seconds_per_row = 1e-6
     return batcher
