@@ -9,6 +9,7 @@ import numpy as np
 from audit.names import readable
 from audit.proof.batches import Batches, Followed
 from audit.proof.context import Tracked
+from audit.proof.findings import Propagation
 from audit.proof.graph import Graph
 from audit.proof.node import Node
 from audit.proof.numbering import Numbers, is_closed, is_unmoved
@@ -22,7 +23,6 @@ from audit.proof.operators import (
 )
 from audit.proof.operators.exactness import SAYING
 from audit.proof.outcome import Obstacle, Proof
-from audit.proof.propagation import Propagation
 
 FILE: Final = "the file"
 _POINTWISE: Final = {

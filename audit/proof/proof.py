@@ -22,13 +22,14 @@ from audit.proof.explain import (
     find_obstacle,
     obstacle_at,
 )
+from audit.proof.findings import Propagation, PropagationOptions
 from audit.proof.folding import Runtime
 from audit.proof.graph import Graph, read_graph
 from audit.proof.limits import DEFAULT_LIMITS, Budget, Limits, ProofLimitError
 from audit.proof.node import Node, Unsupported
 from audit.proof.numbering import is_unmoved
 from audit.proof.outcome import Obstacle, Proof, Sensitive
-from audit.proof.propagation import Propagation, PropagationOptions, propagate
+from audit.proof.propagation import propagate
 from audit.proof.quantised import QuantisedGroups
 from imaging import GridSymmetry, grid_rotations, grid_symmetries
 

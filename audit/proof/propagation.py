@@ -2,121 +2,28 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 import numpy as np
 
 from audit.proof.batches import Batches, Followed, Value, alone, join, joins_batches, lay_out, part
-from audit.proof.congruence import Congruence, Half, adopt
-from audit.proof.context import Context, Input, Mismatch, Tracked
+from audit.proof.context import Input, Tracked
 from audit.proof.counterparts import Counterparts
-from audit.proof.folding import Runtime, fold
+from audit.proof.findings import Propagation, PropagationOptions
+from audit.proof.folding import fold
 from audit.proof.fusions import Fusions
 from audit.proof.graph import Graph
 from audit.proof.limits import Budget, ProofLimitError
 from audit.proof.memory import Memory
 from audit.proof.node import Array, Node, Unsupported, refuse_odd_flags
-from audit.proof.numbering import Numbering, Numbers
-from audit.proof.operators import MOVES, OPERATORS
-from audit.proof.operators.exactness import (
-    is_inexact,
-    is_loose,
-    mixes_zeros,
-    reads_zeros,
-    response,
-    rounds,
-    rounds_rows_alike,
-    saturates,
-)
-from audit.proof.operators.ranges import UNKNOWN, bound, of_constant, of_image
-from audit.proof.operators.record import Operator
-from audit.proof.outcome import Effect
-from audit.proof.quantised import swaps_terms
+from audit.proof.numbering import Numbering
+from audit.proof.operators.ranges import of_image
+from audit.proof.repeats import repeat
 from audit.proof.scaled_axes import ScaledAxes
-from audit.proof.sizes import Batch, Side, Sizes, as_sides, compute, of_shape, shape_of
-from audit.proof.ties import Ties
-from audit.proof.unread import number_unread
-from imaging import GridSymmetry
+from audit.proof.sizes import Batch, Side, Sizes, compute, of_shape, shape_of
+from audit.proof.transfer import Transfer, operator_of
 
-_LARGEST: Final = 2**28
 _READ_SIZES: Final = ("ConstantOfShape", "Expand", "Reshape", "Resize", "Slice", "Split")
-
-
-@dataclass(frozen=True)
-class PropagationOptions:
-    """What is to be followed.
-
-    Attributes
-    ----------
-    generator
-        The symmetry.
-    tolerance
-        Relative difference up to which parameters count as tied; 0 asks for equal bits.
-    input_range
-        Of the entries of an input of floats.
-    runtime
-        Computes constants a second time; None if there is none.
-    bitwise
-        Whether equal numbers are to mean equal bits, also where sums are rounded, if only a runtime
-        gives equal bits wherever nodes do the same to the same.
-    tie
-        Whether to note which stored numbers are taken to be equal.
-    explaining
-        Whether to keep every tensor, and to find out how far a filter is from the nearest.
-    """
-
-    generator: GridSymmetry
-    tolerance: float
-    input_range: tuple[float, float]
-    runtime: Runtime | None = None
-    bitwise: bool = False
-    tie: bool = False
-    explaining: bool = False
-
-
-@dataclass
-class Propagation:
-    """What was found on the way.
-
-    Attributes
-    ----------
-    tensors
-        Tensors that depend on the image, by name, in the order of the graph: the outputs and what
-        was still needed, or all of them for an explanation.
-    producers
-        The node that computes a tensor.
-    mismatches
-        Of nodes whose parameters tie only nearly.
-    notes
-        Of nodes at which the symmetry may end.
-    rounding
-        Nodes whose last bits may depend on how the image is rotated.
-    sensitive
-        Nodes that may make more of a last bit that depends on it.
-    disordered
-        Nodes of which bits depend on the order of infinities, NaN, or zeros of both signs.
-    obstacle
-        The node that could not be followed, and why.
-    odd
-        A node that does for the rotated image what another does, but is written otherwise.
-    constants
-        Every tensor that does not depend on the image, by name.
-    ties
-        Which entries of their constants nodes need to be equal, by the node's index, if asked for.
-    """
-
-    tensors: dict[str, Followed] = field(default_factory=dict)
-    producers: dict[str, Node] = field(default_factory=dict)
-    mismatches: dict[int, Mismatch] = field(default_factory=dict)
-    notes: dict[int, str] = field(default_factory=dict)
-    rounding: list[Node] = field(default_factory=list)
-    sensitive: list[tuple[Node, Effect]] = field(default_factory=list)
-    disordered: list[Node] = field(default_factory=list)
-    obstacle: tuple[Node, str] | None = None
-    odd: Node | None = None
-    constants: dict[str, Array | Sizes] = field(default_factory=dict)
-    ties: dict[int, Ties] = field(default_factory=dict)
 
 
 def propagate(graph: Graph, options: PropagationOptions, budget: Budget) -> Propagation:
@@ -134,11 +41,10 @@ class _Propagator:
     def __init__(self, graph: Graph, options: PropagationOptions, budget: Budget) -> None:
         self.graph, self.options, self.budget = graph, options, budget
         self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
-        self.congruence = Congruence(graph, budget, bitwise=options.bitwise)
         self.memory = Memory(budget)
         self.scaled = ScaledAxes(graph)
         self.fusions = Fusions(graph, self.found.constants)
-        self.quantises = any(node.op == "QuantizeLinear" for node in graph.nodes)
+        self.transfer = Transfer(graph, options, budget, self.numbering, self.scaled, self.found)
         self.counterparts = Counterparts(graph, self.found.constants, self.fusions.kept)
         self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
         self.last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
@@ -190,7 +96,7 @@ class _Propagator:
         elif followed:
             if sized and node.op not in _READ_SIZES:
                 raise Unsupported("computes with the number of images in a batch")
-            self._operator(node)
+            operator_of(node)
             self.scaled.refuse_misread(node, inputs[1] if len(inputs) > 1 else None)
             self.fusions.refuse_misread(node, inputs)
             for name, value in zip(node.outputs, self._outputs(node, inputs), strict=False):
@@ -198,10 +104,10 @@ class _Propagator:
                     self._keep(name, value, node)
                     self.counterparts.see(node, inputs, value)
         elif sized and node.op in ("ConstantOfShape", "Expand"):
-            self._operator(node)
-            self._keep(node.outputs[0], self._repeated(node, inputs), node)
+            operator_of(node)
+            self._keep(node.outputs[0], repeat(node, inputs, self.numbering, self.budget), node)
         elif sized:
-            self._operator(node)
+            operator_of(node)
             self._constant(node, compute(node, [_constant(value) for value in inputs]))
         else:
             arrays = [value if isinstance(value, np.ndarray) else None for value in inputs]
@@ -218,18 +124,6 @@ class _Propagator:
             raise Unsupported(f"reads '{name}', which is not followed")
         return self.found.constants[name]
 
-    def _operator(self, node: Node) -> Operator:
-        operator = OPERATORS.get(node.op)
-        if operator is None:
-            raise Unsupported("is an operator that the proof does not know")
-        version = node.version
-        if version not in operator.versions:
-            raise Unsupported(
-                f"is version {version} of its operator, of which the proof has read "
-                f"{', '.join(map(str, operator.versions))}"
-            )
-        return operator
-
     def _outputs(self, node: Node, inputs: Sequence[Value]) -> Sequence[Followed]:
         """Return what a node gives that reads the image's data."""
         if joins_batches(node, inputs):
@@ -238,139 +132,13 @@ class _Propagator:
         if laid is not None:
             return [laid]
         if not any(isinstance(value, Batches) for value in inputs):
-            return self._step(node, [_single(value) for value in inputs], 1)
+            return self.transfer(node, [_single(value) for value in inputs], 1)
         parted = part(node, inputs, self.graph.image.batch)
         if parted is not None:
             return parted
         each, by_image = alone(inputs), _by_image(inputs)
-        copies = [self._step(node, given, len(each)) for given in each]
+        copies = [self.transfer(node, given, len(each)) for given in each]
         return [Batches(tuple(outputs), by_image) for outputs in zip(*copies, strict=True)]
-
-    def _step(self, node: Node, inputs: Sequence[Input], copies: int) -> list[Tracked]:
-        operator, options = self._operator(node), self.options
-        context = Context(
-            node,
-            inputs,
-            self.graph.dtypes.get(node.outputs[0]),
-            self.numbering,
-            self.budget,
-            options.generator,
-            options.tolerance,
-            self.graph.image.batch,
-            self.found.ties.setdefault(node.index, Ties()) if options.tie else None,
-            options.explaining,
-            copies,
-        )
-        if not operator.any_axis:
-            context.batch_first()
-        outputs = self._numbers(operator, context)
-        known = bound(operator, context)
-        if context.unread or saturates(operator, context):  # nothing holds of what a runtime gives
-            deviates = known.deviation or any(v.bound.deviation for v in context.tracked)
-            known = replace(UNKNOWN, deviation=UNKNOWN.deviation if deviates else 0.0)
-        tainted = any(value.bound.rounded for value in context.tracked)
-        floats = operator.floats if isinstance(operator.floats, str) else ""
-        reads = reads_zeros(operator, context)
-        unread = context.unread and not context.unmoved
-        if reads or unread or rounds(operator, context):
-            tainted = True
-            self.found.rounding.append(node)
-            if reads or floats in ("bounded", "ordered"):
-                self.found.disordered.append(node)
-        steps = self._steps(context, outputs)
-        if steps and not context.unmoved:
-            tainted = True
-            self.found.rounding.append(node)
-        either = mixes_zeros(operator, context)
-        either |= any(value.bound.either_zero for value in context.tracked)
-        either &= known.signed_zero
-        if either and any(name in self.graph.outputs for name in node.outputs):
-            self.found.rounding.append(node)
-            self.found.disordered.append(node)
-        if not context.unmoved and saturates(operator, context):
-            self.found.sensitive.append((node, "saturating"))
-        elif steps and tainted:
-            self.found.sensitive.append((node, "step"))
-        elif any(value.bound.rounded for value in context.tracked):
-            answer = response(operator, context)
-            if answer != "smooth":
-                self.found.sensitive.append((node, answer))
-        loose = is_loose(operator, context)
-        if context.mismatch is not None:
-            self.found.mismatches[node.index] = context.mismatch
-        if context.note is not None:
-            self.found.notes[node.index] = context.note
-        return [
-            Tracked(
-                _checked(numbers),
-                self.graph.dtypes.get(name),
-                replace(known, rounded=tainted, either_zero=either, loose=loose),
-                context.batch_axis,
-                context.terms,
-            )
-            for name, numbers in zip(node.outputs, outputs, strict=False)
-        ]
-
-    def _numbers(self, operator: Operator, context: Context) -> list[Numbers]:
-        if operator.rule is None:
-            raise Unsupported("computes with the image what is followed for constants alone")
-        if operator.name in MOVES:
-            return operator.rule(context)
-        known: list[Half | None] = [None, None]
-        alone = self.options.bitwise and not rounds_rows_alike(operator, context)
-        alone = alone and is_inexact(operator, context, finite=True)
-        if context.ties is None and not alone:
-            known = self.congruence.find(context)
-        here, rotated = known
-        if here is not None and rotated is not None:
-            context.batch_axis = here.batch_axis
-            context.reordered = here.reordered or rotated.reordered
-            context.unread = here.unread or rotated.unread
-            pairs = zip(here.outputs, rotated.outputs, strict=True)
-            return [np.stack(pair) for pair in pairs]
-        try:
-            outputs = operator.rule(context)
-        except Unsupported as why:
-            outputs = [number_unread(operator, context, self.options.runtime, str(why))]
-        inexact = is_inexact(operator, context, finite=True)
-        if self.options.bitwise and (inexact or self._steps(context, outputs)):
-            outputs = [context.opaque(numbers.shape[1:], "rounds") for numbers in outputs]
-            context.terms = None
-        outputs = adopt(known, outputs)
-        context.reordered |= any(half is not None and half.reordered for half in known)
-        context.unread |= any(half is not None and half.unread for half in known)
-        if not alone:
-            self.congruence.remember(context, outputs)
-        return outputs
-
-    def _steps(self, context: Context, outputs: Sequence[Numbers]) -> bool:
-        """Whether onnxruntime computes a node from integers that it rounds by the rotation."""
-        swaps = self.quantises and swaps_terms(context, outputs)
-        return swaps or self.scaled.quantises_data(context.node)
-
-    def _repeated(self, node: Node, inputs: Sequence[Value]) -> Tracked:
-        """Give every image of a batch the same constants."""
-        if node.op == "ConstantOfShape":
-            value = node.get("value", np.zeros(1, np.float32))
-            array, sides = np.asarray(value).reshape(()), as_sides(_sized(inputs[0]))
-        else:
-            given = inputs[0]
-            if not isinstance(given, np.ndarray):
-                raise Unsupported("repeats sizes, which are not followed")
-            array, sides = given, as_sides(_sized(inputs[1]))
-        places = [place for place, side in enumerate(sides) if isinstance(side, Batch)]
-        if len(places) != 1 or sides[places[0]] != Batch():
-            raise Unsupported("computes with the number of images in a batch")
-        place = places[0]
-        array = array.reshape([1] * (len(sides) - array.ndim) + list(array.shape))
-        if array.ndim != len(sides) or array.shape[place] != 1:
-            raise Unsupported("gives each image of a batch constants of its own")
-        lengths = [1 if isinstance(side, Batch) else side for side in sides]
-        shape = np.broadcast_shapes(array.shape, tuple(lengths))
-        self.budget.reserve(32 * math.prod(shape))
-        numbers = np.moveaxis(self.numbering.constants(array), place, 0)
-        there = [2, *(side for axis, side in enumerate(shape) if axis != place)]
-        return Tracked(np.broadcast_to(numbers, there), array.dtype, of_constant(array), place)
 
     def _constant(self, node: Node, values: Sequence[Array | Sizes]) -> None:
         for name, value in zip(node.outputs, values, strict=False):
@@ -390,7 +158,7 @@ class _Propagator:
 
     def _forget(self, node: Node) -> None:
         """Let go of what no further node reads."""
-        self.congruence.leave(node)
+        self.transfer.leave(node)
         if self.options.explaining or self.options.tie:
             return
         for name in {*node.inputs, *node.outputs}:
@@ -413,20 +181,6 @@ def _single(value: Value) -> Input:
 
 def _constant(value: Value) -> Array | Sizes | None:
     return cast(Array | Sizes | None, value)
-
-
-def _sized(value: Value) -> Array | Sizes:
-    if not isinstance(value, (np.ndarray, Sizes)):
-        raise Unsupported("has a shape that is not known")
-    return value
-
-
-def _checked(numbers: Numbers) -> Numbers:
-    if numbers.shape[0] != 2:
-        raise Unsupported("changes the number of images in a batch")
-    if numbers.size > _LARGEST:
-        raise Unsupported("gives a tensor that is too large to follow")
-    return numbers
 
 
 def _shape(node: Node, value: Followed, batch: int | None) -> Array | Sizes:

@@ -10,11 +10,12 @@ from onnx import helper
 
 from artifact.onnx_file import read_onnx
 from audit.proof.batches import Batches
+from audit.proof.findings import PropagationOptions
 from audit.proof.graph import read_graph
 from audit.proof.limits import DEFAULT_LIMITS
 from audit.proof.node import Unsupported
 from audit.proof.operators import OPERATORS, pointwise, ranges
-from audit.proof.propagation import PropagationOptions, propagate
+from audit.proof.propagation import propagate
 from imaging import GridSymmetry
 from tests.audit.fuzz.draw import draw_graph
 from tests.audit.fuzz.judge import answers, draw_images, run_alone

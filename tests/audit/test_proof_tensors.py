@@ -13,11 +13,12 @@ from onnx import helper, numpy_helper
 from artifact.onnx_file import read_onnx
 from audit.proof import operators
 from audit.proof.context import Tracked
+from audit.proof.findings import PropagationOptions
 from audit.proof.graph import read_graph
 from audit.proof.limits import DEFAULT_LIMITS
 from audit.proof.node import Unsupported
 from audit.proof.operators import OPERATORS
-from audit.proof.propagation import PropagationOptions, propagate
+from audit.proof.propagation import propagate
 from imaging import GridSymmetry
 from tests.audit.fuzz.judge import run_alone, same_bits
 from tests.audit.fuzz.traps import draw_trap

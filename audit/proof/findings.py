@@ -1,0 +1,88 @@
+"""What a propagation is to follow, and what it finds."""
+
+from dataclasses import dataclass, field
+
+from audit.proof.batches import Followed
+from audit.proof.context import Mismatch
+from audit.proof.folding import Runtime
+from audit.proof.node import Array, Node
+from audit.proof.outcome import Effect
+from audit.proof.sizes import Sizes
+from audit.proof.ties import Ties
+from imaging import GridSymmetry
+
+
+@dataclass(frozen=True)
+class PropagationOptions:
+    """What is to be followed.
+
+    Attributes
+    ----------
+    generator
+        The symmetry.
+    tolerance
+        Relative difference up to which parameters count as tied; 0 asks for equal bits.
+    input_range
+        Of the entries of an input of floats.
+    runtime
+        Computes constants a second time; None if there is none.
+    bitwise
+        Whether equal numbers are to mean equal bits, also where sums are rounded, if only a runtime
+        gives equal bits wherever nodes do the same to the same.
+    tie
+        Whether to note which stored numbers are taken to be equal.
+    explaining
+        Whether to keep every tensor, and to find out how far a filter is from the nearest.
+    """
+
+    generator: GridSymmetry
+    tolerance: float
+    input_range: tuple[float, float]
+    runtime: Runtime | None = None
+    bitwise: bool = False
+    tie: bool = False
+    explaining: bool = False
+
+
+@dataclass
+class Propagation:
+    """What was found on the way.
+
+    Attributes
+    ----------
+    tensors
+        Tensors that depend on the image, by name, in the order of the graph: the outputs and what
+        was still needed, or all of them for an explanation.
+    producers
+        The node that computes a tensor.
+    mismatches
+        Of nodes whose parameters tie only nearly.
+    notes
+        Of nodes at which the symmetry may end.
+    rounding
+        Nodes whose last bits may depend on how the image is rotated.
+    sensitive
+        Nodes that may make more of a last bit that depends on it.
+    disordered
+        Nodes of which bits depend on the order of infinities, NaN, or zeros of both signs.
+    obstacle
+        The node that could not be followed, and why.
+    odd
+        A node that does for the rotated image what another does, but is written otherwise.
+    constants
+        Every tensor that does not depend on the image, by name.
+    ties
+        Which entries of their constants nodes need to be equal, by the node's index, if asked for.
+    """
+
+    tensors: dict[str, Followed] = field(default_factory=dict)
+    producers: dict[str, Node] = field(default_factory=dict)
+    mismatches: dict[int, Mismatch] = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)
+    rounding: list[Node] = field(default_factory=list)
+    sensitive: list[tuple[Node, Effect]] = field(default_factory=list)
+    disordered: list[Node] = field(default_factory=list)
+    obstacle: tuple[Node, str] | None = None
+    odd: Node | None = None
+    constants: dict[str, Array | Sizes] = field(default_factory=dict)
+    ties: dict[int, Ties] = field(default_factory=dict)
