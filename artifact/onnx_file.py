@@ -182,6 +182,11 @@ def _messages(message: Message) -> Iterator[Message]:
                 yield from _messages(child)
 
 
+def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node, those of functions and within other nodes too."""
+    return (message for message in _messages(model) if isinstance(message, onnx.NodeProto))
+
+
 def _check_texts(message: Message) -> None:
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING:

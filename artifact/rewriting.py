@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from artifact.contract import INPUT, LOGITS
 from artifact.deviation import largest_logit, relative
-from artifact.onnx_file import read_onnx
+from artifact.onnx_file import all_nodes, read_onnx
 from artifact.session import open_session
 
 _TOLERANCE: Final = 1e-2
@@ -50,7 +50,7 @@ def rewritten(
         reason = str(error).strip().partition("\n")[0]
         return f"The file does not run node by node, with nothing optimised: {reason}"
     moved = _deviation(logits, written)
-    kinds = {node.op_type for node in read_onnx(model).graph.node}
+    kinds = {node.op_type for node in all_nodes(read_onnx(model))}
     if moved <= (_OF_STEPS if kinds & _STEPPING else _TOLERANCE):
         return None
     if not np.array_equal(session.run([ends[1]], {ends[0]: images})[0], written, equal_nan=True):

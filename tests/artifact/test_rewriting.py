@@ -11,7 +11,9 @@ from tests.audit.test_proof_cases import parse
 IMAGES = np.random.default_rng(1).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
 
 
-def normalising(scale: NDArray[np.float32], tail: str = "logits = Identity(h)") -> bytes:
+def normalising(
+    scale: NDArray[np.float32], tail: str = "logits = Identity(h)", functions: str = ""
+) -> bytes:
     """Behind an Add, onnxruntime normalises over one axis where a scale has one, whatever is said.
 
     Its logits are ``tail`` of what a matrix makes of the maxima of columns.
@@ -23,9 +25,11 @@ def normalising(scale: NDArray[np.float32], tail: str = "logits = Identity(h)") 
         f"{head} {body} h = MatMul(m, W) {tail} probabilities = Softmax<axis = 1>(logits)",
         inputs="uint8[N,1,8,8] image",
         outputs="float[N,3] logits, float[N,3] probabilities",
+        functions=functions,
         S=scale,
         W=weights,
         MASK=np.array([0, -np.inf, 0], np.float32),
+        FAR=np.array([60, 0, 0], np.float32),
         NOTHING=np.array([0, np.nan, 0], np.float32),
     )
 
@@ -42,6 +46,15 @@ def test_another_function_than_the_file_says_is_told() -> None:
     told = found(normalising(AXES))
     assert told is not None and "differ by up to 0.69 of the largest" in told
     assert found(normalising(ENTRIES)) is None
+
+
+def test_a_whole_step_of_integers_is_no_other_function() -> None:
+    """A twentieth of the largest logit: more than a last bit, and less than another function."""
+    to_integers = '<domain: "own", opset_import: ["" : 17]> steps (x) => (y) { y = Round(x) }'
+    assert found(normalising(AXES, "logits = Add(h, FAR)")) is not None
+    for tail, functions in (("Round(t)", ""), ("own.steps(t)", to_integers)):
+        data = normalising(AXES, f"t = Add(h, FAR) logits = {tail}", functions)
+        assert found(data) is None
 
 
 def test_of_random_answers_nothing_is_said() -> None:
