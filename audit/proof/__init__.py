@@ -1,9 +1,9 @@
 """The static proof: a file's invariance under rotations of the image, read from its bytes."""
 
-from audit.proof.folding import Runtime
 from audit.proof.limits import MEBIBYTE, Limits, ProofLimitError
 from audit.proof.outcome import Obstacle, Proof, Sensitive
 from audit.proof.proof import TOLERANCE, prove
+from audit.proof.runtime.folding import Runtime
 from audit.proof.tied_weights import Tied, find_ties
 
 __all__ = [

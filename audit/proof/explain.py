@@ -7,12 +7,9 @@ from typing import Final
 import numpy as np
 
 from audit.names import readable
-from audit.proof.batches import Batches, Followed
-from audit.proof.context import Tracked
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Node
 from audit.proof.findings import Propagation
-from audit.proof.graph import Graph
-from audit.proof.node import Node
-from audit.proof.numbering import Numbers, is_closed, is_unmoved
 from audit.proof.operators import (
     MOVES,
     activations,
@@ -23,6 +20,9 @@ from audit.proof.operators import (
 )
 from audit.proof.operators.exactness import SAYING
 from audit.proof.outcome import Obstacle, Proof
+from audit.proof.values.batches import Batches, Followed
+from audit.proof.values.context import Tracked
+from audit.proof.values.numbering import Numbers, is_closed, is_unmoved
 
 FILE: Final = "the file"
 _POINTWISE: Final = {

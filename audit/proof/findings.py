@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from audit.proof.batches import Followed
-from audit.proof.context import Mismatch
-from audit.proof.folding import Runtime
-from audit.proof.node import Array, Node
+from audit.proof.file.node import Array, Node
 from audit.proof.outcome import Effect
-from audit.proof.sizes import Sizes
-from audit.proof.ties import Ties
+from audit.proof.runtime.folding import Runtime
+from audit.proof.values.batches import Followed
+from audit.proof.values.context import Mismatch
+from audit.proof.values.sizes import Sizes
+from audit.proof.values.ties import Ties
 from imaging import GridSymmetry
 
 

@@ -12,9 +12,6 @@ import onnx
 from artifact.figures import Arithmetic, Residual
 from artifact.onnx_file import read_onnx
 from audit.elements import audited_elements
-from audit.proof.batches import Batches
-from audit.proof.context import Tracked
-from audit.proof.counterparts import WRITTEN_OTHERWISE
 from audit.proof.explain import (
     FILE,
     explain_obstacle,
@@ -22,15 +19,18 @@ from audit.proof.explain import (
     find_obstacle,
     obstacle_at,
 )
+from audit.proof.file.graph import Graph, read_graph
+from audit.proof.file.node import Node, Unsupported
 from audit.proof.findings import Propagation, PropagationOptions
-from audit.proof.folding import Runtime
-from audit.proof.graph import Graph, read_graph
 from audit.proof.limits import DEFAULT_LIMITS, Budget, Limits, ProofLimitError
-from audit.proof.node import Node, Unsupported
-from audit.proof.numbering import is_unmoved
 from audit.proof.outcome import Obstacle, Proof, Sensitive
 from audit.proof.propagation import propagate
-from audit.proof.quantised import QuantisedGroups
+from audit.proof.runtime.counterparts import WRITTEN_OTHERWISE
+from audit.proof.runtime.folding import Runtime
+from audit.proof.runtime.quantised import QuantisedGroups
+from audit.proof.values.batches import Batches
+from audit.proof.values.context import Tracked
+from audit.proof.values.numbering import is_unmoved
 from imaging import GridSymmetry, grid_rotations, grid_symmetries
 
 TOLERANCE = 1e-5

@@ -6,22 +6,31 @@ from typing import Final, cast
 
 import numpy as np
 
-from audit.proof.batches import Batches, Followed, Value, alone, join, joins_batches, lay_out, part
-from audit.proof.context import Input, Tracked
-from audit.proof.counterparts import Counterparts
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Array, Node, Unsupported, refuse_odd_flags
 from audit.proof.findings import Propagation, PropagationOptions
-from audit.proof.folding import fold
-from audit.proof.fusions import Fusions
-from audit.proof.graph import Graph
 from audit.proof.limits import Budget, ProofLimitError
-from audit.proof.memory import Memory
-from audit.proof.node import Array, Node, Unsupported, refuse_odd_flags
-from audit.proof.numbering import Numbering
 from audit.proof.operators.ranges import of_image
-from audit.proof.repeats import repeat
-from audit.proof.scaled_axes import ScaledAxes
-from audit.proof.sizes import Batch, Side, Sizes, compute, of_shape, shape_of
+from audit.proof.runtime.counterparts import Counterparts
+from audit.proof.runtime.folding import fold
+from audit.proof.runtime.fusions import Fusions
+from audit.proof.runtime.scaled_axes import ScaledAxes
 from audit.proof.transfer import Transfer, operator_of
+from audit.proof.values.batches import (
+    Batches,
+    Followed,
+    Value,
+    alone,
+    join,
+    joins_batches,
+    lay_out,
+    part,
+)
+from audit.proof.values.context import Input, Tracked
+from audit.proof.values.memory import Memory
+from audit.proof.values.numbering import Numbering
+from audit.proof.values.repeats import repeat
+from audit.proof.values.sizes import Batch, Side, Sizes, compute, of_shape, shape_of
 
 _READ_SIZES: Final = ("ConstantOfShape", "Expand", "Reshape", "Resize", "Slice", "Split")
 

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from artifact.onnx_file import read_onnx
 from audit.proof.explain import explain_obstacle, find_obstacle
+from audit.proof.file.graph import Graph, read_graph
+from audit.proof.file.node import Array, Unsupported
 from audit.proof.findings import Propagation, PropagationOptions
-from audit.proof.folding import Runtime
-from audit.proof.graph import Graph, read_graph
 from audit.proof.limits import DEFAULT_LIMITS, Limits
-from audit.proof.node import Array, Unsupported
 from audit.proof.proof import TOLERANCE, generators, is_invariant
 from audit.proof.propagation import propagate
-from audit.proof.ties import Places
+from audit.proof.runtime.folding import Runtime
+from audit.proof.values.ties import Places
 from imaging.refusal import RefusedError
 
 

@@ -6,13 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.congruence import Congruence, Half, adopt
-from audit.proof.context import Bound, Context, Input, Tracked
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Node, Unsupported
 from audit.proof.findings import Propagation, PropagationOptions
-from audit.proof.graph import Graph
 from audit.proof.limits import Budget
-from audit.proof.node import Node, Unsupported
-from audit.proof.numbering import Numbering, Numbers
 from audit.proof.operators import MOVES, OPERATORS
 from audit.proof.operators.exactness import (
     is_inexact,
@@ -26,10 +23,13 @@ from audit.proof.operators.exactness import (
 )
 from audit.proof.operators.ranges import UNKNOWN, bound
 from audit.proof.operators.record import Operator
-from audit.proof.quantised import swaps_terms
-from audit.proof.scaled_axes import ScaledAxes
-from audit.proof.ties import Ties
-from audit.proof.unread import number_unread
+from audit.proof.runtime.quantised import swaps_terms
+from audit.proof.runtime.scaled_axes import ScaledAxes
+from audit.proof.runtime.unread import number_unread
+from audit.proof.values.congruence import Congruence, Half, adopt
+from audit.proof.values.context import Bound, Context, Input, Tracked
+from audit.proof.values.numbering import Numbering, Numbers
+from audit.proof.values.ties import Ties
 
 _LARGEST: Final = 2**28
 

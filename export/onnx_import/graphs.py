@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from artifact.onnx_file import ONNX_DOMAINS, check_operators
 from audit import RefusedError
-from audit.proof.graph import NEWEST_OPSET, OLDEST_OPSET
+from audit.proof.file.graph import NEWEST_OPSET, OLDEST_OPSET
 
 
 class OnnxImportError(RefusedError):

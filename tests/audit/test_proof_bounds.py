@@ -15,10 +15,10 @@ import pytest
 from onnx import numpy_helper
 
 from audit.proof import operators
-from audit.proof.context import Bound, Context
 from audit.proof.operators import OPERATORS, ranges
 from audit.proof.operators.record import Bounding
 from audit.proof.operators.weights import read_weights
+from audit.proof.values.context import Bound, Context
 from tests.audit.operator_graphs import BODIES, CONSTANTS, OPSETS, UNEVEN, WHOLE, build
 from tests.audit.test_proof_records import held
 

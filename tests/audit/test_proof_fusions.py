@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from audit.proof import prove
-from audit.proof.fusions import Fusions
+from audit.proof.runtime.fusions import Fusions
 from tests.audit.fuzz.judge import answers, judge, run_alone, same_bits
 from tests.audit.test_proof_cases import parse
 

@@ -10,11 +10,11 @@ import onnx
 import pytest
 
 from audit.proof import operators, prove
-from audit.proof.context import Context
-from audit.proof.node import Unsupported
-from audit.proof.numbering import Numbers
+from audit.proof.file.node import Unsupported
 from audit.proof.operators import OPERATORS
 from audit.proof.operators.record import Operator
+from audit.proof.values.context import Context
+from audit.proof.values.numbering import Numbers
 from tests.audit.fuzz.draw import draw_graph
 from tests.audit.fuzz.judge import judge, run_alone
 from tests.audit.fuzz.tally import Tally

@@ -10,10 +10,10 @@ import onnx
 import pytest
 
 from audit.proof import operators
-from audit.proof.context import Context
-from audit.proof.numbering import Numbers
 from audit.proof.operators import OPERATORS, pointwise
 from audit.proof.operators.record import Operator
+from audit.proof.values.context import Context
+from audit.proof.values.numbering import Numbers
 from tests.audit.fuzz.judge import answers, draw_images, same_bits
 from tests.audit.operator_graphs import BODIES, UNEVEN, WHOLE, build, graph_of, proof_of
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from audit.proof import numbering
-from audit.proof.congruence import Half, adopt
-from audit.proof.matching import Bank, match
-from audit.proof.numbering import Numbering, number_rows
-from audit.proof.windows import Window, are_symmetric
+from audit.proof.values import numbering
+from audit.proof.values.congruence import Half, adopt
+from audit.proof.values.matching import Bank, match
+from audit.proof.values.numbering import Numbering, number_rows
+from audit.proof.values.windows import Window, are_symmetric
 from imaging import GridSymmetry
 
 ROWS = arrays(

@@ -9,13 +9,13 @@ import pytest
 from onnx import helper
 
 from artifact.onnx_file import read_onnx
-from audit.proof.batches import Batches
+from audit.proof.file.graph import read_graph
+from audit.proof.file.node import Unsupported
 from audit.proof.findings import PropagationOptions
-from audit.proof.graph import read_graph
 from audit.proof.limits import DEFAULT_LIMITS
-from audit.proof.node import Unsupported
 from audit.proof.operators import OPERATORS, pointwise, ranges
 from audit.proof.propagation import propagate
+from audit.proof.values.batches import Batches
 from imaging import GridSymmetry
 from tests.audit.fuzz.draw import draw_graph
 from tests.audit.fuzz.judge import answers, draw_images, run_alone

@@ -12,13 +12,13 @@ from onnx import helper, numpy_helper
 
 from artifact.onnx_file import read_onnx
 from audit.proof import operators
-from audit.proof.context import Tracked
+from audit.proof.file.graph import read_graph
+from audit.proof.file.node import Unsupported
 from audit.proof.findings import PropagationOptions
-from audit.proof.graph import read_graph
 from audit.proof.limits import DEFAULT_LIMITS
-from audit.proof.node import Unsupported
 from audit.proof.operators import OPERATORS
 from audit.proof.propagation import propagate
+from audit.proof.values.context import Tracked
 from imaging import GridSymmetry
 from tests.audit.fuzz.judge import run_alone, same_bits
 from tests.audit.fuzz.traps import draw_trap

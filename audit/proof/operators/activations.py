@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from audit.proof.context import Bound, Context
 from audit.proof.operators.pointwise import pointwise
 from audit.proof.operators.ranges import UNKNOWN, monotone, within
 from audit.proof.operators.record import Bounding, Exact, Folding, Operator, Response, unknown
+from audit.proof.values.context import Bound, Context
 
 
 def _clip(context: Context) -> Bound:

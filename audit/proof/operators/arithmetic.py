@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Bound, Context
-from audit.proof.node import Array, Unsupported
-from audit.proof.numbering import Numbers
+from audit.proof.file.node import Array, Unsupported
 from audit.proof.operators.pointwise import affine_form, along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, every_input, hull, times
 from audit.proof.operators.record import Exact, Folding, Operator, Response, rounded_once
+from audit.proof.values.context import Bound, Context
+from audit.proof.values.numbering import Numbers
 
 
 def normalise(context: Context) -> list[Numbers]:

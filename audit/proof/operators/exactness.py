@@ -4,10 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Context
+from audit.proof.file.types import is_float, is_integer, significand
 from audit.proof.operators.ranges import every_input
 from audit.proof.operators.record import Exact, Operator, Response
-from audit.proof.types import is_float, is_integer, significand
+from audit.proof.values.context import Context
 
 
 def rounds(operator: Operator, context: Context) -> bool:

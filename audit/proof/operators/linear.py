@@ -6,17 +6,17 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.channels import read_channels, rotated_planes
-from audit.proof.context import Bound, Context, Tracked
-from audit.proof.matching import Bank, Floats, Match, match
-from audit.proof.node import Unsupported
-from audit.proof.numbering import PADDING, Numbers, is_unmoved
+from audit.proof.file.node import Unsupported
 from audit.proof.operators.ranges import UNKNOWN, times
 from audit.proof.operators.record import Exact, Operator
 from audit.proof.operators.reductions import slide
 from audit.proof.operators.weights import Weights, read_weights
-from audit.proof.ties import FilterPlaces, Ties
-from audit.proof.windows import Spread, Window, are_symmetric, read_transposed, read_windows
+from audit.proof.values.channels import read_channels, rotated_planes
+from audit.proof.values.context import Bound, Context, Tracked
+from audit.proof.values.matching import Bank, Floats, Match, match
+from audit.proof.values.numbering import PADDING, Numbers, is_unmoved
+from audit.proof.values.ties import FilterPlaces, Ties
+from audit.proof.values.windows import Spread, Window, are_symmetric, read_transposed, read_windows
 from imaging import GridSymmetry
 
 _MOST_TERMS: Final = 2**22

@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Bound, Context, Tracked
-from audit.proof.node import Unsupported
-from audit.proof.numbering import Numbers
+from audit.proof.file.node import Unsupported
 from audit.proof.operators.ranges import every_input, first, hull, of_constant
 from audit.proof.operators.record import Operator, Rule, rounded_once
-from audit.proof.sizes import NO_AXIS, Batch, Side
+from audit.proof.values.context import Bound, Context, Tracked
+from audit.proof.values.numbering import Numbers
+from audit.proof.values.sizes import NO_AXIS, Batch, Side
 
 
 def keep(context: Context) -> list[Numbers]:

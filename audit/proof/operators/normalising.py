@@ -6,13 +6,13 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Bound, Context
-from audit.proof.node import Array, Unsupported
-from audit.proof.numbering import Numbers
+from audit.proof.file.node import Array, Unsupported
 from audit.proof.operators.pointwise import along
 from audit.proof.operators.ranges import UNKNOWN
 from audit.proof.operators.record import Operator, Response
 from audit.proof.operators.reductions import block
+from audit.proof.values.context import Bound, Context
+from audit.proof.values.numbering import Numbers
 
 _COERCING: Final = 13
 """Before this version of the operators, softmax works over its axis and all that follow it."""

@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Context, Mismatch, Terms
-from audit.proof.node import Array, Unsupported
-from audit.proof.numbering import Numbers, is_closed, is_unmoved
-from audit.proof.types import is_float, name_of
+from audit.proof.file.node import Array, Unsupported
+from audit.proof.file.types import is_float, name_of
+from audit.proof.values.context import Context, Mismatch, Terms
+from audit.proof.values.numbering import Numbers, is_closed, is_unmoved
 
 SYMMETRIC: Final = frozenset(
     {

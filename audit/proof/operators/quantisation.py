@@ -6,13 +6,13 @@ from typing import Final
 import numpy as np
 from onnx import TensorProto, helper
 
-from audit.proof.context import Bound, Context
-from audit.proof.node import Unsupported
-from audit.proof.numbering import Numbers
+from audit.proof.file.node import Unsupported
+from audit.proof.file.types import DType, extremes, is_float, is_integer, significand
 from audit.proof.operators.pointwise import along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, stepped, times
 from audit.proof.operators.record import Operator, Response, rounded_once
-from audit.proof.types import DType, extremes, is_float, is_integer, significand
+from audit.proof.values.context import Bound, Context
+from audit.proof.values.numbering import Numbers
 
 
 def cast(context: Context) -> list[Numbers]:

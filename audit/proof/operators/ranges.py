@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from audit.proof.context import Bound, Context, Tracked
-from audit.proof.node import Array
+from audit.proof.file.node import Array
+from audit.proof.file.types import DType, extremes, is_float, is_integer
 from audit.proof.operators.record import Bounding, Operator
-from audit.proof.types import DType, extremes, is_float, is_integer
+from audit.proof.values.context import Bound, Context, Tracked
 
 UNKNOWN = Bound(deviation=math.inf)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from audit.proof.context import Bound, Context
-from audit.proof.numbering import Numbers
+from audit.proof.values.context import Bound, Context
+from audit.proof.values.numbering import Numbers
 
 Rule = Callable[[Context], list[Numbers]]
 Bounding = Callable[[Context], Bound]

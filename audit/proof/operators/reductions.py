@@ -12,14 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.channels import read_channels, rotated_planes
-from audit.proof.context import Bound, Context
-from audit.proof.node import Unsupported
-from audit.proof.numbering import Numbers, is_unmoved
+from audit.proof.file.node import Unsupported
+from audit.proof.file.types import extremes
 from audit.proof.operators.ranges import UNKNOWN, first
 from audit.proof.operators.record import Bounding, Exact, Operator, Response, unknown
-from audit.proof.types import extremes
-from audit.proof.windows import Window, are_symmetric, read_windows
+from audit.proof.values.channels import read_channels, rotated_planes
+from audit.proof.values.context import Bound, Context
+from audit.proof.values.numbering import Numbers, is_unmoved
+from audit.proof.values.windows import Window, are_symmetric, read_windows
 from imaging import GridSymmetry
 
 _IDEMPOTENT: Final = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"})

@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.channels import read_channels, rotated_planes
-from audit.proof.context import Bound, Context
-from audit.proof.node import Array, Unsupported
-from audit.proof.numbering import Numbers, is_unmoved
+from audit.proof.file.node import Array, Unsupported
+from audit.proof.file.types import is_integer
 from audit.proof.operators.record import Exact, Operator
-from audit.proof.types import is_integer
+from audit.proof.values.channels import read_channels, rotated_planes
+from audit.proof.values.context import Bound, Context
+from audit.proof.values.numbering import Numbers, is_unmoved
 from imaging import GridSymmetry
 
 _PLACED: Final = 11

@@ -5,10 +5,10 @@ from typing import Final, NamedTuple, cast
 
 import numpy as np
 
-from audit.proof.context import Context
-from audit.proof.matching import Floats
-from audit.proof.node import Array, Unsupported
-from audit.proof.types import is_integer
+from audit.proof.file.node import Array, Unsupported
+from audit.proof.file.types import is_integer
+from audit.proof.values.context import Context
+from audit.proof.values.matching import Floats
 
 
 class Weights(NamedTuple):

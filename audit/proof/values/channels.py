@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Context
-from audit.proof.numbering import Numbers, number_rows
+from audit.proof.values.context import Context
+from audit.proof.values.numbering import Numbers, number_rows
 from imaging import GridSymmetry
 
 _SYMMETRIES: Final = [GridSymmetry(m, k) for m in (False, True) for k in range(4)]

@@ -11,8 +11,8 @@ import onnx
 from onnx import inliner
 
 from artifact.onnx_file import redefines
+from audit.proof.file.node import Unsupported
 from audit.proof.limits import ProofLimitError
-from audit.proof.node import Unsupported
 
 _MOST_NODES: Final = 500_000
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from audit.proof.file.node import Array, Node, Unsupported
+from audit.proof.file.types import DType, extremes
 from audit.proof.limits import Budget
-from audit.proof.node import Array, Node, Unsupported
-from audit.proof.numbering import Numbering, Numbers, is_unmoved
-from audit.proof.sizes import Batch, Side, Sizes, as_sides
-from audit.proof.ties import Ties
-from audit.proof.types import DType, extremes
+from audit.proof.values.numbering import Numbering, Numbers, is_unmoved
+from audit.proof.values.sizes import Batch, Side, Sizes, as_sides
+from audit.proof.values.ties import Ties
 from imaging import GridSymmetry
 
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.graph import Graph
-from audit.proof.node import Array, Node, Unsupported
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Array, Node, Unsupported
 
 _OF_FILTERS: Final = {"Conv": 0, "Gemm": 1, "MatMul": -1}
 

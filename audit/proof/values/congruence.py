@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Context, Tracked
-from audit.proof.graph import Graph
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Array, Node
 from audit.proof.limits import Budget
-from audit.proof.node import Array, Node
-from audit.proof.numbering import Numbers
+from audit.proof.values.context import Context, Tracked
+from audit.proof.values.numbering import Numbers
 from imaging import GridSymmetry
 
 _WORTH_PACKING: Final = 4096

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.proof.context import Mismatch
-from audit.proof.numbering import Numbers, number_rows
+from audit.proof.values.context import Mismatch
+from audit.proof.values.numbering import Numbers, number_rows
 
 Floats = NDArray[np.float64]
 

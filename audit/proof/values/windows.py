@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.proof.node import Node, Unsupported
-from audit.proof.numbering import Numbers
+from audit.proof.file.node import Node, Unsupported
+from audit.proof.values.numbering import Numbers
 from imaging import GridSymmetry
 
 

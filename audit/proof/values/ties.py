@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.proof.numbering import Numbers
+from audit.proof.values.numbering import Numbers
 
 Places = NDArray[np.int64]
 

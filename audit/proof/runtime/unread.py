@@ -10,11 +10,11 @@ import math
 import numpy as np
 import onnx
 
-from audit.proof.context import Context, Tracked
-from audit.proof.folding import Runtime, attempt
-from audit.proof.node import Array, Unsupported
-from audit.proof.numbering import Numbers
+from audit.proof.file.node import Array, Unsupported
 from audit.proof.operators.record import Operator
+from audit.proof.runtime.folding import Runtime, attempt
+from audit.proof.values.context import Context, Tracked
+from audit.proof.values.numbering import Numbers
 
 
 def number_unread(

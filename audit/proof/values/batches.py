@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.proof.context import Bound, Tracked
-from audit.proof.node import Array, Node, Unsupported
+from audit.proof.file.node import Array, Node, Unsupported
 from audit.proof.operators.ranges import hull
-from audit.proof.sizes import Batch, Side, Sizes, as_sides
+from audit.proof.values.context import Bound, Tracked
+from audit.proof.values.sizes import Batch, Side, Sizes, as_sides
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from audit.proof.node import Array, Node, Unsupported
+from audit.proof.file.node import Array, Node, Unsupported
 
 _MOST: Final = 2**20
 _MIXES: Final = "computes with the number of images in a batch"

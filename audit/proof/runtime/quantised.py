@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.context import Context
-from audit.proof.graph import Graph
-from audit.proof.node import Array, Node
-from audit.proof.numbering import Numbers, number_rows
-from audit.proof.types import extremes
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Array, Node
+from audit.proof.file.types import extremes
+from audit.proof.values.context import Context
+from audit.proof.values.numbering import Numbers, number_rows
 
 _SUMMED: Final = {"Conv", "Gemm", "MatMul"}
 """Operators of which runtimes are known to have kernels over dequantised integers. Pooling, say, is

@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.batches import Batches, Value
-from audit.proof.context import Tracked
-from audit.proof.graph import Graph
-from audit.proof.node import Array, Node, Unsupported
-from audit.proof.quantised import have_one_unit
-from audit.proof.sizes import Sizes, as_sides
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Array, Node, Unsupported
+from audit.proof.runtime.quantised import have_one_unit
+from audit.proof.values.batches import Batches, Value
+from audit.proof.values.context import Tracked
+from audit.proof.values.sizes import Sizes, as_sides
 
 Constants = Mapping[str, Array | Sizes]
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.proof.types import name_of
+from audit.proof.file.types import name_of
 
 Numbers = NDArray[np.int64]
 

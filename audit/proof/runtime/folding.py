@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 import onnx
 
+from audit.proof.file.node import Array, Node, Unsupported
+from audit.proof.file.types import extremes, is_exchanged, is_float, is_integer, significand
 from audit.proof.limits import Budget
-from audit.proof.node import Array, Node, Unsupported
 from audit.proof.operators import MOVES, OPERATORS
 from audit.proof.operators.movement import refuse_backward_ends
-from audit.proof.sizes import NO_AXIS, shape_of
-from audit.proof.types import extremes, is_exchanged, is_float, is_integer, significand
+from audit.proof.values.sizes import NO_AXIS, shape_of
 
 Runtime = Callable[[onnx.ModelProto, Mapping[str, Array]], Sequence[Array]]
 """Runs a model of one node on arrays by name, and returns its outputs."""

@@ -12,14 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from audit.proof.batches import Followed, Value
-from audit.proof.congruence import name_of
-from audit.proof.context import Tracked
-from audit.proof.graph import Graph
-from audit.proof.node import Array, Node
-from audit.proof.numbering import Numbers
+from audit.proof.file.graph import Graph
+from audit.proof.file.node import Array, Node
 from audit.proof.operators import MOVES
-from audit.proof.sizes import Sizes
+from audit.proof.values.batches import Followed, Value
+from audit.proof.values.congruence import name_of
+from audit.proof.values.context import Tracked
+from audit.proof.values.numbering import Numbers
+from audit.proof.values.sizes import Sizes
 
 WRITTEN_OTHERWISE: Final = (
     "does for the rotated image what another node does for the upright one, but is written "

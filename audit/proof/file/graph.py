@@ -8,9 +8,9 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from audit.proof.functions import inline
-from audit.proof.node import Array, Node, Unsupported, read_attributes
-from audit.proof.types import DType, is_float, is_integer
+from audit.proof.file.functions import inline
+from audit.proof.file.node import Array, Node, Unsupported, read_attributes
+from audit.proof.file.types import DType, is_float, is_integer
 from imaging.refusal import RefusedError
 
 OLDEST_OPSET, NEWEST_OPSET = 9, 26

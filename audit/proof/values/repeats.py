@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audit.proof.batches import Value
-from audit.proof.context import Tracked
+from audit.proof.file.node import Array, Node, Unsupported
 from audit.proof.limits import Budget
-from audit.proof.node import Array, Node, Unsupported
-from audit.proof.numbering import Numbering
 from audit.proof.operators.ranges import of_constant
-from audit.proof.sizes import Batch, Sizes, as_sides
+from audit.proof.values.batches import Value
+from audit.proof.values.context import Tracked
+from audit.proof.values.numbering import Numbering
+from audit.proof.values.sizes import Batch, Sizes, as_sides
 
 
 def repeat(node: Node, inputs: Sequence[Value], numbering: Numbering, budget: Budget) -> Tracked:

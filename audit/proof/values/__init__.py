@@ -1,0 +1,1 @@
+"""What is known of tensors: value numbers, how they rotate, batches and sizes."""
