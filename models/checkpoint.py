@@ -6,9 +6,11 @@ has a line an epoch; ``weights.safetensors`` appears when the training is over, 
 Every file is written aside and renamed, so that an interruption loses at most one epoch.
 """
 
+import fcntl
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Annotated, Any, BinaryIO, Final, Self
@@ -29,7 +31,7 @@ from imaging.files import (
 )
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
-from imaging.writing import remove_left_aside, written_aside
+from imaging.writing import check_folder, remove_left_aside, written_aside
 from models.datasets.folder_source import FolderSource
 from models.datasets.split import Split, write_split
 from models.datasets.split import load as load_split
@@ -39,11 +41,12 @@ from models.targets import Teacher
 from models.training import Training
 
 RUN_FILE: Final = "run.json"
+RESULT_FILE: Final = "result.json"
 METRICS_FILE: Final = "metrics.jsonl"
 PICTURES: Final = ("confusion.svg", "confusion.png", "learning-curve.svg", "wrong.png")
 TABLES: Final = ("confusion.csv", "wrong.csv")
 FILES: Final = (
-    *("result.json", "audit.npz", "weights.safetensors", "checkpoint.pt", METRICS_FILE),
+    *(RESULT_FILE, "audit.npz", "weights.safetensors", "checkpoint.pt", METRICS_FILE),
     *(*PICTURES, *TABLES, RUN_FILE),
 )
 """All that a run's folder may hold; what says that it is one goes last."""
@@ -160,19 +163,42 @@ class Run:
         """Make the folder; what a run that was killed has left of a file is removed from it.
 
         With ``resume`` an earlier run of the very same kind goes on, for more or fewer epochs than
-        it was to have; with ``overwrite`` one of any kind is removed.
+        it was to have, and has no result before it has ended again; with ``overwrite`` one of any
+        kind is removed.
         """
         cls.check_free(folder, resume=resume, overwrite=overwrite)
         if overwrite:
             for name in FILES:
                 (folder / name).unlink(missing_ok=True)
         elif cls.is_in(folder):
-            info = cls.open(folder)._extended(info)
+            before = cls.open(folder)
+            info = before._extended(info)
+            if info.recipe != before.info.recipe:
+                before._forget_result()
         _make_folder(folder)
         remove_left_aside(folder)
         text = info.model_dump_json(indent=2)
         write_run_file(folder / RUN_FILE, text.encode())
         return cls(folder, info)
+
+    @staticmethod
+    @contextmanager
+    def held(folder: Path) -> Iterator[None]:
+        """Make the folder, and let nobody else train in it inside of the context.
+
+        Raises
+        ------
+        RefusedError
+            If it cannot be made, or somebody else does.
+        """
+        _make_folder(folder)
+        held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # where a file system has no locks
+                _lock(held, folder)
+            yield
+        finally:
+            os.close(held)
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -187,12 +213,7 @@ class Run:
                 f"{folder} holds a run already; --resume goes on with it, --overwrite begins it "
                 "anew, and --name gives this one another folder."
             )
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise RefusedError(
-                f"The folder {folder} cannot be written, as {there} is no folder that may be; "
-                "--runs names another."
-            )
+        check_folder(folder, "--runs")
 
     def _extended(self, info: RunInfo) -> RunInfo:
         """Return what goes on with this run: it stops early by what comes from now on."""
@@ -249,15 +270,18 @@ class Run:
         write_run_file(self.folder / METRICS_FILE, lines.encode())
 
     def keep(self, network: Network) -> None:
-        """Keep the weights of the network whose training is over."""
+        """Keep the weights of the network whose training is over; a result of others goes."""
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        write_run_file(self.folder / "weights.safetensors", serialise(weights))
+        path, data = self.folder / "weights.safetensors", serialise(weights)
+        if not path.exists() or read_named(path, _MOST_WEIGHTS) != data:
+            self._forget_result()
+        write_run_file(path, data)
 
     def finish(self, result: Result, audit_set: Split) -> None:
         """Keep the network's error on the test set, and some of its images."""
         _write(self.folder / "audit.npz", lambda file: write_split(audit_set, file))
         text = result.model_dump_json()
-        write_run_file(self.folder / "result.json", text.encode())
+        write_run_file(self.folder / RESULT_FILE, text.encode())
 
     def network(self) -> Network:
         """Return the trained network, ready to be evaluated."""
@@ -279,13 +303,17 @@ class Run:
 
     def result(self) -> Result:
         """Return the outcome on the test set."""
-        if not (self.folder / "result.json").exists():
+        path = self.folder / RESULT_FILE
+        if not path.exists():
             raise RefusedError(f"{self.folder} has not been tested yet; finish it with --resume.")
-        path = self.folder / "result.json"
         try:
             return Result.model_validate_json(read_named(path, MOST_TEXT))
         except ValidationError as error:
             raise RefusedError(f"{path} holds no result: {_first(error)}.") from None
+
+    def _forget_result(self) -> None:
+        """Remove the result of weights that are another's from now on."""
+        (self.folder / RESULT_FILE).unlink(missing_ok=True)
 
     def audit_set(self) -> Split:
         """Return the test images that the run keeps for audits."""
@@ -312,6 +340,16 @@ def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
     except (OSError, RuntimeError) as error:  # of a full disk, each in its way
         raise RefusedError(f"The file {path} cannot be written: {_reason(error)}.") from error
+
+
+def _lock(held: int, folder: Path) -> None:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RefusedError(
+            f"Another process trains in {folder}; one at a time is accepted, and --name gives this "
+            "one another folder."
+        ) from error
 
 
 def _damaged(what: str, path: Path, error: Exception) -> RefusedError:

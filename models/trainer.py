@@ -62,12 +62,24 @@ def train(
     Raises
     ------
     ValueError
-        If ``folder`` holds another run, or there is nothing to choose by.
+        If ``folder`` holds another run, somebody else trains in it, or there is nothing to choose
+        by.
     """
-    data = experiment.data
     validation = _validation_images(experiment) if choose else None
-    run = Run.begin(folder, experiment.info, resume=resume, overwrite=overwrite)
-    recipe = run.info.recipe
+    Run.check_free(folder, resume=resume, overwrite=overwrite)
+    with Run.held(folder):
+        run = Run.begin(folder, experiment.info, resume=resume, overwrite=overwrite)
+        return _train(experiment, run, device, validation, shown)
+
+
+def _train(
+    experiment: Experiment,
+    run: Run,
+    device: torch.device | None,
+    validation: Split | None,
+    shown: Callable[[str], str],
+) -> Result | None:
+    data, recipe = experiment.data, run.info.recipe
     teachers = [teacher.network().to(device) for teacher in experiment.teachers]
     teacher = teach(teachers) if teachers else None
     training = run.training(device, teacher)
@@ -94,7 +106,7 @@ def train(
             _print(progress, _line(epoch, recipe.epochs))
         progress.update(bar, completed=recipe.epochs * images)
         run.keep(training.result)
-        if choose or (recipe.validation and recipe.patience is None):
+        if validation is not None or (recipe.validation and recipe.patience is None):
             return None
         _print(progress, f"the weights of epoch {training.kept_epoch} are kept")
         bar = progress.add_task("testing", total=len(data.test))

@@ -276,6 +276,38 @@ def test_a_finished_run_gives_its_network_back(tmp_path):
         assert torch.equal(opened.network()(images), training.result.eval()(images))
 
 
+def test_a_result_is_that_of_the_weights_beside_it(tmp_path):
+    """A run that went on and was killed at the wrong moment had a result of other weights."""
+    data, result = stripes_and_rings(), Result(test_error_percent=1.5, test_count=160)
+    run = Run.begin(tmp_path, info(), resume=False)
+    first = run.training()
+    run.keep(first.result)
+    run.finish(result, data[:20])
+    Run.begin(tmp_path, info(), resume=True).keep(first.result)
+    assert Run.open(tmp_path).result() == result
+    other = Training(SPEC, RECIPE.model_copy(update={"seed": 1}))
+    run.keep(other.result)
+    with pytest.raises(ValueError, match="not been tested yet"):
+        Run.open(tmp_path).result()
+    run.finish(result, data[:20])
+    longer = info(RECIPE.model_copy(update={"epochs": RECIPE.epochs + 1}))
+    Run.begin(tmp_path, longer, resume=True)
+    with pytest.raises(ValueError, match="not been tested yet"):
+        Run.open(tmp_path).result()
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    place = tmp_path / "run"
+    with (
+        Run.held(place),
+        pytest.raises(ValueError, match="Another process trains in"),
+        Run.held(place),
+    ):
+        pass
+    with Run.held(place):
+        pass
+
+
 def test_a_folder_that_holds_another_run_is_refused(tmp_path):
     Run.begin(tmp_path, info(), resume=False)
     with pytest.raises(ValueError, match="--resume"):
