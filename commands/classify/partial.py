@@ -59,7 +59,7 @@ class Partial:
         self._format, self._model, self._classes = output_format, model, classes
         self._shape = shape
         self.done: Counter[str] = Counter()
-        self.refused = 0
+        self.refused, self._held = 0, False
         try:
             self._file = os.open(self.path, _FLAGS, 0o644)
         except OSError as error:
@@ -111,12 +111,7 @@ class Partial:
     def _begin(self, resume: bool) -> None:
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
             raise RefusedError(f"The file {self.path} is no regular one; one is accepted.")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RefusedError(
-                f"The file {self.path} is written by another run; one at a time is accepted."
-            ) from error
+        self._lock()
         begun = os.fstat(self._file).st_size > 0
         if begun and not resume:
             raise RefusedError(
@@ -130,22 +125,34 @@ class Partial:
         elif resume and self.output.exists() and self.output.stat().st_size:
             self._take_over()
 
+    def _lock(self) -> None:
+        """Keep other runs from the file, and make sure that it is still the one of its name."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._held = os.path.samestat(os.fstat(self._file), self.path.stat())
+        except OSError:
+            self._held = False
+        if not self._held:
+            raise RefusedError(
+                f"The file {self.path} is written by another run; one at a time is accepted."
+            )
+
     def _take_over(self) -> None:
-        """Copy the answers of an output that is whole, to which others are added."""
+        """Copy the answers of an output that is whole, all of them at once, to add others."""
         read = _READERS.get(self._format)
         if read is None:
             raise RefusedError(
                 f"The file {self.output} does not say which model its lines are of; --resume goes "
                 f"on with a run that was interrupted, or with a file of {', '.join(_READERS)}."
             )
-        try:
-            with self.output.open("rb") as file:
-                answers = read(file, self._shape, self._classes)
-                for answer in self._checked(answers, self.output, self._format):
-                    self.write([answer])
-        except BaseException:
-            os.truncate(self._file, 0)
-            raise
+        with self.output.open("rb") as file, written_aside(self.path) as copy:
+            answers = read(file, self._shape, self._classes)
+            for answer in self._checked(answers, self.output, self._format):
+                copy.write(json_line(answer))
+                self._count([answer])
+        empty, self._file = self._file, os.open(self.path, _FLAGS)
+        os.close(empty)
+        self._lock()
 
     def _cut_off(self) -> None:
         """Cut off the last line if it is not whole; refuse a file that nobody here has begun."""
@@ -206,9 +213,9 @@ class Partial:
         return RefusedError(f"The file {path or self.path} cannot be written: {error.strerror}.")
 
     def _close(self) -> None:
-        """Let go of the file, and leave none that is empty."""
+        """Let go of the file, and leave none that is empty, but for that of another run."""
         with suppress(OSError):
-            if os.fstat(self._file).st_size == 0 and stat.S_ISREG(os.fstat(self._file).st_mode):
+            if self._held and os.fstat(self._file).st_size == 0:
                 self.path.unlink(missing_ok=True)
         os.close(self._file)
 

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ from artifact.session import open_session
 from commands.classify import partial, table
 from commands.classify import run as classifying
 from commands.classify.answer import Answer, Model, Shape
+from commands.classify.partial import Partial
 from commands.names import from_one_line, on_one_line, written
+from imaging import RefusedError
 from service.engine import Inference, Session
 from tests.program import start
 
@@ -368,6 +371,52 @@ class TestResume:
         assert (code, err) == (0, f"{out}: 40 lines kept, 1 added\n")
         assert asked == [1]
         assert [row["file"] for row in read(out)] == [*names(folder), f"{folder}/000-new.png"]
+
+    def test_what_is_taken_over_is_so_at_once(self, tmp_path, monkeypatch):
+        """A run that is killed meanwhile leaves no part of it that a later one goes on with."""
+        model, out = Model("a", 1, "sha256:0"), tmp_path / "out.csv"
+        answers = [Answer(f"{i}.png", error="No.", model=model) for i in range(3)]
+        of = model, ("0",), Shape(1)
+        with Partial(out, "csv", *of, resume=False) as kept:
+            kept.write(answers)
+            kept.finish()
+
+        def watched(*arguments):
+            for answer in table.read(*arguments):
+                assert (tmp_path / "out.csv.partial").read_bytes() == b""
+                yield answer
+
+        monkeypatch.setitem(partial._READERS, "csv", watched)
+        with Partial(out, "csv", *of, resume=True) as kept:
+            assert kept.done == Counter(answer.file for answer in answers)
+            with pytest.raises(RefusedError, match="is written by another run"):
+                Partial(out, "csv", *of, resume=True)
+            kept.write(answers[:1])
+            kept.finish()
+        assert [row["file"] for row in read(out)] == ["0.png", "1.png", "2.png", "0.png"]
+
+    def test_a_run_that_is_refused_leaves_the_file_of_the_other(self, tmp_path):
+        """It was empty until the first batch was answered, and was removed as nobody's."""
+        of, out = (Model("a", 1, "sha256:0"), ("0",), Shape(1)), tmp_path / "out.csv"
+        with Partial(out, "csv", *of, resume=False) as kept:
+            with pytest.raises(RefusedError, match="is written by another run"):
+                Partial(out, "csv", *of, resume=False)
+            kept.write([Answer("0.png", error="No.", model=of[0])])
+            kept.finish()
+        assert len(read(out)) == 1
+
+    def test_a_file_that_lost_its_name_is_not_written(self, tmp_path, monkeypatch):
+        """Another run ended, and removed it, between its opening and its lock."""
+        of, out = (Model("a", 1, "sha256:0"), ("0",), Shape(1)), tmp_path / "out.csv"
+        lock = partial.fcntl.flock
+
+        def late(file, how):
+            (tmp_path / "out.csv.partial").unlink()
+            lock(file, how)
+
+        monkeypatch.setattr(partial.fcntl, "flock", late)
+        with pytest.raises(RefusedError, match="is written by another run"):
+            Partial(out, "csv", *of, resume=False)
 
     def test_a_file_that_is_named_twice_has_two_lines(self, run, folder, interrupted):
         out = interrupted("jsonl")
