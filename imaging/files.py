@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ MOST_IMAGE: Final = 2**29
 
 MOST_TEXT: Final = 16 * MEBIBYTE
 """Bytes of a file that a person or a small program wrote."""
+
+_MOST_WAYS: Final = 100
+"""Ways by links into one folder: folders that link to one another have more than can be gone."""
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -104,25 +108,37 @@ def paths_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
     ------
     OSError
         If a folder cannot be read.
+    RefusedError
+        If links lead into one folder in more ways than anybody means.
     """
-    above = Path(os.path.realpath(folder)).parents
-    yield from _paths_below(folder, Path(), frozenset(map(str, above)), suffixes)
-
-
-def _paths_below(
-    folder: Path, inside: Path, above: frozenset[str], suffixes: Collection[str]
-) -> Iterator[Path]:
-    place = os.path.realpath(folder / inside)
-    if place in above:
-        return
-    for name in os.listdir(folder / inside):  # noqa: PTH208 -- names, which may be no UTF-8
-        path = inside / name
-        if name.startswith("."):
+    root = os.path.realpath(folder)
+    left = [(Path(), root, frozenset(map(str, Path(root).parents)))]
+    ways = Counter[str]()
+    while left:
+        inside, place, above = left.pop()
+        if place in above:
             continue
-        if os.path.isdir(folder / path):  # noqa: PTH112 -- Path's raises for some links
-            yield from _paths_below(folder, path, above | {place}, suffixes)
-        elif path.suffix.lower() in suffixes:
-            yield path
+        ways[place] += 1
+        if ways[place] > _MOST_WAYS:
+            raise RefusedError(
+                f"Links below {folder} lead into {place} in more than {_MOST_WAYS} ways, as where "
+                "folders link to one another; fewer are accepted."
+            )
+        around = above | {place}
+        for name in os.listdir(folder / inside):  # noqa: PTH208 -- names, which may be no UTF-8
+            path = inside / name
+            if name.startswith("."):
+                continue
+            if os.path.isdir(folder / path):  # noqa: PTH112 -- Path's raises for some links
+                left.append((path, _real_place(place, name), around))
+            elif path.suffix.lower() in suffixes:
+                yield path
+
+
+def _real_place(parent: str, name: str) -> str:
+    """Where a folder lies whose parent lies there: `realpath` looks at all above, and is slow."""
+    path = Path(parent, name)
+    return os.path.realpath(path) if path.is_symlink() else str(path)
 
 
 def _unreadable(error: OSError) -> FileRefusedError:

@@ -20,6 +20,9 @@ _COMMAND: Final = 2
 _MOVED: Final = 2
 """Bytes that say how far to the right, and how far up, the next pixel is."""
 
+_MOST_RUNS: Final = 2**22
+"""Runs and moves: each takes as long as a thousand pixels, and who writes runs has few of them."""
+
 _HALVES: Final = [bytes((byte >> 4, byte & 15)) for byte in range(256)]
 """The two pixels of a byte in RLE4."""
 
@@ -39,11 +42,14 @@ def read_runs(data: bytes, width: int, height: int, *, halves: bool) -> NDArray[
     Raises
     ------
     ImageError
-        If the runs go on beyond a row, or end before the image does.
+        If the runs go on beyond a row, end before the image does, or are too many.
     """
     shown = bytearray(width * height)
-    x = y = at = 0
+    x = y = at = runs = 0
     while len(data) - at >= _COMMAND:
+        runs += 1
+        if runs > _MOST_RUNS:
+            raise broken(f"it is in more than {_MOST_RUNS} runs")
         count, value = data[at], data[at + 1]
         at += _COMMAND
         if count:

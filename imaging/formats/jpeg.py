@@ -35,6 +35,8 @@ _APP14: Final = 0xEE
 _SOF: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # In the data of a scan, 0xFF is followed by 0, by a restart marker or by more of its kind.
 _AFTER_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# A marker begins with any number of 0xFF.
+_BEHIND_FILL: Final = re.compile(rb"[^\xff]")
 _EXIF: Final = b"Exif\0\0"
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _MOST_SEGMENTS: Final = 2**12
@@ -140,14 +142,17 @@ def read_head(data: bytes) -> Head:
             head.by_xmp = xmp_orientation(body) if head.by_xmp is None else head.by_xmp
         elif marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
             head.adobe_transform = body[11]
-    raise broken(f"it has more than {_MOST_SEGMENTS} segments before its pixels")
+    raise _too_many_segments()
+
+
+def _too_many_segments() -> ImageError:
+    return broken(f"it has more than {_MOST_SEGMENTS} segments")
 
 
 def _segment(data: bytes, position: int) -> tuple[int, bytes, int]:
     """The marker at a position, what it holds, and the position behind it."""
-    start = position
-    while data[position : position + 1] == b"\xff":
-        position += 1
+    start, found = position, _BEHIND_FILL.search(data, position)
+    position = len(data) if found is None else found.start()
     length = int.from_bytes(data[position + 1 : position + 3], "big")
     end = position + 1 + length
     if position == start or length < 2 or end > len(data) or data[position] == _EOI:
@@ -160,14 +165,16 @@ def _check_scans(data: bytes, position: int) -> None:
     if data.count(b"\xff\xda") <= MOST_SCANS:
         return
     scans = 1
-    while scans <= MOST_SCANS:
+    for _ in range(_MOST_SEGMENTS):
         found = _AFTER_SCAN.search(data, position)
         if found is None or data[found.start() + 1] == _EOI:
             return
         marker, _, position = _segment(data, found.start())
         scans += marker == _SOS
-    message = f"The JPEG has more than {MOST_SCANS} scans; at most {MOST_SCANS} are accepted."
-    raise ImageError("broken", message)
+        if scans > MOST_SCANS:
+            most = f"at most {MOST_SCANS} are accepted"
+            raise ImageError("broken", f"The JPEG has more than {MOST_SCANS} scans; {most}.")
+    raise _too_many_segments()
 
 
 def decode_abbreviated(
@@ -202,10 +209,11 @@ def _without_colour_markers(data: bytes) -> list[bytes]:
     """The segments of a JPEG but for those of JFIF and Adobe, and all that follows them."""
     kept: list[bytes] = []
     position = 2
-    while True:
+    for _ in range(_MOST_SEGMENTS):
         start = position
         marker, _, position = _segment(data, start)
         if marker == _SOS:
             return [*kept, data[start:]]
         if marker not in (_APP0, _APP14):
             kept.append(data[start:position])
+    raise _too_many_segments()

@@ -121,3 +121,10 @@ def test_what_runs_leave_out_has_the_first_colour(bits: int, middle: bytes, asid
 def test_runs_that_are_not_of_the_image_are_refused(runs: bytes, fault: str) -> None:
     with pytest.raises(ImageError, match=fault):
         decode(in_runs(runs, 8), 1)
+
+
+def test_no_more_runs_are_read_than_anybody_writes() -> None:
+    """Sixteen million of one pixel each, 32 MiB, took seven seconds."""
+    many = bytes((0, 2, 0, 0)) * (2**22 + 1)  # a move that goes nowhere
+    with pytest.raises(ImageError, match="it is in more than 4194304 runs"):
+        decode(in_runs(many, 8), 1)

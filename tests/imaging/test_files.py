@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from imaging.files import FileRefusedError, read_file
+from imaging.files import FileRefusedError, paths_below, read_file
+from imaging.refusal import RefusedError
 from tests.permissions import held_to_permissions
 
 pytestmark = pytest.mark.timeout(20)  # a FIFO is waited for in vain
@@ -91,3 +92,27 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
         pytest.raises(FileRefusedError, match="cannot be read: Permission denied"),
     ):
         read_file(tmp_path / "file", 100)
+
+
+def test_folders_that_link_to_one_another_are_refused_and_not_gone_through(tmp_path: Path) -> None:
+    """Twelve of them have a thousand million ways from one into another."""
+    folders = [tmp_path / f"{i}" for i in range(12)]
+    for folder in folders:
+        folder.mkdir()
+        for other in folders:
+            (folder / f"to-{other.name}").symlink_to(other)
+    with pytest.raises(RefusedError, match="in more than 100 ways, as where folders link to one"):
+        list(paths_below(tmp_path, (".png",)))
+
+
+def test_folders_in_folders_are_gone_into_however_deep(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(1010):
+        deep /= "a"
+        deep.mkdir()
+    (deep / "x.png").touch()
+    assert [path.name for path in paths_below(tmp_path, (".png",))] == ["x.png"]
+    (deep / "x.png").unlink()
+    while deep != tmp_path:  # what removes it otherwise recurses
+        deep.rmdir()
+        deep = deep.parent

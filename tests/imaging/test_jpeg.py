@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from imaging import ImageError, decode
+from imaging.formats.jpeg import decode_abbreviated
 
 RANDOM = np.random.default_rng(14)
 
@@ -128,6 +129,28 @@ def test_scans_behind_an_end_that_is_none_are_counted() -> None:
 def test_what_looks_like_scans_behind_the_end_is_not_counted() -> None:
     data = jpeg(Image.fromarray(picture()))
     assert np.array_equal(decode(data + b"\xff\xda" * 1000, 3), decode(data, 3))
+
+
+def test_segments_are_bounded_wherever_they_stand() -> None:
+    """Eight million empty ones, 32 MiB, took eight seconds."""
+    data = jpeg(Image.fromarray(picture()))
+    end, empty = data.rindex(b"\xff\xd9"), b"\xff\xfe\x00\x02" * 2**13
+    like_scans = b"\xff\xfe\x00\x84" + b"\xff\xda" * 65
+    late = data[:2] + like_scans + data[2:end] + empty + data[end:]
+    assert "more than 4096 segments" in refusal(late)
+    assert "more than 4096 segments" in refusal(data[:2] + empty + data[2:])
+    of_colour = b"\xff\xe0\x00\x02" * 2**13
+    with pytest.raises(ImageError, match="more than 4096 segments"):
+        decode_abbreviated(
+            data[:2] + of_colour + data[2:], b"", transformed=True, fits=lambda *_: True
+        )
+
+
+def test_what_fills_up_a_marker_is_passed_over_at_once() -> None:
+    data = jpeg(Image.fromarray(picture()))
+    began = time.process_time()
+    assert np.array_equal(decode(data[:2] + b"\xff" * 2**24 + data[2:], 3), decode(data, 3))
+    assert time.process_time() - began < 0.7
 
 
 def test_twelve_bits_are_refused_by_name() -> None:
