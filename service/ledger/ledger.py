@@ -41,12 +41,18 @@ from service.ledger.entry import (
     signed,
     wrong_contents,
 )
-from service.ledger.store import LedgerError, Store, TamperedError, UntrustedError
+from service.ledger.store import (
+    MOST_ENTRY,
+    MOST_REPORT,
+    LedgerError,
+    Store,
+    TamperedError,
+    UntrustedError,
+)
 from service.signatures.status import SignatureError, Trust
 
 _ENTRIES: Final = "entries"
 _CHUNK: Final = 64
-_REPORTS_AT_ONCE: Final = 16
 _LOOKED_AT: Final = 2048
 _TRIES: Final = 1000
 
@@ -204,8 +210,9 @@ class Ledger:
 
     def wrong_contents(self, entries: Sequence[Entry]) -> Iterator[str]:
         """Say what is wrong with what entries name."""
-        for start in range(0, len(entries), _REPORTS_AT_ONCE):
-            some = entries[start : start + _REPORTS_AT_ONCE]
+        step = self._store.at_once
+        for start in range(0, len(entries), step):
+            some = entries[start : start + step]
             named = [named_files(entry) for entry in some]
             files = sorted({file for files in named for file in files})
             read = dict(zip(files, self._store.read(files), strict=True))
@@ -225,6 +232,11 @@ class Ledger:
         }
 
     def _keep(self, file: str, content: bytes) -> None:
+        if len(content) > MOST_REPORT:
+            raise LedgerError(
+                f"The report has {len(content)} bytes, and a ledger takes {MOST_REPORT} at most; "
+                "an audit of fewer images is accepted."
+            )
         if self._store.create(file, content):
             return
         if self._store.read([file]) != [content]:
@@ -263,8 +275,10 @@ class Ledger:
             time.sleep(_SEALING / 20)
 
     def _read(self, numbers: Sequence[int]) -> list[Files]:
-        entries = self._store.read([f"{_ENTRIES}/{entry_file(number)}" for number in numbers])
-        seals = self._store.read([f"{_ENTRIES}/{seal_file(number)}" for number in numbers])
+        entries, seals = (
+            self._store.read([f"{_ENTRIES}/{name(number)}" for number in numbers], MOST_ENTRY)
+            for name in (entry_file, seal_file)
+        )
         return [Files(*each) for each in zip(numbers, entries, seals, strict=True)]
 
     def _entry_of(

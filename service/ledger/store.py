@@ -13,11 +13,16 @@ from fsspec.implementations.local import LocalFileSystem
 from imaging.files import FileRefusedError, read_file
 from imaging.writing import remove_left_aside, write_aside
 
+_REPORTS_AT_ONCE: Final = 16
+
 _BUCKETS: Final = frozenset({"s3", "gs", "abfs", "oss", "oci"})
 """Protocols of object stores, where making a folder would make a bucket."""
 
-_MOST: Final = 2**30
+MOST_REPORT: Final = 2**28
 """Bytes of a report; one of all images of a large audit has some tens of millions."""
+
+MOST_ENTRY: Final = 2**21
+"""Bytes of an entry; its signature's certificates have a MiB at most."""
 
 log = structlog.get_logger()
 
@@ -55,8 +60,14 @@ class Store:
         try:
             self._system, self._root = url_to_fs(url)
         except (ImportError, OSError, TypeError, ValueError) as error:
-            raise LedgerError(f"The ledger cannot be opened: {error}") from error
+            reason = str(error).rstrip(".")
+            raise LedgerError(f"The ledger cannot be opened: {reason}.") from error
         self._local = isinstance(self._system, LocalFileSystem)
+
+    @property
+    def at_once(self) -> int:
+        """How many reports are worth reading at once: where each is waited for, several."""
+        return 1 if self._local else _REPORTS_AT_ONCE
 
     def make_folders(self, *names: str) -> None:
         """Make folders that are not there; object stores have none, and no bucket is made."""
@@ -86,15 +97,16 @@ class Store:
                 return False
         return True
 
-    def read(self, names: Sequence[str]) -> list[bytes | None]:
+    def read(self, names: Sequence[str], most: int = MOST_REPORT) -> list[bytes | None]:
         """Return the content of files: None for one that is not there, nothing for what is no file.
 
-        A local FIFO or device is not waited for; nobody has stored what it would say.
+        A local FIFO or device is not waited for, and a local file of more bytes than `most` not
+        read; nobody has stored what it would say.
         """
         paths = [self._path(name) for name in names]
         if self._local:
             with self._reported("read"):
-                return [_read(Path(path)) for path in paths]
+                return [_read(Path(path), most) for path in paths]
         with self._reported("read"):
             found = self._system.cat(paths, on_error="return") if paths else {}
         return [self._content(found.get(path)) for path in paths]
@@ -146,9 +158,9 @@ def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path, most: int) -> bytes | None:
     try:
-        return read_file(path, _MOST)
+        return read_file(path, most)
     except FileRefusedError as refusal:
         if isinstance(refusal.__cause__, FileNotFoundError):
             return None

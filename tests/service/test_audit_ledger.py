@@ -114,6 +114,21 @@ async def test_a_job_names_the_report_in_the_ledger(shared: httpx.AsyncClient, f
     assert (await shared.get(status["report"])).status_code == 200
 
 
+async def test_a_very_large_report_is_answered_as_it_is_stored_and_not_read(
+    shared: httpx.AsyncClient, few: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = (await audit(shared, few)).headers["Content-Location"]
+    digest = path.rpartition("/")[2]
+    monkeypatch.setattr("service.api.audits.stored._MOST_READ", 1000)
+    assert (await shared.get(path)).status_code == 200
+    refused = [
+        await shared.get(f"{path}?format=html"),
+        await shared.get(f"/audits/compare?a={digest}&b={digest}"),
+    ]
+    assert [answer.status_code for answer in refused] == [406, 422]
+    assert all("has more than 0 MiB; " in answer.json()["error"] for answer in refused)
+
+
 # --- listing ----------------------------------------------------------------------------------
 
 

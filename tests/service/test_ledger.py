@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -312,11 +313,27 @@ def test_threads_that_append_at_once_lose_nothing(url: str) -> None:
     assert page.faults == ()
 
 
+def test_files_that_nobody_stored_take_no_memory(ledger: Ledger, tmp_path: Path) -> None:
+    """Files with a hole take no disk: a page of entries of 1 GiB took 64 at once."""
+    stored = [ledger.append(report(seed=i)) for i in range(2)]
+    os.truncate(entry_file(tmp_path, 1), 2**28)
+    os.truncate(tmp_path / "reports" / f"{stored[1].report}.json", 2**29)
+    tracemalloc.start()
+    faults = ledger.page(500).faults
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+    assert faults == (
+        "Entry 1 cannot be read.",
+        f"The report of entry 2 was changed: {stored[1].report}.",
+    )
+
+
 # --- where it cannot be -----------------------------------------------------------------------
 
 
 def test_a_ledger_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match=r"cannot be opened: Protocol not known: nowhere"):
+    with pytest.raises(LedgerError, match=r"cannot be opened: Protocol not known: nowhere\.$"):
         open_ledger("nowhere://bucket")
     (tmp_path / "file").write_text("a file, no folder")
     with pytest.raises(LedgerError, match=r"cannot be written \(.*Error\); the log says why"):

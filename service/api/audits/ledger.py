@@ -4,7 +4,7 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from artifact.values import Sha256, Verdict
@@ -18,10 +18,10 @@ from service.api.audits.formats import (
     language_headers,
     report_documented,
 )
-from service.api.audits.stored import ledger_of, read_bytes
+from service.api.audits.stored import ledger_of, parsed, read_bytes
 from service.api.bodies import errors_documented
 from service.api.pages import tagged
-from service.errors import ServiceError, UnavailableError
+from service.errors import UnavailableError
 from service.http.service_route import ServiceRoute
 from service.ledger import Entry, LedgerError
 
@@ -158,12 +158,5 @@ async def _show(
 
 
 def _rendered(stored: bytes, rendering: Rendering[Report], language: Language) -> bytes:
-    try:
-        report = Report.model_validate_json(stored)
-    except ValidationError:
-        raise ServiceError(
-            406,
-            "The report was stored by another version of the service, which wrote another schema; "
-            "format=json is accepted.",
-        ) from None
+    report = parsed(stored, "The report", 406, "format=json is accepted")
     return rendering.write(report, language)

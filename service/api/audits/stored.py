@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 from pydantic import ValidationError
 
 from artifact.values import Sha256
 from audit import Report
+from imaging.files import MEBIBYTE
 from service.audits import JobQueue
 from service.errors import ServiceError, UnavailableError
 from service.ledger import Ledger, LedgerError, TamperedError, UntrustedError
+
+_MOST_READ: Final = 2**26
+"""Bytes of a report that is more than answered; as objects it takes some ten times as many."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -60,14 +65,29 @@ def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Repor
     Raises
     ------
     ServiceError, UnavailableError
-        As `read_bytes` does; 422 if it has another schema.
+        As `read_bytes` does, and as `parsed` does, with 422.
     """
     stored = read_bytes(ledger.read_whole if whole else ledger.read, digest)
+    return parsed(stored, f"The report {digest}", 422, "a smaller one of this one is accepted")
+
+
+def parsed(stored: bytes, name: str, status: int, accepted: str) -> Report:
+    """Read the JSON of a report that is stored.
+
+    Raises
+    ------
+    ServiceError
+        With the status, if it is very large or has another schema.
+    """
+    if len(stored) > _MOST_READ:
+        raise ServiceError(
+            status, f"{name} has more than {_MOST_READ // MEBIBYTE} MiB; {accepted}."
+        )
     try:
         return Report.model_validate_json(stored)
     except ValidationError:
         raise ServiceError(
-            422,
-            f"The report {digest} was stored by another version of the service, which wrote "
-            "another schema.",
+            status,
+            f"{name} was stored by another version of the service, which wrote another schema; "
+            f"{accepted}.",
         ) from None
