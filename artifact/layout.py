@@ -26,6 +26,9 @@ CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,14}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
+_LONGEST_NAME: Final = 200
+"""A folder's name has 255 bytes at most, and a precision may be added."""
+
 
 def check_name(name: str) -> None:
     """Refuse what no new model may be called.
@@ -35,9 +38,14 @@ def check_name(name: str) -> None:
     RefusedError
         Saying what is accepted.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name[: _LONGEST_NAME + 1]):
         raise RefusedError(
-            f"{name!r} names no model; accepted are small letters, digits, '.', '_' and '-'."
+            f"{name[:_LONGEST_NAME]!r} names no model; accepted are small letters, digits, '.', "
+            "'_' and '-'."
+        )
+    if len(name) > _LONGEST_NAME:
+        raise RefusedError(
+            f"A name of {len(name)} characters is no model's; at most {_LONGEST_NAME} are accepted."
         )
 
 
@@ -57,9 +65,12 @@ def version_folders(model: Path) -> list[Path]:
 
 
 def next_version(model: Path) -> int:
-    """The number of a model's next version: one more than its latest, or 1."""
-    folders = version_folders(model)
-    return int(folders[-1].name) + 1 if folders else 1
+    """The number of a model's next version: one more than the largest that is a name there, or 1.
+
+    What is no folder counts as well, as nothing can be put in its place.
+    """
+    entries = model.iterdir() if model.is_dir() else ()
+    return max((read_version(entry.name) or 0 for entry in entries), default=0) + 1
 
 
 def written_version(model: Path, version: int) -> AbstractContextManager[Path]:

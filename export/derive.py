@@ -21,7 +21,7 @@ from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE, version_folders
 from artifact.values import Precision
 from audit import Classifier, RefusedError
 from audit.machine import cpu_name
-from export.publish import Candidate, Progress, publish
+from export.publish import Candidate, Progress, check_place, publish
 from export.quantize import (
     measure_ranges,
     quantize,
@@ -136,6 +136,8 @@ def derive(
     ValueError
         If the file cannot be converted, or `publish` refuses it.
     """
+    for precision in precisions:
+        check_place(repository, f"{source.card.name}-{precision}")
     converter = _Converter(source, progress)
     for precision in precisions:
         yield publish(converter.candidate(precision), repository, progress)

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from artifact.audit_set import AuditSet
 from artifact.card import InputSpec, Training
 from artifact.figures import Metric, NetworkSize, Parity
-from artifact.layout import check_name
 from audit import RefusedError
 from export.bake import bake
 from export.graph import to_onnx
-from export.publish import Candidate, Progress, publish
+from export.publish import Candidate, Progress, check_place, publish
 from export.runtime import RUNTIME, batches, open_model
 from models.checkpoint import Run
 from models.networks import Network, NetworkSpec, free_parameters, multiply_adds
@@ -42,7 +41,7 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
     ValueError
         If the run is not finished, or ``name`` is no name for a model.
     """
-    check_name(name)
+    check_place(repository, name)
     network, info, result, kept = run.network(), run.info, run.result(), run.audit_set()
     baked, spec = bake(network), run.info.network
     _check_shape(kept.images.shape[1:], spec)

@@ -55,6 +55,7 @@ from audit.proving import prove_or_give_up
 from export.runtime import RUNTIME, open_model
 from export.sample import WRITTEN, Sample
 from imaging import grid_rotations
+from imaging.writing import check_folder
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -118,6 +119,15 @@ class Candidate:
         return self.audited.spread(None if self.sample is None else self.sample.measured).images
 
 
+def check_place(repository: Path, name: str) -> None:
+    """Refuse a name that no model may have, or a place where no version of it can be written.
+
+    It is for the beginning of what takes long and is published in the end.
+    """
+    check_name(name)
+    check_folder(repository / name, "--repository")
+
+
 def publish(candidate: Candidate, repository: Path, progress: Progress = lambda *_: None) -> Path:
     """Prove, measure and audit a file, write its card, and return the new version's directory.
 
@@ -128,10 +138,10 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     RefusedError
         If what onnxruntime makes of the file gives other logits than the file, run node by node.
     ValueError
-        If the name is no name for a model, the proof takes more than it may, or no audit can be
-        made.
+        If the name is no name for a model, no version of it can be written, the proof takes more
+        than it may, or no audit can be made.
     """
-    check_name(candidate.name)
+    check_place(repository, candidate.name)
     progress(f"proving {candidate.audited_group}", 0, 1)
     proof = prove_or_give_up(candidate.model, candidate.audited_group, runtime=run_as_written)
     progress(f"proving {candidate.audited_group}", 1, 1)

@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, mkdtemp
 from typing import BinaryIO, Final, cast
 
+from imaging.refusal import RefusedError
+
 _PREFIX: Final = "."
 _SUFFIX: Final = ".partial"
 """With the other one around the name of what is being written."""
@@ -79,9 +81,9 @@ def remove_left_aside(folder: Path) -> None:
 def written_folder(path: Path) -> Iterator[Path]:
     """Make a folder that stands at `path` once the block has ended, whole and on disk.
 
-    All may read it, and nobody but its owner write, whatever the process masks for its files. If
-    the block raises, nothing of it is left. What was left beside it by a writer that was killed,
-    an hour ago or more, is removed.
+    All may read it, and nobody but its owner write, whatever the process masks for its files: it,
+    and those above it that are made for it. If the block raises, nothing of it is left. What was
+    left beside it by a writer that was killed, an hour ago or more, is removed.
 
     Raises
     ------
@@ -89,8 +91,7 @@ def written_folder(path: Path) -> Iterator[Path]:
         If it cannot be written, or there is a folder that is not empty.
     """
     parent = path.parent
-    is_new = not parent.exists()
-    parent.mkdir(parents=True, exist_ok=True)
+    made = _make_folders(parent)
     _remove_left_folders(parent)
     aside = Path(mkdtemp(prefix=_FOLDER_PREFIX, suffix=_SUFFIX, dir=parent))
     try:
@@ -103,8 +104,39 @@ def written_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     _sync(parent)
-    if is_new:
-        _sync(parent.parent)
+    for each in made:
+        _sync(each.parent)
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Refuse a folder in which nothing can be written, before there is anything to write.
+
+    Parameters
+    ----------
+    option
+        Which names another one.
+
+    Raises
+    ------
+    RefusedError
+        If it, or what it would have to be made in, is no folder that may be written.
+    """
+    places = (folder, *folder.absolute().parents)
+    there = next(place for place in places if os.path.lexists(place))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise RefusedError(
+            f"The folder {folder} cannot be written, as {there} is no folder that may be; "
+            f"{option} names another."
+        )
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder, with those above it; return the new ones, the last of which are above."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in new:
+        each.chmod(0o755)
+    return new
 
 
 def _remove_left_folders(parent: Path) -> None:

@@ -25,7 +25,7 @@ from export.onnx_import.project import Projection, project
 from export.onnx_import.size import network_size
 from export.onnx_import.symmetrise import symmetrise
 from export.onnx_import.understand import Request, understand
-from export.publish import Candidate, Progress, publish
+from export.publish import Candidate, Progress, check_place, publish
 from export.runtime import batches, open_model
 from imaging import check_grid, grid_rotations
 
@@ -44,6 +44,7 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
     ValueError
         If the images cannot be read, or `publish` refuses the file.
     """
+    check_place(repository, request.name)
     understood = understand(request)
     request, bundle, adapted = understood.request, understood.bundle, understood.adapted
     pictures = understood.pictures

@@ -19,7 +19,8 @@ def test_versions_are_numbers_as_they_are_written_and_come_in_their_order(tmp_pa
         (tmp_path / name).mkdir()
     (tmp_path / "11").write_text("a file is no version")
     assert [folder.name for folder in version_folders(tmp_path)] == ["1", "2", "10"]
-    assert next_version(tmp_path) == 11
+    (tmp_path / "12").symlink_to("nowhere")
+    assert next_version(tmp_path) == 13  # neither gives way to a folder
     assert next_version(tmp_path / "nobody") == 1
 
 
@@ -34,6 +35,12 @@ def test_a_name_that_no_model_may_have_is_refused(name: str) -> None:
     check_name("my-parts_2.int8")
     with pytest.raises(RefusedError, match="names no model"):
         check_name(name)
+
+
+def test_a_name_that_no_folder_may_have_is_refused() -> None:
+    check_name("a" * 200)
+    with pytest.raises(RefusedError, match="A name of 300 characters is no model's; at most 200"):
+        check_name("a" * 300)
 
 
 def test_a_version_appears_whole(tmp_path: Path) -> None:

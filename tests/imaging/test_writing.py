@@ -86,14 +86,14 @@ def test_all_of_a_folder_is_on_disk_before_it_has_its_name(
 def test_all_may_read_a_folder_and_its_owner_alone_write(tmp_path: Path, masked: int) -> None:
     umask = os.umask(masked)
     try:
-        with written_folder(tmp_path / "1") as aside:
+        with written_folder(tmp_path / "all/parts/1") as aside:
             (aside / "blobs").mkdir()
             (aside / "blobs" / "weights").write_bytes(b"content")
     finally:
         os.umask(umask)
-    modes = [(tmp_path / each).stat().st_mode & 0o777 for each in ("1", "1/blobs")]
-    assert modes == [0o755, 0o755]
-    assert (tmp_path / "1/blobs/weights").stat().st_mode & 0o777 == 0o644
+    for each in ("all", "all/parts", "all/parts/1", "all/parts/1/blobs"):
+        assert (tmp_path / each).stat().st_mode & 0o777 == 0o755, each
+    assert (tmp_path / "all/parts/1/blobs/weights").stat().st_mode & 0o777 == 0o644
 
 
 def test_what_a_killed_writer_of_a_folder_left_is_removed_once_nobody_writes_it(
