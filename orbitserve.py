@@ -1,5 +1,6 @@
 """The front door: the `orbitserve` command."""
 
+import io
 import os
 import signal
 import sys
@@ -63,6 +64,22 @@ def _listen_to_signals() -> None:
             signal.signal(number, end_here)
 
 
+def _take_streams() -> None:
+    """Make of the standard streams what can be written to, whatever they and the words are.
+
+    Where one was closed, the next file that is opened would be taken for it by libraries that write
+    their warnings there. A name that is no UTF-8 is printed with escapes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out.encoding.lower() == "utf-8":
+        out.reconfigure(errors="backslashreplace")
+
+
 def _show_version(asked: bool) -> None:
     if asked:
         from artifact.product import product_version
@@ -89,6 +106,7 @@ def main() -> None:
     Typer's own statuses are left out: 2 for a wrong option says INCONCLUSIVE here, and 1 for an
     output that is closed says FAIL.
     """
+    _take_streams()
     _listen_to_signals()
     try:
         status = end(_run())

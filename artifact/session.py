@@ -17,7 +17,8 @@ CPU_PROVIDER: Final = "CPUExecutionProvider"
 SILENT, ERRORS, WARNINGS = 4, 3, 2
 
 _OPENING: Final = """
-import sys, onnxruntime
+import sys; sys.path[:] = {path!r}
+import onnxruntime
 options = onnxruntime.SessionOptions()
 options.log_severity_level, options.intra_op_num_threads = 4, 1
 given = sys.stdin.buffer
@@ -97,7 +98,8 @@ def check_opens_alive(*models: bytes) -> None:
         If the process was ended by a signal.
     """
     ended = subprocess.run(  # noqa: S603 # nothing here comes from outside
-        [sys.executable, "-c", _OPENING],
+        # What lies in the folder that one is in, as beside a model from elsewhere, is not imported.
+        [sys.executable, "-P", "-c", _OPENING.format(path=sys.path)],
         input=b"".join(len(model).to_bytes(8, "big") + model for model in models),
         capture_output=True,
         check=False,

@@ -32,6 +32,11 @@ def explain(error: BaseException) -> str:
         return "The output was closed before all of it was written."
     if isinstance(error, OSError):
         return _of_the_system(error)
+    if isinstance(error, UnicodeEncodeError) and error.encoding != "utf-8":
+        return (
+            f"A character of the output is none of its encoding, {error.encoding}; UTF-8, which "
+            "PYTHONIOENCODING=utf-8 asks for, is accepted."
+        )
     if isinstance(error, MemoryError):
         return "There is not enough memory for this."
     from imaging.refusal import RefusedError  # which a list of the commands does without

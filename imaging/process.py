@@ -4,8 +4,10 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import warnings
 from contextlib import suppress
+from multiprocessing import forkserver
 from types import FrameType
 from typing import Final
 
@@ -17,6 +19,8 @@ ENDING: Final = tuple(
 """Signals that ask a service to end; of a terminal that is closed, unless nohup started it."""
 
 _PR_SET_PDEATHSIG: Final = 1
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
+_STARTING: Final = threading.Lock()
 
 
 def end_when_asked() -> None:
@@ -39,6 +43,22 @@ def end_with_parent() -> None:
     """Make this process end as soon as its parent ends, whatever it is in the middle of."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def start_fork_server() -> None:
+    """Start the process that `multiprocessing` forks others from, unless it runs.
+
+    It imports nothing from the folder that this process is in, where Python would look first: for
+    somebody's own `models`, or a `signal.py`.
+    """
+    with _STARTING:
+        before = os.environ.get(_SAFE_PATH)
+        os.environ[_SAFE_PATH] = "1"
+        try:
+            forkserver.ensure_running()
+        finally:
+            del os.environ[_SAFE_PATH]
+            os.environ.update({} if before is None else {_SAFE_PATH: before})
 
 
 def fork() -> int:

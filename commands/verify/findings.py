@@ -147,7 +147,7 @@ def _read(files: Sequence[Path], model: Path | None) -> _Asked:
 
 def _beside(files: Sequence[Path]) -> Iterator[Path]:
     """The file that belongs to the one that is named, if it is there."""
-    if len(files) != 1:
+    if len(files) != 1 or not files[0].name:  # as of the folder that one is in
         return
     (path,) = files
     if path.name.endswith(SIGNED_SUFFIX):

@@ -21,7 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from imaging import FitPolicy, ImageError, decode, fit, grid_symmetries
 from imaging.files import MOST_IMAGE, FileRefusedError, read_file
-from imaging.process import end_with_parent
+from imaging.process import end_with_parent, start_fork_server
 from imaging.refusal import RefusedError
 
 FILES_A_PROCESS = 64
@@ -129,6 +129,7 @@ def each(
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    start_fork_server()
     pool = ProcessPool(processes, initializer=_begin, context=context)
     try:
         yield from _in_order(partial(pool.schedule, function), files, processes * _AHEAD)

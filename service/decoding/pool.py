@@ -21,6 +21,7 @@ import structlog
 
 from artifact.card import InputSpec
 from artifact.contract import Images
+from imaging.process import start_fork_server
 from service.decoding.prepare import check_arrays, refusal
 from service.decoding.worker import Fault, serve
 from service.engine import DeadlineError
@@ -47,6 +48,7 @@ class _Decoder:
     """
 
     def __init__(self, context: ForkServerContext) -> None:
+        start_fork_server()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs,), name=NAME, daemon=True)
         self._process.start()

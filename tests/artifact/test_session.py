@@ -139,3 +139,12 @@ def test_a_file_that_ends_the_process_is_refused_before_it_does():
 
 def test_files_that_open_and_files_that_do_not_are_left_to_who_opens_them():
     check_opens_alive(Path("model_repository/rotmnist-cnn/1/model.onnx").read_bytes(), b"no model")
+
+
+def test_nothing_is_imported_from_the_folder_that_one_is_in(tmp_path, monkeypatch):
+    """As of a model from elsewhere, with a module beside it that is called like onnxruntime."""
+    (tmp_path / "onnxruntime.py").write_text("open('imported', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    check_opens_alive(b"no model")
+    assert not (tmp_path / "imported").exists()

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,8 @@ def test_a_refusal_is_not_told_as_a_defect(run, monkeypatch):
         ),
         (FileNotFoundError(errno.ENOENT, "No such file", "a", None, "b"), "a or b cannot be used"),
         (MemoryError(), "not enough memory"),
+        (UnicodeEncodeError("ascii", "\u00e4", 0, 1, "no"), "its encoding, ascii; UTF-8"),
+        (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no"), "This is a defect of orbitserve"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), "torch is not installed"),
         (EOFError("the end"), "This is a defect of orbitserve"),
     ],
@@ -96,6 +99,22 @@ def test_what_the_system_refuses_is_a_sentence(run, monkeypatch, error, sentence
     code, out, err = run(*PROVE)
     assert (code, out) == (3, "")
     assert sentence in one_sentence(err)
+
+
+def test_no_file_takes_the_place_of_a_stream_that_was_closed():
+    """What libraries write to standard error would go into it."""
+    code = (
+        "import os; os.close(1); os.close(2); import orbitserve; orbitserve._take_streams(); "
+        "os._exit(os.open(os.devnull, os.O_RDONLY))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode > 2
+
+
+def test_a_name_that_is_no_utf_8_is_printed_with_escapes():
+    code = "import orbitserve; orbitserve._take_streams(); print('\\udcff')"
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert ended.stdout == b"\\udcff\n"
 
 
 def test_a_name_moves_no_terminal(run):

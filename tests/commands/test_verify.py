@@ -247,6 +247,7 @@ class TestRefusals:
             (["REPORT", "--key", "OURS", "--head", "0" * 64], "--head is for a --ledger"),
             (["REPORT", "--key", "OURS", "--model", "absent.onnx"], "cannot be read"),
             (["absent.json", "--key", "OURS"], "cannot be read"),
+            ([".", "--key", "OURS"], "is a folder; a regular file is accepted"),
             (["ALONE", "--key", "OURS"], "There is no envelope of"),
             (["REPORT", "ALONE", "--key", "OURS"], "There is no envelope of"),
             (["CARD", "--key", "OURS"], "neither a report nor the envelope"),
