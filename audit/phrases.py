@@ -27,6 +27,11 @@ def level(confidence: float) -> str:
     return f"{100 * confidence:.6g}% confidence"
 
 
+def too_few(images: int) -> str:
+    """That so many images do not settle it."""
+    return "1 image is too few" if images == 1 else f"{images} images are too few"
+
+
 def remedy(agreeing: int, images: int, asked: float, confidence: float) -> str:
     """How many images would settle what these do not."""
     needed = trials_to_settle(agreeing, images, asked, confidence)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from artifact.values import Interval
 from audit.moved import Moved
-from audit.phrases import Naming, label, level, listed, remedy
+from audit.phrases import Naming, label, level, listed, remedy, too_few
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity
 from audit.report import Figures, NoiseFloor, SelfTest
@@ -200,7 +200,7 @@ def _doubts(
     elif not unmoved and interval.low < asked <= interval.high:
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
-            f"{figures.images} images are too few: at {level(thresholds.confidence)} "
+            f"{too_few(figures.images)}: at {level(thresholds.confidence)} "
             f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label, and "
             f"{asked:.2%} is asked; {more}."
         )
@@ -342,8 +342,8 @@ def _few_of_a_proved(figures: Figures, thresholds: Thresholds) -> str:
     asked = min(thresholds.agreement, thresholds.proved_agreement)
     needed = trials_to_show(asked, thresholds.confidence)
     return (
-        f"The file is proved, but {figures.images} images are too few to show that what runs it "
-        f"does as the file says: at {level(thresholds.confidence)} at least "
+        f"The file is proved, but {too_few(figures.images)} to show that what runs it does as the "
+        f"file says: at {level(thresholds.confidence)} at least "
         f"{figures.agreement_interval.low:.2%} of all images keep their label, and {asked:.2%} is "
         f"asked where the file is proved; {needed} different images that all keep it settle it "
         "(--images FOLDER; labels are not needed)."

@@ -39,6 +39,8 @@ _LOAD_SECONDS = 60.0
 _PENDING_BYTES = 2**30
 _MOST_MEBIBYTES = 2**40  # what a process may hold is set in bytes, which have 63 bits
 _MOST_THREADS = 4096
+_MOST_IN_A_BATCH = 2**31 - 1  # that the Open Inference Protocol can tell
+_LONGEST_QUOTED = 200
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
 
@@ -131,7 +133,7 @@ class Settings(BaseSettings):
     """Threads a session computes with; by default a worker's share of what the affinity mask and
     the cgroup allow."""
 
-    max_batch_size: PositiveInt = DEFAULT_LIMITS.max_batch_size
+    max_batch_size: int = Field(default=DEFAULT_LIMITS.max_batch_size, gt=0, le=_MOST_IN_A_BATCH)
     """Most images in one request, and most that a model computes at once."""
 
     gpu_memory_bytes: int | None = Field(default=None, gt=0, lt=2**63)
@@ -367,7 +369,7 @@ def read_settings(**options: object) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         secret = name in _SECRETS  # which nobody wants to find in a log
-        what = "is not accepted" if secret else f"is {first['input']!r}"
+        what = "is not accepted" if secret else f"is {_quoted(first['input'])}"
         raise ConfigurationError(
             f"The setting {_PREFIX}{name.upper()} {what}: {message}."
         ) from None
@@ -385,8 +387,15 @@ def _check_names(variables: Mapping[str, str]) -> None:
         near = get_close_matches(name, names, 1)
         meant = f"{_PREFIX}{near[0]} is" if near else "those that docs/settings.md lists are"
         raise ConfigurationError(
-            f"The variable {variable} is no setting and changes nothing; {meant} accepted."
+            f"The variable {variable[:_LONGEST_QUOTED]} is no setting and changes nothing; {meant} "
+            "accepted."
         )
+
+
+def _quoted(value: object) -> str:
+    """Write what a setting is; of something long, its beginning."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}..."
 
 
 def check_who_may_call(settings: Settings) -> None:

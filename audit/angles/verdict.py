@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleFigures, AngleSelfTest, AngleThresholds
 from audit.moved import Moved
-from audit.phrases import Naming, label, level, listed, remedy
+from audit.phrases import Naming, label, level, listed, remedy, too_few
 from audit.statistics import Cell, sign_test
 from audit.values import Judgement
 from audit.verdict import class_doubts, class_failures, monotony, unmoving
@@ -106,7 +106,7 @@ def _doubts(
     elif interval.low < asked <= interval.high:
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
-            f"{figures.images} images are too few: at {level(thresholds.confidence)} "
+            f"{too_few(figures.images)}: at {level(thresholds.confidence)} "
             f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label at all "
             f"angles, and {asked:.2%} is asked; {more}."
         )

@@ -39,6 +39,7 @@ def test_options_precede_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("DEVICE", "gpu", "'auto', 'cpu', 'cuda' or 'tensorrt'"),
         ("THREADS", "0", "greater than 0"),
         ("THREADS", "4097", "less than or equal to 4096"),
+        ("MAX_BATCH_SIZE", str(2**31), "less than or equal to 2147483647"),
         ("LOAD_MEMORY", str(2**40 + 1), "less than or equal to 1099511627776"),
         ("PROOF_MEMORY", str(2**40 + 1), "less than or equal to 1099511627776"),
         ("GPU_MEMORY_BYTES", str(2**63), "less than 9223372036854775808"),
@@ -143,3 +144,13 @@ def test_every_setting_is_documented() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     for name in Settings.model_fields:
         assert f"`ORBITSERVE_{name.upper()}`" in guide
+
+
+@pytest.mark.parametrize("name", ["ORBITSERVE_PORT", f"ORBITSERVE_{'X' * 10**5}"])
+def test_of_a_long_wrong_setting_the_beginning_is_quoted(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "9" * 10**5)
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+    assert len(str(refused.value)) < 600

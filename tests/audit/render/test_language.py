@@ -83,6 +83,7 @@ def test_every_sentence_of_a_report_is_translated(language: Any, report: Report)
         {"agreeing": 511},
         {"agreeing": 400},
         {"agreeing": 99, "images": 100},
+        {"agreeing": 1, "images": 1},
         {"deviation": 0.1},
         {"deviation": 0.1, "floor": 0.2},
         {"chance": 1},
