@@ -30,7 +30,7 @@ _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 
 log = structlog.get_logger()
 
-_Fingerprint = tuple[int, int, int]
+_Fingerprint = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,8 @@ def _fingerprint(file: Path) -> _Fingerprint:
         found = file.stat()
     except OSError as error:
         raise _refused(file, f"cannot be read: {error.strerror}") from error
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    # The last one changes with who may read it, too.
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _refused(file: Path, reason: str) -> ConfigurationError:

@@ -16,6 +16,7 @@ import pytest
 from service.auth import ApiKeys
 from service.auth.keys import read_keys
 from service.settings import ConfigurationError
+from tests.permissions import held_to_permissions
 from tests.service.observability.scrape import scrape
 from tests.service.processes import NPY, npy
 
@@ -246,6 +247,23 @@ async def test_keys_are_read_again_when_the_file_changes(
     assert "another-secret-key" not in str(lines)
     file.write_text(FILE)
     assert await status(INFER) == 200
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_file_that_could_not_be_read_is_read_once_it_can(tmp_path: Path) -> None:
+    """Whoever withdrew a key, and then let the service read the file, had not withdrawn it."""
+    file, new = tmp_path / "keys", tmp_path / "new"
+    file.write_text("old infer an-old-secret-key\n")
+    keys = ApiKeys(file)
+    keys.open()
+    new.write_text("new infer a-new-secret-key\n")
+    new.chmod(0o000)
+    new.replace(file)
+    with held_to_permissions():
+        assert keys.find("an-old-secret-key") is not None
+        file.chmod(0o600)
+        assert keys.find("an-old-secret-key") is None
+        assert keys.find("a-new-secret-key") is not None
 
 
 def test_the_file_is_looked_at_once_a_second_and_no_more(
