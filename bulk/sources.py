@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import fsspec
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from bulk.failures import reason
 from bulk.pieces import Files, Piece, Rows, is_url, open_object, row_name
@@ -207,7 +209,7 @@ def _below_url(url: str, columns: Columns, *, alone: bool) -> Iterator[Listed | 
     try:
         system, root = fsspec.core.url_to_fs(url)
         folder = system.isdir(root)
-        found = sorted(map(str, system.find(root))) if folder else [root]
+        found = sorted(_find(system, root)) if folder else [root]
         if not folder and not system.exists(root):
             raise RefusedError(f"There is no {url}.")
     except RefusedError:
@@ -231,6 +233,13 @@ def _below_url(url: str, columns: Columns, *, alone: bool) -> Iterator[Listed | 
     for path in shown:
         if path.lower().endswith(TABLE):
             yield read_table(system.unstrip_protocol(path), columns)
+
+
+def _find(system: AbstractFileSystem, root: str) -> list[str]:
+    if isinstance(system, LocalFileSystem):  # whose own `find` leaves linked folders out
+        below = paths_below(Path(root), (*IMAGE_SUFFIXES, TABLE))
+        return [str(Path(root, path)) for path in below]
+    return [*map(str, system.find(root))]
 
 
 def _file(url: str, below: PurePosixPath, alone: bool) -> ImageFile:

@@ -47,6 +47,15 @@ def test_a_folder_of_an_object_store(shop, contents):
     assert len(found) == 20
 
 
+def test_a_folder_that_is_named_by_a_url_is_the_same(folder, tmp_path):
+    """With linked folders, which a file system of fsspec's leaves out."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "linked").symlink_to(folder)
+    by_url, by_path = find_source([f"file://{tmp_path}/shop"]), find_source([f"{tmp_path}/shop"])
+    assert [file.name for file in by_url.files()] == [file.name for file in by_path.files()]
+    assert len(read(by_url)) == 150
+
+
 @pytest.mark.parametrize("group", [3, 40, 150])
 def test_rows_of_a_table(write_table, contents, group):
     table = write_table({"image": contents}, group)
