@@ -3,10 +3,12 @@
 Whatever the card says about the file is measured or proved here, from the file that is published.
 """
 
+import errno
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +61,9 @@ from imaging.writing import check_folder
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
+
+_TAKEN: Final = (errno.EEXIST, errno.ENOTEMPTY)
+"""How the system says that a folder of this name is there."""
 
 _EXACT: tuple[Precision, ...] = ("int8", "integer", "qdq")
 
@@ -162,14 +167,22 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     )
     report = _audit(candidate, identity, summary, progress)
     card = _card(candidate, identity, proof_figures(proof), exactness, report)
+    while True:  # another may have come while this one was measured, and while it was written
+        version = next_version(folder)
+        try:
+            with written_version(folder, version) as partial:
+                _write(candidate, card.model_copy(update={"version": version}), partial)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+        else:
+            return folder / str(version)
 
-    version = next_version(folder)  # another may have come while this one was measured
-    card = card.model_copy(update={"version": version})
-    with written_version(folder, version) as partial:
-        (partial / MODEL_FILE).write_bytes(candidate.model)
-        save_audit_set(partial / AUDIT_FILE, candidate.audit_set)
-        (partial / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
-    return folder / str(version)
+
+def _write(candidate: Candidate, card: Card, folder: Path) -> None:
+    (folder / MODEL_FILE).write_bytes(candidate.model)
+    save_audit_set(folder / AUDIT_FILE, candidate.audit_set)
+    (folder / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
 
 
 def _check_rewriting(candidate: Candidate) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import load_card
 from audit import RefusedError
+from export import publish as publishing
 from export.package import ParityError, measure_parity, package
 from tests.digests import sha256_file
 
@@ -109,6 +111,25 @@ def test_an_interrupted_packaging_leaves_no_version(finished_run, exported, tmp_
     with pytest.raises(KeyboardInterrupt):
         package(finished_run("C4"), tmp_path / "repository", "toy")
     assert files(tmp_path / "repository") == ["toy"]
+
+
+@pytest.mark.slow
+def test_a_version_that_comes_while_another_is_written_takes_no_place_from_it(
+    finished_run, exported, tmp_path, monkeypatch
+):
+    written = publishing._write
+
+    def slowly(candidate, card, folder):
+        written(candidate, card, folder)
+        place = tmp_path / "repository" / "toy" / "1"
+        if not place.exists():
+            shutil.copytree(folder, place)
+
+    monkeypatch.setattr("export.package.to_onnx", lambda *_: exported("C4"))
+    monkeypatch.setattr(publishing, "_write", slowly)
+    folder = package(finished_run("C4"), tmp_path / "repository", "toy")
+    assert folder.name == "2"
+    assert json.loads((folder / "card.json").read_text())["version"] == 2
 
 
 @pytest.mark.parametrize("name", ["", "../toy", "Toy", "a/b", ".hidden"])
