@@ -75,6 +75,8 @@ def _take_streams() -> None:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free
+    if sys.stderr is None:  # which bars, lines and logs are written to
+        sys.stderr = os.fdopen(2, "w", closefd=False)
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out.encoding.lower() == "utf-8":
         out.reconfigure(errors="backslashreplace")

@@ -3,6 +3,7 @@
 import errno
 import importlib.metadata
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -108,6 +109,14 @@ def test_no_file_takes_the_place_of_a_stream_that_was_closed():
         "os._exit(os.open(os.devnull, os.O_RDONLY))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode > 2
+
+
+def test_a_command_whose_standard_errors_are_closed_does_its_work():
+    said = shlex.join([*PROGRAM, *PROVE])
+    assert subprocess.run(["/bin/sh", "-c", f"exec {said} 2>&-"], check=False).returncode == 0
+    code = "import sys, orbitserve; orbitserve._take_streams(); sys.exit(sys.stderr.isatty())"
+    said = shlex.join([sys.executable, "-c", code])
+    assert subprocess.run(["/bin/sh", "-c", f"exec {said} 2>&-"], check=False).returncode == 0
 
 
 def test_a_name_that_is_no_utf_8_is_printed_with_escapes():
