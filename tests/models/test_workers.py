@@ -84,5 +84,6 @@ class _Broken:
 @pytest.mark.usefixtures("several")
 def test_processes_that_cannot_be_started_are_told_in_one_sentence(folder, monkeypatch):
     monkeypatch.setattr(workers, "ProcessPool", _Broken)
+    monkeypatch.setattr(workers, "start_fork_server", lambda: None)
     with pytest.raises(RefusedError, match=r"cannot be started.*--workers 1[^\n]*\.$"):
         survey(folder, processes=2)
