@@ -88,6 +88,8 @@ def find_logits(graph: onnx.GraphProto, named: str | None, kind: OutputKind | No
         If the outputs leave a choice, or what was said contradicts the graph.
     """
     names = [output.name for output in graph.output]
+    if not names:
+        raise OnnxImportError("The file has no output; one number for each class is accepted.")
     if named is not None and named not in names:
         raise OnnxImportError(
             f"The file has no output '{named}'; its outputs are {_quoted(names)}."
@@ -100,6 +102,11 @@ def find_logits(graph: onnx.GraphProto, named: str | None, kind: OutputKind | No
             f"The file has the outputs {_quoted(names)}; --output names the one with the logits."
         )
     answer = next(output for output in graph.output if output.name == chosen[0])
+    if not answer.type.HasField("tensor_type"):
+        raise OnnxImportError(
+            f"The output '{answer.name}' is no tensor, as a sequence or a map is none; one number "
+            "for each class is accepted."
+        )
     found = _read(read, paths[answer.name], answer, kind)
     if len(names) > 2:
         kept = f"Of the outputs {_quoted(names)}, '{chosen[0]}' is kept."

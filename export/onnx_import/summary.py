@@ -32,8 +32,9 @@ def _lines(card: Card) -> Iterator[str]:
                     f"{card.audit_set.count} images, and audited on {card.audit.images}; "
                     "--all-images takes all."
                 )
+            rotated = "Rotated, in" if len(exactness.elements) > 1 else "In"
             yield (
-                f"Rotated, in other batches and with other threads, a logit of {exactness.images} "
+                f"{rotated} other batches and with other threads, a logit of {exactness.images} "
                 f"images moves by up to {exactness.max_logit_deviation:.2g}."
             )
     audit = card.audit

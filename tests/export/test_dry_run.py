@@ -21,7 +21,7 @@ from export import sample as sampling
 from export.onnx_import.dry_run import describe
 from export.onnx_import.importer import Request, import_onnx
 from export.onnx_import.inputs import Scaling
-from export.onnx_import.summary import summarise
+from export.onnx_import.summary import _lines, summarise
 from export.onnx_import.understand import understand
 from export.runtime import open_model
 from export.sample import Sample, choose_sample, passes
@@ -84,6 +84,16 @@ def graph(body: str, channels: int = 3) -> onnx.ModelProto:
     weights = np.random.default_rng(0).standard_normal((36 * channels, 3)).astype(np.float32)
     model.graph.initializer.append(numpy_helper.from_array(weights / 5, "W"))
     return model
+
+
+def test_of_a_network_without_a_symmetry_it_is_not_said_that_its_images_were_rotated() -> None:
+    card = load_card(Path("model_repository/rotmnist-c4-int8/1/card.json"))
+    assert card.exactness is not None
+    alone = card.exactness.model_copy(update={"elements": ("identity",)})
+    for exactness, begins in ((card.exactness, "Rotated, in other"), (alone, "In other")):
+        told = _lines(card.model_copy(update={"exactness": exactness}))
+        (said,) = (line for line in told if "with other threads" in line)
+        assert said.startswith(begins)
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,19 @@ def test_outputs_that_are_no_tensors_are_left_out() -> None:
     np.testing.assert_allclose(serve(model.SerializeToString())[1], expected, atol=1e-6)
 
 
+def test_a_file_whose_only_output_is_no_tensor_or_that_has_none_is_told_as_that() -> None:
+    model = onnx.load_model_from_string(file("y = Identity(l)"))
+    del model.graph.output[:]
+    with pytest.raises(OnnxImportError, match="The file has no output; one number"):
+        serve(model.SerializeToString())
+    tensor = helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+    sequence = helper.make_value_info("s", helper.make_sequence_type_proto(tensor))
+    model.graph.node.append(helper.make_node("SequenceConstruct", ["y"], ["s"]))
+    model.graph.output.append(sequence)
+    with pytest.raises(OnnxImportError, match="The output 's' is no tensor, as a sequence"):
+        serve(model.SerializeToString())
+
+
 def test_labels_among_the_outputs_are_left_out() -> None:
     given = file(
         "y = Softmax<axis = -1>(l) label = ArgMax<axis = 1, keepdims = 0>(l)",
