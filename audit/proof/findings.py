@@ -1,5 +1,6 @@
 """What a propagation is to follow, and what it finds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from audit.proof.file.node import Array, Node
@@ -33,6 +34,8 @@ class PropagationOptions:
         Whether to note which stored numbers are taken to be equal.
     explaining
         Whether to keep every tensor, and to find out how far a filter is from the nearest.
+    writings
+        Of nodes, by their index: those that have different ones are not to do the same.
     """
 
     generator: GridSymmetry
@@ -42,6 +45,7 @@ class PropagationOptions:
     bitwise: bool = False
     tie: bool = False
     explaining: bool = False
+    writings: Mapping[int, int] | None = None
 
 
 @dataclass
@@ -68,7 +72,9 @@ class Propagation:
     obstacle
         The node that could not be followed, and why.
     odd
-        A node that does for the rotated image what another does, but is written otherwise.
+        A node that does the same as another, but is written otherwise.
+    writings
+        A number for each node, the same for those that are written alike, if there is such a node.
     constants
         Every tensor that does not depend on the image, by name.
     ties
@@ -84,5 +90,6 @@ class Propagation:
     disordered: list[Node] = field(default_factory=list)
     obstacle: tuple[Node, str] | None = None
     odd: Node | None = None
+    writings: dict[int, int] = field(default_factory=dict)
     constants: dict[str, Array | Sizes] = field(default_factory=dict)
     ties: dict[int, Ties] = field(default_factory=dict)

@@ -116,7 +116,11 @@ def prove(
         if not is_invariant(graph, one):
             return asked.refuse(_explained(graph, options, one, budget))
         if one.odd is not None:
-            return asked.refuse(obstacle_at(one.odd, WRITTEN_OTHERWISE))
+            options = replace(options, writings=one.writings)
+            told = propagate(graph, options, budget)
+            if not is_invariant(graph, told):
+                return asked.refuse(obstacle_at(one.odd, WRITTEN_OTHERWISE))
+            one = told
         found.append((options, one))
     return asked.conclude(graph, found, budget)
 

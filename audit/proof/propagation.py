@@ -6,6 +6,7 @@ from typing import Final, cast
 
 import numpy as np
 
+from audit.names import readable
 from audit.proof.file.graph import Graph
 from audit.proof.file.node import Array, Node, Unsupported, refuse_odd_flags
 from audit.proof.findings import Propagation, PropagationOptions
@@ -48,6 +49,8 @@ def propagate(graph: Graph, options: PropagationOptions, budget: Budget) -> Prop
 
 class _Propagator:
     def __init__(self, graph: Graph, options: PropagationOptions, budget: Budget) -> None:
+        if options.writings is not None:
+            graph = graph.apart(options.writings)
         self.graph, self.options, self.budget = graph, options, budget
         self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
         self.memory = Memory(budget)
@@ -81,7 +84,9 @@ class _Propagator:
                     break
                 self._forget(node)
             else:
-                self.found.odd = self.counterparts.written_otherwise()
+                self.found.odd = self.counterparts.written_otherwise(self.transfer.shared)
+                if self.found.odd is not None:
+                    self.found.writings = self.counterparts.writings()
         finally:
             self.budget.held = before
         return self.found
@@ -152,12 +157,28 @@ class _Propagator:
     def _constant(self, node: Node, values: Sequence[Array | Sizes]) -> None:
         for name, value in zip(node.outputs, values, strict=False):
             if name:
+                self._refuse_misdeclared(name, value)
                 self.found.constants[name] = value
                 self.found.producers[name] = node
                 if isinstance(value, np.ndarray) and node.op != "Constant":
                     self.memory.add(value)
 
+    def _refuse_misdeclared(self, name: str, value: Followed | Array | Sizes) -> None:
+        """Refuse a tensor of which the file notes another shape: runtimes compute with that one."""
+        declared = self.graph.declared.get(name)
+        if declared is None:
+            return
+        batch = self.graph.image.batch
+        sides = [*value.sides.shape] if isinstance(value, Sizes) else _sides_of(value)
+        lengths = [_length(side, batch) for side in sides]
+        fit = zip(declared, lengths, strict=False)
+        if len(declared) != len(lengths) or any(side not in (0, length) for side, length in fit):
+            raise Unsupported(
+                f"gives '{readable(name)}', of which the file notes another shape than it has"
+            )
+
     def _keep(self, name: str, value: Followed, node: Node | None) -> None:
+        self._refuse_misdeclared(name, value)
         self.found.tensors[name] = value
         if node is not None:
             self.found.producers[name] = node
@@ -174,6 +195,17 @@ class _Propagator:
             if name in self.found.tensors and self.last_use.get(name, -1) <= node.index:
                 for tensor in _tensors(self.found.tensors.pop(name)):
                     self.memory.remove(tensor.numbers)
+
+
+def _sides_of(value: Followed | Array) -> Sequence[Side]:
+    return value.shape if isinstance(value, np.ndarray) else value.sides
+
+
+def _length(side: Side, batch: int | None) -> int:
+    """Return how long a side is, -1 if nobody knows."""
+    if isinstance(side, Batch):
+        return -1 if batch is None else side.copies * batch + side.more
+    return side
 
 
 def _tensors(value: Followed) -> Sequence[Tracked]:

@@ -98,6 +98,7 @@ class Transfer:
             options.explaining,
             copies,
         )
+        self._numbering.node = node.index
         if not operator.any_axis:
             context.batch_first()
         outputs = self._numbers(operator, context)
@@ -116,6 +117,11 @@ class Transfer:
             )
             for name, numbers in zip(node.outputs, outputs, strict=False)
         ]
+
+    @property
+    def shared(self) -> set[tuple[int, int]]:
+        """Pairs of nodes, by their indices, that do the same to the same numbers."""
+        return self._numbering.shared | self._congruence.shared
 
     def leave(self, node: Node) -> None:
         """Let go of what no node behind this one reads."""

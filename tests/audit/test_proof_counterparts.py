@@ -51,6 +51,11 @@ _OTHERWISE: Final[dict[str, tuple[str, str, str]]] = {
     "another scale": (_clipped(scale="ROW"), _clipped(), ""),
     "read by another": (_clipped(), _clipped(), _read("c0")),
     "given by the caller": (_clipped(low="OPEN"), _clipped(), ""),
+    "read by another, as a copy": (
+        _clipped(),
+        _clipped(),
+        "k = Mul(r0, UNIT) c = Clip(k, LOW, HIGH) " + _read("c"),
+    ),
     "quantised twice": (_TWICE + _FOLDED, _TWICE + _FOLDED, _read("d0")),
 }
 
@@ -94,3 +99,97 @@ def test_how_branches_are_added_up_does_not_matter(answer: str) -> None:
     body = f"r0 = Sub(x, HALF) {TURNED} {four} {answer}"
     data = parse(body, **TURNS, **_GIVEN, W=weights)
     assert prove(data, runtime=run_alone).outcome == "PROVED"
+
+
+_SPREAD: Final[dict[str, tuple[str, str]]] = {
+    "channels": ("b = Concat<axis = 1>(r1, r2, r3)", "c = Concat<axis = 1>(e0, e1)"),
+    "a batch": (
+        "b = Concat<axis = 0>(r1, r2, r3)",
+        "g, h, i = Split<axis = 0>(e1) c = Concat<axis = 1>(e0, g, h, i)",
+    ),
+}
+
+
+@pytest.mark.parametrize("weighed", ["before", "behind"])
+@pytest.mark.parametrize("name", _SPREAD)
+def test_a_branch_beside_others_in_one_tensor_is_compared_with_them(
+    name: str, weighed: str
+) -> None:
+    if weighed == "before":
+        chain = "w@ = Mul(r@, MAP) " + _CLIPPED.replace("r@", "w@")
+    else:
+        chain = _CLIPPED.replace("e@ =", "w@ =") + " e@ = Mul(w@, MAP)"
+    joined, parted = _SPREAD[name]
+    alone = chain.replace("SMALL", "ROW").replace("@", "0")
+    together = chain.replace("r@", "b").replace("@", "1")
+    body = f"""r0 = Sub(x, HALF) {TURNED} {alone} {joined} {together} {parted}
+        y = ReduceMean<axes = [1, 2, 3], keepdims = 0>(c)"""
+    data = parse(body, **TURNS, **_GIVEN, ROW=np.array([1e-9], np.float32))
+    assert not deviate(data, optimised=False)
+    assert deviate(data)
+    proof = prove(data, runtime=run_alone)
+    assert proof.outcome == "NOT PROVED"
+    assert "written otherwise" in proof.reasons[0]
+
+
+def test_nodes_that_do_the_same_and_need_not_may_be_written_otherwise() -> None:
+    drawn = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    body = """q = QuantizeLinear(x, SA, Z) d = DequantizeLinear(q, SA, Z)
+        e = DequantizeLinear(q, SA, Z) c = Conv<pads = [1, 1, 1, 1]>(d, W) a = Add(c, e)
+        y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(a)"""
+    weights = np.stack([np.rot90(drawn, k) for k in range(4)])[:, None]
+    data = parse(body, **_GIVEN, W=weights)
+    assert prove(data, runtime=run_alone).outcome == "PROVED"
+    assert not deviate(data)
+
+
+@pytest.mark.parametrize(
+    ("step", "count"),
+    [
+        ("{1} = Identity({0})", 1200),
+        ("j{1} = Concat<axis = 1>({0}, {0}) {1} = Slice(j{1}, ZERO, ONE, ONE)", 40),
+    ],
+)
+def test_many_nodes_that_move_what_branches_give_are_compared_in_time(
+    step: str, count: int
+) -> None:
+    """Each of the latter doubles the ways from a filter to what reads it."""
+    moved = " ".join(
+        step.format(f"c@_{place - 1}" if place else "c@", f"c@_{place}") for place in range(count)
+    )
+    branch = f"c@ = Conv(r@, W) {moved} e@ = Relu(c@_{count - 1})"
+    branch += " f@ = ReduceMax<axes = [1, 2, 3], keepdims = 0>(e@)"
+    weights = np.random.default_rng(0).normal(size=(1, 1, 3, 3)).astype(np.float32)
+    data = _network(branch, branch, W=weights).SerializeToString()
+    assert prove(data, runtime=run_alone).outcome == "PROVED"
+
+
+def test_a_branch_that_reads_at_once_what_is_dequantised_is_refused() -> None:
+    """onnxruntime makes bytes of the weights of that one, where a large one takes all of them."""
+    turned = " ".join(
+        f"t{k} = Transpose<perm = [0, 1, 3, 2]>(r{k - 1}) r{k} = Gather<axis = 2>(t{k}, REVERSED)"
+        for k in (1, 2, 3)
+    )
+    read = "q{1} = QuantizeLinear({0}, SX, NONE) {1} = DequantizeLinear(q{1}, SX, NONE)"
+    branch = """c@ = Conv(n@, W) o@ = QuantizeLinear(c@, SO, Z) d@ = DequantizeLinear(o@, SO, Z)
+        f@ = ReduceMean<axes = [1, 2, 3], keepdims = 0>(d@)"""
+    weights = np.random.default_rng(0).normal(size=(4, 1, 3, 3)).astype(np.float32)
+    weights[0, 0, 0, 0] = 500
+    given: dict[str, Any] = {
+        **_GIVEN,
+        "W": weights,
+        "REVERSED": np.arange(7, -1, -1),
+        "SX": np.float32(1 / 255),
+        "NONE": np.uint8(0),
+        "SO": np.float32(0.02),
+    }
+    once = f"{read.format('x', 'r0')} {turned} " + branch.replace("n@", "r@")
+    each = f"r0 = Relu(x) {turned} " + " ".join([read.format("r@", "n@"), branch])
+    for network, refused in ((once, True), (each, False)):
+        head, _, rest = network.partition(f"{turned} ")
+        four = " ".join(rest.replace("@", str(k)) for k in range(4))
+        data = parse(f"{head} {turned} {four} {_ANSWER}", **given)
+        assert not deviate(data, optimised=False)
+        assert deviate(data) == refused
+        outcome = "NOT PROVED" if refused else "PROVED"
+        assert prove(data, runtime=run_alone).outcome == outcome

@@ -310,3 +310,49 @@ def test_scales_in_half_precision_have_no_bits_of_integers() -> None:
     }
     data = parse(body, opset=21, **{**_UNITS, **given})
     assert prove(data, runtime=run_alone).arithmetic == "float"
+
+
+@pytest.mark.parametrize("nothing", ["Add(m, NIL)", "Add(NIL, m)", "Sub(m, MINUS)"])
+def test_nothing_that_is_added_leaves_the_sign_of_a_zero(nothing: str) -> None:
+    """onnxruntime takes it away, and -0.0 with it, by which the order of a maximum may decide."""
+    body = "a = Sub(x, HALF) r = Round(a) m = ReduceMax<axes = [1, 2, 3], keepdims = 0>(r)"
+    body += f" s = {nothing} i = Reciprocal(s) g = Greater(i, NIL) y = Cast<to = 1>(g)"
+    numbers = {"HALF": 0.5, "NIL": 0.0, "MINUS": -0.0}
+    data = parse(body, **{name: np.float32(value) for name, value in numbers.items()})
+    images = np.random.default_rng(0).integers(1, 4, (200, 1, 8, 8)).astype(np.float32) / 4
+    plain, fused = (answers(data, images, optimised=on) for on in (False, True))
+    assert plain is not None
+    assert fused is not None
+    assert same_bits(plain[0][0], plain[1][0])
+    assert not same_bits(fused[0][0], fused[1][0])
+    proof = prove(data, runtime=run_alone)
+    assert proof.arithmetic == "float"
+    assert proof.disordered is not None
+    assert proof.steps
+
+
+def test_a_shape_that_the_file_notes_and_that_is_none_is_refused() -> None:
+    """onnxruntime computes N from it: of four rotated copies of two images it takes two."""
+    copies = " ".join(
+        f"p{k} = Slice(j, N{k}, N{k + 1}, ZERO, ONE) f{k} = Conv(p{k}, W) "
+        f"g{k} = ReduceMax<axes = [1, 2, 3], keepdims = 0>(f{k})"
+        for k in range(4)
+    )
+    sizes = " ".join(f"N{k} = Mul(N1, K{k})" for k in (2, 3, 4))
+    body = f"""r0 = Relu(x) {TURNED} v = Sigmoid(x) s = Shape(v) N1 = Slice(s, ZERO, ONE, ZERO)
+        N0 = Identity(ZERO) {sizes} i = Concat<axis = 0>(r0, r1, r2, r3) j = Abs(i) {copies}
+        n = Mul(j, NIL) o = ReduceMax<axes = [1, 2, 3], keepdims = 0>(n)
+        l = Slice(o, N3, N4, ZERO, ONE) a = Sum(g0, g1, g2, g3, l)
+        m = ReduceMax<axes = [1, 2, 3], keepdims = 0>(x) t = Mul(m, NIL) y = Add(a, t)"""
+    given: dict[str, Any] = {f"K{k}": np.array([k]) for k in (2, 3, 4)}
+    given["W"] = np.random.default_rng(0).normal(size=(2, 1, 3, 3)).astype(np.float32)
+    model = onnx.load_model_from_string(parse(body, **TURNS, **given, NIL=np.float32(0)))
+    assert prove(model.SerializeToString(), runtime=run_alone).outcome == "PROVED"
+    noted = onnx.helper.make_tensor_value_info("v", 1, [1, 1, 8, 8])
+    model.graph.value_info.append(noted)
+    data = model.SerializeToString()
+    assert deviate(data)
+    assert not deviate(data, optimised=False)
+    proof = prove(data, runtime=run_alone)
+    assert proof.outcome == "NOT PROVED"
+    assert "another shape" in proof.reasons[0]

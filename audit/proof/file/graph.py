@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import onnx
@@ -56,7 +56,7 @@ class Graph:
     replaceable
         Initialisers in place of which a caller may give something else.
     declared
-        Shapes that the file notes of tensors, with 0 for sides that are open.
+        Shapes that the file notes of tensors that nodes read, with 0 for sides that are open.
     """
 
     image: Image
@@ -75,6 +75,17 @@ class Graph:
         names = (self.aliases.get(name, name) for name in node.inputs)
         shapes = (self.constants[n].shape if n in self.constants else None for n in names)
         return node.function, tuple(shapes)
+
+    def apart(self, writings: Mapping[int, int]) -> "Graph":
+        """Return a graph in which nodes are told apart that are written otherwise.
+
+        Parameters
+        ----------
+        writings
+            By the node's index: equal for nodes that are written alike.
+        """
+        nodes = (replace(node, written=writings.get(node.index, 0)) for node in self.nodes)
+        return replace(self, nodes=tuple(nodes))
 
     def shares_weights(self) -> bool:
         """Whether every sum with weights has a second one with the same, as averages do."""
@@ -134,12 +145,17 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         dtypes=_dtypes(model, nodes),
         aliases=_aliases(nodes, constants),
         replaceable=frozenset(value.name for value in model.graph.input) & constants.keys(),
-        declared={
-            value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
-            for value in model.graph.value_info
-            if value.type.tensor_type.HasField("shape")
-        },
+        declared=_declared(model.graph),
     )
+
+
+def _declared(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    read = {name for node in graph.node for name in node.input}
+    return {
+        value.name: tuple(max(side.dim_value, 0) for side in value.type.tensor_type.shape.dim)
+        for value in (*graph.value_info, *graph.output)
+        if value.name in read and value.type.tensor_type.HasField("shape")
+    }
 
 
 def _aliases(nodes: Sequence[Node], constants: Mapping[str, Array]) -> dict[str, str]:

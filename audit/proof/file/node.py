@@ -23,12 +23,19 @@ class Unsupported(Exception):  # noqa: N818 - it ends a proof, and is no error o
 
 @dataclass(frozen=True)
 class Node:
-    """One node, with attributes as Python values."""
+    """One node, with attributes as Python values.
+
+    Attributes
+    ----------
+    written
+        Tells nodes apart that are written otherwise, where these are not to do the same.
+    """
 
     index: int
     proto: onnx.NodeProto
     opset: int
     attributes: Mapping[str, Any] = field(hash=False)
+    written: int = 0
 
     @cached_property
     def op(self) -> str:
@@ -53,11 +60,11 @@ class Node:
         return list(self.proto.output)
 
     @cached_property
-    def function(self) -> tuple[str, int, bytes]:
+    def function(self) -> tuple[str, int, bytes, int]:
         """What the node computes, apart from its inputs."""
         attributes = sorted(self.proto.attribute, key=lambda attribute: attribute.name)
         content = b"".join(a.SerializeToString(deterministic=True) for a in attributes)
-        return self.op, self.opset, content
+        return self.op, self.opset, content, self.written
 
     @property
     def version(self) -> int:

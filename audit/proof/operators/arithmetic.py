@@ -101,16 +101,24 @@ def _affine(context: Context, constants: list[Array]) -> Bound:
     whole = inner.whole and all(a.is_integer() and b.is_integer() for a, b in pairs)
     if context.node.op == "Div":  # 1 / 49 is rounded, and what is divided by it need not be whole
         whole = whole and all(abs(math.frexp(a)[0]) == 0.5 for a, _ in pairs)
-    # x + b is -0.0 where both are, b - x where b is.
-    zero = any(b == 0 for _, b in pairs)
-    signed = zero and context.node.op in _SUMS and bool(np.signbit(offset[offset == 0]).any())
-    signed = signed and (inner.signed_zero or context.node.op == "Sub")
-    # x - 0.0 is x + -0.0, of which the offset knows nothing.
-    if context.node.op == "Sub" and isinstance(context.inputs[1], np.ndarray):
-        signed = inner.signed_zero and zero
-    return Bound(
-        min(ends), max(ends), whole, deviation, signed_zero=signed or context.node.op not in _SUMS
-    )
+    return Bound(min(ends), max(ends), whole, deviation, signed_zero=_keeps_minus(context, offset))
+
+
+def _keeps_minus(context: Context, offset: Array) -> bool:
+    """Whether an entry may be -0.0 that a constant was added to, subtracted from or multiplied by.
+
+    x + b is -0.0 where both are, b - x where b is. A runtime that takes x + 0 for x leaves -0.0.
+    """
+    signed = context.tracked[0].bound.signed_zero
+    first = isinstance(context.inputs[0], np.ndarray)
+    if context.node.op not in _SUMS:
+        return True
+    if context.node.op == "Sub" and not first:
+        return signed and bool((offset == 0).any())
+    if not offset.any() and context.node.op == "Add":
+        return signed
+    minus = bool((np.signbit(offset) & (offset == 0)).any())
+    return minus and (signed or context.node.op == "Sub")
 
 
 def _largest_part(context: Context, given: list[Array]) -> float:

@@ -112,7 +112,7 @@ def _by_windows(context: Context, weights: Weights, windows: Sequence[Window]) -
 def _terms(context: Context, x: Numbers, weights: Floats) -> Numbers:
     constants = context.numbering.constants(weights)
     x = np.broadcast_to(x, np.broadcast_shapes(x.shape, constants.shape))
-    return context.numbering.apply((context.node.op, context.node.opset, "*"), x, constants)
+    return context.numbering.apply((context.node.index, "*"), x, constants)
 
 
 def _shifted(context: Context, weights: Weights, sums: Numbers, axis: int) -> Numbers:

@@ -7,7 +7,8 @@ they are equal by what the file says.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -15,10 +16,9 @@ import numpy as np
 from audit.proof.file.graph import Graph
 from audit.proof.file.node import Array, Node
 from audit.proof.operators import MOVES
-from audit.proof.values.batches import Followed, Value
+from audit.proof.values.batches import Batches, Followed, Value
 from audit.proof.values.congruence import name_of
 from audit.proof.values.context import Tracked
-from audit.proof.values.numbering import Numbers
 from audit.proof.values.sizes import Sizes
 
 WRITTEN_OTHERWISE: Final = (
@@ -34,11 +34,12 @@ _SHAPED: Final = {"Expand", "Reshape", "Resize", "Squeeze", "Tile", "Unsqueeze"}
 """Those whose output has a shape that a runtime may not know before it runs."""
 
 _SAME: Final = {"Sum": "Add"}
-_MIXED: Final = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_MANY: Final = 1000
+_COPIED: Final = -1
 
 
 class Counterparts:
-    """Compares how nodes are written that give the same entries, for either image.
+    """Compares how nodes are written that do the same to the same entries.
 
     Parameters
     ----------
@@ -60,11 +61,13 @@ class Counterparts:
         for node in graph.nodes:
             for name in filter(None, node.inputs):
                 self._readers[name].append(node)
-        self._seen: tuple[dict[Hashable, list[Node]], ...] = (defaultdict(list), defaultdict(list))
+        self._shapes: dict[str, Hashable] = {}
         self._starts: dict[str, Hashable] = {}
         self._idle: set[str] = set()
         self._open: set[str] = set()
-        self._sources: dict[str, Hashable] = {}
+        self._sources: dict[str, int] = {}
+        self._computed: dict[Hashable, int] = {}
+        self._makes: dict[str, tuple[str, int]] = {}
 
     def see(self, node: Node, inputs: Sequence[Value], output: Followed) -> None:
         """Remember what a node gives for each of the two images."""
@@ -72,95 +75,207 @@ class Counterparts:
         computed = any(name and self._source(name) for name in node.inputs[1:])
         if not self._open.isdisjoint(node.inputs) or (node.op in _SHAPED and computed):
             self._open.update(node.outputs)
-        if not isinstance(output, Tracked):
-            return
-        if node.op in _TURNED and isinstance(given, Tracked):
+        parts = output.parts if isinstance(output, Batches) else (output,)
+        shape = len(parts), parts[0].batch_axis, parts[0].shape
+        self._shapes.update(dict.fromkeys(node.outputs, shape))
+        if node.op in _TURNED and isinstance(given, Tracked) and isinstance(output, Tracked):
             start = self._starts.get(node.inputs[0]) or name_of(given.numbers)
             self._starts[node.outputs[0]] = start
             if name_of(output.numbers) == start:
                 self._idle.update(node.outputs)
-        if node.op not in _MOVED and self._keeps(node) is None:
-            for seen, half in zip(self._seen, output.numbers, strict=True):
-                for name in (name_of(half), _fingerprint(half)):
-                    seen[output.dtype, name].append(node)
 
-    def written_otherwise(self) -> Node | None:
-        """Return the first node that is written otherwise than those that give the same."""
-        upright, rotated = self._seen
-        odd = (
-            here[0]
-            for name, here in upright.items()
-            if (there := rotated.get(name)) and here != there
-            if Counter(map(self._writing, here)) != Counter(map(self._writing, there))
-        )
-        return min(odd, key=lambda node: node.index, default=None)
+    def written_otherwise(self, pairs: Collection[tuple[int, int]]) -> Node | None:
+        """Return the first node that is written otherwise than one that does the same.
 
-    def _writing(self, node: Node) -> Hashable:
+        Parameters
+        ----------
+        pairs
+            Indices of nodes that do the same.
+        """
+        writings = self.writings() if pairs else {}
+        odd = (other for one, other in pairs if writings[one] != writings[other])
+        return min(map(self._graph.nodes.__getitem__, odd), key=lambda n: n.index, default=None)
+
+    def writings(self) -> dict[int, int]:
+        """Return a number for each node, the same for those that are written alike."""
+        known: dict[Hashable, int] = {}
+        return {
+            node.index: known.setdefault(self._writing(node.index), len(known))
+            for node in self._graph.nodes
+            if not self._shapes.keys().isdisjoint(node.outputs)
+        }
+
+    def _writing(self, index: int) -> Hashable:
         """Return what a runtime looks at where it merges a node with its neighbours."""
+        node = self._graph.nodes[index]
         inputs = tuple(map(self._input, node.inputs))
         outputs = tuple(
-            (tuple(sorted(self._uses(name))), self._graph.declared.get(name)) if name else None
+            (self._readings(name), self._graph.declared.get(name)) if name else None
             for name in node.outputs
         )
-        return node.function, inputs, outputs
+        shapes = tuple(map(self._shapes.get, node.outputs))
+        return node.function, shapes, inputs, outputs
 
     def _input(self, name: str) -> Hashable:
         """Return what is known of an input: the constant, or what makes it for this node alone."""
-        value, passed = self._constants.get(name), []
+        value = self._constants.get(name)
         if value is not None:
             kind = (value.dtype.name, value.shape) if isinstance(value, np.ndarray) else None
             return kind, self._source(name)
-        is_open = name in self._open
-        while (maker := self._makers.get(name)) is not None:
-            kept = maker.inputs[0] if maker.op in _MOVED else self._keeps(maker)
-            if kept is None:
-                break
-            if maker.op != "Identity" and (maker.op not in _TURNED or name in self._idle):
-                passed.append((maker.op, *map(self._source, maker.inputs)))
-            name = kept
-        if maker is None or self._is_copied(name):
-            return "", (), is_open
-        return maker.op if len([*self._uses(name)]) == 1 else "", tuple(passed), is_open
+        maker = self._makers.get(self._merged.get(name, name))
+        dequantised = maker is not None and maker.op == "DequantizeLinear"
+        return self._made(name), name in self._open, dequantised
 
-    def _is_copied(self, name: str, *, start: bool = True) -> bool:
-        """Whether there are rotated copies of a tensor, which branches read."""
-        readers = self._readers.get(name, [])
-        moved = [name for node in readers if node.op in _MOVED for name in node.outputs if name]
-        turned = not start and name in self._starts and name not in self._idle
-        if turned and any(node.op not in _MOVED for node in readers):
-            return True
-        return any(self._is_copied(output, start=False) for output in moved)
+    def _made(self, name: str) -> tuple[str, int]:
+        """Return what makes a tensor, and a number for the nodes that move or keep it behind that.
 
-    def _source(self, name: str) -> Hashable:
-        """Return how a constant is computed; None if it is stored, or no constant."""
-        if name not in self._sources:
+        Both are nothing where there are rotated copies of what is made.
+        """
+        behind = []
+        while name not in self._makes:
             maker = self._makers.get(name)
-            found: Hashable = None
+            kept = None if maker is None else self._moved(maker)
+            if maker is not None and kept is not None:
+                behind.append((name, maker))
+                name = kept
+            elif maker is None or name in self._copied:
+                self._makes[name] = "", _COPIED
+            else:
+                self._makes[name] = maker.op if self._is_read_once(name) else "", 0
+        op, passed = self._makes[name]
+        for name, maker in reversed(behind):
+            step = self._passed(name, maker)
+            if passed != _COPIED and step is not None:
+                passed = self._computed.setdefault((passed, step), len(self._computed) + 2)
+            self._makes[name] = op, passed
+        return op, passed
+
+    def _moved(self, node: Node) -> str | None:
+        return node.inputs[0] if node.op in MOVES else self._keeps(node)
+
+    def _passed(self, name: str, maker: Node) -> Hashable:
+        """Return what a node is that moves or keeps entries; None if it does not matter."""
+        sources = tuple(map(self._source, maker.inputs))
+        if maker.op == "Pad":
+            return maker.op, self._is_read_once(name), sources
+        turns = maker.op in _TURNED and name not in self._idle
+        return None if maker.op == "Identity" or turns else (maker.op, sources)
+
+    def _readings(self, name: str) -> Hashable:
+        """Return what reads a tensor, as the file has it and once nodes that are equal are one."""
+        merged = self._merged[name]
+        return self._uses.get(name), self._uses_of_merged.get(merged), self._quantised[merged]
+
+    def _is_read_once(self, name: str) -> bool:
+        uses = self._uses.get(name, ()), self._uses_of_merged.get(self._merged[name], ())
+        return all(sum(count for _, count in each) == 1 for each in uses)
+
+    @cached_property
+    def _copied(self) -> set[str]:
+        """Those tensors of which there are rotated copies, which branches read."""
+        copied: set[str] = set()
+        for node in reversed(self._graph.nodes):
+            outputs = filter(None, node.outputs)
+            if node.op in _MOVED and any(self._is_copy(name, copied) for name in outputs):
+                copied.update(node.inputs)
+        return copied
+
+    def _is_copy(self, name: str, copied: set[str]) -> bool:
+        turned = name in self._starts and name not in self._idle
+        return name in copied or (
+            turned and any(node.op not in _MOVED for node in self._readers.get(name, []))
+        )
+
+    def _source(self, name: str) -> int:
+        """Return a number for how a constant is computed; 0 if it is stored, or no constant."""
+        waiting = [name]
+        while waiting:
+            name = waiting[-1]
+            maker = self._makers.get(name)
+            before: list[str] = []
+            if maker is not None and maker.op == "Identity":  # by which exporters share a weight
+                before = maker.inputs[:1]
+            elif maker is not None and name in self._constants and maker.op != "Constant":
+                before = maker.inputs
+            further = [other for other in before if other not in self._sources]
+            if further:
+                waiting += further
+                continue
+            waiting.pop()
             if maker is None:
-                found = name in self._graph.replaceable or None
-            elif maker.op == "Identity":  # by which exporters share a weight
-                found = self._source(maker.inputs[0])
-            elif name in self._constants and maker.op != "Constant":
-                found = maker.op, *map(self._source, maker.inputs)
-            self._sources[name] = found
+                self._sources[name] = int(name in self._graph.replaceable)
+            elif maker.op == "Identity":
+                self._sources[name] = self._sources[before[0]]
+            else:
+                way = (maker.op, *map(self._sources.__getitem__, before)) if before else None
+                number = len(self._computed) + 2
+                self._sources[name] = self._computed.setdefault(way, number) if way else 0
         return self._sources[name]
 
-    def _uses(self, name: str) -> Iterator[str]:
-        """Yield the operators that read a tensor, also behind nodes that move or keep it."""
-        if name in self._graph.outputs:
-            yield ""
-        for node in self._readers.get(name, []):
-            if node.op in _MOVED or self._keeps(node) == name:
-                for output in filter(None, node.outputs):
-                    yield from self._uses(output)
-            else:
-                yield _SAME.get(node.op, node.op)
+    @cached_property
+    def _merged(self) -> Mapping[str, str]:
+        """The names that tensors have once a runtime has made one node of those that are equal."""
+        merged: dict[str, str] = {self._graph.image.name: self._graph.image.name, "": ""}
+        known: dict[Hashable, Sequence[str]] = {}
+        for name, value in self._graph.constants.items():
+            alone = value.size > 1 or value.ndim > 1 or name in self._graph.replaceable
+            number = (value.dtype.name, value.shape, value.tobytes())
+            merged[name] = known.setdefault(name if alone else number, [name])[0]
+        for node in self._graph.nodes:
+            kept = None if node.op == "Cast" else self._keeps(node)
+            if node.op == "Identity" or not self._idle.isdisjoint(node.outputs):
+                kept = node.inputs[0]
+            if kept is not None:
+                merged.update(dict.fromkeys(node.outputs, merged[kept]))
+                continue
+            reads = tuple(merged[name] for name in node.inputs)
+            gives = tuple(map(bool, node.outputs))
+            first = known.setdefault((node.function, reads, gives), node.outputs)
+            merged.update(zip(node.outputs, first, strict=True))
+        return merged
 
+    @cached_property
+    def _distinct(self) -> Sequence[tuple[Node, Sequence[str]]]:
+        """Nodes that are left when those that are equal are one, and what they read."""
+        merged = self._merged
+        left = [
+            node
+            for node in self._graph.nodes
+            if any(merged[name] == name for name in filter(None, node.outputs))
+        ]
+        return [(node, [merged[name] for name in node.inputs]) for node in left]
 
-def _fingerprint(numbers: Numbers) -> Hashable:
-    """Return what numbers have in common with the same ones in another order."""
-    one = numbers.reshape(-1).astype(np.uint64) * np.uint64(_MIXED[0])
-    one ^= one >> np.uint64(29)
-    two = one * np.uint64(_MIXED[1])
-    two ^= two >> np.uint64(32)
-    return numbers.size, int(one.sum()), int((two * np.uint64(_MIXED[2])).sum())
+    @cached_property
+    def _uses(self) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        """How many operators of each name read a tensor, also behind nodes that move or keep it."""
+        nodes = [(node, node.inputs) for node in self._graph.nodes]
+        return self._counted(nodes, self._graph.outputs)
+
+    @cached_property
+    def _uses_of_merged(self) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        outputs = [self._merged[name] for name in self._graph.outputs]
+        return self._counted(self._distinct, outputs)
+
+    @cached_property
+    def _quantised(self) -> Counter[str]:
+        """How often a tensor is quantised at once, by name as it is merged."""
+        readers = (inputs[0] for node, inputs in self._distinct if node.op == "QuantizeLinear")
+        return Counter(readers)
+
+    def _counted(
+        self, nodes: Sequence[tuple[Node, Sequence[str]]], outputs: Sequence[str]
+    ) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for name in outputs:
+            found[name][""] += 1
+        for node, inputs in reversed(nodes):
+            for name, given in zip(inputs, node.inputs, strict=True):
+                if node.op in _MOVED or self._keeps(node) == given:
+                    for output in filter(None, node.outputs):
+                        found[name].update(found[output])
+                else:
+                    found[name][_SAME.get(node.op, node.op)] += 1
+                for op, count in found[name].items():
+                    found[name][op] = min(count, _MANY)
+        names = {name for node, inputs in nodes for name in (*inputs, *node.outputs)}
+        return {name: tuple(sorted(found[name].items())) for name in names}

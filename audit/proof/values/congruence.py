@@ -68,6 +68,7 @@ class Half:
 
 @dataclass(frozen=True)
 class _Kept:
+    node: int
     outputs: tuple[_Packed, ...]
     batch_axis: int
     reordered: bool
@@ -92,9 +93,15 @@ class Congruence:
     ----------
     bitwise
         Whether nodes are to give equal bits, as they need not for batches of different sizes.
+
+    Attributes
+    ----------
+    shared
+        Pairs of nodes of which one was given what the other gave.
     """
 
     def __init__(self, graph: Graph, budget: Budget, *, bitwise: bool) -> None:
+        self.shared: set[tuple[int, int]] = set()
         self._budget, self._bitwise = budget, bitwise
         self._kinds = [graph.kind(node) for node in graph.nodes]
         self._left = Counter(self._kinds)
@@ -106,7 +113,9 @@ class Congruence:
         known = self._known.get(self._kinds[context.node.index])
         if not known:
             return [None, None]
-        found = (known.get(self._key(context, half)) for half in (0, 1))
+        found = [known.get(self._key(context, half)) for half in (0, 1)]
+        nodes = {kept.node for kept in found if kept is not None} - {context.node.index}
+        self.shared.update((node, context.node.index) for node in nodes)
         return [None if kept is None else kept.unpack() for kept in found]
 
     def remember(self, context: Context, outputs: Sequence[Numbers]) -> None:
@@ -126,7 +135,11 @@ class Congruence:
             if key not in known:
                 packed = tuple(_kept(_pack(numbers[half])) for numbers in outputs)
                 kept = known[key] = _Kept(
-                    packed, context.batch_axis, context.reordered, context.unread
+                    context.node.index,
+                    packed,
+                    context.batch_axis,
+                    context.reordered,
+                    context.unread,
                 )
                 self._budget.held += kept.size
 

@@ -82,14 +82,23 @@ class Numbering:
 
     Numbers come in blocks. A function of one variable moves a whole block to a block of the same
     layout, which it finds again when it meets the same numbers elsewhere in the graph.
+
+    Attributes
+    ----------
+    node
+        Index of the node whose outputs are being numbered.
+    shared
+        Pairs of nodes that do the same to the same numbers.
     """
 
     def __init__(self) -> None:
+        self.node = -1
+        self.shared: set[tuple[int, int]] = set()
         self._starts = np.zeros(64, np.int64)
         self._blocks = 1
         self._next = _CONSTANTS
         self._constants: dict[tuple[str, bytes], int] = {}
-        self._images: dict[Hashable, int] = {}
+        self._images: dict[Hashable, tuple[int, int]] = {}
 
     def fresh(self, count: int) -> int:
         """Reserve a block of ``count`` numbers and return the first."""
@@ -206,8 +215,11 @@ class Numbering:
     def _image(self, function: Hashable, block: int, count: int) -> int:
         key = (function, block)
         if key not in self._images:
-            self._images[key] = self.fresh(self._size(block) * count)
-        return self._images[key]
+            self._images[key] = self.fresh(self._size(block) * count), self.node
+        start, node = self._images[key]
+        if node != self.node:
+            self.shared.add((node, self.node))
+        return start
 
     def _block(self, number: int) -> int:
         return int(np.searchsorted(self._starts[: self._blocks], number, side="right")) - 1
