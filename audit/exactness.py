@@ -33,8 +33,8 @@ def measure_exactness(
         Names and classifiers of one model, opened in different ways; at least one.
     images : uint8 [N, C, H, W]
     group
-        Its grid symmetries are tried. Where there are any beside the identity, and none changes an
-        image, nothing is shown, and so not that bits are equal.
+        Its grid symmetries are tried. Where there are any beside the identity, and there is no
+        image that all of them change, it is not shown that bits are equal.
     batch_sizes
         Those above the number of images are all of them at once, which is tried once.
     progress

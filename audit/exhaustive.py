@@ -15,6 +15,7 @@ from artifact.audit_set import AuditSet
 from artifact.values import Interval, Value
 from audit.orbit import BatchedClassifier, Classifier, Progress
 from audit.statistics import clopper_pearson
+from audit.units import Units, single_units
 from imaging import AngleIntervals, GridSymmetry, nearest_intervals
 from imaging.refusal import RefusedError
 
@@ -76,7 +77,8 @@ class ExhaustiveOutcome(Value):
     by_symmetry
         Whether a proof that quarter turns change nothing spared three quarters of all angles.
     constant_images, constant_interval
-        Images with one label at every angle, and the Clopper-Pearson interval of their part.
+        Images with one label at every angle, and the Clopper-Pearson interval of the part of units
+        of which all images have one.
     """
 
     claim: tuple[str, ...]
@@ -107,6 +109,7 @@ def audit_exhaustively(
     indices: Sequence[int],
     *,
     symmetry: ProvedSymmetry | None,
+    units: Units | None = None,
     confidence: float = 0.95,
     fill: int = 0,
     progress: Progress | None = None,
@@ -123,6 +126,8 @@ def audit_exhaustively(
     symmetry
         With one, a quarter of all angles is classified, and the rest of it only where a margin is
         within twice the rounding.
+    units
+        Which of all images count once together; by default every image is one.
     confidence
         Of the interval.
     fill
@@ -144,7 +149,8 @@ def audit_exhaustively(
     intervals = nearest_intervals(images.shape[-1])
     exhaustive = _ExhaustiveAudit(classify, intervals, symmetry, fill, progress, len(indices))
     found = tuple(exhaustive.image(images[n], n) for n in indices)
-    constant = sum(image.constant for image in found)
+    constant = np.array([image.constant for image in found])
+    kept = (units or single_units(len(images))).among(np.asarray(indices)).all(constant)
     undecided = 4 * float(np.diff(intervals.ends)[~intervals.decided].sum())
     return ExhaustiveOutcome(
         claim=tuple(_claim(intervals, symmetry, undecided)),
@@ -152,8 +158,8 @@ def audit_exhaustively(
         undecided_degrees=undecided,
         by_symmetry=symmetry is not None,
         images=found,
-        constant_images=constant,
-        constant_interval=clopper_pearson(constant, len(found), confidence),
+        constant_images=int(constant.sum()),
+        constant_interval=clopper_pearson(int(kept.sum()), len(kept), confidence),
     )
 
 

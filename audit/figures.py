@@ -40,8 +40,8 @@ def orbit_figures(
 ) -> Figures:
     """Agreement, deviations, entropy, classes and, given labels int64 [N], accuracy.
 
-    Agreement is that of units; every image is one if none are given. Which images an element
-    changes, bool [N], is reported only.
+    Agreement is that of units; every image is one if none are given. Which images all elements
+    change, bool [N], is reported only.
 
     Raises
     ------
@@ -89,10 +89,13 @@ def orbit_figures(
 def moved_units(
     orbit: Orbit, labels: NDArray[np.int64] | None, units: Units, moved: NDArray[np.bool_]
 ) -> Moved:
-    """Count the units of images that a rotation changes, bool [N], and those that keep a label."""
+    """Count the units of images that all rotations change, bool [N], and which keep a label."""
     classes = orbit.labels[0] if labels is None else labels
+    if not moved.any():
+        return Moved(0, 0, {})
     kept = _kept_in_classes(orbit, classes, units, np.flatnonzero(moved))
-    return Moved.of(moved, np.asarray((~orbit.label_changed).all(axis=0)), units, kept)
+    agrees = np.asarray((~orbit.label_changed).all(axis=0))
+    return Moved.of(moved, agrees, units, kept, orbit.labels[0])
 
 
 def _kept_in_classes(

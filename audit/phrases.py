@@ -9,6 +9,7 @@ Naming = Callable[[int], str]
 """From a class index to what the class is called in a sentence."""
 
 _LISTED: Final = 20
+_MOST_DECIMALS: Final = 12
 
 
 def label(index: int) -> str:
@@ -30,6 +31,32 @@ def level(confidence: float) -> str:
 def too_few(images: int) -> str:
     """That so many images do not settle it."""
     return "1 image is too few" if images == 1 else f"{images} images are too few"
+
+
+def percent(part: float, *apart: float) -> str:
+    """A part, or the low end of its interval, in percent: two decimals, or as many as it takes.
+
+    It is told from none, from all and from what stands beside it: 99.996 % are not all.
+
+    Parameters
+    ----------
+    apart
+        Parts that stand beside it, such as what is asked.
+    """
+    return up_to(part, 0.0, 1.0, *apart)
+
+
+def up_to(part: float, *apart: float) -> str:
+    """The high end of an interval in percent: it may be rounded up to all."""
+    others = {*apart} - {float(part)}
+    texts = (_decimals(part, decimals, others) for decimals in range(2, _MOST_DECIMALS))
+    return next(filter(None, texts), f"{part:.2%}")
+
+
+def _decimals(part: float, decimals: int, others: set[float]) -> str | None:
+    """A part in percent; None where another one would read the same."""
+    text = f"{part:.{decimals}%}"
+    return None if any(text == f"{other:.{decimals}%}" for other in others) else text
 
 
 def remedy(agreeing: int, images: int, asked: float, confidence: float) -> str:

@@ -14,6 +14,7 @@ from audit.exhaustive import ProvedSymmetry, audit_exhaustively
 from audit.journal import Journal
 from audit.names import class_naming
 from audit.orbit import Classifier, Progress
+from audit.phrases import percent
 from audit.proved import ProofSummary
 from audit.provenance import Execution
 from audit.questions import Workers
@@ -223,9 +224,10 @@ def run_pipeline(
         workers=workers,
     )
     at_angles, around = None, None
+    between = options.angles is not None or options.exhaustive_images > 0
+    if between and (rotated := _rotated(options.group)):
+        units = find_units(images, rotated, audit_set.groups)
     if options.angles is not None:
-        if rotated := _rotated(options.group):
-            units = find_units(images, rotated, audit_set.groups)
         at_angles = audit_angles(
             under_test.classify,
             images,
@@ -246,6 +248,7 @@ def run_pipeline(
             images,
             range(0, count, -(-count // min(options.exhaustive_images, count))),
             symmetry=_symmetry(proof, report),
+            units=units,
             confidence=options.thresholds.confidence,
             fill=under_test.fill,
             progress=_stage(stages, "every angle"),
@@ -263,7 +266,7 @@ def _of_the_images(whole: AuditSet, report: Report, under_test: ModelUnderTest) 
         yield (
             f"{report.data.count} of {count} images were audited, for a quick answer: what the "
             f"others would show is open. Without a proof, {needed} images that all keep their "
-            f"label show {asked.agreement:.2%}."
+            f"label show {percent(asked.agreement)}."
         )
     if under_test.bundled and under_test.bundled == whole.sha256():
         yield _BUNDLED

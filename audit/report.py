@@ -105,8 +105,8 @@ class Answers(Value):
     units
         What it counts as: images of one unit have one number.
     still
-        The places of images that no element changes by more than 2 of 255 grey levels, so that they
-        show nothing.
+        The places of images that an element changes by 2 of 255 grey levels at most, so that they
+        do not show what it does: see `audit.moved`.
     """
 
     labels: tuple[int, ...]

@@ -59,6 +59,11 @@ class Units:
         _, firsts, of = np.unique(both, return_index=True, return_inverse=True)
         return Units(np.argsort(np.argsort(firsts))[of])
 
+    def among(self, places: NDArray[np.int64]) -> "Units":
+        """The units of some images alone, int64 [M], in their order."""
+        _, firsts, of = np.unique(self.of[places], return_index=True, return_inverse=True)
+        return Units(np.argsort(np.argsort(firsts))[of])
+
     @property
     def weights(self) -> NDArray[np.float64]:
         """What each image counts for, float64 [N], so that each unit counts for one."""

@@ -1,10 +1,11 @@
 """From figures and thresholds to PASS, FAIL or INCONCLUSIVE, with the reasons in sentences."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from artifact.values import Interval
 from audit.moved import Moved
-from audit.phrases import Naming, label, level, listed, remedy, too_few
+from audit.phrases import Naming, label, level, listed, percent, remedy, too_few, up_to
 from audit.proved import ProofSummary
 from audit.provenance import DataIdentity
 from audit.report import Figures, NoiseFloor, SelfTest
@@ -26,7 +27,8 @@ def judge(
 ) -> Judgement:
     """Weigh what was proved and measured; `name` says what a class is called.
 
-    `moved` says what the images that a rotation changes show by themselves, where some are others.
+    `moved` says what the images that all rotations change show by themselves, where some are
+    others.
 
     An audit that sees symmetries broken where they hold says nothing: INCONCLUSIVE. Otherwise
     evidence against invariance gives FAIL, whatever else is in doubt; a doubt, or images that would
@@ -171,8 +173,8 @@ def _failures(
     if _loses_labels(figures, floor, thresholds):
         yield (
             f"{_agreement(figures)}: at {level(thresholds.confidence)} at most "
-            f"{figures.agreement_interval.high:.2%} of all images do, and "
-            f"{thresholds.agreement:.2%} is asked."
+            f"{up_to(figures.agreement_interval.high, thresholds.agreement)} of all images do, "
+            f"and {percent(thresholds.agreement)} is asked."
         )
     # What is lost without a rotation is not its doing.
     if not _moved_by_rotation(floor, thresholds):
@@ -201,8 +203,8 @@ def _doubts(
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
             f"{too_few(figures.images)}: at {level(thresholds.confidence)} "
-            f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label, and "
-            f"{asked:.2%} is asked; {more}."
+            f"{percent(interval.low, asked)} to {up_to(interval.high, asked)} of all images keep "
+            f"their label, and {percent(asked)} is asked; {more}."
         )
     if not unmoved:
         yield from class_doubts(
@@ -239,18 +241,20 @@ def unmoving(
     confidence: float,
     name: Naming = label,
 ) -> Iterator[str]:
-    """Say where it takes the images that no rotation changes to show what is asked.
+    """Say where it takes images that a rotation leaves as they are to show what is asked.
 
     Images, interval and classes are those of all.
     """
     shown = moved.shown(confidence)
     if shown < asked <= interval.low:
         yield (
-            f"{images - moved.images} of {images} images are the same however they are rotated, "
-            "within 2 of 255 grey levels, and show nothing: of the others "
-            f"{moved.agreeing} of {moved.images} keep their label, which shows {shown:.2%} of all "
-            f"such images, and {asked:.2%} is asked."
+            f"{images - moved.images} of {images} images are the same, within 2 of 255 grey "
+            "levels, after a rotation that was tried, and do not show what it does: of the others "
+            f"{moved.agreeing} of {moved.images} keep their label, which shows "
+            f"{percent(shown, asked)} of all such images, and {percent(asked)} is asked."
         )
+    if moved.images:
+        yield from monotony(moved.chance, moved.images, asked, confidence, MOVED)
     few = [
         cell
         for cell in classes
@@ -260,9 +264,9 @@ def unmoving(
         kept = [(name(cell.label), *moved.classes.get(cell.label, (0, 0))) for cell in few]
         named = listed([f"{called} {agreeing}/{count}" for called, count, agreeing in kept])
         yield (
-            "Some classes have enough images only with those that are the same however they are "
-            "rotated, within 2 of 255 grey levels; of the others, so many keep their label: "
-            f"{named}; {class_asked:.2%} is asked of each class."
+            "Some classes have enough images only with those that are the same, within 2 of 255 "
+            "grey levels, after a rotation that was tried; of the others, so many keep their "
+            f"label: {named}; {percent(class_asked)} is asked of each class."
         )
 
 
@@ -271,7 +275,7 @@ def _assurances(
 ) -> Iterator[str]:
     least = (
         f"{_agreement(figures)}: at {level(thresholds.confidence)} at least "
-        f"{figures.agreement_interval.low:.2%} of all images do"
+        f"{percent(figures.agreement_interval.low)} of all images do"
     )
     if _unmoved(proof, figures, thresholds):
         yield (
@@ -279,9 +283,9 @@ def _assurances(
             "it was measured."
         )
         asked = min(thresholds.agreement, thresholds.proved_agreement)
-        yield f"{least}, and {asked:.2%} is asked where the file is proved."
+        yield f"{least}, and {percent(asked)} is asked where the file is proved."
     else:
-        yield f"{least}, and {thresholds.agreement:.2%} is asked."
+        yield f"{least}, and {percent(thresholds.agreement)} is asked."
     yield f"{_deviation(figures)}, within the tolerance of {thresholds.logit_tolerance:.2g}."
 
 
@@ -294,8 +298,8 @@ def class_failures(
         return
     named = listed([f"{name(cell.label)} {cell.agreeing}/{cell.images}" for cell in below])
     yield (
-        f"Some classes lose their labels: of their images, these keep it: {named}; {asked:.2%} is "
-        "asked of each class."
+        f"Some classes lose their labels: of their images, these keep it: {named}; "
+        f"{percent(asked)} is asked of each class."
     )
 
 
@@ -309,21 +313,26 @@ def class_doubts(
     needed = trials_to_show(asked, confidence)
     named = listed([f"{name(cell.label)} {cell.agreeing}/{cell.images}" for cell in few])
     yield (
-        f"Some classes have too few images to show that {asked:.2%} of all their images keep their "
-        f"label; of these images, so many do: {named}. {needed} images of a class that all keep it "
-        "would show it (--no-classes asks nothing of classes)."
+        f"Some classes have too few images to show that {percent(asked)} of all their images keep "
+        f"their label; of these images, so many do: {named}. {needed} images of a class that all "
+        "keep it would show it (--no-classes asks nothing of classes)."
     )
 
 
-def monotony(chance: float, images: int, asked: float, confidence: float) -> Iterator[str]:
+def monotony(
+    chance: float, images: int, asked: float, confidence: float, which: str = "images"
+) -> Iterator[str]:
     """Say so where these labels would be kept by a model that drew them anew for every rotation."""
     if chance == 1:
-        yield "All images get the same label, so that their agreement says nothing."
+        yield f"All {which} get the same label, so that their agreement says nothing."
     elif clopper_pearson(round(chance * images), images, confidence).high >= asked:
         yield (
-            f"Nearly all images get the same label: a model that drew labels anew for rotated "
-            f"images would keep {chance:.2%} of them, so that their agreement says little."
+            f"Nearly all {which} get the same label: a model that drew labels anew for rotated "
+            f"images would keep {percent(chance)} of them, so that their agreement says little."
         )
+
+
+MOVED: Final = "images that every rotation changes"
 
 
 _FALSE_ALARM = (
@@ -344,9 +353,9 @@ def _few_of_a_proved(figures: Figures, thresholds: Thresholds) -> str:
     return (
         f"The file is proved, but {too_few(figures.images)} to show that what runs it does as the "
         f"file says: at {level(thresholds.confidence)} at least "
-        f"{figures.agreement_interval.low:.2%} of all images keep their label, and {asked:.2%} is "
-        f"asked where the file is proved; {needed} different images that all keep it settle it "
-        "(--images FOLDER; labels are not needed)."
+        f"{percent(figures.agreement_interval.low, asked)} of all images keep their label, and "
+        f"{percent(asked)} is asked where the file is proved; {needed} different images that all "
+        "keep it settle it (--images FOLDER; labels are not needed)."
     )
 
 

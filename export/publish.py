@@ -209,7 +209,7 @@ def _measure(candidate: Candidate, progress: Progress) -> Exactness:
     )
     if candidate.precision in _EXACT and not found.exact and not found.max_logit_deviation:
         raise InexactError(
-            "The images are the same however they are rotated, so that nothing shows whether the "
+            "Each image is the same after one of the rotations, so that nothing shows whether the "
             f"{candidate.precision} file gives equal bits; nothing was published."
         )
     if candidate.precision in _EXACT and not found.exact:

@@ -55,7 +55,8 @@ def read_npz(
     Raises
     ------
     ArraysError
-        If it is no npz file, or an array is not all there, larger than accepted, or of objects.
+        If it is no npz file, or an array is there twice, not all there, larger than accepted, or
+        of objects.
     """
     arrays: dict[str, NDArray[Any]] = {}
     try:
@@ -63,6 +64,8 @@ def read_npz(
             for member in archive.namelist():
                 name = member.removesuffix(".npy")
                 if name != member and (names is None or name in names):
+                    if name in arrays:
+                        raise ArraysError(f"it has '{name}' twice")
                     with archive.open(member) as content:
                         arrays[name] = _read(content, name, most)
                     most -= arrays[name].nbytes

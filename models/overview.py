@@ -110,9 +110,14 @@ def _warnings(own: OwnImages) -> Iterator[str]:
             names = ", ".join(found.unreadable)
             yield f"  left out  {len(found.unreadable)} files that cannot be read: {names}"
         for one, other in found.in_two_classes():
+            same = found.digests[one] == found.digests[other]
+            here, there = found.name_of(other), found.name_of(one)
             yield (
-                f"  twice     {found.name_of(other)} is the same image as {found.name_of(one)}, "
-                "and one of the two is in the wrong class"
+                f"  twice     {here} is the same image as {there}, and one of the two is in the "
+                "wrong class"
+                if same
+                else f"  twice     {here} is {there} rotated or mirrored, in another class: a "
+                "network that this does not change answers both alike"
             )
     if own.tested:
         trained = {digest: i for i, digest in enumerate(own.found.orbit_digests)}

@@ -10,12 +10,12 @@ from audit.angles.outcome import AngleOutcome, AngleSampling, AngleThresholds, W
 from audit.angles.selftest import self_test_angles
 from audit.angles.verdict import angle_claim, judge_angles
 from audit.counterexample import COUNTEREXAMPLES, Counterexample, counterexample
-from audit.moved import STILL, Moved
+from audit.moved import Moved, moved_images
 from audit.orbit import Classifier, Progress
 from audit.phrases import Naming, label
 from audit.questions import Workers
 from audit.units import Units, single_units
-from imaging import inside_disc, keep_disc, rotate_images
+from imaging import grid_symmetries, keep_disc, rotate_images
 
 
 def audit_angles(
@@ -66,8 +66,8 @@ def audit_angles(
         workers=workers,
     )
     figures = angle_figures(answers, labels, thresholds, units)
-    # Of one colour inside of the disc, or nearly, an image stays what it is at every angle.
-    moved = (np.ptp(images[..., inside_disc(images.shape[-1])], axis=-1) > STILL).any(axis=1)
+    # An image of one colour, or a ring, stays what it is at every angle, and stripes upside down.
+    moved = moved_images(keep_disc(images, plan.resampler.fill), grid_symmetries("C4"))
     judgement = judge_angles(
         figures,
         plan,
@@ -103,14 +103,15 @@ def _moved(
     units: Units | None,
     moved: NDArray[np.bool_],
 ) -> Moved:
-    """Count the units of images that a rotation changes, bool [N], and those that keep a label."""
+    """Count the units of images that quarters change, bool [N], and those that keep a label."""
     units = units or single_units(len(moved))
     agrees = np.asarray(answers.agrees.all(axis=0))
     if not moved.any():
         return Moved(0, 0, {})
     classes = (answers.labels if labels is None else labels)[moved]
     shares = Units(units.of[moved]).split(classes)
-    return Moved.of(moved, agrees, units, (shares.first(classes), shares.all(agrees[moved])))
+    in_class = shares.first(classes), shares.all(agrees[moved])
+    return Moved.of(moved, agrees, units, in_class, answers.labels)
 
 
 def _counterexample(

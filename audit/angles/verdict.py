@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from audit.angles.answers import AnglePlan
 from audit.angles.outcome import AngleFigures, AngleSelfTest, AngleThresholds
 from audit.moved import Moved
-from audit.phrases import Naming, label, level, listed, remedy, too_few
+from audit.phrases import Naming, label, level, listed, percent, remedy, too_few, up_to
 from audit.statistics import Cell, sign_test
 from audit.values import Judgement
 from audit.verdict import class_doubts, class_failures, monotony, unmoving
@@ -22,8 +22,8 @@ def judge_angles(
 ) -> Judgement:
     """Weigh the part of images that keep their label at all angles against what is asked.
 
-    `name` says what a class is called, and `moved` what the images that a rotation changes show by
-    themselves, where some are others.
+    `name` says what a class is called, and `moved` what the images that quarter and half turns
+    change show by themselves, where some are others.
 
     INCONCLUSIVE where the audit sees symmetries broken where they hold, and where the resampler
     alone would fail or loses as many labels; a model that fails, with a clean control, fails
@@ -56,8 +56,8 @@ def judge_angles(
     return Judgement(
         "PASS",
         (
-            f"{_kept(figures)}: at {level(thresholds.confidence)} at least {interval.low:.2%} of "
-            f"all images do, and {asked:.2%} is asked.",
+            f"{_kept(figures)}: at {level(thresholds.confidence)} at least "
+            f"{percent(interval.low)} of all images do, and {percent(asked)} is asked.",
         ),
     )
 
@@ -84,9 +84,10 @@ def _failures(figures: AngleFigures, thresholds: AngleThresholds, name: Naming) 
     interval, asked = figures.agreement_interval, thresholds.agreement
     if interval.high < asked and not _resampler_alone_fails(figures, thresholds):
         yield (
-            f"{_kept(figures)}: at {level(thresholds.confidence)} at most {interval.high:.2%} of "
-            f"all images do, and {asked:.2%} is asked. Interpolation alone does not explain "
-            f"it: rotated and rotated back, upright again, {figures.control_agreeing} keep it."
+            f"{_kept(figures)}: at {level(thresholds.confidence)} at most "
+            f"{up_to(interval.high, asked)} of all images do, and {percent(asked)} is asked. "
+            "Interpolation alone does not explain it: rotated and rotated back, upright again, "
+            f"{figures.control_agreeing} keep it."
         )
     yield from _at_angles(class_failures(figures.classes, thresholds.class_agreement, 1.0, name))
 
@@ -107,8 +108,8 @@ def _doubts(
         more = remedy(figures.agreeing_images, figures.images, asked, thresholds.confidence)
         yield (
             f"{too_few(figures.images)}: at {level(thresholds.confidence)} "
-            f"{interval.low:.2%} to {interval.high:.2%} of all images keep their label at all "
-            f"angles, and {asked:.2%} is asked; {more}."
+            f"{percent(interval.low, asked)} to {up_to(interval.high, asked)} of all images keep "
+            f"their label at all angles, and {percent(asked)} is asked; {more}."
         )
     classes = [cell for cell in figures.classes if not _resampled(figures, cell, thresholds)]
     yield from _at_angles(
@@ -155,8 +156,8 @@ def _resampler(figures: AngleFigures, plan: AnglePlan, asked: float) -> str:
     return (
         f"{figures.agreeing_images} of {figures.images} images keep their label at all angles, but "
         f"rotated and rotated back, upright again, only {figures.control_agreeing} do, and "
-        f"{asked:.2%} is asked: {plan.resampler.method} interpolation alone changes these labels, "
-        "and the model cannot be told from it."
+        f"{percent(asked)} is asked: {plan.resampler.method} interpolation alone changes these "
+        "labels, and the model cannot be told from it."
     )
 
 

@@ -59,7 +59,7 @@ def compare(
     if judgement.verdict == "PASS" and still.any():
         moved = _without(still, first, second, truth, matched.units, margins)
         judgement = judge_moved(judgement, moved, len(still), int(still.sum()))
-    doubts = tuple(shows_little(candidate, second.labels, matched.units, margins))
+    doubts = tuple(shows_little(candidate, second.labels, matched.units, margins, still))
     if judgement.verdict == "PASS" and doubts:
         judgement = Judgement("INCONCLUSIVE", doubts)
     return Comparison(
@@ -97,8 +97,7 @@ def _without(
         return None
     here = ~still
     some = replace(truth, names=tuple(compress(truth.names, here)), numbers=truth.numbers[here])
-    numbers: dict[int, int] = {}
-    left = Units(np.array([numbers.setdefault(n, len(numbers)) for n in units.of[here].tolist()]))
+    left = units.among(np.flatnonzero(here))
     return paired_tests(_of(first, here), _of(second, here), some, left, margins)
 
 

@@ -70,7 +70,7 @@ def paired_tests(
     interval
         Gives those that are shown beside the tests; nothing is decided by them.
     """
-    of_class, by_class = units.first(truth.numbers), margins.class_margin
+    by_class = margins.class_margin
     overall = [*_overall(first, second, units, margins)]
     moved = _worst_of(units, second.deviation) - _worst_of(units, first.deviation)
     shares = 1 if by_class is None else 2
@@ -95,7 +95,7 @@ def paired_tests(
         ),
         classes=()
         if by_class is None
-        else _classes(overall[:-1], of_class, truth, by_class, margins.confidence, interval),
+        else _classes(first, second, truth, units, margins, by_class, interval),
     )
 
 
@@ -111,19 +111,25 @@ def _overall(first: Outcomes, second: Outcomes, units: Units, margins: Margins) 
 
 
 def _classes(
-    overall: Sequence[_Trial],
-    of_class: NDArray[np.int64],
+    first: Outcomes,
+    second: Outcomes,
     truth: Truth,
+    units: Units,
+    margins: Margins,
     margin: float,
-    confidence: float,
     interval: Shown,
 ) -> tuple[ClassPaired, ...]:
+    """Test each class by its own images: a unit with images of two classes counts in both."""
     names = dict(zip(truth.numbers.tolist(), truth.names, strict=True))
+    shares = units.split(truth.numbers)
+    of_class = shares.first(truth.numbers)
     labels = np.unique(of_class).tolist()
-    trials = [[trial.of(of_class == label, margin) for trial in overall] for label in labels]
+    *whole, _ = _overall(first, second, shares, margins)
+    trials = [[trial.of(of_class == label, margin) for trial in whole] for label in labels]
     adjusted = iter(_adjusted([worse(trial.pairs) for row in trials for trial in row], 2))
     rows = [
-        [_paired(trial, next(adjusted), confidence, interval) for trial in row] for row in trials
+        [_paired(trial, next(adjusted), margins.confidence, interval) for trial in row]
+        for row in trials
     ]
     return tuple(
         ClassPaired(label=label, name=names[label], kept=row[0], correct=(*row, None)[1])

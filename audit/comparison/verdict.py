@@ -5,17 +5,18 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from artifact.values import Verdict
 from audit.comparison.record import ClassPaired, Margins, Paired, PairedDeviation
 from audit.comparison.testing import Tested
 from audit.names import Names
-from audit.phrases import label, level, listed
+from audit.phrases import label, level, listed, percent, up_to
 from audit.report import Report
 from audit.statistics import Discordance, chance_agreement, clopper_pearson, not_worse
 from audit.units import Units
 from audit.values import Judgement
-from audit.verdict import self_test_failed
+from audit.verdict import MOVED, self_test_failed
 
 _SEVERITY: Final[tuple[Verdict, ...]] = ("PASS", "INCONCLUSIVE", "FAIL")
 _MOST_UNITS: Final = 10**6
@@ -38,7 +39,7 @@ def judge_comparison(tested: Tested, margins: Margins, images: int, units: int) 
 
 
 def judge_moved(judgement: Judgement, moved: Tested | None, images: int, still: int) -> Judgement:
-    """Keep a PASS where the images that a rotation changes show it without the others."""
+    """Keep a PASS where the images that all rotations change show it without the others."""
     if moved is not None:
         of_all = {moved.kept.state, moved.steady.state, moved.deviation.state}
         if of_all | {each.kept.state for each in moved.classes} == {"PASS"}:
@@ -46,20 +47,24 @@ def judge_moved(judgement: Judgement, moved: Tested | None, images: int, still: 
     return Judgement(
         "INCONCLUSIVE",
         (
-            f"{still} of {images} images are the same however they are rotated, within 2 of 255 "
-            "grey levels, and show nothing "
-            f"of what a rotation does: the other {images - still} alone do not show that B is "
-            "within what is allowed.",
+            f"{still} of {images} images are the same, within 2 of 255 grey levels, after a "
+            "rotation that was tried, and do not show what it does: "
+            f"the other {images - still} alone do not show that B is within what is allowed.",
         ),
     )
 
 
 def shows_little(
-    candidate: Report, labels: Sequence[str], units: Units, margins: Margins
+    candidate: Report,
+    labels: Sequence[str],
+    units: Units,
+    margins: Margins,
+    still: NDArray[np.bool_],
 ) -> Iterator[str]:
     """Say why what B does on these images would not tell it from a model that is worse.
 
-    `labels` are those that B gives the images that were compared.
+    `labels` are those that B gives the images that were compared, of which some are `still` after a
+    rotation, bool [N].
     """
     if candidate.figures.deviation_of_variation is not None:
         yield (
@@ -68,12 +73,22 @@ def shows_little(
         )
     if self_test_failed(candidate.self_test, candidate.noise_floor):
         yield "The audit of B failed its own test, so that it shows little."
-    chance = chance_agreement(np.unique(labels, return_inverse=True)[1], units.weights)
+    numbers = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    yield from _monotony(numbers, units, margins, "images")
+    if still.any() and not still.all():
+        moved = np.flatnonzero(~still)
+        yield from _monotony(numbers[moved], units.among(moved), margins, MOVED)
+
+
+def _monotony(
+    labels: NDArray[np.int64], units: Units, margins: Margins, which: str
+) -> Iterator[str]:
+    chance = chance_agreement(labels, units.weights)
     by_chance = clopper_pearson(round(chance * units.count), units.count, margins.confidence)
     if by_chance.high >= 1 - margins.margin:
         yield (
-            "Nearly all images get the same label with B: if it drew labels anew for rotated "
-            f"images, it would keep {chance:.2%} of them, so that what it keeps says little."
+            f"Nearly all {which} get the same label with B: if it drew labels anew for rotated "
+            f"images, it would keep {percent(chance)} of them, so that what it keeps says little."
         )
 
 
@@ -113,9 +128,10 @@ def _of_all(paired: Paired, what: str, margins: Margins, unit: Unit) -> str:
         f"{paired.baseline} of {paired.units} {unit} {what} with A and {paired.candidate} with B: "
         f"{paired.lost} with A alone, {paired.gained} with B alone"
     )
+    fewer = up_to(max(0.0, -paired.interval.low), margins.margin)
     most = (
-        f"at {level(margins.confidence)} at most {max(0.0, -paired.interval.low):.2%} fewer of all "
-        f"{unit} do with B, and {100 * margins.margin:.6g}% is allowed"
+        f"at {level(margins.confidence)} at most {fewer} fewer of all {unit} do with B, and "
+        f"{100 * margins.margin:.6g}% is allowed"
     )
     if paired.state == "PASS":
         if paired.worse_p < 1 - margins.confidence:

@@ -1,7 +1,7 @@
 """Whether enough images get the right label."""
 
 from audit.evaluation.schema import Asked, Rate
-from audit.phrases import level
+from audit.phrases import level, percent, up_to
 from audit.statistics import trials_to_settle
 from audit.values import Judgement
 
@@ -18,15 +18,16 @@ def judge_accuracy(accuracy: Rate, asked: Asked, units: int | None = None) -> Ju
         return None
     low, high = accuracy.interval.low, accuracy.interval.high
     found = f"{accuracy.count} of {accuracy.total} images get the right label"
-    sure, due = level(asked.confidence), f"{asked.at_least:.2%} is asked"
+    sure, due = level(asked.confidence), f"{percent(asked.at_least)} is asked"
+    least, most = percent(low, asked.at_least), up_to(high, asked.at_least)
     if low >= asked.at_least:
-        return Judgement("PASS", (f"{found}: at {sure} at least {low:.2%} of all do, and {due}.",))
+        return Judgement("PASS", (f"{found}: at {sure} at least {least} of all do, and {due}.",))
     if high < asked.at_least:
-        return Judgement("FAIL", (f"{found}: at {sure} at most {high:.2%} of all do, and {due}.",))
+        return Judgement("FAIL", (f"{found}: at {sure} at most {most} of all do, and {due}.",))
     return Judgement(
         "INCONCLUSIVE",
         (
-            f"{found}: at {sure} {low:.2%} to {high:.2%} of all do, and {due}, which lies between; "
+            f"{found}: at {sure} {least} to {most} of all do, and {due}, which lies between; "
             f"{_remedy(accuracy, asked.at_least, asked.confidence, units)}.",
         ),
     )

@@ -95,8 +95,13 @@ def evaluate(
 
 
 def _units(labelled: AuditSet) -> Units | None:
-    """What was drawn: groups of images, equal ones together; None if each image was by itself."""
-    units = find_units(labelled.images, grid_symmetries("C4")[:1], labelled.groups)
+    """What was drawn: groups of images, equal ones together; None if each image was by itself.
+
+    Rotated and mirrored copies are equal ones: a model that is invariant answers them alike.
+    """
+    height, width = labelled.images.shape[2:]
+    copies = grid_symmetries("D4" if height == width else "D2")
+    units = find_units(labelled.images, copies, labelled.groups)
     alone = labelled.groups is None and units.count == len(labelled.images)
     return None if alone else units
 
@@ -112,8 +117,8 @@ def _claim(
     )
     if alone and units is not None:
         yield (
-            f"Some images are equal: the {count} count as {units.count} groups, since what comes "
-            "again says nothing new."
+            f"Some images are equal, or are once they are rotated or mirrored: the {count} count "
+            f"as {units.count} groups, since what comes again says nothing new."
         )
     if alone:
         yield (

@@ -1,9 +1,11 @@
 """The environment of pages: their own templates, a report's styles and parts, and a language."""
 
+from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from audit.names import readable
+from audit.phrases import percent, up_to
 from audit.render.language import Language, words_of
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ def page_environment(package: str, language: Language = "en") -> "Environment":
         "knows": words.knows,
         "language": language,
     }
-    environment.filters["percent"] = lambda part: f"{part:.2%}"
+    environment.filters["percent"] = percent
+    environment.filters["rounded"] = up_to
     environment.filters["hundredfold"] = lambda part: f"{100 * part:.6g}"
     environment.filters["asked"] = lambda part: f"{100 * part:.6g}%"
+    environment.filters["utc"] = lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     environment.filters["brief"] = lambda value: f"{value:.3g}"
     environment.filters["readable"] = readable
     return environment

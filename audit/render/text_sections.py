@@ -6,6 +6,7 @@ from textwrap import wrap
 from audit.angles import AngleOutcome
 from audit.exhaustive import ExhaustiveOutcome
 from audit.names import readable
+from audit.phrases import percent, up_to
 from audit.proved import ProofSummary
 from audit.render.checks import checks
 from audit.render.language import Words
@@ -111,9 +112,9 @@ def angle_lines(outcome: AngleOutcome, words: Words, naming: Naming) -> Iterator
     for point in figures.curve[:: -(-len(figures.curve) // _LINES)]:
         cells = (
             f"{point.degrees:.4g}",
-            f"{point.agreement:.2%}",
-            f"{point.band.low:.2%} {point.band.high:.2%}",
-            f"{point.control_agreement:.2%}",
+            percent(point.agreement),
+            f"{percent(point.band.low)} {up_to(point.band.high)}",
+            percent(point.control_agreement),
             f"{point.mean_deviation:.3g}",
             f"{point.control_deviation:.3g}",
             f"{point.median_margin:.3g}",

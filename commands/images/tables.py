@@ -73,7 +73,9 @@ class _Table:
                 f"{column}."
             )
         known: dict[tuple[str, ...], str] = {}
-        for name, value in found:
+        # Neither blanks beside a comma nor how a letter is composed tell one part from another.
+        for name, cell in found:
+            value = unicodedata.normalize("NFC", cell.strip())
             if known.setdefault(_parts(name), value) != value:
                 raise RefusedError(
                     f"{file} has two lines for {name}, {known[_parts(name)]!r} and {value!r}; one "

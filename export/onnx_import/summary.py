@@ -7,6 +7,7 @@ from artifact.card import Card, load_card
 from artifact.figures import Metric
 from artifact.layout import CARD_FILE
 from artifact.origin import Change
+from audit.phrases import percent
 
 
 def summarise(folder: Path) -> list[str]:
@@ -39,7 +40,7 @@ def _lines(card: Card) -> Iterator[str]:
             )
     audit = card.audit
     yield (
-        f"Audit over {audit.group}: {audit.verdict}; {audit.label_agreement:.2%} of "
+        f"Audit over {audit.group}: {audit.verdict}; {percent(audit.label_agreement)} of "
         f"{audit.images} images keep their label, a rotated one's logit moves by up to "
         f"{audit.max_logit_deviation:.2g}."
     )
@@ -76,6 +77,6 @@ def _change(card: Card, change: Change) -> Iterator[str]:
             f"{change.error_percent_before:.2f} %."
         )
     yield (
-        f"{change.label_agreement:.2%} of the labels are what they were; a logit moved by up to "
-        f"{change.max_abs_logits:.2g}."
+        f"{percent(change.label_agreement)} of the labels are what they were; a logit moved by up "
+        f"to {change.max_abs_logits:.2g}."
     )

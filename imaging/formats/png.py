@@ -69,10 +69,11 @@ def decode(
         pixels = _palette(stream, chunks, channels)
     else:
         pixels = _eight_bits(stream, chunks, channels)
-    exif = None if chunks.exif is None else exif_orientation(chunks.exif)
-    if exif is None and chunks.orientation_in_text:
-        exif = _orientation_in_text(data)
-    return upright(pixels, exif)
+    stated = (exif_orientation(exif) for exif in chunks.exif)
+    orientation = next((each for each in stated if each is not None), None)
+    if orientation is None and chunks.orientation_in_text:
+        orientation = _orientation_in_text(data)
+    return upright(pixels, orientation)
 
 
 def _verified(stream: bytes, length: int) -> bytes:

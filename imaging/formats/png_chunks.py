@@ -32,6 +32,8 @@ _ADAM7: Final = (
 )
 # More than any encoder writes, and few enough to be read in milliseconds.
 _MOST_CHUNKS: Final = 2**16
+# Of so many is it looked which one states an orientation.
+_MOST_EXIF: Final = 16
 _TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
 _TEXTS_WITH_AN_ORIENTATION: Final = (b"Raw profile type ", b"XML:com.adobe.xmp")
 
@@ -67,6 +69,8 @@ class Chunks:
     ----------
     pixels
         The parts of the compressed stream.
+    exif
+        The first blocks of EXIF; the standard has one.
     orientation_in_text
         Whether a text may state an orientation.
     animation_frames
@@ -79,7 +83,7 @@ class Chunks:
     pixels: list[bytes] = field(default_factory=list)
     palette: bytes = b""
     transparency: bytes | None = None
-    exif: bytes | None = None
+    exif: list[bytes] = field(default_factory=list)
     orientation_in_text: bool = False
     animation_frames: int = 0
     first_is_a_frame: bool = False
@@ -142,12 +146,14 @@ def _header(body: bytes, max_pixels: int) -> Header:
 
 def _keep(chunks: Chunks, kind: bytes, body: bytes) -> None:
     match kind:
-        case b"PLTE":
+        case b"PLTE" if not chunks.palette:
             chunks.palette = body
-        case b"tRNS":
+        case b"tRNS" if chunks.transparency is None:
             chunks.transparency = body
+        case b"PLTE" | b"tRNS":
+            raise broken(f"it has the chunk {kind.decode()!r} twice")
         case b"eXIf":
-            chunks.exif = body
+            chunks.exif += [body] if len(chunks.exif) < _MOST_EXIF else []
         case b"fcTL":
             chunks.first_is_a_frame |= not chunks.pixels
         case b"acTL":

@@ -70,9 +70,9 @@ class Survey:
         return self.files[index].relative_to(self.folder)
 
     def in_two_classes(self) -> Iterator[tuple[int, int]]:
-        """Yield the indices of an image and of its first likeness in another class."""
+        """Yield the indices of an image and of its first copy, rotated or not, of another class."""
         first: dict[str, int] = {}
-        for i, digest in enumerate(self.digests):
+        for i, digest in enumerate(self.orbit_digests):
             j = first.setdefault(digest, i)
             if self.labels[i] != self.labels[j]:
                 yield j, i

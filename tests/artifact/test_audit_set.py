@@ -59,6 +59,17 @@ def test_labels_of_another_integer_type_are_read(tmp_path: Path) -> None:
 IMAGES = np.zeros((2, 1, 4, 4), np.uint8)
 
 
+def test_an_array_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    save_audit_set(path, AuditSet(IMAGES))
+    content = io.BytesIO()
+    np.save(content, IMAGES + 1)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("images.npy", content.getvalue())
+    with pytest.raises(ValueError, match="it has 'images' twice"):
+        load_audit_set(path)
+
+
 @pytest.mark.parametrize(
     "arrays",
     [

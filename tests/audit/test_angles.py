@@ -87,6 +87,15 @@ def test_images_of_one_colour_show_nothing(blobs: Images) -> None:
     assert outcome.reasons[-1].startswith("At the sampled angles: 256 of 272 images are the same")
 
 
+def test_stripes_show_nothing_of_the_half_turn(blobs: Images) -> None:
+    random = np.random.default_rng(0).integers(0, 256, (256, 1, SIZE, SIZE), np.uint8)
+    stripes = np.maximum(random, np.rot90(random, 2, (2, 3)))
+    outcome = run(rings, np.insert(stripes, np.arange(0, 256, 16), blobs[:16], axis=0))
+    assert outcome.figures.agreement_interval.low > 0.95
+    assert outcome.verdict == "INCONCLUSIVE"
+    assert outcome.reasons[-1].startswith("At the sampled angles: 256 of 272 images are the same")
+
+
 def test_few_images_are_told_how_many_would_do(blobs: Images) -> None:
     outcome = run(rings, blobs[:60])
     assert outcome.verdict == "INCONCLUSIVE"

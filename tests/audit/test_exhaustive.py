@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from audit import Classifier, ExhaustiveOutcome, ProvedSymmetry, audit_exhaustively
 from audit.angles.selftest import with_orientation_bias
+from audit.statistics import clopper_pearson
+from audit.units import Units
 from imaging import Resampler, inside_disc, keep_disc, nearest_intervals, rotate_images
 
 SIZE = 12
@@ -90,6 +92,15 @@ def test_a_constant_label_is_said_to_be_constant(noise: Images) -> None:
     assert all(found.kept_degrees == pytest.approx(360) for found in outcome.images)
     assert outcome.undecided_degrees == 0
     assert outcome.quarter_intervals == nearest_intervals(SIZE).count
+
+
+def test_copies_count_once(noise: Images) -> None:
+    twice = np.concatenate([noise, noise[:, :, ::-1, ::-1]])
+    outcome = audit_exhaustively(
+        invariant, twice, [1, 2, 5], symmetry=None, units=Units(np.array([0, 1, 2, 3] * 2))
+    )
+    assert outcome.constant_images == 3
+    assert outcome.constant_interval == clopper_pearson(2, 2, 0.95)
 
 
 def test_the_compass_is_found_out(noise: Images) -> None:

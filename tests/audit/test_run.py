@@ -23,6 +23,9 @@ from audit import (
     measure_exactness,
     run_audit,
 )
+from audit.comparison import Margins, compare
+from audit.moved import moved_images
+from imaging import grid_symmetries
 
 
 @pytest.fixture
@@ -143,9 +146,9 @@ def test_images_that_no_rotation_changes_show_nothing(
     assert report.figures.agreement_interval.low > 0.99
     assert report.verdict == "INCONCLUSIVE"
     assert report.reasons == (
-        "380 of 400 images are the same however they are rotated, within 2 of 255 grey levels, and "
-        "show nothing: of the others 20 of 20 keep their label, which shows 83.16% of all such "
-        "images, and 99.00% is asked.",
+        "380 of 400 images are the same, within 2 of 255 grey levels, after a rotation that was "
+        "tried, and do not show what it does: of the others 20 of 20 keep their label, which shows "
+        "83.16% of all such images, and 99.00% is asked.",
     )
     proof = ProofSummary(outcome="PROVED", subgroup="C4", covers=True, reasons=("It is.",))
     proved = run_audit(invariant, mostly_still, None, source="stars", proof=proof, **common)
@@ -155,6 +158,29 @@ def test_images_that_no_rotation_changes_show_nothing(
     proved = run_audit(invariant, enough, None, source="stars", proof=proof, **common)
     assert proved.verdict == "PASS"
     assert run_audit(plain, mostly_still, None, source="stars", **common).verdict == "FAIL"
+
+
+def test_images_that_no_rotation_changes_do_not_hide_that_others_get_one_label(
+    images: NDArray[np.uint8], model: ModelIdentity, thresholds: Thresholds
+) -> None:
+    blank = np.zeros_like(images)
+    blank[:] = np.arange(400)[:, None, None, None] % 200
+
+    def patterned(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        shown = (x != x[..., :1, :1]).any(axis=(1, 2, 3))
+        return np.stack([shown, ~shown], axis=1).astype(np.float32)
+
+    both = np.concatenate([images, blank])
+    common: dict[str, Any] = {"group": "C4", "thresholds": thresholds, "model": model}
+    report = run_audit(patterned, both, None, source="blank and not", **common)
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.reasons == (
+        "All images that every rotation changes get the same label, so that their agreement says "
+        "nothing.",
+    )
+    result = compare(report, report, Margins(class_margin=None))
+    assert result.verdict == "INCONCLUSIVE"
+    assert result.reasons[0].startswith("Nearly all images that every rotation changes")
 
 
 def test_a_class_of_images_that_no_rotation_changes_is_in_doubt(
@@ -179,6 +205,45 @@ def test_a_class_of_images_that_no_rotation_changes_is_in_doubt(
     assert report.verdict == "INCONCLUSIVE"
     (reason,) = report.reasons
     assert reason.endswith("so many keep their label: label 3 5/5; 80.00% is asked of each class.")
+
+
+def test_stripes_do_not_show_that_up_and_down_are_alike(
+    audited: Any, images: NDArray[np.uint8], model: ModelIdentity, thresholds: Thresholds
+) -> None:
+    """A half turn leaves them as they are, and a quarter turn does not."""
+    stripes = np.maximum(images, np.rot90(images, 2, (2, 3)))
+
+    def heavier_above(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        rows = x.sum(axis=(1, 3), dtype=np.int64)
+        difference = np.sign(rows[:, :4].sum(axis=1) - rows[:, 4:].sum(axis=1))
+        bright = np.sign(rows.sum(axis=1) - 64 * 170)
+        logits = bright + 2 * difference
+        return np.stack([logits, -logits], axis=1).astype(np.float32)
+
+    common: dict[str, Any] = {"group": "C4", "thresholds": thresholds, "model": model}
+    assert audited(heavier_above).verdict == "FAIL"
+    report = run_audit(heavier_above, stripes, None, source="stripes", **common)
+    assert report.figures.agreeing_images == 400
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.reasons[0].startswith("400 of 400 images are the same, within 2")
+
+
+def test_every_symmetry_or_its_like_has_to_change_an_image(images: NDArray[np.uint8]) -> None:
+    image = images[:1]
+    mirrored = np.maximum(image, image[..., ::-1])
+    quarters = np.max([np.rot90(image, k, (2, 3)) for k in range(4)], axis=0)
+    stripes = np.maximum(image, np.rot90(image, 2, (2, 3)))
+    for some, group, moves in (
+        (image, "D4", True),
+        (mirrored, "C4", True),
+        (mirrored, "D4", True),  # upside down, it shows what the other mirror image does
+        (mirrored, "D2", False),
+        (quarters, "D4", False),
+        (stripes, "C4", False),
+        (stripes, "C2", False),
+        (stripes, "D2", False),
+    ):
+        assert moved_images(some, grid_symmetries(group)).tolist() == [moves], group
 
 
 @pytest.mark.parametrize(("noise", "verdict"), [(2, "INCONCLUSIVE"), (3, "PASS")])

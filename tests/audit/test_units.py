@@ -186,6 +186,9 @@ def test_groups_are_folders_or_lines_of_a_file(tmp_path: Path) -> None:
     table = tmp_path / "parts.csv"
     table.write_text("a/1.png,bolt 7\nb/1.png,bolt 7\n2.png,bolt 8\n")
     assert read_groups(str(table), paths).tolist() == [0, 1, 0]
+    alike = (",Näh te", ", Näh te", ",Na\u0308h te\t")
+    table.write_text("\n".join(f"{path}{name}" for path, name in zip(paths, alike, strict=True)))
+    assert read_groups(str(table), paths).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="no line for"):
         read_groups(str(table), [tmp_path / "c.png"])
     table.write_text("a/1.png\n")

@@ -15,8 +15,10 @@ from audit import (
     judge,
 )
 from audit.elements import audited_elements
+from audit.phrases import percent, up_to
 from audit.proof import Proof
 from audit.proof.outcome import Obstacle, Sensitive
+from audit.render.language import words_of
 from audit.report import Repeating
 from audit.statistics import Cell, chance_agreement, class_cells, deviations
 from audit.thresholds import LOGIT_TOLERANCE
@@ -61,6 +63,27 @@ def judged(
     )
     noise = NoiseFloor(repeat=0, regrouped=10 * floor, relative=floor, repeating=repeating)
     return judge(figures, noise, asked, self_test, proof)
+
+
+def test_no_part_reads_as_what_it_is_not() -> None:
+    """Rounded to two decimals, all of these would be 100.00 % or 99.00 %."""
+    for made, words in (
+        ({"agreeing": 100_000, "images": 100_000}, "at least 99.996% of all images do"),
+        ({"agreeing": 1128, "images": 1147}, "at most 98.9998% of all images do, and 99.00%"),
+        ({"agreeing": 2072, "images": 2084}, "98.996% to 99.70% of all images"),
+    ):
+        assert words in judged(**made).reasons[0]
+    assert [percent(part) for part in (0, 1, 0.995, 1e-5)] == [
+        "0.00%",
+        "100.00%",
+        "99.50%",
+        "0.001%",
+    ]
+    assert up_to(0.99996) == "100.00%"
+    interval = {"low": 0.999963, "high": 0.999999}
+    for language, between in (("en", "to"), ("de", "bis")):
+        said = words_of(language)("{low:.2%} to {high:.2%}", **interval)
+        assert said == f"99.996% {between} 100.00%"
 
 
 def test_the_verdict_table() -> None:

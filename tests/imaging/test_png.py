@@ -234,6 +234,26 @@ def test_xmp_counts_where_exif_states_no_orientation(stated: int | None, counts:
     assert np.array_equal(decode(file.getvalue(), 1)[0], shown)
 
 
+def test_of_several_exif_the_first_that_states_an_orientation_counts() -> None:
+    def exif(tag: int, value: object) -> Chunk:
+        tags = Image.Exif()
+        tags[tag] = value
+        return b"eXIf", tags.tobytes()[6:]
+
+    samples = noise(8, 1)
+    others = [exif(ExifTags.Base.Orientation, orientation) for orientation in (3, 6)]
+    data = png(samples, 0, 8, exif(ExifTags.Base.Software, "camera"), *others)
+    assert np.array_equal(decode(data, 1)[0], samples[::-1, ::-1, 0])
+
+
+def test_a_second_palette_or_transparency_is_refused() -> None:
+    """libpng refuses the one, and takes the first of the other."""
+    palette, key = (b"PLTE", bytes(range(6))), (b"tRNS", bytes(2))
+    indices = np.zeros((*SIZE, 1), np.uint8)
+    assert "'PLTE' twice" in refusal(png(indices, 3, 8, palette, palette))
+    assert "'tRNS' twice" in refusal(png(indices, 0, 8, key, key))
+
+
 def test_a_critical_chunk_that_is_not_known_is_refused() -> None:
     assert "'ABCD' is not known" in refusal(png(noise(8, 1), 0, 8, (b"ABCD", b"")))
 

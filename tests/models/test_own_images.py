@@ -16,6 +16,7 @@ from models.datasets.parts import nearest_boundary, parts_by_name, same_parts
 from models.datasets.split import load as load_split
 from models.datasets.split import save as save_split
 from models.experiment import folder_experiment, model_name
+from models.overview import overview
 from service.decoding.files import find_image_files
 
 
@@ -152,6 +153,19 @@ def test_an_image_that_is_there_twice_is_on_one_side_and_named_in_two_classes(pa
     assert own.found.name_of(other) == Path("scratched/z.bmp")
     assert own.parts[one] == own.parts[other]
     assert len(set(own.parts.tolist())) == len(own.parts) - 1
+
+
+def test_an_image_that_is_there_rotated_is_named_in_two_classes(parts):
+    pixels = np.asarray(Image.open(parts / "good" / "g0_a.png"))
+    Image.fromarray(np.rot90(pixels, 2)).save(parts / "scratched" / "z.png")
+    experiment = folder_experiment(FolderSource(folder=parts))
+    (told,) = (
+        line for line in overview(experiment, experiment.info) if line[2:].startswith("twice")
+    )
+    assert told.endswith(
+        "scratched/z.png is good/g0_a.png rotated or mirrored, in another class: a network that "
+        "this does not change answers both alike"
+    )
 
 
 def test_what_lies_in_hidden_folders_does_not_count(parts):

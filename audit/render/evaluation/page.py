@@ -6,6 +6,7 @@ from typing import Final
 from jinja2 import Environment
 
 from audit.evaluation import Evaluation, Rate
+from audit.phrases import percent, up_to
 from audit.render.evaluation.matrix import confusion_matrix
 from audit.render.evaluation.reliability import draw_reliability
 from audit.render.html.page import SIGNS
@@ -50,4 +51,4 @@ def _environment() -> Environment:
 
 
 def _interval(rate: Rate) -> str:
-    return f"{rate.interval.low:.2%} to {rate.interval.high:.2%}"
+    return f"{percent(rate.interval.low)} to {up_to(rate.interval.high)}"

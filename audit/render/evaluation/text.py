@@ -7,7 +7,7 @@ from typing import Final
 from artifact.values import Interval
 from audit.evaluation import Evaluation, Rate
 from audit.names import harmless
-from audit.phrases import level
+from audit.phrases import level, percent, up_to
 
 _LINES: Final = 20
 
@@ -109,7 +109,7 @@ def _claims(evaluation: Evaluation) -> Iterator[str]:
 
 def _rate(rate: Rate) -> str:
     low, high = rate.interval.low, rate.interval.high
-    return f"{rate.rate:.2%}, {rate.count} of {rate.total}: {low:.2%} to {high:.2%}"
+    return f"{percent(rate.rate)}, {rate.count} of {rate.total}: {percent(low)} to {up_to(high)}"
 
 
 def _about(interval: Interval | None) -> str:
@@ -122,4 +122,4 @@ def _about(interval: Interval | None) -> str:
 def _short(rate: Rate | None) -> str:
     if rate is None:
         return ""
-    return f"{rate.rate:.2%} ({rate.interval.low:.2%}-{rate.interval.high:.2%})"
+    return f"{percent(rate.rate)} ({percent(rate.interval.low)}-{up_to(rate.interval.high)})"

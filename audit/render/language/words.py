@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal, get_args
 
+from audit.phrases import percent
 from audit.render.language.catalogue import Catalogue, load_catalogue
 from audit.render.language.sentences import PART, SENTENCE, Message, read_messages
 
@@ -12,6 +13,13 @@ Language = Literal["en", "de"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 _UNNAMED: Final = re.compile(r"(^|, )label (\d+)")
+
+
+class _Part(float):
+    """A number of which `{:.2%}` is what `percent` makes of it."""
+
+    def __format__(self, spec: str) -> str:
+        return percent(float(self)) if spec == ".2%" else super().__format__(spec)
 
 
 class Words:
@@ -35,7 +43,8 @@ class Words:
 
     def __call__(self, message: str, **gaps: object) -> str:
         """Say a message of the formats, `{images} images` for instance, with its gaps filled."""
-        return self._catalogue.get(("", message), message).format(**gaps)
+        parts = {k: _Part(v) if _is_told_apart(k, v) else v for k, v in gaps.items()}
+        return self._catalogue.get(("", message), message).format(**parts)
 
     def sentence(self, sentence: str) -> str:
         """Say a sentence of a report; one that the catalogue lacks stays English, and says so."""
@@ -66,6 +75,10 @@ class Words:
             label = self("label {index}", index=r"\2")
             return _UNNAMED.sub(rf"\1{label}", value)
         return value
+
+
+def _is_told_apart(gap: str, filled: object) -> bool:
+    return isinstance(filled, float) and gap != "high"
 
 
 @lru_cache(maxsize=len(LANGUAGES))

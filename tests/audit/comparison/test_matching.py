@@ -77,6 +77,18 @@ def test_a_unit_does_what_all_of_its_images_do() -> None:
     assert (result.kept.units, result.kept.baseline, result.kept.lost) == (6, 6, 2)
 
 
+def test_a_part_with_images_of_two_classes_counts_in_both() -> None:
+    parts = 1000
+    labels, units = [0] * parts + [1] * 40, [*range(parts), *range(40)]
+    before = still(parts + 40, labels=labels, expected=labels, units=units)
+    backs = range(parts, parts + 40)
+    result = compared(before, losing(before, *backs), margin=0.1, deviation_margin=0.1)
+    fronts, others = result.classes
+    assert (fronts.kept.lost, fronts.kept.units) == (0, parts)
+    assert (others.kept.lost, others.kept.units, others.kept.state) == (40, 40, "FAIL")
+    assert result.verdict == "FAIL"
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 

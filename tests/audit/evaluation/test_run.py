@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,10 @@ def test_images_that_come_again_say_nothing_new(under_test, images):
     assert found.figures.accuracy.interval == clopper_pearson(4, 4, 0.95)
     assert found.data.units == 4
     assert "the 512 count as 4 groups" in found.claim[1]
+    rotated = [np.rot90(images[:4], quarters, (2, 3)) for quarters in range(4)]
+    invariant = replace(under_test, classify=lambda b: np.float32([[0, 1, 0, 0]] * len(b)))
+    turned = AuditSet(np.concatenate(rotated * 32), np.ones(512, np.int64))
+    assert evaluate(invariant, turned, Asked(), source="here").data.units == 4
     both = AuditSet(images[[0, 0, 1, 2]], right[[0, 0, 1, 2]], np.array([0, 1, 2, 2]))
     assert evaluate(under_test, both, Asked(), source="here").data.units == 2
 
@@ -116,8 +121,6 @@ def test_files_that_were_left_out_are_told(under_test, images):
 
 
 def test_probabilities_are_told(under_test, images, table):
-    from dataclasses import replace
-
     powers = np.exp(table)
     given = replace(
         under_test, classify=lambda b: (powers / powers.sum(1, keepdims=True))[b[:, 0, 0, 0]]
@@ -142,16 +145,12 @@ def test_probabilities_are_told(under_test, images, table):
     ],
 )
 def test_what_cannot_be_measured_is_refused(under_test, images, labels, answer, sentence):
-    from dataclasses import replace
-
     asked = replace(under_test, classify=lambda batch: answer[: len(batch)])
     with pytest.raises(RefusedError, match=sentence):
         evaluate(asked, AuditSet(images, labels), Asked(), source="here")
 
 
 def test_a_model_that_changed_has_no_evaluation(under_test, images):
-    from dataclasses import replace
-
     def changed():
         raise RefusedError("It is another.")
 
