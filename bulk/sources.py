@@ -1,6 +1,7 @@
 """Where images in bulk are found: files, folders, Parquet files, here or wherever fsspec reads."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -270,6 +271,8 @@ def read_table(url: str, columns: Columns) -> Table:
             image, label = _image_column(url, found.schema_arrow, columns), None
             if (named := columns.label or _LABEL) in found.schema_arrow.names:
                 label = tuple(found.read(columns=[named]).column(0).to_pylist())
+                if names := class_names(found.schema_arrow.metadata or {}, named):
+                    label = tuple(_named(names, value) for value in label)
     except RefusedError:
         raise
     except (ArrowException, OSError, ValueError, ImportError) as error:
@@ -280,6 +283,30 @@ def read_table(url: str, columns: Columns) -> Table:
             f"{', '.join(found.schema_arrow.names)}."
         )
     return Table(url, sizes, image, label)
+
+
+def class_names(metadata: Mapping[bytes, bytes], column: str) -> tuple[str, ...]:
+    """The names that the numbers of a column stand for, where the `datasets` package wrote it.
+
+    They are those of the data, whose order need not be that of a model's classes.
+    """
+    try:
+        feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
+        names = feature["names"] if feature["_type"] == "ClassLabel" else ()
+    except (KeyError, TypeError, ValueError, RecursionError):  # of another program, or without
+        return ()
+    return tuple(names) if isinstance(names, list) and all(map(_is_text, names)) else ()
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _named(names: Sequence[str], value: Any) -> Any:
+    """A label's name, None where it has none, as -1; what is no number stays as it is."""
+    if not isinstance(value, int):
+        return value
+    return names[value] if 0 <= value < len(names) else None
 
 
 def _image_column(url: str, schema: Any, columns: Columns) -> str:

@@ -1,6 +1,5 @@
 """The environment of pages: their own templates, a report's styles and parts, and a language."""
 
-from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +43,6 @@ def page_environment(package: str, language: Language = "en") -> "Environment":
     environment.filters["rounded"] = up_to
     environment.filters["hundredfold"] = lambda part: f"{100 * part:.6g}"
     environment.filters["asked"] = lambda part: f"{100 * part:.6g}%"
-    environment.filters["utc"] = lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     environment.filters["brief"] = lambda value: f"{value:.3g}"
     environment.filters["readable"] = readable
     return environment

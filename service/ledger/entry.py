@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Self
 
 import msgspec
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from artifact.values import Sha256, Value, Verdict
 from audit import Report
@@ -21,6 +21,13 @@ _DIGITS: Final = 10
 _SEAL = re.compile(rb"([0-9a-f]{64})  [0-9]+\.json\n")
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the moment lies before the first year or after the last") from error
+
+
 class Entry(Value):
     """One audit.
 
@@ -29,7 +36,7 @@ class Entry(Value):
     number
         From 1, without gaps.
     stored
-        When, by the clock of the machine that stored it.
+        When, by the clock of the machine that stored it: in UTC, whatever zone its file names.
     report
         SHA-256 of the report's canonical JSON: its address.
     previous
@@ -42,7 +49,7 @@ class Entry(Value):
     """
 
     number: Annotated[int, Field(ge=1)]
-    stored: AwareDatetime
+    stored: Annotated[AwareDatetime, AfterValidator(_in_utc)]
     report: Sha256
     verdict: Verdict
     model: str

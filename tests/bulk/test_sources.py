@@ -1,7 +1,11 @@
 """Where images in bulk are found, and the pieces that they are read in."""
 
+import json
+
 import fsspec
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from bulk.pieces import Files, Rows, read_object
 from bulk.sources import Columns, find_source, is_bulk
@@ -68,6 +72,26 @@ def test_images_as_the_datasets_package_writes_them(write_table, contents):
     cells = [{"bytes": content, "path": f"{i}.png"} for i, content in enumerate(contents)]
     table = write_table({"image": cells, "thumbnail": contents})
     assert [content for _, content in read(find_source([str(table)]))] == contents
+
+
+def described(feature):
+    """What the `datasets` package writes of a column beside it."""
+    return {"huggingface": json.dumps({"info": {"features": {"label": feature}}})}
+
+
+def test_labels_of_the_datasets_package_are_the_names_that_it_wrote(tmp_path, contents):
+    names = {"names": ["nut", "bolt"], "_type": "ClassLabel"}
+    columns = {"image": contents[:4], "label": [0, 1, -1, None]}
+    for feature, due in (
+        (names, ("nut", "bolt", None, None)),
+        ({"dtype": "int64", "_type": "Value"}, (0, 1, -1, None)),
+        ({"names": ["nut", 1], "_type": "ClassLabel"}, (0, 1, -1, None)),
+        ("nut", (0, 1, -1, None)),
+    ):
+        table = pyarrow.table(columns).replace_schema_metadata(described(feature))
+        parquet.write_table(table, tmp_path / "parts.parquet")
+        (found,) = find_source([str(tmp_path / "parts.parquet")]).tables
+        assert found.labels == due
 
 
 def test_a_folder_of_tables(write_table, contents, tmp_path):

@@ -1,6 +1,7 @@
 """What a ledger keeps is what was stored, in the order in which it was stored, or it says so."""
 
 import hashlib
+import json
 import multiprocessing
 import os
 import tracemalloc
@@ -17,6 +18,7 @@ from artifact.identity import ModelIdentity
 from audit import Report, Thresholds, run_audit
 from audit.canonical import canonical_json, circumstances_json, report_digest
 from service.ledger import Ledger, LedgerError, open_ledger
+from service.ledger.entry import read_entry
 
 MODEL = ModelIdentity(name="m", version=1, sha256="0" * 64, group="C4", precision="fp32")
 
@@ -353,3 +355,13 @@ def test_a_ledger_that_fails_does_not_tell_its_address(
     monkeypatch.undo()
     assert entries(ledger) == []
     assert not list((tmp_path / "reports").iterdir())
+
+
+def test_moments_are_those_of_utc(ledger: Ledger) -> None:
+    document = json.loads(ledger.append(report()).to_bytes())
+    for stored, shown in (
+        ("2026-01-01T01:30:00+02:00", "2025-12-31T23:30:00+00:00"),
+        ("0001-01-01T00:00:00+02:00", None),  # before the first year of UTC
+    ):
+        entry = read_entry(json.dumps(document | {"stored": stored}).encode())
+        assert (entry and entry.stored.isoformat()) == shown

@@ -43,7 +43,7 @@ class Words:
 
     def __call__(self, message: str, **gaps: object) -> str:
         """Say a message of the formats, `{images} images` for instance, with its gaps filled."""
-        parts = {k: _Part(v) if _is_told_apart(k, v) else v for k, v in gaps.items()}
+        parts = {name: _shown(name, filled) for name, filled in gaps.items()}
         return self._catalogue.get(("", message), message).format(**parts)
 
     def sentence(self, sentence: str) -> str:
@@ -77,8 +77,9 @@ class Words:
         return value
 
 
-def _is_told_apart(gap: str, filled: object) -> bool:
-    return isinstance(filled, float) and gap != "high"
+def _shown(gap: str, filled: object) -> object:
+    """What stands in a gap; the high end of an interval may be rounded up to all."""
+    return _Part(filled) if isinstance(filled, float) and gap != "high" else filled
 
 
 @lru_cache(maxsize=len(LANGUAGES))

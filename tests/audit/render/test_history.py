@@ -1,7 +1,7 @@
 """A model's history: every audit is on the page, at its place, with its verdict by its shape."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -42,12 +42,6 @@ def point(number: int, verdict: Verdict = "PASS", **given: object) -> HistoryPoi
 
 def history(*points: HistoryPoint, faults: tuple[str, ...] = ()) -> History:
     return History(model="m", points=points, faults=faults)
-
-
-def test_moments_are_those_of_utc() -> None:
-    elsewhere = datetime(2026, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
-    shown = render_history(history(point(1, stored=elsewhere)), ADDRESSES).decode()
-    assert "2025-12-31 23:30 UTC" in shown
 
 
 def page(shown: History) -> Page:
