@@ -208,6 +208,9 @@ def _become(asked: dict[str, object], out: int, err: int, status: int) -> None:
     os.dup2(err, 2)
     os.close(out)
     os.close(err)
+    # Those of before remember whether one can go back in what they wrote to, as in a file.
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     # A shell that starts something in the background has it ignore the first.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(str(asked["folder"]))
