@@ -161,12 +161,22 @@ def test_what_is_known_of_the_model(console: Console) -> None:
     console.wait_for("#proved", "PROVED over C4: All outputs are the same")
     assert f"sha256:{card['sha256']}" in console.text("#proved")
     assert "100.0 % of 512 images kept their label" in console.text("#measured")
+    test = card["metrics"]["test"]
+    wrong = round(test["error_percent"] * test["count"] / 100)
+    assert f"{wrong} of {test['count']} images got a wrong label" in console.text("#measured")
     assert "does not say that it is right" in console.text("#unclaimed")
     console.page.select_option("#chosen-model", "rotmnist-cnn")
     console.wait_for("#proved", "NOT PROVED over C4")
     with console.page.expect_navigation():
         console.page.locator("#proof-link").click()
     assert json.loads(console.text("body"))["outcome"] == "NOT PROVED"
+
+
+def test_a_share_reads_as_none_or_as_all_only_if_it_is(console: Console) -> None:
+    texts = console.page.evaluate(
+        "import('/console/answers.js').then(({ share }) => [0, 0.00004, 0.5, 0.9996, 1].map(share))"
+    )
+    assert texts == ["0.0 %", "0.004 %", "50.0 %", "99.96 %", "100.0 %"]
 
 
 def test_by_keyboard_alone(console: Console) -> None:

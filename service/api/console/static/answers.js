@@ -179,6 +179,16 @@ export function percent(probability) {
   return `${(100 * probability).toFixed(1)} %`;
 }
 
+/**
+ * A part of images in percent: one decimal, or as many as tell it from none and from all.
+ * @param {number} images
+ */
+export function share(images) {
+  const texts = [1, 2, 3, 4, 5, 6, 7].map((decimals) => (100 * images).toFixed(decimals));
+  const rounded = (/** @type {string} */ text) => [0, 1].includes(Number(text) / 100);
+  return `${texts.find((text) => rounded(text) === [0, 1].includes(images)) ?? texts[0]} %`;
+}
+
 /** @param {{label: string, probability: number}} ranked */
 function row({ label, probability }) {
   const bar = make("meter", { min: "0", max: "1", value: String(probability) });

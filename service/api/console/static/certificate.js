@@ -66,7 +66,7 @@ function sentence({ constant, kept_degrees: kept, intervals, label, distinct_ima
   if (constant) return `the same answer at every angle (${tried}).`;
   const others = intervals.filter((/** @type {any} */ each) => each.label !== label).length;
   return (
-    `the answer of the upright picture on ${kept.toFixed(1)} of 360 degrees, and another one on ` +
+    `the answer of the upright picture on ${(Math.floor(10 * kept) / 10).toFixed(1)} of 360 degrees, and another one on ` +
     `${others} ${others === 1 ? "interval" : "intervals"} of angles (${tried}).`
   );
 }

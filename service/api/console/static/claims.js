@@ -1,7 +1,7 @@
 // What is proved about the chosen model, what was measured, and what is claimed by neither.
 
 import { ask, call, hasKey, ofModel } from "./api.js";
-import { percent } from "./answers.js";
+import { share } from "./answers.js";
 import { find, make, save, tell } from "./dom.js";
 
 /**
@@ -42,9 +42,9 @@ function provedBy({ outcome, subgroup, exact_bits: exact, reasons }) {
 function* measuredOf({ card, verification, runtime }) {
   const { audit, metrics } = card;
   yield (
-    `When it was packaged, ${percent(audit.label_agreement)} of ${audit.images} images kept their label under ` +
+    `When it was packaged, ${share(audit.label_agreement)} of ${audit.images} images kept their label under ` +
     `every rotation of ${audit.group}; at 95 % confidence at least ` +
-    `${percent(audit.agreement_interval.low)} of all images do. Verdict: ${audit.verdict}.`
+    `${share(audit.agreement_interval.low)} of all images do. Verdict: ${audit.verdict}.`
   );
   const { exactness } = verification;
   if (exactness) {
@@ -57,7 +57,7 @@ function* measuredOf({ card, verification, runtime }) {
   }
   if (metrics.test) {
     const { error_percent: error, count, data_set: data } = metrics.test;
-    yield `${Number(error.toFixed(2))} % of ${count} images got a wrong label (${data}).`;
+    yield `${Math.round((error * count) / 100)} of ${count} images got a wrong label (${data}).`;
   }
 }
 

@@ -1,6 +1,6 @@
 // A model's audits in the ledger, the oldest first, with what each of them measured.
 
-import { percent } from "./answers.js";
+import { share } from "./answers.js";
 import { ask, call } from "./api.js";
 import { scrolling, toTakeAlong } from "./document.js";
 import { find, make, onClick } from "./dom.js";
@@ -51,7 +51,7 @@ function table(points) {
       make("td", {}, String(point.version)),
       make("td", {}, point.group),
       make("td", { class: point.verdict }, point.verdict),
-      make("td", {}, percent(point.agreement)),
+      make("td", {}, share(point.agreement)),
       make("td", {}, point.deviation.toPrecision(2)),
       make("td", {}, make("code", { title: point.data }, `${point.data.slice(0, 8)}…`)),
     ),
