@@ -38,11 +38,11 @@ def orbit_lines(report: Report, words: Words, naming: Naming) -> Iterator[str]:
         words("kept labels"),
         words(
             "{agreeing} of {images} keep their label under all of these; of all images like them, "
-            "{low:.2%} to {high:.2%} do",
+            "{low} to {high} do",
             agreeing=figures.agreeing_images,
             images=figures.images,
-            low=interval.low,
-            high=interval.high,
+            low=percent(interval.low),
+            high=up_to(interval.high),
         ),
     )
     for worst in report.worst[:1]:
@@ -126,11 +126,11 @@ def angle_lines(outcome: AngleOutcome, words: Words, naming: Naming) -> Iterator
         words("kept labels"),
         words(
             "{agreeing} of {images} keep their label at all of these angles; of all images like "
-            "them, {low:.2%} to {high:.2%} do",
+            "them, {low} to {high} do",
             agreeing=figures.agreeing_images,
             images=figures.images,
-            low=interval.low,
-            high=interval.high,
+            low=percent(interval.low),
+            high=up_to(interval.high),
         ),
     )
     yield from _fact(
@@ -165,9 +165,9 @@ def angle_lines(outcome: AngleOutcome, words: Words, naming: Naming) -> Iterator
         yield from _fact(
             words("right labels"),
             words(
-                "{upright:.2%} upright, {least:.2%} at the worst angle",
-                upright=figures.accuracy,
-                least=min(point.accuracy or 0.0 for point in figures.curve),
+                "{upright} upright, {least} at the worst angle",
+                upright=percent(figures.accuracy),
+                least=percent(min(point.accuracy or 0.0 for point in figures.curve)),
             ),
         )
     worst = figures.worst[0]
@@ -192,11 +192,11 @@ def exhaustive_lines(outcome: ExhaustiveOutcome, words: Words, naming: Naming) -
         words("every angle"),
         words(
             "{constant} of {images} images have one label at every angle; of all images like "
-            "them, {low:.2%} to {high:.2%} do",
+            "them, {low} to {high} do",
             constant=outcome.constant_images,
             images=len(outcome.images),
-            low=interval.low,
-            high=interval.high,
+            low=percent(interval.low),
+            high=up_to(interval.high),
         ),
     )
     for image in outcome.images:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal, get_args
 
-from audit.phrases import percent
 from audit.render.language.catalogue import Catalogue, load_catalogue
 from audit.render.language.sentences import PART, SENTENCE, Message, read_messages
 
@@ -13,13 +12,6 @@ Language = Literal["en", "de"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 _UNNAMED: Final = re.compile(r"(^|, )label (\d+)")
-
-
-class _Part(float):
-    """A number of which `{:.2%}` is what `percent` makes of it."""
-
-    def __format__(self, spec: str) -> str:
-        return percent(float(self)) if spec == ".2%" else super().__format__(spec)
 
 
 class Words:
@@ -43,8 +35,7 @@ class Words:
 
     def __call__(self, message: str, **gaps: object) -> str:
         """Say a message of the formats, `{images} images` for instance, with its gaps filled."""
-        parts = {name: _shown(name, filled) for name, filled in gaps.items()}
-        return self._catalogue.get(("", message), message).format(**parts)
+        return self._catalogue.get(("", message), message).format(**gaps)
 
     def sentence(self, sentence: str) -> str:
         """Say a sentence of a report; one that the catalogue lacks stays English, and says so."""
@@ -75,11 +66,6 @@ class Words:
             label = self("label {index}", index=r"\2")
             return _UNNAMED.sub(rf"\1{label}", value)
         return value
-
-
-def _shown(gap: str, filled: object) -> object:
-    """What stands in a gap; the high end of an interval may be rounded up to all."""
-    return _Part(filled) if isinstance(filled, float) and gap != "high" else filled
 
 
 @lru_cache(maxsize=len(LANGUAGES))

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artifact.values import Interval
 from audit import Report, SelfTest
 from audit.proved import ProofSummary
-from audit.render import LANGUAGES, render
+from audit.render import LANGUAGES, Format, render
 from audit.render.checks import checks
 from audit.render.language import words_of
 from audit.render.language.catalogue import load_catalogue, parse_catalogue
@@ -200,3 +201,16 @@ def test_every_sentence_can_be_read_back_alone(language: Any) -> None:
             assert words.sentence(filled) == expected.format(
                 **{name: "7" for name, _ in gaps(message)}
             )
+
+
+@pytest.mark.parametrize("report_format", ["text", "html"])
+def test_nearly_all_images_do_not_read_as_all(
+    report_format: Format, reports: dict[str, Report]
+) -> None:
+    interval = Interval(low=0.999963, high=0.999999)
+    report = reports["few"]
+    figures = report.figures.model_copy(update={"agreement_interval": interval})
+    report = report.model_copy(update={"figures": figures})
+    for language, between in (("en", "to"), ("de", "bis")):
+        words = render(report, report_format, language=language).decode().split()
+        assert f"99.996% {between} 100.00%" in " ".join(words)
