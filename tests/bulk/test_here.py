@@ -112,6 +112,7 @@ def by(engine, opened, store):
     return replace(under_test, workers=workers)
 
 
+@pytest.mark.slow
 class TestAudit:
     def test_the_report_is_the_same_to_the_byte(self, opened, store, even, plain):
         report = audited(by(Here(), opened, store), even)

@@ -434,6 +434,7 @@ def classified(
     return end.value.code
 
 
+@pytest.mark.slow
 def test_a_folder_is_classified_by_all_labels_that_each_image_gets(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

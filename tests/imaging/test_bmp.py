@@ -123,6 +123,7 @@ def test_runs_that_are_not_of_the_image_are_refused(runs: bytes, fault: str) -> 
         decode(in_runs(runs, 8), 1)
 
 
+@pytest.mark.slow
 def test_no_more_runs_are_read_than_anybody_writes() -> None:
     """Sixteen million of one pixel each, 32 MiB, took seven seconds."""
     many = bytes((0, 2, 0, 0)) * (2**22 + 1)  # a move that goes nowhere

@@ -208,6 +208,7 @@ def test_every_tensor_of_a_step_is_made_on_the_networks_device(monkeypatch):
         steps_on_another_device(monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_gpu_whose_memory_is_full_is_told_in_one_sentence(monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory.")

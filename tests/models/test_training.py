@@ -143,6 +143,7 @@ def test_a_training_that_stopped_early_stays_stopped(tmp_path):
     assert torch.equal(weights(again), weights(training))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("extended_at", "over_after"), [(0, 4), (5, 8)])
 def test_patience_begins_anew_where_a_run_was_made_longer(extended_at, over_after):
     training = Training(SPEC, PATIENT.model_copy(update={"extended_at": extended_at}))
