@@ -1,5 +1,6 @@
 """Files that several rooms are tried with."""
 
+import gc
 import os
 import re
 import sys
@@ -44,6 +45,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
         return bool(_SLOW.search(collection_path.read_text())) or None
     return None
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what imports have made, and come less often.
+
+    It took a tenth of the quick set's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
