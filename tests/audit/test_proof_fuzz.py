@@ -16,7 +16,7 @@ from audit.proof.operators.record import Operator
 from audit.proof.values.context import Context
 from audit.proof.values.numbering import Numbers
 from tests.audit.fuzz.draw import draw_graph
-from tests.audit.fuzz.judge import judge, run_alone
+from tests.audit.fuzz.judge import answers, judge, run_alone
 from tests.audit.fuzz.tally import Tally
 from tests.audit.fuzz.trial import try_seeds
 from tests.audit.test_proof_cases import parse
@@ -34,6 +34,16 @@ def test_no_verdict_is_wrong_and_every_operator_occurs() -> None:
         tally.add(judgement, {node.op_type for node in model.graph.node})
     assert tally.proved > 0.25 * tally.run  # a prover that refuses everything is of no use
     assert tally.deviating > 0.1 * tally.run  # and one that proves everything would be caught
+
+
+def test_a_rotation_under_which_nothing_runs_has_another_answer() -> None:
+    body = "i = Cast<to = 7>(x) r = Gather<axis = 2>(i, ZERO) s = ReduceSum<keepdims = 0>(r, AXES)"
+    data = parse(f"{body} q = Div(s, s) y = Cast<to = 1>(q)", inputs="uint8[N,1,8,8] x")
+    images = np.ones((1, 1, 8, 8), np.uint8)
+    images[..., -1, :] = 0  # half a turn makes it the first row, whose sum is divided by
+    runs = answers(data, images, optimised=False)
+    assert runs is not None and len({len(run) for run in runs}) == 1
+    assert [run[0].shape for run in runs].count((0,)) == 1
 
 
 @pytest.mark.slow

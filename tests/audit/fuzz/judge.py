@@ -16,6 +16,7 @@ from tests.audit.fuzz.doubles import in_doubles
 
 Array = NDArray[Any]
 Finding = Literal["sound", "unsound", "beyond its bound", "crash", "died", "slow", "not run"]
+_FAILED = np.empty(0)
 LONGEST = 60.0
 SMALL_BATCHES = (1, 2, 3)
 """Numbers of images in a batch that are tried, besides many, where the file leaves it open."""
@@ -237,7 +238,8 @@ def draw_images(model: onnx.ModelProto) -> Array:
 def answers(data: bytes, images: Array, *, optimised: bool) -> list[list[Array]] | None:
     """Return the outputs for the images and for four rotations of them; None if it does not run.
 
-    Each is a list of the outputs of one batch after the other.
+    Each is a list of the outputs of one batch after the other. If a batch runs under some rotations
+    alone, as where what is divided by is 0 under another, there are answers of no entries.
     """
     options = _options()
     if optimised:
@@ -255,13 +257,20 @@ def answers(data: bytes, images: Array, *, optimised: bool) -> list[list[Array]]
         last = [max(len(images) - size, 0)]
         starts = last if size in SMALL_BATCHES and size != fixed else range(0, len(images), size)
         for start in starts:
-            for place, rotated in enumerate(_rotated(images[start : start + size])):
-                try:
-                    found = session.run(None, {image.name: rotated})
-                except Exception:  # a graph may take batches of some sizes alone
-                    break
-                runs[place] += map(np.atleast_1d, found)
+            found = [_run(session, rotated) for rotated in _rotated(images[start : start + size])]
+            if all(outputs is None for outputs in found):
+                continue  # a graph may take batches of some sizes alone
+            for run, outputs in zip(runs, found, strict=True):
+                run += [_FAILED] * len(session.get_outputs()) if outputs is None else outputs
     return runs if all(runs) else None
+
+
+def _run(session: Any, images: Array) -> list[Array] | None:
+    try:
+        found = session.run(None, {session.get_inputs()[0].name: images})
+    except Exception:
+        return None
+    return [np.atleast_1d(output) for output in found]
 
 
 def _rotated(images: Array) -> Iterator[Array]:
