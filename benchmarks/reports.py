@@ -14,8 +14,8 @@ from audit.render.html import centre_of, render_polar
 from benchmarks.machine import describe_machine
 from imaging import Resampler
 from service.audits.run import audit_model
+from service.environment import read_settings
 from service.repository.local import open_model
-from service.settings import read_settings
 
 MODELS = ("rotmnist-c8", "rotmnist-c4", "rotmnist-cnn")
 ANGLES = 36

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from service.environment import read_settings
 from service.metrics.logs import configure_logs
-from service.settings import Settings, read_settings
+from service.settings import Settings
 
 _LEVEL = "warning"
 

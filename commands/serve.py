@@ -31,8 +31,8 @@ class ServeCommand(CommandOfAModel):
 
 
 def _run_with_options() -> Callable[..., None]:
+    from service.environment import check_who_may_call, read_settings
     from service.server import serve as run
-    from service.settings import check_who_may_call, read_settings
 
     def start(**options: object) -> None:
         settings = read_settings(**options)

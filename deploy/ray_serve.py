@@ -17,7 +17,8 @@ from fastapi import FastAPI
 from ray import serve
 
 from service.app import create_app
-from service.settings import Settings, check_who_may_call, read_settings
+from service.environment import check_who_may_call, read_settings
+from service.settings import Settings
 
 
 def build() -> FastAPI:

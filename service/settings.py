@@ -1,10 +1,7 @@
 """The service's settings: one attribute each, read from `ORBITSERVE_<NAME>` or given by name."""
 
-import os
 import re
 import secrets
-from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
@@ -15,7 +12,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
@@ -27,20 +23,15 @@ from audit.proof import Limits as ProofLimits
 from imaging.refusal import RefusedError
 from service.engine import DEFAULT_LIMITS, Device, GpuOptions, Limits
 
-_PREFIX = "ORBITSERVE_"
+PREFIX = "ORBITSERVE_"
+"""Of the variables."""
+
 _ROOT_PATH = re.compile("(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
-_SECRETS = ("shadow_salt",)
-_OF_CLIENTS = "ORBITSERVE_API_KEY"  # what `orbitserve audit` and others send to a service
-# What Kubernetes sets in every pod for a Service named orbitserve, or orbitserve-gpu.
-_SERVICE_LINK = re.compile(
-    r"(.+_)?(SERVICE_(HOST|PORT(_.+)?)=.*|PORT(_\d+_(TCP|UDP|SCTP))?=\w+://.*|PORT_\d+_.*)"
-)
 _LOAD_SECONDS = 60.0
 _PENDING_BYTES = 2**30
 _MOST_MEBIBYTES = 2**40  # what a process may hold is set in bytes, which have 63 bits
 _MOST_THREADS = 4096
 _MOST_IN_A_BATCH = 2**31 - 1  # that the Open Inference Protocol can tell
-_LONGEST_QUOTED = 200
 _ENGINE_SECONDS = 1800.0  # TensorRT builds engines for minutes
 
 
@@ -55,7 +46,7 @@ class Settings(BaseSettings):
     """What can be configured, with the values that hold where nothing is said."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
@@ -348,66 +339,4 @@ class Settings(BaseSettings):
             graphs=self.gpu_graphs,
             tensorrt_fp16=self.tensorrt_fp16,
             tensorrt_cache=self.tensorrt_cache,
-        )
-
-
-def read_settings(**options: object) -> Settings:
-    """Read the settings from the environment; options that are not None take precedence.
-
-    Raises
-    ------
-    ConfigurationError
-        Naming the first setting that is wrong, what it was and what is accepted.
-    """
-    _check_names(os.environ)
-    given = {name: value for name, value in options.items() if value is not None}
-    try:
-        return Settings(**given)  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).lower().removeprefix(_PREFIX.lower())
-        message = first["msg"].removeprefix("Value error, ")
-        message = message[0].lower() + message[1:]
-        secret = name in _SECRETS  # which nobody wants to find in a log
-        what = "is not accepted" if secret else f"is {_quoted(first['input'])}"
-        raise ConfigurationError(
-            f"The setting {_PREFIX}{name.upper()} {what}: {message}."
-        ) from None
-
-
-def _check_names(variables: Mapping[str, str]) -> None:
-    """Refuse a variable that would be a setting, were it not misspelt: it would change nothing."""
-    names = [name.upper() for name in Settings.model_fields]
-    for variable, value in variables.items():
-        name = variable.upper().removeprefix(_PREFIX)
-        if name == variable.upper() or name in names or _PREFIX + name == _OF_CLIENTS:
-            continue
-        if _SERVICE_LINK.fullmatch(f"{name}={value}"):
-            continue
-        near = get_close_matches(name, names, 1)
-        meant = f"{_PREFIX}{near[0]} is" if near else "those that docs/settings.md lists are"
-        raise ConfigurationError(
-            f"The variable {variable[:_LONGEST_QUOTED]} is no setting and changes nothing; {meant} "
-            "accepted."
-        )
-
-
-def _quoted(value: object) -> str:
-    """Write what a setting is; of something long, its beginning."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}..."
-
-
-def check_who_may_call(settings: Settings) -> None:
-    """Refuse to serve everybody where a key was set as a client sets it.
-
-    Raises
-    ------
-    ConfigurationError
-        If ORBITSERVE_API_KEY is set, and ORBITSERVE_API_KEYS is not.
-    """
-    if settings.api_keys is None and _OF_CLIENTS in os.environ:
-        raise ConfigurationError(
-            f"{_OF_CLIENTS} is the key that a client sends, and keeps nobody from calling this "
-            "service; ORBITSERVE_API_KEYS, which names a file of keys, does."
         )

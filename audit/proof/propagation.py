@@ -122,7 +122,9 @@ class _Propagator:
             self._keep(node.outputs[0], repeat(node, inputs, self.numbering, self.budget), node)
         elif sized:
             operator_of(node)
-            self._constant(node, compute(node, [_constant(value) for value in inputs]))
+            self._constant(
+                node, compute(node, [cast(Array | Sizes | None, value) for value in inputs])
+            )
         else:
             arrays = [value if isinstance(value, np.ndarray) else None for value in inputs]
             values = fold(node, arrays, self.options.runtime, self.budget)
@@ -146,7 +148,7 @@ class _Propagator:
         if laid is not None:
             return [laid]
         if not any(isinstance(value, Batches) for value in inputs):
-            return self.transfer(node, [_single(value) for value in inputs], 1)
+            return self.transfer(node, [cast(Input, value) for value in inputs], 1)
         parted = part(node, inputs, self.graph.image.batch)
         if parted is not None:
             return parted
@@ -214,14 +216,6 @@ def _tensors(value: Followed) -> Sequence[Tracked]:
 
 def _by_image(inputs: Sequence[Value]) -> bool:
     return any(isinstance(value, Batches) and value.by_image for value in inputs)
-
-
-def _single(value: Value) -> Input:
-    return cast(Input, value)
-
-
-def _constant(value: Value) -> Array | Sizes | None:
-    return cast(Array | Sizes | None, value)
 
 
 def _shape(node: Node, value: Followed, batch: int | None) -> Array | Sizes:

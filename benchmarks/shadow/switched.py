@@ -16,8 +16,8 @@ from pathlib import Path
 from artifact.contract import Images
 from service.engine import Inference
 from service.engine.priorities import IdleQueue
+from service.environment import read_settings
 from service.server import serve
-from service.settings import read_settings
 from service.shadow import Shadow
 
 VARIABLE = "BENCHMARK_SWITCH"

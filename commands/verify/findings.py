@@ -13,8 +13,8 @@ from audit.envelope import Envelope, EnvelopeError
 from audit.render import SIGNED_SUFFIX
 from imaging import RefusedError
 from imaging.files import read_named
+from service.environment import read_settings
 from service.ledger import LedgerError, check_ledger, open_ledger
-from service.settings import read_settings
 from service.signatures import SignatureError, SignatureStatus, Trust, open_trust
 
 Findings = tuple[bool, list[str]]

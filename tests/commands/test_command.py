@@ -61,8 +61,8 @@ def test_every_setting_of_the_service_is_an_option_of_serve(run, monkeypatch):
             asked += [option, name]
             expected[name] = name
     seen = {}
-    monkeypatch.setattr("service.settings.read_settings", seen.update)
-    monkeypatch.setattr("service.settings.check_who_may_call", lambda settings: None)
+    monkeypatch.setattr("service.environment.read_settings", seen.update)
+    monkeypatch.setattr("service.environment.check_who_may_call", lambda settings: None)
     monkeypatch.setattr("service.server.serve", lambda settings: None)
     status, _, err = run(*asked)
     assert (status, err) == (0, "")

@@ -34,9 +34,9 @@ from export.onnx_import.graphs import finished
 from export.onnx_import.importer import Request, import_onnx
 from imaging import RefusedError
 from service.audits.targets import open_file, version_under_test
+from service.environment import read_settings
 from service.protocol.answers import classification
 from service.repository.local import open_model
-from service.settings import read_settings
 from service.shadow.tally import compare
 
 LABELS = ("cat", "dog", "猫 and dog", "none of these")

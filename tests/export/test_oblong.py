@@ -20,8 +20,8 @@ from export.onnx_import.symmetrise import symmetrise
 from export.runtime import open_model
 from imaging import FitPolicy, GridSymmetry, RefusedError, fit, grid_symmetries
 from service.audits.targets import open_file, version_under_test
+from service.environment import read_settings
 from service.repository.local import open_model as served_model
-from service.settings import read_settings
 
 SIDES = (12, 40)
 TEXT = """<ir_version: 8, opset_import: ["" : 17]> net (uint8[N, 1, 12, 40] image)

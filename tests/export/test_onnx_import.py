@@ -20,8 +20,8 @@ from export.onnx_import.importer import Request, import_onnx
 from export.onnx_import.inputs import Scaling
 from export.onnx_import.summary import summarise
 from export.runtime import open_model as run_model
+from service.environment import read_settings
 from service.repository.local import open_model
-from service.settings import read_settings
 from tests.artifact.test_rewriting import IMAGES, normalising
 from tests.artifact.test_session import ending
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from audit.proof import Proof, prove
-from service.settings import ConfigurationError, read_settings
+from service.environment import read_settings
+from service.settings import ConfigurationError
 
 pytestmark = pytest.mark.anyio
 

@@ -4,12 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import (
-    ConfigurationError,
-    Settings,
-    check_who_may_call,
-    read_settings,
-)
+from service.environment import check_who_may_call, read_settings
+from service.settings import ConfigurationError, Settings
 
 FIELDS = Settings.model_fields.items()
 PLACES = ["LEDGER", *(name.upper() for name, each in FIELDS if "Path" in str(each.annotation))]

@@ -11,10 +11,11 @@ import pytest
 from fastapi import FastAPI
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.environment import read_settings
 from service.grpc import receiving
 from service.grpc.messages import message
 from service.grpc.server import GrpcServer
-from service.settings import ConfigurationError, Settings, read_settings
+from service.settings import ConfigurationError, Settings
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
