@@ -68,7 +68,9 @@ def read_stored(ledger: Ledger, digest: Sha256, *, whole: bool = False) -> Repor
         As `read_bytes` does, and as `parsed` does, with 422.
     """
     stored = read_bytes(ledger.read_whole if whole else ledger.read, digest)
-    return parsed(stored, f"The report {digest}", 422, "a smaller one of this one is accepted")
+    return parsed(
+        stored, f"The report {digest}", 422, "a smaller one that this version wrote is accepted"
+    )
 
 
 def parsed(stored: bytes, name: str, status: int, accepted: str) -> Report:
