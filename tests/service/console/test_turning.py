@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -216,14 +217,20 @@ def test_by_finger_on_a_phone(open_console: Open, server: Server) -> None:
     centre = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     finger = console.page.context.new_cdp_session(console.page)
 
-    def touch(kind: str, *places: tuple[float, float]) -> None:
-        points = [{"x": centre[0] + x, "y": centre[1] + y} for x, y in places]
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    def stroke(*places: tuple[float, float]) -> None:
+        """The finger rests before it is lifted: after a quicker stroke Chromium makes no click of
+        the next tap, which only stops the fling that the stroke might have begun."""
+        events = [("touchStart", places[0]), *(("touchMove", place) for place in places[1:])]
+        began = time.time() - 1
+        for step, (kind, (x, y)) in enumerate(events):
+            touch(kind, began + step / 10, {"x": centre[0] + x, "y": centre[1] + y})
+        touch("touchEnd", began + 1)
 
-    touch("touchStart", (100, 0))
-    touch("touchMove", (70, -70))
-    touch("touchMove", (0, -100))
-    touch("touchEnd")
+    def touch(kind: str, when: float, *places: dict[str, float]) -> None:
+        event = {"type": kind, "touchPoints": places, "timestamp": when}
+        finger.send("Input.dispatchTouchEvent", event)
+
+    stroke((100, 0), (70, -70), (0, -100))
     assert console.text("#degrees") == "90°"
     assert console.page.evaluate("scrollY") == 0
     console.page.locator("#draw").tap()
@@ -231,12 +238,8 @@ def test_by_finger_on_a_phone(open_console: Open, server: Server) -> None:
     console.page.locator("#paper").wait_for()
     paper = console.page.locator("#paper").bounding_box()
     centre = (paper["x"] + paper["width"] / 2, paper["y"] + paper["height"] / 2)
-    touch("touchStart", (0, -90))
-    touch("touchMove", (0, 0))
-    touch("touchMove", (0, 90))
-    touch("touchEnd")
-    # A tap right after so quick a stroke would only stop the fling that Chromium takes it for.
-    console.page.locator("#pad-use").click()
+    stroke((0, -90), (0, 0), (0, 90))
+    console.page.locator("#pad-use").tap()
     console.wait_for("#chosen .label", "1")
     assert console.text("#picture-about").startswith("Your drawing: 280 x 280 pixels")
 
