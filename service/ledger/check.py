@@ -1,14 +1,19 @@
 """The whole of a ledger, held against itself and against what somebody wrote down of it."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from artifact.values import Sha256
 from audit.canonical import sha256
 from service.ledger.chain import ChainChecker
-from service.ledger.entry import Entry, named_files
+from service.ledger.entry import Entry, named_files, read_entry
 from service.ledger.ledger import Ledger
 from service.signatures.status import Trust
+
+_NAMING: Final = 5.0
+"""Seconds that the entry of a report that is stored may be on its way."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def check_ledger(
     *,
     unsigned: bool = False,
 ) -> Check:
-    """Read every file of a ledger.
+    """Read every file of a ledger; what is appended meanwhile is no fault.
 
     Parameters
     ----------
@@ -57,7 +62,7 @@ def check_ledger(
         If it cannot be read.
     """
     checker, entries, digests = ChainChecker(trust), list[Entry](), list[Sha256]()
-    above = 0
+    kept, above = ledger.names(), 0  # which come before the entries that name them
     for first, last in ledger.runs():
         if above:
             checker.miss(last + 1, above - 1)
@@ -70,7 +75,7 @@ def check_ledger(
         above = first
     if above > 1:
         checker.miss(1, above - 1)
-    faults = [*checker.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, entries)]
+    faults = [*checker.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, kept, entries)]
     if not digests:
         faults.append("The ledger has no entry.")
     elif trust is not None and not unsigned and (not entries or entries[0].signature is None):
@@ -84,10 +89,27 @@ def check_ledger(
     return Check(len(entries), signed, next(iter(digests), None), tuple(faults))
 
 
-def _unnamed(ledger: Ledger, entries: list[Entry]) -> Iterator[str]:
-    named = {file for entry in entries for file in named_files(entry)}
-    for file in sorted(ledger.names() - named):
+def _unnamed(ledger: Ledger, kept: set[str], entries: list[Entry]) -> Iterator[str]:
+    last = entries[0].number if entries else 0
+    left, until = kept - _named(entries), time.monotonic() + _NAMING
+    while left and time.monotonic() < until:
+        time.sleep(_NAMING / 100)
+        left -= _named(_above(ledger, last))
+    for file in sorted(left):
         yield (
             f"No entry names {file}: its entry was taken out or changed, or never written because "
             "its program ended."
         )
+
+
+def _named(entries: Iterable[Entry]) -> set[str]:
+    return {file for entry in entries for file in named_files(entry)}
+
+
+def _above(ledger: Ledger, number: int) -> Iterator[Entry]:
+    """Yield the entries that there are by now of greater numbers."""
+    for first, last in ledger.runs():
+        for files in ledger.backwards(last, max(first, number + 1)):
+            entry = read_entry(files.entry)
+            if entry is not None:
+                yield entry

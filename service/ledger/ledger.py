@@ -57,7 +57,7 @@ _LOOKED_AT: Final = 2048
 _TRIES: Final = 1000
 
 _SEALING: Final = 1.0
-"""Seconds that the seal of an entry among the newest may be on its way."""
+"""Seconds that the seal of an entry may be on its way, if that is one of the newest `_CHUNK`."""
 
 
 class Ledger:
@@ -75,6 +75,8 @@ class Ledger:
         self, store: Store, signer: Signer | None = None, trust: Trust | None = None
     ) -> None:
         self._store, self._signer, self._trust = store, signer, trust
+        self._newest = 0
+        self._waited_for = set[int]()  # in vain: once is enough
         self.newest()
 
     def append(self, report: Report) -> Entry:
@@ -196,9 +198,8 @@ class Ledger:
         Between two runs more are missing than are worth a look at each: whoever can write to a
         ledger can give a file any number.
         """
-        numbers = sorted({n for name in self._store.names(_ENTRIES) if (n := file_number(name))})
         following = last = 0
-        for number in reversed(numbers):
+        for number in sorted(self._numbers(), reverse=True):
             if following and following - number > _CHUNK:
                 yield following, last
                 following = 0
@@ -210,19 +211,14 @@ class Ledger:
 
     def wrong_contents(self, entries: Sequence[Entry]) -> Iterator[str]:
         """Say what is wrong with what entries name."""
-        step = self._store.at_once
-        for start in range(0, len(entries), step):
-            some = entries[start : start + step]
-            named = [named_files(entry) for entry in some]
-            files = sorted({file for files in named for file in files})
-            read = dict(zip(files, self._store.read(files), strict=True))
-            for entry, its in zip(some, named, strict=True):
-                yield from wrong_contents(entry, [read[file] for file in its])
+        named = [named_files(entry) for entry in entries]
+        read = self._store.reports([file for files in named for file in files])
+        for entry, files in zip(entries, named, strict=True):
+            yield from wrong_contents(entry, [next(read) for _ in files])
 
     def newest(self) -> int:
         """Return the greatest number that an entry has, or had; 0 in an empty ledger."""
-        names = self._store.names(_ENTRIES)
-        return max((number for name in names if (number := file_number(name))), default=0)
+        return max(self._numbers(), default=0)
 
     def names(self) -> set[str]:
         """Return the files that entries may name, and that are there."""
@@ -230,6 +226,12 @@ class Ledger:
         return {
             f"{each}/{name}" for each in folders for name in self._store.names(each, optional=True)
         }
+
+    def _numbers(self) -> set[int]:
+        """Return the numbers that have files."""
+        found = {n for name in self._store.names(_ENTRIES) if (n := file_number(name))}
+        self._newest = max(found, default=0)
+        return found
 
     def _keep(self, file: str, content: bytes) -> None:
         if len(content) > MOST_REPORT:
@@ -266,13 +268,27 @@ class Ledger:
         return newest, digest
 
     def _files(self, numbers: Sequence[int]) -> list[Files]:
-        """Read entries and seals; those that are being written now are waited for."""
+        """Read entries and seals; those of the newest, which may be being written, are waited for.
+
+        No clock says which are new: those of several machines differ.
+        """
         until = time.monotonic() + _SEALING
         while True:
             read = self._read(numbers)
-            if time.monotonic() > until or not any(map(_being_sealed, read)):
+            unsealed = {files.number for files in read if self._may_be_sealed_now(files)}
+            if not unsealed:
+                return read
+            if time.monotonic() > until:
+                self._waited_for |= unsealed
                 return read
             time.sleep(_SEALING / 20)
+
+    def _may_be_sealed_now(self, files: Files) -> bool:
+        number = files.number
+        if files.seal is not None or number in self._waited_for or number <= self._newest - _CHUNK:
+            return False
+        entry = read_entry(files.entry)
+        return entry is not None and entry.sealed
 
     def _read(self, numbers: Sequence[int]) -> list[Files]:
         entries, seals = (
@@ -336,9 +352,3 @@ def open_ledger(
         store.make_folders(*folders)
         store.clear_up(*folders)
     return Ledger(store, signer, trust)
-
-
-def _being_sealed(files: Files) -> bool:
-    """Whether an entry lacks its seal, and was written just now by its own account."""
-    entry = read_entry(files.entry) if files.seal is None else None
-    return entry is not None and entry.sealed and abs(time.time() - entry.stored.timestamp()) < 60

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fsspec import AbstractFileSystem
@@ -64,11 +64,6 @@ class Store:
             raise LedgerError(f"The ledger cannot be opened: {reason}.") from error
         self._local = isinstance(self._system, LocalFileSystem)
 
-    @property
-    def at_once(self) -> int:
-        """How many reports are worth reading at once: where each is waited for, several."""
-        return 1 if self._local else _REPORTS_AT_ONCE
-
     def make_folders(self, *names: str) -> None:
         """Make folders that are not there; object stores have none, and no bucket is made."""
         if _BUCKETS & set(_protocols(self._system)):
@@ -100,16 +95,29 @@ class Store:
     def read(self, names: Sequence[str], most: int = MOST_REPORT) -> list[bytes | None]:
         """Return the content of files: None for one that is not there, nothing for what is no file.
 
-        A local FIFO or device is not waited for, and a local file of more bytes than `most` not
-        read; nobody has stored what it would say.
+        A local FIFO or device is not waited for, and of a file of more bytes than `most` there is
+        nothing either; nobody has stored what it would say.
         """
-        paths = [self._path(name) for name in names]
-        if self._local:
-            with self._reported("read"):
-                return [_read(Path(path), most) for path in paths]
+        if not self._local:
+            return [_at_most(most, content) for content in self._begun(names, most + 1)]
         with self._reported("read"):
-            found = self._system.cat(paths, on_error="return") if paths else {}
-        return [self._content(found.get(path)) for path in paths]
+            return [_read(Path(self._path(name)), most) for name in names]
+
+    def reports(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield what `read` returns of files, however many, and hold few of them at once.
+
+        Where each is waited for they are several small ones, else one.
+        """
+        step = 1 if self._local else _REPORTS_AT_ONCE
+        for start in range(0, len(names), step):
+            some = names[start : start + step]
+            if step == 1:
+                yield from self.read(some)
+                continue
+            part = MOST_REPORT // step
+            for name, begun in zip(some, self._begun(some, part + 1), strict=True):
+                large = begun is not None and len(begun) > part
+                yield self.read([name])[0] if large else begun
 
     def names(self, folder: str, *, optional: bool = False) -> list[str]:
         """Return the names of the files in a folder, hidden ones left out.
@@ -134,13 +142,22 @@ class Store:
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
 
-    def _content(self, found: bytes | Exception | None) -> bytes | None:
-        if found is None or isinstance(found, FileNotFoundError):
-            return None
+    def _begun(self, names: Sequence[str], end: int) -> list[bytes | None]:
+        """Return the first bytes of files that are elsewhere; None for one that is not there."""
+        paths = [self._path(each) for each in names]
         with self._reported("read"):
-            if isinstance(found, Exception):
-                raise found
-        return found
+            found = self._system.cat_ranges(paths, 0, end) if paths else []
+            return [self._content(*each) for each in zip(paths, found, strict=True)]
+
+    def _content(self, path: str, found: bytes | Exception) -> bytes | None:
+        if isinstance(found, bytes):
+            return found
+        if isinstance(found, FileNotFoundError):
+            return None
+        told: dict[str, Any] = self._system.info(path)
+        if told["type"] == "file" and told["size"] != 0:  # of which there is no first byte to ask
+            raise found
+        return b""
 
     @contextmanager
     def _reported(self, what: str) -> Iterator[None]:
@@ -156,6 +173,13 @@ class Store:
 def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:
     names = system.protocol
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _at_most(most: int, content: bytes | None) -> bytes | None:
+    if content is None or len(content) <= most:
+        return content
+    log.error("a file of the ledger is none", reason=f"it has more than {most} bytes")
+    return b""
 
 
 def _read(path: Path, most: int) -> bytes | None:

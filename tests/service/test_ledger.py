@@ -19,6 +19,7 @@ from audit import Report, Thresholds, run_audit
 from audit.canonical import canonical_json, circumstances_json, report_digest
 from service.ledger import Ledger, LedgerError, open_ledger
 from service.ledger.entry import read_entry
+from service.ledger.store import MOST_REPORT, Store
 
 MODEL = ModelIdentity(name="m", version=1, sha256="0" * 64, group="C4", precision="fp32")
 
@@ -315,20 +316,47 @@ def test_threads_that_append_at_once_lose_nothing(url: str) -> None:
     assert page.faults == ()
 
 
-def test_files_that_nobody_stored_take_no_memory(ledger: Ledger, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("url", "most"), [("{}", 2**24), ("dir::file://{}", 2**28 + 2**26)])
+def test_files_that_nobody_stored_take_no_memory(tmp_path: Path, url: str, most: int) -> None:
     """Files with a hole take no disk: a page of entries of 1 GiB took 64 at once."""
+    ledger = open_ledger(url.format(tmp_path))
     stored = [ledger.append(report(seed=i)) for i in range(2)]
-    os.truncate(entry_file(tmp_path, 1), 2**28)
-    os.truncate(tmp_path / "reports" / f"{stored[1].report}.json", 2**29)
+    (entry,) = tmp_path.rglob("0000000001.json")
+    (kept,) = tmp_path.rglob(f"{stored[1].report}.json")
+    os.truncate(entry, 2**29)
+    os.truncate(kept, 2**30)
     tracemalloc.start()
     faults = ledger.page(500).faults
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 2**24
+    assert peak < most
     assert faults == (
         "Entry 1 cannot be read.",
         f"The report of entry 2 was changed: {stored[1].report}.",
     )
+
+
+def test_a_large_report_that_lies_elsewhere_is_read_whole(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.ledger.store._REPORTS_AT_ONCE", MOST_REPORT // 100)
+    ledger = open_ledger(url)
+    for seed in (1, 2, 1):
+        ledger.append(report(seed))
+    assert ledger.page(500).faults == ()
+
+
+def test_an_empty_file_is_no_entry(url: str) -> None:
+    ledger = open_ledger(url)
+    ledger.append(report())
+    Store(url).create("entries/0000000002.json", b"")
+    assert ledger.page(500).faults == ("Entry 2 cannot be read.",)
+
+
+def test_a_name_of_a_ledger_is_no_pattern(tmp_path: Path) -> None:
+    ledger = open_ledger(f"dir::file://{tmp_path}/a[1]*")
+    ledger.append(report())
+    assert [entry.number for entry in ledger.page(500).entries] == [1]
 
 
 # --- where it cannot be -----------------------------------------------------------------------

@@ -86,6 +86,14 @@ def test_what_was_done_to_it_is_noticed(bucket: Any) -> None:
     assert check_ledger(ledger).faults == ledger.page(10).faults
 
 
+def test_an_empty_object_is_no_entry(bucket: Any) -> None:
+    """A range of one is refused."""
+    ledger = open_ledger(URL)
+    ledger.append(report())
+    bucket.pipe_file("audits/ledger/entries/0000000002.json", b"")
+    assert ledger.page(100).faults == ("Entry 2 cannot be read.",)
+
+
 def test_a_bucket_that_is_not_there_takes_no_report(bucket: Any) -> None:
     with pytest.raises(LedgerError, match="cannot be written"):
         open_ledger("s3://nobody-owns-this/ledger").append(report())

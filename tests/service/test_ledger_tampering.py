@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from audit.canonical import canonical_json, document_digest, report_digest
 from audit.render import render
 from service.ledger import Check, Ledger, LedgerError, TamperedError, check_ledger, open_ledger
 from service.ledger.entry import Entry, seal
+from service.ledger.store import Store
 from service.signatures import open_signer
 from service.signatures.keys import trust_key
 from tests.service.signing import Key
@@ -28,8 +31,9 @@ OLD = Path(__file__).parent / "data" / "ledger-4"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is being sealed here."""
+    """Nothing is being sealed here, nor named."""
     monkeypatch.setattr("service.ledger.ledger._SEALING", 0.0)
+    monkeypatch.setattr("service.ledger.check._NAMING", 0.0)
 
 
 def filled(folder: Path, count: int, signer: Any = None) -> Path:
@@ -470,6 +474,60 @@ def test_a_seal_that_is_on_its_way_is_waited_for(
     monkeypatch.setattr("service.ledger.ledger.time.sleep", sleep)
     assert listed(folder) == ()
     assert len(looks) == 3
+
+
+def test_it_is_waited_for_whatever_clock_its_writer_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2001, 2, 3, tzinfo=tz)
+
+    monkeypatch.setattr("service.ledger.entry.datetime", Late)
+    test_a_seal_that_is_on_its_way_is_waited_for(filled(tmp_path, 3), monkeypatch)
+
+
+def test_a_seal_that_was_taken_is_waited_for_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.ledger.ledger._SEALING", 0.2)
+    seal_file(folder, 2).unlink()
+    ledger, looks = open_ledger(str(folder)), list[float]()
+    monkeypatch.setattr("service.ledger.ledger.time.sleep", looks.append)
+    faults = ("The seal of entry 2 is missing.",)
+    assert ledger.page(10).faults == faults
+    first = len(looks)
+    assert ledger.page(10).faults == faults
+    assert 0 < first == len(looks)
+
+
+@pytest.mark.parametrize("place", ["create", "names"])
+def test_what_is_stored_while_a_ledger_is_checked_is_no_fault(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its report is there before its entry is, however long that takes."""
+    monkeypatch.setattr("service.ledger.check._NAMING", 60.0)
+    whole, own = open_ledger(str(folder)), getattr(Store, place)
+    begun, goes_on = Event(), Event()
+
+    def late(store: Store, name: str, *rest: Any, **options: Any) -> Any:
+        if current_thread() is writer and name.startswith("entries"):
+            begun.set()
+            goes_on.wait(30)
+        return own(store, name, *rest, **options)
+
+    def sleep(seconds: float) -> None:
+        goes_on.set()
+        writer.join(30)
+
+    writer = Thread(target=whole.append, args=(report(seed=9),))
+    monkeypatch.setattr(Store, place, late)
+    monkeypatch.setattr("service.ledger.check.time.sleep", sleep)
+    writer.start()
+    assert begun.wait(30)
+    assert check(folder).faults == ()
+    assert goes_on.is_set()
 
 
 # --- ledgers of before ------------------------------------------------------------------------
