@@ -11,6 +11,7 @@ import numpy as np
 
 from audit.proof.file.graph import Graph
 from audit.proof.file.node import Array, Node, Unsupported
+from audit.proof.runtime.attention import Attention
 from audit.proof.runtime.quantised import have_one_unit
 from audit.proof.values.batches import Batches, Value
 from audit.proof.values.context import Tracked
@@ -41,6 +42,7 @@ class Fusions:
         self._constants = constants
         self._raised: set[str] = set()
         self._columns: dict[str, int] = {}
+        self._attention = Attention(self._maker, constants)
 
     def refuse_misread(self, node: Node, inputs: Sequence[Value]) -> None:
         """Refuse a node that would be misread.
@@ -67,7 +69,12 @@ class Fusions:
                 )
             case "Conv" | "ConvTranspose" | "Gemm":
                 self._refuse_bias(node)
-            case "MatMul" | "Reshape" | "Transpose":
+            case "Sub":
+                self._attention.see(node, inputs)
+            case "MatMul":
+                self._attention.refuse_other_mask(node)
+                self._follow_columns(node, inputs)
+            case "Reshape" | "Transpose":
                 self._follow_columns(node, inputs)
             case "BatchNormalization" if self._columns.get(self._seen_through(node), 1) != 1:
                 raise Unsupported(
