@@ -45,6 +45,7 @@ def _imported(file: Path) -> Iterator[Path]:
                     yield found
 
 
+@cache
 def _file(module: str) -> Path | None:
     path = Path(*module.split("."))
     for each in (path.with_suffix(".py"), path / "__init__.py"):
@@ -53,6 +54,7 @@ def _file(module: str) -> Path | None:
     return None
 
 
+@cache
 def _named(module: str, name: str) -> Path | None:
     """Where a name of a module comes from: of a package's, the file that it is imported from."""
     file = _file(module)
@@ -68,14 +70,14 @@ def _named(module: str, name: str) -> Path | None:
 
 def arrows(parts: Iterable[Path]) -> Arrows:
     """Which of the files or folders import which others."""
-    kept = [*parts]
+    kept = dict.fromkeys(parts)
     return {
         part.stem: frozenset(
             other.stem
             for file in _files(part)
             for found in imported(file)
-            for other in kept
-            if other != part and (found == other or other in found.parents)
+            for other in kept.keys() & {found, *found.parents}
+            if other != part
         )
         for part in kept
     }

@@ -22,19 +22,16 @@ from tests.architecture import (
 JOURNEYS = journeys(GUIDE.read_text("utf-8"))
 
 
-@pytest.mark.slow
 def test_the_picture_is_what_the_imports_say() -> None:
     assert PICTURE.read_text("utf-8") == draw(), "python -m tests.architecture draws it anew"
 
 
-@pytest.mark.slow
 def test_the_picture_names_every_room() -> None:
     words = {each.text for each in ElementTree.fromstring(draw()).iter() if each.text}
     assert {*ROOMS, *rooms_of_the_service()} <= words
     assert ", ".join(sorted(rooms()["service"])) in words
 
 
-@pytest.mark.slow
 def test_no_rooms_import_each_other_in_a_circle() -> None:
     assert sum(map(len, floors(rooms()))) == len(ROOMS)
     assert floors(rooms())[0] == ["imaging"]
