@@ -330,22 +330,6 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
 
 
-def holds_halves(model: onnx.ModelProto) -> bool:
-    """Whether answers are computed from stored numbers of half precision, or by casts to them."""
-    half, graph = TensorProto.FLOAT16, model.graph
-    needed, nodes = {value.name for value in graph.output}, []
-    for node in reversed(graph.node):  # each stands behind those that it reads
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            nodes.append(node)
-    attributes = [each for node in nodes for each in node.attribute]
-    return (
-        any(tensor.data_type == half and tensor.name in needed for tensor in graph.initializer)
-        or any(each.name == "to" and each.i == half for each in attributes)
-        or any(each.HasField("t") and each.t.data_type == half for each in attributes)
-    )
-
-
 def gives_several_labels(model: onnx.ModelProto) -> bool:
     """Whether each class has a probability of its own: a file says so, or ends in their sigmoid."""
     said = any((each.key, each.value) == MULTI_LABEL for each in model.metadata_props)

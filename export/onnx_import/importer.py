@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from artifact.audit_set import AuditSet
-from artifact.contract import same_labels
+from artifact.contract import LOGITS, same_labels
 from artifact.figures import Metric
+from artifact.halves import holds_halves
 from artifact.onnx_file import MULTI_LABEL
 from artifact.origin import Change, Origin
 from artifact.session import check_opens_alive, run_as_written
@@ -170,8 +170,7 @@ def _precision(model: onnx.ModelProto) -> Precision:
     """Return how a file computes; one with integers is held to equal bits when it is published."""
     if any(node.op_type.startswith(("QLinear", "Dequantize")) for node in model.graph.node):
         return "int8"
-    halves = any(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
-    return "fp16" if halves else "fp32"
+    return "fp16" if holds_halves(model, LOGITS) else "fp32"
 
 
 def _metadata(

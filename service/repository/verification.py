@@ -11,8 +11,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from artifact.card import Card
+from artifact.contract import LOGITS
 from artifact.figures import Arithmetic, Exactness, Residual
-from artifact.onnx_file import holds_halves, read_onnx
+from artifact.halves import holds_halves
+from artifact.onnx_file import read_onnx
 from artifact.rewriting import rewritten
 from artifact.session import run_as_written
 from audit import Classifier, Stages, measure_exactness
@@ -150,7 +152,7 @@ def _prove(graph: bytes, group: str, limits: Limits) -> tuple[Proof | None, str 
 
 def _unheld(card: Card, graph: bytes) -> Iterator[str]:
     """Name a precision whose tolerance, a hundred times as large, the file has no part in."""
-    if card.precision == "fp16" and not holds_halves(read_onnx(graph)):
+    if card.precision == "fp16" and not holds_halves(read_onnx(graph), LOGITS):
         yield "The card says fp16, and its file holds no number of half precision."
 
 

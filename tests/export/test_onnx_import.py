@@ -294,3 +294,24 @@ def test_a_file_of_which_onnxruntime_makes_another_function_is_not_imported(
     assert not (tmp_path / "models").exists()
     file.write_bytes(normalising(np.ones((8, 8), np.float32)))
     assert import_onnx(request, tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("tail", "precision"),
+    [
+        ("t = Cast<to = 10>(h) logits = Cast<to = 1>(t)", "fp16"),
+        ("t = Cast<to = 10>(h) logits = Identity(h)", "fp32"),
+    ],
+)
+def test_half_precision_is_that_of_a_file_whose_logits_come_of_it(
+    tmp_path: Path, tail: str, precision: str
+) -> None:
+    """Numbers of half precision that nothing reads do not make it one, which then is not served."""
+    file, pictures = tmp_path / "halves.onnx", tmp_path / "noise.npz"
+    model = onnx.load_model_from_string(normalising(np.ones((8, 8), np.float32), tail))
+    halves = np.ones(3, np.float16)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(halves, "unread"))
+    file.write_bytes(model.SerializeToString())
+    save_audit_set(pictures, AuditSet(IMAGES, None))
+    request = Request(file, "halves", tuple("abc"), pictures)
+    assert imported(request, tmp_path / "models")[1].precision == precision

@@ -15,8 +15,9 @@ from artifact.card import InputSpec
 from artifact.contract import LOGITS
 from artifact.cpus import cpu_budget
 from artifact.files import MOST_GRAPH
+from artifact.halves import holds_halves
 from artifact.identity import ModelIdentity
-from artifact.onnx_file import check_operators, gives_several_labels, holds_halves, read_onnx
+from artifact.onnx_file import check_operators, gives_several_labels, read_onnx
 from artifact.rewriting import rewritten
 from artifact.session import check_opens_alive, run_as_written
 from artifact.values import Precision
@@ -81,7 +82,7 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
     except GraphError as error:
         raise RefusedError(f"The file {path} does not open: {error}.") from error
     precision, classes = metadata.get("precision"), _class_names(metadata.get("classes", ""))
-    if precision == "fp16" and not holds_halves(model):
+    if precision == "fp16" and not holds_halves(model, ends.logits):
         precision = "fp32"  # what is tolerated of half precision is not for whoever names it
     several = gives_several_labels(model)
     if several and not classes:
