@@ -82,10 +82,25 @@ def _place(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name)
 
 
+def local_place(url: str) -> Path | None:
+    """Where a URL of fsspec's lies on this machine; None if it lies elsewhere.
+
+    Of a chain, as of a cache of a folder or a file in an archive, the last one counts.
+    """
+    from fsspec.implementations.local import LocalFileSystem  # which most commands do without
+
+    last = url.rpartition("::")[2]
+    protocol, given, _ = last.partition("://")
+    if given and protocol not in LocalFileSystem.protocol:
+        return None
+    return Path(LocalFileSystem._strip_protocol(last))
+
+
 def _places(read: Iterable[Read]) -> Iterator[Path]:
     for each in filter(None, map(str, filter(None, read))):
-        if "://" not in each:
-            yield from {_place(Path(each)), Path(os.path.realpath(each))}
+        place = local_place(each) if "://" in each else Path(each)
+        if place is not None:
+            yield from {_place(place), Path(os.path.realpath(place))}
 
 
 def _is_read(place: Path, source: Path) -> bool:

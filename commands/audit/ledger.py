@@ -7,6 +7,7 @@ from pathlib import Path
 from audit import Report
 from audit.canonical import sha256
 from audit.envelope import Signer
+from commands.writing import local_place
 from imaging import RefusedError
 from service.ledger import LedgerError, open_ledger
 
@@ -19,7 +20,8 @@ def check_outside(url: str, outputs: Iterable[Path]) -> None:
     RefusedError
         If there is one, with its name.
     """
-    folder = Path(os.path.realpath(url.removeprefix("file://")))
+    place = local_place(url)
+    folder = None if place is None else Path(os.path.realpath(place))
     for path in outputs:
         if folder in Path(os.path.realpath(path.parent), path.name).parents:
             raise RefusedError(

@@ -157,7 +157,7 @@ def run(
     read = (target, labels, group_by, about, sign, certificate, resume, *(images or ()))
     outputs = Outputs.read(formats(signer), output, report_format, json=json, read=read)
     if ledger:
-        check_outside(ledger, output or [])
+        check_outside(ledger, [*(output or ()), *([resume] if resume else ())])
     elif signer:
         check_key_is_used([outputs.printed, *(name for _, name in outputs.files)])
     failures = read_fail_on(fail_on)

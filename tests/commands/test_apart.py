@@ -65,15 +65,53 @@ def test_nor_is_a_key(run, tmp_path):
     assert key.read_bytes() == held
 
 
-@pytest.mark.parametrize("url", ["{}", "file://{}"])
-def test_nor_is_an_entry_of_the_ledger(run, tmp_path, url):
+URLS = ["file://{}", "local://{}", "simplecache::file://{}", "zip://a.png::local://{}"]
+
+
+@pytest.mark.parametrize("option", ["--output", "--resume"])
+@pytest.mark.parametrize("url", ["{}", *URLS, "file:{}", "dir::{}"])
+def test_nor_is_an_entry_of_the_ledger(run, tmp_path, url, option):
     ledger = tmp_path / "ledger"
     entry = ledger / "entries" / "0000000001.json"
     entry.parent.mkdir(parents=True)
     entry.write_bytes(b"{}")
-    asked = ["audit", MODEL, "--ledger", url.format(ledger), "--output", entry]
+    asked = ["audit", MODEL, "--ledger", url.format(ledger), option, entry]
     assert "lies in the ledger" in refused(run, *asked)
     assert entry.read_bytes() == b"{}"
+
+
+def test_a_ledger_of_the_home_folder_is_found_there(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "audits").mkdir()
+    asked = ["audit", MODEL, "--ledger", "~/audits", "--output", tmp_path / "audits" / "a.json"]
+    assert "lies in the ledger" in refused(run, *asked)
+
+
+@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("link", [False, True])
+def test_nor_is_what_a_url_names(run, tmp_path, url, link):
+    image = it = tmp_path / "it.csv"
+    image.write_bytes(DIGIT.read_bytes())
+    if link:
+        it = tmp_path / "link.csv"
+        it.symlink_to(image)
+    named = url.format(it)
+    assert "is read by this command" in refused(run, "classify", named, "--output", image)
+    asked = ["audit", MODEL, "--format", "json", "--images", named]
+    assert "is read by this command" in refused(run, *asked, "--output", image)
+    assert image.read_bytes() == DIGIT.read_bytes()
+
+
+def test_nor_is_a_table_below_a_url(run, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    from pyarrow import parquet
+
+    table = tmp_path / "it.parquet"
+    parquet.write_table(pyarrow.table({"image": [DIGIT.read_bytes()]}), table)
+    before = table.read_bytes()
+    asked = ["classify", f"local://{tmp_path}", "--model", MODEL, "--output", table]
+    assert "is read by this command" in refused(run, *asked)
+    assert table.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -97,7 +135,7 @@ def test_names_and_links_of_one_file_are_one(tmp_path):
     with pytest.raises(RefusedError, match="is read"):
         check_apart([file], [link])
     check_apart([link], [file])  # the link is replaced, and the file stays
-    check_apart([file], [None, "", "s3://bucket/labels.csv", tmp_path])
+    check_apart([file], [None, "", "s3://bucket/labels.csv", "a::memory://b", tmp_path])
 
 
 def test_one_output_is_not_another(run, tmp_path):
