@@ -49,6 +49,7 @@ def open_appender(url: str, signer: Signer | None = None) -> Callable[[Report], 
     """
     try:
         ledger = open_ledger(url, signer)
+        ledger.check_writable()
     except LedgerError as error:
         raise RefusedError(str(error)) from error
 

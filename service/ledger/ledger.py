@@ -52,6 +52,7 @@ from service.ledger.store import (
 from service.signatures.status import SignatureError, Trust
 
 _ENTRIES: Final = "entries"
+_FOLDERS: Final = (REPORTS, CIRCUMSTANCES, _ENTRIES)
 _CHUNK: Final = 64
 _LOOKED_AT: Final = 2048
 _TRIES: Final = 1000
@@ -78,6 +79,10 @@ class Ledger:
         self._newest = 0
         self._waited_for = set[int]()  # in vain: once is enough
         self.newest()
+
+    def check_writable(self) -> None:
+        """Raise LedgerError if it is a folder to which nothing can be appended."""
+        self._store.check_writable(*_FOLDERS)
 
     def append(self, report: Report) -> Entry:
         """Store a report, and that it was stored now.
@@ -348,7 +353,6 @@ def open_ledger(
     """
     store = Store(url)
     if make:
-        folders = (REPORTS, CIRCUMSTANCES, _ENTRIES)
-        store.make_folders(*folders)
-        store.clear_up(*folders)
+        store.make_folders(*_FOLDERS)
+        store.clear_up(*_FOLDERS)
     return Ledger(store, signer, trust)

@@ -1,5 +1,6 @@
 """Files that are written once and never changed, in a folder of any file system fsspec opens."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ MOST_REPORT: Final = 2**28
 
 MOST_ENTRY: Final = 2**21
 """Bytes of an entry; its signature's certificates have a MiB at most."""
+
+_EFFECTIVE: Final = os.access in os.supports_effective_ids
 
 log = structlog.get_logger()
 
@@ -79,6 +82,14 @@ class Store:
         with self._reported("written"):
             for folder in folders:
                 remove_left_aside(Path(self._path(folder)))
+
+    def check_writable(self, *folders: str) -> None:
+        """Raise LedgerError if a local folder takes no file; of others nothing is known."""
+        if not self._local:
+            return
+        for path in map(self._path, folders):
+            if not os.access(path, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
+                raise LedgerError(f"The ledger cannot be written: {path} is no folder that may be.")
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file, and return whether it was not there before; if it was, leave it."""

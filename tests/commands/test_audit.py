@@ -19,6 +19,7 @@ from audit.render import FORMATS
 from commands.verdicts import exit_status, read_fail_on
 from service.decoding.files import find_images, read_images
 from service.ledger import LedgerError, open_ledger
+from tests.permissions import held_to_permissions
 from tests.program import start
 
 KEY = "a-key-of-an-auditor"
@@ -371,6 +372,18 @@ class TestLedger:
         )
         assert len(log) == 1
         assert "Not a directory" in log[0]
+
+    @pytest.mark.parametrize("name", ["reports", "circumstances", "entries"])
+    def test_nor_is_one_that_takes_no_file(self, run, few, tmp_path, name):
+        open_ledger(str(tmp_path))
+        (tmp_path / name).chmod(0o555)
+        with held_to_permissions():
+            code, out, err = run("audit", NAME, "--images", few, "--ledger", tmp_path)
+        assert (code, out) == (3, "")
+        assert err == (
+            f"orbitserve: The ledger cannot be written: {tmp_path / name} is no folder that may "
+            "be.\n"
+        )
 
     def test_one_that_cannot_be_written_costs_no_report(self, run, few, tmp_path, monkeypatch):
         def refuse(*_):
