@@ -1,9 +1,11 @@
 """The front door: the `orbitserve` command."""
 
+import _thread
 import io
 import os
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Annotated
 
@@ -27,6 +29,7 @@ from commands import (
 from commands.failures import ERROR, INTERRUPTED, end, explain
 
 _NAME = "orbitserve"
+_SECONDS_TO_END = 5.0
 _COMPLETE = "_ORBITSERVE_COMPLETE"
 """What a shell sets when it asks how a line may go on."""
 
@@ -53,15 +56,39 @@ app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
 
 
-def _listen_to_signals() -> None:
-    """Let SIGTERM and SIGHUP end process 1 too: the kernel keeps from it what nobody asks for."""
+class _Ending:
+    """What SIGTERM and SIGHUP do to a command: one what Ctrl-C does, one more ends it at once.
 
-    def end_here(number: int, frame: FrameType | None) -> None:
-        os._exit(128 + number)
+    It lets go of what it has begun, puts the terminal right and says how to go on; where it does
+    not, as where libraries compute for long or lose an interrupt, it ends all the same. Process 1
+    has to ask for them in any case: the kernel keeps from it what nobody asks for.
 
-    if os.getpid() == 1:
+    Attributes
+    ----------
+    status
+        That the command ends with after an interrupt.
+    """
+
+    def __init__(self) -> None:
+        self.status = INTERRUPTED
+
+    def listen(self) -> None:
+        """Ask for those that are not ignored, as nohup has it."""
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, end_here)
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, self._asked)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        if self.status != INTERRUPTED:
+            os._exit(128 + number)
+        self.status = 128 + number
+        # One of `threading` could wait for a lock that is held right here.
+        _thread.start_new_thread(self._end_in_any_case, ())
+        raise KeyboardInterrupt
+
+    def _end_in_any_case(self) -> None:
+        time.sleep(_SECONDS_TO_END)
+        os._exit(self.status)
 
 
 def _take_streams() -> None:
@@ -109,11 +136,12 @@ def main() -> None:
     output that is closed says FAIL.
     """
     _take_streams()
-    _listen_to_signals()
+    ending = _Ending()
     try:
+        ending.listen()
         status = end(_run())
     except KeyboardInterrupt as interrupt:
-        status = end(INTERRUPTED, str(interrupt) or None)
+        status = end(ending.status, str(interrupt) or None)
     except Exception as error:
         status = end(ERROR, explain(error))
     sys.exit(status)

@@ -168,6 +168,52 @@ def test_a_command_that_is_interrupted_ends_at_once():
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_nothing_behind(number, tmp_path):
+    asked = ["audit", MODEL, "--angles", "3600", "--progress", "plain"]
+    process = start([*asked, "--scratch", str(tmp_path)])
+    try:
+        process.stderr.readline()  # it is at work
+        assert [*tmp_path.iterdir()]
+        process.send_signal(number)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.end()
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_an_interrupt_that_is_lost_ends_the_command_all_the_same():
+    """As one in a callback is; libraries that compute for long do not see one either."""
+    code = (
+        "import os, signal, time, orbitserve\n"
+        "class Lost:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0.1)\n"
+        "def run():\n"
+        "    Lost()\n"
+        "    time.sleep(60)\n"
+        "    return 0\n"
+        "orbitserve._run, orbitserve._SECONDS_TO_END = run, 0.5\n"
+        "orbitserve.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], timeout=40, capture_output=True)
+    assert ended.returncode == 143
+    assert b"KeyboardInterrupt" in ended.stderr  # which was ignored
+
+
+def test_a_hangup_that_is_ignored_ends_nothing(run):
+    """As nohup has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run("--version")[0] == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_product_that_is_not_installed_audits_and_serves_all_the_same(run, monkeypatch):
     version = importlib.metadata.version
 
