@@ -47,6 +47,11 @@ def test_the_verdict_is_right_and_the_docs_have_it(name: str) -> None:
             "that rotates about another centre",
         ),
         ("audit.figures._repeating", lambda *_: None, "does not repeat itself"),
+        (
+            "audit.verdict.unmoving",
+            lambda *_: (),
+            "tells up from down, on images that half a turn keeps but for 32",
+        ),
     ),
 )
 def test_without_one_of_its_parts_a_verdict_is_wrong(
