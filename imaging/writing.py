@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from tempfile import NamedTemporaryFile, mkdtemp
 from typing import BinaryIO, Final, cast
 
@@ -144,7 +145,10 @@ def _remove_left_folders(parent: Path) -> None:
         with suppress(OSError):
             latest = max(each.lstat().st_mtime for each in (folder, *folder.rglob("*")))
             if time.time() - latest > _LEFT:
-                shutil.rmtree(folder)
+                # Its writer may live, where clocks differ or jump: it finds all of it gone, not
+                # some of the files that it has just given their place.
+                taken = f"{_FOLDER_PREFIX}{token_hex(8)}{_SUFFIX}"
+                shutil.rmtree(folder.rename(folder.with_name(taken)))
 
 
 def _sync(path: Path) -> None:

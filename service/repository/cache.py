@@ -11,6 +11,7 @@ import os
 import platform
 import stat
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -243,7 +244,12 @@ def _name(key: Mapping[str, Any]) -> str:
 
 def _drop_oldest(folder: Path) -> None:
     """Let the folder not grow for ever: each change of code or files leaves entries behind."""
-    entries = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
-    for file in entries[:-_MOST_ENTRIES]:
+    now = time.time()
+
+    def written(file: Path) -> float:
+        moment = file.stat().st_mtime
+        return moment if moment <= now else 0.0  # by a clock that was set back since: for ever new
+
+    for file in sorted(folder.glob("*.json"), key=written)[:-_MOST_ENTRIES]:
         file.unlink(missing_ok=True)
     remove_left_aside(folder)

@@ -2,7 +2,9 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,3 +115,27 @@ def test_what_a_killed_writer_of_a_folder_left_is_removed_once_nobody_writes_it(
         pass
     there = {".orbitserve-busy.partial", ".somebodys.partial", "1"}
     assert {each.name for each in tmp_path.iterdir()} == there
+
+
+def test_what_is_removed_beside_a_writer_that_lives_is_no_half_of_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its clock is an hour behind: it gives a folder its name while that is removed."""
+    aside, version = tmp_path / ".orbitserve-busy.partial", tmp_path / "1"
+    aside.mkdir()
+    for name in ("model.onnx", "card.json", "audit.npz"):
+        (aside / name).write_bytes(b"whole")
+        os.utime(aside / name, (0, 0))
+    os.utime(aside, (0, 0))
+    unlink = os.unlink
+
+    def ended(*arguments: Any, **options: Any) -> None:
+        with suppress(FileNotFoundError):
+            aside.rename(version)
+        unlink(*arguments, **options)
+
+    monkeypatch.setattr(os, "unlink", ended)
+    with written_folder(tmp_path / "2"):
+        pass
+    assert not aside.exists()
+    assert not version.exists() or len([*version.iterdir()]) == 3

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -328,6 +329,24 @@ def test_the_folder_does_not_grow_for_ever(
     Cache(settings(), HERE).keep(digests, tried)
     assert len(entries(tmp_path / "cache")) == 2
     assert not left.exists()
+
+
+def test_a_clock_that_was_set_back_lets_no_new_entry_go(
+    settings: Callable[..., Settings],
+    digests: dict[str, str],
+    tried: Tried,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cache, "_MOST_ENTRIES", 2)
+    kept = Cache(settings(), HERE)
+    for number in range(2):
+        kept.keep(digests | {"card.json": f"{number:064}"}, tried)
+    for file in entries(tmp_path / "cache"):
+        os.utime(file, (time.time() + 7200,) * 2)
+    kept.keep(digests, tried)
+    assert kept.find(digests) is not None
+    assert len(entries(tmp_path / "cache")) == 2
 
 
 # --- loading with it ------------------------------------------------------------------------------
