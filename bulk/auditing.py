@@ -7,12 +7,11 @@ questions, and a report has the bytes that it has without them.
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from bulk.engine import Engine, Lost
 from bulk.pieces import Piece
 from bulk.reading import read_fitted
 from bulk.sources import Source
+from bulk.temporary import temporary_folder
 from imaging import RefusedError
 
 _ASKED: Final = 64
@@ -84,19 +84,19 @@ class Store:
 
 @contextmanager
 def scratch(folder: Path | None) -> Iterator[Path]:
-    """A folder for the images of one audit, by default in the system's for what is temporary.
+    """A folder for the images of one audit, as `temporary_folder` makes it.
 
     Raises
     ------
     RefusedError
         If it cannot be made.
     """
-    try:
-        made = TemporaryDirectory(prefix="orbitserve-", dir=folder, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise RefusedError(f"The folder {folder} cannot be used: {error.strerror}.") from error
-    with made as path:
-        yield Path(path)
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(temporary_folder(folder))
+        except OSError as error:
+            raise RefusedError(f"The folder {folder} cannot be used: {error.strerror}.") from error
+        yield made
 
 
 class Fit:

@@ -8,11 +8,9 @@ import io
 import logging
 import os
 import pickle
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
@@ -20,6 +18,7 @@ from typing import Any, Final
 from artifact.cpus import cpu_budget
 from artifact.product import bringing_extra
 from bulk.engine import Lost, Make, Split
+from bulk.temporary import temporary_folder
 from imaging import RefusedError
 
 DEFAULT_OBJECT_STORE: Final = 512
@@ -195,13 +194,13 @@ def on_ray(options: RayOptions, needs: Needs) -> Iterator[OnRay]:
     check_installed()
     os.environ.update(_ENVIRONMENT if options.address else {**_ENVIRONMENT, **_ALONE})
     # Of what goes wrong with its processes Ray tells standard output, which is for answers.
-    with redirect_stdout(io.StringIO()), _temporary() as folder:
+    with redirect_stdout(io.StringIO()), temporary_folder() as folder:
         import ray
         import ray.data
 
         try:
             with _silence():
-                workers = _start(ray, options, needs, folder)
+                workers = _start(ray, options, needs, str(folder))
             _quiet(ray)
             yield OnRay(workers, needs)
         finally:
@@ -271,14 +270,3 @@ def _silence() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(null)
-
-
-@contextmanager
-def _temporary() -> Iterator[str]:
-    """A folder for Ray's sockets and logs, with a name short enough for a socket below it."""
-    folder = tempfile.mkdtemp(prefix="orbitserve-")
-    try:
-        yield folder
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(folder)
