@@ -7,7 +7,7 @@ import numpy as np
 
 from models.autoconfig import LARGEST
 from models.checkpoint import RunInfo
-from models.datasets.own_images import OwnImages
+from models.datasets.own_images import TEST_PART, OwnImages
 from models.experiment import DEFAULT_GROUP, Experiment
 from models.networks import Network, free_parameters
 
@@ -134,12 +134,27 @@ def _warnings(own: OwnImages) -> Iterator[str]:
             f"  known     images of the parts {both[0]}{more} are trained on and tested on, so "
             "that they test less"
         )
+    yield from _uneven(own)
     again = sum(count - 1 for count in Counter(own.found.orbit_digests).values())
     if again:
         yield (
             f"  again     {again} images are others once more, as they are or rotated or mirrored; "
             "they are on one side of the split with those"
         )
+
+
+def _uneven(own: OwnImages) -> Iterator[str]:
+    """Name the classes of which far more or fewer images are tested on than a fifth."""
+    if own.tested:
+        return
+    tested = own.tested_classes()
+    for name, part in zip(own.found.classes, tested, strict=True):
+        if not TEST_PART / 2 <= part <= 2 * TEST_PART:
+            yield (
+                f"  uneven    {100 * part:.0f} % of the images of the class {name} are tested on: "
+                "parts so large, or so few, cannot be split nearer to a fifth (--test names "
+                "a folder of others)"
+            )
 
 
 def _how(own: OwnImages, tested: int, trained: int) -> str:

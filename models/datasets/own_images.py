@@ -111,10 +111,9 @@ class OwnImages:
         """
         found = self.found
         labels = np.array(found.labels, np.int64)
-        order = self._order(labels)
+        order, test = self._split(labels)
         files, names = [found.files[i] for i in order], [found.name_of(i) for i in order]
         labels, parts = labels[order], self.parts[order]
-        test = nearest_boundary(parts, round(TEST_PART * len(order)))
         if self.tested:
             extra = stratified_order(np.array(self.tested.labels, np.int64), SEED)
             files += [self.tested.files[i] for i in extra]
@@ -147,6 +146,18 @@ class OwnImages:
             parts=parts[:train],
             test_files=tuple(names[train:]),
         )
+
+    def tested_classes(self) -> NDArray[np.float64]:
+        """What part of the images of each class are test images, where a part is: float64 [K]."""
+        labels = np.array(self.found.labels, np.int64)
+        order, test = self._split(labels)
+        of_all = np.bincount(labels)
+        return np.bincount(labels[order[len(order) - test :]], minlength=len(of_all)) / of_all
+
+    def _split(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+        """Return the images in stratified order, and how many of the last ones are test images."""
+        order = self._order(labels)
+        return order, nearest_boundary(self.parts[order], round(TEST_PART * len(order)))
 
     def _order(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the images in the stratified order of their parts."""

@@ -60,6 +60,23 @@ def test_images_of_a_part_are_on_one_side_of_every_split(parts):
     assert len(mixed) > len(without.test) // 3  # which a split of images does not keep
 
 
+@pytest.mark.parametrize("shots", [0, 200])
+def test_a_part_that_is_most_of_a_class_is_named(parts, shots):
+    """Its class is tested on far more than a fifth, or far less."""
+    random = np.random.default_rng(2)
+    for shot in range(shots):
+        save(parts / "good" / f"g0_{shot}.png", random)
+    experiment = folder_experiment(FolderSource(folder=parts, group_by="_"))
+    own = experiment.own
+    uneven = [
+        line for line in overview(experiment, experiment.info) if line[2:].startswith("uneven")
+    ]
+    good = f"{100 * own.tested_classes()[0]:.0f} % of the images of the class good are tested on"
+    assert [good in line for line in uneven[:1]] == [True] * bool(shots)
+    tested = own.read(FitPolicy(9)).test.labels
+    assert own.tested_classes()[0] == (tested == 0).sum() / (24 + shots)
+
+
 def test_test_images_tell_which_part_they_show(parts, tmp_path):
     """So that an audit of the network does not count three photographs of a part for three."""
     own = OwnImages.survey(FolderSource(folder=parts, group_by="_"))
