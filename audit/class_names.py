@@ -1,7 +1,7 @@
 """Which class a person means who writes its name: on a folder, in a table."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from imaging import RefusedError
@@ -13,9 +13,10 @@ _DIGITS: Final = 6
 class ClassNames:
     """Finds classes by their names.
 
-    A name is first looked for as it is written, composed or decomposed (NFC, NFD), since file
-    systems choose between the two; then without regard to case, where that leaves one class alone.
-    Accents count: they tell words apart. Classes that nobody named are called by their numbers.
+    A name is first looked for as it is written, then composed or decomposed (NFC, NFD), since file
+    systems choose between the two, then without regard to case: what is found first counts where
+    it leaves one class alone. Accents count: they tell words apart. Classes that nobody named are
+    called by their numbers.
 
     Parameters
     ----------
@@ -29,29 +30,30 @@ class ClassNames:
 
     def __init__(self, classes: Sequence[str]) -> None:
         self._classes = tuple(classes)
-        self._exact = {_composed(name): index for index, name in enumerate(classes)}
-        self._caseless: dict[str, list[int]] = {}
-        for index, name in enumerate(classes):
-            self._caseless.setdefault(_caseless(name), []).append(index)
+        self._known = [(form, _by_name(map(form, classes))) for form in (str, _composed, _caseless)]
 
     def find(self, name: str) -> int | None:
         """The class that is meant; None if it is none, or might be several."""
         if not self._classes:
             return _number(name)
-        found = self._exact.get(_composed(name))
-        if found is not None:
-            return found
-        candidates = self._caseless.get(_caseless(name), [])
-        return candidates[0] if len(candidates) == 1 else None
+        meant = self._meant(name)
+        return meant[0] if len(meant) == 1 else None
 
     def index(self, name: str, where: str) -> int:
         """The class that is meant; a ValueError that says `where` if it is none."""
         found = self.find(name)
         if found is None:
+            what = "may be one of several classes" if self._meant(name) else "is no class"
             raise RefusedError(
-                f"{where} has the label {name!r}, which is no class of the model: {self}."
+                f"{where} has the label {name!r}, which {what} of the model: {self}."
             )
         return found
+
+    def _meant(self, name: str) -> list[int]:
+        for form, known in self._known:
+            if found := known.get(form(name)):
+                return found
+        return []
 
     def __str__(self) -> str:
         if not self._classes:
@@ -64,6 +66,13 @@ def listed(names: Sequence[str], limit: int = _LISTED) -> str:
     more = [f"{len(names) - limit} more"] if len(names) > limit else []
     every = [*names[:limit], *more]
     return " and ".join([", ".join(every[:-1]), every[-1]] if len(every) > 1 else every)
+
+
+def _by_name(names: Iterable[str]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return places
 
 
 def _composed(name: str) -> str:

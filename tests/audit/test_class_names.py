@@ -47,6 +47,18 @@ def test_case_counts_there_whatever_the_form(form):
     assert [names.find(unicodedata.normalize(form, name)) for name in ("Ñ", "ñ")] == [0, 1]
 
 
+def test_form_counts_where_it_tells_classes_apart():
+    names = ClassNames(["\u00e9", "e\u0301", "other"])
+    assert [names.find(name) for name in ("\u00e9", "e\u0301", "\u00c9")] == [0, 1, None]
+
+
+def test_a_name_of_several_classes_means_none_of_them():
+    names = ClassNames(["nut", "nut", "Bolt", "bolt"])
+    assert [names.find(name) for name in ("nut", "NUT", "BOLT")] == [None] * 3
+    with pytest.raises(RefusedError, match="'nut', which may be one of several classes of the"):
+        names.index("nut", "The table")
+
+
 def test_classes_without_names_are_called_by_their_numbers():
     names = ClassNames(())
     assert [names.find(name) for name in ("0", "12", "07", "-1", "x", "٣", "²", "1234567")] == [

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, ConfigDict, Field, Json
 
 from artifact.contract import Images
+from audit import ClassNames
 from audit.about import About
 from audit.canonical import read_json
 from audit.labels import MANY_LABELS
@@ -116,10 +117,9 @@ def _read_labels(
         raise ServiceError(
             422, f"There are {len(names)} labels for {images} images; one for each is accepted."
         )
-    places = {name: k for k, name in enumerate(classes)}
-    for name in names:
-        if name not in places:
-            raise ServiceError(
-                422, f"The model has no class '{name}'; {', '.join(classes)} are accepted."
-            )
-    return np.array([places[name] for name in names], np.int64)
+    known = ClassNames(classes)
+    try:
+        found = [known.index(name, f"Image {place}") for place, name in enumerate(names, 1)]
+    except RefusedError as error:
+        raise ServiceError(422, str(error)) from error
+    return np.array(found, np.int64)
