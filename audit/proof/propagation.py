@@ -174,7 +174,7 @@ class _Propagator:
         sides = [*value.sides.shape] if isinstance(value, Sizes) else _sides_of(value)
         lengths = [_length(side, batch) for side in sides]
         fit = zip(declared, lengths, strict=False)
-        if len(declared) != len(lengths) or any(side not in (0, length) for side, length in fit):
+        if len(declared) != len(lengths) or any(side not in (-1, length) for side, length in fit):
             raise Unsupported(
                 f"gives '{readable(name)}', of which the file notes another shape than it has"
             )

@@ -356,3 +356,19 @@ def test_a_shape_that_the_file_notes_and_that_is_none_is_refused() -> None:
     proof = prove(data, runtime=run_alone)
     assert proof.outcome == "NOT PROVED"
     assert "another shape" in proof.reasons[0]
+    model.graph.value_info[0].type.tensor_type.shape.dim[0].dim_value = 0
+    none = model.SerializeToString()
+    images = np.ones((2, 1, 8, 8), np.float32)
+    written, runs = (answers(none, images, optimised=fast) for fast in (False, True))
+    assert written is not None and runs is not None
+    assert (len(written[0][0]), len(runs[0][0])) == (2, 0)  # it takes no copy at all
+    assert "another shape" in prove(none, runtime=run_alone).reasons[0]
+
+
+def test_a_shape_that_the_file_notes_of_its_input_besides_is_refused() -> None:
+    model = onnx.load_model_from_string(parse(f"z = Relu(x) {_ALL}"))
+    for side, outcome in ((8, "PROVED"), (4, "NOT PROVED")):
+        noted = onnx.helper.make_tensor_value_info("x", 1, ["N", 1, side, 8])
+        del model.graph.value_info[:]
+        model.graph.value_info.append(noted)
+        assert prove(model.SerializeToString(), runtime=run_alone).outcome == outcome

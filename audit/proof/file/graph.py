@@ -56,7 +56,7 @@ class Graph:
     replaceable
         Initialisers in place of which a caller may give something else.
     declared
-        Shapes that the file notes of tensors that nodes read, with 0 for sides that are open.
+        Shapes that the file notes of tensors that nodes read, with -1 for sides that are open.
     """
 
     image: Image
@@ -145,17 +145,28 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         dtypes=_dtypes(model, nodes),
         aliases=_aliases(nodes, constants),
         replaceable=frozenset(value.name for value in model.graph.input) & constants.keys(),
-        declared=_declared(model.graph),
+        declared=_declared(model.graph, image),
     )
 
 
-def _declared(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+def _declared(graph: onnx.GraphProto, image: Image) -> dict[str, tuple[int, ...]]:
     read = {name for node in graph.node for name in node.input}
-    return {
-        value.name: tuple(max(side.dim_value, 0) for side in value.type.tensor_type.shape.dim)
+    declared = {
+        value.name: tuple(map(_noted, value.type.tensor_type.shape.dim))
         for value in (*graph.value_info, *graph.output)
         if value.name in read and value.type.tensor_type.HasField("shape")
     }
+    sides = (-1 if image.batch is None else image.batch, *image.shape)
+    noted = declared.get(image.name, sides)
+    fit = zip(noted, sides, strict=False)
+    if len(noted) != len(sides) or any(side not in (-1, due) for side, due in fit):
+        raise Unsupported(f"notes two shapes of its input '{image.name}'")
+    return declared
+
+
+def _noted(side: onnx.TensorShapeProto.Dimension) -> int:
+    """Return a side as runtimes take it: also 0, but no number below that."""
+    return max(int(side.dim_value), -1) if side.HasField("dim_value") else -1
 
 
 def _aliases(nodes: Sequence[Node], constants: Mapping[str, Array]) -> dict[str, str]:
