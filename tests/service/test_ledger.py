@@ -305,6 +305,24 @@ def test_processes_that_append_at_once_lose_nothing(tmp_path: Path) -> None:
     assert page.faults == ()
 
 
+def test_an_entry_whose_writing_was_repeated_is_there_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try was well, and its answer was lost: the second one finds a file."""
+    create = Store.create
+
+    def repeated(store: Store, name: str, content: bytes) -> bool:
+        create(store, name, content)
+        return create(store, name, content)
+
+    ledger = open_ledger(url)
+    ledger.append(report(1))
+    monkeypatch.setattr(Store, "create", repeated)
+    assert ledger.append(report(2)).number == 2
+    page = ledger.page(10)
+    assert ([entry.number for entry in page.entries], page.faults) == ([2, 1], ())
+
+
 def test_threads_that_append_at_once_lose_nothing(url: str) -> None:
     if url.startswith("dir"):
         pytest.skip("a file system that cannot refuse to overwrite; the guide says so")
