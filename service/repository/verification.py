@@ -100,8 +100,7 @@ def verify(
         return Verification(mode=mode, proof=None, exactness=None, differences=())
     exact = card.exactness is not None and card.exactness.exact
     began = time.monotonic()
-    first = np.ascontiguousarray(images[:1])
-    logits = classify(first)
+    classify(np.ascontiguousarray(images[:1]))
     count = affordable(
         min(_IMAGES if exact else _FEW, len(images)),
         card.group,
@@ -114,7 +113,8 @@ def verify(
         card.group,
         progress=lambda done, total: progress("measuring", done, total),
     )
-    changed = rewritten(graph, first, logits)
+    few = np.ascontiguousarray(images[:2])  # a wrong N may be 1
+    changed = rewritten(graph, few, classify(few))
     progress("proving", 0, 1)
     left = _PART * (until - time.monotonic())
     limits = replace(limits, seconds=min(limits.seconds, max(left, 0.0)))

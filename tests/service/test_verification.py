@@ -125,6 +125,28 @@ def test_half_precision_that_the_file_does_not_hold_is_refused(
     assert load(half, "enforce", precision="fp16").verification.differences == ()
 
 
+def test_a_file_that_takes_two_images_for_one_is_refused(
+    load: Callable[..., ServedModel], turning: bytes
+) -> None:
+    """onnxruntime computes the number of images from a shape that the file notes."""
+    model = onnx.load_model_from_string(turning)
+    made = next(node for node in model.graph.node if LOGITS in node.output)
+    made.output[0] = "each"
+    text = f"""<ir_version: 10, opset_import: ["" : 20]> g (uint8[N, 1, 9, 9] {INPUT}) => () {{
+        c = Cast<to = 1>({INPUT}) v = Relu(c) s = Shape(v) n = Slice(s, ZERO, ONE)
+        some = Slice(each, ZERO, n, ZERO) none = Mul(each, NIL) {LOGITS} = Add(some, none) }}"""
+    place = list(model.graph.node).index(made) + 1
+    for node in reversed(onnx.parser.parse_model(text).graph.node):
+        model.graph.node.insert(place, node)
+    for name, value in (("ZERO", [0]), ("ONE", [1]), ("NIL", np.float32(0))):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    assert load(model.SerializeToString(), "enforce").verification.rewritten is None
+    noted = onnx.helper.make_tensor_value_info("v", onnx.TensorProto.FLOAT, [1, None, None, None])
+    model.graph.value_info.append(noted)
+    with pytest.raises(ModelRejectedError, match="rewrites the graph before it runs it"):
+        load(model.SerializeToString(), "enforce")
+
+
 def test_bits_that_the_proof_does_not_give_are_refused(
     load: Callable[..., ServedModel], turning: bytes
 ) -> None:
