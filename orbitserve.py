@@ -29,7 +29,9 @@ from commands import (
 from commands.failures import ERROR, INTERRUPTED, end, explain
 
 _NAME = "orbitserve"
-_SECONDS_TO_END = 5.0
+_SECONDS_TO_END = 9.0
+"""Less than Docker waits before it kills."""
+
 _COMPLETE = "_ORBITSERVE_COMPLETE"
 """What a shell sets when it asks how a line may go on."""
 

@@ -144,6 +144,8 @@ class JobQueue:
                 raise AuditCancelledError from None
 
     def _finish(self, job: Job) -> Finished:
+        if self.ledger is not None:
+            self.ledger.check_writable()  # before there is anything to lose
         report = job.perform()
         size = len(report.model_dump_json())
         if self.ledger is None:

@@ -1,5 +1,6 @@
 """Files that are written once and never changed, in a folder of any file system fsspec opens."""
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -87,9 +88,11 @@ class Store:
         """Raise LedgerError if a local folder takes no file; of others nothing is known."""
         if not self._local:
             return
-        for path in map(self._path, folders):
-            if not os.access(path, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
-                raise LedgerError(f"The ledger cannot be written: {path} is no folder that may be.")
+        with self._reported("written"):
+            for path in map(self._path, folders):
+                os.stat(path)  # noqa: PTH116 -- which says what else is wrong
+                if not os.access(path, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file, and return whether it was not there before; if it was, leave it."""

@@ -380,9 +380,10 @@ class TestLedger:
         with held_to_permissions():
             code, out, err = run("audit", NAME, "--images", few, "--ledger", tmp_path)
         assert (code, out) == (3, "")
-        assert err == (
-            f"orbitserve: The ledger cannot be written: {tmp_path / name} is no folder that may "
-            "be.\n"
+        log, sentence = err.splitlines()
+        assert f"Permission denied: '{tmp_path / name}'" in log
+        assert sentence == (
+            "orbitserve: The ledger cannot be written (PermissionError); the log says why."
         )
 
     def test_one_that_cannot_be_written_costs_no_report(self, run, few, tmp_path, monkeypatch):

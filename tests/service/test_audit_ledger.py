@@ -176,6 +176,20 @@ async def test_a_list_that_cannot_be_made(shared: httpx.AsyncClient, query: str)
     assert repr(query.partition("=")[0]) in refused.json()["error"]
 
 
+async def test_nothing_is_audited_for_a_ledger_that_takes_no_file(
+    kept: httpx.AsyncClient, few: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def audited(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError("it is of no use")
+
+    monkeypatch.setattr("service.audits.run.run_pipeline", audited)
+    monkeypatch.setattr("service.ledger.store.os.access", lambda *_, **__: False)
+    refused = await audit(kept, few)
+    assert refused.status_code == 503
+    sentence = "The ledger cannot be written (PermissionError); the log says why."
+    assert refused.json() == {"error": sentence}
+
+
 async def test_a_ledger_that_cannot_be_read_is_unavailable(
     shared: httpx.AsyncClient, few: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
