@@ -1,6 +1,6 @@
 """What one worker is given at a time: some images, named so that any machine can read them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 import fsspec
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from bulk.failures import reason
 from imaging.files import MOST_IMAGE, FileRefusedError, read_file
@@ -44,26 +46,33 @@ class Piece(Protocol):
 
 @dataclass(frozen=True)
 class Files:
-    """Files of an image each: paths, or URLs of fsspec's."""
+    """Files of an image each.
+
+    Attributes
+    ----------
+    paths
+        Where they are in the file system of fsspec's, or here where there is none.
+    """
 
     first: int
     paths: tuple[str, ...]
+    system: AbstractFileSystem | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def names(self) -> Iterator[str]:
-        """Yield paths and URLs."""
-        return iter(self.paths)
+        """Yield paths, or the URLs that name them."""
+        return names_in(self.system, self.paths)
 
     def loads(self) -> Iterator[Load]:
         """Yield what reads each file."""
-        return (partial(read_object, path) for path in self.paths)
+        return (partial(read_object, path, self.system) for path in self.paths)
 
     def parts(self) -> Iterator["Files"]:
         """Yield smaller pieces."""
         for place in _cut(len(self)):
-            yield Files(self.first + place.start, self.paths[place])
+            yield Files(self.first + place.start, self.paths[place], self.system)
 
 
 @dataclass(frozen=True)
@@ -151,15 +160,23 @@ def row_name(url: str, row: int) -> str:
     return f"{url}#{row}"
 
 
-def read_object(path: str) -> bytes | str:
-    """Read a file or what is at a URL; a text says why it cannot be read."""
-    if not is_url(path):
+def names_in(system: AbstractFileSystem | None, paths: Iterable[str]) -> Iterator[str]:
+    """Yield what files in a file system are called: URLs, or paths where there is none."""
+    return iter(paths) if system is None else map(system.unstrip_protocol, paths)
+
+
+def read_object(path: str, system: AbstractFileSystem | None = None) -> bytes | str:
+    """Read a file, or one of a file system; a text says why it cannot be read.
+
+    A URL is no way there: one with `::` in it, as a name may have, is a chain of several.
+    """
+    if system is None or isinstance(system, LocalFileSystem):
         try:
             return read_file(Path(path), MOST_IMAGE)
         except FileRefusedError as error:
             return f"The file {error}."
     try:
-        with fsspec.open(path, "rb") as file:
+        with system.open(path, "rb") as file:
             data: bytes = file.read(MOST_IMAGE + 1)
     except Exception as error:  # file systems share no base class of theirs
         return f"The object cannot be read: {reason(error)}."

@@ -11,13 +11,14 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from bulk.failures import reason
-from bulk.pieces import Files, Piece, Rows, is_url, open_object, row_name
+from bulk.pieces import Files, Piece, Rows, is_url, names_in, open_object, row_name
 from imaging import IMAGE_SUFFIXES, RefusedError
 from imaging.files import paths_below
 from service.decoding.files import ImageFile, find_image_files, readable
 
 TABLE: Final = ".parquet"
 
+_CHAIN: Final = "::"
 _MOST: Final = 300
 _IMAGE: Final = "image"
 _LABEL: Final = "label"
@@ -52,26 +53,27 @@ class Listed:
     Attributes
     ----------
     paths
-        Where they are: paths, or URLs.
+        Where they are: in the file system of fsspec's, or here where there is none.
     files
         What they are called, and the sub-folders that they lie in.
     """
 
     paths: tuple[str, ...]
     files: tuple[ImageFile, ...]
+    system: AbstractFileSystem | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def names(self) -> Iterator[str]:
         """Yield where each image is."""
-        return iter(self.paths)
+        return names_in(self.system, self.paths)
 
     def pieces(self, first: int, size: int, skip: Skip) -> Iterator[Piece]:
         """Yield pieces of at most so many images, without those of some numbers in this part."""
         left = [path for number, path in enumerate(self.paths) if number not in skip]
         for start in range(0, len(left), size):
-            yield Files(first + start, tuple(left[start : start + size]))
+            yield Files(first + start, tuple(left[start : start + size]), self.system)
 
 
 @dataclass(frozen=True)
@@ -222,18 +224,22 @@ def _below_url(url: str, columns: Columns, *, alone: bool) -> Iterator[Listed | 
     images = [p for p in shown if not folder or PurePosixPath(p).suffix.lower() in IMAGE_SUFFIXES]
     if images:
         images.sort(key=lambda path: below[path].parts)
-        urls = tuple(map(system.unstrip_protocol, images))
         yield Listed(
-            urls,
+            tuple(images),
             tuple(
-                _file(url, below[path], alone and folder)
-                for url, path in zip(urls, images, strict=True)
+                _file(name, below[path], alone and folder)
+                for name, path in zip(names_in(system, images), images, strict=True)
             ),
+            system,
         )
         return
-    for path in shown:
-        if path.lower().endswith(TABLE):
-            yield read_table(system.unstrip_protocol(path), columns)
+    for table in names_in(system, [path for path in shown if path.lower().endswith(TABLE)]):
+        if _CHAIN in table:
+            raise RefusedError(
+                f"The table {table} has {_CHAIN} in its name, which separates the parts of a URL; "
+                "another name is accepted."
+            )
+        yield read_table(table, columns)
 
 
 def _find(system: AbstractFileSystem, root: str) -> list[str]:

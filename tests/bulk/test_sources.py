@@ -1,6 +1,8 @@
 """Where images in bulk are found, and the pieces that they are read in."""
 
 import json
+import os
+import zipfile
 
 import fsspec
 import pyarrow
@@ -188,13 +190,47 @@ class TestRefused:
             find_source(["ftpx://a"])
 
 
+@pytest.mark.parametrize("kind", ["memory", "local"])
+def test_a_file_is_the_one_of_its_name_whatever_that_is(tmp_path, contents, kind):
+    """Of a URL, two colons end what names it: the image of another name was answered for."""
+    names = ["plain.png", "plain.png::a.png", "b::c.png", "d[1]*.png", "e#f.png", "g%20h.png"]
+    place = f"{tmp_path}/odd"
+    system = fsspec.filesystem(kind)
+    put = dict(zip(names, contents[: len(names)], strict=True))
+    system.makedirs(place)
+    for name, content in put.items():
+        system.pipe_file(f"{place}/{name}", content)
+    source = find_source([f"{kind}://{place}"])
+    called = dict(zip((file.name for file in source.files()), read(source), strict=True))
+    assert {name: content for name, (_, content) in called.items()} == put
+    assert all(name.endswith(f"/{file}") for file, (name, _) in called.items())
+
+
+def test_a_table_whose_name_ends_its_url_is_refused(tmp_path, write_table, contents):
+    write_table({"image": contents}).rename(tmp_path / "a.parquet::b.parquet")
+    with pytest.raises(RefusedError, match="has :: in its name, which separates"):
+        find_source([f"local://{tmp_path}"])
+
+
+def test_an_image_in_an_archive_is_read(tmp_path, contents):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("deep/a.png", contents[0])
+    source = find_source([f"zip://deep::local://{tmp_path}/a.zip"])
+    assert [content for _, content in read(source)] == contents[:1]
+
+
 class TestUnreadable:
     """A text in the place of an image, and the others are read."""
 
     def test_an_object(self, shop):
-        found = read_object("memory://shop/9/99.png")
+        found = read_object("/shop/9/99.png", fsspec.filesystem("memory"))
         assert isinstance(found, str)
         assert found.startswith("The object cannot be read: ")
+
+    def test_what_nobody_may_ever_write(self, tmp_path):
+        os.mkfifo(tmp_path / "a.png")
+        ((_, why),) = read(find_source([f"local://{tmp_path}"]))
+        assert why == "The file is a FIFO; a regular file is accepted."
 
     def test_a_cell(self, write_table, contents):
         table = write_table({"image": [*contents[:3], None, *contents[3:6]]})
