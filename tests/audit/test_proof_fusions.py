@@ -149,7 +149,15 @@ def test_pads_in_another_order_than_the_axes_are_refused_behind_a_transposition(
         assert prove(data, runtime=run_alone).outcome == outcome
 
 
-@pytest.mark.parametrize("between", ["", "Add", "Sub"])
+@pytest.mark.parametrize(
+    "between",
+    [
+        "g@ = Identity(e@)",
+        "g@ = Add(e@, ZERO)",
+        "g@ = Sub(e@, ZERO)",
+        "o@ = Transpose<perm = [0, 1, 3, 2]>(e@) g@ = Transpose<perm = [0, 1, 3, 2]>(o@)",
+    ],
+)
 @pytest.mark.parametrize(
     ("usual", "odd", "constants"),
     [
@@ -166,7 +174,7 @@ def test_what_onnxruntime_takes_for_a_normalisation_and_is_none_is_refused(
     """It does so in three branches of four, if the scale of the first one has several axes."""
     branch = "m@ = ReduceMean<axes = [3]>(r@) d@ = Sub(r@, m@) p@ = Pow(d@, POWER)"
     branch += " v@ = ReduceMean<axes = [3]>(p@) e@ = Add(v@, SMALL)"
-    branch += f" g@ = {between}(e@, ZERO) s@ = Sqrt(g@)" if between else " s@ = Sqrt(e@)"
+    branch += f" {between} s@ = Sqrt(g@)"
     branch += " n@ = Div(d@, s@) w@ = Mul(n@, SCALE@) u@ = Add(w@, SHIFT)"
     branch += " f@ = ReduceMax<axes = [1, 2, 3], keepdims = 0>(u@)"
     scale = np.linspace(1, 2, 8, dtype=np.float32)

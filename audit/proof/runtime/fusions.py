@@ -11,6 +11,7 @@ import numpy as np
 
 from audit.proof.file.graph import Graph
 from audit.proof.file.node import Array, Node, Unsupported
+from audit.proof.operators import MOVES
 from audit.proof.runtime.attention import Attention
 from audit.proof.runtime.quantised import have_one_unit
 from audit.proof.values.batches import Batches, Value
@@ -24,8 +25,6 @@ _NEUTRAL: Final = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
 """Those that onnxruntime may take away from between two nodes, some only beside this number."""
 
 _NOWHERE: Final = -1
-_MOVED: Final = {"Pad", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-"""Those that it may merge with a neighbour, or move elsewhere."""
 
 
 class Fusions:
@@ -52,7 +51,7 @@ class Fusions:
         Unsupported
             Saying how.
         """
-        kept = node.inputs[0] if node.op in _MOVED else self.kept(node)
+        kept = node.inputs[0] if node.op in MOVES else self.kept(node)
         if kept in self._raised:
             self._raised.update(node.outputs)
         match node.op:
@@ -205,10 +204,16 @@ class Fusions:
         return next(neutral, None)
 
     def _maker(self, name: str, op: str) -> Node | None:
-        """Return the node that makes a tensor, if it is of this kind."""
+        """Return the node that makes a tensor, if it is of this kind, behind those in between.
+
+        onnxruntime takes away what keeps entries, and what moves them if others move them back.
+        """
         node = self._makers.get(name)
-        while node is not None and (kept := self.kept(node)) is not None:
-            node = self._makers.get(kept)
+        while node is not None:
+            behind = node.inputs[0] if node.op in MOVES else self.kept(node)
+            if behind is None:
+                break
+            node = self._makers.get(behind)
         return node if node is not None and node.op == op else None
 
     def _numbers(self, name: str = "") -> Iterator[float]:
