@@ -81,6 +81,7 @@ def test_normalisation_over_several_axes_that_becomes_one_over_the_last_is_refus
         "Div({0}, UNIT)",
         "Expand({0}, UNITS)",
         "Pad({0}, ZEROS)",
+        "Slice({0}, BEGIN, END, ROWS)",
     ],
 )
 def test_maxima_of_what_is_padded_by_more_than_its_entries_are_refused(between: str) -> None:
@@ -97,6 +98,8 @@ def test_maxima_of_what_is_padded_by_more_than_its_entries_are_refused(between: 
         "UNIT": np.float32(1),
         "UNITS": np.ones(4, np.int64),
         "ZEROS": np.zeros(8, np.int64),
+        "BEGIN": np.array([0]),
+        "END": np.array([2**63 - 1]),
     }
     data = _branches("r0 = Sub(x, TWO)", branch, more, **constants)
     assert deviate(data)
