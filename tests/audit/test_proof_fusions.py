@@ -207,6 +207,7 @@ def test_what_onnxruntime_takes_for_a_normalisation_and_is_none_is_refused(
     [
         ("h = Reshape(m, BACK)", True),
         ("k = Add(m, LOW) h = Reshape(k, BACK)", True),
+        ("k = Slice(m, FIRST, END, ONE) h = Reshape(k, BACK)", True),
         ("k = Relu(m) h = Reshape(k, BACK)", False),
     ],
 )
@@ -229,6 +230,8 @@ def test_rows_of_a_product_that_are_normalised_as_its_columns_are_refused(
         "W": np.array([np.roll(around, k) for k in range(4)], np.float32),
         "ROWS": np.array([-1, 4]),
         "BACK": np.array([-1, 4, 4]),
+        "FIRST": np.array([0]),
+        "END": np.array([2**63 - 1]),
         "LOW": np.float32(0),
         "S": np.array([1, 2, 3, 4], np.float32),
         "B": np.array([0.1, -0.2, 0.3, 1], np.float32),

@@ -101,7 +101,7 @@ class Fusions:
         """Return the tensor that a node reads once others are taken away."""
         name = node.inputs[0]
         while (maker := self._makers.get(name)) is not None:
-            kept = self.kept(maker)
+            kept = maker.inputs[0] if maker.op == "Slice" else self.kept(maker)
             if kept is None:
                 break
             name = kept
