@@ -168,6 +168,7 @@ def test_pads_in_another_order_than_the_axes_are_refused_behind_a_transposition(
         ("", "", {"SMALL": np.linspace(0.1, 1, 8, dtype=np.float32)}),
         ("Div(d@, s@)", "Div(s@, d@)", {}),
         ("Sub(r@, m@)", "Sub(m@, r@)", {}),
+        ("n@ = Div(d@, s@)", "i@ = Div(UNIT, d@) n@ = Mul(i@, s@)", {}),
         ("Pow(d@, POWER)", "Pow(POWER, d@)", {}),
     ],
 )
@@ -185,6 +186,7 @@ def test_what_onnxruntime_takes_for_a_normalisation_and_is_none_is_refused(
         "POWER": np.float32(2),
         "SMALL": np.float32(0.01),
         "ZERO": np.float32(0),
+        "UNIT": np.float32(1),
         "SHIFT": np.zeros(8, np.float32),
         **{f"SCALE{k}": scale for k in range(4)},
     }

@@ -57,7 +57,7 @@ class Fusions:
         match node.op:
             case "LayerNormalization":
                 _refuse_scale_of_fewer_axes(node, inputs)
-            case "Sqrt" | "Div":
+            case "Div" | "Mul" | "Sqrt":
                 self._refuse_other_deviation(node)
             case "Pad":
                 self._see_padding(node, inputs)
@@ -111,8 +111,20 @@ class Fusions:
         """Refuse the root of a mean that onnxruntime would take for a standard deviation."""
         if node.op == "Sqrt":
             self._squares(node)
-            return
-        above, below = node.inputs
+        for above, below in self._quotients(node):
+            self._refuse_other_quotient(above, below)
+
+    def _quotients(self, node: Node) -> Iterator[tuple[str, str]]:
+        """Yield what is divided by what: a product with an inverse becomes a quotient too."""
+        first, *rest = node.inputs
+        if node.op == "Div":
+            yield first, rest[0]
+        for name, other in ((first, rest[0]), (rest[0], first)) if node.op == "Mul" else ():
+            inverse = self._maker(other, "Div")
+            if inverse is not None and {*self._numbers(inverse.inputs[0])} == {1.0}:
+                yield name, inverse.inputs[1]
+
+    def _refuse_other_quotient(self, above: str, below: str) -> None:
         root = self._maker(above, "Sqrt")
         if root is not None and self._squares(root) and self._maker(below, "Sub"):
             raise Unsupported("divides a standard deviation by something, and not the reverse")
