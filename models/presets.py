@@ -111,10 +111,10 @@ def _regularised(preset: Preset, dropout: float, **changes: float) -> Preset:
     )
 
 
-def _distilled(width: int) -> Preset:
-    """For ``--teacher runs/rotmnist-large``, which is asked once about 24 copies of each image."""
+def _distilled(width: int, views: int) -> Preset:
+    """For ``--teacher runs/rotmnist-large``, which is asked once about each of the ``views``."""
     base = _rotmnist("C4", few_operations(width), epochs=200, learning_rate=3e-3)
-    return _regularised(base, dropout=0.1, label_smoothing=0, teaching=0.9, views=24)
+    return _regularised(base, dropout=0.1, label_smoothing=0, teaching=0.9, views=views)
 
 
 # A group convolution of C fields has |G| C^2 k^2 free values, a plain one of C channels C^2 k^2:
@@ -127,7 +127,7 @@ PRESETS = {
     "rotmnist-large": _regularised(
         _rotmnist("C8", late_pooling(16, 20, 28, 24), "steerable", epochs=44), dropout=0.3
     ),
-    "rotmnist-c4-distilled": _distilled(2),
-    "rotmnist-c4-small-distilled": _distilled(1),
+    "rotmnist-c4-distilled": _distilled(2, views=60),
+    "rotmnist-c4-small-distilled": _distilled(1, views=24),
     "rotmnist-cnn": _rotmnist("trivial", quarter_turns(48)),
 }

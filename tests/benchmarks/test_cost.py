@@ -11,7 +11,7 @@ def test_every_network_is_drawn_as_its_card_says():
     points = list(shipped(REPOSITORY))
     assert Point("rotmnist-cnn", 5_940_192, 1.872) in points
     assert Point("rotmnist-large-int8", 582_070_512, 0.778) in points
-    assert Point("rotmnist-c4-distilled-int8", 21_271_168, 0.85) in points
+    assert Point("rotmnist-c4-distilled-int8", 21_271_168, 0.824) in points
     assert Point("rotmnist-c4-small-distilled-int8", 5_490_752, 0.986) in points
     assert not {"rotmnist-c4-int8", "rotmnist-c4-integer"} & {point.name for point in points}
     (axes,) = draw(points).axes
