@@ -35,7 +35,9 @@ def main() -> None:
                 file.write(json.dumps(line) + "\n")
     print(f"{describe_machine()}, PyTorch {torch.__version__}\n")
     print(report.leaks({split: twins(split) for split in SPLITS}), end="\n\n")
-    print(report.results(list(read(options.out))))
+    lines = list(read(options.out))
+    for cells in ("all", "mono", "poly"):
+        print(f"{cells}:\n\n{report.results(lines, cells)}\n")
 
 
 def read(results: Path) -> Iterator[dict[str, Any]]:

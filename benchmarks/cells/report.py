@@ -9,6 +9,8 @@ from benchmarks.cells.twins import Twins
 
 Line = Mapping[str, Any]
 
+_RATES = ("accuracy", "macro_f1", "roc_auc", "average_precision")
+
 
 def leaks(found: Mapping[str, Twins]) -> str:
     """Return the table of what each split gives away."""
@@ -24,52 +26,45 @@ def leaks(found: Mapping[str, Twins]) -> str:
     return "\n".join(rows)
 
 
-def results(lines: Sequence[Line]) -> str:
-    """Return the table of all networks, with medians over the seeds where there are several."""
+def results(lines: Sequence[Line], cells: str = "all") -> str:
+    """Return the table of all networks, with medians over the seeds where there are several.
+
+    Parameters
+    ----------
+    cells
+        Those that figures are of: "all", "mono" or "poly".
+    """
     rows = [
         "| split by | network | seed | accuracy | macro F1 | ROC AUC | average precision | "
-        "defective cells passed | functional ones refused | of mono, of poly right |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "defective cells passed | functional ones refused |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for split in SPLITS:
         for system in SYSTEMS:
             ours = [line for line in lines if tuple(line["key"][:2]) == (system.name, split)]
             ours.sort(key=lambda line: int(line["key"][2]))
-            rows += [_row(line) for line in ours]
+            figures = [line["figures"][cells] for line in ours]
+            for line, measured in zip(ours, figures, strict=True):
+                rows.append(_row(split, system.name, line["key"][2], *_measured(measured)))
             if len(ours) > 1:
-                rows.append(_medians(split, system.name, ours))
+                rows.append(_row(split, system.name, "median", *_medians(figures)))
     return "\n".join(rows)
 
 
-def _row(line: Line) -> str:
-    system, split, seed = line["key"]
-    figures = line["figures"]["all"]
-    measured = [_with_interval(figures[name]) for name in ("accuracy", "macro_f1", "roc_auc")]
-    functional = figures["cells"] - figures["defective"]
-    rest = [
-        f"{figures['average_precision']:.3f}",
-        f"{figures['passed']} of {figures['defective']}",
-        f"{figures['refused']} of {functional}",
-        ", ".join(f"{line['figures'][kind]['accuracy'][0]:.3f}" for kind in ("mono", "poly")),
-    ]
-    return "| " + " | ".join([split, system, str(seed), *measured, *rest]) + " |"
+def _row(*columns: object) -> str:
+    return f"| {' | '.join(map(str, columns))} |"
 
 
-def _with_interval(values: Sequence[float]) -> str:
-    value, *interval = values
-    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+def _measured(figures: Line) -> Iterator[str]:
+    for name in _RATES:
+        value, *interval = figures[name]
+        yield f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+    yield f"{figures['passed']} of {figures['defective']}"
+    yield f"{figures['refused']} of {figures['cells'] - figures['defective']}"
 
 
-def _medians(split: str, system: str, lines: Sequence[Line]) -> str:
-    return "| " + " | ".join([split, system, "median", *_columns(lines)]) + " |"
-
-
-def _columns(lines: Sequence[Line]) -> Iterator[str]:
-    figures = [line["figures"]["all"] for line in lines]
-    for name in ("accuracy", "macro_f1", "roc_auc"):
+def _medians(figures: Sequence[Line]) -> Iterator[str]:
+    for name in _RATES:
         yield f"**{statistics.median(one[name][0] for one in figures):.3f}**"
-    yield f"**{statistics.median(one['average_precision'] for one in figures):.3f}**"
     for name in ("passed", "refused"):
         yield f"{statistics.median(one[name] for one in figures):g}"
-    kinds = [[line["figures"][kind]["accuracy"][0] for line in lines] for kind in ("mono", "poly")]
-    yield ", ".join(f"{statistics.median(values):.3f}" for values in kinds)

@@ -12,6 +12,7 @@ from torch import nn
 from audit.evaluation.figures import evaluation_figures
 from audit.evaluation.probabilities import probabilities
 from audit.evaluation.schema import EvaluationFigures
+from benchmarks.cells.precision import average_precision
 from benchmarks.cells.systems import Job
 from models.checkpoint import Run
 from models.datasets import elpv
@@ -83,24 +84,6 @@ def logits(network: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]
     return answers
 
 
-def average_precision(scores: NDArray[np.float64], expected: NDArray[np.int64]) -> float:
-    """The mean, over images of class 1, of the precision among those with as high a score.
-
-    Parameters
-    ----------
-    scores : float64 [N]
-        The higher, the more likely class 1.
-    expected : int64 [N]
-
-    References
-    ----------
-    C. D. Manning, P. Raghavan and H. Schütze, Introduction to Information Retrieval (2008), 8.4.
-    """
-    ones = scores[expected == 1]
-    above = np.array([((scores >= one).sum(), (ones >= one).sum()) for one in ones])
-    return float((above[:, 1] / above[:, 0]).mean())
-
-
 def _units(groups: NDArray[np.int64] | None, part: NDArray[np.bool_]) -> NDArray[np.int64] | None:
     return None if groups is None else groups[part]
 
@@ -118,7 +101,7 @@ def _summary(
         "defective": int(expected.sum()),
         "passed": int(((found.labels == 0) & (expected == 1)).sum()),
         "refused": int(((found.labels == 1) & (expected == 0)).sum()),
-        "average_precision": average_precision(scores, expected),
+        "average_precision": average_precision(scores, expected, units, _CONFIDENCE),
         **_with_intervals(figures),
     }
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from benchmarks.cells import filters, twins
+from benchmarks.cells.precision import average_precision
 from benchmarks.cells.report import leaks, results
-from benchmarks.cells.runs import average_precision
 from benchmarks.cells.systems import SYSTEMS, jobs
 from benchmarks.cells.twins import Twins
 from models.datasets.data_set import DataSet
@@ -38,7 +38,23 @@ def test_the_honest_split_comes_first_and_seed_by_seed():
     ],
 )
 def test_average_precision_is_that_of_the_definition(scores, expected, precision):
-    assert average_precision(np.array(scores), np.array(expected)) == pytest.approx(precision)
+    value, *_ = average_precision(np.array(scores), np.array(expected), None, 0.95)
+    assert value == pytest.approx(precision)
+
+
+def test_the_interval_of_an_average_precision_is_wider_where_cells_are_drawn_by_modules():
+    random = np.random.default_rng(0)
+    module = np.repeat(np.arange(8), 50)
+    expected = random.integers(0, 2, 400)
+    hard = module % 2 == 1
+    scores = np.where(hard, 0, expected) + random.normal(0, 0.7, 400)
+    value, low, high = average_precision(scores, expected, None, 0.95)
+    by_module, lower, higher = average_precision(scores, expected, module, 0.95)
+    assert lower < low < value == by_module < high < higher
+
+
+def test_there_is_no_interval_where_all_draws_give_one_value():
+    assert average_precision(np.arange(40.0), np.repeat([0, 1], 20), None, 0.95) == [1]
 
 
 def test_twins_find_the_same_module_where_a_split_cuts_through_one(monkeypatch):
@@ -97,7 +113,7 @@ def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():
         "defective": 30,
         "passed": 9,
         "refused": 4,
-        "average_precision": 0.8,
+        "average_precision": [0.8, 0.7, 0.9],
         "accuracy": [0.87, 0.8, 0.93],
         "macro_f1": [0.8],
         "roc_auc": [0.9, 0.85, 0.95],
@@ -110,9 +126,11 @@ def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():
         }
         for seed, figures in ((1, better), (0, line))
     ]
+    lines[0]["figures"]["poly"] = line
     table = results(lines).splitlines()
+    assert results(lines, "poly") != results(lines, "mono") == results(lines)
     assert len(table) == 2 + 3
     assert "| modules | D4 | 0 | 0.870 [0.800, 0.930] | 0.800 |" in table[2]
-    assert "| 9 of 30 | 4 of 70 |" in table[2]
+    assert "| 0.800 [0.700, 0.900] | 9 of 30 | 4 of 70 |" in table[2]
     assert "| median | **0.880** |" in table[4]
     assert "| cells | 70.0% | 75.0% | 68.0% |" in leaks({"cells": Twins(0.7, 0.75, 0.68)})
