@@ -171,7 +171,11 @@ def test_a_command_that_is_interrupted_ends_at_once():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_told_to_end_leaves_nothing_behind(number, tmp_path):
     asked = ["audit", MODEL, "--angles", "3600", "--progress", "plain"]
-    process = start([*asked, "--scratch", str(tmp_path)])
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored
+    try:
+        process = start([*asked, "--scratch", str(tmp_path)])
+    finally:
+        signal.signal(number, before)
     try:
         process.stderr.readline()  # it is at work
         assert [*tmp_path.iterdir()]
