@@ -211,8 +211,9 @@ def _become(asked: dict[str, object], out: int, err: int, status: int) -> None:
     # Those of before remember whether one can go back in what they wrote to, as in a file.
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    # A shell that starts something in the background has it ignore the first.
+    # A shell that starts something in the background has it ignore the first, nohup the second.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(str(asked["folder"]))
     os.environ.clear()
     os.environ.update(asked["environment"])  # type: ignore[call-overload]
