@@ -22,6 +22,17 @@ _OF_STEPS: Final = 1e-1
 """Where a graph rounds to integers, a last bit may become a whole step of them."""
 
 
+def two_or_more(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the images, or the one that there is and its negative: some files take one for all.
+
+    Parameters
+    ----------
+    images : uint8 [N, C, H, W]
+        One or more.
+    """
+    return np.concatenate([images, ~images]) if len(images) == 1 else np.ascontiguousarray(images)
+
+
 def rewritten(
     model: bytes,
     images: NDArray[np.uint8],
@@ -37,7 +48,7 @@ def rewritten(
     model
         The file, which is run node by node, on the CPU, with nothing optimised.
     images : uint8 [N, C, H, W]
-        A few: what computes another function does so for nearly every image.
+        A few, and not one alone: what computes another function does so for nearly every image.
     logits : float32 [N, K]
         What the runtime gives for them as requests run it.
     ends
@@ -49,6 +60,12 @@ def rewritten(
     except Exception as error:  # those of onnxruntime share no base class
         reason = str(error).strip().partition("\n")[0]
         return f"The file does not run node by node, with nothing optimised: {reason}"
+    if logits.shape != written.shape:
+        return (
+            "The runtime rewrites the graph before it runs it, and gives logits in the shape "
+            f"{list(logits.shape)} where the file's own, run node by node, have "
+            f"{list(written.shape)}."
+        )
     moved = _deviation(logits, written)
     kinds = {node.op_type for node in all_nodes(read_onnx(model))}
     if moved <= (_OF_STEPS if kinds & _STEPPING else _TOLERANCE):

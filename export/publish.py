@@ -39,7 +39,7 @@ from artifact.layout import (
     written_version,
 )
 from artifact.origin import Origin
-from artifact.rewriting import rewritten
+from artifact.rewriting import rewritten, two_or_more
 from artifact.session import run_as_written
 from artifact.values import Precision
 from audit import (
@@ -187,7 +187,7 @@ def _write(candidate: Candidate, card: Card, folder: Path) -> None:
 
 def _check_rewriting(candidate: Candidate) -> None:
     """Refuse a file of which onnxruntime makes another function."""
-    images = candidate.measured[:WRITTEN]
+    images = two_or_more(candidate.measured[:WRITTEN])
     logits = open_model(candidate.model)(images)
     changed = rewritten(candidate.model, images, logits)
     if changed:

@@ -62,7 +62,8 @@ def check_ledger(
         If it cannot be read.
     """
     checker, entries, digests = ChainChecker(trust), list[Entry](), list[Sha256]()
-    kept, above = ledger.names(), 0  # which come before the entries that name them
+    kept = ledger.names()  # before the entries: a report is stored before what names it
+    above = 0
     for first, last in ledger.runs():
         if above:
             checker.miss(last + 1, above - 1)

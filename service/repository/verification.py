@@ -15,7 +15,7 @@ from artifact.contract import LOGITS
 from artifact.figures import Arithmetic, Exactness, Residual
 from artifact.halves import holds_halves
 from artifact.onnx_file import read_onnx
-from artifact.rewriting import rewritten
+from artifact.rewriting import rewritten, two_or_more
 from artifact.session import run_as_written
 from audit import Classifier, Stages, measure_exactness
 from audit.elements import covered
@@ -113,7 +113,7 @@ def verify(
         card.group,
         progress=lambda done, total: progress("measuring", done, total),
     )
-    few = np.ascontiguousarray(images[:2])  # a wrong N may be 1
+    few = two_or_more(images[:2])
     changed = rewritten(graph, few, classify(few))
     progress("proving", 0, 1)
     left = _PART * (until - time.monotonic())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from artifact.rewriting import rewritten
+from artifact.rewriting import rewritten, two_or_more
 from artifact.session import open_session
 from tests.audit.test_proof_cases import parse
 
@@ -72,3 +72,16 @@ def test_what_is_no_number_in_one_of_them_is_a_difference() -> None:
     model = normalising(ENTRIES)
     wrong = np.full((8, 3), np.nan, np.float32)
     assert "nan" in str(rewritten(model, IMAGES, wrong))
+
+
+def test_fewer_logits_than_the_file_gives_are_a_difference() -> None:
+    told = rewritten(normalising(ENTRIES), IMAGES, np.zeros((1, 3), np.float32))
+    assert told is not None and "in the shape [1, 3] where the file's own" in told
+
+
+def test_one_image_is_asked_about_beside_another() -> None:
+    """A file may take the first image of a batch for all of them."""
+    first, other = two_or_more(IMAGES[:1])
+    assert np.array_equal(first, IMAGES[0])
+    assert (first != other).all()
+    assert np.array_equal(two_or_more(IMAGES), IMAGES)

@@ -116,13 +116,14 @@ class Fusions:
 
     def _quotients(self, node: Node) -> Iterator[tuple[str, str]]:
         """Yield what is divided by what: a product with an inverse becomes a quotient too."""
-        first, *rest = node.inputs
-        if node.op == "Div":
-            yield first, rest[0]
-        for name, other in ((first, rest[0]), (rest[0], first)) if node.op == "Mul" else ():
-            inverse = self._maker(other, "Div")
-            if inverse is not None and {*self._numbers(inverse.inputs[0])} == {1.0}:
-                yield name, inverse.inputs[1]
+        match node.op, [*node.inputs]:
+            case "Div", [above, below]:
+                yield above, below
+            case "Mul", [first, second]:
+                for above, factor in ((first, second), (second, first)):
+                    inverse = self._maker(factor, "Div")
+                    if inverse is not None and {*self._numbers(inverse.inputs[0])} == {1.0}:
+                        yield above, inverse.inputs[1]
 
     def _refuse_other_quotient(self, above: str, below: str) -> None:
         root = self._maker(above, "Sqrt")
