@@ -17,7 +17,9 @@ Sums in another order move logits of float32 by about 1e-6, those of TF32 or hal
 1e-3.
 """
 
-_STEPPING: Final = {"Ceil", "DynamicQuantizeLinear", "Floor", "QuantizeLinear", "Round"}
+STEPPING: Final = {"Ceil", "DynamicQuantizeLinear", "Floor", "QuantizeLinear", "Round"}
+"""Operators that round to integers."""
+
 _OF_STEPS: Final = 1e-1
 """Where a graph rounds to integers, a last bit may become a whole step of them."""
 
@@ -68,7 +70,7 @@ def rewritten(
         )
     moved = _deviation(logits, written)
     kinds = {node.op_type for node in all_nodes(read_onnx(model))}
-    if moved <= (_OF_STEPS if kinds & _STEPPING else _TOLERANCE):
+    if moved <= (_OF_STEPS if kinds & STEPPING else _TOLERANCE):
         return None
     if not np.array_equal(session.run([ends[1]], {ends[0]: images})[0], written, equal_nan=True):
         return None

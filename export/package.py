@@ -42,7 +42,8 @@ def package(run: Run, repository: Path, name: str, progress: Progress = lambda *
         If the run is not finished, or ``name`` is no name for a model.
     """
     check_place(repository, name)
-    network, info, result, kept = run.network(), run.info, run.result(), run.audit_set()
+    outcome, info = run.outcome(), run.info
+    network, result, kept = outcome.network, outcome.result, outcome.audit_set
     baked, spec = bake(network), run.info.network
     _check_shape(kept.images.shape[1:], spec)
     metadata = {

@@ -21,6 +21,7 @@ from artifact.card import (
     InputSpec,
     Training,
 )
+from artifact.contract import INPUT, OUTPUTS
 from artifact.cpus import cpu_budget
 from artifact.figures import (
     Exactness,
@@ -39,8 +40,9 @@ from artifact.layout import (
     written_version,
 )
 from artifact.origin import Origin
+from artifact.probabilities import unlike_logits
 from artifact.rewriting import rewritten, two_or_more
-from artifact.session import run_as_written
+from artifact.session import open_session, run_as_written
 from artifact.values import Precision
 from audit import (
     ProofSummary,
@@ -141,7 +143,8 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     InexactError
         If the precision promises equal bits, and rotated images or other batches get others.
     RefusedError
-        If what onnxruntime makes of the file gives other logits than the file, run node by node.
+        If what onnxruntime makes of the file gives other logits than the file, run node by node, or
+        probabilities that are not those of its logits.
     ValueError
         If the name is no name for a model, no version of it can be written, the proof takes more
         than it may, or no audit can be made.
@@ -150,7 +153,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     progress(f"proving {candidate.audited_group}", 0, 1)
     proof = prove_or_give_up(candidate.model, candidate.audited_group, runtime=run_as_written)
     progress(f"proving {candidate.audited_group}", 1, 1)
-    _check_rewriting(candidate)
+    _check_answers(candidate)
     exactness = _measure(candidate, progress)
     folder = repository / candidate.name
     identity = ModelIdentity(
@@ -185,13 +188,17 @@ def _write(candidate: Candidate, card: Card, folder: Path) -> None:
     (folder / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
 
 
-def _check_rewriting(candidate: Candidate) -> None:
-    """Refuse a file of which onnxruntime makes another function."""
+def _check_answers(candidate: Candidate) -> None:
+    """Refuse a file that contradicts itself, or of which onnxruntime makes another function."""
     images = two_or_more(candidate.measured[:WRITTEN])
-    logits = open_model(candidate.model)(images)
-    changed = rewritten(candidate.model, images, logits)
-    if changed:
-        raise RefusedError(f"{changed.rstrip('.')}; nothing was published.")
+    session = open_session(candidate.model, cpu_budget())
+    logits, probabilities = session.run(OUTPUTS, {INPUT: images})
+    several = candidate.multi_label
+    wrong = rewritten(candidate.model, images, logits) or unlike_logits(
+        candidate.model, logits, probabilities, multi_label=several
+    )
+    if wrong:
+        raise RefusedError(f"{wrong.rstrip('.')}; nothing was published.")
 
 
 def _measure(candidate: Candidate, progress: Progress) -> Exactness:

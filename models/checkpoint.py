@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Annotated, Any, BinaryIO, Final, Self
@@ -142,6 +143,15 @@ class Result(BaseModel):
 
     test_error_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
     test_count: Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended with: the trained network, its result, and test images for audits."""
+
+    network: Network
+    result: Result
+    audit_set: Split
 
 
 class Run:
@@ -286,7 +296,7 @@ class Run:
     def network(self) -> Network:
         """Return the trained network, ready to be evaluated."""
         path = self.folder / "weights.safetensors"
-        if not path.exists():
+        if not self._has_weights():
             raise RefusedError(f"{self.folder} has no weights yet; finish it with --resume.")
         network = Network(self.info.network)
         try:
@@ -294,6 +304,22 @@ class Run:
         except _UNREADABLE as error:
             raise _damaged("weights", path, error) from error
         return network.eval()
+
+    def outcome(self) -> Outcome:
+        """Return what the run ended with.
+
+        Raises
+        ------
+        RefusedError
+            If it has not ended, goes on meanwhile, or a file of it cannot be read.
+        """
+        info, digest = self.info, self.weights_sha256() if self._has_weights() else None
+        found = Outcome(self.network(), self.result(), self.audit_set())
+        # A run that goes on has no result until its weights are there, so these do not belong to
+        # others if they are still the same.
+        if Run.open(self.folder).info != info or self.weights_sha256() != digest:
+            raise RefusedError(f"{self.folder} is being trained; it is ready when that has ended.")
+        return found
 
     def weights_sha256(self) -> str:
         """Return the digest of the file of trained weights."""
@@ -310,6 +336,9 @@ class Run:
             return Result.model_validate_json(read_named(path, MOST_TEXT))
         except ValidationError as error:
             raise RefusedError(f"{path} holds no result: {_first(error)}.") from None
+
+    def _has_weights(self) -> bool:
+        return (self.folder / "weights.safetensors").exists()
 
     def _forget_result(self) -> None:
         """Remove the result of weights that are another's from now on."""

@@ -11,6 +11,8 @@ free number, or not at all, and whoever comes second takes the number after.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from artifact.values import Sha256
@@ -97,12 +99,17 @@ class Ledger:
         self._keep(report_file(digests[0]), evidence)
         self._keep(circumstances_file(digests[1]), asked)
         for _ in range(_TRIES):  # each one that fails is another process's success
-            entry = Entry.of(report, digests, self._last(), self._signer)
+            last = self._last()
+            before = None if last is None else (last.number, _digest(last))
+            entry = Entry.of(report, digests, before, self._signer)
             file, content = f"{_ENTRIES}/{entry_file(entry.number)}", entry.to_bytes()
             # One that is there may be this one: file systems repeat what they have no answer to.
             if self._store.create(file, content) or self._is_there(file, content):
                 line = seal(entry.number, sha256(content))
                 self._store.create(f"{_ENTRIES}/{seal_file(entry.number)}", line)
+                if last is not None and last.seal is None:
+                    with suppress(LedgerError):  # the report is stored
+                        self._seal_left(last)
                 return entry
         raise LedgerError("The ledger takes no entry, and shows none under its number.")
 
@@ -253,6 +260,19 @@ class Ledger:
     def _is_there(self, file: str, entry: bytes) -> bool:
         return self._store.read([file], MOST_ENTRY) == [entry]
 
+    def _seal_left(self, files: Files) -> None:
+        """Seal an entry whose writer was ended before it did so, if all else about it is right."""
+        entry, number = read_entry(files.entry), files.number
+        if entry is None or not entry.sealed:
+            return
+        line = seal(number, _digest(files))
+        checker = ChainChecker(self._trust)
+        checker.check(replace(files, seal=line))
+        for before in self._read([number - 1] if number > 1 else []):
+            checker.check(before)
+        if not checker.faults and not [*self.wrong_contents([entry])]:
+            self._store.create(f"{_ENTRIES}/{seal_file(number)}", line)
+
     def _head(self, newest: int, first: int) -> tuple[Sha256 | None, list[str]]:
         """Return the digest of the newest entry; what is wrong with it, where no page shows it."""
         if newest == 0:
@@ -263,18 +283,9 @@ class Ledger:
             checker.check(files)
         return None if files.entry is None else sha256(files.entry), checker.faults
 
-    def _last(self) -> tuple[int, Sha256] | None:
+    def _last(self) -> Files | None:
         newest = self.newest()
-        if newest == 0:
-            return None
-        (files,) = self._read([newest])
-        if files.entry is not None:
-            return newest, sha256(files.entry)
-        # It was taken out: what follows is written behind it all the same.
-        digest = sealed_digest(newest, files.seal)
-        if digest is None:
-            raise LedgerError(f"Entry {newest} of the ledger is listed and not there.")
-        return newest, digest
+        return self._read([newest])[0] if newest else None
 
     def _files(self, numbers: Sequence[int]) -> list[Files]:
         """Read entries and seals; those of the newest, which may be being written, are waited for.
@@ -336,6 +347,16 @@ class Ledger:
             return canonical(joined(read_json(content), read_json(asked)))
         except (TypeError, ValueError, RecursionError):  # what no program of ours has written
             return content
+
+
+def _digest(files: Files) -> Sha256:
+    """Return the digest of an entry, by its seal where it was taken out: others follow it too."""
+    if files.entry is not None:
+        return sha256(files.entry)
+    digest = sealed_digest(files.number, files.seal)
+    if digest is None:
+        raise LedgerError(f"Entry {files.number} of the ledger is listed and not there.")
+    return digest
 
 
 def open_ledger(

@@ -20,6 +20,14 @@ _REPORTS_AT_ONCE: Final = 16
 _BUCKETS: Final = frozenset({"s3", "gs", "abfs", "oss", "oci"})
 """Protocols of object stores, where making a folder would make a bucket."""
 
+_CACHES: Final = frozenset({"blockcache", "cached", "filecache", "simplecache"})
+"""Those that keep copies: of what others have changed since, or write, they show nothing."""
+
+_REPLACING: Final = frozenset(
+    {"generic", "http", "https", "jlab", "jupyter", "libarchive", "reference", "tar", "zip"}
+)
+"""Those that do not look whether a file is there when one is to be new."""
+
 MOST_REPORT: Final = 2**28
 """Bytes of a report; one of all images of a large audit has some tens of millions."""
 
@@ -57,7 +65,7 @@ class Store:
     Raises
     ------
     LedgerError
-        If there is no such file system, or a package for it is missing.
+        If there is no such file system, a package for it is missing, or it keeps copies.
     """
 
     def __init__(self, url: str) -> None:
@@ -66,11 +74,28 @@ class Store:
         except (ImportError, OSError, TypeError, ValueError) as error:
             reason = str(error).rstrip(".")
             raise LedgerError(f"The ledger cannot be opened: {reason}.") from error
+        self._protocols = frozenset(_protocols(self._system))
+        if caches := self._protocols & _CACHES:
+            raise LedgerError(
+                f"The ledger cannot be opened through {min(caches)}: copies do not show what "
+                "others write or change; the URL behind it is accepted."
+            )
         self._local = isinstance(self._system, LocalFileSystem)
 
     def make_folders(self, *names: str) -> None:
-        """Make folders that are not there; object stores have none, and no bucket is made."""
-        if _BUCKETS & set(_protocols(self._system)):
+        """Make folders that are not there; object stores have none, and no bucket is made.
+
+        Raises
+        ------
+        LedgerError
+            If they cannot be made, or what is written there replaces what was.
+        """
+        if replacing := self._protocols & _REPLACING:
+            raise LedgerError(
+                f"The ledger cannot be kept by {min(replacing)}, which replaces files that are "
+                "there; a folder, or an object store, is accepted."
+            )
+        if _BUCKETS & self._protocols:
             return
         with self._reported("written"):
             for name in names:
@@ -184,9 +209,12 @@ class Store:
             raise LedgerError(f"The ledger cannot be {what} ({kind}); the log says why.") from error
 
 
-def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:
-    names = system.protocol
-    return (names,) if isinstance(names, str) else tuple(names)
+def _protocols(system: object) -> Iterator[str]:
+    """Yield what a file system is called, and those behind it in a chain."""
+    while isinstance(system, AbstractFileSystem):
+        names = type(system).protocol  # a cache gives that of the one behind it for its own
+        yield from (names,) if isinstance(names, str) else names
+        system = getattr(system, "fs", None)
 
 
 def _at_most(most: int, content: bytes | None) -> bytes | None:

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from artifact.audit_set import AuditSet
 from artifact.card import Card
+from artifact.contract import Images
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
+from artifact.probabilities import unlike_logits
+from artifact.rewriting import two_or_more
 from artifact.session import check_opens_alive
 from audit import Stages
 from audit.proof import Limits as ProofLimits
@@ -38,6 +41,9 @@ from service.repository.verification import Verification, verify
 from service.settings import ProofMode
 from service.shadow import Shadow, ShadowAudits
 from service.signatures import NOT_ASKED, SignatureError, SignatureStatus, Verifier
+
+_FEW: Final = 2
+"""Images whose probabilities are held against their logits."""
 
 
 @dataclass(eq=False)
@@ -143,8 +149,9 @@ def load_version(
     ------
     ModelRejectedError
         If there is a verifier and the version is not signed; if a file is missing, unreadable or
-        not the one on the card; if the graph is refused or does not open; or if ``mode`` is
-        `enforce` and the card claims what is not so, or the proof ends at a limit or an error.
+        not the one on the card; if the graph is refused or does not open, or gives probabilities
+        that are not those of its logits; or if ``mode`` is `enforce` and the card claims what is
+        not so, or the proof ends at a limit or an error.
     """
     began = time.perf_counter()
     card, digests, signature = _read_signed_card(folder, verifier)
@@ -157,6 +164,7 @@ def load_version(
     runtime = ", ".join(session.graph.configuration.providers)
     try:
         images = audit_set.images
+        _check_probabilities(data, card, session, images)
         found = verify(
             card, data, session.logits, images, runtime, mode, proof_limits, until, progress
         )
@@ -238,6 +246,13 @@ def _open(
         return Session(data, _ends(card), candidates, threads, limits, quick)
     except GraphError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}.") from error
+
+
+def _check_probabilities(data: bytes, card: Card, session: Session, images: Images) -> None:
+    logits, probabilities = session.run(two_or_more(images[:_FEW]))
+    unlike = unlike_logits(data, logits, probabilities, multi_label=card.multi_label)
+    if unlike is not None:
+        raise ModelRejectedError(f"{MODEL_FILE} is refused: {unlike}")
 
 
 def _ends(card: Card) -> Signature:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from scipy.special import softmax
 
+from artifact.probabilities import unlike_logits
 from audit.proof import prove
 from export.onnx_import.adapt import adapt
 from export.onnx_import.answers import check_answers
@@ -70,6 +71,8 @@ def serve(
     check_answers(given, found, model, pictures(), classes)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     logits, probabilities = session.run(["logits", "probabilities"], {"image": pictures()})
+    several = found.multi_label
+    assert unlike_logits(model, logits, probabilities, multi_label=several) is None
     return logits, probabilities
 
 

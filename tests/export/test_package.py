@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -9,7 +10,10 @@ from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import load_card
 from audit import RefusedError
 from export import publish as publishing
+from export.graph import to_onnx
 from export.package import ParityError, measure_parity, package
+from models.checkpoint import Result, Run
+from models.networks import Network
 from tests.digests import sha256_file
 
 pytestmark = pytest.mark.slow
@@ -53,6 +57,39 @@ def test_two_exports_at_once_are_two_versions(finished_run, tmp_path):
     folder = package(finished_run("trivial"), tmp_path / "repository", "toy", another_comes)
     assert folder == first.parent / "2"
     assert load_card(folder / "card.json").version == 2
+
+
+def test_a_run_that_ends_anew_meanwhile_gives_no_error_of_other_weights(
+    finished_run, tmp_path, monkeypatch
+):
+    run, ended = finished_run("trivial"), Run.result
+
+    def with_other_weights(self):
+        self.keep(Network(self.info.network))
+        self.finish(Result(test_error_percent=1.0, test_count=9), self.audit_set())
+        return ended(self)
+
+    monkeypatch.setattr(Run, "result", with_other_weights)
+    with pytest.raises(RefusedError, match="is being trained"):
+        package(run, tmp_path / "repository", "toy")
+    assert not (tmp_path / "repository").exists()
+
+
+def test_probabilities_that_are_not_those_of_the_logits_are_not_published(
+    finished_run, tmp_path, monkeypatch
+):
+    def with_constant_probabilities(*given):
+        model = to_onnx(*given)
+        made = next(node for node in model.graph.node if "probabilities" in node.output)
+        made.input[0] = "nothing"
+        nothing = onnx.helper.make_node("Sub", ["logits", "logits"], ["nothing"])
+        model.graph.node.insert(list(model.graph.node).index(made), nothing)
+        return model
+
+    monkeypatch.setattr("export.package.to_onnx", with_constant_probabilities)
+    with pytest.raises(RefusedError, match=r"not the softmax of its logits: .*was published"):
+        package(finished_run("trivial"), tmp_path / "repository", "toy")
+    assert not list((tmp_path / "repository").rglob("*.onnx"))
 
 
 def test_an_audit_set_of_another_run_is_a_sentence(finished_run, tmp_path):

@@ -388,6 +388,20 @@ def test_a_ledger_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
         open_ledger(str(tmp_path / "file"))
 
 
+@pytest.mark.parametrize("chain", ["simplecache::", "filecache::", "dir::simplecache::"])
+def test_a_cache_takes_no_entry_and_shows_none(tmp_path: Path, chain: str) -> None:
+    """It wrote over an entry that another writer had just added, and showed old copies."""
+    for make in (True, False):
+        with pytest.raises(LedgerError, match=r"through (simple|file)cache: .* URL behind it"):
+            open_ledger(f"{chain}file://{tmp_path}", make=make)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_replaces_files_takes_no_entry() -> None:
+    with pytest.raises(LedgerError, match="kept by http, which replaces files"):
+        open_ledger("http://127.0.0.1:1/ledger")
+
+
 def test_a_ledger_that_fails_does_not_tell_its_address(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -502,6 +502,30 @@ def test_a_seal_that_was_taken_is_waited_for_once(
     assert 0 < first == len(looks)
 
 
+def test_an_entry_whose_writer_was_killed_is_sealed_by_the_next_one(folder: Path) -> None:
+    """A ledger that nobody touched was not whole for ever."""
+    line = seal_file(folder, 3).read_bytes()
+    seal_file(folder, 3).unlink()
+    assert listed(folder) == ("The seal of entry 3 is missing.",)
+    open_ledger(str(folder)).append(report(seed=4))
+    assert seal_file(folder, 3).read_bytes() == line
+    assert check(folder).faults == ()
+
+
+@pytest.mark.parametrize("changed", ["entry", "report", "before"])
+def test_one_with_which_more_is_wrong_is_not(folder: Path, changed: str) -> None:
+    entry = entry_of(folder, 3)
+    seal_file(folder, 3).unlink()
+    if changed == "entry":
+        entry_file(folder, 3).write_text(json.dumps({**entry, "model": "another"}))
+    elif changed == "report":
+        (folder / "reports" / f"{entry['report']}.json").unlink()
+    else:
+        entry_file(folder, 3).write_text(json.dumps({**entry, "previous": "0" * 64}))
+    open_ledger(str(folder)).append(report(seed=4))
+    assert "The seal of entry 3 is missing." in check(folder).faults
+
+
 @pytest.mark.parametrize("place", ["create", "names"])
 def test_what_is_stored_while_a_ledger_is_checked_is_no_fault(
     folder: Path, place: str, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from artifact.audit_set import load_audit_set
 from artifact.card import load_card
-from artifact.contract import INPUT, LOGITS
+from artifact.contract import INPUT, LOGITS, PROBABILITIES
 from artifact.figures import Exactness
 from artifact.session import open_session
 from audit.card import proof_figures
@@ -145,6 +145,20 @@ def test_a_file_that_takes_two_images_for_one_is_refused(
     model.graph.value_info.append(noted)
     with pytest.raises(ModelRejectedError, match="rewrites the graph before it runs it"):
         load(model.SerializeToString(), "enforce")
+
+
+@pytest.mark.parametrize("mode", ["off", "report", "enforce"])
+def test_probabilities_that_are_not_those_of_the_logits_are_refused(
+    load: Callable[..., ServedModel], turning: bytes, mode: ProofMode
+) -> None:
+    """Proofs and audits look at logits alone, and answers are probabilities."""
+    model = onnx.load_model_from_string(turning)
+    made = next(node for node in model.graph.node if PROBABILITIES in node.output)
+    made.input[0] = "others"
+    backwards = onnx.helper.make_node("Neg", [LOGITS], ["others"])
+    model.graph.node.insert(list(model.graph.node).index(made), backwards)
+    with pytest.raises(ModelRejectedError, match=r"are not the softmax of its logits: .* up to 0"):
+        load(model.SerializeToString(), mode)
 
 
 def test_bits_that_the_proof_does_not_give_are_refused(
