@@ -26,6 +26,9 @@ class Recipe(BaseModel):
         After how many epochs their number was changed; patience begins anew from there.
     class_weights
         Whether the loss weighs an image by the inverse frequency of its class, one on average.
+    soft_labels
+        Whether images are learned with the probabilities that those who labelled them gave each
+        class, which the data set then has to have (`datasets.split.Split.soft_labels`).
     mixing
         Largest share of another image, and of its label, that is mixed into an image.
     teaching
@@ -54,6 +57,7 @@ class Recipe(BaseModel):
     patience: int | None = Field(default=None, gt=0)
     extended_at: int = Field(default=0, ge=0)
     class_weights: bool = False
+    soft_labels: bool = False
     mixing: float = Field(default=0.0, ge=0, le=1)
     teaching: float = Field(default=0.0, ge=0, le=1)
     views: int | None = Field(default=None, gt=0)

@@ -153,12 +153,15 @@ class Training:
         train = len(data) - self.recipe.validation
         images = TrainingImages(torch.from_numpy(data.images[:train]), self.device)
         labels = torch.from_numpy(data.labels[:train]).to(self.device)
+        targets = self._targets(data[:train]).to(self.device)
         judges = data[train:] or validation
         while not self.is_over:
             start = time.perf_counter()
             try:
                 with convolutions(search=True):
-                    loss, error, count = self._epoch(len(self.history), images, labels, progress)
+                    loss, error, count = self._epoch(
+                        len(self.history), images, labels, targets, progress
+                    )
             except torch.OutOfMemoryError as full:
                 raise RefusedError(
                     f"The GPU's memory does not hold batches of {self.recipe.batch_size} images of "
@@ -186,7 +189,12 @@ class Training:
         return cast(Network, self.average.module)
 
     def _epoch(
-        self, number: int, images: TrainingImages, labels: Tensor, progress: Progress
+        self,
+        number: int,
+        images: TrainingImages,
+        labels: Tensor,
+        targets: Tensor,
+        progress: Progress,
     ) -> tuple[float, float, int]:
         """Return the mean loss, the error in percent, and how many images were seen."""
         random = torch.manual_seed(self._seed(number))
@@ -196,20 +204,20 @@ class Training:
         if len(batches) > 1 and len(batches[-1]) < self.recipe.batch_size:
             batches = batches[:-1]
         if self.recipe.views:
-            draw = self._view(number % self.recipe.views, images, labels)
+            draw = self._view(number % self.recipe.views, images, targets)
         else:
-            draw = partial(self._drawn, images, labels, random)
+            draw = partial(self._drawn, images, targets, random)
         weights = self._class_weights(labels)
         self.network.train()
         losses, wrong = [], []
         for i, batch in enumerate(batches):
             rows = batch.to(self.device)
             self._set_learning_rate((number + i / len(batches)) / self.recipe.epochs)
-            x, targets = draw(rows)
+            x, wanted = draw(rows)
             with autocast(self.device, self.recipe.arithmetic):
                 logits = self.network(x).float()
             loss = F.cross_entropy(
-                logits, targets, weights, label_smoothing=self.recipe.label_smoothing
+                logits, wanted, weights, label_smoothing=self.recipe.label_smoothing
             )
             self.optimiser.zero_grad()
             self.scaler.scale(loss).backward()
@@ -228,39 +236,54 @@ class Training:
         return int(np.random.SeedSequence((self.recipe.seed, number)).generate_state(1)[0])
 
     def _drawn(
-        self, images: TrainingImages, labels: Tensor, random: torch.Generator, rows: Tensor
+        self, images: TrainingImages, targets: Tensor, random: torch.Generator, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return ``rows`` as the network sees them, and what it is to answer."""
-        x, targets = self._mixed(images, labels, random, rows)
-        return x, self._taught(x, targets)
+        x, wanted = self._mixed(images, targets, random, rows)
+        return x, self._taught(x, wanted)
 
-    def _view(self, view: int, images: TrainingImages, labels: Tensor) -> Draw:
+    def _view(self, view: int, images: TrainingImages, targets: Tensor) -> Draw:
         """Return what draws from one copy of all images; the teacher is asked the first time."""
         random = torch.Generator().manual_seed(self._seed(view))
-        rows = torch.arange(len(labels), device=self.device).split(self.recipe.batch_size)
-        parts = [self._mixed(images, labels, random, each) for each in rows]
+        rows = torch.arange(len(targets), device=self.device).split(self.recipe.batch_size)
+        parts = [self._mixed(images, targets, random, each) for each in rows]
         if view not in self._answers:
             self._answers[view] = torch.cat([self._taught(*part) for part in parts])
-        x, targets = torch.cat([x for x, _ in parts]), self._answers[view]
-        return lambda rows: (x[rows], targets[rows])
+        x, wanted = torch.cat([x for x, _ in parts]), self._answers[view]
+        return lambda rows: (x[rows], wanted[rows])
 
     def _mixed(
-        self, images: TrainingImages, labels: Tensor, random: torch.Generator, rows: Tensor
+        self, images: TrainingImages, targets: Tensor, random: torch.Generator, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return augmented and mixed images, and their labels or the probabilities of these."""
-        x, targets = images.augmented(rows, self.recipe.augmentation, random), labels[rows]
-        if self.recipe.mixing or self.recipe.teaching:
-            targets = one_hot(targets, self.network.spec.classes)
+        """Return augmented and mixed images, and what is said of them, mixed likewise."""
+        x, wanted = images.augmented(rows, self.recipe.augmentation, random), targets[rows]
         if self.recipe.mixing:
-            x, targets = mix(x, targets, self.recipe.mixing, random)
-        return x, targets
+            x, wanted = mix(x, wanted, self.recipe.mixing, random)
+        return x, wanted
 
-    def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
+    def _targets(self, data: Split) -> Tensor:
+        """Return the labels int64 ``[N]``, or probabilities ``[N, K]`` where the recipe needs them.
+
+        Raises
+        ------
+        RefusedError
+            If the recipe asks for soft labels and nobody gave any.
+        """
+        if self.recipe.soft_labels:
+            if data.soft_labels is None:
+                raise RefusedError("This recipe learns soft labels, and the data set has none.")
+            return torch.from_numpy(data.soft_labels)
+        labels = torch.from_numpy(data.labels)
+        if self.recipe.mixing or self.recipe.teaching:
+            return one_hot(labels, self.network.spec.classes)
+        return labels
+
+    def _taught(self, x: Tensor, wanted: Tensor) -> Tensor:
         """Return what is to be answered, with the teacher's say in it."""
         if not (self.recipe.teaching and self.teacher):
-            return targets
+            return wanted
         with torch.no_grad(), autocast(self.device, self.recipe.arithmetic):
-            return torch.lerp(targets, self.teacher(x).float(), self.recipe.teaching)
+            return torch.lerp(wanted, self.teacher(x).float(), self.recipe.teaching)
 
     def _move_average(
         self, averages: ParameterList, currents: ParameterList, _: Tensor | int

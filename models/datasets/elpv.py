@@ -61,6 +61,11 @@ class Cells:
         """The class of each cell: int64 [N]."""
         return (self.probability >= DEFECTIVE).astype(np.int64)
 
+    @property
+    def soft_labels(self) -> NDArray[np.float32]:
+        """The probability of each class in the eyes of experts: float32 [N, 2]."""
+        return np.stack([1 - self.probability, self.probability], 1).astype(np.float32)
+
     def split(self, unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which cells are trained on and which are tested: two arrays of indices.
 
@@ -96,7 +101,7 @@ def read(size: int, unit: Unit = "cells") -> DataSet:
     images = np.stack([fit(decode(path.read_bytes(), 1), policy) for path in files])
     by_module = unit == "modules"
     groups = cells.module[order] if by_module else None
-    whole = Split(images, cells.labels[order], groups)
+    whole = Split(images, cells.labels[order], groups, cells.soft_labels[order])
     name = f"{NAME}, split by modules" if by_module else NAME
     return DataSet(
         name,

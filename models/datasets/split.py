@@ -21,18 +21,23 @@ class Split:
     ----------
     groups : int64 [N], or None
         What each image was taken of, where somebody said: an audit counts equal numbers once.
+    soft_labels : float32 [N, K], or None
+        How probable those who labelled the images found each class, where they said. A file does
+        not keep them.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     groups: NDArray[np.int64] | None = None
+    soft_labels: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, rows: slice) -> "Split":
         groups = None if self.groups is None else self.groups[rows]
-        return Split(self.images[rows], self.labels[rows], groups)
+        soft = None if self.soft_labels is None else self.soft_labels[rows]
+        return Split(self.images[rows], self.labels[rows], groups, soft)
 
     def digest(self) -> str:
         """Return the SHA-256 of the images' and then the labels' bytes (int64, little endian)."""

@@ -207,6 +207,7 @@ def test_an_image_that_no_worker_survives_has_a_line():
     assert found.errors == {0: "Every worker that was given it was killed, 3 times."}
 
 
+@pytest.mark.slow
 class TestCommands:
     def test_rows_are_classified_as_files_are(self, run, folder, contents, write_table, tmp_path):
         table = write_table({"image": contents, "label": [0] * 150})
@@ -240,7 +241,6 @@ class TestCommands:
         assert lines[70].startswith("error  ")
         assert lines[70].endswith(f"{table}#70")
 
-    @pytest.mark.slow
     def test_rows_are_audited_as_an_audit_set_is(
         self, run, digits, contents, write_table, tmp_path
     ):

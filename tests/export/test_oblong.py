@@ -97,6 +97,7 @@ def test_a_rotated_picture_comes_to_the_input_as_the_rotated_input(
         assert np.array_equal(fit(element(image), policy), element(fit(image, policy)))
 
 
+@pytest.mark.slow
 def test_it_is_served_with_its_claims_enforced(
     tmp_path: Path, request_for: Callable[..., Request]
 ) -> None:

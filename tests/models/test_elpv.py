@@ -30,6 +30,9 @@ def test_the_split_is_that_of_the_protocol():
         assert abs(part.labels.sum() - len(part) * 821 / 2624) <= 4
     # The package's files, the code that serves and the split's seed, bit for bit.
     assert cells.sha256 == SHA256
+    for part in (cells.train, cells.test):
+        assert ((part.soft_labels[:, 1] >= 0.5) == part.labels).all()
+        assert (part.soft_labels.sum(1) == 1).all()
 
 
 def test_runs_of_one_kind_are_cut_into_modules_of_sixty_cells():

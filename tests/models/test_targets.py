@@ -1,9 +1,13 @@
 """What a network is taught to answer."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+from imaging import RefusedError
 from models.augmentation import Augmentation
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
@@ -119,3 +123,36 @@ def test_several_teachers_teach_their_mean():
     networks = [Training(SPEC, Recipe(epochs=1, seed=seed)).result for seed in (1, 2)]
     each = [network.eval()(x).softmax(1) for network in networks]
     torch.testing.assert_close(teach(networks)(x), sum(each) / 2)
+
+
+@pytest.mark.parametrize("mixing", [0, 1e-9])
+@pytest.mark.parametrize("soft", [False, True])
+def test_soft_labels_are_what_is_learned_only_where_a_recipe_says_so(soft, mixing):
+    data = noise()
+    probabilities = np.random.default_rng(1).dirichlet([1, 1, 1], len(data)).astype(np.float32)
+    data = Split(data.images, data.labels, soft_labels=probabilities)
+    recipe = Recipe(
+        epochs=1,
+        batch_size=32,
+        label_smoothing=0,
+        validation=16,
+        soft_labels=soft,
+        mixing=mixing,
+        arithmetic="float32",
+    )
+    training = Training(SPEC, recipe)
+    with torch.no_grad():
+        network = copy.deepcopy(training.network).train()
+        logits = network(torch.from_numpy(data.images[:32]).float())
+    wanted = probabilities if soft else np.eye(3, dtype=np.float32)[data.labels]
+    expected = cross_entropy(logits, torch.from_numpy(wanted[:32])).item()
+    epoch = next(training.epochs(data))
+    assert epoch.loss == pytest.approx(expected, rel=1e-4)
+    wrong = (logits.argmax(1).numpy() != data.labels[:32]).mean()
+    assert epoch.train_error == pytest.approx(100 * wrong)
+
+
+def test_a_recipe_with_soft_labels_refuses_a_data_set_without_any():
+    training = Training(SPEC, Recipe(epochs=1, soft_labels=True))
+    with pytest.raises(RefusedError, match="soft labels"):
+        next(training.epochs(noise()))
