@@ -186,7 +186,7 @@ def draw() -> str:
     whole, inner = rooms(), rooms_of_the_service()
     high = (len(floors(inner)) - 1) * _FLOOR
     bottom = _TOP + high + _HIGH
-    left = _Panel(whole, 20, bottom, 300, high / (len(floors(whole)) - 1))
+    left = _Panel(whole, 20, bottom, 340, high / (len(floors(whole)) - 1))
     right = _Panel(inner, 20 + left.width + 70, bottom, 100, _FLOOR)
     width, height = right.left + right.width + 20, bottom + 40
     shapes = [
@@ -234,9 +234,13 @@ def _box(panel: _Panel, room: str, below: str = "") -> str:
 
 def _arrow(panel: _Panel, room: str, other: str) -> str:
     (x, y), (to, below) = panel.place(room), panel.place(other)
-    aside = (to - x) // 6
     start, end = y + _HIGH // 2, below - _HIGH // 2
-    return f'<path d="M{x + aside} {start}L{to - aside} {end}" marker-end="url(#tip)"/>'
+    aside = (to - x) // 6
+    leaves, arrives = x + aside, to - aside
+    if aside and below - y > 1.5 * panel.rise:  # from a corner, past the box of the floor between
+        corner = panel.box // 2 - 6
+        leaves, arrives = x + (corner if aside > 0 else -corner), to
+    return f'<path d="M{leaves} {start}L{arrives} {end}" marker-end="url(#tip)"/>'
 
 
 # --- the journeys -------------------------------------------------------------------------------
