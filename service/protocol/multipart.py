@@ -33,7 +33,8 @@ def read_files(
     Raises
     ------
     ServiceError (400)
-        If the body is not the form that its content type announces, or holds no file.
+        If the body is not the form that its content type announces, goes on after its end, or
+        holds no file.
     TooLargeError
         If it holds too many files, as soon as that is seen.
     ServiceError (422)
@@ -53,6 +54,12 @@ def read_files(
         ) from None
     if not form.complete or not form.parts:
         raise ServiceError(400, f"The multipart body is cut off or empty; {accepted}.")
+    closing = b"\r\n--" + boundary + b"--"
+    # The parser passes over the rest, which may be files.
+    if body[body.find(closing) + len(closing) :].strip(b" \t\r\n"):
+        raise ServiceError(
+            400, f"The multipart body goes on after its closing boundary; {accepted}."
+        )
     return form.parts
 
 
@@ -87,7 +94,14 @@ class _Form:
         self._content.clear()
 
     def _end_header(self) -> None:
-        self._headers[bytes(self._name).lower()] = bytes(self._value)
+        name = bytes(self._name).lower()
+        if name in self._headers:
+            raise ServiceError(
+                400,
+                f"File {len(self.parts) + 1} of the multipart body has a field "
+                f"'{name.decode(errors='replace')}' twice; {self.accepted}.",
+            )
+        self._headers[name] = bytes(self._value)
         self._name.clear()
         self._value.clear()
 

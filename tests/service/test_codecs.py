@@ -39,6 +39,14 @@ def form(images: list[bytes]) -> Body:
     return Body(request.headers["content-type"], request.read())
 
 
+DISPOSITION = b'Content-Disposition: form-data; name="i"; filename="f.png"\r\n\r\n'
+FILE = b"--a\r\n" + DISPOSITION + b"x\r\n"
+
+
+def form_of(body: bytes) -> Body:
+    return Body("multipart/form-data; boundary=a", body)
+
+
 def npy(array: npt.NDArray[np.generic], **options: bool) -> Body:
     file = io.BytesIO()
     np.save(file, array, **options)
@@ -52,6 +60,11 @@ def json_body(document: object) -> Body:
 @pytest.mark.parametrize("content_type", [*IMAGE_TYPES, "", "Image/PNG; charset=binary"])
 def test_a_raw_body_is_one_image(content_type: str) -> None:
     assert contents(Body(content_type, b"any bytes")) == [b"any bytes"]
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n", b" \r\n\r\n"])
+def test_a_form_may_end_with_lines(end: bytes) -> None:
+    assert contents(form_of(FILE * 2 + b"--a--" + end)) == [b"x", b"x"]
 
 
 @given(file_lists)
@@ -163,6 +176,9 @@ TWICE = {"image": "YQ==", "images": ["YQ=="]}
             422,
             "'size'",
         ),
+        (form_of(FILE * 2 + b"--a--" + FILE + b"--a--\r\n"), 400, "after its closing boundary"),
+        (form_of(FILE + b"--a--\r\n" + FILE + b"--a--\r\n"), 400, "after its closing boundary"),
+        (form_of(FILE.replace(b"\r\n\r\n", b"\r\n" + DISPOSITION)), 400, "twice"),
     ],
 )
 def test_what_is_refused(body: Body, status: int, names: str) -> None:
