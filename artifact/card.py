@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from artifact.figures import (
     AuditFigures,
@@ -16,9 +16,10 @@ from artifact.figures import (
 )
 from artifact.files import MOST_CARD
 from artifact.identity import ModelIdentity, MultiLabel
+from artifact.json_document import read_json
 from artifact.origin import Origin
-from artifact.values import Precision, Sha256, Value
-from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, check_grid, grid_symmetries
+from artifact.values import Group, Precision, Sha256, Value
+from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, check_grid
 from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
 
@@ -141,7 +142,7 @@ class Card(Value):
     name: str
     version: Annotated[int, Field(ge=1)]
     description: str
-    group: str
+    group: Group
     precision: Precision
     classes: tuple[str, ...]
     multi_label: MultiLabel = False
@@ -165,12 +166,6 @@ class Card(Value):
         if isinstance(fields, dict):
             return {name: value for name, value in fields.items() if name != "data_licence"}
         return fields
-
-    @field_validator("group")
-    @classmethod
-    def _known_group(cls, group: str) -> str:
-        grid_symmetries(group)
-        return group
 
     @model_validator(mode="after")
     def _symmetries_of_the_input(self) -> Self:
@@ -210,9 +205,14 @@ def load_card(path: Path) -> Card:
 def parse_card(data: bytes, path: Path) -> Card:
     """Read a card from the bytes of a file; the path is for the ValueError if it is broken."""
     try:
-        return Card.model_validate_json(data)
+        card = Card.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file"
-        complaint = first["msg"].rstrip(".")
+        complaint = first["msg"].removeprefix("Value error, ").rstrip(".")
         raise RefusedError(f"The card {path} is broken at {field}: {complaint}.") from error
+    try:
+        read_json(data)
+    except ValueError as error:
+        raise RefusedError(f"The card {path} is broken: {error}.") from error
+    return card

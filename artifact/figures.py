@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from artifact.values import Interval, Value, Verdict
+from artifact.values import Group, Interval, Value, Verdict
 
 Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
 Arithmetic = Literal["integer", "quantised", "repeated", "float"]
@@ -38,7 +38,7 @@ class NetworkSize(Value):
 class AuditFigures(Value):
     """The outcome of the audit that the version was packaged with."""
 
-    group: str
+    group: Group
     images: int
     verdict: Verdict
     label_agreement: float
@@ -73,7 +73,7 @@ class ProofFigures(Value):
     """What was proved of the file when it was packaged, as `audit.proof.Proof` has it."""
 
     outcome: Outcome
-    subgroup: str
+    subgroup: Group
     exact_bits: bool
     arithmetic: Arithmetic | None
     residual: Residual | None

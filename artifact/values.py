@@ -3,12 +3,23 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+from imaging import grid_symmetries
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Precision = Literal["fp32", "fp16", "int8", "integer", "qdq"]
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _known_group(name: str) -> str:
+    grid_symmetries(name)
+    return name
+
+
+Group = Annotated[str, AfterValidator(_known_group)]
+"""The name of a group, as `imaging.grid_symmetries` takes it."""
 
 
 class Value(BaseModel):

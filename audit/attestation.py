@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from audit.canonical import canonical, document_digest, read_json, sha256, split
+from artifact.json_document import read_json
+from audit.canonical import canonical, document_digest, sha256, split
 from audit.envelope import Envelope
 from audit.render.dsse import PAYLOAD_TYPE
 from audit.render.in_toto import (

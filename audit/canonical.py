@@ -7,9 +7,10 @@ service, asked the same, give equal digests. Images are evidence by their own di
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+from artifact.json_document import Document
 from artifact.values import Sha256
 from audit.older_reports import downgraded
 from audit.report import Report
@@ -20,8 +21,6 @@ _FIRST_SPLIT: Final = 5
 """Reports of older schemas are evidence as a whole."""
 
 CIRCUMSTANCES: Final = (("replay",), ("data", "source"), ("data", "files"))
-
-Document = dict[str, Any]
 
 
 def canonical_json(report: Report) -> bytes:
@@ -55,24 +54,6 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
-
-
-def read_json(content: bytes) -> Document:
-    """Read a JSON object of which every reader reads the same.
-
-    Raises
-    ------
-    ValueError
-        If it is none, is no UTF-8 as RFC 8259 asks, or has a name twice: readers differ in which of
-        two values counts.
-    """
-    try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")
-    return document
 
 
 def sha256(content: bytes) -> Sha256:
@@ -127,12 +108,3 @@ def _move(path: tuple[str, ...], source: Document, target: Document) -> None:
         source, target = inner, target.setdefault(step, {})
     if name in source:
         target[name] = source.pop(name)
-
-
-def _once(pairs: Iterable[tuple[str, Any]]) -> Document:
-    read: Document = {}
-    for name, value in pairs:
-        if name in read:
-            raise ValueError(f"it has {name!r} twice")
-        read[name] = value
-    return read

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from audit.canonical import read_json
+from artifact.json_document import read_json
 from audit.names import readable
 from audit.report import Report
 from imaging.refusal import RefusedError

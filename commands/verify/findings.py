@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from artifact.json_document import read_json
 from audit.attestation import Attestation, AttestationError
-from audit.canonical import read_json
 from audit.envelope import Envelope, EnvelopeError
 from audit.render import SIGNED_SUFFIX
 from imaging import RefusedError

@@ -9,9 +9,10 @@ from typing import Annotated, Final, Self
 import msgspec
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from artifact.json_document import read_json
 from artifact.values import Sha256, Value, Verdict
 from audit import Report
-from audit.canonical import canonical, read_json, sha256
+from audit.canonical import canonical, sha256
 from audit.envelope import Signature, Signer, encoded
 
 SIGNED_TYPE: Final = "application/vnd.orbitserve.ledger-entry+json"

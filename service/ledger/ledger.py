@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from artifact.json_document import read_json
 from artifact.values import Sha256
 from audit import Report
 from audit.canonical import (
@@ -22,7 +23,6 @@ from audit.canonical import (
     canonical_json,
     circumstances_json,
     joined,
-    read_json,
     sha256,
 )
 from audit.envelope import Signer

@@ -17,6 +17,7 @@ from artifact.figures import (
     Metric,
     NetworkSize,
     Parity,
+    ProofFigures,
 )
 from artifact.identity import ModelIdentity
 from artifact.values import Interval
@@ -31,6 +32,9 @@ AUDIT = AuditFigures(
     max_logit_deviation=0.0,
     max_probability_deviation=0.0,
     noise_floor=0.0,
+)
+PROOF = ProofFigures(
+    outcome="PROVED", subgroup="C4", exact_bits=False, arithmetic="float", residual=None
 )
 
 
@@ -128,13 +132,15 @@ def test_a_card_cannot_be_changed(card: Card) -> None:
         ("input.fit.colour", "red"),
         ("parity.max_abs_logits", "NaN"),
         ("audit.verdict", "MAYBE"),
+        ("audit.group", "C3 or so"),
+        ("proof.subgroup", "C4\n"),
         ("surprise", 1),
     ],
 )
 def test_a_wrong_field_is_named_in_one_sentence(
     card: Card, tmp_path: Path, field: str, value: Any
 ) -> None:
-    written = json.loads(card.model_dump_json())
+    written = json.loads(card.model_copy(update={"proof": PROOF}).model_dump_json())
     *parents, name = field.split(".")
     place = written
     for parent in parents:
@@ -149,6 +155,14 @@ def test_a_wrong_field_is_named_in_one_sentence(
     assert "\n" not in message
     assert message.endswith(".")
     assert not message.endswith("..")
+
+
+def test_a_name_that_is_there_twice_is_refused(card: Card, tmp_path: Path) -> None:
+    """Readers differ in which of two values counts: what one looks at is not what is served."""
+    path = tmp_path / "card.json"
+    path.write_text(card.model_dump_json()[:-1] + ',"group":"C4"}')
+    with pytest.raises(ValueError, match=r"card\.json is broken: it has 'group' twice\."):
+        load_card(path)
 
 
 def test_a_missing_field_is_named(card: Card, tmp_path: Path) -> None:

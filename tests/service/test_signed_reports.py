@@ -19,9 +19,10 @@ from in_toto_attestation.v1.statement import Statement
 from securesystemslib.exceptions import VerificationError
 
 import audit.envelope
+from artifact.json_document import read_json
 from audit import Report
 from audit.attestation import Attestation, AttestationError
-from audit.canonical import read_json, report_digest
+from audit.canonical import report_digest
 from audit.envelope import Envelope, EnvelopeError, encoded
 from audit.render import FORMATS, SIGNED, formats, render
 from service.signatures import SignatureError, open_signer

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, ConfigDict, Field, Json
 
 from artifact.contract import Images
+from artifact.json_document import read_json
 from audit import ClassNames
 from audit.about import About
-from audit.canonical import read_json
 from audit.labels import MANY_LABELS
 from audit.options import AuditOptions
 from imaging import RefusedError
