@@ -260,12 +260,31 @@ class TestConnection:
             (b"<html>", "answers with no JSON"),
             (b'{"card": {}}', "is no description of a model with its card"),
             (b"[]", "is no description of a model with its card"),
+            (b"[" * 200_000, "answers with no JSON"),
         ]:
             with (
                 answering(lambda path, body=body: (200, {}, body)) as url,
                 pytest.raises(RemoteError, match=sentence),
             ):
                 open_at(url, "turning")
+
+    @pytest.mark.parametrize(
+        "body", [b'{"models": ["turning"]}', b'{"models": null}', b'{"models": [{"default": 1}]}']
+    )
+    def test_nor_has_it_a_default_model(self, open_at, body):
+        with (
+            answering(lambda path: (200, {}, body)) as url,
+            pytest.raises(RemoteError, match="has no default model"),
+        ):
+            open_at(url, "")
+
+    def test_an_answer_without_end_is_not_kept(self, connect, monkeypatch):
+        monkeypatch.setattr("service.audits.targets.connection._MOST_BYTES", 10)
+        with (
+            answering(lambda path: (200, {}, bytes(11))) as url,
+            pytest.raises(RemoteError, match="answers with more than 10 bytes"),
+        ):
+            connect(url).call("GET", "/x")
 
 
 class TestDishonest:
@@ -295,6 +314,31 @@ class TestDishonest:
             assert under_test.classify(images[:4]).shape == (4, 4)
             with pytest.raises(RemoteError, match="answers 3 images with 64 bytes of logits"):
                 under_test.classify(images[:3])
+
+    def test_a_length_that_is_no_number_to_be_read_is_refused(self, open_at, between, images):
+        def change(path: str, headers: dict[str, str], body: bytes) -> bytes:
+            headers["inference-header-content-length"] = "9" * 5000
+            return body
+
+        with between(change) as url, pytest.raises(RemoteError, match="with 0 bytes of logits"):
+            open_at(url, "turning").classify(images[:4])
+
+    @pytest.mark.parametrize("most", ["8", 1.5, -1, None, [1]])
+    def test_a_batch_size_that_is_none_is_passed_over(self, open_at, between, images, most):
+        def change(path: str, headers: dict[str, str], body: bytes) -> bytes:
+            if not path.endswith("/config"):
+                return body
+            return json.dumps({"max_batch_size": most}).encode()
+
+        with between(change) as url:
+            assert open_at(url, "turning").classify(images[:4]).shape == (4, 4)
+
+    def test_another_model_than_was_asked_for_is_refused(self, open_at, between):
+        def change(path: str, headers: dict[str, str], body: bytes) -> bytes:
+            return body.replace(b'"name":"turning"', b'"name":"another"')
+
+        with between(change) as url, pytest.raises(RemoteError, match="of 'another'; the model"):
+            open_at(url, "turning")
 
     def test_a_model_that_is_exchanged_meanwhile_is_noticed(self, open_at, between):
         later = []

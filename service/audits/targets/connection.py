@@ -17,6 +17,9 @@ _WAITS: Final = 20
 _LONGEST_WAIT: Final = 30.0
 _SHOWN: Final = 300
 
+_MOST_BYTES: Final = 2**28
+"""Of an answer: logits of 64 images and a million classes."""
+
 
 class RemoteError(RefusedError):
     """A service cannot be asked; the message is one sentence."""
@@ -88,7 +91,7 @@ class Answer:
         """The body as JSON; RemoteError if it is none."""
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RemoteError(
                 f"The service answers with no JSON, {self.body[:40]!r}; an orbitserve service is "
                 "accepted."
@@ -178,7 +181,14 @@ class Connection:
         self._connection.request(method, self._before + path, body, dict(headers))
         answer = self._connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
-        return answer.status, Answer(found, answer.read())
+        content = answer.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            self._connection.close()
+            raise RemoteError(
+                f"The service {self.url} answers with more than {_MOST_BYTES} bytes; an orbitserve "
+                "service is accepted."
+            )
+        return answer.status, Answer(found, content)
 
 
 def _reason(answer: Answer) -> str:

@@ -15,6 +15,7 @@ from service.audits.targets.connection import Address, Connection, RemoteError
 
 _LARGEST: Final = 64
 _LARGEST_BODY: Final = 16 * 2**20
+_DIGITS: Final = 16
 
 _FROM_OUTSIDE: Final = (
     "The service was asked from outside, as its clients ask it: name, version, digest, group and "
@@ -54,11 +55,15 @@ def _open(
         address = Address(address.url, _default(connection))
     described = _described(connection, address.path)
     card: Card = described[0]
+    if address.model not in (card.name, f"{card.name}/{card.version}"):
+        raise RemoteError(
+            f"{address.url}{address.path} describes version {card.version} of {card.name!r}; the "
+            "model that is asked for is accepted."
+        )
     pinned = Address(address.url, f"{card.name}/{card.version}")
-    config = connection.call("GET", f"/v2{pinned.path}/config").json()
-    largest = config.get("max_batch_size") if isinstance(config, dict) else None
     fitting = _LARGEST_BODY // math.prod(card.input.shape)
-    model = _Remote(connection, pinned, card, max(1, min(_LARGEST, largest or _LARGEST, fitting)))
+    largest = min(_LARGEST, fitting, _max_batch_size(connection, pinned))
+    model = _Remote(connection, pinned, card, max(1, largest))
 
     def confirm() -> None:
         if _described(connection, pinned.path) != described:
@@ -112,7 +117,9 @@ class _Remote:
             },
         )
         length = answer.headers.get("inference-header-content-length", "")
-        values = answer.body[int(length) :] if length.isdecimal() else b""
+        # More digits than any body has bytes are no number to be read.
+        known = length.isdecimal() and len(length) < _DIGITS
+        values = answer.body[int(length) :] if known else b""
         if len(values) != 4 * len(images) * self._classes:
             raise RemoteError(
                 f"The service answers {len(images)} images with {len(values)} bytes of logits; "
@@ -123,13 +130,22 @@ class _Remote:
 
 def _default(connection: Connection) -> str:
     listed = connection.call("GET", "/models").json()
-    models = listed.get("models", []) if isinstance(listed, dict) else []
-    names = [str(each["name"]) for each in models if each.get("default")]
-    if not names:
+    try:
+        names = [each["name"] for each in listed["models"] if each.get("default")]
+    except (AttributeError, KeyError, TypeError):
+        names = []
+    if not names or not isinstance(names[0], str):
         raise RemoteError(
             f"The service {connection.url} has no default model; --model <name> is accepted."
         )
     return names[0]
+
+
+def _max_batch_size(connection: Connection, address: Address) -> int:
+    """Return the most images that the service says it takes at once; many where it says nothing."""
+    config = connection.call("GET", f"/v2{address.path}/config").json()
+    said = config.get("max_batch_size") if isinstance(config, dict) else None
+    return said if isinstance(said, int) and said > 0 else _LARGEST
 
 
 def _described(connection: Connection, path: str) -> tuple[Card, Any]:
