@@ -113,8 +113,6 @@ def check_opens_alive(*models: bytes) -> None:
 def run_as_written(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Run a model once on the CPU as it stands in its file, in one thread and without a word.
 
-    It is the runtime that `audit.proof.prove` asks what becomes of constants.
-
     Parameters
     ----------
     feeds
@@ -129,6 +127,44 @@ def run_as_written(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) ->
     Exception
         One of onnxruntime's own, if it lacks an operator or a type, or refuses the inputs.
     """
-    session = open_session(model.SerializeToString(), threads=1, quiet=True, as_written=True)
+    return _run(model.SerializeToString(), feeds, as_written=True)
+
+
+def run_both_ways(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Run a model as it stands in its file, and one of several nodes with optimisations too.
+
+    It is the runtime that `audit.proof.prove` asks what becomes of constants.
+
+    Parameters
+    ----------
+    feeds
+        The inputs, by name.
+
+    Returns
+    -------
+    The outputs, in their order.
+
+    Raises
+    ------
+    ArithmeticError
+        If optimisations change an output by a bit.
+    RefusedError
+        If they end the process.
+    Exception
+        One of onnxruntime's own, if it lacks an operator or a type, or refuses the inputs.
+    """
+    values = run_as_written(model, feeds)
+    if len(model.graph.node) > 1:
+        data = model.SerializeToString()
+        check_opens_alive(data)
+        optimised = _run(data, feeds, as_written=False)
+        pairs = zip(values, optimised, strict=True)
+        if any((a.shape, a.tobytes()) != (b.shape, b.tobytes()) for a, b in pairs):
+            raise ArithmeticError("onnxruntime's optimisations change what the model computes")
+    return values
+
+
+def _run(data: bytes, feeds: Mapping[str, NDArray[Any]], *, as_written: bool) -> list[NDArray[Any]]:
+    session = open_session(data, threads=1, quiet=True, as_written=as_written)
     values: Sequence[Any] = session.run(None, dict(feeds))
     return [np.asarray(value) for value in values]

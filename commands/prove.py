@@ -29,7 +29,7 @@ def prove(
     Example: orbitserve prove model_repository/rotmnist-c4/1/model.onnx --group C4
     """
     from artifact.files import MOST_GRAPH
-    from artifact.session import run_as_written
+    from artifact.session import run_both_ways
     from audit.proof import MEBIBYTE, Limits
     from audit.proving import prove_file
     from commands.names import on_one_line
@@ -43,7 +43,7 @@ def prove(
         read_named(file, min(limits.memory, MOST_GRAPH)),
         group,
         tolerance=tolerance,
-        runtime=run_as_written,
+        runtime=run_both_ways,
         limits=limits,
     )
     if json:

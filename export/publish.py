@@ -42,7 +42,7 @@ from artifact.layout import (
 from artifact.origin import Origin
 from artifact.probabilities import unlike_logits
 from artifact.rewriting import rewritten, two_or_more
-from artifact.session import open_session, run_as_written
+from artifact.session import open_session, run_both_ways
 from artifact.values import Precision
 from audit import (
     ProofSummary,
@@ -151,7 +151,7 @@ def publish(candidate: Candidate, repository: Path, progress: Progress = lambda 
     """
     check_place(repository, candidate.name)
     progress(f"proving {candidate.audited_group}", 0, 1)
-    proof = prove_or_give_up(candidate.model, candidate.audited_group, runtime=run_as_written)
+    proof = prove_or_give_up(candidate.model, candidate.audited_group, runtime=run_both_ways)
     progress(f"proving {candidate.audited_group}", 1, 1)
     _check_answers(candidate)
     exactness = _measure(candidate, progress)

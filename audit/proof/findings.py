@@ -1,6 +1,6 @@
 """What a propagation is to follow, and what it finds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audit.proof.file.node import Array, Node
@@ -8,7 +8,7 @@ from audit.proof.outcome import Effect
 from audit.proof.runtime.folding import Runtime
 from audit.proof.values.batches import Followed
 from audit.proof.values.context import Mismatch
-from audit.proof.values.sizes import Sizes
+from audit.proof.values.sizes import Side, Sizes
 from audit.proof.values.ties import Ties
 from imaging import GridSymmetry
 
@@ -77,6 +77,8 @@ class Propagation:
         A number for each node, the same for those that are written alike, if there is such a node.
     constants
         Every tensor that does not depend on the image, by name.
+    sides
+        Shapes that nodes read of tensors that depend on the image, by the tensors' names.
     ties
         Which entries of their constants nodes need to be equal, by the node's index, if asked for.
     """
@@ -92,4 +94,5 @@ class Propagation:
     odd: Node | None = None
     writings: dict[int, int] = field(default_factory=dict)
     constants: dict[str, Array | Sizes] = field(default_factory=dict)
+    sides: dict[str, Sequence[Side]] = field(default_factory=dict)
     ties: dict[int, Ties] = field(default_factory=dict)

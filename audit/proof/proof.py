@@ -25,6 +25,7 @@ from audit.proof.findings import Propagation, PropagationOptions
 from audit.proof.limits import DEFAULT_LIMITS, Budget, Limits, ProofLimitError
 from audit.proof.outcome import Obstacle, Proof, Sensitive
 from audit.proof.propagation import propagate
+from audit.proof.runtime.chains import Chains
 from audit.proof.runtime.counterparts import WRITTEN_OTHERWISE
 from audit.proof.runtime.folding import Runtime
 from audit.proof.runtime.quantised import QuantisedGroups
@@ -122,6 +123,12 @@ def prove(
                 return asked.refuse(obstacle_at(one.odd, WRITTEN_OTHERWISE))
             one = told
         found.append((options, one))
+    if runtime is not None:
+        try:
+            one = found[0][1]
+            Chains(graph, one.constants, one.sides).confirm(runtime, budget)
+        except Unsupported as reason:
+            return asked.refuse(Obstacle(node=FILE, op="", reason=str(reason)))
     return asked.conclude(graph, found, budget)
 
 

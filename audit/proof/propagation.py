@@ -15,6 +15,7 @@ from audit.proof.operators.ranges import of_image
 from audit.proof.runtime.counterparts import Counterparts
 from audit.proof.runtime.folding import fold
 from audit.proof.runtime.fusions import Fusions
+from audit.proof.runtime.inferred import InferredSizes
 from audit.proof.runtime.scaled_axes import ScaledAxes
 from audit.proof.transfer import Transfer, operator_of
 from audit.proof.values.batches import (
@@ -55,7 +56,7 @@ class _Propagator:
         self.numbering, self.found = Numbering(), Propagation(constants=dict(graph.constants))
         self.memory = Memory(budget)
         self.scaled = ScaledAxes(graph)
-        self.fusions = Fusions(graph, self.found.constants)
+        self.fusions, self.inferred = Fusions(graph, self.found.constants), InferredSizes()
         self.transfer = Transfer(graph, options, budget, self.numbering, self.scaled, self.found)
         self.counterparts = Counterparts(graph, self.found.constants, self.fusions.kept)
         self.last_use = {name: node.index for node in graph.nodes for name in node.inputs}
@@ -102,11 +103,14 @@ class _Propagator:
 
     def _follow(self, node: Node) -> None:
         refuse_odd_flags(node)
+        self.inferred.refuse_mistaken(node)
+        self.fusions.refuse_backward_range(node)
         inputs = [self._read(name) for name in node.inputs]
         followed = [value for value in inputs if isinstance(value, (Tracked, Batches))]
         sized = any(isinstance(value, Sizes) for value in inputs)
         if node.op == "Shape" and followed:
-            self._constant(node, [_shape(node, followed[0], self.graph.image.batch)])
+            self.found.sides[node.inputs[0]] = _counted(followed[0], self.graph.image.batch)
+            self._constant(node, [of_shape(shape_of(node, self.found.sides[node.inputs[0]]))])
         elif followed:
             if sized and node.op not in _READ_SIZES:
                 raise Unsupported("computes with the number of images in a batch")
@@ -122,13 +126,15 @@ class _Propagator:
             self._keep(node.outputs[0], repeat(node, inputs, self.numbering, self.budget), node)
         elif sized:
             operator_of(node)
-            self._constant(
-                node, compute(node, [cast(Array | Sizes | None, value) for value in inputs])
-            )
+            sizes = [cast(Array | Sizes | None, value) for value in inputs]
+            computed = compute(node, sizes)
+            self.inferred.see(node, sizes, computed)
+            self._constant(node, computed)
         else:
             arrays = [value if isinstance(value, np.ndarray) else None for value in inputs]
             values = fold(node, arrays, self.options.runtime, self.budget)
             self.scaled.remember(node, arrays, values)
+            self.inferred.see(node, arrays, values)
             self._constant(node, values)
 
     def _read(self, name: str) -> Value:
@@ -218,9 +224,9 @@ def _by_image(inputs: Sequence[Value]) -> bool:
     return any(isinstance(value, Batches) and value.by_image for value in inputs)
 
 
-def _shape(node: Node, value: Followed, batch: int | None) -> Array | Sizes:
-    sides: list[Side] = [
+def _counted(value: Followed, batch: int | None) -> list[Side]:
+    """Return the sides of a tensor, as numbers where N is one."""
+    return [
         side.copies * batch if isinstance(side, Batch) and batch is not None else side
         for side in value.sides
     ]
-    return of_shape(shape_of(node, sides))

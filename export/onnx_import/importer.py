@@ -13,7 +13,7 @@ from artifact.figures import Metric
 from artifact.halves import holds_halves
 from artifact.onnx_file import MULTI_LABEL
 from artifact.origin import Change, Origin
-from artifact.session import check_opens_alive, run_as_written
+from artifact.session import check_opens_alive, run_both_ways
 from artifact.values import Precision
 from audit.proof import Proof
 from audit.proving import prove_or_give_up
@@ -148,7 +148,7 @@ def _group(request: Request, model: bytes, size: Sides, progress: Progress) -> s
         check_grid(asked, *size)
     for group in (asked,) if asked else tried_groups(size):
         progress(f"trying to prove {group}", 0, 1)
-        proof = prove_or_give_up(model, group, runtime=run_as_written)
+        proof = prove_or_give_up(model, group, runtime=run_both_ways)
         progress(f"trying to prove {group}", 1, 1)
         if proof.outcome != "NOT PROVED":
             return group

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from artifact.session import run_as_written
+from artifact.session import run_both_ways
 from audit import RefusedError
 from audit.proof import TOLERANCE, Tied, find_ties, prove
 from export.onnx_import.graphs import OnnxImportError
@@ -53,14 +53,14 @@ def project(model: onnx.ModelProto, group: str, tolerance: float = TOLERANCE) ->
     """
     try:
         ties = find_ties(
-            model.SerializeToString(), group, tolerance=tolerance, runtime=run_as_written
+            model.SerializeToString(), group, tolerance=tolerance, runtime=run_both_ways
         )
     except RefusedError as error:
         raise OnnxImportError(f"The file cannot be projected onto {group}: {error}") from error
     means = {name: _averaged(tied) for name, tied in ties.items() if tied.values.dtype.kind == "f"}
     changed = {name: mean for name, mean in means.items() if (mean != ties[name].values).any()}
     projected = _replaced(model, changed)
-    proof = prove(projected.SerializeToString(), group, tolerance=0, runtime=run_as_written)
+    proof = prove(projected.SerializeToString(), group, tolerance=0, runtime=run_both_ways)
     if proof.outcome != "PROVED":
         raise OnnxImportError(
             f"The averaged weights do not tie over {group}, and nothing is changed: "

@@ -7,7 +7,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
 
-from artifact.session import run_as_written
+from artifact.session import run_both_ways
 from audit.proof import Limits, Proof
 from audit.proving import ProofFailedError, prove_file
 from imaging import RefusedError
@@ -61,7 +61,7 @@ class Proofs:
             graph = model.read_graph()
             try:
                 self._known[asked] = prove_file(
-                    graph, asked[1], runtime=run_as_written, limits=self._limits
+                    graph, asked[1], runtime=run_both_ways, limits=self._limits
                 )
             except RefusedError as error:
                 if isinstance(error, ProofFailedError):

@@ -16,7 +16,7 @@ from artifact.figures import Arithmetic, Exactness, Residual
 from artifact.halves import holds_halves
 from artifact.onnx_file import read_onnx
 from artifact.rewriting import rewritten, two_or_more
-from artifact.session import run_as_written
+from artifact.session import run_both_ways
 from audit import Classifier, Stages, measure_exactness
 from audit.elements import covered
 from audit.exactness import exactness_classifications
@@ -145,7 +145,7 @@ def affordable(most: int, group: str, seconds: float, time_for_it: float) -> int
 
 def _prove(graph: bytes, group: str, limits: Limits) -> tuple[Proof | None, str | None]:
     try:
-        return prove_file(graph, group, runtime=run_as_written, limits=limits), None
+        return prove_file(graph, group, runtime=run_both_ways, limits=limits), None
     except RefusedError as error:
         return None, str(error)
 

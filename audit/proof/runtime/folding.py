@@ -59,7 +59,7 @@ def fold(
     if runtime is not None:
         model, feeds = node.alone(arrays)
         theirs = attempt(runtime, model, feeds)
-        if theirs is not None and not all(map(_same, values, theirs)):
+        if theirs is not None and not all(map(same, values, theirs)):
             raise Unsupported("computes constants of which the runtime makes something else")
         if theirs is not None:
             return values
@@ -90,7 +90,7 @@ def _is_rounded(node: Node, arrays: Sequence[Array | None], values: Sequence[Arr
         return not np.array_equal(first.astype(np.float64), values[0].astype(np.float64))
 
 
-def _same(a: Array, b: Array) -> bool:
+def same(a: Array, b: Array) -> bool:
     """Whether two arrays are equal in type, shape and every bit, but for the kind of NaN."""
     b = np.asarray(b)
     if a.dtype.name != b.dtype.name or a.shape != b.shape:
@@ -119,7 +119,8 @@ def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
         target = onnx.helper.tensor_dtype_to_np_dtype(node["to"])
         if is_integer(target) and target.name != "bool":
             low, high = extremes(target)
-            inside = np.isfinite(first) & (first >= low) & (first <= high)
+            numbers = first.astype(np.float64)
+            inside = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
             if not inside.all():
                 raise Unsupported(f"casts constants out of the range of {target.name}")
     if node.op in ("Div", "Mod") and len(arrays) > 1:
@@ -127,9 +128,10 @@ def _refuse_doubtful(node: Node, arrays: Sequence[Array | None]) -> None:
         if divisor is not None and is_integer(divisor.dtype):
             if (divisor == 0).any():
                 raise Unsupported("divides an integer by 0")
-            least = first is not None and (first == extremes(first.dtype)[0]).any()
+            # Of 1 / x times y onnxruntime makes y / x.
+            least = first is not None and np.isin(first, (extremes(first.dtype)[0], 1)).any()
             if least and (divisor == -1).any():
-                raise Unsupported("divides the least integer by -1")  # which ends processes
+                raise Unsupported("divides the least integer, or 1, by -1")  # which ends processes
 
 
 def _slices(node: Node, arrays: Sequence[Array | None]) -> list[tuple[int, int, int, int]]:

@@ -80,6 +80,24 @@ class Fusions:
                     "normalises rows of a product, and onnxruntime takes them for its columns"
                 )
 
+    def refuse_backward_range(self, node: Node) -> None:
+        """Refuse a Gather of a range that begins or ends below 0.
+
+        onnxruntime writes it as a Slice, to which such numbers count from the end.
+
+        Raises
+        ------
+        Unsupported
+            If a node is one.
+        """
+        if node.op != "Gather" or (counted := self._maker(node.inputs[1], "Range")) is None:
+            return
+        if any(number < 0 for name in counted.inputs[:2] for number in self._numbers(name)):
+            raise Unsupported(
+                "picks entries by a range that begins or ends below 0, and onnxruntime counts "
+                "such places from the end"
+            )
+
     def _follow_columns(self, node: Node, inputs: Sequence[Value]) -> None:
         """Note along which axis of a tensor the columns of a product of matrices are.
 

@@ -19,7 +19,7 @@ from artifact.halves import holds_halves
 from artifact.identity import ModelIdentity
 from artifact.onnx_file import check_operators, gives_several_labels, read_onnx
 from artifact.rewriting import rewritten
-from artifact.session import check_opens_alive, run_as_written
+from artifact.session import check_opens_alive, run_both_ways
 from artifact.values import Precision
 from audit import Classifier, Execution, ModelUnderTest, ProofSummary
 from audit.proof import Limits
@@ -129,7 +129,7 @@ def _proved(
     changed = rewritten(graph, noise, classify(noise), (ends.image, ends.logits))
     if changed is not None:
         return ProofSummary.of(changed, grid_symmetries(group))
-    return summarise_proof(graph, group, runtime=run_as_written, limits=limits)
+    return summarise_proof(graph, group, runtime=run_both_ways, limits=limits)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A version of a repository as the model under test."""
 
-from artifact.session import run_as_written
+from artifact.session import run_both_ways
 from audit import ModelUnderTest, ProofSummary
 from audit.elements import covered
 from audit.proving import summarise_proof
@@ -50,4 +50,4 @@ def _proved(model: ServedModel, group: str) -> ProofSummary:
         return ProofSummary.of(found.unproved or _SWITCHED_OFF, tried)
     if covered(tried, found.proof.subgroup):
         return ProofSummary.of(found.proof, tried, runs_exactly=exact)
-    return summarise_proof(model.read_graph(), group, runtime=run_as_written, runs_exactly=exact)
+    return summarise_proof(model.read_graph(), group, runtime=run_both_ways, runs_exactly=exact)
