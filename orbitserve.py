@@ -146,6 +146,15 @@ def main() -> None:
         status = end(ending.status, str(interrupt) or None)
     except Exception as error:
         status = end(ERROR, explain(error))
+    _leave(status)
+
+
+def _leave(status: int) -> None:
+    """End, also while a thread of the service is inside of a library: that would end by SIGABRT."""
+    unawaited = sys.modules.get("service.unawaited")
+    if unawaited is not None and unawaited.are_left():
+        sys.stderr.flush()
+        os._exit(status)
     sys.exit(status)
 
 

@@ -80,6 +80,8 @@ def create_app(
             app.state.grpc = None if member is not None else _grpc_server(settings)
             stack.push_async_callback(to_thread.run_sync, traces.close)
             traces.open()
+            # What may refuse to start comes before anything is loaded.
+            app.state.job_queue = await to_thread.run_sync(_open_audits, settings)
             unloaded = frozenset[str]() if member is None else member.unloaded
             repository = await open_repository(settings, trials, unloaded)
             metrics.repository = repository
@@ -88,7 +90,6 @@ def create_app(
             decoders = app.state.data_plane.decoders
             stack.push_async_callback(to_thread.run_sync, decoders.close)
             unawaited.begin(decoders.start)
-            app.state.job_queue = await to_thread.run_sync(_open_audits, settings)
             stack.push_async_callback(app.state.job_queue.close)
             if member is None:
                 await stack.enter_async_context(repository.watched(settings.poll_seconds))

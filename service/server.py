@@ -62,9 +62,6 @@ def serve(settings: Settings) -> None:
         _serve(settings, trials, bind(settings.host, settings.port))
     finally:
         trials.close()
-    if unawaited.are_left():
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def _supervise(settings: Settings) -> None:

@@ -212,6 +212,21 @@ def test_a_configuration_that_cannot_serve_is_a_refusal(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_ledger_that_cannot_be_kept_is_a_refusal_before_anything_is_loaded(
+    repository: Path, tmp_path: Path, workers: int
+) -> None:
+    """Where a thread was inside of onnxruntime meanwhile, the process ended by SIGABRT."""
+    (tmp_path / "file").touch()
+    for url in (f"simplecache::file://{tmp_path}", "no://where", str(tmp_path / "file")):
+        said = refusal(repository, ledger=url, workers=workers, log_level="error")
+        assert "The ledger cannot be" in said
+    told = run(
+        ["serve"], environment(repository, ledger="no://where", workers=workers), timeout=60
+    ).stderr
+    assert "model loaded" not in told
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_address_in_use_is_a_refusal(repository: Path, workers: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
