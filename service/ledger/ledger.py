@@ -100,6 +100,9 @@ class Ledger:
         self._keep(circumstances_file(digests[1]), asked)
         for _ in range(_TRIES):  # each one that fails is another process's success
             last = self._last()
+            if last is not None and last.seal is None:
+                with suppress(LedgerError):  # which hinders no report
+                    self._seal_left(last)
             before = None if last is None else (last.number, _digest(last))
             entry = Entry.of(report, digests, before, self._signer)
             file, content = f"{_ENTRIES}/{entry_file(entry.number)}", entry.to_bytes()
@@ -107,9 +110,6 @@ class Ledger:
             if self._store.create(file, content) or self._is_there(file, content):
                 line = seal(entry.number, sha256(content))
                 self._store.create(f"{_ENTRIES}/{seal_file(entry.number)}", line)
-                if last is not None and last.seal is None:
-                    with suppress(LedgerError):  # the report is stored
-                        self._seal_left(last)
                 return entry
         raise LedgerError("The ledger takes no entry, and shows none under its number.")
 

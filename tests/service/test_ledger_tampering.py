@@ -512,6 +512,26 @@ def test_an_entry_whose_writer_was_killed_is_sealed_by_the_next_one(folder: Path
     assert check(folder).faults == ()
 
 
+def test_also_where_the_next_one_is_killed_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Store.create
+
+    def killed(store: Store, name: str, content: bytes) -> bool:
+        if name == "entries/0000000004.sha256":
+            raise KeyboardInterrupt
+        return create(store, name, content)
+
+    seal_file(folder, 3).unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "create", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_ledger(str(folder)).append(report(seed=4))
+    assert check(folder).faults == ("The seal of entry 4 is missing.",)
+    open_ledger(str(folder)).append(report(seed=5))
+    assert check(folder).faults == ()
+
+
 @pytest.mark.parametrize("changed", ["entry", "report", "before"])
 def test_one_with_which_more_is_wrong_is_not(folder: Path, changed: str) -> None:
     entry = entry_of(folder, 3)
