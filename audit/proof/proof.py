@@ -123,12 +123,14 @@ def prove(
                 return asked.refuse(obstacle_at(one.odd, WRITTEN_OTHERWISE))
             one = told
         found.append((options, one))
-    if runtime is not None:
-        try:
-            one = found[0][1]
-            Chains(graph, one.constants, one.sides).confirm(runtime, budget)
-        except Unsupported as reason:
-            return asked.refuse(Obstacle(node=FILE, op="", reason=str(reason)))
+    one = found[0][1]
+    chains = Chains(graph, one.constants, one.sides)
+    try:
+        chains.refuse_late_halves()
+        if runtime is not None:
+            chains.confirm(runtime, budget)
+    except Unsupported as reason:
+        return asked.refuse(Obstacle(node=FILE, op="", reason=str(reason)))
     return asked.conclude(graph, found, budget)
 
 

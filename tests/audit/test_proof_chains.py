@@ -11,7 +11,7 @@ import pytest
 
 from artifact.session import run_both_ways
 from audit.proof import prove
-from tests.audit.fuzz.judge import run_alone
+from tests.audit.fuzz.judge import answers, run_alone, same_bits
 from tests.audit.test_proof_cases import parse
 from tests.audit.test_proof_fusions import deviate
 
@@ -144,3 +144,35 @@ def test_an_optimisation_that_ends_the_process_is_not_tried() -> None:
         f"i = Div(ONE, BACK) o = Mul(i, LEAST) {_CUT}", **_NUMBERS, BACK=np.array([-1]), LEAST=least
     )
     assert prove(data, runtime=run_both_ways).outcome == "NOT PROVED"
+
+
+def test_inverses_that_are_equal_by_rounding_alone_are_refused() -> None:
+    """Each of them is 0 in integers, and what onnxruntime divides by is not the same all over."""
+    body = "i = Cast<to = 7>(x) k = Div(ONE, BY) z = Mul(i, k) f = Cast<to = 1>(z)"
+    body += " y = ReduceSum<keepdims = 0>(f, AXES)"
+    drawn = np.random.default_rng(0)
+    for divisors, outcome in (
+        (drawn.integers(2, 9, (1, 1, 8, 8)), "NOT PROVED"),
+        (np.full((1, 1, 8, 8), 3), "PROVED"),
+    ):
+        data = parse(body, "uint8[N,1,8,8] x", BY=divisors)
+        proof = prove(data, runtime=run_alone)
+        assert proof.outcome == outcome
+        images = drawn.integers(0, 256, (20, 1, 8, 8)).astype(np.uint8)
+        runs = answers(data, images, optimised=True)
+        assert runs is not None
+        assert same_bits(runs[0][0], runs[1][0]) == (outcome == "PROVED")
+
+
+def test_halves_that_are_computed_of_sizes_are_refused_where_they_are_rounded() -> None:
+    """onnxruntime multiplies by what is there before it is rounded."""
+    body = f"{_FLOAT} q = Div(f, EIGHT) w = Mul(NEAR, q) k = Cast<to = 10>(w) h = Cast<to = 10>(x)"
+    body += " p = Sub(h, MANY) u = Add(p, k) v = Cast<to = 1>(u)"
+    body += " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(v)"
+    near = np.random.default_rng(0).uniform(2048, 2048.9, (1, 1, 8, 8)).astype(np.float32)
+    data = parse(body, **_NUMBERS, NEAR=near)
+    assert deviate(data)
+    assert "half precision" in prove(data, runtime=run_alone).reasons[0]
+    whole = parse(body, **_NUMBERS, NEAR=np.full_like(near, 2050))
+    assert not deviate(whole)
+    assert prove(whole, runtime=run_alone).outcome == "PROVED"

@@ -29,6 +29,8 @@ _IMAGES: Final = 3
 _AXES: Final = 13
 """From this version of the operators on, `Unsqueeze` takes its axes as an input."""
 
+_HALVES: Final = ("bfloat16", "float16")
+
 _FIRST: Final = "confirmed/axis"
 
 
@@ -71,6 +73,36 @@ class Chains:
             raise Unsupported(
                 "computes constants by several nodes, of which the runtime makes something else"
             )
+
+    def refuse_late_halves(self) -> None:
+        """Refuse several numbers of half precision that are computed of sizes, and rounded.
+
+        onnxruntime computes them in single precision when it runs, and passes over what is rounded
+        in between: numbers that are equal by rounding alone are not. Others it computes before.
+
+        Raises
+        ------
+        Unsupported
+            If there are such.
+        """
+        measured: set[str] = set()
+        for node in self._nodes:
+            if node.op != "Shape" and measured.isdisjoint(node.inputs):
+                continue
+            measured.update(node.outputs)
+            if node.op not in _PLAIN and any(map(self._is_rounded, node.outputs[:1], node.inputs)):
+                raise Unsupported(
+                    "computes numbers of half precision out of sizes, which onnxruntime does not "
+                    "round where the file does"
+                )
+
+    def _is_rounded(self, name: str, source: str) -> bool:
+        value, before = self._constants.get(name), self._constants.get(source)
+        if not isinstance(value, np.ndarray) or value.dtype.name not in _HALVES or value.size < 2:
+            return False
+        return not isinstance(before, np.ndarray) or not np.array_equal(
+            value.astype(np.float64), before.astype(np.float64)
+        )
 
     def _computes(self, node: Node) -> bool:
         known = all(name in self._constants for name in filter(None, node.inputs))

@@ -54,6 +54,8 @@ class Fusions:
         kept = node.inputs[0] if node.op in MOVES else self.kept(node)
         if kept in self._raised:
             self._raised.update(node.outputs)
+        if node.op == "Mul":
+            self._refuse_equal_inverses(node)
         match node.op:
             case "LayerNormalization":
                 _refuse_scale_of_fewer_axes(node, inputs)
@@ -134,14 +136,29 @@ class Fusions:
 
     def _quotients(self, node: Node) -> Iterator[tuple[str, str]]:
         """Yield what is divided by what: a product with an inverse becomes a quotient too."""
-        match node.op, [*node.inputs]:
-            case "Div", [above, below]:
-                yield above, below
-            case "Mul", [first, second]:
-                for above, factor in ((first, second), (second, first)):
-                    inverse = self._maker(factor, "Div")
-                    if inverse is not None and {*self._numbers(inverse.inputs[0])} == {1.0}:
-                        yield above, inverse.inputs[1]
+        if node.op == "Div":
+            above, below = node.inputs
+            yield above, below
+        for above, inverse in self._inverses(node):
+            yield above, inverse.inputs[1]
+
+    def _inverses(self, node: Node) -> Iterator[tuple[str, Node]]:
+        """Yield what a Mul multiplies by an inverse, and the node that computes the inverse."""
+        pairs = (node.inputs, node.inputs[::-1]) if node.op == "Mul" else ()
+        for other, factor in pairs:
+            inverse = self._maker(factor, "Div")
+            if inverse is not None and {*self._numbers(inverse.inputs[0])} == {1.0}:
+                yield other, inverse
+
+    def _refuse_equal_inverses(self, node: Node) -> None:
+        """Refuse a product with inverses that are equal where what divides is not: as 1 / 2 = 0."""
+        for _, inverse in self._inverses(node):
+            divisors = {*self._numbers(inverse.inputs[1])}
+            if len({*self._numbers(inverse.outputs[0])}) < len(divisors):
+                raise Unsupported(
+                    "multiplies by inverses that are equal by rounding alone, and onnxruntime "
+                    "divides by the numbers themselves"
+                )
 
     def _refuse_other_quotient(self, above: str, below: str) -> None:
         root = self._maker(above, "Sqrt")
