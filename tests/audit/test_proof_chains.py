@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from artifact.session import run_both_ways
-from audit.proof import prove
+from audit.proof import ProofLimitError, prove
 from tests.audit.fuzz.judge import answers, run_alone, same_bits
 from tests.audit.test_proof_cases import parse
 from tests.audit.test_proof_fusions import deviate
@@ -176,3 +176,13 @@ def test_halves_that_are_computed_of_sizes_are_refused_where_they_are_rounded() 
     whole = parse(body, **_NUMBERS, NEAR=np.full_like(near, 2050))
     assert not deviate(whole)
     assert prove(whole, runtime=run_alone).outcome == "PROVED"
+
+
+def test_a_batch_that_no_memory_holds_is_beyond_the_limits() -> None:
+    body = f"n = Shape(x) i = Slice(n, ROWS, THREE, ZERO) l = Add(i, ONE) k = Mul(l, PAIR) {_CUT}"
+    body = body.replace("z = Slice(x, o", "o = Sub(k, EIGHTEEN) z = Slice(x, o")
+    numbers = {**_NUMBERS, "THREE": np.array([3]), "EIGHTEEN": np.array([18])}
+    few = parse(body, "float[4,1,8,8] x", **numbers)
+    assert prove(few, runtime=run_alone).outcome == "PROVED"
+    with pytest.raises(ProofLimitError):
+        prove(parse(body, f"float[{2**40},1,8,8] x", **numbers), runtime=run_alone)

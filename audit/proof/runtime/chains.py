@@ -5,6 +5,7 @@ A runtime takes nodes away or merges them before it computes constants: of 1 / 4
 shows nothing of this.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -65,7 +66,7 @@ class Chains:
         """
         if not self._read:
             return
-        model, feeds = self._model()
+        model, feeds = self._model(budget)
         budget.reserve(4 * sum(a.nbytes for a in feeds.values()) + 4 * model.ByteSize())
         theirs = attempt(runtime, model, feeds)
         expected = [self._value(name)[None] for name in self._read]
@@ -120,7 +121,7 @@ class Chains:
         read = {name for names in readers for name in names}.union(self._graph.outputs)
         return (name for name, depth in depths.items() if depth > 1 and name in read)
 
-    def _model(self) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    def _model(self, budget: Budget) -> tuple[onnx.ModelProto, dict[str, Array]]:
         """Return a model of the nodes that compute these constants, and what to feed it."""
         needed = {*self._read}
         nodes: list[onnx.NodeProto] = []
@@ -132,7 +133,7 @@ class Chains:
         stored = self._graph.constants
         weights = [numpy_helper.from_array(stored[n], n) for n in needed if n in stored]
         measured = {node.inputs[0] for node in self._nodes if node.op == "Shape"} & needed
-        given = [self._given(name) for name in sorted(measured - self._constants.keys())]
+        given = [self._given(n, budget) for n in sorted(measured - self._constants.keys())]
         shown = [f"confirmed/{place}" for place in range(len(self._read))]
         opset = self._graph.nodes[0].opset
         nodes += map(partial(_shown, opset=opset), self._read, shown)
@@ -152,12 +153,14 @@ class Chains:
         model.ir_version = 10
         return model, {value.name: array for value, array in given}
 
-    def _given(self, name: str) -> tuple[onnx.ValueInfoProto, Array]:
+    def _given(self, name: str, budget: Budget) -> tuple[onnx.ValueInfoProto, Array]:
         """Return a tensor that depends on the image, as an input, and zeros in its place."""
         sides, dtype = self._sides[name], self._graph.dtypes.get(name, np.dtype(np.float32))
         kind = helper.np_dtype_to_tensor_dtype(dtype)
         shape = [None if isinstance(side, Batch) else side for side in sides]
-        zeros = np.zeros([self._length(side) for side in sides], dtype)
+        lengths = [self._length(side) for side in sides]
+        budget.reserve(4 * math.prod(lengths) * dtype.itemsize)
+        zeros = np.zeros(lengths, dtype)
         return helper.make_tensor_value_info(name, kind, shape), zeros
 
     def _value(self, name: str) -> Array:
