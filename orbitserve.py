@@ -32,6 +32,9 @@ _NAME = "orbitserve"
 _SECONDS_TO_END = 9.0
 """Less than Docker waits before it kills."""
 
+_MOMENT = 0.1
+"""Seconds after which a callback that lost an interrupt is over."""
+
 _COMPLETE = "_ORBITSERVE_COMPLETE"
 """What a shell sets when it asks how a line may go on."""
 
@@ -62,8 +65,9 @@ class _Ending:
     """What SIGTERM and SIGHUP do to a command: one what Ctrl-C does, one more ends it at once.
 
     It lets go of what it has begun, puts the terminal right and says how to go on; where it does
-    not, as where libraries compute for long or lose an interrupt, it ends all the same. Process 1
-    has to ask for them in any case: the kernel keeps from it what nobody asks for.
+    not, as where libraries compute for long, it ends all the same. An interrupt that is lost, as
+    one that falls into a callback of the garbage collector is, comes once more. Process 1 has to
+    ask for signals in any case: the kernel keeps from it what nobody asks for.
 
     Attributes
     ----------
@@ -73,20 +77,38 @@ class _Ending:
 
     def __init__(self) -> None:
         self.status = INTERRUPTED
+        self._repeated = False
 
     def listen(self) -> None:
         """Ask for those that are not ignored, as nohup has it."""
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, self._asked)
+        sys.unraisablehook = self._lost
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
+        if self._repeated:
+            self._repeated = False
+            raise KeyboardInterrupt
         if self.status != INTERRUPTED:
             os._exit(128 + number)
         self.status = 128 + number
         # One of `threading` could wait for a lock that is held right here.
         _thread.start_new_thread(self._end_in_any_case, ())
         raise KeyboardInterrupt
+
+    def _lost(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # In here it would be lost again.
+            _thread.start_new_thread(self._interrupt_once_more, ())
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    def _interrupt_once_more(self) -> None:
+        time.sleep(_MOMENT)
+        number = self.status - 128  # SIGINT is 2, and its status 130
+        self._repeated = number != signal.SIGINT
+        os.kill(os.getpid(), number)
 
     def _end_in_any_case(self) -> None:
         time.sleep(_SECONDS_TO_END)
