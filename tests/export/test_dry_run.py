@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import load_card
 from artifact.contract import softmax
 from artifact.rewriting import rewritten
+from artifact.session import open_session
 from audit import Classifier
 from commands.onnx_import import import_model
 from export import publish as publishing
@@ -150,11 +152,21 @@ def test_what_is_said_to_come_is_what_is_classified(
 
         return ask
 
+    def counting_session(model: bytes, threads: int) -> Mock:
+        session = open_session(model, threads)
+
+        def run(names: list[str], feeds: dict[str, NDArray[np.uint8]]) -> Any:
+            counted["together"] += sum(map(len, feeds.values()))
+            return session.run(names, feeds)
+
+        return Mock(run=run)
+
     def node_by_node(model: bytes, images: NDArray[np.uint8], *rest: Any) -> str | None:
         counted["alone"] += len(images)
         return rewritten(model, images, *rest)
 
     monkeypatch.setattr(publishing, "open_model", counting)
+    monkeypatch.setattr(publishing, "open_session", counting_session)
     monkeypatch.setattr(publishing, "rewritten", node_by_node)
     monkeypatch.setattr(publishing, "cpu_budget", lambda: 2)
     monkeypatch.setattr(sampling, "cpu_budget", lambda: 2)
