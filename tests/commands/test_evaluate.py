@@ -14,6 +14,8 @@ from artifact.card import load_card
 from audit.evaluation import Evaluation
 from audit.render.evaluation import EVALUATION_FORMATS
 
+pytestmark = pytest.mark.slow
+
 MODEL = "model_repository/rotmnist-c4-int8/1"
 
 
@@ -88,7 +90,6 @@ def test_a_model_that_is_often_wrong_fails(run, named, names, parts):
     assert len(evaluated(run, named, folder, "--pictures", 3).pictures) == 3
 
 
-@pytest.mark.slow
 def test_without_a_folder_the_models_own_images_are_used(run):
     found = evaluated(run, "rotmnist-c4-int8")
     card = load_card(Path(MODEL) / "card.json")
@@ -215,7 +216,6 @@ def test_progress_goes_to_standard_error(run, named, names, parts):
     assert "evaluation: 40 of 40" in err
 
 
-@pytest.mark.slow
 def test_the_accuracy_is_that_of_the_card(run, tmp_path):
     """Its error was measured on other images of the same data set, by other code."""
     card = load_card(Path(MODEL) / "card.json")

@@ -13,6 +13,8 @@ from audit import ClassNames, Report
 from commands.images import class_of_cell, read_labels
 from imaging import RefusedError
 
+pytestmark = pytest.mark.slow
+
 MODEL = "model_repository/rotmnist-c4-int8/1"
 
 
@@ -53,7 +55,6 @@ def test_unsorted_images_have_none_and_nothing_is_said(run, named, parts):
     assert err == ""
 
 
-@pytest.mark.slow
 def test_other_sub_folders_are_told_and_have_none(run, named, parts):
     folder = parts([f"part {k}" for k in range(9)] + ["\x1b[2Jpart"])
     report, err = audited(run, named, "--images", folder)
@@ -171,7 +172,6 @@ class TestTable:
         found = read_labels(Path("labels.csv"), [Path("a/1.png")], ClassNames(["cat", "dog"]))
         assert found.tolist() == [1]
 
-    @pytest.mark.slow
     def test_it_is_for_files(self, run, table):
         folder, path = table
         for more in ([], ["--images", f"{MODEL}/audit.npz"], ["--images", folder, "--no-labels"]):
@@ -180,7 +180,6 @@ class TestTable:
             assert "--labels is for image files" in err
 
 
-@pytest.mark.slow
 def test_labels_of_an_audit_set_can_be_left_out(run):
     asked = ["--images", f"{MODEL}/audit.npz", "--no-labels"]
     report, _ = audited(run, "rotmnist-c4-int8", *asked, status=0)
@@ -190,7 +189,6 @@ def test_labels_of_an_audit_set_can_be_left_out(run):
     assert "--no-labels is for images that --images names" in err
 
 
-@pytest.mark.slow
 def test_of_classes_without_names_tables_alone_give_labels(run, parts, tmp_path):
     """Sub-folders called 1 or 2024 need not be classes."""
     model = onnx.load(f"{MODEL}/model.onnx")

@@ -22,6 +22,8 @@ from export.onnx_import.options import read_classes
 from export.onnx_import.summary import summarise
 from imaging import FitPolicy
 
+pytestmark = pytest.mark.slow
+
 random = np.random.default_rng(7)
 TEXT = """<ir_version: 8, opset_import: ["" : 17]> net (float[N, 3, S, S] x) => (float[N, 3] y) {
     c = Conv<strides = [2, 2]>(x, W) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g)

@@ -39,6 +39,8 @@ from service.protocol.answers import classification
 from service.repository.local import open_model
 from service.shadow.tally import compare
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("cat", "dog", "猫 and dog", "none of these")
 BODY = "x = Cast<to = 1>(image) c = Conv<pads = [1, 1, 1, 1]>(x, W) r = Relu(c) f = Flatten(r)"
 HEADS = {
@@ -434,7 +436,6 @@ def classified(
     return end.value.code
 
 
-@pytest.mark.slow
 def test_a_folder_is_classified_by_all_labels_that_each_image_gets(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

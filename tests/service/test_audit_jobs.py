@@ -24,6 +24,8 @@ from service.ledger import open_ledger
 from tests.service.processes import GREY, NPY, npy, serving
 from tests.waiting import until, wait_until
 
+pytestmark = pytest.mark.slow
+
 AUDIT = "/models/turning/audit"
 LONG = f"{AUDIT}?angles=2000"
 """Some seconds of batches: two million images of 8 x 8 pixels."""
@@ -96,7 +98,6 @@ def test_an_audit_is_answered_later_as_it_would_have_been_at_once(client: httpx.
     assert client.get(status["report"], headers={"Accept": "image/png"}).status_code == 406
 
 
-@pytest.mark.slow
 def test_progress_goes_up_to_its_end(client: httpx.Client) -> None:
     job = begin(client, f"{AUDIT}?angles=12")
     seen = []
@@ -108,7 +109,6 @@ def test_progress_goes_up_to_its_end(client: httpx.Client) -> None:
     assert status["done"] == status["total"] >= max(seen)
 
 
-@pytest.mark.slow
 def test_one_that_is_soon_done_is_answered_at_once(client: httpx.Client) -> None:
     answer = client.post(AUDIT, headers={"Prefer": "respond-async, wait=20"})
     assert answer.status_code == 200
@@ -253,7 +253,6 @@ def test_a_client_that_hangs_up_ends_its_audit(
     assert_alone(client, server)
 
 
-@pytest.mark.slow
 def test_a_client_that_hangs_up_does_not_end_a_job(client: httpx.Client, server: Any) -> None:
     with httpx.Client(base_url=server.url) as other:
         job = begin(other, f"{AUDIT}?angles=8")
@@ -387,7 +386,6 @@ def events(client: httpx.Client, path: str, **headers: str) -> list[tuple[str, s
     return found
 
 
-@pytest.mark.slow
 def test_events_tell_the_progress_and_end_with_the_report(client: httpx.Client) -> None:
     path = f"{AUDIT}?angles=12"
     *progress, (name, report) = events(client, path)
@@ -424,7 +422,6 @@ def test_what_is_refused_is_no_stream(client: httpx.Client) -> None:
 # --- the service ends -------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_job_under_way_is_finished_and_stored_before_it_ends(
     repository: Path, tmp_path: Path
 ) -> None:
@@ -441,7 +438,6 @@ def test_a_job_under_way_is_finished_and_stored_before_it_ends(
     assert "Traceback" not in "".join(server.log)
 
 
-@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_cancelled_and_named(repository: Path, tmp_path: Path) -> None:
     options = {
         "ledger": tmp_path,

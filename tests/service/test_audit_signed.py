@@ -21,7 +21,7 @@ from service.signatures.keys import trust_key
 from tests.service.processes import NPY, npy
 from tests.service.signing import Key, make_authority, refused_elsewhere
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 AUDIT = "/models/turning/audit"
 ENVELOPE = "application/vnd.in-toto.test-result+dsse"

@@ -26,6 +26,8 @@ from service.signatures.keys import trust_key
 from tests.service.signing import Key
 from tests.service.test_ledger import entry_file, report, seal_file
 
+pytestmark = pytest.mark.slow
+
 OLD = Path(__file__).parent / "data" / "ledger-4"
 
 
@@ -128,7 +130,6 @@ def test_an_entry_that_has_a_name_twice_cannot_be_read(folder: Path) -> None:
 # --- one file ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_every_single_byte_of_every_file_counts(tmp_path: Path) -> None:
     """Of a ledger of two: all of the newest entry, which nothing follows, and of all others.
 
@@ -416,7 +417,6 @@ def test_a_signature_that_begins_later_covers_what_was_before(folder: Path, ours
     assert check(folder, trust=trust).faults
 
 
-@pytest.mark.slow
 def test_every_byte_of_a_signed_entry_counts(tmp_path: Path, ours: Key) -> None:
     folder = filled(tmp_path / "ledger", 1, open_signer(ours.private))
     path = entry_file(folder, 1)

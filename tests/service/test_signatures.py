@@ -32,7 +32,7 @@ from service.signatures.keys import trust_key
 from tests.digests import sha256_file
 from tests.service.signing import Key, make_authority, make_key, write_key
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 PEM = serialization.Encoding.PEM
 
 
@@ -77,7 +77,6 @@ def signed(signed_once: Path, tmp_path: Path) -> Path:
 # --- served -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 async def test_signed_versions_are_served_beside_one_that_was_tampered_with_and_say_by_whom(
     signed: Path, ours: Key, open_client: Any
 ) -> None:
@@ -492,7 +491,6 @@ def test_without_the_extra_it_is_named(
     open_model("plain", configured(copy)).session.close()
 
 
-@pytest.mark.slow
 def test_the_package_is_imported_only_where_it_is_used() -> None:
     code = (
         "import sys, service.app, service.repository.local; "
