@@ -131,18 +131,9 @@ def run_as_written(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) ->
 
 
 def run_both_ways(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Run a model as it stands in its file, and one of several nodes with optimisations too.
+    """Return what `run_as_written` does, which optimisations of several nodes have to give too.
 
     It is the runtime that `audit.proof.prove` asks what becomes of constants.
-
-    Parameters
-    ----------
-    feeds
-        The inputs, by name.
-
-    Returns
-    -------
-    The outputs, in their order.
 
     Raises
     ------
@@ -151,7 +142,7 @@ def run_both_ways(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> 
     RefusedError
         If they end the process.
     Exception
-        One of onnxruntime's own, if it lacks an operator or a type, or refuses the inputs.
+        As `run_as_written`.
     """
     values = run_as_written(model, feeds)
     if len(model.graph.node) > 1:

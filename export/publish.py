@@ -193,9 +193,8 @@ def _check_answers(candidate: Candidate) -> None:
     images = two_or_more(candidate.measured[:WRITTEN])
     session = open_session(candidate.model, cpu_budget())
     logits, probabilities = session.run(OUTPUTS, {INPUT: images})
-    several = candidate.multi_label
     wrong = rewritten(candidate.model, images, logits) or unlike_logits(
-        candidate.model, logits, probabilities, multi_label=several
+        candidate.model, logits, probabilities, multi_label=candidate.multi_label
     )
     if wrong:
         raise RefusedError(f"{wrong.rstrip('.')}; nothing was published.")
