@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from artifact.audit_set import AuditSet
 from artifact.contract import Images
 from audit import Classifier
+from benchmarks.coverage.noise import noisy, of_each
 from benchmarks.verdicts.case import Case, digits, known
 from imaging import GridSymmetry, grid_symmetries
 
@@ -42,8 +43,11 @@ def models() -> Iterator[Case]:
     yield Case("128 images in four rotations each", known(even), AuditSet(copies), "INCONCLUSIVE")
     parts = AuditSet(images, groups=np.arange(512) // 8)
     yield Case("64 parts, eight images each", known(even), parts, "INCONCLUSIVE")
-    yield Case("does not repeat itself", known(_noisy(even)), whole, "INCONCLUSIVE")
-    yield Case("does not, and tells up from down", known(_noisy(heavier_below)), whole, "FAIL")
+    unsteady, unsteady_and_upright = (
+        noisy(model, of_each(0.4), np.random.default_rng(0)) for model in (even, heavier_below)
+    )
+    yield Case("does not repeat itself", known(unsteady), whole, "INCONCLUSIVE")
+    yield Case("does not, and tells up from down", known(unsteady_and_upright), whole, "FAIL")
     for label in (-1, 99):
         labels = np.full(512, label)
         yield Case(f"a label of {label}", known(even), AuditSet(images, labels), "error")
@@ -147,15 +151,5 @@ def _losing(classify: Classifier, ink: NDArray[np.int64], lost: int) -> Classifi
         told = np.flatnonzero(np.isin(_ink(asked), losers))
         logits[told, labels[told] ^ 1] = 1 + 1e-6 * (2 * below[told] - 1)
         return logits
-
-    return answer
-
-
-def _noisy(classify: Classifier) -> Classifier:
-    random = np.random.default_rng(0)
-
-    def answer(asked: Images) -> Logits:
-        logits = classify(asked)
-        return logits + random.normal(0, 0.4, logits.shape).astype(np.float32)
 
     return answer
