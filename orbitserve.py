@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -33,7 +34,7 @@ _SECONDS_TO_END = 9.0
 """Less than Docker waits before it kills."""
 
 _MOMENT = 0.1
-"""Seconds after which a callback that lost an interrupt is over."""
+"""Seconds after which whatever dropped an interrupt is over."""
 
 _COMPLETE = "_ORBITSERVE_COMPLETE"
 """What a shell sets when it asks how a line may go on."""
@@ -61,13 +62,25 @@ app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
 
 
-class _Ending:
-    """What SIGTERM and SIGHUP do to a command: one what Ctrl-C does, one more ends it at once.
+class _Interrupt(KeyboardInterrupt):
+    """One that tells when it is let go of, whoever caught it."""
 
-    It lets go of what it has begun, puts the terminal right and says how to go on; where it does
-    not, as where libraries compute for long, it ends all the same. An interrupt that is lost, as
-    one that falls into a callback of the garbage collector is, comes once more. Process 1 has to
-    ask for signals in any case: the kernel keeps from it what nobody asks for.
+    def __init__(self, let_go: Callable[[], None]) -> None:
+        super().__init__()
+        self._let_go = let_go
+
+    def __del__(self) -> None:
+        self._let_go()
+
+
+class _Ending:
+    """What Ctrl-C, SIGTERM and SIGHUP do to a command.
+
+    It lets go of what it has begun, puts the terminal right and says how to go on. After one of the
+    last two it ends all the same where it does not, as where libraries compute for long, and a
+    second one of them ends it at once. An interrupt that is lost comes once more: one that falls
+    into a callback of the garbage collector, or into the import of a library that drops it. Process
+    1 has to ask for signals in any case: the kernel keeps from it what nobody asks for.
 
     Attributes
     ----------
@@ -77,42 +90,49 @@ class _Ending:
 
     def __init__(self) -> None:
         self.status = INTERRUPTED
-        self._repeated = False
+        self._over = False
+        self._once_more = False
 
-    def listen(self) -> None:
+    def __enter__(self) -> None:
         """Ask for those that are not ignored, as nohup has it."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self._asked)
-        sys.unraisablehook = self._lost
+        sys.unraisablehook = _tell_unless_interrupted
+
+    def __exit__(self, *_: object) -> None:
+        """The command is over: an interrupt that is let go of from here on has arrived."""
+        self._over = True
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
-        if self._repeated:
-            self._repeated = False
-            raise KeyboardInterrupt
-        if self.status != INTERRUPTED:
-            os._exit(128 + number)
-        self.status = 128 + number
-        # One of `threading` could wait for a lock that is held right here.
-        _thread.start_new_thread(self._end_in_any_case, ())
-        raise KeyboardInterrupt
+        if number != signal.SIGINT and not self._once_more:
+            if self.status != INTERRUPTED:
+                os._exit(128 + number)
+            self.status = 128 + number
+            # One of `threading` could wait for a lock that is held right here.
+            _thread.start_new_thread(self._end_in_any_case, ())
+        self._once_more = False
+        raise _Interrupt(self._let_go)
 
-    def _lost(self, unraisable: "sys.UnraisableHookArgs") -> None:
-        if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            # In here it would be lost again.
+    def _let_go(self) -> None:
+        if not self._over:
+            # Whoever dropped this one would drop the next one as well.
             _thread.start_new_thread(self._interrupt_once_more, ())
-        else:
-            sys.__unraisablehook__(unraisable)
 
     def _interrupt_once_more(self) -> None:
         time.sleep(_MOMENT)
-        number = self.status - 128  # SIGINT is 2, and its status 130
-        self._repeated = number != signal.SIGINT
-        os.kill(os.getpid(), number)
+        if not self._over:
+            self._once_more = True
+            os.kill(os.getpid(), self.status - 128)  # SIGINT is 2, and its status 130
 
     def _end_in_any_case(self) -> None:
         time.sleep(_SECONDS_TO_END)
         os._exit(self.status)
+
+
+def _tell_unless_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def _take_streams() -> None:
@@ -162,8 +182,9 @@ def main() -> None:
     _take_streams()
     ending = _Ending()
     try:
-        ending.listen()
-        status = end(_run())
+        with ending:
+            status = _run()
+        status = end(status)
     except KeyboardInterrupt as interrupt:
         status = end(ending.status, str(interrupt) or None)
     except Exception as error:

@@ -184,26 +184,41 @@ def test_a_command_that_is_told_to_end_leaves_nothing_behind(number, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
+DROPPED = {
+    "in a callback": """
+    class Dropping:
+        def __del__(self):
+            interrupt()
+    Dropping()""",
+    "by whoever catches it": """
+    with contextlib.suppress(BaseException):
+        interrupt()""",
+    "in an import": """
+    register, abc.ABCMeta.register = abc.ABCMeta.register, lambda *given: interrupt()
+    import scipy
+    abc.ABCMeta.register = register""",
+}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_that_is_lost_comes_once_more(number):
-    """As one in a callback is: the command went on for seconds, and left its files."""
-    code = (
-        "import os, sys, time, orbitserve\n"
-        "class Lost:\n"
-        "    def __del__(self):\n"
-        f"        os.kill(os.getpid(), {number})\n"
-        "        time.sleep(0.01)\n"
-        "def run():\n"
-        "    Lost()\n"
-        "    try:\n"
-        "        time.sleep(60)\n"
-        "    finally:\n"
-        "        print('let go')\n"
-        "orbitserve._run, orbitserve._SECONDS_TO_END = run, 60\n"
-        "orbitserve.main()"
-    )
+@pytest.mark.parametrize("dropped", DROPPED)
+def test_an_interrupt_that_is_lost_comes_once_more(number, dropped):
+    """The command went on for seconds, and left its files."""
+    code = f"""
+import abc, contextlib, os, time, numpy, orbitserve
+def interrupt():
+    os.kill(os.getpid(), {int(number)})
+    time.sleep(0.01)
+def run():{DROPPED[dropped]}
+    try:
+        print("dropped")
+        time.sleep(60)
+    finally:
+        print("let go")
+orbitserve._run, orbitserve._SECONDS_TO_END = run, 60
+orbitserve.main()"""
     ended = subprocess.run([sys.executable, "-c", code], timeout=40, capture_output=True)
-    assert (ended.returncode, ended.stdout) == (128 + number, b"let go\n")
+    assert (ended.returncode, ended.stdout) == (128 + number, b"dropped\nlet go\n")
     assert ended.stderr == b""
 
 
