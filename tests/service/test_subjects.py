@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,7 @@ class TestService:
         assert "\n" not in str(refused.value)
 
 
-Handle = Callable[[str], tuple[int, dict[str, str], bytes] | None]
+Handle = Callable[[str], tuple[int, dict[str, str], bytes | Iterator[bytes]] | None]
 
 
 @contextmanager
@@ -177,10 +177,14 @@ def answering(handle: Handle) -> Iterator[str]:
                 return
             status, headers, body = answer
             self.send_response(status)
-            for name, value in {**headers, "content-length": str(len(body))}.items():
+            whole = isinstance(body, bytes)
+            length = len(body) if whole else 1_000_000
+            for name, value in {**headers, "content-length": str(length)}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):
+                for part in [body] if whole else body:
+                    self.wfile.write(part)
 
         do_POST = do_GET  # noqa: N815 - as the library calls it
 
@@ -285,6 +289,27 @@ class TestConnection:
             pytest.raises(RemoteError, match="answers with more than 10 bytes"),
         ):
             connect(url).call("GET", "/x")
+
+    @pytest.mark.parametrize("headers", [{}, {"connection": "close"}])
+    def test_an_answer_that_comes_byte_by_byte_is_not_waited_for(
+        self, connect, monkeypatch, headers
+    ):
+        """Each byte is in time."""
+        monkeypatch.setattr("service.audits.targets.connection._LONGEST_ANSWER", 0.2)
+        ended = threading.Event()
+
+        def drip() -> Iterator[bytes]:
+            while not ended.wait(0.02):
+                yield b" "
+
+        try:
+            with (
+                answering(lambda path: (200, headers, drip())) as url,
+                pytest.raises(RemoteError, match="no whole answer within"),
+            ):
+                connect(url).call("GET", "/x")
+        finally:
+            ended.set()
 
 
 class TestDishonest:

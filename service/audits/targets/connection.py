@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -13,6 +15,11 @@ from urllib.parse import quote, urlsplit
 from imaging.refusal import RefusedError
 
 _TIMEOUT: Final = 120.0
+"""Seconds in which the next bytes come."""
+
+_LONGEST_ANSWER: Final = 600.0
+"""Seconds in which all of them come."""
+
 _WAITS: Final = 20
 _LONGEST_WAIT: Final = 30.0
 _SHOWN: Final = 300
@@ -179,9 +186,10 @@ class Connection:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, Answer]:
         self._connection.request(method, self._before + path, body, dict(headers))
-        answer = self._connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        content = answer.read(_MOST_BYTES + 1)
+        with self._bounded():
+            answer = self._connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            content = answer.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             self._connection.close()
             raise RemoteError(
@@ -189,6 +197,33 @@ class Connection:
                 "service is accepted."
             )
         return answer.status, Answer(found, content)
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """End the connection, and the call, where an answer comes byte by byte for too long."""
+        late, used = threading.Event(), self._connection.sock
+
+        def end() -> None:
+            late.set()
+            with suppress(OSError):
+                socket.socket.shutdown(used, socket.SHUT_RDWR)  # TLS would wait for the other side
+
+        timer = threading.Timer(_LONGEST_ANSWER, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (http.client.HTTPException, OSError):
+            if not late.is_set():
+                raise
+        finally:
+            timer.cancel()
+        if late.is_set():
+            self._connection.close()
+            raise RemoteError(
+                f"The service {self.url} cannot be asked: no whole answer within "
+                f"{_LONGEST_ANSWER:.0f} s."
+            )
 
 
 def _reason(answer: Answer) -> str:
