@@ -40,9 +40,14 @@ class Split:
         return Split(self.images[rows], self.labels[rows], groups, soft)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the images' and then the labels' bytes (int64, little endian)."""
+        """Return the SHA-256 of the images' and then the labels' bytes (int64, little endian).
+
+        Soft labels (float32, little endian) come behind these where there are some.
+        """
         sha = hashlib.sha256(np.ascontiguousarray(self.images).data)
         sha.update(np.ascontiguousarray(self.labels, "<i8").data)
+        if self.soft_labels is not None:
+            sha.update(np.ascontiguousarray(self.soft_labels, "<f4").data)
         return sha.hexdigest()
 
 

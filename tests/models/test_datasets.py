@@ -1,6 +1,7 @@
 import gzip
 import shutil
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,11 +89,13 @@ def test_a_split_survives_its_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["split.npz"]
 
 
-def test_the_digest_sees_images_and_labels():
+def test_the_digest_sees_images_and_labels_of_both_kinds():
     split = Split(np.zeros((2, 1, 2, 2), np.uint8), np.array([1, 0]))
     other_label = Split(split.images, np.array([1, 1]))
     other_image = Split(split.images + np.uint8(1), split.labels)
-    assert len({split.digest(), other_label.digest(), other_image.digest()}) == 3
+    others = [replace(split, soft_labels=np.full((2, 2), p, np.float32)) for p in (0.25, 0.5)]
+    splits = [split, other_label, other_image, *others]
+    assert len({each.digest() for each in splits}) == 5
 
 
 strata = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)

@@ -5,7 +5,7 @@ import pytest
 
 from models.datasets import elpv
 
-SHA256 = "7f7b8c8ab9c70b7ee5f7ac2f1896cf049024c77416585cebba6f678b9dc7c32a"
+SHA256 = "d43f47e3c772d3948280e4208298788b5097b0aa1188f2ffb1b1ae4391f0e3fa"
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("elpv_dataset") is None, reason="elpv-dataset is not installed"
