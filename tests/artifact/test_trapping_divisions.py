@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from artifact.onnx_file import check_operators
 from artifact.session import run_as_written
@@ -91,3 +92,71 @@ def test_the_processor_traps_and_the_proof_does_not_ask_for_it(operator: str) ->
     if platform.machine() == "x86_64":
         assert died.returncode == -signal.SIGFPE
     assert prove(data, "C4", runtime=run_as_written).outcome == "NOT PROVED"
+
+
+COMPUTED = (
+    "d = Sub(one, two)",
+    "d = Neg(one)",
+    "c = Shape(image) e = Gather(c, first) f = Cast<to = 6>(e) d = Sub(f, two)",
+    "d = Cast<to = 6>(fraction)",
+    "d = BitwiseNot(none)",
+    "d = ConstantOfShape<value = int32[1] {-1}>(sides)",
+    "d = If (yes) <then_branch = t () => (int32[1] a) {a = Neg(one)}, "
+    "else_branch = e () => (int32[1] b) {b = Identity(two)}>",
+    "long = ConstantOfShape(sides) c = Shape(long) d = Cast<to = 6>(c)",
+)
+HIDDEN = (
+    "then_branch = t () => (int32[N] a) <int32[1] two = {-1}> {a = Div(x, two)}",
+    "then_branch = t () => (int32[N] a) {"
+    "a = Loop(trip, yes, x) <body = b (int64 i, bool on, int32[N] two) => (bool off, int32[N] c) "
+    "{off = Identity(on) c = Div(x, two)}>}",
+    "then_branch = t () => (int32[N] a) {of_floats = Identity(x) a = Div(least, of_floats)}",
+)
+"""Where a name of a constant, or of floats, is another tensor's in a branch."""
+
+
+def of_int32(nodes: str) -> onnx.ModelProto:
+    return parse(f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        network (uint8[N] image) => (int32[N] y)
+        <int32[1] one = {{1}}, int32[1] two = {{2}}, int32[1] none = {{0}}, float[1] fraction =
+         {{-1.5}}, int32[1] least = {{-2147483648}}, int64[2] sides = {{4294967295, 0}},
+         int64 first = {{0}}, bool yes = {{1}}, int64 trip = {{1}}, float[N] of_floats> {{
+            x = Cast<to = 6>(image)
+            {nodes}
+        }}
+    """)
+
+
+@pytest.mark.parametrize("divisor", COMPUTED)
+def test_a_divisor_that_nodes_compute_may_be_the_trap(divisor: str) -> None:
+    with pytest.raises(ValueError, match="ends the process"):
+        check_operators(of_int32(f"{divisor} y = Div(x, d)"))
+
+
+@pytest.mark.parametrize("branch", HIDDEN)
+def test_a_name_in_a_branch_hides_the_one_around_it(branch: str) -> None:
+    other = "else_branch = e () => (int32[N] b) {b = Identity(x)}"
+    with pytest.raises(ValueError, match="ends the process"):
+        check_operators(of_int32(f"y = If (yes) <{branch}, {other}>"))
+
+
+def test_a_sparse_constant_may_be_the_trap() -> None:
+    model = of_int32("y = Div(x, d)")
+    values = numpy_helper.from_array(np.array([-1], np.int32), "d")
+    places = numpy_helper.from_array(np.array([0]), "places")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [1]))
+    with pytest.raises(ValueError, match="ends the process"):
+        check_operators(model)
+
+
+@pytest.mark.parametrize(
+    "divisor",
+    [
+        "d = Identity(two)",
+        "d = Constant<value_int = 2>() ",
+        "c = Concat<axis = 0>(one, two) d = Max(c)",
+    ],
+)
+def test_constants_that_are_moved_divide(divisor: str) -> None:
+    check_operators(of_int32(f"{divisor} y = Div(x, d)"))
