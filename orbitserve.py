@@ -33,8 +33,8 @@ _NAME = "orbitserve"
 _SECONDS_TO_END = 9.0
 """Less than Docker waits before it kills."""
 
-_MOMENT = 0.1
-"""Seconds after which whatever dropped an interrupt is over."""
+_MOMENT = 0.02
+"""Seconds after which an interrupt comes once more."""
 
 _COMPLETE = "_ORBITSERVE_COMPLETE"
 """What a shell sets when it asks how a line may go on."""
@@ -78,9 +78,10 @@ class _Ending:
 
     It lets go of what it has begun, puts the terminal right and says how to go on. After one of the
     last two it ends all the same where it does not, as where libraries compute for long, and a
-    second one of them ends it at once. An interrupt that is lost comes once more: one that falls
-    into a callback of the garbage collector, or into the import of a library that drops it. Process
-    1 has to ask for signals in any case: the kernel keeps from it what nobody asks for.
+    second one of them ends it at once. An import comes to its end first: modules in C drop an
+    interrupt, make another error of it, or abort. One that is dropped elsewhere, as in a callback
+    of the garbage collector, comes once more. Process 1 has to ask for signals in any case: the
+    kernel keeps from it what nobody asks for.
 
     Attributes
     ----------
@@ -112,11 +113,13 @@ class _Ending:
             # One of `threading` could wait for a lock that is held right here.
             _thread.start_new_thread(self._end_in_any_case, ())
         self._once_more = False
-        raise _Interrupt(self._let_go)
+        if _imports(frame):
+            self._later()
+        else:
+            raise _Interrupt(self._later)
 
-    def _let_go(self) -> None:
+    def _later(self) -> None:
         if not self._over:
-            # Whoever dropped this one would drop the next one as well.
             _thread.start_new_thread(self._interrupt_once_more, ())
 
     def _interrupt_once_more(self) -> None:
@@ -128,6 +131,12 @@ class _Ending:
     def _end_in_any_case(self) -> None:
         time.sleep(_SECONDS_TO_END)
         os._exit(self.status)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _tell_unless_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
