@@ -156,7 +156,7 @@ def open_signer(private_key: Path, certificate: Path | None) -> KeySigner:
 def trust_key(file: Path) -> TrustedKey:
     """Trust the private half of a public key; raise SignatureError if it is none."""
     try:
-        return TrustedKey(read_public_key(file))
+        return TrustedKey(parse_public_key(read_pem(file)))
     except Exception as error:
         raise SignatureError(
             f"{file} cannot be used ({reason(error)}); a public key {EC_KEY} is accepted."
@@ -174,9 +174,8 @@ def trust_roots(file: Path, identity: str | None) -> TrustedRoots:
     return TrustedRoots(file, roots, identity)
 
 
-def read_public_key(file: Path) -> ec.EllipticCurvePublicKey:
+def parse_public_key(pem: bytes) -> ec.EllipticCurvePublicKey:
     """Read the one public key of a PEM file; of several, the package would take the first."""
-    pem = read_pem(file)
     if pem.count(b"-----BEGIN ") > 1:
         raise ValueError("it holds more than one key")
     return _ec_key(load_pem_public_key(pem))

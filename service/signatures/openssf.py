@@ -6,23 +6,28 @@ Its other way, Sigstore, talks to servers and is not used.
 import hashlib
 import json
 from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile, TemporaryDirectory
-from threading import Lock
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 from model_signing import hashing, manifest, signing, verifying
 
 # The one name that is not public: a digest cannot be handed to the package otherwise.
 from model_signing._hashing.hashing import Digest
 
+from artifact.json_document import Document, read_json
 from artifact.layout import SIGNATURE_FILE
 from imaging.files import FileRefusedError, read_file
 from imaging.writing import remove_left_aside, write_aside
-from service.signatures.keys import EC_KEY, fingerprint, read_pem, read_public_key, reason
+from service.signatures.keys import EC_KEY, fingerprint, parse_public_key, read_pem, reason
 from service.signatures.status import SignatureError, SignatureStatus
 
 _LARGEST: Final = 2**20
@@ -57,25 +62,39 @@ class _Digests(hashing.Config):
 
 
 class OpenSSFVerifier:
-    """Verifies versions by one key, or by certificates below roots that are trusted."""
+    """Verifies versions by one key, or by certificates below roots that are trusted.
 
-    def __init__(self, config: verifying.Config, whom: str, key: str | None) -> None:
-        self._config = config
-        self._whom = whom
-        self._key = key
-        self._alone = Lock()  # the package keeps what it is verifying in its configuration
+    Parameters
+    ----------
+    configure
+        Has the package trust what a file holds. It is asked anew for each version: the package
+        would check all certificates at the time of the first one that it saw.
+    pem
+        What that file holds.
+    key
+        The fingerprint of the key; None if roots are trusted.
+    """
+
+    def __init__(
+        self, configure: Callable[[Path], verifying.Config], pem: bytes, whom: str, key: str | None
+    ) -> None:
+        self._configure, self._pem = configure, pem
+        self._whom, self._key = whom, key
 
     def verify(self, folder: Path, digests: Mapping[str, str]) -> SignatureStatus:
         """Verify the signature in a version's folder, as `Verifier` says."""
         content = self._read(folder / SIGNATURE_FILE)
-        expected = _Digests(digests)
+        expected, compared = _Digests(digests), False
         try:
-            with self._alone, NamedTemporaryFile() as copy:
-                copy.write(content)
-                copy.flush()
-                self._config.set_hashing_config(expected).verify(folder, copy.name)
+            document = read_json(content)
+            if self._key is not None:
+                _name_key(document, self._pem)
+            with _held(json.dumps(document).encode()) as copy, _held(self._pem) as trusted:
+                self._configure(trusted).set_hashing_config(expected).verify(folder, copy)
+                compared = True
+            return self._status(document)
         except Exception as error:  # whatever it is that the file made the package raise
-            if expected.asked:
+            if expected.asked and not compared:
                 raise SignatureError(
                     f"{SIGNATURE_FILE} is a signature of other files; one of "
                     f"{', '.join(sorted(digests))} as they are here is accepted."
@@ -84,7 +103,6 @@ class OpenSSFVerifier:
                 f"{SIGNATURE_FILE} is not a valid signature by {self._whom} ({reason(error)}); "
                 "one is accepted."
             ) from error
-        return self._status(content)
 
     def _read(self, file: Path) -> bytes:
         try:
@@ -94,10 +112,10 @@ class OpenSSFVerifier:
                 f"{SIGNATURE_FILE} {error}; a version that is signed by {self._whom} is accepted."
             ) from error
 
-    def _status(self, content: bytes) -> SignatureStatus:
+    def _status(self, document: Document) -> SignatureStatus:
         if self._key is not None:
             return SignatureStatus(status="verified", key=self._key, certificate=None, subject=None)
-        chain = json.loads(content)["verificationMaterial"]["x509CertificateChain"]
+        chain = document["verificationMaterial"]["x509CertificateChain"]
         der = b64decode(chain["certificates"][0]["rawBytes"])
         certificate = x509.load_der_x509_certificate(der)
         return SignatureStatus(
@@ -111,25 +129,53 @@ class OpenSSFVerifier:
 def trust_key(file: Path) -> OpenSSFVerifier:
     """Trust signatures by the private half of a public key; raise SignatureError if it is none."""
     try:
-        key = fingerprint(read_public_key(file))
-        config = verifying.Config().use_elliptic_key_verifier(public_key=file)
+        pem = read_pem(file)
+        key = fingerprint(parse_public_key(pem))
     except Exception as error:
         raise SignatureError(
             f"{file} cannot be used ({reason(error)}); a public key {EC_KEY} is accepted."
         ) from error
-    return OpenSSFVerifier(config, f"the key {key}", key)
+
+    def configure(trusted: Path) -> verifying.Config:
+        return verifying.Config().use_elliptic_key_verifier(public_key=trusted)
+
+    return OpenSSFVerifier(configure, pem, f"the key {key}", key)
 
 
 def trust_roots(file: Path) -> OpenSSFVerifier:
     """Trust signatures with certificates below those in a file; raise SignatureError if none."""
+
+    def configure(trusted: Path) -> verifying.Config:
+        return verifying.Config().use_certificate_verifier(certificate_chain=[trusted])
+
     try:
-        read_pem(file)
-        config = verifying.Config().use_certificate_verifier(certificate_chain=[file])
+        pem = read_pem(file)
+        with _held(pem) as trusted:
+            configure(trusted)
     except Exception as error:
         raise SignatureError(
             f"{file} cannot be used ({reason(error)}); one PEM file of certificates is accepted."
         ) from error
-    return OpenSSFVerifier(config, f"a certificate below those in {file}", None)
+    return OpenSSFVerifier(configure, pem, f"a certificate below those in {file}", None)
+
+
+@contextmanager
+def _held(content: bytes) -> Iterator[Path]:
+    """Hand the package, which reads files alone, what was read already."""
+    with NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        yield Path(file.name)
+
+
+def _name_key(document: Document, pem: bytes) -> None:
+    """Name the key in a signature that names none, of which the package would print a warning."""
+    material = document.get("verificationMaterial")
+    named = material.get("publicKey") if isinstance(material, dict) else None
+    if isinstance(named, dict) and not named.get("hint"):
+        form = PublicFormat.SubjectPublicKeyInfo
+        written = parse_public_key(pem).public_bytes(Encoding.PEM, form)
+        named["hint"] = hashlib.sha256(written).hexdigest()
 
 
 def sign(

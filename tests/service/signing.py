@@ -48,8 +48,16 @@ class Authority:
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
-    def sign(self, name: str, key: Any, *, usage: bool = True, mail: str | None = None) -> bytes:
-        builder = _builder(name, self.certificate.subject, key)
+    def sign(
+        self,
+        name: str,
+        key: Any,
+        *,
+        usage: bool = True,
+        mail: str | None = None,
+        minutes_ago: float = 5,
+    ) -> bytes:
+        builder = _builder(name, self.certificate.subject, key, minutes_ago)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         builder = builder.add_extension(_usage(digital_signature=usage, key_agreement=True), True)
         if mail is not None:
@@ -81,7 +89,9 @@ def refused_elsewhere(envelope: bytes, public_key: Any) -> bool:
     return False
 
 
-def _builder(name: str, issuer: x509.Name, key: Any) -> x509.CertificateBuilder:
+def _builder(
+    name: str, issuer: x509.Name, key: Any, minutes_ago: float = 5
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -89,7 +99,7 @@ def _builder(name: str, issuer: x509.Name, key: Any) -> x509.CertificateBuilder:
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_before(now - datetime.timedelta(minutes=minutes_ago))
         .not_valid_after(now + datetime.timedelta(days=1))
     )
 

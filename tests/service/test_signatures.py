@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from artifact.audit_set import AuditSet, load_audit_set, save_audit_set
 from artifact.card import Card, load_card, parse_card
 from artifact.layout import SIGNATURE_FILE
+from audit.envelope import encoded
 from service.repository import folder as folders
 from service.repository.local import open_model, sign_version
 from service.settings import ConfigurationError, Settings
-from service.signatures import NOT_ASKED, SignatureError, sign
+from service.signatures import NOT_ASKED, SignatureError, openssf, sign
 from service.signatures.keys import trust_key
 from tests.digests import sha256_file
 from tests.service.signing import Key, make_authority, make_key, write_key
@@ -512,3 +514,82 @@ def test_while_two_roots_are_trusted_signers_of_both_are_accepted(
             model = open_model("plain", configured(copy, certificate_roots=roots))
             model.session.close()
             assert model.signature.subject == f"CN={name}"
+
+
+# --- the file itself --------------------------------------------------------------------------
+
+SIGNED_FILES = {"model.onnx": "a" * 64}
+
+
+def signature_of(name: str, certificates: Path, folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    key, certificate = certificates / f"{name}.pem", certificates / f"{name}.crt"
+    sign(folder, SIGNED_FILES, key, certificate, [certificates / "between.crt"])
+    document: dict[str, Any] = json.loads((folder / SIGNATURE_FILE).read_text())
+    return document
+
+
+def test_each_certificate_is_verified_at_its_own_time(tmp_path: Path) -> None:
+    """A verifier that lives long is shown certificates that were not valid at its first one."""
+    root = make_authority(tmp_path, "between")
+    verifier = openssf.trust_roots(root.file)
+    for name, minutes in (("first", 4), ("second", 2), ("again", 3)):
+        key = make_key(tmp_path, name).public_key
+        (tmp_path / f"{name}.crt").write_bytes(root.sign(name, key, minutes_ago=minutes))
+        signature_of(name, tmp_path, tmp_path / f"by {name}")
+    for name in ("first", "second", "again"):
+        status = verifier.verify(tmp_path / f"by {name}", SIGNED_FILES)
+        assert status.subject == f"CN={name}"
+
+
+def test_certificates_that_only_the_package_finds_are_refused(
+    certificates: Path, tmp_path: Path
+) -> None:
+    """It reads fields by other names too; none was found, and this was an error."""
+    document = signature_of("signer", certificates, tmp_path / "1")
+    first = document["verificationMaterial"]["x509CertificateChain"]["certificates"][0]
+    first["raw_bytes"] = first.pop("rawBytes")
+    (tmp_path / "1" / SIGNATURE_FILE).write_text(json.dumps(document))
+    with pytest.raises(SignatureError, match="not a valid signature"):
+        openssf.trust_roots(certificates / "root.crt").verify(tmp_path / "1", SIGNED_FILES)
+
+
+def test_keys_on_other_curves_are_refused_in_certificates(tmp_path: Path) -> None:
+    root = make_authority(tmp_path, "root")
+    key = ec.generate_private_key(ec.SECP256K1())
+    certificate = x509.load_pem_x509_certificate(root.sign("signer", key.public_key()))
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    good = make_key(tmp_path, "good")
+    (tmp_path / "good.crt").write_bytes(root.sign("good", good.public_key))
+    (tmp_path / "between.crt").write_bytes(root.file.read_bytes())
+    document = signature_of("good", tmp_path, tmp_path / "1")
+    payload = b64decode(document["dsseEnvelope"]["payload"])
+    message = encoded("application/vnd.in-toto+json", payload)
+    signature = key.sign(message, ec.ECDSA(hashes.SHA256()))
+    document["dsseEnvelope"]["signatures"][0]["sig"] = b64encode(signature).decode()
+    chain = document["verificationMaterial"]["x509CertificateChain"]
+    chain["certificates"] = [{"rawBytes": b64encode(der).decode()}]
+    (tmp_path / "1" / SIGNATURE_FILE).write_text(json.dumps(document))
+    with pytest.raises(SignatureError, match="on the curve secp256k1"):
+        openssf.trust_roots(root.file).verify(tmp_path / "1", SIGNED_FILES)
+
+
+def test_a_signature_that_has_a_name_twice_is_refused(certificates: Path, tmp_path: Path) -> None:
+    document = signature_of("signer", certificates, tmp_path / "1")
+    text = json.dumps(document)
+    again = json.dumps(document["verificationMaterial"])
+    (tmp_path / "1" / SIGNATURE_FILE).write_text(f'{{"verificationMaterial": {again}, {text[1:]}')
+    with pytest.raises(SignatureError, match="twice"):
+        openssf.trust_roots(certificates / "root.crt").verify(tmp_path / "1", SIGNED_FILES)
+
+
+def test_nothing_is_printed_of_a_signature_that_names_no_key(
+    tmp_path: Path, ours: Key, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a command prints may be read by another program."""
+    sign(tmp_path, SIGNED_FILES, ours.private)
+    document = json.loads((tmp_path / SIGNATURE_FILE).read_text())
+    document["verificationMaterial"]["publicKey"] = {}
+    (tmp_path / SIGNATURE_FILE).write_text(json.dumps(document))
+    assert openssf.trust_key(ours.public).verify(tmp_path, SIGNED_FILES).status == "verified"
+    assert capsys.readouterr().out == ""
