@@ -14,10 +14,11 @@ def read_json(content: bytes) -> Document:
     ------
     ValueError
         If it is none, is no UTF-8 as RFC 8259 asks, or has a name twice: readers differ in which of
-        two values counts.
+        two values counts. NaN and infinity, which Python reads, are no JSON.
     """
     try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
+        text = content.decode("utf-8-sig")
+        document = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(document, dict):
@@ -32,3 +33,7 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> Document:
             raise ValueError(f"it has {name!r} twice")
         read[name] = value
     return read
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"it has {constant}, which no JSON has")

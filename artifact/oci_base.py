@@ -1,13 +1,14 @@
 """An image that lies below another, read from an OCI image layout of which nothing is known."""
 
 import hashlib
-import json
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from artifact.json_document import Document, read_json
 from imaging.files import MEBIBYTE, FileRefusedError, open_file, read_file
 from imaging.refusal import RefusedError
 
@@ -19,6 +20,9 @@ CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 _MOST_JSON: Final = 4 * MEBIBYTE
 """Bytes of a manifest, as registries accept them."""
 
+_DEEPEST: Final = 64
+"""Values within each other in one of these; a config has some ten."""
+
 _MOST_LAYER: Final = 2**40
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _LAYER_TYPE: Final = "application/vnd.oci.image.layer."
@@ -29,7 +33,7 @@ class BaseImage:
     """An image's config, and the descriptors of its layers, lowest first."""
 
     folder: Path
-    config: dict[str, Any]
+    config: Document
     layers: tuple[dict[str, Any], ...]
 
     @classmethod
@@ -52,17 +56,18 @@ class BaseImage:
     def _read(cls, folder: Path) -> "BaseImage":
         if not (folder / LAYOUT).is_file():
             raise ValueError(f"it has no file {LAYOUT}")
-        manifests = json.loads(read_file(folder / "index.json", _MOST_JSON))["manifests"]
+        manifests = _read_document(folder / "index.json")[0]["manifests"]
         if len(manifests) != 1 or manifests[0]["mediaType"] != MANIFEST_TYPE:
             raise ValueError("it does not hold a single image of one platform")
         manifest = _document(folder, manifests[0])
-        config, layers = _document(folder, manifest["config"]), tuple(manifest["layers"])
+        config, layers = _document(folder, manifest["config"]), tuple(_list(manifest["layers"]))
         for layer in layers:
             _blob(folder, layer)
             if not layer["mediaType"].startswith(_LAYER_TYPE):
                 raise ValueError(f"a layer of it is {layer['mediaType']}")
-        if len(config["rootfs"]["diff_ids"]) != len(layers):
+        if len(_list(config["rootfs"]["diff_ids"])) != len(layers):
             raise ValueError("its config counts other layers than its manifest")
+        _list(config.get("history", []))
         return cls(folder, config, layers)
 
     def copy_layers(self, blobs: Path) -> None:
@@ -79,15 +84,40 @@ class BaseImage:
                 raise _refused(self.folder, f"its layer {error}") from error
             if found != source.name:
                 raise _refused(self.folder, "a layer of it has another digest than it says")
+            if target.stat().st_size != layer.get("size"):
+                raise _refused(self.folder, "a layer of it has another size than it says")
 
 
-def _document(folder: Path, descriptor: dict[str, Any]) -> dict[str, Any]:
+def _document(folder: Path, descriptor: dict[str, Any]) -> Document:
     file = _blob(folder, descriptor)
-    data = read_file(file, _MOST_JSON)
+    document, data = _read_document(file)
     if hashlib.sha256(data).hexdigest() != file.name:
         raise ValueError("a file of it has another digest than it says")
-    document: dict[str, Any] = json.loads(data)
     return document
+
+
+def _read_document(file: Path) -> tuple[Document, bytes]:
+    """Read JSON that can be written again; return it with the bytes that it was."""
+    data = read_file(file, _MOST_JSON)
+    document = read_json(data)
+    inside: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        inside = [part for each in inside for part in _parts(each)]
+    if inside:
+        raise ValueError("a file of it is nested too deeply")
+    return document, data
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.40} stands where a list is due")
+    return value
 
 
 def _blob(folder: Path, descriptor: dict[str, Any]) -> Path:

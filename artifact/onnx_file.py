@@ -182,9 +182,9 @@ def _messages(message: Message) -> Iterator[Message]:
                 yield from _messages(child)
 
 
-def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Yield every node, those of functions and within other nodes too."""
-    return (message for message in _messages(model) if isinstance(message, onnx.NodeProto))
+def all_nodes(within: onnx.ModelProto | onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node of a model or a node, those of functions and within other nodes too."""
+    return (message for message in _messages(within) if isinstance(message, onnx.NodeProto))
 
 
 def _check_texts(message: Message) -> None:

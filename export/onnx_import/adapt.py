@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import onnx
-from onnx import TensorProto, inliner, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from artifact.contract import INPUT, LOGITS, OUTPUTS
-from artifact.onnx_file import gives_several_labels, read_onnx, redefines
+from artifact.onnx_file import gives_several_labels, read_onnx
+from audit.proof.file.functions import inline
+from audit.proof.file.node import Unsupported
 from export.onnx_import.graphs import (
     OnnxImportError,
     check_followed,
@@ -98,10 +100,7 @@ def adapt(
         If the bytes are no valid ONNX file.
     """
     model = read_onnx(data)
-    if redefines(model):
-        raise OnnxImportError("The file gives operators of ONNX a meaning of its own.")
-    if model.functions:
-        model = inliner.inline_local_functions(model)
+    model = _without_functions(model)
     keep_tensors(model.graph)
     check_followed(model)
     strip(model)
@@ -150,6 +149,14 @@ def adapt(
         multi_label=several,
         adaptations=tuple(notes),
     )
+
+
+def _without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Put the nodes of functions in the place of their calls, as the proof does."""
+    try:
+        return inline(model)
+    except Unsupported as error:
+        raise OnnxImportError(f"The file {error}; one without functions is accepted.") from error
 
 
 def _keeps_contract(graph: onnx.GraphProto, given: Input, output: str | None) -> bool:

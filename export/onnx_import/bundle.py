@@ -128,7 +128,16 @@ def _location(tensor: onnx.TensorProto) -> str:
 def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
     """Read a tensor's bytes from a file of the same folder."""
     where = {entry.key: entry.value for entry in tensor.external_data}
+    if len(where) < len(tensor.external_data):
+        raise OnnxImportError(
+            f"Where the weights of '{tensor.name}' lie is said twice; once is accepted."
+        )
     name = where.get("location", "")
+    if not isinstance(name, str):  # protobuf gives bytes where a text is no UTF-8
+        raise OnnxImportError(
+            f"The weights of '{tensor.name}' lie in {name!r}, whose name is no UTF-8; one in UTF-8 "
+            "is accepted."
+        )
     if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise OnnxImportError(
             f"The weights of '{tensor.name}' lie in {name!r}; a file in the graph's folder is "

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import time
@@ -52,6 +53,18 @@ def stored(base: Path, document: object) -> dict[str, object]:
     digest = hashlib.sha256(data).hexdigest()
     (base / "blobs" / "sha256" / digest).write_bytes(data)
     return {"digest": f"sha256:{digest}", "size": len(data)}
+
+
+def nest(base: Path, depth: int) -> None:
+    """Have lists in each other in the config, so many that they can be read and hardly written."""
+    nested: list[object] = []
+    for _ in range(depth):
+        nested = [nested]
+    rewrite(base, lambda _, config: config.update(more=nested))
+
+
+def resize(manifest: dict) -> None:
+    manifest["layers"][0]["size"] += 1
 
 
 def rewrite(base: Path, change: Callable[[dict, dict], None]) -> None:
@@ -134,7 +147,12 @@ def test_a_base_lies_below(tmp_path: Path) -> None:
     [
         (lambda base: shutil.rmtree(base), "no file oci-layout"),
         (lambda base: (base / "index.json").write_bytes(b"{"), "Expecting"),
-        (lambda base: (base / "index.json").write_bytes(b"[]"), "list indices"),
+        (lambda base: (base / "index.json").write_bytes(b"[]"), "it is no JSON object"),
+        (lambda base: (base / "index.json").write_bytes(b"[" * 100_000), "nested too deeply"),
+        (lambda base: nest(base, 900), "nested too deeply"),
+        (lambda base: rewrite(base, lambda _, config: config.update(history=5)), "list is due"),
+        (lambda base: rewrite(base, lambda _, config: config.update(user=math.nan)), "has NaN"),
+        (lambda base: rewrite(base, lambda manifest, _: resize(manifest)), "size than it says"),
         (lambda base: (base / "index.json").write_bytes(b'{"manifests": []}'), "a single image"),
         (lambda base: (base / "index.json").unlink(), "No such file"),
         (lambda base: shutil.rmtree(base / "blobs"), "No such file"),

@@ -4,6 +4,8 @@ import onnx
 import pytest
 from onnx import helper
 
+from audit.proof import prove
+from audit.proof.limits import ProofLimitError
 from tests.audit.fuzz.judge import answers, draw_images, judge, same_bits
 from tests.audit.operator_graphs import proof_of
 
@@ -119,3 +121,30 @@ def test_a_function_that_takes_the_name_of_an_operator_is_refused() -> None:
     hidden = '<domain: "", opset_import: ["" : 18]> Relu (X) => (Y) { Y = CumSum (X, X) }'
     model = build(hidden, "Relu(x)")
     assert outcome(model) == "NOT PROVED"
+
+
+CALLS = "A = own.F{below}(X) Y = own.F{below}(A)"
+IN_BRANCHES = (
+    "C = Constant<value = bool {{1}}>() Y = If (C) <"
+    "then_branch = t () => (float[a,b,c,d] U) {{ T = own.F{below}(X) U = own.F{below}(T) }}, "
+    "else_branch = e () => (float[a,b,c,d] W) {{ W = own.F{below}(X) }}>"
+)
+
+
+@pytest.mark.parametrize("calls", [CALLS, IN_BRANCHES])
+@pytest.mark.parametrize(
+    ("levels", "first", "sentence"),
+    [
+        (30, "Y = Relu(X)", "nodes"),
+        (16, "B = Constant<value = float[20000] {zeros}>() Y = Relu(X)", "bytes"),
+    ],
+)
+def test_what_functions_are_written_out_to_is_counted_before_it_is(
+    calls: str, levels: int, first: str, sentence: str
+) -> None:
+    first = first.format(zeros="{" + ", ".join(["0"] * 20_000) + "}")
+    bodies = [first, *(calls.format(below=level) for level in range(levels - 1))]
+    functions = [f"{HEAD} F{n} (X) => (Y) {{ {body} }}" for n, body in enumerate(bodies)]
+    data = build("\n".join(functions), f"own.F{levels - 1}(x)").SerializeToString()
+    with pytest.raises(ProofLimitError, match=sentence):
+        prove(data, "C4")

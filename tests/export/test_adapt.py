@@ -18,6 +18,7 @@ from export.onnx_import.inputs import Scaling
 from export.onnx_import.options import read_classes, read_scaling
 from export.onnx_import.preprocessing import Preprocessing
 from export.onnx_import.size import network_size
+from imaging import RefusedError
 
 random = np.random.default_rng(3)
 WEIGHTS = {
@@ -342,3 +343,30 @@ def test_channels_that_may_be_first_or_last_are_not_guessed() -> None:
         adapt(file(turned, "float[N, 3, 8, 3] x"), 2, scaling=SCALING)
     plain = adapt(file(image="float[N, 3, 8, 3] x"), 2, scaling=SCALING)
     assert (plain.size, plain.nhwc) == ((8, 3), False)
+
+
+def test_functions_that_stand_for_too_many_nodes_are_refused_before_they_are_written_out() -> None:
+    head = '<domain: "own", opset_import: ["" : 17, "own" : 1]>'
+    functions = [f"{head} F0 (a) => (b) {{ b = Relu(a) }}"]
+    for level in range(1, 40):
+        calls = f"c = own.F{level - 1}(a) b = own.F{level - 1}(c)"
+        functions.append(f"{head} F{level} (a) => (b) {{ {calls} }}")
+    text = """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        net (float[N, 3, 6, 6] x) => (float[N, 3, 6, 6] y) { y = own.F39(x) }"""
+    model = onnx.parser.parse_model("\n".join([text, *functions]))
+    with pytest.raises(RefusedError, match="nodes when its functions are written out"):
+        adapt(model.SerializeToString(), 2, scaling=SCALING)
+
+
+def test_a_function_keeps_the_defaults_of_its_attributes() -> None:
+    """ONNX's inliner loses them."""
+    text = f"""<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        net (float[N, 3, 6, 6] x) => (float[N, 2] y) {{ z = own.F(x) {BODY.replace("(x", "(z")} }}
+        <domain: "own", opset_import: ["" : 17]> F <by: float = 0.5> (a) => (b) {{
+            b = LeakyRelu<alpha: float = @by>(a) }}"""
+    model = onnx.parser.parse_model(text)
+    for name, value in WEIGHTS.items():
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    data = model.SerializeToString()
+    adapted = adapt(data, 2, scaling=SCALING)
+    check_answers(data, adapted, finished(adapted.model, {}), pictures(1), 2)

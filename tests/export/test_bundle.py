@@ -338,6 +338,20 @@ def test_weights_come_from_the_graphs_folder_alone(tmp_path: Path, location: str
         read_bundle(file)
 
 
+def test_a_place_of_weights_is_said_once_and_in_utf_8(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    model = onnx.load_model(file, load_external_data=False)
+    data = model.SerializeToString()
+    file.write_bytes(data.replace(b"model.onnx.data", b"model.onnx\xffdata"))
+    with pytest.raises(RefusedError, match="no UTF-8"):
+        read_bundle(file)
+    again = model.graph.initializer[0].external_data.add()
+    again.key, again.value = "location", "other.data"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(RefusedError, match="is said twice"):
+        read_bundle(file)
+
+
 def test_weights_that_are_not_there_are_a_sentence(tmp_path: Path) -> None:
     file = write(tmp_path / "given")
     data = file.with_name("model.onnx.data")

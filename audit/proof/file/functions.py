@@ -10,11 +10,13 @@ from typing import Final
 import onnx
 from onnx import inliner
 
-from artifact.onnx_file import redefines
+from artifact.onnx_file import all_nodes, redefines
 from audit.proof.file.node import Unsupported
 from audit.proof.limits import ProofLimitError
 
 _MOST_NODES: Final = 500_000
+_MOST_BYTES: Final = 2**28
+"""By how many bytes a file may grow: a constant in a function is there for each call."""
 
 _Key = tuple[str, str, str]
 
@@ -27,7 +29,7 @@ def inline(model: onnx.ModelProto) -> onnx.ModelProto:
     Unsupported
         If a function hides an operator, calls itself, or keeps a reference to an attribute.
     ProofLimitError
-        If there would be too many nodes.
+        If there would be too many nodes, or bytes of them.
     """
     if redefines(model):
         raise Unsupported("gives operators that runtimes have a meaning of its own")
@@ -42,7 +44,7 @@ def inline(model: onnx.ModelProto) -> onnx.ModelProto:
         if key in functions:
             raise Unsupported(f"defines the function '{function.name}' twice")
         functions[key] = function
-    _count(model.graph.node, functions)
+    _check_size(model, functions)
     completed = onnx.ModelProto()
     completed.CopyFrom(model)
     for nodes in (completed.graph.node, *(function.node for function in completed.functions)):
@@ -77,21 +79,38 @@ def _complete(node: onnx.NodeProto, function: onnx.FunctionProto) -> None:
     node.attribute.extend(a for a in function.attribute_proto if a.name not in given)
 
 
-def _count(nodes: Iterable[onnx.NodeProto], functions: dict[_Key, onnx.FunctionProto]) -> int:
-    """Count the nodes that calls expand to, functions within functions."""
-    counted: dict[_Key, int] = {}
+def _check_size(model: onnx.ModelProto, functions: dict[_Key, onnx.FunctionProto]) -> None:
+    """Count the nodes that calls are written out to, functions within functions, and their bytes.
+
+    Raises
+    ------
+    Unsupported
+        If a function calls itself, or too many are within each other.
+    ProofLimitError
+        If there would be too many nodes or bytes.
+    """
+    counted: dict[_Key, tuple[int, int]] = {}
     active: list[_Key] = []
+    most = model.ByteSize() + _MOST_BYTES
 
-    def expanded(inner: Iterable[onnx.NodeProto]) -> int:
-        total = 0
+    def expanded(inner: Iterable[onnx.NodeProto]) -> tuple[int, int]:
+        nodes = size = 0
         for node in inner:
-            key = _key(node)
-            total += within(key) if key in functions else 1
-            if total > _MOST_NODES:
-                raise ProofLimitError(_too_many(total))
-        return total
+            size += node.ByteSize()
+            for each in all_nodes(node):  # branches have calls too
+                key = _key(each)
+                more, larger = within(key) if key in functions else (1, 0)
+                nodes, size = nodes + more, size + larger
+            if nodes > _MOST_NODES:
+                raise ProofLimitError(_too_many(nodes))
+            if size > most:
+                raise ProofLimitError(
+                    f"The file's functions are written out to more than {most:,} bytes; fewer "
+                    "are accepted."
+                )
+        return nodes, size
 
-    def within(key: _Key) -> int:
+    def within(key: _Key) -> tuple[int, int]:
         if key in active:
             raise Unsupported(f"has the function '{key[1]}', which calls itself")
         if len(active) > 100:
@@ -102,7 +121,7 @@ def _count(nodes: Iterable[onnx.NodeProto], functions: dict[_Key, onnx.FunctionP
             active.pop()
         return counted[key]
 
-    return expanded(nodes)
+    expanded(model.graph.node)
 
 
 def _too_many(count: int) -> str:
