@@ -16,19 +16,29 @@ from imaging.refusal import RefusedError
 CPU_PROVIDER: Final = "CPUExecutionProvider"
 SILENT, ERRORS, WARNINGS = 4, 3, 2
 
-_OPENING: Final = """
+_TRYING: Final = """
 import sys; sys.path[:] = {path!r}
-import onnxruntime
-options = onnxruntime.SessionOptions()
-options.log_severity_level, options.intra_op_num_threads = 4, 1
+import numpy, onnxruntime
+kinds = dict(uint8="u1", float16="f2", float="f4", double="f8")
 given = sys.stdin.buffer
 while size := given.read(8):
     model = given.read(int.from_bytes(size, "big"))
-    try:
-        onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-    except Exception:
-        pass
+    levels = onnxruntime.GraphOptimizationLevel
+    for level, images in ((levels.ORT_ENABLE_ALL, 1), (levels.ORT_DISABLE_ALL, 2)):
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 4, 1
+        options.graph_optimization_level = level
+        try:
+            session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+            (image,) = session.get_inputs()
+            batch, *sides = image.shape
+            shape = [batch if isinstance(batch, int) else images, *sides]
+            session.run(None, {{image.name: numpy.zeros(shape, kinds[image.type[7:-1]])}})
+        except Exception:
+            pass
 """
+"""Opens files, and runs those that take images of a known size: what optimises them first, and
+what takes them as they are written, as `artifact.rewriting` does."""
 
 _ON_CPU: Final[Mapping[str, Mapping[str, str]]] = {CPU_PROVIDER: {}}
 
@@ -87,10 +97,11 @@ def open_session(
     return session
 
 
-def check_opens_alive(*models: bytes) -> None:
-    """Open files from elsewhere in a process of its own, which onnxruntime may end.
+def check_stays_alive(*models: bytes) -> None:
+    """Open and run files from elsewhere in a process of its own, which onnxruntime may end.
 
-    A file that does not open is left to whoever opens it here, and has the sentence for it.
+    They are run on black images. A file that does not open or run is left to whoever does that
+    here, and has the sentence for it.
 
     Raises
     ------
@@ -99,14 +110,15 @@ def check_opens_alive(*models: bytes) -> None:
     """
     ended = subprocess.run(  # noqa: S603 # nothing here comes from outside
         # What lies in the folder that one is in, as beside a model from elsewhere, is not imported.
-        [sys.executable, "-P", "-c", _OPENING.format(path=sys.path)],
+        [sys.executable, "-P", "-c", _TRYING.format(path=sys.path)],
         input=b"".join(len(model).to_bytes(8, "big") + model for model in models),
         capture_output=True,
         check=False,
     ).returncode
     if ended < 0:
         raise RefusedError(
-            f"onnxruntime ends the process that opens the file ({signal.strsignal(-ended)})."
+            "onnxruntime ends the process that opens and runs the file "
+            f"({signal.strsignal(-ended)})."
         )
 
 
@@ -147,7 +159,7 @@ def run_both_ways(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> 
     values = run_as_written(model, feeds)
     if len(model.graph.node) > 1:
         data = model.SerializeToString()
-        check_opens_alive(data)
+        check_stays_alive(data)
         optimised = _run(data, feeds, as_written=False)
         pairs = zip(values, optimised, strict=True)
         if any((a.shape, a.tobytes()) != (b.shape, b.tobytes()) for a, b in pairs):

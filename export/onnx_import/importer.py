@@ -13,7 +13,7 @@ from artifact.figures import Metric
 from artifact.halves import holds_halves
 from artifact.onnx_file import MULTI_LABEL
 from artifact.origin import Change, Origin
-from artifact.session import check_opens_alive, run_both_ways
+from artifact.session import check_stays_alive, run_both_ways
 from artifact.values import Precision
 from audit.proof import Proof
 from audit.proving import prove_or_give_up
@@ -59,7 +59,7 @@ def import_onnx(request: Request, repository: Path, progress: Progress = lambda 
     audit_set = AuditSet(pictures.images, pictures.labels, pictures.groups)
     audited = audit_set.spread(sample.audited)
     if changed is not adapted.model:
-        check_opens_alive(model)
+        check_stays_alive(model)
     logits = _logits(model, audited.images, "classifying", progress)
     change = None
     if request.symmetrise or projection is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from artifact.card import InputSpec
 from artifact.layout import check_name
 from artifact.onnx_file import read_onnx
-from artifact.session import check_opens_alive
+from artifact.session import check_stays_alive
 from audit import ClassNames
 from audit.labels import MANY_LABELS
 from export.onnx_import.adapt import Adapted, adapt
@@ -165,7 +165,7 @@ def understand(request: Request) -> Understood:
     given = finished(adapted.model, {})
     if adapted.multi_label and pictures.labels is not None:
         raise OnnxImportError(MANY_LABELS)
-    check_opens_alive(data, given)
+    check_stays_alive(data, given)
     check_answers(data, adapted, given, pictures.images, len(request.classes))
     return Understood(request, bundle, adapted, spec, pictures, given)
 

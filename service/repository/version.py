@@ -14,7 +14,7 @@ from artifact.contract import Images
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE
 from artifact.probabilities import unlike_logits
 from artifact.rewriting import two_or_more
-from artifact.session import check_opens_alive
+from artifact.session import check_stays_alive
 from audit import Stages
 from audit.proof import Limits as ProofLimits
 from audit.proof.limits import DEFAULT_LIMITS as DEFAULT_PROOF_LIMITS
@@ -158,7 +158,7 @@ def load_version(
     data = read_graph(folder, card)
     check_graph(data)
     if apart:
-        _check_opens_alive(data)
+        _check_stays_alive(data)
     audit_set = read_audit_set(folder, card)
     session = _open(data, card, candidates, threads, limits)
     runtime = ", ".join(session.graph.configuration.providers)
@@ -227,9 +227,9 @@ def _read_signed_card(
     return card, digests, signature
 
 
-def _check_opens_alive(data: bytes) -> None:
+def _check_stays_alive(data: bytes) -> None:
     try:
-        check_opens_alive(data)
+        check_stays_alive(data)
     except RefusedError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
 

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from artifact.session import check_opens_alive, open_session, run_as_written
+from artifact.session import check_stays_alive, open_session, run_as_written
 from audit.proof import prove
 from imaging.refusal import RefusedError
 from tests.audit.test_proof_cases import parse
@@ -133,12 +133,29 @@ def ending() -> bytes:
 
 
 def test_a_file_that_ends_the_process_is_refused_before_it_does():
-    with pytest.raises(RefusedError, match=r"ends the process that opens the file \(Aborted\)"):
-        check_opens_alive(b"no model", ending())
+    with pytest.raises(RefusedError, match=r"ends the process .* runs the file \(Aborted\)"):
+        check_stays_alive(b"no model", ending())
+
+
+@pytest.mark.parametrize("batch", ["N", "3"])
+def test_a_file_that_ends_the_process_as_it_runs_is_refused(batch):
+    """An InstanceNormalization of no entry: onnxruntime 1.31.1 reads where nothing is."""
+    data = parse(
+        "f = Cast<to = 1>(image) e = Slice(f, FROM, TO, AXIS) "
+        "logits = InstanceNormalization(e, ONE, ONE)",
+        inputs=f"uint8[{batch},1,8,8] image",
+        outputs="float[a,b,c,d] logits",
+        FROM=np.array([8]),
+        TO=np.array([9]),
+        AXIS=np.array([3]),
+        ONE=np.ones(1, np.float32),
+    )
+    with pytest.raises(RefusedError, match=r"opens and runs the file \(Segmentation fault\)"):
+        check_stays_alive(data)
 
 
 def test_files_that_open_and_files_that_do_not_are_left_to_who_opens_them():
-    check_opens_alive(Path("model_repository/rotmnist-cnn/1/model.onnx").read_bytes(), b"no model")
+    check_stays_alive(Path("model_repository/rotmnist-cnn/1/model.onnx").read_bytes(), b"no model")
 
 
 def test_nothing_is_imported_from_the_folder_that_one_is_in(tmp_path, monkeypatch):
@@ -146,5 +163,5 @@ def test_nothing_is_imported_from_the_folder_that_one_is_in(tmp_path, monkeypatc
     (tmp_path / "onnxruntime.py").write_text("open('imported', 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
-    check_opens_alive(b"no model")
+    check_stays_alive(b"no model")
     assert not (tmp_path / "imported").exists()

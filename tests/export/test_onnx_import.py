@@ -278,7 +278,7 @@ def test_a_file_that_ends_the_process_is_refused_in_a_sentence(tmp_path: Path) -
     file.write_bytes(ending())
     save_audit_set(pictures, AuditSet(IMAGES, None))
     request = Request(file, "ending", tuple("abc"), pictures)
-    with pytest.raises(ValueError, match="ends the process that opens the file"):
+    with pytest.raises(ValueError, match="ends the process that opens and runs the file"):
         import_onnx(request, tmp_path / "models")
 
 

@@ -463,7 +463,7 @@ class TestFile:
         assert (spec.channels, spec.fit.size, group) == (1, 8, "C4")
 
     def test_one_that_ends_the_process_is_refused(self, opened):
-        with pytest.raises(RefusedError, match="ends the process that opens the file"):
+        with pytest.raises(RefusedError, match="ends the process that opens and runs the file"):
             opened(ending())
 
     def test_no_proof_counts_where_the_runtime_makes_another_function_of_it(self, opened):

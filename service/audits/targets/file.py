@@ -19,7 +19,7 @@ from artifact.halves import holds_halves
 from artifact.identity import ModelIdentity
 from artifact.onnx_file import check_operators, gives_several_labels, read_onnx
 from artifact.rewriting import rewritten
-from artifact.session import check_opens_alive, run_both_ways
+from artifact.session import check_stays_alive, run_both_ways
 from artifact.values import Precision
 from audit import Classifier, Execution, ModelUnderTest, ProofSummary
 from audit.proof import Limits
@@ -76,7 +76,7 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
         runtime, configuration, _ = start_first(data, candidates, threads)
         return _asking(runtime, ends), configuration
 
-    check_opens_alive(graph)
+    check_stays_alive(graph)
     try:
         classify, configuration = open_graph(graph)
     except GraphError as error:
