@@ -293,16 +293,33 @@ class Run:
         text = result.model_dump_json()
         write_run_file(self.folder / RESULT_FILE, text.encode())
 
-    def network(self) -> Network:
-        """Return the trained network, ready to be evaluated."""
+    def network(self, sha256: str | None = None) -> Network:
+        """Return the trained network, ready to be evaluated.
+
+        Parameters
+        ----------
+        sha256
+            The digest that its weights are to have, if somebody has noted it.
+
+        Raises
+        ------
+        RefusedError
+            If there are no weights yet, or others, or they cannot be read.
+        """
         path = self.folder / "weights.safetensors"
         if not self._has_weights():
             raise RefusedError(f"{self.folder} has no weights yet; finish it with --resume.")
         network = Network(self.info.network)
         try:
-            network.load_state_dict(load(read_file(path, _MOST_WEIGHTS)))
+            data = read_file(path, _MOST_WEIGHTS)
+            network.load_state_dict(load(data))
         except _UNREADABLE as error:
             raise _damaged("weights", path, error) from error
+        if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            raise RefusedError(
+                f"The weights {path} are no longer those with the digest {sha256}, which were to "
+                "be used."
+            )
         return network.eval()
 
     def outcome(self) -> Outcome:

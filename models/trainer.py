@@ -80,12 +80,16 @@ def _train(
     shown: Callable[[str], str],
 ) -> Result | None:
     data, recipe = experiment.data, run.info.recipe
-    teachers = [teacher.network().to(device) for teacher in experiment.teachers]
+    digests = run.info.teacher_sha256 or ()
+    teachers = [
+        teacher.network(digest).to(device)
+        for teacher, digest in zip(experiment.teachers, digests, strict=True)
+    ]
     teacher = teach(teachers) if teachers else None
     training = run.training(device, teacher)
     if experiment.start and not training.history:
         same = experiment.start.info.classes == data.classes
-        training.start_from(experiment.start.network(), keep_head=same)
+        training.start_from(experiment.start.network(run.info.start_sha256), keep_head=same)
     images = len(data.train) - recipe.validation
     with _progress() as progress:
         for line in overview(experiment, run.info):

@@ -117,6 +117,24 @@ def test_a_run_is_taught_by_another(folder, views):
         train(experiment(teaching=TEACHING), place, resume=True)
 
 
+@pytest.mark.parametrize("role", ["teacher", "start"])
+def test_weights_that_are_replaced_meanwhile_are_not_used(folder, monkeypatch, role):
+    """Their digest is in the run's files before they are read."""
+    train(experiment(validation=16, epochs=1), folder, resume=False)
+    earlier, begin = Run.open(folder), Run.begin
+
+    def begin_late(*arguments, **options):
+        run = begin(*arguments, **options)
+        earlier.keep(Training(SPEC, earlier.info.recipe.model_copy(update={"seed": 9})).result)
+        return run
+
+    plan = experiment(validation=16, epochs=1)
+    plan = plan.taught_by(earlier) if role == "teacher" else plan.started_from(earlier)
+    monkeypatch.setattr(Run, "begin", begin_late)
+    with pytest.raises(RefusedError, match="no longer those with the digest"):
+        train(plan, folder.with_name("later"), resume=False)
+
+
 @pytest.mark.slow
 def test_a_teacher_of_other_images_is_refused(folder):
     train(experiment(), folder, resume=False)
