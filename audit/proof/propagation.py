@@ -8,7 +8,13 @@ import numpy as np
 
 from audit.names import readable
 from audit.proof.file.graph import Graph
-from audit.proof.file.node import Array, Node, Unsupported, refuse_odd_flags
+from audit.proof.file.node import (
+    Array,
+    Node,
+    Unsupported,
+    refuse_negative_zeros,
+    refuse_odd_flags,
+)
 from audit.proof.findings import Propagation, PropagationOptions
 from audit.proof.limits import Budget, ProofLimitError
 from audit.proof.operators.ranges import of_image
@@ -103,6 +109,7 @@ class _Propagator:
 
     def _follow(self, node: Node) -> None:
         refuse_odd_flags(node)
+        refuse_negative_zeros(node)
         self.inferred.refuse_mistaken(node)
         self.fusions.refuse_backward_range(node)
         inputs = [self._read(name) for name in node.inputs]

@@ -1,5 +1,6 @@
 """One node of a graph, with attributes as Python values."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -149,6 +150,22 @@ def refuse_odd_flags(node: Node) -> None:
     for name in _FLAGS & node.attributes.keys():
         if node[name] not in (0, 1):
             raise Unsupported(f"has {node[name]} for {name}, which is to be 0 or 1")
+
+
+def refuse_negative_zeros(node: Node) -> None:
+    """Refuse an attribute of -0.0: onnxruntime merges the node with one that has 0.0 there.
+
+    Raises
+    ------
+    Unsupported
+        Naming the attribute.
+    """
+    if node.op == "Constant":
+        return
+    for name, value in node.attributes.items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(n, float) and n == 0 and math.copysign(1, n) < 0 for n in numbers):
+            raise Unsupported(f"has -0.0 for {name}, which onnxruntime takes for 0.0")
 
 
 _FLAGS: Final = frozenset(

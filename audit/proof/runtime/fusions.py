@@ -11,6 +11,7 @@ import numpy as np
 
 from audit.proof.file.graph import Graph
 from audit.proof.file.node import Array, Node, Unsupported
+from audit.proof.file.types import is_integer
 from audit.proof.operators import MOVES
 from audit.proof.runtime.attention import Attention
 from audit.proof.runtime.quantised import have_one_unit
@@ -38,7 +39,10 @@ class Fusions:
 
     def __init__(self, graph: Graph, constants: Constants) -> None:
         self._makers = {name: node for node in graph.nodes for name in node.outputs if name}
-        self._constants = constants
+        self._constants, self._dtypes = constants, graph.dtypes
+        self._stored = graph.constants.keys() - graph.replaceable
+        self._stored |= {name for name, node in self._makers.items() if node.op == "Constant"}
+        self._padded: set[str] = set()
         self._raised: set[str] = set()
         self._columns: dict[str, int] = {}
         self._attention = Attention(self._maker, constants)
@@ -52,10 +56,12 @@ class Fusions:
             Saying how.
         """
         kept = node.inputs[0] if node.op in MOVES else self.kept(node)
-        if kept in self._raised:
-            self._raised.update(node.outputs)
+        for names in (self._padded, self._raised):
+            if kept in names:
+                names.update(node.outputs)
         if node.op == "Mul":
-            self._refuse_equal_inverses(node)
+            self._refuse_inverses(node)
+            self._refuse_two_scales(node)
         match node.op:
             case "LayerNormalization":
                 _refuse_scale_of_fewer_axes(node, inputs)
@@ -63,6 +69,11 @@ class Fusions:
                 self._refuse_other_deviation(node)
             case "Pad":
                 self._see_padding(node, inputs)
+            case "AveragePool" | "MaxPool" if self._leaves_out_windows(node):
+                raise Unsupported(
+                    "rounds up the number of windows over what is padded, and onnxruntime leaves "
+                    "out those that begin in the padding"
+                )
             case "MaxPool" if node.inputs[0] in self._raised:
                 raise Unsupported(
                     "takes maxima of what is padded by more than its least entry, and onnxruntime "
@@ -150,15 +161,42 @@ class Fusions:
             if inverse is not None and {*self._numbers(inverse.inputs[0])} == {1.0}:
                 yield other, inverse
 
-    def _refuse_equal_inverses(self, node: Node) -> None:
-        """Refuse a product with inverses that are equal where what divides is not: as 1 / 2 = 0."""
+    def _refuse_inverses(self, node: Node) -> None:
+        """Refuse a product with inverses that are rounded to integers, or equal by rounding.
+
+        1 / 2 is 0, and what is divided by 2 is not.
+        """
         for _, inverse in self._inverses(node):
             divisors = {*self._numbers(inverse.inputs[1])}
+            dtype = self._dtypes.get(inverse.outputs[0])
+            if divisors != {1.0} and (dtype is None or is_integer(dtype)):
+                raise Unsupported(
+                    "multiplies by inverses of integers, and onnxruntime divides by the integers"
+                )
             if len({*self._numbers(inverse.outputs[0])}) < len(divisors):
                 raise Unsupported(
                     "multiplies by inverses that are equal by rounding alone, and onnxruntime "
                     "divides by the numbers themselves"
                 )
+
+    def _refuse_two_scales(self, node: Node) -> None:
+        """Refuse a product of integers that is multiplied by two scales, of which one is computed.
+
+        onnxruntime writes it as one node, for which scales are those of columns, and which
+        multiplies what is added to the product by the second scale as well.
+        """
+        for one, other in (node.inputs, node.inputs[::-1]):
+            scales = self._maker(other, "Mul")
+            if scales is None or self._maker(one, "MatMulInteger") is None:
+                continue
+            if not self._stored.issuperset(scales.inputs):
+                raise Unsupported(
+                    "multiplies a product of integers by two scales, which onnxruntime takes for "
+                    "scales of its columns, and multiplies a bias by"
+                )
+
+    def _leaves_out_windows(self, node: Node) -> bool:
+        return bool(node.get("ceil_mode", 0)) and node.inputs[0] in self._padded
 
     def _refuse_other_quotient(self, above: str, below: str) -> None:
         root = self._maker(above, "Sqrt")
@@ -178,6 +216,11 @@ class Fusions:
         means = added and [m for n in added.inputs if (m := self._maker(n, "ReduceMean"))]
         if not added or not means:
             return False
+        if sum(name not in self._constants for name in added.inputs) > 1:
+            raise Unsupported(
+                "takes the root of a mean and of what depends on the image, which onnxruntime "
+                "passes over"
+            )
         power = self._maker(means[0].inputs[0], "Pow")
         if power is not None and {*self._numbers(power.inputs[1])} != {2.0}:
             raise Unsupported("takes the root of a mean of other powers than squares")
@@ -192,6 +235,7 @@ class Fusions:
         tracked = [part for part in parts if isinstance(part, Tracked)]
         if not tracked:
             return
+        self._padded.update(node.outputs)
         axes = [int(axis) % tracked[0].rank for axis in self._numbers(*node.inputs[3:4])]
         if len(axes) == tracked[0].rank and axes != sorted(axes):
             raise Unsupported(
