@@ -58,7 +58,7 @@ _BITS: Final = {
 _COMPLEX: Final = (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
 
 _MOST_DENSE: Final = 2**28
-"""Elements that a sparse tensor may have when it is written out: 1 GiB of float32."""
+"""Elements that all sparse tensors may have when they are written out: 1 GiB of float32."""
 
 
 def read_onnx(data: bytes) -> onnx.ModelProto:
@@ -90,12 +90,14 @@ def read_onnx(data: bytes) -> onnx.ModelProto:
         raise RefusedError(
             "The file is cut off, or no ONNX file: it has no graph; one is accepted."
         )
+    dense = 0
     for message in _messages(model):
         _check_texts(message)
         if isinstance(message, TensorProto):
             _check_tensor(message)
         elif isinstance(message, onnx.SparseTensorProto):
-            _check_sparse(message)
+            dense += _elements(message.dims, _quoted(message.values.name))
+            _check_dense(dense, message)
         elif isinstance(message, onnx.NodeProto):
             _check_split(message)
     _check_imports(model.opset_import)
@@ -242,13 +244,11 @@ def _bytes(bits: int) -> int:
     return -(-bits // 8)
 
 
-def _check_sparse(tensor: onnx.SparseTensorProto) -> None:
-    name = _quoted(tensor.values.name)
-    dense = _elements(tensor.dims, name)
+def _check_dense(dense: int, tensor: onnx.SparseTensorProto) -> None:
     if dense > _MOST_DENSE:
         raise RefusedError(
-            f"The sparse tensor {name} has {dense} elements when it is written out; at most "
-            f"{_MOST_DENSE} are accepted."
+            f"The sparse tensor {_quoted(tensor.values.name)}, with those before it, has {dense} "
+            f"elements when it is written out; at most {_MOST_DENSE} are accepted."
         )
 
 

@@ -17,7 +17,9 @@ CPU_PROVIDER: Final = "CPUExecutionProvider"
 SILENT, ERRORS, WARNINGS = 4, 3, 2
 
 _TRYING: Final = """
-import sys; sys.path[:] = {path!r}
+import contextlib, pathlib, sys; sys.path[:] = {path!r}
+with contextlib.suppress(OSError):
+    pathlib.Path("/proc/self/oom_score_adj").write_text("1000")
 import numpy, onnxruntime
 kinds = dict(uint8="u1", float16="f2", float="f4", double="f8")
 given = sys.stdin.buffer
@@ -100,7 +102,8 @@ def open_session(
 def check_stays_alive(*models: bytes) -> None:
     """Open and run files from elsewhere in a process of its own, which onnxruntime may end.
 
-    They are run on black images. A file that does not open or run is left to whoever does that
+    Where memory runs out, it is the first that the kernel ends. They are run on black images. A
+    file that does not open or run is left to whoever does that
     here, and has the sentence for it.
 
     Raises

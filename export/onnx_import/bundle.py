@@ -173,7 +173,7 @@ def _said(file: Path, data: bytes) -> Preprocessing:
         return _read_beside(file, data)
     except RefusedError:
         raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise OnnxImportError(
             f"What lies beside {file.name} is not what Transformers or timm write ({error}); "
             "the file alone, in a folder of its own, is accepted."

@@ -89,7 +89,8 @@ def told_apart(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not twins:
         return tuple(names), ()
     found = tuple(
-        f"{name} ({number})" if name in twins else name for number, name in enumerate(names)
+        f"{name} ({number})" if counts[name] > 1 and name.strip() else name
+        for number, name in enumerate(names)
     )
     several = f" and {len(twins) - 1} more names" if len(twins) > 1 else ""
     numbered = next(each for each, name in zip(found, names, strict=True) if name == twins[0])
@@ -119,11 +120,11 @@ def read_json(text: str | bytes) -> object:
 
 
 def _without_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} is there twice")
+        found[key] = value
     return found
 
 

@@ -14,6 +14,7 @@ from artifact.session import check_stays_alive, open_session, run_as_written
 from audit.proof import prove
 from imaging.refusal import RefusedError
 from tests.audit.test_proof_cases import parse
+from tests.waiting import wait_until
 
 
 def model(nodes, feeds, outputs, initializers=()):
@@ -156,6 +157,21 @@ def test_a_file_that_ends_the_process_as_it_runs_is_refused(batch):
 
 def test_files_that_open_and_files_that_do_not_are_left_to_who_opens_them():
     check_stays_alive(Path("model_repository/rotmnist-cnn/1/model.onnx").read_bytes(), b"no model")
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="only on Linux")
+def test_what_tries_a_file_is_the_first_to_end_where_memory_runs_out(monkeypatch):
+    asked = []
+
+    def run(arguments, **_):
+        asked.append(arguments)
+        return subprocess.CompletedProcess(arguments, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    check_stays_alive()
+    with subprocess.Popen(asked[0], stdin=subprocess.PIPE) as process:
+        score = Path(f"/proc/{process.pid}/oom_score_adj")
+        wait_until(lambda: score.read_text().strip() == "1000")
 
 
 def test_nothing_is_imported_from_the_folder_that_one_is_in(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from export.onnx_import.bundle import read_bundle
 from export.onnx_import.importer import Request, import_onnx
 from export.onnx_import.inputs import Scaling
 from export.onnx_import.options import read_classes
+from export.onnx_import.preprocessing import told_apart
 from export.onnx_import.summary import summarise
 from imaging import FitPolicy
 
@@ -336,6 +337,36 @@ def test_weights_come_from_the_graphs_folder_alone(tmp_path: Path, location: str
     relocate(file, location=location)
     with pytest.raises(RefusedError, match="a file in the graph's folder is accepted"):
         read_bundle(file)
+
+
+@pytest.mark.parametrize(
+    ("stem", "content"),
+    [
+        ("preprocessor_config", {"size": 6, "rescale_factor": 10**400}),
+        (
+            "preprocessor_config",
+            {"image_processor_type": "ConvNextImageProcessor", "size": 6, "crop_pct": 1e-320},
+        ),
+        ("config", {"pretrained_cfg": {"input_size": [3, 6, 6], "crop_pct": "0.0"}}),
+    ],
+)
+def test_numbers_that_nobody_can_reckon_with_are_a_sentence(
+    tmp_path: Path, stem: str, content: dict[str, Any]
+) -> None:
+    content |= {"image_mean": [0.5], "image_std": [0.5]} if stem != "config" else {}
+    with pytest.raises(RefusedError, match="is not what Transformers or timm write"):
+        read_bundle(write(tmp_path, **{stem: content}))
+
+
+def test_many_names_are_read_in_a_moment(tmp_path: Path) -> None:
+    many = 100_000
+    names = {str(number): f"class {number // 2}" for number in range(many)}
+    apart, _ = told_apart(read_bundle(write(tmp_path, config={"id2label": names})).said.classes)
+    assert len({*apart}) == many
+    keys = ", ".join(f'"{number}": 0' for number in [*range(many), many - 1])
+    (tmp_path / "config.json").write_text(f"{{{keys}}}")
+    with pytest.raises(RefusedError, match="the key '99999' is there twice"):
+        read_bundle(tmp_path / "model.onnx")
 
 
 def test_a_place_of_weights_is_said_once_and_in_utf_8(tmp_path: Path) -> None:

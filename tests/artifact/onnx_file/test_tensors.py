@@ -160,3 +160,11 @@ def test_a_sparse_tensor_that_is_huge_when_written_out_is_refused() -> None:
     index = sized([1], 8, TensorProto.INT64)
     model.graph.sparse_initializer.add(values=value, indices=index, dims=[2**20, 2**20])
     assert "1099511627776 elements when it is written out" in sentence(model.SerializeToString())
+
+
+def test_sparse_tensors_that_are_huge_together_are_refused() -> None:
+    model = small()
+    for _ in range(3):
+        value, index = sized([1], 4), sized([1], 8, TensorProto.INT64)
+        model.graph.sparse_initializer.add(values=value, indices=index, dims=[2**14, 2**13])
+    assert "402653184 elements when it is written out" in sentence(model.SerializeToString())
