@@ -144,7 +144,7 @@ class Card(Value):
     description: str
     group: Group
     precision: Precision
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
     multi_label: MultiLabel = False
     input: InputSpec
     sha256: Sha256

@@ -59,13 +59,15 @@ def read_npz(
         of objects.
     """
     arrays: dict[str, NDArray[Any]] = {}
+    met: set[str] = set()
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.namelist():
                 name = member.removesuffix(".npy")
+                if name in met and (names is None or name in names):
+                    raise ArraysError(f"it has '{name}' twice")
+                met.add(name)  # NumPy reads a member without the suffix before one with it
                 if name != member and (names is None or name in names):
-                    if name in arrays:
-                        raise ArraysError(f"it has '{name}' twice")
                     with archive.open(member) as content:
                         arrays[name] = _read(content, name, most)
                     most -= arrays[name].nbytes

@@ -70,6 +70,19 @@ def test_an_array_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         load_audit_set(path)
 
 
+def test_an_array_that_numpy_reads_from_another_member_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    save_audit_set(path, AuditSet(IMAGES))
+    content = io.BytesIO()
+    np.save(content, IMAGES + 1)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("images", content.getvalue())
+    with np.load(path) as found:
+        assert (found["images"] == 1).all()
+    with pytest.raises(ValueError, match="it has 'images' twice"):
+        load_audit_set(path)
+
+
 @pytest.mark.parametrize(
     "arrays",
     [

@@ -121,6 +121,7 @@ def test_a_card_cannot_be_changed(card: Card) -> None:
         ("version", 0),
         ("group", "E4"),
         ("precision", "fp8"),
+        ("classes", []),
         ("sha256", "abc"),
         ("schema_version", 2),
         ("proof", "PROVED"),
@@ -162,6 +163,16 @@ def test_a_name_that_is_there_twice_is_refused(card: Card, tmp_path: Path) -> No
     path = tmp_path / "card.json"
     path.write_text(card.model_dump_json()[:-1] + ',"group":"C4"}')
     with pytest.raises(ValueError, match=r"card\.json is broken: it has 'group' twice\."):
+        load_card(path)
+
+
+def test_a_number_that_no_json_has_is_refused(tmp_path: Path) -> None:
+    """Only in a recipe may anything stand; it came as `null` over HTTP."""
+    text = Path("model_repository/rotmnist-cnn/1/card.json").read_text()
+    path = tmp_path / "card.json"
+    path.write_text(text.replace('"epochs": 60,', '"epochs": NaN,', 1))
+    assert "NaN" in path.read_text()
+    with pytest.raises(ValueError, match="it has NaN, which no JSON has"):
         load_card(path)
 
 
