@@ -65,6 +65,7 @@ class Counterparts:
         self._starts: dict[str, Hashable] = {}
         self._idle: set[str] = set()
         self._open: set[str] = set()
+        self._shaped_by: dict[str, frozenset[Hashable]] = {}
         self._sources: dict[str, int] = {}
         self._computed: dict[Hashable, int] = {}
         self._makes: dict[str, tuple[str, int]] = {}
@@ -75,6 +76,7 @@ class Counterparts:
         computed = any(name and self._source(name) for name in node.inputs[1:])
         if not self._open.isdisjoint(node.inputs) or (node.op in _SHAPED and computed):
             self._open.update(node.outputs)
+        self._note_shaping(node)
         parts = output.parts if isinstance(output, Batches) else (output,)
         shape = len(parts), parts[0].batch_axis, parts[0].shape
         self._shapes.update(dict.fromkeys(node.outputs, shape))
@@ -83,6 +85,18 @@ class Counterparts:
             self._starts[node.outputs[0]] = start
             if name_of(output.numbers) == start:
                 self._idle.update(node.outputs)
+
+    def _note_shaping(self, node: Node) -> None:
+        """Note which computed constants a runtime would have to know to know a shape.
+
+        And the shapes that the file notes of what is made of them.
+        """
+        behind = (self._shaped_by[name] for name in node.inputs if name in self._shaped_by)
+        computed = map(self._source, filter(None, node.inputs))
+        shaped_by = frozenset[Hashable](filter(None, computed)).union(*behind)
+        for name in filter(None, node.outputs if shaped_by else ()):
+            noted = self._graph.declared.get(name)
+            self._shaped_by[name] = shaped_by if noted is None else shaped_by | {noted}
 
     def written_otherwise(self, pairs: Collection[tuple[int, int]]) -> Node | None:
         """Return the first node that is written otherwise than one that does the same.
@@ -207,7 +221,10 @@ class Counterparts:
             elif maker.op == "Identity":
                 self._sources[name] = self._sources[before[0]]
             else:
-                way = (maker.op, *map(self._sources.__getitem__, before)) if before else None
+                # Of a Shape a runtime makes a constant where it knows the shape.
+                shaped_by = map(self._shaped_by.get, before)
+                ways = map(self._sources.__getitem__, before)
+                way = (maker.op, *ways, *shaped_by) if before else None
                 number = len(self._computed) + 2
                 self._sources[name] = self._computed.setdefault(way, number) if way else 0
         return self._sources[name]
