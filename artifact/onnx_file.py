@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 
 from artifact.contract import PROBABILITIES
 from artifact.trapping_divisions import refuse_traps
+from artifact.trapping_sizes import refuse_sizes
 from imaging.refusal import RefusedError
 
 ONNX_DOMAINS: Final = ("", "ai.onnx")
@@ -126,7 +127,8 @@ def refuse_other_formats(data: bytes) -> None:
 def check_operators(model: onnx.ModelProto) -> None:
     """See that a model means the same to every runtime: it uses nothing but ONNX's operators.
 
-    And that no image ends what runs it: see `artifact.trapping_divisions`.
+    And that no image ends what runs it, as far as that is known: see `artifact.trapping_divisions`
+    and `artifact.trapping_sizes`.
 
     Functions of the model's own are refused too. Where one is named like an operator that a runtime
     has, the runtime prefers its own; and a few of them can stand for millions of nodes.
@@ -135,7 +137,7 @@ def check_operators(model: onnx.ModelProto) -> None:
     ------
     ValueError
         Naming the first operator, function or version that is not ONNX's, or the first division
-        that may end a process, and what is accepted.
+        or size that may end a process, and what is accepted.
     """
     if model.functions:
         function = model.functions[0]
@@ -161,6 +163,7 @@ def check_operators(model: onnx.ModelProto) -> None:
                 f"versions 1 to {newest} are accepted."
             )
     refuse_traps(model)
+    refuse_sizes(model)
 
 
 def redefines(model: onnx.ModelProto) -> bool:

@@ -1,0 +1,79 @@
+"""What ends the process for an empty tensor is refused where an image decides a size."""
+
+import signal
+import subprocess
+import sys
+
+import onnx
+import pytest
+
+from artifact.onnx_file import check_operators
+from tests.artifact.onnx_file.files import parse
+
+
+def normalising(nodes: str, side: str = "s") -> onnx.ModelProto:
+    """Return a network that normalises what `nodes` make of the image, `e`."""
+    return parse(f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        network (uint8[N, 1, 4, 4] image) => (float[a, b, c, d] y)
+        <float[1] one = {{1}}, int64[1] from = {{0}}, int64[1] to = {{4}}, int64[1] axis = {{3}},
+         int64[4] rows = {{0, 0, -1, 2}}, bool yes = {{1}}> {{
+            f = Cast<to = 1>(image)
+            {nodes}
+            y = InstanceNormalization(e, one, one)
+        }}
+    """)
+
+
+WIDTH = "m = ReduceMax<keepdims = 0>(f) w = Cast<to = 7>(m) u = Unsqueeze(w, from)"
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        f"{WIDTH} e = Slice(f, from, u, axis)",
+        f"{WIDTH} p = Slice(f, from, u, axis) e = Relu(p)",
+        f"{WIDTH} p = Slice(f, from, u, axis) q = Shape(p) e = Expand(f, q)",
+        f"{WIDTH} v = Concat<axis = 0>(from, from, u, to) e = Reshape<allowzero = 1>(f, v)",
+        "c = Cast<to = 9>(image) v = Constant<value_ints = [-1]>() g = Reshape(c, v) "
+        "e = Compress<axis = 3>(f, g)",
+        f"{WIDTH} e = If (yes) <then_branch = t () => (float[a, b, c, d] p) "
+        "{p = Slice(f, from, u, axis)}, else_branch = o () => (float[a, b, c, d] q) "
+        "{q = Identity(f)}>",
+    ],
+)
+def test_sizes_that_an_image_decides_are_refused(nodes: str) -> None:
+    with pytest.raises(ValueError, match="takes a tensor whose size depends on the image"):
+        check_operators(normalising(nodes))
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "e = Slice(f, from, to, axis)",
+        "e = Reshape(f, rows)",
+        "v = Shape(f) e = Expand(f, v)",
+        "e = Sigmoid(f)",
+        "e = If (yes) <then_branch = t () => (float[a, b, c, d] p) {p = Relu(f)}, "
+        "else_branch = o () => (float[a, b, c, d] q) {q = Identity(f)}>",
+    ],
+)
+def test_sizes_that_are_the_same_for_all_images_are_accepted(nodes: str) -> None:
+    check_operators(normalising(nodes))
+
+
+def test_the_process_ends_for_one_image_and_runs_others() -> None:
+    """The trap is real: without it there would be nothing to refuse."""
+    data = normalising(f"{WIDTH} e = Slice(f, from, u, axis)").SerializeToString()
+    program = (
+        "import sys, numpy, onnxruntime\n"
+        "given = sys.stdin.buffer.read()\n"
+        "session = onnxruntime.InferenceSession(given, providers=['CPUExecutionProvider'])\n"
+        "image = numpy.full((1, 1, 4, 4), int(sys.argv[1]), numpy.uint8)\n"
+        "session.run(None, {'image': image})\n"
+    )
+    ended = [
+        subprocess.run([sys.executable, "-c", program, level], input=data, capture_output=True)
+        for level in ("3", "0")
+    ]
+    assert [each.returncode for each in ended] == [0, -signal.SIGSEGV]
