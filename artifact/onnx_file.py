@@ -61,6 +61,12 @@ _COMPLEX: Final = (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
 _MOST_DENSE: Final = 2**28
 """Elements that all sparse tensors may have when they are written out: 1 GiB of float32."""
 
+_MOST_AXES: Final = 64
+"""Of an array of NumPy."""
+
+_MOST_PLACES: Final = 2**58
+"""Elements of an array beside axes of no length, so that its bytes can be counted."""
+
 
 def read_onnx(data: bytes) -> onnx.ModelProto:
     """Parse an ONNX file, see that all of it is there, and check it against the standard.
@@ -272,14 +278,23 @@ def _elements(dims: Iterable[int], name: str) -> int:
         raise RefusedError(
             f"The tensor {name} has an axis of negative length; 0 and more are accepted."
         )
-    if 0 in sides:
-        return 0
+    if len(sides) > _MOST_AXES:
+        raise RefusedError(
+            f"The tensor {name} has {len(sides)} axes; at most {_MOST_AXES} are accepted."
+        )
     total = 1
     for side in sides:
-        total *= side
+        total *= side or 1
         if total > 2**63:
             break
-    return total
+    if 0 not in sides:
+        return total
+    if total > _MOST_PLACES:
+        raise RefusedError(
+            f"The tensor {name} has no element, and other axes that are too long to be counted; "
+            "shorter ones are accepted."
+        )
+    return 0
 
 
 def _check_imports(imports: Iterable[onnx.OperatorSetIdProto]) -> None:

@@ -168,3 +168,15 @@ def test_sparse_tensors_that_are_huge_together_are_refused() -> None:
         value, index = sized([1], 4), sized([1], 8, TensorProto.INT64)
         model.graph.sparse_initializer.add(values=value, indices=index, dims=[2**14, 2**13])
     assert "402653184 elements when it is written out" in sentence(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("dims", "reason"),
+    [([1] * 65, "has 65 axes; at most 64"), ([0, 2**40, 2**40], "too long to be counted")],
+)
+def test_a_shape_that_no_array_has_is_refused(dims: list[int], reason: str) -> None:
+    model = small()
+    model.graph.initializer.add(
+        name="odd", dims=dims, data_type=TensorProto.FLOAT, raw_data=bytes(0 if 0 in dims else 4)
+    )
+    assert reason in sentence(model.SerializeToString())
