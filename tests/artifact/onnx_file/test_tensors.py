@@ -105,7 +105,7 @@ def test_a_tensor_that_promises_more_than_there_is_is_found_wherever_it_is(where
         (sized([2], 9), "needs 8 bytes and has 9"),
         (sized([], 0), "needs 4 bytes and has 0"),
         (sized([2**62, 2**62, 4], 8), "bytes and has 8"),
-        (sized([2**40] * 3000, 8), "[1099511627776, 1099511627776, "),
+        (sized([2**40] * 60, 8), "[1099511627776, 1099511627776, "),
         (sized([-2], 8), "an axis of negative length"),
         (sized([3], 1, TensorProto.INT4), "needs 2 bytes and has 1"),
         (sized([2], 8, kind=99), "elements of the type 99"),
