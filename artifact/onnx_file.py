@@ -227,6 +227,8 @@ def _check_tensor(tensor: TensorProto) -> None:
         raise RefusedError(
             f"The tensor {name} has truth values beside 0 and 1; these are accepted."
         )
+    if not all(map(_is_utf_8, tensor.string_data)):
+        raise RefusedError(f"The tensor {name} has texts that are no UTF-8; UTF-8 is accepted.")
     due, there, unit = _storage(tensor, _elements(tensor.dims, name))
     if there != due:
         shape = ", ".join(map(str, tensor.dims[:8])) + (", ..." if len(tensor.dims) > 8 else "")
@@ -235,6 +237,14 @@ def _check_tensor(tensor: TensorProto) -> None:
             f"{TensorProto.DataType.Name(kind)} needs {due} {unit} and has {there}; "
             "a file whose tensors are what their shapes say is accepted."
         )
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _storage(tensor: TensorProto, promised: int) -> tuple[int, int, str]:

@@ -99,7 +99,7 @@ def store_constants(graph: onnx.GraphProto) -> None:
     """Turn tensors that a Constant node gives into stored ones, as weights are looked for there."""
     nodes = []
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
+        if node.op_type == "Constant" and [each.name for each in node.attribute] == ["value"]:
             tensor = graph.initializer.add()
             tensor.CopyFrom(node.attribute[0].t)
             tensor.name = node.output[0]

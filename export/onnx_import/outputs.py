@@ -212,7 +212,7 @@ def _undo_arithmetic(
 
 def _number(name: str, stored: Mapping[str, onnx.TensorProto]) -> float | None:
     """Return a constant that is the same number for all entries."""
-    if name not in stored:
+    if name not in stored or stored[name].data_type == onnx.TensorProto.STRING:
         return None
     values = np.unique(numpy_helper.to_array(stored[name]).astype(np.float64))
     return float(values[0]) if len(values) == 1 and np.isfinite(values[0]) else None

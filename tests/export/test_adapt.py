@@ -370,3 +370,15 @@ def test_a_function_keeps_the_defaults_of_its_attributes() -> None:
     data = model.SerializeToString()
     adapted = adapt(data, 2, scaling=SCALING)
     check_answers(data, adapted, finished(adapted.model, {}), pictures(1), 2)
+
+
+def test_a_constant_without_a_value_is_left_to_the_runtime() -> None:
+    data = file(BODY.replace("y = MatMul", "c = Constant() y = MatMul"))
+    assert adapt(data, 2, scaling=SCALING).found is not None
+
+
+def test_a_text_where_a_number_is_due_is_a_sentence() -> None:
+    body = BODY.replace("y = MatMul", "b = MatMul") + " y = Mul(b, T)"
+    found = adapt(file(body, T=np.array(["one"], object)), 2, scaling=SCALING)
+    with pytest.raises(OnnxImportError, match="does not fit together"):
+        finished(found.model, {})

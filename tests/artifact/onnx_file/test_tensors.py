@@ -119,6 +119,7 @@ def test_a_tensor_that_promises_more_than_there_is_is_found_wherever_it_is(where
             "needs 1125899906842624 values and has 0",
         ),
         (TensorProto(name="w", data_type=8, dims=[2], string_data=[b"a"]), "needs 2 values"),
+        (TensorProto(name="w", data_type=8, dims=[1], string_data=[b"\xff"]), "no UTF-8"),
         (TensorProto(name="w", data_type=14, dims=[1], float_data=[1.0]), "needs 2 values"),
         (TensorProto(name="w\n" * 200, data_type=1, dims=[1]), r"'w\nw\n"),
     ],
