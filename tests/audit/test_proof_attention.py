@@ -147,3 +147,43 @@ def test_a_mask_is_followed_if_it_is_0_or_1(mask: str, *, rewritten: bool) -> No
     proof = prove(data, runtime=run_alone)
     assert proof.outcome == ("NOT PROVED" if rewritten else "PROVED")
     assert not rewritten or "other than 0 and 1" in proof.reasons[0]
+
+
+@pytest.mark.parametrize(("rows", "tokens"), [(2, 16), (1, 16)])
+def test_attention_in_windows_that_becomes_one_of_all_tokens_is_refused(
+    rows: int, tokens: int
+) -> None:
+    """The second window reads the image by a ramp, and its tokens are left out in the end."""
+    read = "c, j" if rows > 1 else "c"
+    body = f"""c = Conv(x, PIXEL) j = Mul(c, RAMP) d = Concat<axis = 2>({read})
+        r = Reshape(d, PLANES) t = Transpose<perm = [0, 2, 1]>(r) m = MatMul(t, WQKV)
+        p = Reshape(m, PARTED) q, k, v = Split<axis = 2>(p, ONES)
+        qt = Transpose<perm = [2, 0, 3, 1, 4]>(q) qs = Squeeze(qt, ZERO) qm = Mul(qs, HALF)
+        ks = Squeeze(k, TWICE) kt = Transpose<perm = [0, 2, 3, 1]>(ks) qk = MatMul(qm, kt)
+        weights = Softmax<axis = -1>(qk) vt = Transpose<perm = [2, 0, 3, 1, 4]>(v)
+        vs = Squeeze(vt, ZERO) z = MatMul(weights, vs) zt = Transpose<perm = [0, 2, 1, 3]>(z)
+        joined = Reshape(zt, TOGETHER) o = MatMul(joined, WO) a = Add(o, SHIFT)
+        s = Slice(a, ZERO, END, ONE) y = ReduceMax<axes = [1, 2], keepdims = 0>(s)"""
+    drawn = np.random.default_rng(0)
+    given: dict[str, Any] = {
+        "PIXEL": drawn.normal(size=(8, 1, 1, 1)).astype(np.float32),
+        "RAMP": np.arange(16).reshape(1, 1, 4, 4).astype(np.float32) / 4,
+        "PLANES": np.array([1, 8, 16 * rows]),
+        "WQKV": drawn.normal(size=(8, 24)).astype(np.float32),
+        "PARTED": np.array([-1, tokens, 3, 2, 4]),
+        "ONES": np.ones(3, np.int64),
+        "HALF": np.float32(0.5),
+        "TWICE": np.array([2]),
+        "TOGETHER": np.array([1, 16 * rows, 8]),
+        "WO": drawn.normal(size=(8, 8)).astype(np.float32),
+        "SHIFT": drawn.normal(size=8).astype(np.float32),
+        "END": np.array([16]),
+    }
+    data = parse(body, "float[1,1,4,4] x", opset=13, **given)
+    images = drawn.random((20, 1, 4, 4)).astype(np.float32)
+    for optimised in (False, True):
+        runs = answers(data, images, optimised=optimised)
+        assert runs is not None
+        alike = np.allclose(runs[0], runs[1], rtol=1e-3, atol=1e-5)
+        assert alike == (rows == 1 or not optimised)
+    assert prove(data, runtime=run_alone).outcome == ("PROVED" if rows == 1 else "NOT PROVED")

@@ -59,6 +59,7 @@ class Fusions:
         for names in (self._padded, self._raised):
             if kept in names:
                 names.update(node.outputs)
+        self._attention.follow_tokens(node, inputs, kept)
         if node.op == "Mul":
             self._refuse_inverses(node)
             self._refuse_two_scales(node)
@@ -81,6 +82,8 @@ class Fusions:
                 )
             case "Conv" | "ConvTranspose" | "Gemm":
                 self._refuse_bias(node)
+            case "Split":
+                self._attention.refuse_windows(node, inputs)
             case "Sub":
                 self._attention.see(node, inputs)
             case "MatMul":
