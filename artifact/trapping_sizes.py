@@ -28,8 +28,9 @@ _OF_SIZES: Final = {"Shape", "Size"}
 def refuse_sizes(model: onnx.ModelProto) -> None:
     """See that no image can leave a tensor empty where that ends the process.
 
-    Sizes that hang on the batch and on the input's own alone are met when a version is tried; those
-    that hang on pixels, as of what a mask selects, are met by whoever sends such an image.
+    Sizes that hang on pixels, as of what a mask selects, are met by whoever sends such an image.
+    Those that hang on the batch are usual, as where a file reshapes N images; they are met by the
+    batches that a version is tried with, which are not all.
 
     Raises
     ------
@@ -49,13 +50,13 @@ def refuse_sizes(model: onnx.ModelProto) -> None:
 
 
 def _doubtful(graph: onnx.GraphProto, values: set[str], sizes: set[str]) -> Iterator[NodeProto]:
-    """Yield the nodes that may be ended by, in order.
+    """Yield the nodes that may end the process, in order.
 
     Parameters
     ----------
     values, sizes
-        Names of tensors whose numbers, or whose number of entries, depend on the image. What is
-        found is added.
+        Names of tensors whose numbers, or whose number of entries, depend on the image, or are
+        drawn. What is found is added.
     """
     for node in graph.node:
         graphs = [*_graphs(node)]
@@ -71,7 +72,8 @@ def _doubtful(graph: onnx.GraphProto, values: set[str], sizes: set[str]) -> Iter
             yield node
         if decided:
             sizes.update(node.output)
-        if decided or graphs or (node.op_type not in _OF_SIZES and _any(node.input, values)):
+        depends = node.op_type not in _OF_SIZES and _any(node.input, values)
+        if decided or graphs or depends or node.op_type.startswith("Random"):
             values.update(node.output)
 
 

@@ -32,6 +32,7 @@ WIDTH = "m = ReduceMax<keepdims = 0>(f) w = Cast<to = 7>(m) u = Unsqueeze(w, fro
     "nodes",
     [
         f"{WIDTH} e = Slice(f, from, u, axis)",
+        "r = RandomUniform<shape = [1]>() w = Cast<to = 7>(r) e = Slice(f, from, w, axis)",
         f"{WIDTH} p = Slice(f, from, u, axis) e = Relu(p)",
         f"{WIDTH} p = Slice(f, from, u, axis) q = Shape(p) e = Expand(f, q)",
         f"{WIDTH} v = Concat<axis = 0>(from, from, u, to) e = Reshape<allowzero = 1>(f, v)",
