@@ -103,8 +103,7 @@ def check_stays_alive(*models: bytes) -> None:
     """Open and run files from elsewhere in a process of its own, which onnxruntime may end.
 
     Where memory runs out, it is the first that the kernel ends. They are run on black images. A
-    file that does not open or run is left to whoever does that
-    here, and has the sentence for it.
+    file that does not open or run is left to whoever does that here, and has the sentence for it.
 
     Raises
     ------
