@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, TensorProto, numpy_helper
 
+from artifact.element_types import infer_types
 from imaging.refusal import RefusedError
 
 _DIVIDE: Final = {"Div", "Mod"}
@@ -51,9 +52,10 @@ def refuse_traps(model: onnx.ModelProto) -> None:
     """
     if next(_doubtful(model.graph), None) is None:
         return
+    graph = model.graph
     with suppress(Exception):  # it has errors of its own, and knows no types then
-        model = onnx.shape_inference.infer_shapes(model)
-    node = next(_doubtful(model.graph), None)
+        graph = infer_types(model)
+    node = next(_doubtful(graph), None)
     if node is not None:
         name = node.name or next(iter(node.output), "")
         raise RefusedError(

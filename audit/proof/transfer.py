@@ -12,6 +12,7 @@ from audit.proof.findings import Propagation, PropagationOptions
 from audit.proof.limits import Budget
 from audit.proof.operators import MOVES, OPERATORS
 from audit.proof.operators.exactness import (
+    hides_nan,
     is_inexact,
     is_loose,
     mixes_zeros,
@@ -141,6 +142,8 @@ class Transfer:
             found.rounding.append(node)
             if reads or floats in ("bounded", "ordered"):
                 found.disordered.append(node)
+        if hides_nan(operator, context):
+            found.disordered.append(node)
         steps = self._steps(context, outputs)
         if steps and not context.unmoved:
             rounded = True

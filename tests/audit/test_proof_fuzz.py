@@ -110,6 +110,21 @@ def test_an_order_that_may_count_excuses_no_deviation_of_finite_numbers(
     assert judge(model).finding == finding
 
 
+def test_a_pool_that_gives_a_number_for_nan_is_named() -> None:
+    """A product in one order is 0, and in another it is infinite before it meets the 0."""
+    body = "p = ReduceProd<axes = [1, 2, 3], keepdims = 1>(x) y = GlobalMaxPool(p)"
+    data = parse(body)
+    image = np.full((1, 1, 8, 8), 1e30, np.float32)
+    image[..., 0, 0] = 0
+    found = answers(data, image, optimised=False)
+    assert found is not None
+    assert len({rotated[0].tobytes() for rotated in found}) > 1
+    proof = prove(data, "C4", runtime=run_alone)
+    assert proof.outcome == "PROVED"
+    assert proof.disordered is not None
+    assert proof.disordered.op == "GlobalMaxPool"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MUTANTS)

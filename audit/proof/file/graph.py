@@ -8,6 +8,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from artifact.element_types import infer_types
 from audit.proof.file.functions import inline
 from audit.proof.file.node import Array, Node, Unsupported, read_attributes
 from audit.proof.file.types import DType, is_float, is_integer
@@ -217,7 +218,7 @@ def _dtypes(model: onnx.ModelProto, nodes: Sequence[Node]) -> dict[str, DType]:
         if tensor.name not in given
     )
     try:
-        graph = onnx.shape_inference.infer_shapes(bare).graph
+        graph = infer_types(bare)
     except onnx.shape_inference.InferenceError as error:
         raise Unsupported("has shapes or types that do not fit together") from error
     found = {

@@ -53,6 +53,13 @@ def is_inexact(operator: Operator, context: Context, *, finite: bool = False) ->
     return True
 
 
+def hides_nan(operator: Operator, context: Context) -> bool:
+    """Whether a pool may give the least number for NaN, which an order of operations decides on."""
+    return operator.name in ("GlobalMaxPool", "MaxPool") and any(
+        value.bound.rounded and value.bound.unbounded for value in context.tracked
+    )
+
+
 def _may_leave_range(operator: Operator, context: Context) -> bool:
     """Whether floats are cast to integers that they are in range of in real arithmetic alone."""
     dtype = context.dtype

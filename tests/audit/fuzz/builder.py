@@ -8,6 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from artifact.element_types import infer_types
+
 Array = NDArray[Any]
 
 
@@ -107,8 +109,9 @@ def _typed(model: onnx.ModelProto) -> onnx.ModelProto:
     """Give the outputs the types and ranks that follow from the graph."""
     outputs = list(model.graph.output)
     del model.graph.output[:]
-    inferred = onnx.shape_inference.infer_shapes(model)
-    known = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.input)}
+    whole = model.functions  # of calls it knows nothing without, and of slices it may abort
+    inferred = onnx.shape_inference.infer_shapes(model).graph if whole else infer_types(model)
+    known = {value.name: value for value in (*inferred.value_info, *inferred.input)}
     for output in outputs:
         if output.name in known:
             model.graph.output.append(known[output.name])
