@@ -119,7 +119,8 @@ def test_clients_that_hang_up_hurt_nobody(
                     wrong.append((answer.status_code, answer.text))
                 answered += 1
 
-    with serving(repository, default_model="turning") as server:
+    room = 3 * 30 * 2 * 64 + 3 * 9  # for all that anybody sends: nobody is told to come again
+    with serving(repository, default_model="turning", max_queue_size=room) as server:
         run_all(
             [
                 threading.Thread(target=work, args=(server, k))
