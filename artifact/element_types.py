@@ -3,7 +3,9 @@
 import secrets
 
 import onnx
-from onnx import AttributeProto, GraphProto, TensorProto, helper
+from onnx import GraphProto, TensorProto, helper
+
+from artifact.subgraphs import subgraphs
 
 
 def infer_types(model: onnx.ModelProto) -> GraphProto:
@@ -32,7 +34,5 @@ def _forget_bounds(graph: GraphProto, bounds: str) -> None:
     for node in graph.node:
         if node.op_type == "Slice" and len(node.input) > 2:
             node.input[1] = node.input[2] = bounds
-        for attribute in node.attribute:
-            graphs = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
-            for inner in graphs:
-                _forget_bounds(inner, bounds)
+        for inner in subgraphs(node):
+            _forget_bounds(inner, bounds)

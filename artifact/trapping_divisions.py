@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto, TensorProto, numpy_helper
 
 from artifact.element_types import infer_types
+from artifact.subgraphs import subgraphs
 from imaging.refusal import RefusedError
 
 _DIVIDE: Final = {"Div", "Mod"}
@@ -70,17 +71,10 @@ def _doubtful(graph: onnx.GraphProto, around: "_Scope | None" = None) -> Iterato
     """Yield divisions, in order, that are not known to be of other numbers."""
     scope = _Scope(graph, around)
     for node in graph.node:
-        for inner in _graphs(node):
+        for inner in subgraphs(node):
             yield from _doubtful(inner, scope)
         if node.op_type in _DIVIDE and not scope.is_harmless(node):
             yield node
-
-
-def _graphs(node: NodeProto) -> Iterable[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs
 
 
 @dataclass(frozen=True)

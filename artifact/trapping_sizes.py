@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import onnx
-from onnx import AttributeProto, NodeProto
+from onnx import NodeProto
 
+from artifact.subgraphs import subgraphs
 from imaging.refusal import RefusedError
 
 _ENDING: Final = {"Attention", "InstanceNormalization", "STFT", "Unique"}
@@ -59,7 +60,7 @@ def _doubtful(graph: onnx.GraphProto, values: set[str], sizes: set[str]) -> Iter
         drawn. What is found is added.
     """
     for node in graph.node:
-        graphs = [*_graphs(node)]
+        graphs = [*subgraphs(node)]
         for each in graphs:
             inputs = {value.name for value in each.input}  # of loops, which may change both
             values |= inputs
@@ -94,10 +95,3 @@ def _is_decided(
 
 def _any(names: Iterable[str], known: set[str]) -> bool:
     return not known.isdisjoint(names)
-
-
-def _graphs(node: NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from artifact.session import check_stays_alive, open_session, run_as_written
+from artifact.session import check_stays_alive, open_session, run_as_written, run_both_ways
 from audit.proof import prove
 from imaging.refusal import RefusedError
 from tests.audit.test_proof_cases import parse
@@ -114,6 +114,11 @@ def test_who_reads_a_version_imports_no_runtime():
         sys.exit("onnxruntime" in sys.modules)
     """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_nodes_that_end_the_process_are_not_run_in_this_one() -> None:
+    with pytest.raises(RefusedError, match="ends the process"):
+        run_both_ways(onnx.load_model_from_string(ending()), {})
 
 
 def ending() -> bytes:
