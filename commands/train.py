@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -111,8 +112,11 @@ def train(
         typer.Option(help="Judge each epoch on the data set's validation images; do not test."),
     ] = False,
     teacher: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of a run whose network teaches this one; may be repeated."),
+        list[str] | None,
+        typer.Option(
+            help="What teaches this network: the folder of a run, a file (.onnx), or NAME or "
+            "NAME/VERSION of the repository; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Train a network, with a checkpoint after each epoch, and test it once at the end.
@@ -194,21 +198,24 @@ def train(
     }
     given = {key: value for key, value in changes.items() if value is not None}
     experiment = experiment.with_recipe(given)
-    if teacher:
-        experiment = experiment.taught_by(*map(Run.open, teacher))
-    try:
-        result = run(
-            experiment,
-            place,
-            resume=resume,
-            overwrite=overwrite,
-            device=found,
-            choose=choose,
-            shown=on_one_line,
-        )
-    except KeyboardInterrupt:
-        typer.echo(f"orbitserve: Stopped; this goes on: {_resuming()}", err=True)
-        raise
+    with ExitStack() as until:
+        if teacher:
+            from commands.teachers import open_teacher
+
+            experiment = experiment.taught_by(*(open_teacher(each, until) for each in teacher))
+        try:
+            result = run(
+                experiment,
+                place,
+                resume=resume,
+                overwrite=overwrite,
+                device=found,
+                choose=choose,
+                shown=on_one_line,
+            )
+        except KeyboardInterrupt:
+            typer.echo(f"orbitserve: Stopped; this goes on: {_resuming()}", err=True)
+            raise
     if result is not None:
         _tell(Run.open(place), result, title, None if runs == Path("runs") else runs)
 

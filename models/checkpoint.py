@@ -82,7 +82,7 @@ class RunInfo(BaseModel):
     white_level
         Of images of more than 8 bits, as ``imaging.decode`` takes it.
     teacher_sha256
-        The digests of the weights of the networks that taught this one, if any did.
+        The digests of the weights, or files, of the networks that taught this one, if any did.
     start_sha256
         The digest of the weights that were the first ones, if they were not random.
     source

@@ -29,6 +29,7 @@ from models.datasets.own_images import OwnImages
 from models.networks import NetworkSpec
 from models.presets import PRESETS
 from models.recipe import Recipe
+from models.teachers import TrainedTeacher
 
 _CELLS: Mapping[str, elpv.Unit] = {"elpv": "cells", "elpv-modules": "modules"}
 
@@ -48,7 +49,7 @@ class Experiment:
     Attributes
     ----------
     teachers
-        Runs whose networks' mean probabilities are learned beside the labels.
+        Whose mean probabilities are learned beside the labels.
     start
         The run whose trained weights are the first ones.
     own
@@ -59,7 +60,7 @@ class Experiment:
     network: NetworkSpec
     recipe: Recipe
     data: DataSet
-    teachers: tuple[Run, ...] = ()
+    teachers: tuple[TrainedTeacher, ...] = ()
     start: Run | None = None
     own: OwnImages | None = None
 
@@ -101,27 +102,31 @@ class Experiment:
             fit=data.fit.mode,
             fill=data.fit.fill,
             white_level=data.white_level,
-            teacher_sha256=tuple(run.weights_sha256() for run in self.teachers) or None,
+            teacher_sha256=tuple(each.sha256 for each in self.teachers) or None,
             start_sha256=self.start.weights_sha256() if self.start else None,
             source=self.own.source_of(data.fit) if self.own else None,
         )
 
-    def taught_by(self, *teachers: Run) -> "Experiment":
+    def taught_by(self, *teachers: TrainedTeacher) -> "Experiment":
         """Return the experiment with teachers, who have half of the say unless the recipe tells.
 
         Raises
         ------
         ValueError
-            If a run is not over, or its network has other images or classes.
+            If one has other images or classes.
         """
-        for run in teachers:
-            theirs = run.network().spec
-            for what in ("size", "channels", "classes"):
-                here, there = getattr(self.network, what), getattr(theirs, what)
+        shape = (self.network.channels, self.network.size, self.network.size)
+        names = self.data.classes
+        for teacher in teachers:
+            for what, there, here in (
+                ("images of shape", teacher.shape, shape),
+                ("a number of classes of", teacher.classes, self.network.classes),
+                ("classes", list(teacher.names or names), list(names)),
+            ):
                 if here != there:
                     raise RefusedError(
-                        f"A teacher sees and names the same: the network of {run.folder} has "
-                        f"{there} for its {what}, and this one {here}."
+                        f"A teacher sees and names the same: {teacher.name} has {what} {there}, "
+                        f"and this one {here}."
                     )
         experiment = self if self.recipe.teaching else self.with_recipe({"teaching": TEACHING})
         return dataclasses.replace(experiment, teachers=teachers)

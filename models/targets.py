@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 Teacher = Callable[[Tensor], Tensor]
 """From grey levels ``[N, C, n, n]`` to probabilities ``[N, K]``."""
@@ -29,8 +29,8 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
     return F.one_hot(labels, classes).float()
 
 
-def teach(networks: Sequence[nn.Module]) -> Teacher:
-    """Return the mean of the probabilities that ``networks`` give, as a teacher."""
-    for network in networks:
-        network.eval()
-    return lambda x: torch.stack([one(x).float().softmax(1) for one in networks]).mean(0)
+def mean_of(teachers: Sequence[Teacher]) -> Teacher | None:
+    """Return the teacher that answers as several do in the mean; None where there is none."""
+    if not teachers:
+        return None
+    return lambda x: torch.stack([teacher(x) for teacher in teachers]).mean(0)

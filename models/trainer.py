@@ -32,7 +32,7 @@ from models.experiment import Experiment, folder_experiment
 from models.figures import confusion_matrix, draw_confusion, draw_learning_curve, draw_mistakes
 from models.mistakes import Mistake, confusion_table, find_mistakes, listed, mistakes_table
 from models.overview import duration, overview
-from models.targets import teach
+from models.targets import mean_of
 from models.training import Epoch, Training, predict
 
 AUDIT_IMAGES = 512
@@ -80,12 +80,7 @@ def _train(
     shown: Callable[[str], str],
 ) -> Result | None:
     data, recipe = experiment.data, run.info.recipe
-    digests = run.info.teacher_sha256 or ()
-    teachers = [
-        teacher.network(digest).to(device)
-        for teacher, digest in zip(experiment.teachers, digests, strict=True)
-    ]
-    teacher = teach(teachers) if teachers else None
+    teacher = mean_of([each.open(device) for each in experiment.teachers])
     training = run.training(device, teacher)
     if experiment.start and not training.history:
         same = experiment.start.info.classes == data.classes

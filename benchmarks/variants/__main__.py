@@ -21,6 +21,7 @@ from models.checkpoint import Run
 from models.datasets import rotmnist
 from models.devices import Device, find_device
 from models.experiment import Experiment
+from models.teachers import taught_by_run
 
 
 def main() -> None:
@@ -77,7 +78,9 @@ def _train(
     together: Barrier,
 ) -> None:
     experiment = Experiment(name, chosen.network, chosen.recipe, rotmnist.read(data))
-    experiment = replace(experiment, teachers=tuple(map(Run.open, teachers)))
+    experiment = replace(
+        experiment, teachers=tuple(taught_by_run(Run.open(each)) for each in teachers)
+    )
     train_until(experiment, out / name, find_device(device), end, together)
 
 

@@ -13,7 +13,7 @@ import torch
 from models.checkpoint import Run
 from models.datasets.split import Split
 from models.experiment import Experiment
-from models.targets import Teacher, teach
+from models.targets import Teacher, mean_of
 from models.training import Training, error_percent
 
 # The speed is measured while the others train as well; a part of the time is kept for the looks.
@@ -41,8 +41,7 @@ def train_until(
     validation = experiment.data.validation
     if validation is None:
         raise ValueError(f"{experiment.data.name} has no validation images.")
-    teachers = [run.network().to(device) for run in experiment.teachers]
-    teacher = teach(teachers) if teachers else None
+    teacher = mean_of([each.open(device) for each in experiment.teachers])
     step = _seconds_a_step(experiment, device, teacher, together)
     steps = len(experiment.data.train) // experiment.recipe.batch_size
     epochs = max(1, int((end - time.time()) * (1 - _KEPT) / (step * steps)))

@@ -1,12 +1,21 @@
 """`orbitserve train`: what it refuses at once, and what it says before and after."""
 
+import hashlib
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from artifact.session import open_session
 from models.checkpoint import Result, Run
+
+REPOSITORY = Path("model_repository")
+SMALL = REPOSITORY / "rotmnist-c4-small/1/model.onnx"
+GREY = np.random.default_rng(0).uniform(-5, 260, (70, 1, 28, 28)).astype(np.float32)
+"""Augmented images, of which a deployed model takes none as it is."""
 
 
 @pytest.fixture
@@ -19,6 +28,18 @@ def images(tmp_path):
         for i in range(10):
             Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(place / f"{i}.png")
     return tmp_path / "部品"
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """A folder of ten classes that are called as digits are."""
+    for name in "0123456789":
+        place = tmp_path / "digits" / name
+        place.mkdir(parents=True)
+        for i in range(10):
+            grey = np.full((28, 28), 20 * int(name) + i, np.uint8)
+            Image.fromarray(grey).save(place / f"{i}.png")
+    return tmp_path / "digits"
 
 
 def test_ctrl_c_says_how_to_go_on(run, monkeypatch, images, tmp_path):
@@ -87,6 +108,54 @@ def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
     assert sentence in err
     assert err.count("\n") == 1
     assert not runs.exists()
+
+
+@pytest.mark.parametrize("named", ["rotmnist-c4-small", "rotmnist-c4-small/1", "file"])
+def test_a_model_teaches_what_it_answers_as_it_is_deployed(run, monkeypatch, digits, named):
+    taught = []
+    monkeypatch.setattr(
+        "models.trainer.train",
+        lambda experiment, *_, **__: taught.append(
+            (experiment.teachers[0], experiment.teachers[0].open(None)(torch.from_numpy(GREY)))
+        ),
+    )
+    monkeypatch.setenv("ORBITSERVE_REPOSITORY", str(REPOSITORY))
+    place = SMALL if named == "file" else named
+    status, _, err = run("train", digits, "--size", "28", "--teacher", place)
+    assert status == 0, err
+    ((teacher, answers),) = taught
+    assert teacher.sha256 == hashlib.sha256(SMALL.read_bytes()).hexdigest()
+    whole = GREY.round().clip(0, 255).astype(np.uint8)
+    session = open_session(SMALL.read_bytes(), 1)
+    (probabilities,) = session.run(["probabilities"], {"image": whole})
+    np.testing.assert_allclose(answers, probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "sentence"),
+    [
+        ("nowhere", "nowhere"),
+        ("http://localhost:1", "not http://localhost:1"),
+        (SMALL, "has images of shape (1, 28, 28), and this one (1, 8, 8)"),
+    ],
+)
+def test_what_cannot_teach_is_refused(run, monkeypatch, images, tmp_path, teacher, sentence):
+    monkeypatch.setattr("models.trainer._progress", _silent)
+    where = ["--name", "parts", "--runs", tmp_path / "runs"]
+    status, out, err = run("train", images, *where, "--teacher", teacher)
+    assert (status, out) == (3, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_teacher_of_classes_in_another_order_is_refused(run, monkeypatch, digits):
+    monkeypatch.setattr("models.trainer._progress", _silent)
+    (digits / "9").rename(digits / "-9")
+    status, _, err = run("train", digits, "--size", "28", "--teacher", SMALL)
+    assert status == 3
+    assert (
+        "has classes ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'], and this one ['-9'," in err
+    )
 
 
 def test_options_of_a_folder_are_refused_for_a_network(run):
