@@ -13,7 +13,8 @@ import typer
 from commands.options import DataFolder, WhiteLevel
 
 if TYPE_CHECKING:
-    from models.checkpoint import Result, Run
+    from models.checkpoint import Run
+    from models.run_info import Result
 
 
 def train(

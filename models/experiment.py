@@ -20,7 +20,7 @@ from models.autoconfig import (
     input_size,
     inspection,
 )
-from models.checkpoint import Run, RunInfo
+from models.checkpoint import Run
 from models.datasets import elpv, rotmnist
 from models.datasets.data_set import DataSet
 from models.datasets.folder import Progress
@@ -29,6 +29,7 @@ from models.datasets.own_images import OwnImages
 from models.networks import NetworkSpec
 from models.presets import PRESETS
 from models.recipe import Recipe
+from models.run_info import RunInfo
 from models.teachers import TrainedTeacher
 
 _CELLS: Mapping[str, elpv.Unit] = {"elpv": "cells", "elpv-modules": "modules"}

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from models.autoconfig import LARGEST
-from models.checkpoint import RunInfo
 from models.datasets.own_images import TEST_PART, OwnImages
 from models.experiment import DEFAULT_GROUP, Experiment
 from models.networks import Network, free_parameters
+from models.run_info import RunInfo
 
 _SYMMETRIES = {"C": "rotations", "D": "rotations and mirror images", "trivial": "none"}
 

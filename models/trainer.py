@@ -22,7 +22,7 @@ from rich.text import Text
 from imaging import FitPolicy
 from imaging.refusal import RefusedError
 from models.autoconfig import SMALLEST
-from models.checkpoint import Result, Run, write_run_file
+from models.checkpoint import Run, write_run_file
 from models.datasets.data_set import DataSet
 from models.datasets.folder_source import FolderSource
 from models.datasets.own_images import OwnImages, count_files
@@ -32,6 +32,7 @@ from models.experiment import Experiment, folder_experiment
 from models.figures import confusion_matrix, draw_confusion, draw_learning_curve, draw_mistakes
 from models.mistakes import Mistake, confusion_table, find_mistakes, listed, mistakes_table
 from models.overview import duration, overview
+from models.run_info import Result
 from models.targets import mean_of
 from models.training import Epoch, Training, predict
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from artifact.session import open_session
-from models.checkpoint import Result, Run
+from models.checkpoint import Run
+from models.run_info import Result
 
 REPOSITORY = Path("model_repository")
 SMALL = REPOSITORY / "rotmnist-c4-small/1/model.onnx"

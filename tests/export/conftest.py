@@ -8,10 +8,11 @@ import torch
 from export.bake import bake
 from export.graph import to_onnx
 from export.package import package
-from models.checkpoint import Result, Run, RunInfo
+from models.checkpoint import Run
 from models.datasets.split import Split
 from models.networks import Convolution, MaxPooling, Network, NetworkSpec
 from models.recipe import Recipe
+from models.run_info import Result, RunInfo
 
 
 def specification(group):

@@ -12,8 +12,9 @@ from audit import RefusedError
 from export import publish as publishing
 from export.graph import to_onnx
 from export.package import ParityError, measure_parity, package
-from models.checkpoint import Result, Run
+from models.checkpoint import Run
 from models.networks import Network
+from models.run_info import Result
 from tests.digests import sha256_file
 
 pytestmark = pytest.mark.slow

@@ -13,11 +13,12 @@ from torch.utils._pytree import tree_leaves
 
 from imaging.refusal import RefusedError
 from models.augmentation import Augmentation
-from models.checkpoint import Run, RunInfo
+from models.checkpoint import Run
 from models.datasets.split import Split
 from models.devices import autocast, be_deterministic, convolutions, find_device, is_mixed
 from models.networks import Convolution, MaxPooling, NetworkSpec, RestrictTo
 from models.recipe import Recipe
+from models.run_info import RunInfo
 from models.training import Training, predict
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -11,10 +11,11 @@ from torch.nn.functional import cross_entropy
 
 from imaging import RefusedError
 from models.augmentation import Augmentation
-from models.checkpoint import Result, Run, RunInfo
+from models.checkpoint import Run
 from models.datasets.split import Split
 from models.networks import Convolution, NetworkSpec
 from models.recipe import Recipe
+from models.run_info import Result, RunInfo
 from models.training import Epoch, Training, error_percent, predict
 
 SPEC = NetworkSpec(
