@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from artifact.values import Sha256, Value
 
 
@@ -39,6 +41,13 @@ class Change(Value):
     relative_weight_change: float | None = None
 
 
+class WeightsFile(Value):
+    """A file beside a graph that has weights of it: its name as the graph says it, its digest."""
+
+    file: str
+    sha256: Sha256
+
+
 class Origin(Value):
     """The file that a version was made from.
 
@@ -46,6 +55,8 @@ class Origin(Value):
     ----------
     file, sha256
         Its name, without folders, and its digest.
+    weights
+        The files beside it that its weights were in, if they were not in itself.
     producer
         What the file says wrote it.
     adaptations
@@ -56,6 +67,7 @@ class Origin(Value):
 
     file: str
     sha256: Sha256
+    weights: tuple[WeightsFile, ...] = Field(default=(), exclude_if=lambda files: not files)
     producer: str
     adaptations: tuple[str, ...]
     change: Change | None = None

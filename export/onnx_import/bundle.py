@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from artifact.files import MOST_GRAPH
+from artifact.origin import WeightsFile
 from export.onnx_import.graphs import OnnxImportError
 from export.onnx_import.inputs import Scaling
 from export.onnx_import.preprocessing import (
@@ -23,7 +24,7 @@ from export.onnx_import.preprocessing import (
     unclear_filter,
 )
 from export.onnx_import.transformers_config import of_transformers
-from imaging.files import MOST_TEXT, FileRefusedError, open_file, read_named
+from imaging.files import MOST_TEXT, FileRefusedError, read_file, read_named
 from imaging.refusal import RefusedError
 
 _NAMES: Final = ("model.onnx", "onnx/model.onnx")
@@ -44,15 +45,17 @@ class Bundle:
         The graph's.
     sha256
         Of that file, as it lies there.
+    weights
+        The files of weights beside it.
     data
         An ONNX file that holds its weights itself.
     """
 
     file: Path
     sha256: str
+    weights: tuple[WeightsFile, ...]
     data: bytes
     said: Preprocessing
-    notes: tuple[str, ...]
 
 
 def read_bundle(place: Path) -> Bundle:
@@ -71,8 +74,13 @@ def read_bundle(place: Path) -> Bundle:
     """
     file = _graph_file(place) if place.is_dir() else place
     given = read_named(file, MOST_GRAPH)
-    data, notes = _with_weights(file, given)
-    return Bundle(file, hashlib.sha256(given).hexdigest(), data, _said(file, data), notes)
+    data, files = _with_weights(file, given)
+    weights = tuple(WeightsFile(file=name, sha256=_digest(files[name])) for name in files)
+    return Bundle(file, _digest(given), weights, data, _said(file, data))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _graph_file(folder: Path) -> Path:
@@ -89,28 +97,39 @@ def _graph_file(folder: Path) -> Path:
 # --- weights ------------------------------------------------------------------------------------
 
 
-def _with_weights(file: Path, given: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Put weights that lie in files of the same folder into the graph's own file."""
+def _with_weights(file: Path, given: bytes) -> tuple[bytes, Mapping[str, bytes]]:
+    """Put weights that lie in files of the same folder into the graph's own file.
+
+    Returns
+    -------
+    The file, and those files by their names, of which each is read once.
+    """
     try:
         model = onnx.load_model_from_string(given)
     except DecodeError:  # told by whoever reads it
-        return given, ()
-    outside = [tensor for tensor in _tensors(model) if tensor.data_location == tensor.EXTERNAL]
-    if not outside:
-        return given, ()
-    total, used = len(given), dict[str, None]()
-    for tensor in outside:
-        raw = _read_tensor(file.parent, tensor)
+        return given, {}
+    files: dict[str, bytes] = {}
+    total = len(given)
+    for tensor in _tensors(model):
+        if tensor.data_location != tensor.EXTERNAL:
+            continue
+        name, start, length = _place(tensor)
+        if name not in files:
+            files[name] = _read_weights(file.parent, name)
+        raw = files[name][start:] if length == -1 else files[name][start : start + length]
+        if length not in (-1, len(raw)):
+            raise OnnxImportError(
+                f"The file {name!r} ends before the weights of '{tensor.name}' do."
+            )
         total += len(raw)
-        if total > MOST_GRAPH:
+        if max(total, sum(map(len, files.values()))) > MOST_GRAPH:
             raise OnnxImportError(
                 f"{file} has more than {MOST_GRAPH >> 20} MiB of weights; fewer are accepted."
             )
-        used[_location(tensor)] = None
         del tensor.external_data[:]
         tensor.data_location = tensor.DEFAULT
         tensor.raw_data = raw
-    return model.SerializeToString(), tuple(f"Its weights lie in '{name}'." for name in used)
+    return (model.SerializeToString() if files else given), files
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -121,12 +140,8 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
                 yield attribute.t
 
 
-def _location(tensor: onnx.TensorProto) -> str:
-    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-
-
-def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
-    """Read a tensor's bytes from a file of the same folder."""
+def _place(tensor: onnx.TensorProto) -> tuple[str, int, int]:
+    """Return where a tensor lies: a file's name, the first byte, how many; -1 for all of them."""
     where = {entry.key: entry.value for entry in tensor.external_data}
     if len(where) < len(tensor.external_data):
         raise OnnxImportError(
@@ -151,17 +166,14 @@ def _read_tensor(folder: Path, tensor: onnx.TensorProto) -> bytes:
         raise OnnxImportError(
             f"Where in {name!r} the weights of '{tensor.name}' lie is no number of bytes."
         )
+    return name, start, length
+
+
+def _read_weights(folder: Path, name: str) -> bytes:
     try:
-        with open_file(folder / name, MOST_GRAPH) as opened:
-            opened.seek(start)
-            raw = opened.read(MOST_GRAPH if length == -1 else min(length, MOST_GRAPH))
+        return read_file(folder / name, MOST_GRAPH)
     except FileRefusedError as error:
         raise OnnxImportError(f"The file {name!r} with weights of the graph {error}.") from error
-    except OSError as error:
-        raise OnnxImportError(f"The file {name!r} cannot be read: {error.strerror}.") from error
-    if length not in (-1, len(raw)):
-        raise OnnxImportError(f"The file {name!r} ends before the weights of '{tensor.name}' do.")
-    return raw
 
 
 # --- names and preprocessing --------------------------------------------------------------------

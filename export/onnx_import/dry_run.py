@@ -17,6 +17,7 @@ from audit.proving import UNATTENDED
 from export.onnx_import.importer import tried_groups
 from export.onnx_import.outputs import Found
 from export.onnx_import.size import network_size
+from export.onnx_import.summary import found_in
 from export.onnx_import.understand import Understood
 from export.runtime import open_model
 from export.sample import passes
@@ -33,6 +34,7 @@ def describe(understood: Understood) -> list[str]:
         "Nothing is written. What was understood:",
         _input(understood),
         *_answers(understood.adapted.found),
+        *found_in(understood.bundle.weights),
         *understood.adapted.adaptations,
         _classes(understood.request.classes),
         f"{len(understood.pictures.images)} images of {understood.pictures.source}"

@@ -209,6 +209,7 @@ def _origin(bundle: Bundle, adapted: Adapted, change: Change | None) -> Origin:
     return Origin(
         file=bundle.file.name,
         sha256=bundle.sha256,
+        weights=bundle.weights,
         producer=producer or "not stated",
         adaptations=adapted.adaptations,
         change=change,

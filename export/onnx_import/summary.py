@@ -1,12 +1,12 @@
 """What an import did, as lines for a person; all of it is on the card."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from artifact.card import Card, load_card
 from artifact.figures import Metric
 from artifact.layout import CARD_FILE
-from artifact.origin import Change
+from artifact.origin import Change, WeightsFile
 from audit.phrases import percent
 
 
@@ -17,6 +17,7 @@ def summarise(folder: Path) -> list[str]:
 
 def _lines(card: Card) -> Iterator[str]:
     if card.origin is not None:
+        yield from found_in(card.origin.weights)
         yield from card.origin.adaptations
         if card.origin.change is not None:
             yield from _change(card, card.origin.change)
@@ -45,6 +46,12 @@ def _lines(card: Card) -> Iterator[str]:
         f"{audit.max_logit_deviation:.2g}."
     )
     yield f"Group on the card: {card.group}."
+
+
+def found_in(weights: Iterable[WeightsFile]) -> Iterator[str]:
+    """Say in which files beside the graph its weights were."""
+    for file in weights:
+        yield f"Its weights lie in '{file.file}', SHA-256 {file.sha256}."
 
 
 def _error(card: Card, metric: Metric) -> Iterator[str]:

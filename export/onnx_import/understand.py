@@ -145,7 +145,7 @@ def understand(request: Request) -> Understood:
     policy, fitting = _fit_policy(request, said, adapted.size)
     adapted = replace(
         adapted,
-        adaptations=(*bundle.notes, *said.notes, *request.notes, *adapted.adaptations, fitting),
+        adaptations=(*said.notes, *request.notes, *adapted.adaptations, fitting),
     )
     spec = InputSpec.model_validate(
         {

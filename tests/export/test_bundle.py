@@ -1,5 +1,6 @@
 """What lies beside a graph: weights, names, what becomes of an image."""
 
+import hashlib
 import json
 import unicodedata
 from pathlib import Path
@@ -13,6 +14,7 @@ from onnx import external_data_helper, numpy_helper
 from PIL import Image
 
 from artifact.card import load_card
+from artifact.origin import WeightsFile
 from audit import RefusedError
 from commands.onnx_import import import_model
 from export.onnx_import.bundle import read_bundle
@@ -111,7 +113,10 @@ def test_a_folder_needs_no_option(
     folder, card = imported(tmp_path / "given", pictures)
     assert card.classes == NAMES
     assert card.input.fit == FitPolicy(15, "resize-crop", 0, 18, "bicubic")
-    assert any("model.onnx.data" in note for note in card.origin.adaptations)
+    data = file.with_name("model.onnx.data")
+    assert card.origin.weights == (
+        WeightsFile(file=data.name, sha256=hashlib.sha256(data.read_bytes()).hexdigest()),
+    )
     images = np.load(folder / "audit.npz")["images"]
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     served = session.run(["logits"], {"image": images})[0]
