@@ -19,6 +19,7 @@ import structlog
 from hypothesis import settings
 from onnx import helper, numpy_helper
 
+import artifact  # noqa: F401 -- before onnxruntime
 from tests.chromium import started
 
 # Rare faults are for what tries many: `make fuzz`, and slow tests that say how many they try.
