@@ -13,8 +13,8 @@ from fsspec.implementations.local import LocalFileSystem
 from bulk.failures import reason
 from bulk.pieces import Files, Piece, Rows, is_url, names_in, open_object, row_name
 from imaging import IMAGE_SUFFIXES, RefusedError
-from imaging.files import paths_below
-from service.decoding.files import ImageFile, find_image_files, readable
+from imaging.files import in_utf8, paths_below
+from service.decoding.files import ImageFile, find_image_files
 
 TABLE: Final = ".parquet"
 
@@ -144,7 +144,7 @@ class Source:
             if isinstance(part, Listed):
                 yield from part.files
             else:
-                yield from (ImageFile(Path(name), readable(name)) for name in part.names())
+                yield from (ImageFile(Path(name), in_utf8(name)) for name in part.names())
 
     def pieces(self, size: int, skip: Skip = frozenset()) -> Iterator[Piece]:
         """Yield pieces of at most so many images, without some that are told by their numbers."""
@@ -204,7 +204,7 @@ def _below_path(place: Path, columns: Columns, *, alone: bool) -> Iterator[Liste
         yield from (read_table(str(place / each), columns) for each in tables)
         return
     if place.is_dir() and not alone:
-        files = [ImageFile(f.path, readable(f.path.as_posix()), f.folder) for f in files]
+        files = [ImageFile(f.path, in_utf8(f.path.as_posix()), f.folder) for f in files]
     yield Listed(tuple(str(file.path) for file in files), tuple(files))
 
 
@@ -250,8 +250,8 @@ def _find(system: AbstractFileSystem, root: str) -> list[str]:
 
 
 def _file(url: str, below: PurePosixPath, alone: bool) -> ImageFile:
-    folder = readable(below.parts[0]) if len(below.parts) > 1 else None
-    return ImageFile(Path(url), readable(str(below) if alone else url), folder)
+    folder = in_utf8(below.parts[0]) if len(below.parts) > 1 else None
+    return ImageFile(Path(url), in_utf8(str(below) if alone else url), folder)
 
 
 def _hidden(parts: Sequence[str]) -> bool:

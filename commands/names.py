@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from imaging.files import in_utf8
+
 _DISTURBING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What ends a line to some reader, moves a terminal, or lets what follows be seen elsewhere."""
 
@@ -16,8 +18,7 @@ def written(path: str) -> str:
 
     Bytes that are no UTF-8 become `\xff`, and a backslash `\\`.
     """
-    text = path.replace("\\", "\\\\")
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return in_utf8(path.replace("\\", "\\\\"))
 
 
 def on_one_line(text: str) -> str:

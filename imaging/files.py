@@ -85,6 +85,11 @@ def read_named(path: Path, most: int) -> bytes:
         raise RefusedError(f"{path} {error}.") from error
 
 
+def in_utf8(name: str) -> str:
+    """Write a name or a path so that any file can hold it: bytes that are no UTF-8 as `\\xff`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def image_paths(folder: Path) -> Iterator[Path]:
     """Yield the image files below a folder, as `paths_below` does.
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imaging.files import in_utf8
 from models.datasets.data_set import DataSet
 from models.networks import Network
 
@@ -44,9 +45,10 @@ def find_mistakes(network: Network, data: DataSet, given: NDArray[np.int64]) -> 
     found = []
     for row in rows.tolist():
         image, label = data.test.images[row], int(given[row])
+        file = in_utf8(data.test_files[row].as_posix()) if data.test_files else f"test image {row}"
         found.append(
             Mistake(
-                file=data.test_files[row].as_posix() if data.test_files else f"test image {row}",
+                file=file,
                 image=image,
                 true=int(data.test.labels[row]),
                 given=label,

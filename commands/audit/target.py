@@ -20,8 +20,9 @@ from commands.images import (
     read_labels,
 )
 from imaging import RefusedError
+from imaging.files import in_utf8
 from service.audits.targets import Address, open_file, open_remote, version_under_test
-from service.decoding.files import ImageFile, find_image_files, read_images, readable
+from service.decoding.files import ImageFile, find_image_files, read_images
 from service.repository.folder import ModelRejectedError
 from service.repository.local import open_model
 from service.repository.version import ServedModel
@@ -178,7 +179,7 @@ def read_audit_images(
                 "audit.npz of a model."
             )
         return target.own()
-    source = readable(", ".join(places))
+    source = in_utf8(", ".join(places))
     if len(places) == 1 and Path(places[0]).suffix == ".npz":
         audit_set, spec = load_audit_set(Path(places[0])), target.spec
         due = spec.shape

@@ -11,7 +11,8 @@ from audit.evaluation import Unread
 from commands.audit.target import Target, find_here, read_audit_images
 from commands.images import folder_labels, read_groups, read_labels
 from imaging import RefusedError
-from service.decoding.files import find_image_files, read_images, readable
+from imaging.files import in_utf8
+from service.decoding.files import find_image_files, read_images
 from service.settings import ConfigurationError, Settings
 
 
@@ -73,7 +74,7 @@ def read_labelled(
             raise ConfigurationError(
                 f"{str(error).rstrip('.')}; --skip-unreadable leaves such files out and lists them."
             ) from error
-        unread[place] = readable(str(error))
+        unread[place] = in_utf8(str(error))
 
     images = read_images(paths, target.spec, settings.max_pixels, progress, unreadable=leave_out)
     kept = np.array([place for place in range(len(files)) if place not in unread])
@@ -84,7 +85,7 @@ def read_labelled(
             None if groups is None else groups[kept],
             tuple(files[place].name for place in kept),
         ),
-        readable(str(folder)),
+        in_utf8(str(folder)),
         tuple(
             Unread(name=files[place].name, expected=int(expected[place]), reason=reason)
             for place, reason in unread.items()

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from service.decoding.files import readable
+from imaging.files import in_utf8
 from service.settings import Settings
 
 _MATTER: Final = ("repository", "device", "threads", "max_pixels")
@@ -35,7 +35,7 @@ def replay(
         The sub-command, where it is another one.
     """
     environment = list(_environment(settings, given))
-    return readable(shlex.join([*environment, "orbitserve", command, target, *options]))
+    return in_utf8(shlex.join([*environment, "orbitserve", command, target, *options]))
 
 
 def _environment(settings: Settings, given: Collection[str]) -> Iterator[str]:

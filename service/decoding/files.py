@@ -16,7 +16,7 @@ from artifact.card import InputSpec
 from artifact.contract import Images
 from audit import Progress
 from imaging import IMAGE_SUFFIXES
-from imaging.files import MOST_IMAGE, FileRefusedError, image_paths, read_file
+from imaging.files import MOST_IMAGE, FileRefusedError, image_paths, in_utf8, read_file
 from service.decoding.prepare import prepare
 from service.decoding.worker import Fault, decode_and_fit
 from service.errors import ServiceError
@@ -62,10 +62,10 @@ def find_image_files(places: Sequence[Path]) -> list[ImageFile]:
         if place.is_dir():
             for path in _below(place):
                 name = path if len(places) == 1 else place / path
-                folder = readable(path.parts[0]) if len(path.parts) > 1 else None
-                found.append(ImageFile(place / path, readable(name.as_posix()), folder))
+                folder = in_utf8(path.parts[0]) if len(path.parts) > 1 else None
+                found.append(ImageFile(place / path, in_utf8(name.as_posix()), folder))
         elif place.exists():
-            found.append(ImageFile(place, readable(place.as_posix())))
+            found.append(ImageFile(place, in_utf8(place.as_posix())))
         else:
             raise ConfigurationError(f"There is no {place}.")
     if not found:
@@ -87,15 +87,10 @@ def _below(place: Path) -> list[Path]:
     try:
         return sorted(image_paths(place), key=lambda path: path.parts)
     except OSError as error:
-        folder = readable(str(error.filename))
+        folder = in_utf8(str(error.filename))
         raise ConfigurationError(
             f"The folder {folder} cannot be read: {error.strerror}."
         ) from error
-
-
-def readable(name: str) -> str:
-    """A name or a path as a report can hold it: bytes that are no UTF-8 are written as `\\xff`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _refuse(place: int, error: ConfigurationError) -> None:
@@ -155,7 +150,7 @@ def read_images(
 
 def _read_image(path: Path, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
     try:
-        part = Part(read_file(path, MOST_IMAGE), where=readable(str(path)))
+        part = Part(read_file(path, MOST_IMAGE), where=in_utf8(str(path)))
     except FileRefusedError as error:
         raise ConfigurationError(f"The file {path} {error}.") from error
     try:

@@ -6,6 +6,7 @@ from typing import Final
 from jinja2 import Environment
 
 from audit.evaluation import Evaluation, Rate
+from audit.names import harmless
 from audit.phrases import percent, up_to
 from audit.render.evaluation.matrix import confusion_matrix
 from audit.render.evaluation.reliability import draw_reliability
@@ -40,7 +41,7 @@ def render_page(evaluation: Evaluation) -> bytes:
             wrong=[*evaluation.wrong()],
         )
     )
-    return page.encode() + b"\n"
+    return harmless(page).encode() + b"\n"
 
 
 @lru_cache(maxsize=1)

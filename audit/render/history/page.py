@@ -7,6 +7,7 @@ from typing import get_args
 
 from artifact.values import Sha256, Verdict
 from audit.history import History, HistoryPoint
+from audit.names import harmless
 from audit.render.history.curves import draw_agreement, draw_deviation, draw_sign
 from audit.render.html.page import SIGNS
 from audit.render.html.svg import picture
@@ -38,7 +39,7 @@ def render_history(history: History, addresses: Addresses) -> bytes:
             sets=len({point.data for point in points}),
         )
     )
-    return page.encode() + b"\n"
+    return harmless(page).encode() + b"\n"
 
 
 def _rows(history: History) -> Iterator[tuple[HistoryPoint, HistoryPoint | None]]:

@@ -17,6 +17,7 @@ from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
 from audit import ModelUnderTest
 from audit.evaluation import Asked, Evaluation, Unread, evaluate
+from audit.names import harmless
 from audit.render.evaluation import EVALUATION_FORMATS
 from audit.render.evaluation.matrix import MOST_CLASSES, confusion_matrix
 from audit.render.evaluation.table import cell
@@ -160,6 +161,12 @@ def test_nothing_in_the_text_moves_the_cursor(evaluation: Evaluation) -> None:
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
+def test_nothing_on_the_page_acts_instead_of_being_read(evaluation: Evaluation) -> None:
+    """A file's name could turn the order of what follows it."""
+    acting = {each for each in html(evaluation) if unicodedata.category(each) in ("Cc", "Cf", "Cn")}
+    assert acting <= {"\n", "\u2068", "\u2069"}
+
+
 def test_many_wrong_images_are_counted() -> None:
     evaluation = made(noise=4)
     wrong = len([*evaluation.wrong()])
@@ -222,7 +229,7 @@ def test_all_wrong_files_are_listed_and_some_are_shown(evaluation: Evaluation) -
     wrong = [answer for _, answer in evaluation.wrong()]
     assert len(wrong) > 7
     for answer in wrong:
-        assert " ".join(answer.name.split()) in page.text
+        assert " ".join(harmless(answer.name).split()) in page.text
     shown = [a for a in page.addresses if a.startswith("data:image/png")]
     assert shown == [f"data:image/png;base64,{each.png}" for each in evaluation.pictures]
     assert len(shown) == 7

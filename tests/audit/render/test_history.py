@@ -44,6 +44,12 @@ def history(*points: HistoryPoint, faults: tuple[str, ...] = ()) -> History:
     return History(model="m", points=points, faults=faults)
 
 
+def test_nothing_on_the_page_acts_instead_of_being_read() -> None:
+    shown = history(point(1), faults=("\u202egnp",)).model_copy(update={"model": "m\x01\u202e"})
+    text = render_history(shown, ADDRESSES).decode()
+    assert not {"\x01", "\u202e"} & {*text}
+
+
 def page(shown: History) -> Page:
     return Page(render_history(shown, ADDRESSES).decode())
 
