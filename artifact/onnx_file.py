@@ -8,8 +8,8 @@ from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, helper
 
 from artifact.contract import PROBABILITIES
+from artifact.decided_sizes import refuse_sizes
 from artifact.trapping_divisions import refuse_traps
-from artifact.trapping_sizes import refuse_sizes
 from imaging.refusal import RefusedError
 
 ONNX_DOMAINS: Final = ("", "ai.onnx")
@@ -134,7 +134,7 @@ def check_operators(model: onnx.ModelProto) -> None:
     """See that a model means the same to every runtime: it uses nothing but ONNX's operators.
 
     And that no image ends what runs it, as far as that is known: see `artifact.trapping_divisions`
-    and `artifact.trapping_sizes`.
+    and `artifact.decided_sizes`.
 
     Functions of the model's own are refused too. Where one is named like an operator that a runtime
     has, the runtime prefers its own; and a few of them can stand for millions of nodes.
