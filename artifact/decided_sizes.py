@@ -12,22 +12,25 @@ from imaging.refusal import RefusedError
 _SIZING: Final[dict[str, slice]] = {
     **dict.fromkeys(("ConstantOfShape", "NonMaxSuppression", "NonZero", "Range"), slice(None)),
     **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow"), slice(None)),
-    **dict.fromkeys(("MelWeightMatrix", "Unique"), slice(None)),
+    **dict.fromkeys(("ImageDecoder", "MelWeightMatrix", "Unique"), slice(None)),
+    **dict.fromkeys(("StringNormalizer", "StringSplit"), slice(None)),
     **dict.fromkeys(("AffineGrid", "CenterCropPad", "Col2Im", "Compress", "DFT"), slice(1, None)),
     **dict.fromkeys(("Expand", "MaxUnpool", "OneHot", "Pad", "Reshape"), slice(1, None)),
     **dict.fromkeys(("Resize", "STFT", "Slice", "Split", "Squeeze", "Tile"), slice(1, None)),
     **dict.fromkeys(("TopK", "Unsqueeze", "Upsample"), slice(1, None)),
     **dict.fromkeys(("SequenceAt", "SequenceErase", "SplitToSequence"), slice(1, None)),
+    "RoiAlign": slice(1, 2),
     "SequenceInsert": slice(2, None),
     "If": slice(None),
     "Loop": slice(2),
 }
-"""Operators whose outputs have the size that numbers in some of their inputs say; and which."""
+"""Operators whose outputs, or whose samples, are as many as some of their inputs say; and which."""
 
 _REDUCES: Final = slice(1, None)
 """The axes of the operators that are called `Reduce...`."""
 
 _OF_SIZES: Final = {"Shape", "Size"}
+_DRAWING: Final = ("Bernoulli", "Multinomial", "Random")
 
 
 def refuse_sizes(model: onnx.ModelProto) -> None:
@@ -64,7 +67,7 @@ def _deciding(graph: GraphProto, known: set[str]) -> Iterator[NodeProto]:
         Names of tensors whose numbers depend on the image, or are drawn. What is found is added.
     """
     for node in graph.node:
-        depends = not known.isdisjoint(node.input) or node.op_type.startswith("Random")
+        depends = not known.isdisjoint(node.input) or node.op_type.startswith(_DRAWING)
         within = False
         for body in subgraphs(node):
             yield from _within(node, body, known)

@@ -17,7 +17,8 @@ def normalising(nodes: str, side: str = "s") -> onnx.ModelProto:
         <ir_version: 9, opset_import: ["" : 18]>
         network (uint8[N, 1, 4, 4] image) => (float[a, b, c, d] y)
         <float[1] one = {{1}}, int64[1] from = {{0}}, int64[1] to = {{4}}, int64[1] axis = {{3}},
-         int64[4] rows = {{0, 0, -1, 2}}, int64 many = {{9}}, bool yes = {{1}}> {{
+         int64[4] rows = {{0, 0, -1, 2}}, int64 many = {{9}}, bool yes = {{1}},
+         float[1] half = {{0.5}}> {{
             f = Cast<to = 1>(image)
             {nodes}
             y = InstanceNormalization(e, one, one)
@@ -56,6 +57,8 @@ BODY = """<body = l (int64 i, bool g, float[a, b, c, d] v) => (bool b, float[a, 
         "{p = Slice(f, from, to, axis)}, else_branch = o () => (float[a, b, c, d] q) "
         "{q = Identity(f)}>",
         f"{WIDTH} s = SplitToSequence(f, u) e = ConcatFromSequence<axis = 0>(s)",
+        "g = Reshape(f, rows) h = Flatten(g) r = Slice(h, from, to, to) e = RoiAlign(f, r, from)",
+        "b = Bernoulli(half) w = Cast<to = 7>(b) e = Slice(f, from, w, axis)",
     ],
 )
 def test_sizes_that_an_image_decides_are_refused(nodes: str) -> None:
