@@ -58,6 +58,8 @@ BODY = """<body = l (int64 i, bool g, float[a, b, c, d] v) => (bool b, float[a, 
         "{q = Identity(f)}>",
         f"{WIDTH} s = SplitToSequence(f, u) e = ConcatFromSequence<axis = 0>(s)",
         "g = Reshape(f, rows) h = Flatten(g) r = Slice(h, from, to, to) e = RoiAlign(f, r, from)",
+        f"{WIDTH} v = Concat<axis = 0>(rows, u, u, u, u) e = Pad(f, v)",
+        f"{WIDTH} h = Cast<to = 7>(image) v = Concat<axis = 0>(half, half) e = OneHot(h, w, v)",
         "b = Bernoulli(half) w = Cast<to = 7>(b) e = Slice(f, from, w, axis)",
     ],
 )
@@ -73,6 +75,13 @@ def test_sizes_that_an_image_decides_are_refused(nodes: str) -> None:
         "e = Reshape(f, rows)",
         "v = Shape(f) e = Expand(f, v)",
         "e = Sigmoid(f)",
+        "p, i = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(f) "
+        "e = MaxUnpool<kernel_shape = [2, 2], strides = [2, 2]>(p, i)",
+        "v = Concat<axis = 0>(rows, rows) w = Abs(v) m = ReduceMin<keepdims = 0>(f) "
+        "e = Pad(f, w, m)",
+        "h = Cast<to = 7>(image) m = ReduceMax<keepdims = 0>(f) v = Concat<axis = 0>(half, half) "
+        "w = Mul(v, m) d = ReduceMax<keepdims = 0>(rows) g = OneHot<axis = -1>(h, d, w) "
+        "e = ReduceSum<keepdims = 0>(g, to)",
         f"e = Loop(many, yes, f) {BODY.format('b = Identity(g)')}",
         "s0 = Shape<start = 0, end = 1>(f) s = Squeeze(s0) "
         f"e = Loop(s, yes, f) {BODY.format('b = Identity(g)')}",
