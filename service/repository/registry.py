@@ -187,12 +187,18 @@ class Repository(Catalogue):
         log.info("repository loaded", served=served, failed=failed, loading=len(self._loading))
 
     async def _watch(self, seconds: float, stop: asyncio.Event) -> None:
+        told = None
         while seconds and not stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), seconds)
                 return
             try:
                 await self.look_around()
+                told = None
+            except UnavailableError as error:
+                if error.sentence != told:  # once, and not at every poll
+                    told = error.sentence
+                    log.error("the repository could not be looked at", reason=told)
             except Exception:
                 log.exception("the repository could not be looked at")
 

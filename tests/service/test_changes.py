@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from service.engine import Session, select
 from service.repository import loading as loading_module
+from service.repository.discovery import discover
 from service.repository.version import load_version
 from tests.waiting import until
 
@@ -420,6 +422,38 @@ async def test_the_service_answers_while_a_version_is_loaded(
     go_on.set()
     assert (await loaded).status_code == 200
     assert read(await infer(client, images)) == (2, due(2))
+
+
+async def test_a_repository_that_is_gone_is_told_of_once_and_is_no_defect(
+    open_client: Any, root: Path, images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+
+    def look(place: Path) -> Any:
+        looks.append(None)
+        return discover(place)
+
+    monkeypatch.setattr("service.repository.registry.discover", look)
+
+    async def looked_at() -> None:
+        goal = len(looks) + 3
+        await until(lambda: len(looks) >= goal)
+
+    def told(lines: Any) -> list[Any]:
+        return [line for line in lines if "could not be looked at" in line["event"]]
+
+    with capture_logs() as lines:
+        async with open_client(root, poll_seconds=0.02) as client:
+            for times in (1, 2):
+                root.rename(root.with_name("away"))
+                await looked_at()
+                assert (await infer(client, images)).status_code == 200
+                root.with_name("away").rename(root)
+                await looked_at()
+                assert len(told(lines)) == times
+    (first, _) = told(lines)
+    assert "exc_info" not in first
+    assert first["reason"].startswith("The repository cannot be read: There is no folder")
 
 
 async def test_the_sessions_of_all_models_end_with_the_application(
