@@ -45,7 +45,7 @@ def read_trust(key: Path | None, roots: Path | None, identity: str | None) -> Tr
 def ledger_findings(url: str, held: str | None, trust: Trust | None, *, unsigned: bool) -> Findings:
     """Check a ledger, which may be unsigned or not; raise ValueError if it cannot be read."""
     if held is not None and not _DIGEST.fullmatch(held):
-        raise RefusedError(f"--head is {held!r}; 64 hexadecimal digits are accepted.")
+        raise RefusedError(f"--head is {held!r}; 64 digits of 0 to 9 and a to f are accepted.")
     try:
         found = check_ledger(open_ledger(url, make=False), held, trust, unsigned=unsigned)
     except LedgerError as error:

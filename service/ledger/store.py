@@ -230,8 +230,9 @@ def _read(path: Path, most: int) -> bytes | None:
     except FileRefusedError as refusal:
         if isinstance(refusal.__cause__, FileNotFoundError):
             return None
-        if isinstance(refusal.__cause__, OSError):
-            raise refusal.__cause__ from None
+        cause = refusal.__cause__
+        if isinstance(cause, OSError) and cause.errno != errno.ELOOP:  # no fault of a disk
+            raise cause from None
         log.error("a file of the ledger is none", file=path.name, reason=str(refusal))
         return b""
 

@@ -254,7 +254,7 @@ class TestRefusals:
             (["CARD", "--key", "OURS"], "neither a report nor the envelope"),
             (["NPZ", "--key", "OURS"], "neither a report as JSON nor its envelope"),
             (["--ledger", "absent"], "cannot be read"),
-            (["--ledger", "absent", "--head", "x"], "64 hexadecimal digits"),
+            (["--ledger", "absent", "--head", "x"], "64 digits of 0 to 9"),
         ],
     )
     def test_is_one_sentence(self, run, report, made, images, tmp_path, arguments, said):

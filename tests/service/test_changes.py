@@ -428,6 +428,7 @@ async def test_a_repository_that_is_gone_is_told_of_once_and_is_no_defect(
     open_client: Any, root: Path, images: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[None] = []
+    away, move = root.with_name("away"), Path.rename
 
     def look(place: Path) -> Any:
         looks.append(None)
@@ -445,10 +446,10 @@ async def test_a_repository_that_is_gone_is_told_of_once_and_is_no_defect(
     with capture_logs() as lines:
         async with open_client(root, poll_seconds=0.02) as client:
             for times in (1, 2):
-                root.rename(root.with_name("away"))
+                move(root, away)
                 await looked_at()
                 assert (await infer(client, images)).status_code == 200
-                root.with_name("away").rename(root)
+                move(away, root)
                 await looked_at()
                 assert len(told(lines)) == times
     (first, _) = told(lines)

@@ -177,8 +177,12 @@ def test_every_file_that_is_deleted_or_cut_is_named(
 @pytest.mark.timeout(30)  # a FIFO is waited for in vain
 @pytest.mark.parametrize(
     "make",
-    [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")],
-    ids=["fifo", "folder", "endless device"],
+    [
+        *(os.mkfifo, Path.mkdir),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+    ],
+    ids=["fifo", "folder", "endless device", "link to itself"],
 )
 def test_what_is_no_file_is_named_as_one_that_was_changed(
     folder: Path, make: Callable[[Path], object]

@@ -49,6 +49,26 @@ def test_a_mutant_does_not_stand_still(console: Console) -> None:
     assert console.text("#other .kept") == ALL
 
 
+def test_classes_of_one_name_are_not_one_class(open_console: Open, server: Server) -> None:
+    """A card may give two of them one name; half a character is none of the name of any."""
+
+    def rename(route: Any) -> None:
+        answer = route.fetch()
+        (prediction,) = answer.json()["predictions"]
+        for each in (prediction, *prediction["top"]):
+            each["label"] = "\U0001f529" * 3
+        route.fulfill(response=answer, json={**answer.json(), "predictions": [prediction]})
+
+    console = open_console(
+        server.url, before=lambda page: page.route("**/models/rotmnist-cnn/classify?*", rename)
+    )
+    console.drop(SEVEN, "seven.png", "image/png")
+    console.wait_for("#picture-about", "seven.png: 28 x 28 pixels")
+    console.press("around")
+    assert console.text("#other .kept").startswith("Another answer at ")
+    assert console.page.locator(".bars1 .said").first.text_content() == "\U0001f529" * 3
+
+
 NOTE = """
   const send = window.fetch;
   window.sent = [];

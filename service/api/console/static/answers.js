@@ -9,7 +9,8 @@ import { toPng, turned } from "./picture.js";
 /** @typedef {import("./ring.js").Interval} Interval */
 /** @typedef {{name: string, fill: number}} Model with the grey level of what lies outside images */
 /** @typedef {{image: ImageData, degrees: number, mirrored: boolean}} Turn */
-/** @typedef {{label: string, top: {label: string, probability: number}[]}} Answer */
+/** @typedef {{label: string, index: number, probability: number}} Ranked */
+/** @typedef {{label: string, classes: string, top: Ranked[]}} Answer its classes by number: two may have one name */
 
 const RANKED = 1000; // classes, so that the first one is found again
 
@@ -126,10 +127,10 @@ export class Answers {
    */
   answered(answer, { degrees }) {
     tell(this.refusal);
-    const first = this.upright?.top[0].label;
-    const probability = answer.top.find(({ label }) => label === first)?.probability ?? 0;
-    const flipped = answer.label !== this.upright?.label;
-    this.samples.set(degrees, { label: answer.label, probability, flipped });
+    const first = this.upright?.top[0].index;
+    const probability = answer.top.find(({ index }) => index === first)?.probability ?? 0;
+    const flipped = answer.classes !== this.upright?.classes;
+    this.samples.set(degrees, { label: answer.label, classes: answer.classes, probability, flipped });
     this.newest = { degrees, answer };
     this.ring.show(this.index, this.samples);
     this.label.textContent = answer.label;
@@ -169,9 +170,11 @@ export class Answers {
  * @returns {Answer}
  */
 export function answerOf(prediction) {
-  if (!prediction.labels) return { label: prediction.label, top: prediction.top };
-  const labels = prediction.labels.map((/** @type {{label: string}} */ each) => each.label).sort();
-  return { label: labels.join(", ") || "no label", top: prediction.top };
+  /** @type {Ranked[]} */
+  const given = prediction.labels ?? [prediction];
+  const labels = given.map(({ label }) => label).sort();
+  const classes = given.map(({ index }) => index).sort();
+  return { label: labels.join(", ") || "no label", classes: classes.join(), top: prediction.top };
 }
 
 /** @param {number} probability */

@@ -14,7 +14,7 @@ const BANDS = [
 /** Degrees between two bars. */
 export const STEP = 5;
 
-/** @typedef {{label: string, probability: number, flipped: boolean}} Sample */
+/** @typedef {{label: string, classes: string, probability: number, flipped: boolean}} Sample */
 /** @typedef {{start: number, stop: number, flipped: boolean}} Interval */
 
 export class Ring {
@@ -73,7 +73,7 @@ export class Ring {
   show(index, samples) {
     const { low, high } = BANDS[index];
     const bins = binned(samples);
-    const marks = [...bins].flatMap(([degrees, { label, probability, flipped }]) => {
+    const marks = [...bins].flatMap(([degrees, { label, classes, probability, flipped }]) => {
       const top = low + Math.max(0.04, probability) * (high - low);
       const bar = sector(low, top, degrees - STEP / 2 + 0.4, degrees + STEP / 2 - 0.4);
       const drawn = draw("path", { class: flipped ? "bar flipped" : "bar", d: bar });
@@ -84,8 +84,8 @@ export class Ring {
       const rim = sector(high - 1, high + 4, degrees - STEP / 2, degrees + STEP / 2);
       const flip = draw("path", { class: "flip", d: rim });
       // A run of equal answers is named once.
-      if (bins.get((degrees + 360 - STEP) % 360)?.label === label) return [drawn, flip];
-      return [drawn, flip, draw("text", { class: "said", x, y: y + 5 }, label.slice(0, 3))];
+      if (bins.get((degrees + 360 - STEP) % 360)?.classes === classes) return [drawn, flip];
+      return [drawn, flip, draw("text", { class: "said", x, y: y + 5 }, [...label].slice(0, 3).join(""))];
     });
     this.bars[index].replaceChildren(...marks);
   }
