@@ -380,6 +380,7 @@ SUM = "d = DequantizeLinear(q, S, Z) e = DequantizeLinear(w, S) c = Conv<pads = 
 OUT = " r = QuantizeLinear(c, T, Z) h = DequantizeLinear(r, T, Z)"
 END = " y = ReduceMax<axes = [1, 2, 3], keepdims = 0>"
 BIASED = "b = DequantizeLinear(bias, U) " + SUM.replace("(d, e)", "(d, e, b)")
+CLIPPED = " k = Clip(c, LOW) r = QuantizeLinear(k, T, Z) h = DequantizeLinear(r, T, Z)"
 DENSE = (
     "f = Flatten(x) q = QuantizeLinear(f, S, Z) d = DequantizeLinear(q, S, Z)"
     " e = DequantizeLinear(v, S{zero}) c = Gemm{how}(d, e{bias})"
@@ -396,6 +397,11 @@ DENSE = (
         (f"{QUANTISE} {BIASED} {OUT} {END}(h)", 0.01, True),
         (f"{QUANTISE} {BIASED} {OUT} {END}(h)", 0.02, None),
         (f"q = Identity(x) {SUM} {OUT} {END}(h)", 1.0, False),
+        (f"{QUANTISE} {SUM.replace('(q, S, Z)', '(q, S, P)')} {OUT} {END}(h)", 1.0, False),
+        (f"{QUANTISE} {SUM} {OUT.replace('(r, T, Z)', '(r, T)')} {END}(h)", 1.0, False),
+        (f"{QUANTISE} {SUM} {CLIPPED} {END}(h)", 1.0, True),
+        (f"{QUANTISE} {SUM} {CLIPPED.replace(', T, Z)', ', T)')} {END}(h)", 1.0, None),
+        (f"{QUANTISE} {SUM} {CLIPPED.replace('T', 'ROW')} {END}(h)", 1.0, None),
         (f"{QUANTISE} {SUM} k = Relu(d) {OUT} j = Concat<axis = 1>(k, h) {END}(j)", 1.0, False),
         (f"{QUANTISE} {SUM} r = QuantizeLinear(c, T, Z) h = Cast<to = 1>(r) {END}(h)", 1.0, False),
         (DENSE.format(zero="", how="", bias=""), 1.0, None),
@@ -424,6 +430,9 @@ def test_integers_are_said_to_be_summed_only_where_onnxruntime_sums_them(
         S=step,
         T=np.float32(0.5),
         Z=zero,
+        P=zero + zero,
+        ROW=np.array([0.5], np.float32),
+        LOW=np.float32(-1000),
         O=np.int8(0),
         U=step * step if unit == 0.01 else np.float32(unit),
     )
@@ -432,7 +441,27 @@ def test_integers_are_said_to_be_summed_only_where_onnxruntime_sums_them(
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
-    assert summed == {node.op_type for node in nodes}.isdisjoint({"Conv", "Gemm"})
+    assert summed == {node.op_type for node in nodes}.isdisjoint({"Conv", "FusedConv", "Gemm"})
+
+
+@pytest.mark.parametrize("replaceable", ["S", "U", "T"])
+def test_integers_are_not_said_to_be_summed_in_units_that_a_caller_may_replace(
+    replaceable: str,
+) -> None:
+    body = f"{QUANTISE} {BIASED} {CLIPPED} {END}(h)"
+    constants: dict[str, Any] = {
+        "w": np.ones((1, 1, 3, 3), np.int8),
+        "bias": np.array([7], np.int32),
+        "S": np.float32(0.1),
+        "U": np.float32(0.1) * np.float32(0.1),
+        "T": np.float32(0.5),
+        "Z": np.uint8(3),
+        "LOW": np.float32(-1000),
+    }
+    shapes = "float[N,1,6,6] x"
+    assert prove(parse(body, shapes, **constants), runtime=run_alone).arithmetic == "quantised"
+    data = parse(body, f"{shapes}, float {replaceable}", **constants)
+    assert prove(data, runtime=run_alone).arithmetic == "float"
 
 
 def test_the_bits_of_a_float_are_those_of_its_type() -> None:

@@ -35,6 +35,8 @@ def _of(pixels: list[int], dtype: Any = np.uint8) -> Array:
     return np.array(pixels, dtype).reshape(1, 1, side, side)
 
 
+COLOURS = np.random.default_rng(0).integers(0, 255, (8, 3, 5, 5)).astype(np.uint8)
+
 # 16843009 * 255 = 2^32 - 1: products share their upper 32 bits, and lie on both sides of 2^31.
 CASES = {
     "products of bytes are added in 16 bits": (
@@ -56,6 +58,38 @@ CASES = {
             W=np.full((1, 1, 2, 2), 255, np.uint8),
         ),
         _of([-128, -128, 127, 3, -128, 127, 0, 5, -128, -128, -7, 9, 127, 127, -128, 0], np.int8),
+    ),
+    # 255, which pads, and what is beside it; no entry itself is more than 100.
+    "what pads is added in 16 bits": (
+        _parse(
+            "f = Cast<to = 1>(image) b = Clip(f, , MOST) m = Cast<to = 2>(b) "
+            "q = QLinearConv<pads = [1, 1, 1, 1]>(m, ONE, PADS, W, ONE, ZERO, UNIT, MID) "
+            "d = Cast<to = 6>(q) " + EVERYWHERE + "y = ReduceSum<keepdims = 0>(d, AX)",
+            "uint8[N,3,5,5]",
+            "int32[a]",
+            W=np.full((1, 3, 3, 3), 127, np.int8),
+            MOST=np.float32(100),
+            ONE=np.float32(1),
+            PADS=np.uint8(255),
+            ZERO=np.int8(0),
+            UNIT=np.float32(27 * 127),
+            MID=np.uint8(250),
+        ),
+        COLOURS,
+    ),
+    "filters of unsigned bytes beside what pads": (
+        _parse(
+            "f = Cast<to = 1>(image) b = Clip(f, , MOST) m = Cast<to = 3>(b) "
+            "q = ConvInteger<pads = [1, 1, 1, 1]>(m, W, PADS) "
+            + EVERYWHERE
+            + "y = ReduceSum<keepdims = 0>(q, AX)",
+            "uint8[N,3,5,5]",
+            "int32[a]",
+            W=np.full((1, 3, 3, 3), 255, np.uint8),
+            MOST=np.float32(5),
+            PADS=np.int8(127),
+        ),
+        COLOURS,
     ),
     "integers of 64 bits are summed as floats": (
         _parse(

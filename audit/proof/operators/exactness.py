@@ -97,8 +97,10 @@ def _is_integral(operator: Operator, context: Context) -> bool:
         weights, x = context.constant(_OF_BYTES[name]), context.tracked[0]
         if weights is None or not weights.size:
             return False
+        zero = context.constant(_ZERO)  # which pads, whatever the entries are
+        pads = 0.0 if zero is None else abs(float(zero.reshape(-1)[0]))
         largest = float(np.abs(weights.astype(np.float64)).max())
-        return 2 * min(x.bound.magnitude, 255.0) * largest < 2**15
+        return 2 * max(min(x.bound.magnitude, 255.0), pads) * largest < 2**15
     bounds = every_input(context)
     wide = any(v.dtype is not None and v.dtype.itemsize == 8 for v in context.tracked)
     if not wide or name in _PLAIN_ON_WIDE:
@@ -157,6 +159,9 @@ def response(operator: Operator, context: Context) -> Response:
 
 _OF_BYTES: Final = {"ConvInteger": 1, "MatMulInteger": 1, "QLinearConv": 3, "QLinearMatMul": 3}
 """Where these have the weights that are multiplied with bytes."""
+
+_ZERO: Final = 2
+"""Where they have the zero point of the bytes."""
 
 _PRODUCTS: Final = {"Einsum", "ReduceProd", "ReduceSumSquare"}
 _PLAIN_ON_WIDE: Final = {

@@ -85,6 +85,8 @@ class QuantisedGroups:
         kinds = [self._kind(name) for name in names]
         if any(kind not in _SMALL for kind in kinds[:2]) or kinds[2:] not in ([], ["int32"]):
             return False
+        if not self._graph.replaceable.isdisjoint(name for each in read for name in each.inputs):
+            return False  # of a bias whose scale is no constant runtimes leave the floats
         if not self._is_plain(names[0]) or not self._sums_bias(node, read):
             return False
         scale = self._constants.get(read[0].inputs[1])
@@ -118,14 +120,24 @@ class QuantisedGroups:
         """Whether a tensor of bytes is unsigned, or can be made so with the nodes around it.
 
         Processors multiply unsigned bytes with signed ones. Of signed ones a runtime makes unsigned
-        ones where they are quantised and at once dequantised, and nothing else sees them.
+        ones where they are quantised and at once dequantised by the same zero point, which both
+        name, and nothing else sees them.
         """
         if self._kind(name) == "uint8":
             return True
         maker, reader = self._producers.get(name), self._only_reader(name)
         if maker is None or reader is None or self._uses(reader.outputs[0]) > 1:
             return False
-        return (maker.op, reader.op) == ("QuantizeLinear", "DequantizeLinear")
+        if (maker.op, reader.op) != ("QuantizeLinear", "DequantizeLinear"):
+            return False
+        zero = self._stored_zero(maker)
+        return zero is not None and zero == self._stored_zero(reader)
+
+    def _stored_zero(self, node: Node) -> list[int] | None:
+        """Return the zero point that a node names, None if there is none, or it may be replaced."""
+        name = node.inputs[2] if len(node.inputs) > 2 else ""
+        value = None if name in self._graph.replaceable else self._constants.get(name)
+        return None if value is None else value.ravel().tolist()
 
     def _uses(self, name: str) -> int:
         return len(self._readers.get(name, [])) + (name in self._graph.outputs)
@@ -162,7 +174,16 @@ class QuantisedGroups:
         if limits is None or between is None:
             return limits is not None
         low, high = self._clipped(between)
-        return low <= limits[0] and limits[1] <= high
+        seen = self._are_seen(reader.inputs[1:]) and self._are_seen(between.inputs[1:])
+        seen &= between.op == "Relu" or self._stored_zero(reader) is not None
+        return seen and low <= limits[0] and limits[1] <= high
+
+    def _are_seen(self, names: Sequence[str]) -> bool:
+        """Whether a runtime that looks for what a quantisation cuts off anyway reads constants."""
+        given = [name for name in names if name]
+        values = [self._constants.get(name) for name in given]
+        scalars = all(value is not None and not value.ndim for value in values)
+        return scalars and self._graph.replaceable.isdisjoint(given)
 
     def _limits(self, quantise: Node) -> tuple[float, float] | None:
         """Return the smallest and the largest number that is quantised to 8 bits as it is."""
