@@ -91,8 +91,7 @@ def read(file: BinaryIO, shape: Shape, classes: Sequence[str]) -> Iterator[Answe
     ValueError
         If it is another kind of file.
     """
-    lines = (each.decode() for each in file if each.endswith(b"\r\n"))
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(_whole_lines(file), strict=True)
     try:
         if next(reader, None) != columns(shape):
             raise ValueError("its columns are others")
@@ -103,6 +102,14 @@ def read(file: BinaryIO, shape: Shape, classes: Sequence[str]) -> Iterator[Answe
             yield answer_of(values, shape, classes)
     except (csv.Error, KeyError, IndexError) as error:
         raise ValueError(str(error)) from error
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[str]:
+    for each in file:
+        if each.endswith(b"\r\n"):
+            yield each.decode()
+        elif each.endswith(b"\n"):
+            raise ValueError("a line ends as its others do not")
 
 
 def _safe(value: Any) -> Any:

@@ -483,6 +483,18 @@ class TestResume:
         assert there.read_bytes() == text
         assert [path.name for path in tmp_path.glob("out*")] == [there.name]
 
+    def test_a_line_that_an_editor_has_ended_is_not_dropped(self, run, folder, tmp_path):
+        """It was taken for one that was cut off, and the output written without it."""
+        out = tmp_path / "out.csv"
+        run(*ASKED, folder, "--output", out)
+        first, *lines = out.read_bytes().splitlines(keepends=True)
+        edited = b"".join([first, lines[0].replace(b"\r\n", b"\n"), *lines[1:]])
+        out.write_bytes(edited)
+        code, _, err = run(*ASKED, folder / "00.png", "--output", out, "--resume")
+        assert code == 3
+        assert "a line ends as its others do not" in err
+        assert out.read_bytes() == edited
+
     def test_text_does_not_say_whose_it_is(self, run, folder, tmp_path):
         out = tmp_path / "out.txt"
         run(*ASKED, folder / "00.png", "--output", out)
