@@ -77,7 +77,7 @@ class RequestContext:
     __slots__ = (
         *("call", "fault", "headers", "id", "path", "scope", "status"),
         *("_bytes", "_max_bytes", "_receive", "_received", "_send", "_since", "_task"),
-        *("_watcher", "_transport", "_seconds"),
+        *("_waiting", "_watcher", "_transport", "_seconds"),
     )
 
     def __init__(
@@ -104,7 +104,7 @@ class RequestContext:
         self.fault: ServiceError | ClientDisconnect | None = None
         self._receive, self._send = receive, send
         self._bytes, self._max_bytes = 0, max_bytes
-        self._received = False
+        self._received = self._waiting = False
         self._since, self._seconds = now, receive_seconds
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
@@ -180,7 +180,11 @@ class RequestContext:
         ServiceError
             As soon as it cannot be read.
         """
-        message = await self._receive()
+        self._waiting = True
+        try:
+            message = await self._receive()
+        finally:
+            self._waiting = False
         if not self._received:
             self.check_transport()
             self._received = not message.get("more_body", False)
@@ -248,7 +252,8 @@ class RequestContext:
         now = time.monotonic()
         if not self._received:
             # Before all of the body is there, whoever reads it is told of a client that hangs up.
-            if now - self._since > self._seconds:
+            # One that nobody waits for, as where a GET has none, is not late.
+            if self._waiting and now - self._since > self._seconds:
                 self._give_up(self._too_slow())
         elif now - self._since > LOOK_AFTER:
             self._watcher = asyncio.get_running_loop().create_task(self._watch())

@@ -175,6 +175,36 @@ async def test_work_for_a_client_that_hung_up_ends_unless_an_answer_has_begun(
     assert ended == ["done" if answering else "cancelled"]
 
 
+@pytest.mark.parametrize("read", [False, True])
+async def test_a_body_is_late_only_for_who_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, read: bool
+) -> None:
+    """A GET has none: what took longer than a body may, as a proof, was 408."""
+    looks, look = list[bool](), RequestContext.look
+    monkeypatch.setattr(RequestContext, "look", lambda *of: (looks.append(True), look(*of))[1])
+    statuses: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if read:
+            await receive()
+        await until(lambda: len(looks) >= 3)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        statuses.extend(each for name, each in message.items() if name == "status")
+
+    scope = {"type": "http", "method": "GET", "path": "/work", "headers": []}
+    scope |= {"query_string": b"", "app": None}
+    settings = Settings(receive_seconds=1e-9)
+    await Middleware(app, [], settings, PendingBytes(0), ApiKeys(None), Metrics(), Traces())(
+        scope, receive, send
+    )
+    assert statuses == [408 if read else 200]
+
+
 async def test_bodies_that_hold_too_much_together_are_503_and_small_ones_pass(
     open_client: Any, repository: Path, images: Any
 ) -> None:
