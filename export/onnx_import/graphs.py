@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import onnx
 from onnx import TensorProto, helper
 
+from artifact.inference import check_inference
 from artifact.onnx_file import ONNX_DOMAINS, check_operators
 from audit import RefusedError
 from audit.proof.file.graph import NEWEST_OPSET, OLDEST_OPSET
@@ -126,6 +127,7 @@ def sides_of(model: onnx.ModelProto, output: str) -> list[int] | None:
         bare.CopyFrom(model)
         for each in bare.graph.output:
             each.type.tensor_type.ClearField("shape")
+        check_inference(bare)
         return _sides(onnx.shape_inference.infer_shapes(bare).graph, output)
     return declared
 
@@ -159,6 +161,7 @@ def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
     keep_ancestors(model.graph)
     del model.metadata_props[:]
     helper.set_model_props(model, dict(metadata))
+    check_inference(model)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

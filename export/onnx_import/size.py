@@ -8,6 +8,7 @@ import onnx
 from onnx import numpy_helper
 
 from artifact.figures import NetworkSize
+from artifact.inference import check_inference
 
 _LINEAR = ("Conv", "ConvInteger", "Gemm", "MatMul", "MatMulInteger", "QLinearConv", "QLinearMatMul")
 _WEIGHTS = {"QLinearConv": 3, "QLinearMatMul": 3}
@@ -20,6 +21,7 @@ def network_size(model: onnx.ModelProto) -> NetworkSize:
     single.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     for output in single.graph.output:
         output.type.tensor_type.shape.dim[0].dim_value = 1
+    check_inference(single)
     graph = onnx.shape_inference.infer_shapes(single, data_prop=True).graph
     shapes = {
         value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]

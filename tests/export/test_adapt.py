@@ -19,6 +19,7 @@ from export.onnx_import.options import read_classes, read_scaling
 from export.onnx_import.preprocessing import Preprocessing
 from export.onnx_import.size import network_size
 from imaging import RefusedError
+from tests.artifact.test_element_types import sliced
 
 random = np.random.default_rng(3)
 WEIGHTS = {
@@ -382,3 +383,15 @@ def test_a_text_where_a_number_is_due_is_a_sentence() -> None:
     found = adapt(file(body, T=np.array(["one"], object)), 2, scaling=SCALING)
     with pytest.raises(OnnxImportError, match="does not fit together"):
         finished(found.model, {})
+
+
+def test_shapes_that_end_the_process_that_infers_them_are_a_sentence() -> None:
+    model = sliced(1, in_a_branch=False)
+    model.graph.node.append(onnx.helper.make_node("Flatten", ["part"], ["y"]))
+    answer = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", "K"])
+    model.graph.output[0].CopyFrom(answer)
+    for asks in (lambda: adapt(model.SerializeToString(), 2), lambda: network_size(model)):
+        with pytest.raises(RefusedError, match="a Slice reads what a window gives"):
+            asks()
+    with pytest.raises(RefusedError, match="a Slice reads what a window gives"):
+        finished(model, {})
