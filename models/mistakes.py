@@ -1,7 +1,5 @@
 """The test images that a network labels wrong: which files, what it takes them for, how surely."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from imaging.files import in_utf8
+from imaging.tables import to_csv
 from models.datasets.data_set import DataSet
 from models.networks import Network
 
@@ -85,17 +84,6 @@ def confusion_table(matrix: NDArray[np.int64], classes: Sequence[str]) -> bytes:
         for i, (name, counts) in enumerate(zip(classes, matrix, strict=True), start=1)
     ]
     return to_csv([("number", "true class", *classes), *rows])
-
-
-def to_csv(rows: Sequence[Sequence[object]]) -> bytes:
-    """Return rows as spreadsheets read them, in which no name that begins like a formula is one."""
-    text = io.StringIO(newline="")
-    guarded = (
-        [f"'{cell}" if str(cell).startswith(("=", "+", "-", "@")) else cell for cell in row]
-        for row in rows
-    )
-    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(guarded)
-    return text.getvalue().encode("utf-8-sig")
 
 
 def _probability(network: Network, image: NDArray[np.uint8], label: int) -> float:

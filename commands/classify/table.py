@@ -5,7 +5,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final
 
-from audit.render.evaluation.table import cell
 from commands.classify.answer import (
     Answer,
     Model,
@@ -14,6 +13,7 @@ from commands.classify.answer import (
     ranked,
 )
 from commands.names import from_one_line, on_one_line
+from imaging.tables import cell
 
 _RANK: Final = ("label", "index", "probability")
 _SEVERAL: Final = ("labels", "indices", "probabilities")

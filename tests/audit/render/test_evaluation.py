@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from artifact.audit_set import AuditSet
 from artifact.identity import ModelIdentity
@@ -20,7 +18,6 @@ from audit.evaluation import Asked, Evaluation, Unread, evaluate
 from audit.names import harmless
 from audit.render.evaluation import EVALUATION_FORMATS
 from audit.render.evaluation.matrix import MOST_CLASSES, confusion_matrix
-from audit.render.evaluation.table import cell
 from audit.render.evaluation.text import printable
 
 NASTY = "</script><b>&\"'\x01\x0b\ufffe ]]> ü {{ 7 * 7 }} --> \u202egnp\n"
@@ -91,35 +88,6 @@ def test_no_text_is_a_formula(evaluation: Evaluation) -> None:
     for row in read_back(evaluation):
         for text in (row["file"], row["expected"], row["predicted"]):
             assert not text.lstrip().startswith(("=", "+", "-", "@", "|", "%"))
-
-
-@given(st.text())
-def test_a_cell_can_be_read_back_and_is_never_run(text: str) -> None:
-    written = cell(text)
-    assert restored(written) == text
-    first = unicodedata.normalize("NFKC", written.lstrip()[:1])
-    assert first not in {*"=+-@"} | {"\t", "\r"}
-
-
-@pytest.mark.parametrize(
-    ("text", "due"),
-    [
-        ("=1+1", "'=1+1"),
-        ("-r90.png", "'-r90.png"),
-        ("@x", "'@x"),
-        ("  =1", "'  =1"),
-        ("\t=1", "'\t=1"),
-        ("\tx", "'\tx"),
-        ("\uff1d1", "'\uff1d1"),  # full-width
-        ("'x", "''x"),
-        ("a=1", "a=1"),
-        ("gut", "gut"),
-        ("", ""),
-        ("  ", "  "),
-    ],
-)
-def test_what_gets_an_apostrophe(text: str, due: str) -> None:
-    assert cell(text) == due
 
 
 def test_every_text_is_quoted_and_lines_end_as_the_rfc_says(evaluation: Evaluation) -> None:
