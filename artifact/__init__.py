@@ -2,6 +2,6 @@
 
 import os
 
-# Its packages for Linux and macOS else tell Microsoft of each file they open, and keep a database
+# Otherwise onnxruntime's packages tell Microsoft of each file that they open, and keep a database
 # below the home folder. It is read when onnxruntime is imported: rooms that do so import this one.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

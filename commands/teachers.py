@@ -14,7 +14,7 @@ from commands.audit.target import open_target
 from commands.reading import settings_of_a_command
 from imaging import RefusedError
 from models.checkpoint import Run
-from models.teachers import TrainedTeacher, taught_by_run
+from models.teachers import TrainedTeacher, teacher_of
 
 if TYPE_CHECKING:
     from models.targets import Teacher
@@ -37,7 +37,7 @@ def open_teacher(place: str, until: ExitStack) -> TrainedTeacher:
         If there is no such thing, or it cannot teach.
     """
     if Path(place).is_dir():
-        return taught_by_run(Run.open(Path(place)))
+        return teacher_of(Run.open(Path(place)))
     if place.startswith(("http://", "https://")):
         raise RefusedError(f"A teacher is a run, a file or a model of the repository, not {place}.")
     target = open_target(place, settings_of_a_command(None))

@@ -36,7 +36,7 @@ class TrainedTeacher:
     open: Callable[[torch.device | None], Teacher]
 
 
-def taught_by_run(run: Run) -> TrainedTeacher:
+def teacher_of(run: Run) -> TrainedTeacher:
     """Return the network of a run as a teacher.
 
     Raises

@@ -21,7 +21,7 @@ from models.checkpoint import Run
 from models.datasets import rotmnist
 from models.devices import Device, find_device
 from models.experiment import Experiment
-from models.teachers import taught_by_run
+from models.teachers import teacher_of
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def _train(
 ) -> None:
     experiment = Experiment(name, chosen.network, chosen.recipe, rotmnist.read(data))
     experiment = replace(
-        experiment, teachers=tuple(taught_by_run(Run.open(each)) for each in teachers)
+        experiment, teachers=tuple(teacher_of(Run.open(each)) for each in teachers)
     )
     train_until(experiment, out / name, find_device(device), end, together)
 

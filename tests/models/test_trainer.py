@@ -18,7 +18,7 @@ from models.experiment import TEACHING, Experiment, named_experiment
 from models.figures import draw_confusion
 from models.networks import Convolution, NetworkSpec
 from models.recipe import Recipe
-from models.teachers import taught_by_run
+from models.teachers import teacher_of
 from models.trainer import AUDIT_IMAGES, train
 from models.training import Training, error_percent
 from tests.permissions import held_to_permissions
@@ -107,7 +107,7 @@ def test_choosing_needs_images_to_choose_by(folder):
 def test_a_run_is_taught_by_another(folder, views):
     train(experiment(), folder, resume=False)
     teacher = Run.open(folder)
-    taught = experiment(views=views).taught_by(taught_by_run(teacher))
+    taught = experiment(views=views).taught_by(teacher_of(teacher))
     assert taught.recipe.teaching == TEACHING
     place = folder.with_name("taught")
     train(taught, place, resume=False)
@@ -130,9 +130,7 @@ def test_weights_that_are_replaced_meanwhile_are_not_used(folder, monkeypatch, r
         return run
 
     plan = experiment(validation=16, epochs=1)
-    plan = (
-        plan.taught_by(taught_by_run(earlier)) if role == "teacher" else plan.started_from(earlier)
-    )
+    plan = plan.taught_by(teacher_of(earlier)) if role == "teacher" else plan.started_from(earlier)
     monkeypatch.setattr(Run, "begin", begin_late)
     with pytest.raises(RefusedError, match="no longer those with the digest"):
         train(plan, folder.with_name("later"), resume=False)
@@ -143,7 +141,7 @@ def test_a_teacher_of_other_images_is_refused(folder):
     train(experiment(), folder, resume=False)
     other = dataclasses.replace(experiment(), network=SPEC.model_copy(update={"size": 8}))
     with pytest.raises(ValueError, match=r"shape \(1, 6, 6\), and this one \(1, 8, 8\)"):
-        other.taught_by(taught_by_run(Run.open(folder)))
+        other.taught_by(teacher_of(Run.open(folder)))
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def _is_integral(operator: Operator, context: Context) -> bool:
         if weights is None or not weights.size:
             return False
         zero = context.constant(_ZERO)  # which pads, whatever the entries are
-        pads = 0.0 if zero is None else abs(float(zero.reshape(-1)[0]))
+        pads = 0.0 if zero is None else float(np.abs(zero.astype(np.float64)).max(initial=0))
         largest = float(np.abs(weights.astype(np.float64)).max())
         return 2 * max(min(x.bound.magnitude, 255.0), pads) * largest < 2**15
     bounds = every_input(context)
