@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-from imaging.files import in_utf8
-
 _DISTURBING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What ends a line to some reader, moves a terminal, or lets what follows be seen elsewhere."""
 
@@ -18,6 +16,8 @@ def written(path: str) -> str:
 
     Bytes that are no UTF-8 become `\xff`, and a backslash `\\`.
     """
+    from imaging.files import in_utf8  # not to list the commands
+
     return in_utf8(path.replace("\\", "\\\\"))
 
 
