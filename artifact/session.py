@@ -1,8 +1,5 @@
 """How onnxruntime is told to open a file: every session of the project is opened here."""
 
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,16 +8,14 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from artifact.apart import ended_by
 from imaging.refusal import RefusedError
 
 CPU_PROVIDER: Final = "CPUExecutionProvider"
 SILENT, ERRORS, WARNINGS = 4, 3, 2
 
 _TRYING: Final = """
-import contextlib, pathlib, sys; sys.path[:] = {path!r}
-with contextlib.suppress(OSError):
-    pathlib.Path("/proc/self/oom_score_adj").write_text("1000")
-import numpy, onnxruntime
+import sys, numpy, onnxruntime
 kinds = dict(uint8="u1", float16="f2", float="f4", double="f8")
 given = sys.stdin.buffer
 while size := given.read(8):
@@ -35,7 +30,7 @@ while size := given.read(8):
             (image,) = session.get_inputs()
             batch, *sides = image.shape
             shape = [batch if isinstance(batch, int) else images, *sides]
-            session.run(None, {{image.name: numpy.zeros(shape, kinds[image.type[7:-1]])}})
+            session.run(None, {image.name: numpy.zeros(shape, kinds[image.type[7:-1]])})
         except Exception:
             pass
 """
@@ -102,26 +97,17 @@ def open_session(
 def check_stays_alive(*models: bytes) -> None:
     """Open and run files from elsewhere in a process of its own, which onnxruntime may end.
 
-    Where memory runs out, it is the first that the kernel ends. They are run on black images. A
-    file that does not open or run is left to whoever does that here, and has the sentence for it.
+    They are run on black images. A file that does not open or run is left to whoever does that
+    here, and has the sentence for it.
 
     Raises
     ------
     RefusedError
         If the process was ended by a signal.
     """
-    ended = subprocess.run(  # noqa: S603 # nothing here comes from outside
-        # What lies in the folder that one is in, as beside a model from elsewhere, is not imported.
-        [sys.executable, "-P", "-c", _TRYING.format(path=sys.path)],
-        input=b"".join(len(model).to_bytes(8, "big") + model for model in models),
-        capture_output=True,
-        check=False,
-    ).returncode
-    if ended < 0:
-        raise RefusedError(
-            "onnxruntime ends the process that opens and runs the file "
-            f"({signal.strsignal(-ended)})."
-        )
+    given = b"".join(len(model).to_bytes(8, "big") + model for model in models)
+    if ended := ended_by(_TRYING, given):
+        raise RefusedError(f"onnxruntime ends the process that opens and runs the file ({ended}).")
 
 
 def run_as_written(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
