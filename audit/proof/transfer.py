@@ -19,7 +19,7 @@ from audit.proof.operators.exactness import (
     reads_zeros,
     response,
     rounds,
-    rounds_rows_alike,
+    rounds_alike,
     saturates,
 )
 from audit.proof.operators.ranges import UNKNOWN, bound
@@ -33,6 +33,8 @@ from audit.proof.values.numbering import Numbering, Numbers
 from audit.proof.values.ties import Ties
 
 _LARGEST: Final = 2**28
+_MAY_VANISH: Final = MOVES | {"Add", "Cast", "Div", "Mul", "Sub"}
+"""What moves entries, or leaves them as they are by some constants: a runtime may take it away."""
 
 
 def operator_of(node: Node) -> Operator:
@@ -75,6 +77,7 @@ class Transfer:
         self._graph, self._options, self._budget = graph, options, budget
         self._numbering, self._scaled, self._found = numbering, scaled, found
         self._congruence = Congruence(graph, budget, bitwise=options.bitwise)
+        self._given = _given(graph)
         self._quantises = any(node.op == "QuantizeLinear" for node in graph.nodes)
 
     def __call__(self, node: Node, inputs: Sequence[Input], copies: int) -> list[Tracked]:
@@ -170,7 +173,8 @@ class Transfer:
         if operator.name in MOVES:
             return operator.rule(context)
         known: list[Half | None] = [None, None]
-        alone = self._options.bitwise and not rounds_rows_alike(operator, context)
+        given = not self._given.isdisjoint(context.node.inputs)
+        alone = self._options.bitwise and not rounds_alike(operator, context, given=given)
         alone = alone and is_inexact(operator, context, finite=True)
         if context.ties is None and not alone:
             known = self._congruence.find(context)
@@ -200,6 +204,17 @@ class Transfer:
         """Whether onnxruntime computes a node from integers that it rounds by the rotation."""
         swaps = self._quantises and swaps_terms(context, outputs)
         return swaps or self._scaled.quantises_data(context.node)
+
+
+def _given(graph: Graph) -> set[str]:
+    """Name the tensors that may lie where the caller's image does."""
+    image = graph.image
+    names = {image.name}
+    for node in graph.nodes:
+        same = graph.dtypes.get(node.outputs[0]) in (image.dtype, None)
+        if node.op in _MAY_VANISH and same and not names.isdisjoint(node.inputs):
+            names.update(node.outputs)
+    return names
 
 
 def _range(operator: Operator, context: Context) -> Bound:

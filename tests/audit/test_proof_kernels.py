@@ -102,3 +102,69 @@ def test_the_terms_of_a_quantised_sum_may_not_change_places() -> None:
     proof = prove(data, runtime=run_alone)
     assert (proof.outcome, proof.arithmetic) == ("PROVED", "float"), proof.reasons
     assert (proof.steps[0].op, proof.steps[0].effect) == ("Add", "step")
+
+
+def _by_branches(computed: str) -> bytes:
+    """Compute something of an image and of rotations of it, each by nodes of its own."""
+    branches = "i0 = Identity(x) i1 = Identity(r1) i2 = Identity(r2) i3 = Identity(r3) "
+    branches += " ".join(f"{computed} a{{k}} = Abs(z{{k}})".format(k=k) for k in range(4))
+    return parse(
+        f"{_TURNED} {branches} y = Max(a0, a1, a2, a3)",
+        "float[N,1,5,5] x",
+        "float[a,b,c,d] y",
+        PIXELS=np.array([2, 3]),
+        UNIT=np.ones(1, np.float32),
+        NIL=np.zeros(1, np.float32),
+        **_TURNS,
+    )
+
+
+def _at_any_address(data: bytes) -> bool:
+    """Whether images get the same bits from wherever the caller keeps them, optimised or not."""
+    random = np.random.default_rng(0)
+    for as_written in (False, True):
+        session = open_session(data, threads=1, as_written=as_written)
+        for _ in range(60):
+            image = random.random((1, 1, 5, 5)).astype(np.float32) * 4
+            memory = np.zeros(64 + image.size, np.float32)
+            found = []
+            for offset in range(16):
+                place = memory[offset : offset + image.size].reshape(image.shape)
+                place[:] = np.rot90(image, offset, (2, 3))
+                found.append(session.run(None, {"x": place})[0])
+            if not all(same_bits(found[0], each) for each in found):
+                return False
+    return True
+
+
+_BY_ADDRESS = [
+    "z{k} = ReduceSum(i{k}, PIXELS)",
+    "z{k} = ReduceMean<axes = [2, 3]>(i{k})",
+    "z{k} = ReduceL2<axes = [2, 3]>(i{k})",
+    "z{k} = ReduceLogSumExp<axes = [2, 3]>(i{k})",
+    "z{k} = InstanceNormalization(i{k}, UNIT, NIL)",
+    "m{k} = Mul(i{k}, UNIT) z{k} = ReduceSum(m{k}, PIXELS)",
+]
+
+
+@pytest.mark.parametrize("computed", _BY_ADDRESS)
+def test_what_the_runtime_rounds_by_the_address_of_the_image_has_no_bits_in_common(
+    computed: str,
+) -> None:
+    proof = prove(_by_branches(computed), runtime=run_alone)
+    assert (proof.outcome, proof.arithmetic) == ("PROVED", "float"), proof.reasons
+
+
+@pytest.mark.parametrize("computed", ["z{k} = Tanh(i{k})", "z{k} = GlobalAveragePool(i{k})"])
+def test_what_the_runtime_rounds_alike_at_every_address_keeps_its_bits(computed: str) -> None:
+    data = _by_branches(computed)
+    assert _at_any_address(data)
+    assert prove(data, runtime=run_alone).arithmetic == "repeated"
+
+
+@pytest.mark.parametrize("computed", _BY_ADDRESS)
+def test_the_runtime_aligns_what_it_computes_itself(computed: str) -> None:
+    turned = computed.replace("(i{k}", "(c{k}")
+    data = _by_branches("c{k} = Abs(i{k}) " + turned)
+    assert _at_any_address(data)
+    assert prove(data, runtime=run_alone).arithmetic == "repeated"

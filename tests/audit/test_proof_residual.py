@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
@@ -209,3 +210,54 @@ def test_the_bound_is_nearly_reached_where_one_tap_is_off() -> None:
     found = measured(model.SerializeToString(), "C4", corner)
     assert found == pytest.approx(off)
     assert found <= proof.residual.deviation["logits"] <= 8 * off
+
+
+def cast_between(kind: int, tap: float, off: float) -> bytes:
+    """Four rotations of one tap, of which the first is off, cast to a type and back, and summed."""
+    filters = np.zeros((4, 1, 3, 3))
+    filters[:, 0, [0, 2, 2, 0], [0, 0, 2, 2]] = tap * np.eye(4)
+    filters[0] += off * (filters[0] > 0)
+    text = f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        network (float[N, 1, 3, 3] image) => (float[N, 1] logits) {{
+            f = Conv(image, LIFT) h = Cast<to = {kind}>(f) b = Cast<to = 1>(h)
+            g = Flatten(b) logits = MatMul(g, ONES)
+        }}
+    """
+    model = onnx.parser.parse_model(text)
+    for name, value in {"LIFT": filters, "ONES": np.ones((4, 1))}.items():
+        model.graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("kind", "halfway", "unit"),
+    [(TensorProto.BFLOAT16, 257.0, 2.0), (TensorProto.FLOAT16, 2049.0, 2.0)],
+)
+def test_a_cast_to_fewer_bits_makes_a_unit_of_a_residual(
+    kind: int, halfway: float, unit: float
+) -> None:
+    """What is in the middle between two numbers of the type is rounded away from its neighbour."""
+    data = cast_between(kind, halfway, off=2.0**-10)
+    proof = prove(data, "C4")
+    assert proof.residual is not None
+    corner = np.zeros((1, 1, 3, 3), np.float32)
+    corner[..., 0, 0] = 1
+    run = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]).run
+    answers = [run(None, {"image": np.rot90(corner, k, (2, 3)).copy()})[0] for k in range(4)]
+    assert np.ptp(answers) == unit
+    assert unit <= proof.residual.deviation["logits"] <= 64 * unit
+
+
+def test_a_cast_that_a_residual_may_carry_out_of_range_has_no_bound() -> None:
+    data = cast_between(TensorProto.FLOAT16, 65519.99, off=2.0**-4)
+    proof = prove(data, "C4")
+    assert proof.outcome == "NOT PROVED"
+    assert "no bound is known" in proof.reasons[0]
+
+
+@pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.FLOAT])
+def test_a_cast_to_as_many_bits_keeps_the_bound(kind: int) -> None:
+    residual = prove(cast_between(kind, 257.0, off=2.0**-10), "C4").residual
+    assert residual is not None
+    assert 0 < residual.deviation["logits"] < 16 * 2.0**-10

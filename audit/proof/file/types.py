@@ -56,3 +56,10 @@ def extremes(dtype: DType) -> tuple[float, float]:
         return low, np.nextafter(high, 0.0).item() if high > limits.max else high
     found: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     return float(found.min), float(found.max)
+
+
+@lru_cache(maxsize=64)
+def smallest(dtype: DType) -> float:
+    """Return the smallest positive number of a type of floats."""
+    found: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+    return float(found.smallest_subnormal)

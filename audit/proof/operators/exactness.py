@@ -110,13 +110,19 @@ def _is_integral(operator: Operator, context: Context) -> bool:
     return operator.partial_sums is None or operator.partial_sums(context) <= 2.0**53
 
 
-def rounds_rows_alike(operator: Operator, context: Context) -> bool:
-    """Whether a row of a batch has the bits that an equal row has in another place of it.
+def rounds_alike(operator: Operator, context: Context, *, given: bool) -> bool:
+    """Whether equal rows have equal bits in whatever place of a batch, and at whatever address.
 
     The vector code of onnxruntime leaves the entries at the end of a tensor to other code, with
     other last bits, and sums what begins at an odd address in another order.
+
+    Parameters
+    ----------
+    given
+        Whether the node may read the caller's memory, which lies anywhere. The runtime aligns its
+        own.
     """
-    if context.copies == 1:
+    if context.copies == 1 and not given:
         return True
     dtypes = [value.dtype for value in context.tracked]
     if any(dtype is None or dtype.itemsize > 4 for dtype in dtypes):

@@ -7,11 +7,11 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from audit.proof.file.node import Unsupported
-from audit.proof.file.types import DType, extremes, is_float, is_integer, significand
+from audit.proof.file.types import DType, extremes, is_float, is_integer, significand, smallest
 from audit.proof.operators.pointwise import along, one, pointwise
 from audit.proof.operators.ranges import UNKNOWN, stepped, times
 from audit.proof.operators.record import Operator, Response, rounded_once
-from audit.proof.values.context import Bound, Context
+from audit.proof.values.context import Bound, Context, Tracked
 from audit.proof.values.numbering import Numbers
 
 
@@ -56,9 +56,9 @@ def _cast_bound(context: Context) -> Bound:
     if target.name == "bool":
         return Bound(0.0, 1.0, True, 1.0, signed_zero=False)
     if is_float(target):  # the same in real arithmetic, but for types of a few bits
-        whole, deviation = inner.whole, inner.deviation
+        whole, deviation = inner.whole, _after_rounding(context.image(), target)
         if not _is_fine(target):  # one of them has no zero
-            whole, deviation = False, math.inf if deviation else 0.0
+            whole = False
         vanishes = inner.low < 0 and not inner.whole  # what is too small for the type: -0.0 of it
         signed = inner.signed_zero or vanishes
         return Bound(inner.low, inner.high, whole, deviation, signed_zero=signed)
@@ -68,6 +68,22 @@ def _cast_bound(context: Context) -> Bound:
         return UNKNOWN
     low, high = float(math.floor(inner.low)), float(math.ceil(inner.high))
     return Bound(low, high, True, inner.deviation if inner.whole else stepped(inner.deviation))
+
+
+def _after_rounding(x: Tracked, target: DType) -> float:
+    """Bound the deviation of what is rounded to a type of floats: it grows by a unit of its last.
+
+    One in the middle between two numbers of the type is rounded away from one next to it.
+    """
+    bound, bits = x.bound, significand(target)
+    if not bound.deviation:
+        return 0.0
+    if not _is_fine(target) or bound.magnitude > extremes(target)[1]:
+        return math.inf
+    held = bound.whole and bound.magnitude <= 2.0**bits
+    if held or (x.dtype is not None and is_float(x.dtype) and significand(x.dtype) <= bits):
+        return bound.deviation
+    return bound.deviation + math.ldexp(bound.magnitude, 1 - bits) + smallest(target)
 
 
 def _response(context: Context) -> Response:

@@ -46,6 +46,7 @@ TRAPS: Final[Mapping[str, Callable[[Chooser], onnx.ModelProto]]] = {
     "moved batches": images.moved_batches,
     "joined batches": images.joined_batches,
     "rows of images": images.rows_of_images,
+    "branches that round": images.branches_that_round,
     "branches of odd windows": windows.branches_of_odd_windows,
     "odd attributes": attributes.odd_attributes,
 }

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from tests.audit.fuzz.traps.sketch import Chooser, rotations, sketch
+from tests.audit.fuzz.traps.sketch import Chooser, reduced, rotations, sketch
 
 
 def moved_batches(c: Chooser) -> onnx.ModelProto:
@@ -158,4 +158,42 @@ def rows_of_images(c: Chooser) -> onnx.ModelProto:
         AXF=np.array([1]),
         ZERO=np.array([0]),
         TWO=np.array([2]),
+    )
+
+
+_ROUNDED = (
+    *("ReduceSum<keepdims = 1>(X, AX)", "ReduceMean<keepdims = 1>(X, AX)", "Exp(X)", "Tanh(X)"),
+    *("ReduceL2<keepdims = 1>(X, AX)", "InstanceNormalization(X, I, I)", "GlobalAveragePool(X)"),
+    *("ReduceLogSumExp<keepdims = 1>(X, AX)", "Softmax<axis = 3>(X)", "Conv(X, W)", "Log(X)"),
+    *("MatMul(X, X)", "Softplus(X)", "LpNormalization<axis = 3>(X)", "CumSum(X, LAST)"),
+    *('Einsum<equation = "nchw->n">(X)', "LogSoftmax<axis = 3>(X)", "Sin(X)", "Sqrt(X)"),
+)
+
+
+def branches_that_round(c: Chooser) -> onnx.ModelProto:
+    """Round something of four rotated copies, each by nodes of its own, and join them."""
+    op, kind = c.pick(*_ROUNDED), c.pick("float", "float", "uint8")
+    before = c.pick("Identity(X)", "Mul(X, ONE)", "Add(X, NIL)", "Abs(X)", "Mul(X, FEW)")
+    body = rotations()
+    for k in range(4):
+        body += f"c{k} = {'Cast<to = 1>' if kind == 'uint8' else 'Identity'}(r{k}) "
+        body += f"b{k} = {before.replace('X', f'c{k}')} z{k} = {op.replace('X', f'b{k}')} "
+        body += f"a{k} = Abs(z{k}) "
+    body += f"m = {c.pick('Max', 'Max', 'Min', 'Sum')}(a0, a1, a2, a3) "
+    side = c.number(3, 9)
+    if "Einsum" in op:
+        body += "y = Identity(m)"
+    else:
+        body += reduced(c.pick("ReduceMax", "ReduceMin"), "m", 18)
+    return sketch(
+        body,
+        f"{kind}[{c.pick('N', '1')},1,{side},{side}]",
+        opset=18,
+        AX=np.array([2, 3]),
+        LAST=np.array(3),
+        I=np.ones(1, np.float32),
+        ONE=np.float32(1),
+        NIL=np.float32(0),
+        FEW=np.float32(0.37),
+        W=c.random.standard_normal((1, 1, 3, 3)).astype(np.float32),
     )
