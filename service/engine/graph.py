@@ -10,7 +10,9 @@ from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
+import onnx
 
+from artifact.batch_sizes import hangs_on_batch
 from artifact.contract import INPUT, OUTPUTS, Images
 from imaging.refusal import RefusedError
 from service.engine.binding import Binding
@@ -123,6 +125,7 @@ class Graph:
         if difference is not None:
             raise GraphError(difference)
         self.nodes = placed_nodes(self._runtime)
+        self._alone = hangs_on_batch(onnx.load_model_from_string(data))
         if (memory := self.configuration.memory) is not None:
             self._bindings = {size: self._bind(size, memory) for size in buckets(max_batch_size)}
         for size in self._bindings or (1,):
@@ -140,9 +143,9 @@ class Graph:
             rows = sum(map(len, parts))
             return self._bindings[min(size for size in self._bindings if size >= rows)].run(parts)
         images = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if self._helpers is None or len(images) < _SHARED:
-            return self._run(images)
-        return self._run_shared(_guided(images, self._threads), self._helpers)
+        if self._helpers is not None and len(images) >= _SHARED:
+            return self._run_shared(_guided(images, self._threads), self._helpers)
+        return self._run(images)
 
     def check(self, images: Images) -> None:
         """Refuse what is no image of this graph before it shares a batch with those that are.
@@ -176,7 +179,10 @@ class Graph:
         self._runtime = None
 
     def _run(self, images: Images) -> Inference:
-        return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
+        """Run images, one by one where another number of them was not tried and might end all."""
+        if not self._alone or len(images) == 1:
+            return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
+        return joined([self._run(images[place : place + 1]) for place in range(len(images))])
 
     def _run_shared(self, parts: Sequence[Images], helpers: ThreadPoolExecutor) -> Inference:
         """Run parts on all threads: each takes the next when it is done, since some are held up."""

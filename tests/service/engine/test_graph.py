@@ -145,3 +145,34 @@ def test_options_of_a_gpu_reach_onnxruntime() -> None:
     }
     assert cuda.memory == ("cuda", 0)
     assert "CUDAExecutionProvider" in onnxruntime.get_all_providers()
+
+
+def asking_for_the_batch(graph: bytes) -> bytes:
+    """Add the number of images in the batch to the logits."""
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.output[:] = ["plain" if name == "logits" else name for name in node.output]
+        node.input[:] = ["plain" if name == "logits" else name for name in node.input]
+    first = numpy_helper.from_array(np.array(0), "first of all")
+    model.graph.initializer.append(first)
+    for op, inputs, output, attributes in (
+        ("Shape", ["image"], "sides", {}),
+        ("Gather", ["sides", first.name], "many", {"axis": 0}),
+        ("Cast", ["many"], "number", {"to": onnx.TensorProto.FLOAT}),
+        ("Add", ["plain", "number"], "logits", {}),
+    ):
+        model.graph.node.append(onnx.helper.make_node(op, inputs, [output], **attributes))
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_that_asks_for_the_batch_has_one_image_at_a_time(
+    turning: bytes, signature: Signature, images: Any, threads: int
+) -> None:
+    """With six it might read beyond an empty tensor, and end the process: one was tried."""
+    asking = asking_for_the_batch(turning)
+    graph = Graph(asking, signature, select("cpu"), threads, 64, quick=True)
+    expected = Graph(turning, signature, select("cpu"), 1, 64).compute([images[:40]])
+    found = graph.compute([images[:6], images[6:40]])
+    np.testing.assert_allclose(found.logits, expected.logits + 1, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-5, atol=1e-6)

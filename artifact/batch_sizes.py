@@ -1,0 +1,47 @@
+"""Which files may do another thing for each number of images in a batch."""
+
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, numpy_helper
+
+from artifact.onnx_file import all_nodes
+
+_TELLING: Final = {"SequenceLength", "Shape", "Size"}
+_BOUNDS: Final = ("starts", "ends")
+
+
+def hangs_on_batch(model: onnx.ModelProto) -> bool:
+    """Whether a file may behave otherwise for some number of images than for one fewer and more.
+
+    A file that asks for the size of a tensor can compute anything of it: of six images it may take
+    a part that has no entries, on which onnxruntime reads beyond their end. So can one that cuts
+    from the third last to the third, which leaves something of four and nothing of six. What
+    neither asks nor cuts so has tensors that grow with the batch, or stay as they are.
+    """
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and [each.name for each in node.attribute] == ["value"]:
+            stored[node.output[0]] = node.attribute[0].t
+    outside = sum(node.op_type == "Slice" for node in model.graph.node)
+    nodes = [node.op_type for node in all_nodes(model)]
+    return (
+        not _TELLING.isdisjoint(nodes)
+        or nodes.count("Slice") > outside  # what it is given may have another meaning within
+        or any(node.op_type == "Slice" and _narrows(node, stored) for node in model.graph.node)
+    )
+
+
+def _narrows(node: NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:
+    """Whether a Slice may leave less of what is longer: from the end to a place, or the reverse."""
+    given = {attribute.name: np.array(attribute.ints) for attribute in node.attribute}
+    if not given and not all(name in stored for name in node.input[1:3]):
+        return True
+    bounds: list[NDArray[np.int64]] = [
+        given[name] if given else numpy_helper.to_array(stored[node.input[place]])
+        for place, name in enumerate(_BOUNDS, start=1)
+    ]
+    starts, ends = (np.asarray(each).reshape(-1) for each in bounds)
+    return starts.shape != ends.shape or bool(((starts < 0) != (ends < 0)).any())

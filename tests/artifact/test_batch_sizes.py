@@ -1,0 +1,86 @@
+"""Files that may do another thing for some number of images, and those that may not."""
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+
+from artifact.batch_sizes import hangs_on_batch
+from tests.artifact.onnx_file.files import parse
+
+
+def network(nodes: str, opset: int = 18) -> onnx.ModelProto:
+    return parse(f"""
+        <ir_version: 9, opset_import: ["" : {opset}]>
+        network (uint8[N, 1, 4, 4] image) => (float[a, b, c, d] y)
+        <int64[1] three = {{3}}, int64[1] late = {{-3}}, int64[1] none = {{0}}, bool yes = {{1}}> {{
+            f = Cast<to = 1>(image) {nodes}
+        }}
+    """)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "s = Shape(f) y = Expand(f, s)",
+        "s = Size(f) c = Cast<to = 1>(s) y = Add(f, c)",
+        "q = SplitToSequence<axis = 0>(f) n = SequenceLength(q) c = Cast<to = 1>(n) y = Mul(f, c)",
+        "y = Slice(f, late, three, none)",
+        "y = Slice(f, three, late, none)",
+        "k = Constant<value_ints = [1]>() y = Slice(f, k, late, none)",
+        "a = Add(none, three) y = Slice(f, a, three, none)",
+        "y = If<then_branch = t () => (float[a, b, c, d] z) "
+        "<int64[1] late = {3}, int64[1] up = {4}> { z = Slice(f, late, up, none) }, "
+        "else_branch = e () => (float[a, b, c, d] z) { z = Relu(f) }>(yes)",
+        "y = If<then_branch = t () => (float[a, b, c, d] z) { s = Shape(f) z = Expand(f, s) }, "
+        "else_branch = e () => (float[a, b, c, d] z) { z = Relu(f) }>(yes)",
+    ],
+)
+def test_what_asks_for_a_size_may_hang_on_the_batch(nodes: str) -> None:
+    assert hangs_on_batch(network(nodes))
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "y = Relu(f)",
+        "y = Flatten(f)",
+        "y = Slice(f, none, three, none)",
+        "y = Slice(f, late, late, none)",
+        "k = Constant<value = int64[1] {1}>() y = Slice(f, k, three, none)",
+        "t = Transpose(f) y = Slice(t, three, three, three)",
+    ],
+)
+def test_what_neither_asks_nor_narrows_does_not(nodes: str) -> None:
+    assert not hangs_on_batch(network(nodes))
+
+
+def test_bounds_may_be_attributes() -> None:
+    narrow, wide = (
+        network(f"y = Slice<axes = [0], starts = [{start}], ends = [3]>(f)", opset=9)
+        for start in (-3, 1)
+    )
+    assert hangs_on_batch(narrow) and not hangs_on_batch(wide)
+
+
+_BOUND = st.integers(-6, 6) | st.sampled_from([-(2**63), 2**63 - 1])
+
+
+@given(_BOUND, _BOUND, st.integers(-3, 3).filter(bool))
+def test_other_slices_leave_no_less_of_what_is_longer(start: int, end: int, step: int) -> None:
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Slice", ["x", "start", "end", "", "step"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n"])],
+            [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["m"])],
+            [
+                numpy_helper.from_array(np.array([value]), name)
+                for name, value in (("start", start), ("end", end), ("step", step))
+            ],
+        )
+    )
+    left = [len(range(length)[slice(start, end, step)]) for length in range(1, 20)]
+    assert hangs_on_batch(model) or left == sorted(left)
