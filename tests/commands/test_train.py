@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -157,6 +158,19 @@ def test_a_teacher_of_classes_in_another_order_is_refused(run, monkeypatch, digi
     assert (
         "has classes ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'], and this one ['-9'," in err
     )
+
+
+def test_a_teacher_of_several_labels_is_refused(run, digits, tmp_path):
+    model = onnx.load(SMALL)
+    (last,) = [node for node in model.graph.node if node.op_type == "Softmax"]
+    last.op_type = "Sigmoid"
+    del last.attribute[:]
+    onnx.save(model, tmp_path / "tags.onnx")
+    where = ["--size", "28", "--runs", tmp_path / "runs"]
+    status, out, err = run("train", digits, *where, "--teacher", tmp_path / "tags.onnx")
+    assert (status, out, err.count("\n")) == (3, "", 1)
+    assert "may give an image several labels, or none, and only models that give one are t" in err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_options_of_a_folder_are_refused_for_a_network(run):
