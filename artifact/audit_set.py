@@ -5,7 +5,6 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from typing import IO, Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from artifact.files import MOST_AUDIT_SET
 from imaging.arrays import ArraysError, read_npz
 from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
+from imaging.writing import temporary_file
 
 _IN_MEMORY: Final = 2**26
 _PIECE: Final = 2**20
@@ -89,7 +89,7 @@ class AuditSet:
     def sha256(self) -> str:
         """The digest of `to_bytes`, and so of the file that `save_audit_set` writes."""
         # A large set goes through a file: it may itself be mapped from one, and exceed memory.
-        with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+        with temporary_file() if self.images.nbytes > _IN_MEMORY else io.BytesIO() as file:
             self._write_to(file)
             file.seek(0)
             digest = hashlib.sha256()

@@ -37,12 +37,17 @@ def check_output(folder: Path) -> None:
     Raises
     ------
     RefusedError
-        If there is something that is no empty folder.
+        If there is something that is no empty folder, or one that none can be put in the place of.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise RefusedError(f"{folder} is no folder; a new or an empty one is accepted.")
     if folder.is_dir() and any(folder.iterdir()):
         raise RefusedError(f"The folder {folder} is not empty; a new or an empty one is accepted.")
+    if folder.is_dir() and (folder.is_mount() or folder.samefile(Path())):
+        raise RefusedError(
+            f"The folder {folder} cannot be replaced, as a disk is mounted there or it is where "
+            "this is called; a new one in it is accepted."
+        )
 
 
 def write_image(

@@ -140,14 +140,17 @@ class Journal:
         values = np.ascontiguousarray(logits, "<f4").tobytes()
         record = _HEAD.pack(key, *logits.shape) + values
         record += _CHECK.pack(zlib.crc32(record))
-        try:
-            written = os.write(self._file, record)
-        except OSError as error:
-            raise self._refusal(error) from error
-        if written != len(record):
-            raise RefusedError(f"The file {self._path} cannot be written: the disk is full.")
+        self._write(record)
         self._records[key] = (self._end + _HEAD.size, *logits.shape)
         self._end += len(record)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            written = os.write(self._file, data)
+        except OSError as error:
+            raise self._refusal(error) from error
+        if written != len(data):
+            raise RefusedError(f"The file {self._path} cannot be written: the disk is full.")
 
     def _read(self) -> dict[bytes, tuple[int, int, int]]:
         try:
@@ -168,7 +171,7 @@ class Journal:
             )
         if len(start) < len(_MARK):
             os.truncate(self._file, 0)
-            os.write(self._file, _MARK)
+            self._write(_MARK)
         self._end = len(_MARK)
         records = {}
         for key, rows, classes in self._whole_records(size):

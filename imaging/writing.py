@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from tempfile import NamedTemporaryFile, mkdtemp
+from tempfile import NamedTemporaryFile, TemporaryFile, gettempdir, mkdtemp
 from typing import BinaryIO, Final, cast
 
 from imaging.refusal import RefusedError
@@ -41,9 +41,12 @@ def written_aside(path: Path, *, mode: int = 0o644, new: bool = False) -> Iterat
     FileExistsError
         If the file is to be new and there is one.
     OSError
-        If it cannot be written.
+        If it cannot be written; it names the file.
     """
-    with NamedTemporaryFile(dir=path.parent, prefix=_PREFIX, suffix=_SUFFIX, delete=False) as file:
+    with (
+        naming(path),
+        NamedTemporaryFile(dir=path.parent, prefix=_PREFIX, suffix=_SUFFIX, delete=False) as file,
+    ):
         aside = Path(file.name)
         try:
             yield cast(BinaryIO, file)
@@ -65,6 +68,19 @@ def write_aside(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False
     """Write a file as `written_aside` does."""
     with written_aside(path, mode=mode, new=new) as file:
         file.write(data)
+
+
+@contextmanager
+def temporary_file() -> Iterator[BinaryIO]:
+    """Open a file without a name, in the folder that TMPDIR names, for what memory may not hold.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names that folder.
+    """
+    with naming(Path(gettempdir())), TemporaryFile() as file:
+        yield cast(BinaryIO, file)
 
 
 def remove_left_aside(folder: Path) -> None:
@@ -89,21 +105,22 @@ def written_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If it cannot be written, or there is a folder that is not empty.
+        If it cannot be written, or there is a folder that is not empty; it names the folder.
     """
     parent = path.parent
     made = _make_folders(parent)
     _remove_left_folders(parent)
-    aside = Path(mkdtemp(prefix=_FOLDER_PREFIX, suffix=_SUFFIX, dir=parent))
-    try:
-        yield aside
-        for each in (*aside.rglob("*"), aside):
-            each.chmod(0o755 if each.is_dir() else 0o644)
-            _sync(each)
-        aside.rename(path)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    with naming(path):
+        aside = Path(mkdtemp(prefix=_FOLDER_PREFIX, suffix=_SUFFIX, dir=parent))
+        try:
+            yield aside
+            for each in (*aside.rglob("*"), aside):
+                each.chmod(0o755 if each.is_dir() else 0o644)
+                _sync(each)
+            aside.rename(path)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
     _sync(parent)
     for each in made:
         _sync(each.parent)
@@ -149,6 +166,18 @@ def _remove_left_folders(parent: Path) -> None:
                 # some of the files that it has just given their place.
                 taken = f"{_FOLDER_PREFIX}{token_hex(8)}{_SUFFIX}"
                 shutil.rmtree(folder.rename(folder.with_name(taken)))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have the system's refusals name what was to be written.
+
+    Of a full disk they name nothing, and else what is written aside, which is gone afterwards.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _sync(path: Path) -> None:

@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from artifact.contract import Images
 from audit import Progress
 from imaging import IMAGE_SUFFIXES
 from imaging.files import MOST_IMAGE, FileRefusedError, image_paths, in_utf8, read_file
+from imaging.writing import temporary_file
 from service.decoding.prepare import prepare
 from service.decoding.worker import Fault, decode_and_fit
 from service.errors import ServiceError
@@ -119,24 +119,20 @@ def read_images(
     Raises
     ------
     ConfigurationError
-        If a request with these images would be refused, with the file's name; if none can be read;
-        or if the temporary file does not fit on its disk.
+        If a request with these images would be refused, with the file's name, or if none can be
+        read.
+    OSError
+        If the temporary file does not fit on its disk; it names the folder.
     """
     count = 0
-    with TemporaryFile() as file:
+    with temporary_file() as file:
         for place, path in enumerate(paths):
             try:
                 (image,) = _read_image(path, spec, max_pixels)
             except ConfigurationError as error:
                 unreadable(place, error)
             else:
-                try:
-                    file.write(image.tobytes())
-                except OSError as error:
-                    raise ConfigurationError(
-                        f"The images do not fit into a temporary file: {error.strerror}; TMPDIR "
-                        "names another folder for it."
-                    ) from error
+                file.write(image.tobytes())
                 count += 1
             progress(place + 1, len(paths))
         if not count:

@@ -1,6 +1,7 @@
 """A version as an image: where its files lie in it, and what is written of it on the outside."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -37,7 +38,7 @@ def read_packed(folder: Path, digests: Mapping[str, str]) -> dict[str, bytes]:
     ModelRejectedError
         If one cannot be read, or is another than was checked.
     """
-    names = [*digests, *([SIGNATURE_FILE] if (folder / SIGNATURE_FILE).exists() else [])]
+    names = [*digests, *([SIGNATURE_FILE] if os.path.lexists(folder / SIGNATURE_FILE) else [])]
     files = {}
     for name in names:
         try:

@@ -49,6 +49,8 @@ def sign(
     ------
     SignatureError
         If the key or a certificate cannot be used.
+    OSError
+        If the signature cannot be written.
     ConfigurationError
         If the extra `signing` is not installed.
     """

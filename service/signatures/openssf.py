@@ -26,7 +26,7 @@ from model_signing._hashing.hashing import Digest
 from artifact.json_document import Document, read_json
 from artifact.layout import SIGNATURE_FILE
 from imaging.files import FileRefusedError, read_file
-from imaging.writing import remove_left_aside, write_aside
+from imaging.writing import naming, remove_left_aside, write_aside
 from service.signatures.keys import EC_KEY, fingerprint, parse_public_key, read_pem, reason
 from service.signatures.status import SignatureError, SignatureStatus
 
@@ -205,12 +205,10 @@ def sign(
             f"{which} cannot be used ({reason(error)}); a private key {EC_KEY}, and the "
             "certificate of that key or none, are accepted."
         ) from error
-    try:
-        with TemporaryDirectory() as place:
-            made = Path(place) / SIGNATURE_FILE
+    with TemporaryDirectory() as place:
+        made = Path(place) / SIGNATURE_FILE
+        with naming(made):
             config.sign(folder, made)
-            remove_left_aside(folder)
-            write_aside(folder / SIGNATURE_FILE, made.read_bytes())
-    except OSError as error:
-        raise SignatureError(f"{folder} cannot be written to ({error.strerror}).") from error
+        remove_left_aside(folder)
+        write_aside(folder / SIGNATURE_FILE, made.read_bytes())
     return key

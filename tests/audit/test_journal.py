@@ -18,7 +18,8 @@ from audit import (
     evaluate_orbit,
     run_pipeline,
 )
-from imaging import grid_symmetries
+from imaging import RefusedError, grid_symmetries
+from tests.disks import largest_file
 
 
 class StoppedError(Exception):
@@ -187,3 +188,12 @@ def test_a_full_disk_is_said(plain, images, path, monkeypatch):
         monkeypatch.setattr("audit.journal.os.write", lambda file, data: len(data) - 1)
         with pytest.raises(ValueError, match="disk is full"):
             ask(images[:3])
+
+
+@pytest.mark.parametrize(("size", "said"), [(0, "File too large"), (9, "disk is full")])
+def test_a_disk_that_was_full_before_is_said_and_the_file_goes_on(path, size, said):
+    with largest_file(size), pytest.raises(RefusedError, match=rf"{path} cannot be .*{said}"):
+        Journal(path)
+    assert path.stat().st_size == size
+    with Journal(path) as journal:
+        assert journal.kept == 0

@@ -5,7 +5,6 @@ import fcntl
 import io
 import json
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -26,6 +25,7 @@ from commands.classify.partial import Partial
 from commands.names import from_one_line, on_one_line, written
 from imaging import RefusedError
 from service.engine import Inference, Session
+from tests.disks import largest_file
 from tests.program import start
 
 MODEL = "rotmnist-c4-int8"
@@ -618,12 +618,8 @@ class TestProcesses:
 
     def test_a_disk_that_is_full(self, run, folder, tmp_path):
         out = tmp_path / "out.jsonl"
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-        try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limit[1]))
+        with largest_file(3000):
             code, _, err = run(*ASKED, folder, "--output", out)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         assert code == 3
         assert err == f"orbitserve: The file {out}.partial cannot be written: File too large.\n"
         assert not out.exists()

@@ -11,6 +11,7 @@ import pytest
 from artifact.card import load_card
 from service.repository.folder import check_files
 from tests.artifact.layouts import entries, read_layout
+from tests.disks import largest_file
 from tests.service.signing import make_key
 
 VERSION = Path("model_repository/rotmnist-c4-int8/1")
@@ -151,3 +152,29 @@ def test_what_is_there_is_not_written_over(refused, repository, tmp_path):
     assert "is not empty" in refused(*asked, output=repository)
     assert "is no folder" in refused(*asked, output=tmp_path / "file")
     assert "cannot be used" in refused(*asked, output=tmp_path / "file" / "image")
+
+
+def test_a_folder_that_nothing_can_take_the_place_of_is_refused(refused, tmp_path, monkeypatch):
+    repository = ["--repository", Path("model_repository").absolute()]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for output in (".", tmp_path / "here"):
+        said = refused("rotmnist-c4-int8", *repository, output=output)
+        assert "a new one in it is accepted." in said
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == mounted)
+    said = refused("rotmnist-c4-int8", *repository, output=mounted)
+    assert f"{mounted} cannot be replaced, as a disk is mounted there" in said
+
+
+def test_a_disk_that_is_full_is_named_and_keeps_nothing(refused, repository, tmp_path):
+    with largest_file(100_000):
+        said = refused("rotmnist-c4-int8", "--repository", repository)
+    assert said == f"orbitserve: {tmp_path / 'image'} cannot be used: File too large.\n"
+
+
+def test_a_signature_that_cannot_be_read_is_not_left_out(refused, repository):
+    signature = repository / "rotmnist-c4-int8" / "1" / "model.sig"
+    signature.symlink_to("nowhere")
+    assert "model.sig cannot be read" in refused("rotmnist-c4-int8", "--repository", repository)

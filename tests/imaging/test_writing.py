@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from imaging.writing import write_aside, written_aside, written_folder
+from imaging.writing import temporary_file, write_aside, written_aside, written_folder
+from tests.disks import largest_file
 
 
 def test_a_file_has_what_was_written_and_whom_it_is_for(tmp_path: Path) -> None:
@@ -51,6 +52,32 @@ def test_a_new_file_replaces_none(tmp_path: Path) -> None:
         write_aside(path, b"second", new=True)
     assert path.read_bytes() == b"first"
     assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("size", [101, 100_000])
+def test_what_does_not_fit_on_a_disk_is_named_by_what_it_was_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def in_a_folder() -> None:
+        with written_folder(folder) as aside:
+            (aside / "layer").write_bytes(bytes(size))
+
+    def without_a_name() -> None:
+        with temporary_file() as opened:
+            opened.write(bytes(size))
+
+    for write, named in (
+        (lambda: write_aside(file, bytes(size)), file),
+        (in_a_folder, folder),
+        (without_a_name, tmp_path),
+    ):
+        with largest_file(100), pytest.raises(OSError, match="File too large") as refused:
+            write()
+        assert str(refused.value).endswith(f": {str(named)!r}")
+        assert not [*tmp_path.iterdir()]
 
 
 def test_a_file_is_on_disk_before_it_has_its_name(

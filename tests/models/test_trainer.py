@@ -2,8 +2,6 @@
 
 import csv
 import dataclasses
-import resource
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -18,9 +16,10 @@ from models.experiment import TEACHING, Experiment, named_experiment
 from models.figures import draw_confusion
 from models.networks import Convolution, NetworkSpec
 from models.recipe import Recipe
-from models.teachers import teacher_of
+from models.teachers import TrainedTeacher, teacher_of
 from models.trainer import AUDIT_IMAGES, train
 from models.training import Training, error_percent
+from tests.disks import largest_file
 from tests.permissions import held_to_permissions
 
 SPEC = NetworkSpec(
@@ -142,6 +141,18 @@ def test_a_teacher_of_other_images_is_refused(folder):
     other = dataclasses.replace(experiment(), network=SPEC.model_copy(update={"size": 8}))
     with pytest.raises(ValueError, match=r"shape \(1, 6, 6\), and this one \(1, 8, 8\)"):
         other.taught_by(teacher_of(Run.open(folder)))
+
+
+@pytest.mark.parametrize("names", [(), ("0", "1", "2")])
+def test_a_teacher_of_another_number_of_classes_is_refused(names):
+    """Also one that does not name them, as a file may not."""
+
+    def unopened(device):
+        raise AssertionError
+
+    teacher = TrainedTeacher("a file", (1, 6, 6), 3, names, "0" * 64, unopened)
+    with pytest.raises(RefusedError, match="a file has a number of classes of 3, and this one 2"):
+        experiment().taught_by(teacher)
 
 
 @pytest.mark.slow
@@ -272,17 +283,6 @@ def test_the_trial_that_is_timed_changes_nothing(folder, monkeypatch):
     train(experiment(), place)
     weights = [(at / "weights.safetensors").read_bytes() for at in (folder, place)]
     assert weights[0] == weights[1]
-
-
-@contextmanager
-def largest_file(size):
-    """Let no file grow beyond so many bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 import copy
 import json
 import os
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from models.networks import Convolution, NetworkSpec
 from models.recipe import Recipe
 from models.run_info import Result, RunInfo
 from models.training import Epoch, Training, error_percent, predict
+from tests.disks import largest_file
 
 SPEC = NetworkSpec(
     group="C4",
@@ -426,12 +426,10 @@ def test_a_full_disk_is_told_in_one_sentence_and_leaves_what_was_there(tmp_path)
     run = Run.begin(tmp_path / "run", info(), resume=False)
     training = run.training()
     before = sorted(run.folder.iterdir())
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     for write in (lambda: run.record(training), lambda: run.keep(training.network)):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
-        try:
-            with pytest.raises(RefusedError, match=r"cannot be written: [^\n]+\.$"):
-                write()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with (
+            largest_file(64),
+            pytest.raises(RefusedError, match=r"cannot be written: [^\n]+\.$"),
+        ):
+            write()
     assert sorted(run.folder.iterdir()) == before

@@ -11,6 +11,7 @@ from PIL import Image
 from artifact.card import load_card
 from service.decoding.files import find_image_files, find_images, read_images
 from service.settings import ConfigurationError
+from tests.disks import largest_file
 
 SPEC = load_card(Path("model_repository/rotmnist-c4-int8/1/card.json")).input
 
@@ -112,3 +113,11 @@ def test_decomposed_names_stay_as_they_are(tmp_path):
     name = unicodedata.normalize("NFD", "Ñandú.png")
     image(tmp_path / name)
     assert find_image_files([tmp_path])[0].name == name
+
+
+@pytest.mark.parametrize("count", [10, 40])
+def test_a_temporary_folder_that_is_full_is_named(tmp_path, monkeypatch, count):
+    paths = [image(tmp_path / "a.png")] * count
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with largest_file(100), pytest.raises(OSError, match=f"File too large: '{tmp_path}'"):
+        read_images(paths, SPEC, 2**20)

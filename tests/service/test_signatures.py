@@ -1,5 +1,6 @@
 """Where a key is set, only versions that it signed are served; each way around that is refused."""
 
+import errno
 import json
 import os
 import re
@@ -7,10 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -32,6 +34,7 @@ from service.settings import ConfigurationError, Settings
 from service.signatures import NOT_ASKED, SignatureError, openssf, sign
 from service.signatures.keys import trust_key
 from tests.digests import sha256_file
+from tests.disks import largest_file
 from tests.service.signing import Key, make_authority, make_key, write_key
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -144,6 +147,24 @@ def test_what_a_killed_signing_left_is_removed(copy: Path, ours: Key) -> None:
     sign_version("turning/10", configured(copy), ours.private)
     assert not left.exists()
     assert (folder / SIGNATURE_FILE).exists()
+
+
+def test_a_disk_that_is_full_is_named_and_keeps_the_older_signature(
+    signed: Path, ours: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in signed.rglob("*") if path.is_file()}
+    signature = signed / "turning" / "10" / SIGNATURE_FILE
+    with largest_file(100), pytest.raises(OSError, match="File too large") as refused:
+        sign_version("turning/10", configured(signed), ours.private)
+    assert str(tempfile.gettempdir()) in str(refused.value)  # where the package writes it
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("imaging.writing.os.fsync", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{signature}'"):
+        sign_version("turning/10", configured(signed), ours.private)
+    assert {path: path.read_bytes() for path in signed.rglob("*") if path.is_file()} == before
 
 
 def test_what_the_package_itself_signs_is_accepted(copy: Path, ours: Key) -> None:
