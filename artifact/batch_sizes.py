@@ -1,5 +1,6 @@
 """Which files may do another thing for each number of images in a batch."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,15 @@ def hangs_on_batch(model: onnx.ModelProto) -> bool:
         not _TELLING.isdisjoint(nodes)
         or nodes.count("Slice") > outside  # what it is given may have another meaning within
         or any(node.op_type == "Slice" and _narrows(node, stored) for node in model.graph.node)
+    )
+
+
+def one_by_one(
+    classify: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return what classifies images uint8 ``[N, C, H, W]`` as batches of one, into ``[N, K]``."""
+    return lambda images: np.concatenate(
+        [classify(images[place : place + 1]) for place in range(len(images))]
     )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from artifact.batch_sizes import hangs_on_batch, one_by_one
 from artifact.contract import INPUT, LOGITS
 from artifact.cpus import cpu_budget
 from artifact.session import CPU_PROVIDER, open_session
@@ -20,6 +22,7 @@ RUNTIME = f"onnxruntime {ort.__version__}, {CPU_PROVIDER}"
 def open_model(model: bytes, threads: int | None = None) -> Classifier:
     """Return a function from images uint8 ``[N, C, H, W]`` to logits float32 ``[N, K]``.
 
+    It runs as it is served: where it may hang on the number of images, they are run one by one.
     ``threads`` is by default the number of CPUs that this process may use.
     """
     session = open_session(model, threads or cpu_budget())
@@ -28,7 +31,7 @@ def open_model(model: bytes, threads: int | None = None) -> Classifier:
         logits: NDArray[np.float32] = session.run([LOGITS], {INPUT: images})[0]
         return logits
 
-    return classify
+    return one_by_one(classify) if hangs_on_batch(onnx.load_model_from_string(model)) else classify
 
 
 def batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

@@ -1,5 +1,7 @@
 """Files that may do another thing for some number of images, and those that may not."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -8,7 +10,12 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from artifact.batch_sizes import hangs_on_batch
+from export.runtime import open_model
+from service.audits.targets.file import open_file
+from service.settings import Settings
 from tests.artifact.onnx_file.files import parse
+
+_MODELS = Path(__file__).parents[2] / "model_repository"
 
 
 def network(nodes: str, opset: int = 18) -> onnx.ModelProto:
@@ -84,3 +91,31 @@ def test_other_slices_leave_no_less_of_what_is_longer(start: int, end: int, step
     )
     left = [len(range(length)[slice(start, end, step)]) for length in range(1, 20)]
     assert hangs_on_batch(model) or left == sorted(left)
+
+
+def asking_for_the_batch(graph: bytes) -> bytes:
+    """Add the number of images in the batch to the logits."""
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.output[:] = ["plain" if name == "logits" else name for name in node.output]
+        node.input[:] = ["plain" if name == "logits" else name for name in node.input]
+    first = numpy_helper.from_array(np.array(0), "first of all")
+    model.graph.initializer.append(first)
+    for op, inputs, output, attributes in (
+        ("Shape", ["image"], "sides", {}),
+        ("Gather", ["sides", first.name], "many", {"axis": 0}),
+        ("Cast", ["many"], "number", {"to": onnx.TensorProto.FLOAT}),
+        ("Add", ["plain", "number"], "logits", {}),
+    ):
+        model.graph.node.append(onnx.helper.make_node(op, inputs, [output], **attributes))
+    return bytes(model.SerializeToString())
+
+
+def test_what_audits_and_exports_run_has_one_image_at_a_time(tmp_path: Path) -> None:
+    data = (_MODELS / "rotmnist-c4-small" / "1" / "model.onnx").read_bytes()
+    images = np.random.default_rng(0).integers(0, 256, (5, 1, 28, 28), np.uint8)
+    file = tmp_path / "asking.onnx"
+    file.write_bytes(asking_for_the_batch(data))
+    expected = open_model(data)(images) + 1
+    for classify in (open_model(file.read_bytes()), open_file(file, Settings())[0].classify):
+        np.testing.assert_allclose(classify(images), expected, rtol=1e-5, atol=1e-5)

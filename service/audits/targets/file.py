@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from artifact.batch_sizes import hangs_on_batch
+from artifact.batch_sizes import hangs_on_batch, one_by_one
 from artifact.card import InputSpec
 from artifact.contract import LOGITS
 from artifact.cpus import cpu_budget
@@ -154,12 +154,10 @@ class _Opened:
 
 def _asking(runtime: Any, ends: Ends, alone: bool) -> Classifier:
     def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if alone and len(images) > 1:
-            return np.concatenate([classify(images[i : i + 1]) for i in range(len(images))])
         logits: npt.NDArray[np.float32] = runtime.run([ends.logits], {ends.image: images})[0]
         return logits
 
-    return classify
+    return one_by_one(classify) if alone else classify
 
 
 def read_ends(model: onnx.ModelProto) -> Ends:

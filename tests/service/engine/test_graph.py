@@ -14,6 +14,7 @@ from artifact.audit_set import load_audit_set
 from service.engine import GpuOptions, ProviderCandidates, Session, Signature, select
 from service.engine.graph import Graph, buckets
 from service.engine.providers import CPU, on_cuda, start
+from tests.artifact.test_batch_sizes import asking_for_the_batch
 
 MODELS = Path(__file__).parents[3] / "model_repository"
 gpu = pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="this machine has no GPU")
@@ -145,24 +146,6 @@ def test_options_of_a_gpu_reach_onnxruntime() -> None:
     }
     assert cuda.memory == ("cuda", 0)
     assert "CUDAExecutionProvider" in onnxruntime.get_all_providers()
-
-
-def asking_for_the_batch(graph: bytes) -> bytes:
-    """Add the number of images in the batch to the logits."""
-    model = onnx.load_from_string(graph)
-    for node in model.graph.node:
-        node.output[:] = ["plain" if name == "logits" else name for name in node.output]
-        node.input[:] = ["plain" if name == "logits" else name for name in node.input]
-    first = numpy_helper.from_array(np.array(0), "first of all")
-    model.graph.initializer.append(first)
-    for op, inputs, output, attributes in (
-        ("Shape", ["image"], "sides", {}),
-        ("Gather", ["sides", first.name], "many", {"axis": 0}),
-        ("Cast", ["many"], "number", {"to": onnx.TensorProto.FLOAT}),
-        ("Add", ["plain", "number"], "logits", {}),
-    ):
-        model.graph.node.append(onnx.helper.make_node(op, inputs, [output], **attributes))
-    return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize("threads", [1, 2])
