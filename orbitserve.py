@@ -1,4 +1,8 @@
-"""The front door: the `orbitserve` command."""
+"""The front door: the `orbitserve` command.
+
+What it needs itself is little, so that whoever interrupts it while the rest is imported gets no
+traceback.
+"""
 
 import _thread
 import io
@@ -8,58 +12,15 @@ import sys
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Annotated
 
-import typer
+_INTERRUPTED = 130
+"""As shells have it: 128 and the number of SIGINT."""
 
-from commands import (
-    audit,
-    classify,
-    compare,
-    data,
-    evaluate,
-    export,
-    onnx_import,
-    pack,
-    prove,
-    serve,
-    sign,
-    train,
-    verify,
-)
-from commands.failures import ERROR, INTERRUPTED, end, explain
-
-_NAME = "orbitserve"
 _SECONDS_TO_END = 9.0
 """Less than Docker waits before it kills."""
 
 _MOMENT = 0.02
 """Seconds after which an interrupt comes once more."""
-
-_COMPLETE = "_ORBITSERVE_COMPLETE"
-"""What a shell sets when it asks how a line may go on."""
-
-app = typer.Typer(
-    help="Serve image classifiers that are rotation-invariant by construction, and audit them.",
-    epilog="To begin: `orbitserve serve`, then open http://localhost:8000/ in a browser; or "
-    "`orbitserve COMMAND --help`, which has an example of each command.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
-)
-app.command("data")(data.data)
-app.command("train")(train.train)
-app.command("export")(export.export)
-app.command("import")(onnx_import.import_model)
-app.command("serve", cls=serve.ServeCommand)(serve.serve)
-app.command("classify")(classify.classify)
-app.command("audit", cls=audit.AuditCommand)(audit.audit)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare", cls=compare.CompareCommand)(compare.compare)
-app.command("prove")(prove.prove)
-app.command("pack")(pack.pack)
-app.command("sign")(sign.sign)
-app.command("verify")(verify.verify)
 
 
 class _Interrupt(KeyboardInterrupt):
@@ -90,7 +51,7 @@ class _Ending:
     """
 
     def __init__(self) -> None:
-        self.status = INTERRUPTED
+        self.status = _INTERRUPTED
         self._over = False
         self._once_more = False
 
@@ -107,7 +68,7 @@ class _Ending:
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGINT and not self._once_more:
-            if self.status != INTERRUPTED:
+            if self.status != _INTERRUPTED:
                 os._exit(128 + number)
             self.status = 128 + number
             # One of `threading` could wait for a lock that is held right here.
@@ -162,26 +123,6 @@ def _take_streams() -> None:
         out.reconfigure(errors="backslashreplace")
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
-        from artifact.product import product_version
-
-        typer.echo(f"{_NAME} {product_version()}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def _front(
-    context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
 def main() -> None:
     """Run the command; whatever ends it before its end is a sentence and exit status 3.
 
@@ -193,12 +134,26 @@ def main() -> None:
     try:
         with ending:
             status = _run()
-        status = end(status)
+        status = _end(status)
     except KeyboardInterrupt as interrupt:
-        status = end(ending.status, str(interrupt) or None)
+        status = _end(ending.status, str(interrupt) or None)
     except Exception as error:
-        status = end(ERROR, explain(error))
+        from commands.failures import ERROR, explain
+
+        status = _end(ERROR, explain(error))
     _leave(status)
+
+
+def _run() -> int:
+    from commands.app import run
+
+    return run(sys.argv[1:])
+
+
+def _end(status: int, sentence: str | None = None) -> int:
+    from commands.failures import end
+
+    return end(status, sentence)
 
 
 def _leave(status: int) -> None:
@@ -208,33 +163,6 @@ def _leave(status: int) -> None:
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
-
-
-def _run() -> int:
-    command = typer.main.get_command(app)
-    if os.environ.get(_COMPLETE):
-        command.main(prog_name=_NAME)
-    _check_words(sys.argv[1:])
-    try:
-        with command.make_context(_NAME, sys.argv[1:]) as context:
-            command.invoke(context)
-    except typer.Exit as ended:
-        return ended.exit_code
-    return 0
-
-
-def _check_words(words: list[str]) -> None:
-    """Refuse an empty word: as a path it is the folder one is in, as `--ledger` it is none."""
-    for before, word in zip(["", *words], words, strict=False):
-        option = before if before.startswith("--") else word.removesuffix("=")
-        if word == "" or (word.startswith("--") and word.endswith("=")):
-            from imaging.refusal import RefusedError
-
-            of = f"The value of {option}" if option.strip("-") else "A word of this call"
-            raise RefusedError(
-                f"{of} is empty, as where a variable of the shell is not set; what is to be left "
-                "out is left out with its name."
-            )
 
 
 if __name__ == "__main__":

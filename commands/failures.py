@@ -16,8 +16,6 @@ import typer
 from commands.names import on_one_line
 
 ERROR: Final = 3
-INTERRUPTED: Final = 130
-"""As shells have it: 128 and the number of SIGINT."""
 
 _LONGEST: Final = 300
 

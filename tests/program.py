@@ -31,7 +31,7 @@ _CODE = (
     "import orbitserve; orbitserve.main()"
 )
 _IMPORTED = (
-    *("audit", "audit.comparison", "audit.options", "audit.proving"),
+    *("commands.app", "audit", "audit.comparison", "audit.options", "audit.proving"),
     *("audit.render", "audit.render.comparison", "audit.render.formats", "audit.render.history"),
     *("fastapi", "fastapi.openapi.utils", "fsspec", "msgspec", "multiprocessing.forkserver"),
     *("prometheus_client", "pydantic_settings", "python_multipart"),

@@ -12,10 +12,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+import typer
 import yaml
 
-import orbitserve
 from audit import Report
+from commands.app import app
 
 ROOT = Path(__file__).parent.parent
 MANIFEST = ROOT / "deploy" / "kubernetes" / "audit-cronjob.yaml"
@@ -45,7 +46,7 @@ def pod(manifests: dict[str, Any]) -> dict[str, Any]:
 
 
 def options_of_audit() -> set[str]:
-    command = orbitserve.typer.main.get_command(orbitserve.app).commands["audit"]
+    command = typer.main.get_command(app).commands["audit"]
     context = command.make_context("audit", [], resilient_parsing=True)
     return {name for each in command.get_params(context) for name in each.opts}
 

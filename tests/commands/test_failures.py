@@ -223,6 +223,20 @@ orbitserve.main()"""
     assert ended.stderr == b""
 
 
+def test_an_interrupt_of_the_first_imports_ends_the_command_without_a_traceback():
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "import orbitserve; orbitserve.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, *PROVE], timeout=40, capture_output=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
 def test_a_command_that_an_interrupt_does_not_end_ends_all_the_same():
     """Libraries that compute for long do not see one."""
     code = (

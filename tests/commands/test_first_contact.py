@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import orbitserve
 from artifact.product import bringing_extra, bringing_module, product_version
+from commands.app import app
 from commands.failures import explain
 from service import listening
 from service.engine import ProviderCandidates
@@ -18,7 +18,7 @@ from service.engine.providers import CPU
 from service.repository import startup
 from service.settings import Settings
 
-COMMANDS = [command.name for command in orbitserve.app.registered_commands]
+COMMANDS = [command.name for command in app.registered_commands]
 
 
 @pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
