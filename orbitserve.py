@@ -133,6 +133,9 @@ def main() -> None:
     ending = _Ending()
     try:
         with ending:
+            # What says how it ended: in the end it might wait for an import of another thread.
+            import commands.failures  # noqa: F401
+
             status = _run()
         status = _end(status)
     except KeyboardInterrupt as interrupt:
