@@ -3,7 +3,8 @@
 ``run.json`` says what is trained; ``checkpoint.pt`` is the state to resume from; ``metrics.jsonl``
 has a line an epoch; ``weights.safetensors`` appears when the training is over, ``audit.npz`` and
 ``result.json`` when the network has been tested: then the folder holds all that an export needs.
-Every file is written aside and renamed, so that an interruption loses at most one epoch.
+Until then `answers` has what a teacher said of each copy of the images. Every file is written aside
+and renamed, so that an interruption loses at most one epoch.
 """
 
 import fcntl
@@ -12,10 +13,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import BinaryIO, Final
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -48,6 +51,9 @@ FILES: Final = (
     *(*PICTURES, *TABLES, RUN_FILE),
 )
 """All that a run's folder may hold; what says that it is one goes last."""
+
+_ANSWERS: Final = "answers"
+"""The folder of a teacher's answers, a file for each copy of the images, which may take hours."""
 
 _MOST_WEIGHTS: Final = 2**31
 _MOST_STATE: Final = 2**34
@@ -104,6 +110,7 @@ class Run:
         if overwrite:
             for name in FILES:
                 (folder / name).unlink(missing_ok=True)
+            _forget_answers(folder)
         elif cls.is_in(folder):
             before = cls.open(folder)
             info = before._extended(info)
@@ -195,6 +202,15 @@ class Run:
                 training.load_state_dict(state)
             except _UNREADABLE as error:
                 raise _damaged("checkpoint", checkpoint, error) from error
+        for path in sorted((self.folder / _ANSWERS).glob("*.npy")):
+            try:
+                with open_file(path, _MOST_STATE) as file:
+                    answers = torch.from_numpy(np.load(file, allow_pickle=False))
+                if answers.shape[1:] != (self.info.network.classes,):
+                    raise ValueError(answers.shape)
+                training.answers[int(path.stem)] = answers.to(training.device)
+            except _UNREADABLE as error:
+                raise _damaged("answers", path, error) from error
         return training
 
     def record(self, training: Training) -> None:
@@ -202,6 +218,12 @@ class Run:
         _write(self.folder / "checkpoint.pt", lambda file: torch.save(training.state_dict(), file))
         lines = "".join(f"{epoch.model_dump_json()}\n" for epoch in training.history)
         write_run_file(self.folder / METRICS_FILE, lines.encode())
+        if training.answers:
+            _make_folder(self.folder / _ANSWERS)
+        for view, answers in training.answers.items():
+            path = self.folder / _ANSWERS / f"{view}.npy"
+            if not path.exists():
+                _write(path, partial(np.save, arr=answers.cpu().numpy()))
 
     def keep(self, network: Network) -> None:
         """Keep the weights of the network whose training is over; a result of others goes."""
@@ -210,6 +232,7 @@ class Run:
         if not path.exists() or read_named(path, _MOST_WEIGHTS) != data:
             self._forget_result()
         write_run_file(path, data)
+        _forget_answers(self.folder)
 
     def finish(self, result: Result, audit_set: Split) -> None:
         """Keep the network's error on the test set, and some of its images."""
@@ -291,6 +314,15 @@ class Run:
         if not path.exists():
             raise RefusedError(f"{self.folder} has no audit set yet; finish it with --resume.")
         return load_split(path)
+
+
+def _forget_answers(folder: Path) -> None:
+    answers = folder / _ANSWERS
+    if answers.is_dir():
+        for path in answers.glob("*.npy"):
+            path.unlink()
+        with suppress(OSError):  # somebody else's files are in it
+            answers.rmdir()
 
 
 def write_run_file(path: Path, data: bytes) -> None:

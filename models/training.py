@@ -57,6 +57,12 @@ class Training:
     the step, so that weights, optimiser, average, best epoch and history are the whole state. It
     may be loaded on another device, which goes on with the same images and its own rounding.
 
+    Attributes
+    ----------
+    answers
+        By copy of the images, what a teacher said of it: float32 ``[N, K]``, with the labels' share
+        in it. What is here is not asked again.
+
     Raises
     ------
     ValueError
@@ -84,7 +90,7 @@ class Training:
         )
         self.scaler = loss_scaler(self.device, recipe.arithmetic)
         self.history: list[Epoch] = []
-        self._answers: dict[int, Tensor] = {}
+        self.answers: dict[int, Tensor] = {}
         self._best = copy.deepcopy(self._averaged) if recipe.patience else None
 
     @property
@@ -247,9 +253,9 @@ class Training:
         random = torch.Generator().manual_seed(self._seed(view))
         rows = torch.arange(len(targets), device=self.device).split(self.recipe.batch_size)
         parts = [self._mixed(images, targets, random, each) for each in rows]
-        if view not in self._answers:
-            self._answers[view] = torch.cat([self._taught(*part) for part in parts])
-        x, wanted = torch.cat([x for x, _ in parts]), self._answers[view]
+        if view not in self.answers:
+            self.answers[view] = torch.cat([self._taught(*part) for part in parts])
+        x, wanted = torch.cat([x for x, _ in parts]), self.answers[view]
         return lambda rows: (x[rows], wanted[rows])
 
     def _mixed(

@@ -155,11 +155,12 @@ def test_a_teacher_of_another_number_of_classes_is_refused(names):
         experiment().taught_by(teacher)
 
 
-@pytest.mark.slow
-def test_an_interruption_loses_no_finished_epoch(folder, monkeypatch):
-    class StoppedError(Exception):
-        pass
+class StoppedError(Exception):
+    """What interrupts a training."""
 
+
+def train_two_epochs(plan, folder):
+    """Begin a run, and interrupt it after its second epoch."""
     record = Run.record
 
     def record_then_stop(run, training):
@@ -167,10 +168,54 @@ def test_an_interruption_loses_no_finished_epoch(folder, monkeypatch):
         if len(training.history) == 2:
             raise StoppedError
 
-    monkeypatch.setattr(Run, "record", record_then_stop)
-    with pytest.raises(StoppedError):
-        train(experiment(), folder, resume=False)
-    monkeypatch.setattr(Run, "record", record)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(Run, "record", record_then_stop)
+        train(plan, folder, resume=False)
+
+
+def answering(asked):
+    """Return a plan with a teacher of four copies of the images, which notes what it is asked."""
+
+    def answer(x):
+        asked.append(len(x))
+        return (x.flatten(1)[:, :2] / 255).softmax(1)
+
+    teacher = TrainedTeacher("a file", (1, 6, 6), 2, (), "0" * 64, lambda device: answer)
+    return experiment(epochs=5, views=4).taught_by(teacher)
+
+
+def test_a_teacher_is_not_asked_again_after_an_interruption(folder):
+    asked: list[int] = []
+    train_two_epochs(answering([]), folder)
+    train(answering(asked), folder, resume=True)
+    straight, all_of_them = folder.with_name("straight"), []
+    train(answering(all_of_them), straight, resume=False)
+    # Each also asks in its estimate of how long it will take.
+    assert sum(all_of_them) - sum(asked) == 2 * 64
+    weights = [(place / "weights.safetensors").read_bytes() for place in (folder, straight)]
+    assert weights[0] == weights[1]
+    assert not (folder / "answers").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x93NUMPY", np.zeros(3), np.zeros((64, 3)), np.array([{}])]
+)
+def test_answers_that_are_none_are_refused(folder, content):
+    train_two_epochs(answering([]), folder)
+    file = folder / "answers" / "1.npy"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        np.save(file, content)
+    with pytest.raises(RefusedError, match=r"The answers .*1\.npy cannot be read"):
+        train(answering([]), folder, resume=True)
+    train(answering([]), folder, overwrite=True)
+    assert not file.exists()
+
+
+@pytest.mark.slow
+def test_an_interruption_loses_no_finished_epoch(folder):
+    train_two_epochs(experiment(), folder)
     assert len(Run.open(folder).training().history) == 2
     train(experiment(), folder, resume=True)
     straight = folder.with_name("straight")
