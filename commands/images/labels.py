@@ -100,7 +100,7 @@ def class_of_cell(cell: Any, classes: ClassNames, count: int, where: str) -> int
     RefusedError
         If it is no class, or the number of one and the name of another.
     """
-    if not isinstance(cell, int):
+    if type(cell) is not int or cell >= 2**63:  # which yes and no are not
         return classes.index(str(cell), where)
     named = classes.find(str(cell))
     if named is not None and named != cell and 0 <= cell < count:

@@ -220,6 +220,12 @@ class TestCells:
         found = [class_of_cell(cell, classes, 4, "a row") for cell in (0, 90, "180", 3, "cat")]
         assert found == [0, 1, 2, 3, 3]
 
+    @pytest.mark.parametrize("cell", [True, False, 2**63, None, 1.0, b"good"])
+    @pytest.mark.parametrize("names", [["good", "bad"], []])
+    def test_what_is_neither(self, cell, names):
+        with pytest.raises(RefusedError, match=r"^a row has the label .*, which is no class of"):
+            class_of_cell(cell, ClassNames(names), len(names), "a row")
+
     def test_a_number_that_is_the_name_of_another_class(self):
         with pytest.raises(RefusedError, match="the number of one class and the name of another"):
             class_of_cell(1, ClassNames(["1", "2", "10"]), 3, "a row")
