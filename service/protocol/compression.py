@@ -13,6 +13,12 @@ _WINDOW: Final[dict[str, int]] = {"gzip": 31, "deflate": 15}
 _ACCEPTED = "gzip and deflate, one of them at a time, are accepted"
 _FASTEST = 1
 
+_MEMBER = b"\x1f\x8b"
+"""What a member of a gzip file begins with: there may be several, one behind the other."""
+
+_MEMBERS: Final = 100
+"""So many are accepted, each of which costs a look at all that is left."""
+
 
 def unpack(body: bytes, coding: str, max_bytes: int) -> bytes:
     """Return a body as it was before its `Content-Encoding`, never inflating more than the bound.
@@ -31,19 +37,25 @@ def unpack(body: bytes, coding: str, max_bytes: int) -> bytes:
         return body
     if coding not in _WINDOW:
         raise ServiceError(415, f"The content encoding is '{coding}'; {_ACCEPTED}.")
-    inflater = zlib.decompressobj(_WINDOW[coding])
-    try:
-        content = inflater.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise ServiceError(400, f"The body is not {coding} ({error}); {_ACCEPTED}.") from None
-    if len(content) > max_bytes:
-        raise TooLargeError(
-            f"The body unpacks to too much; at most {max_bytes} bytes are accepted."
-        )
-    if not inflater.eof or inflater.unused_data:
-        fault = "goes on after its end" if inflater.eof else "is cut off"
-        raise ServiceError(400, f"The {coding} body {fault}; one complete stream is accepted.")
-    return content
+    content, room, left = list[bytes](), max_bytes, memoryview(body)
+    for _ in range(_MEMBERS if coding == "gzip" else 1):
+        inflater = zlib.decompressobj(_WINDOW[coding])
+        try:
+            content.append(inflater.decompress(left, room + 1))
+        except zlib.error as error:
+            raise ServiceError(400, f"The body is not {coding} ({error}); {_ACCEPTED}.") from None
+        room -= len(content[-1])
+        if room < 0:
+            raise TooLargeError(
+                f"The body unpacks to too much; at most {max_bytes} bytes are accepted."
+            )
+        if inflater.eof and not inflater.unused_data:
+            return b"".join(content)
+        if not inflater.unused_data.startswith(_MEMBER):
+            break
+        left = left[len(left) - len(inflater.unused_data) :]
+    fault = "goes on after its end" if inflater.eof else "is cut off"
+    raise ServiceError(400, f"The {coding} body {fault}; one complete stream is accepted.")
 
 
 @lru_cache(64)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import time
 import tracemalloc
 import zlib
 from typing import Any
@@ -301,6 +302,30 @@ def test_compressed_bodies_are_unpacked_as_others_compress_them(body: bytes, cod
     for cut in (1, len(theirs) - 1):
         with pytest.raises(ServiceError):
             unpack(theirs[:cut], coding, max_bytes=300)
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=300), min_size=2, max_size=5))
+def test_gzip_files_one_behind_the_other_are_one(bodies: list[bytes]) -> None:
+    whole, members = b"".join(bodies), [*map(gzip.compress, bodies)]
+    sent = b"".join(members)
+    assert unpack(sent, "gzip", max_bytes=len(whole)) == whole == gzip.decompress(sent)
+    for wrong, fault in ((sent[:-1], "is cut off"), (sent + b"x", "goes on after its end")):
+        with pytest.raises(ServiceError, match=fault):
+            unpack(wrong, "gzip", max_bytes=len(whole))
+    if whole:
+        with pytest.raises(TooLargeError):
+            unpack(sent, "gzip", max_bytes=len(whole) - 1)
+    with pytest.raises(ServiceError, match="goes on after its end"):
+        unpack(b"".join(map(zlib.compress, bodies)), "deflate", max_bytes=len(whole))
+
+
+def test_a_million_empty_gzip_files_are_refused_at_once() -> None:
+    empty, began = gzip.compress(b""), time.process_time()
+    with pytest.raises(ServiceError, match="goes on after its end"):
+        unpack(empty * 2**20, "gzip", max_bytes=2**25)
+    assert time.process_time() - began < 5
+    assert unpack(empty * 100, "gzip", max_bytes=0) == b""
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
