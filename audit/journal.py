@@ -155,9 +155,14 @@ class Journal:
     def _read(self) -> dict[bytes, tuple[int, int, int]]:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise RefusedError(
                 f"The file {self._path} is written by another audit; one at a time is accepted."
+            ) from error
+        except OSError as error:  # where another one writes, what is read is no longer where it was
+            raise RefusedError(
+                f"The file {self._path} cannot be locked: {error.strerror}; one on a disk that has "
+                "locks is accepted."
             ) from error
         found = os.fstat(self._file)
         if not stat.S_ISREG(found.st_mode):

@@ -130,8 +130,13 @@ class Partial:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._held = os.path.samestat(os.fstat(self._file), self.path.stat())
-        except OSError:
+        except (BlockingIOError, FileNotFoundError):
             self._held = False
+        except OSError as error:
+            raise RefusedError(
+                f"The file {self.path} cannot be locked: {error.strerror}; one on a disk that has "
+                "locks is accepted."
+            ) from error
         if not self._held:
             raise RefusedError(
                 f"The file {self.path} is written by another run; one at a time is accepted."

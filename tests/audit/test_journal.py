@@ -1,5 +1,6 @@
 """An audit that was interrupted goes on where it was, and its report does not show it."""
 
+import errno
 import threading
 from collections import Counter
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_two_audits_do_not_write_one_file(path):
         Journal(path)
     with Journal(path):
         pass
+
+
+def test_a_disk_without_locks_is_said(path, monkeypatch):
+    """It was said that another audit writes the file."""
+
+    def lockless(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("audit.journal.fcntl.flock", lockless)
+    with pytest.raises(RefusedError, match=f"{path} cannot be locked: No locks available"):
+        Journal(path)
 
 
 def test_a_folder_is_no_file(tmp_path):

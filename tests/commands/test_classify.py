@@ -1,6 +1,7 @@
 """`orbitserve classify` on folders: every file has a line, whatever it is and is called."""
 
 import csv
+import errno
 import fcntl
 import io
 import json
@@ -418,6 +419,17 @@ class TestResume:
 
         monkeypatch.setattr(partial.fcntl, "flock", late)
         with pytest.raises(RefusedError, match="is written by another run"):
+            Partial(out, "csv", *of, resume=False)
+
+    def test_a_disk_without_locks_is_said(self, tmp_path, monkeypatch):
+        """It was said that another run writes the file."""
+        of, out = (Model("a", 1, "sha256:0"), ("0",), Shape(1)), tmp_path / "out.csv"
+
+        def lockless(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(partial.fcntl, "flock", lockless)
+        with pytest.raises(RefusedError, match=r"out\.csv\.partial cannot be locked: No locks av"):
             Partial(out, "csv", *of, resume=False)
 
     def test_a_file_that_is_named_twice_has_two_lines(self, run, folder, interrupted):
