@@ -35,7 +35,8 @@ def judge_accuracy(accuracy: Rate, asked: Asked, units: int | None = None) -> Ju
 
 def _remedy(accuracy: Rate, asked: float, confidence: float, units: int | None) -> str:
     if units is not None:
-        return f"more than these {units} groups of images are needed"
+        these = "this group" if units == 1 else f"these {units} groups"
+        return f"more than {these} of images are needed"
     needed = trials_to_settle(accuracy.count, accuracy.total, asked, confidence)
     if needed is None:
         return "the accuracy lies too near to that for more images to settle it"

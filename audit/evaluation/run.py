@@ -118,7 +118,7 @@ def _claim(
     if alone and units is not None:
         yield (
             f"Some images are equal, or are once they are rotated or mirrored: the {count} count "
-            f"as {units.count} groups, since what comes again says nothing new."
+            f"as {units.count} group{'s' * (units.count != 1)}, since what comes again says nothing new."
         )
     if alone:
         yield (

@@ -54,7 +54,7 @@ def _figures(evaluation: Evaluation) -> Iterator[str]:
         f"                Brier score {calibration.brier_score:.4f} of 2, negative log likelihood "
         + ("infinite" if likelihood is None else f"{likelihood:.4f}")
     )
-    grouped = "" if data.units is None else f", in {data.units} groups"
+    grouped = "" if data.units is None else f", in {data.units} group{'s' * (data.units != 1)}"
     yield f"images          {data.count}{grouped}, {printable(data.source)}"
 
 
