@@ -116,9 +116,10 @@ def _claim(
         "say nothing of another camera, line or season."
     )
     if alone and units is not None:
+        groups = f"{units.count} group{'s' * (units.count != 1)}"
         yield (
             f"Some images are equal, or are once they are rotated or mirrored: the {count} count "
-            f"as {units.count} group{'s' * (units.count != 1)}, since what comes again says nothing new."
+            f"as {groups}, since what comes again says nothing new."
         )
     if alone:
         yield (
