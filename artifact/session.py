@@ -9,30 +9,31 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from artifact.apart import ended_by
+from artifact.batch_sizes import MOST, tried_sizes
 from imaging.refusal import RefusedError
 
 CPU_PROVIDER: Final = "CPUExecutionProvider"
 SILENT, ERRORS, WARNINGS = 4, 3, 2
 
 _TRYING: Final = """
-import sys, numpy, onnxruntime
+import contextlib, sys, numpy, onnxruntime
 kinds = dict(uint8="u1", float16="f2", float="f4", double="f8")
 given = sys.stdin.buffer
 while size := given.read(8):
     model = given.read(int.from_bytes(size, "big"))
     levels = onnxruntime.GraphOptimizationLevel
-    for level, images in ((levels.ORT_ENABLE_ALL, 1), (levels.ORT_DISABLE_ALL, 2)):
+    for level, batches in ((levels.ORT_ENABLE_ALL, sizes), (levels.ORT_DISABLE_ALL, [2])):
         options = onnxruntime.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 4, 1
         options.graph_optimization_level = level
-        try:
+        with contextlib.suppress(Exception):
             session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
             (image,) = session.get_inputs()
             batch, *sides = image.shape
-            shape = [batch if isinstance(batch, int) else images, *sides]
-            session.run(None, {image.name: numpy.zeros(shape, kinds[image.type[7:-1]])})
-        except Exception:
-            pass
+            for images in [batch] if isinstance(batch, int) else batches:
+                with contextlib.suppress(Exception):
+                    blank = numpy.zeros([images, *sides], kinds[image.type[7:-1]])
+                    session.run(None, {image.name: blank})
 """
 """Opens files, and runs those that take images of a known size: what optimises them first, and
 what takes them as they are written, as `artifact.rewriting` does."""
@@ -94,11 +95,16 @@ def open_session(
     return session
 
 
-def check_stays_alive(*models: bytes) -> None:
+def check_stays_alive(*models: bytes, most: int = MOST) -> None:
     """Open and run files from elsewhere in a process of its own, which onnxruntime may end.
 
     They are run on black images. A file that does not open or run is left to whoever does that
     here, and has the sentence for it.
+
+    Parameters
+    ----------
+    most
+        The largest batch in which they are to be run, if not one by one.
 
     Raises
     ------
@@ -106,7 +112,8 @@ def check_stays_alive(*models: bytes) -> None:
         If the process was ended by a signal.
     """
     given = b"".join(len(model).to_bytes(8, "big") + model for model in models)
-    if ended := ended_by(_TRYING, given):
+    sizes = max((tried_sizes(model, most) for model in models), key=len, default=[]) or [1]
+    if ended := ended_by(f"sizes = {sizes}\n{_TRYING}", given):
         raise RefusedError(f"onnxruntime ends the process that opens and runs the file ({ended}).")
 
 

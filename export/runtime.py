@@ -3,18 +3,17 @@
 from collections.abc import Iterator
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from artifact.batch_sizes import hangs_on_batch, one_by_one
+from artifact.batch_sizes import MOST, in_sizes, tried_sizes
 from artifact.contract import INPUT, LOGITS
 from artifact.cpus import cpu_budget
 from artifact.session import CPU_PROVIDER, open_session
 from audit import Classifier
 from audit.machine import cpu_flags
 
-BATCH = 64
+BATCH = MOST
 
 RUNTIME = f"onnxruntime {ort.__version__}, {CPU_PROVIDER}"
 
@@ -22,7 +21,7 @@ RUNTIME = f"onnxruntime {ort.__version__}, {CPU_PROVIDER}"
 def open_model(model: bytes, threads: int | None = None) -> Classifier:
     """Return a function from images uint8 ``[N, C, H, W]`` to logits float32 ``[N, K]``.
 
-    It runs as it is served: where it may hang on the number of images, they are run one by one.
+    It runs as it is served: where it may hang on the number of images, in batches that were tried.
     ``threads`` is by default the number of CPUs that this process may use.
     """
     session = open_session(model, threads or cpu_budget())
@@ -31,7 +30,7 @@ def open_model(model: bytes, threads: int | None = None) -> Classifier:
         logits: NDArray[np.float32] = session.run([LOGITS], {INPUT: images})[0]
         return logits
 
-    return one_by_one(classify) if hangs_on_batch(onnx.load_model_from_string(model)) else classify
+    return in_sizes(classify, tried_sizes(model))
 
 
 def batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

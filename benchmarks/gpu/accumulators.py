@@ -15,12 +15,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from artifact.batch_sizes import buckets
 from artifact.contract import INPUT, Images
 from audit.exactness import BATCH_SIZES
 from benchmarks.gpu.candidates import candidates
 from benchmarks.gpu.configurations import DEVICES, configurations
 from service.engine import DeviceUnavailableError
-from service.engine.graph import buckets
 from service.engine.providers import ProviderConfiguration, start
 from service.engine.queue import Floats
 

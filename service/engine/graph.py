@@ -10,9 +10,8 @@ from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
-import onnx
 
-from artifact.batch_sizes import hangs_on_batch
+from artifact.batch_sizes import buckets, cut_into, tried_sizes
 from artifact.contract import INPUT, OUTPUTS, Images
 from imaging.refusal import RefusedError
 from service.engine.binding import Binding
@@ -125,10 +124,10 @@ class Graph:
         if difference is not None:
             raise GraphError(difference)
         self.nodes = placed_nodes(self._runtime)
-        self._alone = hangs_on_batch(onnx.load_model_from_string(data))
+        self._sizes = tried_sizes(data, max_batch_size)
         if (memory := self.configuration.memory) is not None:
             self._bindings = {size: self._bind(size, memory) for size in buckets(max_batch_size)}
-        for size in self._bindings or (1,):
+        for size in self._bindings or self._sizes or (1,):
             self._warm(size)
         if memory is not None:
             self.quick = False
@@ -179,10 +178,9 @@ class Graph:
         self._runtime = None
 
     def _run(self, images: Images) -> Inference:
-        """Run images, one by one where another number of them was not tried and might end all."""
-        if not self._alone or len(images) == 1:
-            return Inference(*self._runtime.run(OUTPUTS, {INPUT: images}))
-        return joined([self._run(images[place : place + 1]) for place in range(len(images))])
+        """Run images, cut into batches that were tried where another might end the process."""
+        parts = cut_into(images, self._sizes)
+        return joined([Inference(*self._runtime.run(OUTPUTS, {INPUT: part})) for part in parts])
 
     def _run_shared(self, parts: Sequence[Images], helpers: ThreadPoolExecutor) -> Inference:
         """Run parts on all threads: each takes the next when it is done, since some are held up."""
@@ -277,11 +275,6 @@ def _guided(images: Images, threads: int) -> Sequence[Images]:
         parts.append(images[:size])
         images = images[size:]
     return parts
-
-
-def buckets(max_batch_size: int) -> list[int]:
-    """Return the batch sizes that a GPU runs: powers of two, and the largest."""
-    return [*(2**power for power in range((max_batch_size - 1).bit_length())), max_batch_size]
 
 
 def start_first(

@@ -158,7 +158,7 @@ def load_version(
     data = read_graph(folder, card)
     check_graph(data)
     if apart:
-        _check_stays_alive(data)
+        _check_stays_alive(data, limits.max_batch_size)
     audit_set = read_audit_set(folder, card)
     session = _open(data, card, candidates, threads, limits)
     runtime = ", ".join(session.graph.configuration.providers)
@@ -227,9 +227,9 @@ def _read_signed_card(
     return card, digests, signature
 
 
-def _check_stays_alive(data: bytes) -> None:
+def _check_stays_alive(data: bytes, most: int) -> None:
     try:
-        check_stays_alive(data)
+        check_stays_alive(data, most=most)
     except RefusedError as error:
         raise ModelRejectedError(f"{MODEL_FILE} is refused: {error}") from error
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from artifact.batch_sizes import hangs_on_batch
+from artifact.batch_sizes import buckets, cut_into, hangs_on_batch
+from artifact.session import check_stays_alive
 from export.runtime import open_model
+from imaging import RefusedError
 from service.audits.targets.file import open_file
 from service.settings import Settings
 from tests.artifact.onnx_file.files import parse
@@ -111,11 +113,40 @@ def asking_for_the_batch(graph: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def test_what_audits_and_exports_run_has_one_image_at_a_time(tmp_path: Path) -> None:
+def test_audits_and_exports_run_batches_that_were_tried(tmp_path: Path) -> None:
     data = (_MODELS / "rotmnist-c4-small" / "1" / "model.onnx").read_bytes()
-    images = np.random.default_rng(0).integers(0, 256, (5, 1, 28, 28), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (7, 1, 28, 28), np.uint8)
     file = tmp_path / "asking.onnx"
     file.write_bytes(asking_for_the_batch(data))
-    expected = open_model(data)(images) + 1
+    expected = open_model(data)(images) + np.array([[4], [4], [4], [4], [2], [2], [1]])
     for classify in (open_model(file.read_bytes()), open_file(file, Settings())[0].classify):
         np.testing.assert_allclose(classify(images), expected, rtol=1e-5, atol=1e-5)
+
+
+@given(st.integers(1, 200), st.integers(1, 70))
+def test_a_batch_is_cut_into_few_that_were_tried(count: int, most: int) -> None:
+    images, sizes = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1), buckets(most)
+    parts = cut_into(images, sizes)
+    assert {len(part) for part in parts} <= {*sizes}
+    assert len(parts) <= count // most + most.bit_length()
+    np.testing.assert_array_equal(np.concatenate(parts), images)
+    assert [len(part) for part in cut_into(images, [])] == [count]
+
+
+def test_powers_of_two_and_the_largest_are_tried() -> None:
+    assert buckets(1) == [1]
+    assert buckets(6) == [1, 2, 4, 6]
+    assert buckets(64) == [1, 2, 4, 8, 16, 32, 64]
+
+
+@pytest.mark.parametrize("images", [1, 4, 64])
+def test_a_file_that_ends_the_process_with_so_many_images_is_refused(images: int) -> None:
+    """Of so many it takes a part without an entry, beyond which onnxruntime reads."""
+    model = network(
+        "s = Shape(f) n = Gather<axis = 0>(s, first) d = Sub(n, deadly) a = Abs(d) "
+        "u = Unsqueeze(a, none) e = Slice(f, none, u, three) y = InstanceNormalization(e, one, one)"
+    )
+    for name, value in (("first", 0), ("deadly", images), ("one", np.ones(1, np.float32))):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    with pytest.raises(RefusedError, match=r"ends the process .* \(Segmentation fault\)"):
+        check_stays_alive(model.SerializeToString())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from artifact.batch_sizes import hangs_on_batch, one_by_one
+from artifact.batch_sizes import in_sizes, tried_sizes
 from artifact.card import InputSpec
 from artifact.contract import LOGITS
 from artifact.cpus import cpu_budget
@@ -68,14 +68,14 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
         raise RefusedError(f"The file {path} {error}.") from error
     model = read_onnx(graph)
     check_operators(model)
-    ends, alone = read_ends(model), hangs_on_batch(model)
+    ends, sizes = read_ends(model), tried_sizes(graph)
     candidates, threads = select(settings.device, settings.gpu), settings.threads or cpu_budget()
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     group = _known_group(metadata.get("group", ""))
 
     def open_graph(data: bytes) -> tuple[Classifier, ProviderConfiguration]:
         runtime, configuration, _ = start_first(data, candidates, threads)
-        return _asking(runtime, ends, alone), configuration
+        return _asking(runtime, ends, sizes), configuration
 
     check_stays_alive(graph)
     try:
@@ -108,7 +108,7 @@ def open_file(path: Path, settings: Settings) -> tuple[ModelUnderTest, InputSpec
         graph=graph,
         build=lambda data: open_graph(data)[0],
         execution=runs,
-        opened=_Opened(graph, ends, alone, configuration, threads, runs),
+        opened=_Opened(graph, ends, sizes, configuration, threads, runs),
         fill=fit.fill,
         prove=lambda group: _proved(graph, group, ends, classify, settings.proof_limits),
         caveats=(_WITHOUT_CARD if classes else _WITHOUT_NAMES,),
@@ -139,7 +139,7 @@ class _Opened:
 
     data: bytes
     ends: Ends
-    alone: bool
+    sizes: list[int]
     configuration: ProviderConfiguration
     threads: int
     expected: Execution
@@ -149,15 +149,15 @@ class _Opened:
             nvidia.preload()
         check_execution(execution(self.configuration, self.threads), self.expected)
         here = ProviderCandidates((self.configuration,))
-        return _asking(start_first(self.data, here, self.threads)[0], self.ends, self.alone)
+        return _asking(start_first(self.data, here, self.threads)[0], self.ends, self.sizes)
 
 
-def _asking(runtime: Any, ends: Ends, alone: bool) -> Classifier:
+def _asking(runtime: Any, ends: Ends, sizes: list[int]) -> Classifier:
     def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         logits: npt.NDArray[np.float32] = runtime.run([ends.logits], {ends.image: images})[0]
         return logits
 
-    return one_by_one(classify) if alone else classify
+    return in_sizes(classify, sizes)
 
 
 def read_ends(model: onnx.ModelProto) -> Ends:
