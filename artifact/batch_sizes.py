@@ -14,7 +14,6 @@ from artifact.onnx_file import all_nodes
 _TELLING: Final = {"SequenceLength", "Shape", "Size"}
 _BOUNDS: Final = ("starts", "ends")
 
-
 MOST: Final = 64
 """The largest batch, where nothing else is said."""
 
@@ -68,7 +67,7 @@ def hangs_on_batch(model: onnx.ModelProto) -> bool:
     from the third last to the third, which leaves something of four and nothing of six. What
     neither asks nor cuts so has tensors that grow with the batch, or stay as they are.
     """
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored = {tensor.name: tensor for tensor in model.graph.initializer if not tensor.external_data}
     for node in model.graph.node:
         if node.op_type == "Constant" and [each.name for each in node.attribute] == ["value"]:
             stored[node.output[0]] = node.attribute[0].t
@@ -84,11 +83,12 @@ def hangs_on_batch(model: onnx.ModelProto) -> bool:
 def _narrows(node: NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:
     """Whether a Slice may leave less of what is longer: from the end to a place, or the reverse."""
     given = {attribute.name: np.array(attribute.ints) for attribute in node.attribute}
-    if not given and not all(name in stored for name in node.input[1:3]):
+    try:
+        bounds = [
+            given[name] if given else numpy_helper.to_array(stored[node.input[place]])
+            for place, name in enumerate(_BOUNDS, start=1)
+        ]
+    except (LookupError, TypeError, ValueError):  # computed, or none: then it will not open
         return True
-    bounds: list[NDArray[np.int64]] = [
-        given[name] if given else numpy_helper.to_array(stored[node.input[place]])
-        for place, name in enumerate(_BOUNDS, start=1)
-    ]
-    starts, ends = (np.asarray(each).reshape(-1) for each in bounds)
-    return starts.shape != ends.shape or bool(((starts < 0) != (ends < 0)).any())
+    starts, ends = (each.reshape(-1) < 0 for each in bounds)
+    return not np.array_equal(starts, ends)

@@ -127,7 +127,8 @@ class Graph:
         self._sizes = tried_sizes(data, max_batch_size)
         if (memory := self.configuration.memory) is not None:
             self._bindings = {size: self._bind(size, memory) for size in buckets(max_batch_size)}
-        for size in self._bindings or self._sizes or (1,):
+        tried = quick is not None  # in another process, in all sizes
+        for size in self._bindings or (not tried and self._sizes) or (1,):
             self._warm(size)
         if memory is not None:
             self.quick = False

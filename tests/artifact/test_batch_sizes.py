@@ -74,6 +74,17 @@ def test_bounds_may_be_attributes() -> None:
     assert hangs_on_batch(narrow) and not hangs_on_batch(wide)
 
 
+@pytest.mark.parametrize("data", [b"", b"1", b"12345678" * 3])
+def test_bounds_that_are_none_are_no_defect(data: bytes) -> None:
+    """The file does not open, and whoever opens it says why."""
+    model = network("y = Slice(f, late, late, none)")
+    for tensor in model.graph.initializer:
+        tensor.ClearField("int64_data")
+        tensor.raw_data = data
+    assert hangs_on_batch(model) or len(data) == 24
+    check_stays_alive(model.SerializeToString())
+
+
 _BOUND = st.integers(-6, 6) | st.sampled_from([-(2**63), 2**63 - 1])
 
 
