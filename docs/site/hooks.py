@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -19,6 +20,9 @@ PAGES = {
     "SECURITY.md": "security.md",
 }
 """Pages of the root, and what they are called on the site."""
+
+_KEY = "e=e+s+o.id"
+"""Where the theme's search adds a next state to a state's key."""
 
 _LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)(?=[#)])")
 """A link without its anchor, and not to elsewhere."""
@@ -63,8 +67,18 @@ def _copy(place: str) -> str:
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Leave out what no page loads: maps of the scripts, and the search's other languages."""
+    """Leave out what no page loads: maps of the scripts, and the search's other languages.
+
+    And mend the search. Lunr 2.3.9 takes two states of its automaton of words for one where their
+    keys are equal, in which the letter and the number of each next state stand side by side: of
+    "1" and 23, and "12" and 3. Of some pages it then finds words that no page has, and fails.
+    """
     assets = Path(config.site_dir, "assets")
     for path in assets.rglob("*.map"):
         path.unlink()
     shutil.rmtree(assets / "javascripts" / "lunr")
+    (worker,) = assets.glob("javascripts/workers/search.*.js")
+    parts = worker.read_text("utf-8").split(_KEY)
+    if len(parts) != 2:
+        raise PluginError(f"The search is another than the one that is mended: {worker.name}.")
+    worker.write_text(f'{_KEY}+","'.join(parts), "utf-8")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import string
 import subprocess
 import sys
 from collections import Counter
@@ -142,6 +143,16 @@ class TestBrowser:
         assert "statistics.html" in page.locator(".md-search-result__item a").first.get_attribute(
             "href"
         )
+
+    def test_the_search_answers_whatever_a_word_begins_with(self, page: Any) -> None:
+        """Of these pages lunr by itself finds words with "c" and "h" that none of them has."""
+        page.locator(".md-header__button[for=__search]").click()
+        box, said = page.locator(".md-search__input"), page.locator(".md-search-result__meta")
+        for letter in string.ascii_lowercase + string.digits:
+            box.press_sequentially(letter)
+            said.filter(has_text=re.compile("matching documents?")).wait_for()
+            box.press("Backspace")
+            said.filter(has_text="Type to start searching").wait_for()
 
     def test_no_page_is_wider_than_a_phone(self, page: Any, site: Path) -> None:
         for path in (site / "http.html", site / "import.html", site / "concepts.html"):
