@@ -21,8 +21,8 @@ PAGES = {
 }
 """Pages of the root, and what they are called on the site."""
 
-_KEY = "e=e+s+o.id"
-"""Where the theme's search adds a next state to a state's key."""
+_KEY = re.compile(r"\b(\w+)=\1\+\w+\+\w+\.id\b")
+"""Where the theme's search adds the letter and the number of a next state to a state's key."""
 
 _LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)(?=[#)])")
 """A link without its anchor, and not to elsewhere."""
@@ -78,7 +78,7 @@ def on_post_build(config: MkDocsConfig) -> None:
         path.unlink()
     shutil.rmtree(assets / "javascripts" / "lunr")
     (worker,) = assets.glob("javascripts/workers/search.*.js")
-    parts = worker.read_text("utf-8").split(_KEY)
-    if len(parts) != 2:
+    mended, places = _KEY.subn(r'\g<0>+","', worker.read_text("utf-8"))
+    if places != 1:
         raise PluginError(f"The search is another than the one that is mended: {worker.name}.")
-    worker.write_text(f'{_KEY}+","'.join(parts), "utf-8")
+    worker.write_text(mended, "utf-8")

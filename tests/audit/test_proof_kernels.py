@@ -37,10 +37,9 @@ def _keeps_bits(data: bytes, side: int, *, optimised: bool) -> bool:
     )
 
 
-def _in_one_batch(computed: str) -> bytes:
-    """Ask of an image five times in one batch, rotated; the answer is the largest of four."""
+def _network(nodes: str) -> bytes:
     return parse(
-        f"{_TURNED} {_BATCH.format(computed)}",
+        f"{_TURNED} {nodes}",
         "float[N,1,5,5] x",
         "float[a,b,c,d] y",
         PIXELS=np.array([2, 3]),
@@ -48,6 +47,11 @@ def _in_one_batch(computed: str) -> bytes:
         NIL=np.zeros(1, np.float32),
         **_TURNS,
     )
+
+
+def _in_one_batch(computed: str) -> bytes:
+    """Ask of an image five times in one batch, rotated; the answer is the largest of four."""
+    return _network(_BATCH.format(computed))
 
 
 @pytest.mark.parametrize(
@@ -108,15 +112,7 @@ def _by_branches(computed: str) -> bytes:
     """Compute something of an image and of rotations of it, each by nodes of its own."""
     branches = "i0 = Identity(x) i1 = Identity(r1) i2 = Identity(r2) i3 = Identity(r3) "
     branches += " ".join(f"{computed} a{{k}} = Abs(z{{k}})".format(k=k) for k in range(4))
-    return parse(
-        f"{_TURNED} {branches} y = Max(a0, a1, a2, a3)",
-        "float[N,1,5,5] x",
-        "float[a,b,c,d] y",
-        PIXELS=np.array([2, 3]),
-        UNIT=np.ones(1, np.float32),
-        NIL=np.zeros(1, np.float32),
-        **_TURNS,
-    )
+    return _network(f"{branches} y = Max(a0, a1, a2, a3)")
 
 
 def _at_any_address(data: bytes) -> bool:
