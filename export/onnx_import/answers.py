@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from artifact.batch_sizes import buckets
 from artifact.contract import INPUT, LOGITS, OUTPUTS, probabilities_of
 from artifact.cpus import cpu_budget
 from artifact.session import open_session
@@ -17,7 +18,7 @@ from export.onnx_import.inputs import Scaling
 from export.onnx_import.outputs import Found
 
 IMAGES, _ALONE = 32, 8
-"""Images that both files are run on, and how many of them one by one as well."""
+"""Images that both files are run on, at most, and how many of them one by one as well."""
 
 _TOLERANCE, _HALF_TOLERANCE = 1e-4, 1e-2
 Floats = NDArray[np.float64]
@@ -32,13 +33,15 @@ def check_answers(
 ) -> None:
     """Run both files on images, and the adapted one on some of them one by one.
 
+    Batches are of sizes in which `artifact.session.check_stays_alive` tried the files.
+
     Raises
     ------
     OnnxImportError
         If the answers differ, are for another number of classes, are not what they are taken for,
         or depend on the other images of a batch.
     """
-    images = images[:IMAGES]
+    images = images[: max(size for size in buckets(IMAGES) if size <= len(images))]
     session = open_session(model, cpu_budget())
     logits, probabilities = _answers(session, images)
     if logits.shape != (len(images), classes):

@@ -275,6 +275,20 @@ def test_an_adapted_file_that_answers_otherwise_is_refused() -> None:
         )
 
 
+def test_files_are_compared_in_batches_that_were_tried() -> None:
+    """Of 7 images this one picks an entry that is not there; of 1, 2 and 4 it does not."""
+    body = BODY.replace("s = Reshape(m, SHAPE) y = MatMul(s, H)", "s = Flatten(m) z = MatMul(s, H)")
+    given = file(
+        body + " a = Shape(x) n = Gather(a, BATCH) e = Equal(n, SEVEN) i = Cast<to = 7>(e)"
+        " one = Gather(ONE, i) y = Mul(z, one)",
+        SEVEN=np.array([7]),
+        ONE=np.ones(1, np.float32),
+    )
+    with pytest.raises(Exception, match="out of data bounds"):
+        run(given, scaled(pictures(7)), "x")
+    check_contract(adapted(given))
+
+
 # --- options and size -------------------------------------------------------------------------
 
 
