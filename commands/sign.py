@@ -14,7 +14,8 @@ def sign(
         Path, typer.Option(help="PEM file: a key on P-256, P-384 or P-521, without a password.")
     ],
     certificate: Annotated[
-        Path | None, typer.Option(help="PEM file: the certificate of that key, if it has one.")
+        Path | None,
+        typer.Option(help="PEM file: certificate of that key, then those up to a root."),
     ] = None,
     chain: Annotated[
         list[Path] | None,

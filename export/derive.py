@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from artifact.audit_set import load_audit_set
+from artifact.audit_set import AuditSet, parse_audit_set
 from artifact.card import Card, Conversion, Counterpart, load_card
 from artifact.cpus import cpu_budget
 from artifact.figures import Metric, Speed
-from artifact.files import MOST_GRAPH
+from artifact.files import MOST_AUDIT_SET, MOST_GRAPH
 from artifact.layout import AUDIT_FILE, CARD_FILE, MODEL_FILE, version_folders
 from artifact.values import Precision
 from audit import Classifier, RefusedError
@@ -67,6 +67,7 @@ class Source:
     folder: Path
     card: Card
     model: bytes
+    audit_set: AuditSet
     data: DataSet
 
     @classmethod
@@ -80,13 +81,16 @@ class Source:
         """
         card = load_card(folder / CARD_FILE)
         model = read_named(folder / MODEL_FILE, MOST_GRAPH)
+        images = read_named(folder / AUDIT_FILE, MOST_AUDIT_SET)
         if card.precision != "fp32":
             raise RefusedError(f"{folder} is of {card.precision}; a version of fp32 is accepted.")
-        if hashlib.sha256(model).hexdigest() != card.sha256:
-            raise RefusedError(f"{folder}/{MODEL_FILE} is not the file that its card names.")
+        named = ((MODEL_FILE, model, card.sha256), (AUDIT_FILE, images, card.audit_set.sha256))
+        for name, content, digest in named:
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise RefusedError(f"{folder}/{name} is not the file that its card names.")
         if card.training is None or card.training.data_sha256 != data.sha256:
             raise RefusedError(f"{folder} was trained on other images than those of {data.name}.")
-        return cls(folder, card, model, data)
+        return cls(folder, card, model, parse_audit_set(images, folder / AUDIT_FILE), data)
 
 
 def read_precisions(text: str) -> list[Precision]:
@@ -165,7 +169,6 @@ class _Converter:
                 f"{source_error:.2f} % were; {accepted:.2f} points more are accepted, and nothing "
                 "was published."
             )
-        audit_set = load_audit_set(source.folder / AUDIT_FILE)
         calibrated = (
             f"{self._calibration} training images of {source.data.name} and their orbits"
             if precision in _COUNTERPARTS
@@ -179,7 +182,7 @@ class _Converter:
             precision=precision,
             classes=card.classes,
             input=card.input,
-            audit_set=audit_set,
+            audit_set=source.audit_set,
             audit_source=card.audit_set.source,
             data_licence=card.audit_set.licence,
             size=card.size,

@@ -113,12 +113,12 @@ def pack_version(
         If the base is broken.
     """
     folder, digests = _checked_version(name, settings)
-    if (verifier := open_verifier(settings)) is not None:
-        verifier.verify(folder, digests)
     try:
         files = read_packed(folder, digests)
     except ModelRejectedError as error:
         raise ConfigurationError(str(error)) from error
+    if (verifier := open_verifier(settings)) is not None:
+        verifier.verify_content(files.get(SIGNATURE_FILE), digests)
     return folder, write_packed(output, files, base)
 
 

@@ -7,7 +7,7 @@ openssl do. It is deterministic (RFC 6979), so that equal reports have equal env
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from service.signatures.status import SignatureError, SignatureStatus
 _MOST_PEM: Final = 2**20
 """Bytes of a PEM file; long chains of certificates have some thousands."""
 
-EC_KEY: Final = "on the elliptic curve P-256, P-384 or P-521, as a PEM file without a password"
+_EC_KEY: Final = "on the elliptic curve P-256, P-384 or P-521, as a PEM file without a password"
 
 _HASHES: Final[Mapping[str, tuple[type[hashes.HashAlgorithm], str]]] = {
     "secp256r1": (hashes.SHA256, "ecdsa-sha2-nistp256"),
@@ -114,16 +114,7 @@ class TrustedRoots:
         )
 
     def _check(self, first: x509.Certificate, between: Sequence[x509.Certificate]) -> None:
-        """Check the chain at the beginning of the signer's validity, as for a version."""
-        store = crypto.X509Store()
-        for root in self._roots:
-            store.add_cert(crypto.X509.from_cryptography(root))
-        store.set_time(first.not_valid_before_utc)
-        chain = [crypto.X509.from_cryptography(each) for each in between]
-        signer = crypto.X509.from_cryptography(first)
-        crypto.X509StoreContext(store, signer, chain).verify_certificate()
-        if not _may_sign(first):
-            raise ValueError("it may not be used for signing")
+        _check_chain(_store(self._roots), first, between)
 
 
 def open_signer(private_key: Path, certificate: Path | None) -> KeySigner:
@@ -142,25 +133,45 @@ def open_signer(private_key: Path, certificate: Path | None) -> KeySigner:
             certificates = x509.load_pem_x509_certificates(read_pem(certificate))
             if certificates[0].public_key() != public:
                 raise ValueError("the first certificate is not of this key")
+            check_signer(*certificates)
             chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates).decode()
     except Exception as error:
-        which = private_key if certificate is None else f"{private_key} with {certificate}"
-        raise SignatureError(
-            f"{which} cannot be used ({reason(error)}); a private key {EC_KEY}, and the "
-            "certificate of that key or none, are accepted."
-        ) from error
+        raise unusable(private_key, certificate, error) from error
     assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 -- its public half is one
     return KeySigner(key, chain)
 
 
+def unusable(private_key: Path, certificate: Path | None, error: Exception) -> SignatureError:
+    """Say why nothing can be signed with a key and its certificate."""
+    which = private_key if certificate is None else f"{private_key} with {certificate}"
+    return SignatureError(
+        f"{which} cannot be used ({reason(error)}); a private key {_EC_KEY}, and a certificate of "
+        "that key that may sign or none, are accepted."
+    )
+
+
+def check_signer(first: x509.Certificate, *between: x509.Certificate) -> None:
+    """Refuse a certificate that whoever verifies would, below whatever root; raise an exception.
+
+    Parameters
+    ----------
+    between
+        Those between it and a root, in any order; the root may be among them.
+    """
+    known = dict.fromkeys((first, *between))  # each once: a root's own issuer is itself
+    tops = [
+        each
+        for each in known
+        if all(each.issuer != other.subject for other in known.keys() - {each})
+    ]
+    store = _store(tops or between)
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    _check_chain(store, first, between)
+
+
 def trust_key(file: Path) -> TrustedKey:
     """Trust the private half of a public key; raise SignatureError if it is none."""
-    try:
-        return TrustedKey(parse_public_key(read_pem(file)))
-    except Exception as error:
-        raise SignatureError(
-            f"{file} cannot be used ({reason(error)}); a public key {EC_KEY} is accepted."
-        ) from error
+    return TrustedKey(read_public_key(file)[1])
 
 
 def trust_roots(file: Path, identity: str | None) -> TrustedRoots:
@@ -172,6 +183,17 @@ def trust_roots(file: Path, identity: str | None) -> TrustedRoots:
             f"{file} cannot be used ({reason(error)}); one PEM file of certificates is accepted."
         ) from error
     return TrustedRoots(file, roots, identity)
+
+
+def read_public_key(file: Path) -> tuple[bytes, ec.EllipticCurvePublicKey]:
+    """Read a PEM file of one public key, and return both; raise SignatureError if it is none."""
+    try:
+        pem = read_pem(file)
+        return pem, parse_public_key(pem)
+    except Exception as error:
+        raise SignatureError(
+            f"{file} cannot be used ({reason(error)}); a public key {_EC_KEY} is accepted."
+        ) from error
 
 
 def parse_public_key(pem: bytes) -> ec.EllipticCurvePublicKey:
@@ -235,6 +257,27 @@ def _names(certificate: x509.Certificate) -> list[str]:
         return names
     kinds = (x509.RFC822Name, x509.DNSName, x509.UniformResourceIdentifier)
     return names + [name for kind in kinds for name in other.get_values_for_type(kind)]
+
+
+def _store(trusted: Iterable[x509.Certificate]) -> crypto.X509Store:
+    store = crypto.X509Store()
+    for each in trusted:
+        store.add_cert(crypto.X509.from_cryptography(each))
+    return store
+
+
+def _check_chain(
+    store: crypto.X509Store, first: x509.Certificate, between: Iterable[x509.Certificate]
+) -> None:
+    """Check a chain at the beginning of the signer's validity, as `model-signing` does."""
+    store.set_time(first.not_valid_before_utc)
+    chain = [crypto.X509.from_cryptography(each) for each in between]
+    signer = crypto.X509.from_cryptography(first)
+    crypto.X509StoreContext(store, signer, chain).verify_certificate()
+    if not _may_sign(first):
+        raise ValueError(
+            "the certificate may not sign: it allows neither digitalSignature nor codeSigning"
+        )
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:

@@ -27,7 +27,15 @@ from artifact.json_document import Document, read_json
 from artifact.layout import SIGNATURE_FILE
 from imaging.files import FileRefusedError, read_file
 from imaging.writing import naming, remove_left_aside, write_aside
-from service.signatures.keys import EC_KEY, fingerprint, parse_public_key, read_pem, reason
+from service.signatures.keys import (
+    check_signer,
+    fingerprint,
+    parse_public_key,
+    read_pem,
+    read_public_key,
+    reason,
+    unusable,
+)
 from service.signatures.status import SignatureError, SignatureStatus
 
 _LARGEST: Final = 2**20
@@ -83,14 +91,19 @@ class OpenSSFVerifier:
 
     def verify(self, folder: Path, digests: Mapping[str, str]) -> SignatureStatus:
         """Verify the signature in a version's folder, as `Verifier` says."""
-        content = self._read(folder / SIGNATURE_FILE)
+        return self.verify_content(self._read(folder / SIGNATURE_FILE), digests)
+
+    def verify_content(self, content: bytes | None, digests: Mapping[str, str]) -> SignatureStatus:
+        """Verify a signature that was read already, as `Verifier` says."""
+        if content is None:
+            raise self._unsigned("is not there")
         expected, compared = _Digests(digests), False
         try:
             document = read_json(content)
             if self._key is not None:
                 _name_key(document, self._pem)
             with _held(json.dumps(document).encode()) as copy, _held(self._pem) as trusted:
-                self._configure(trusted).set_hashing_config(expected).verify(folder, copy)
+                self._configure(trusted).set_hashing_config(expected).verify(copy, copy)
                 compared = True
             return self._status(document)
         except Exception as error:  # whatever it is that the file made the package raise
@@ -108,9 +121,12 @@ class OpenSSFVerifier:
         try:
             return read_file(file, _LARGEST)
         except FileRefusedError as error:
-            raise SignatureError(
-                f"{SIGNATURE_FILE} {error}; a version that is signed by {self._whom} is accepted."
-            ) from error
+            raise self._unsigned(str(error)) from error
+
+    def _unsigned(self, reason: str) -> SignatureError:
+        return SignatureError(
+            f"{SIGNATURE_FILE} {reason}; a version that is signed by {self._whom} is accepted."
+        )
 
     def _status(self, document: Document) -> SignatureStatus:
         if self._key is not None:
@@ -128,18 +144,13 @@ class OpenSSFVerifier:
 
 def trust_key(file: Path) -> OpenSSFVerifier:
     """Trust signatures by the private half of a public key; raise SignatureError if it is none."""
-    try:
-        pem = read_pem(file)
-        key = fingerprint(parse_public_key(pem))
-    except Exception as error:
-        raise SignatureError(
-            f"{file} cannot be used ({reason(error)}); a public key {EC_KEY} is accepted."
-        ) from error
+    pem, key = read_public_key(file)
 
     def configure(trusted: Path) -> verifying.Config:
         return verifying.Config().use_elliptic_key_verifier(public_key=trusted)
 
-    return OpenSSFVerifier(configure, pem, f"the key {key}", key)
+    named = fingerprint(key)
+    return OpenSSFVerifier(configure, pem, f"the key {named}", named)
 
 
 def trust_roots(file: Path) -> OpenSSFVerifier:
@@ -192,19 +203,14 @@ def sign(
         if certificate is None:
             config.use_elliptic_key_signer(private_key=private_key)
         else:
-            for file in (certificate, *chain):
-                read_pem(file)
-            config.use_certificate_signer(
-                private_key=private_key,
-                signing_certificate=certificate,
-                certificate_chain=chain or [certificate],  # the package takes no empty chain
-            )
+            pem = b"\n".join(map(read_pem, (certificate, *chain)))
+            with _held(pem) as held:  # of which the package takes the first for the signer's
+                config.use_certificate_signer(
+                    private_key=private_key, signing_certificate=held, certificate_chain=[held]
+                )
+            check_signer(*x509.load_pem_x509_certificates(pem))
     except Exception as error:
-        which = private_key if certificate is None else f"{private_key} with {certificate}"
-        raise SignatureError(
-            f"{which} cannot be used ({reason(error)}); a private key {EC_KEY}, and the "
-            "certificate of that key or none, are accepted."
-        ) from error
+        raise unusable(private_key, certificate, error) from error
     with TemporaryDirectory() as place:
         made = Path(place) / SIGNATURE_FILE
         with naming(made):

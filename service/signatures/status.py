@@ -50,6 +50,9 @@ class Verifier(Protocol):
             If there is none, it is broken, by somebody else, or of other files.
         """
 
+    def verify_content(self, content: bytes | None, digests: Mapping[str, str]) -> SignatureStatus:
+        """Verify a signature as `verify` does that was read already; None where there is none."""
+
 
 class Trust(Protocol):
     """Knows whose signatures of messages count: of reports, of entries of a ledger."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from artifact.card import load_card
+from service.repository import packing
 from service.repository.folder import check_files
 from tests.artifact.layouts import entries, read_layout
 from tests.disks import largest_file
@@ -110,6 +111,34 @@ def test_a_signature_goes_along_and_is_asked_for_where_the_settings_do(
     assert entries(tmp_path / "image")[f"{PLACE}/model.sig"][1] == signature
     said = read_layout(tmp_path / "image")[1]["annotations"]
     assert json.loads(said["orbitserve.signature"]) == json.loads(signature)
+
+
+def test_the_signature_that_was_verified_is_the_one_that_is_packed(
+    run, repository, tmp_path, monkeypatch
+):
+    """It was read once to be verified, and again to be packed."""
+    pytest.importorskip("model_signing")
+    from service.signatures import openssf
+
+    ours, theirs = make_key(tmp_path, "ours"), make_key(tmp_path, "theirs")
+    packed, image = ["rotmnist-c4-int8", "--repository", repository], tmp_path / "image"
+    signature = repository / "rotmnist-c4-int8" / "1" / "model.sig"
+    contents = []
+    for key in (ours, theirs):
+        assert run("sign", *packed, "--private-key", key.private)[0] == 0
+        contents.append(signature.read_bytes())
+    monkeypatch.setenv("ORBITSERVE_PUBLIC_KEY", str(ours.public))
+
+    def exchanging(path, most, read=packing.read_file):
+        if path.name == "model.sig":
+            signature.write_bytes(contents.pop(0))  # first ours, later theirs
+        return read(path, most)
+
+    for module in (packing, openssf):
+        monkeypatch.setattr(module, "read_file", exchanging)
+    assert run("pack", *packed, "--output", image)[0] == 0
+    assert len(contents) == 1
+    assert entries(image)[f"{PLACE}/model.sig"][1] == signature.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,12 @@ def test_other_data_and_other_precisions_are_no_source(repository, source, data)
         Source.open(path, data)
     with pytest.raises(ValueError, match="has no fp32 version of 'toy-int8'"):
         latest_float(repository, "toy-int8")
+    images = source.folder / "audit.npz"
+    whole = images.read_bytes()
+    images.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=r"audit\.npz is not the file"):
+        Source.open(source.folder, data)
+    images.write_bytes(whole)
     (source.folder / "model.onnx").write_bytes(b"other")
     with pytest.raises(ValueError, match="is not the file that its card names"):
         Source.open(source.folder, data)

@@ -56,13 +56,18 @@ class Authority:
         usage: bool = True,
         mail: str | None = None,
         minutes_ago: float = 5,
+        minutes: float = 24 * 60,
+        unknown: bool = False,
     ) -> bytes:
-        builder = _builder(name, self.certificate.subject, key, minutes_ago)
+        builder = _builder(name, self.certificate.subject, key, minutes_ago, minutes)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         builder = builder.add_extension(_usage(digital_signature=usage, key_agreement=True), True)
         if mail is not None:
             names = x509.SubjectAlternativeName([x509.RFC822Name(mail)])
             builder = builder.add_extension(names, False)
+        if unknown:
+            other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), b"")
+            builder = builder.add_extension(other, True)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(PEM)
 
 
@@ -90,17 +95,17 @@ def refused_elsewhere(envelope: bytes, public_key: Any) -> bool:
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: Any, minutes_ago: float = 5
+    name: str, issuer: x509.Name, key: Any, minutes_ago: float = 5, minutes: float = 24 * 60
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    beginning = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=minutes_ago)
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=minutes_ago))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(beginning)
+        .not_valid_after(beginning + datetime.timedelta(minutes=minutes))
     )
 
 

@@ -32,7 +32,7 @@ from service.repository import folder as folders
 from service.repository.local import open_model, sign_version
 from service.settings import ConfigurationError, Settings
 from service.signatures import NOT_ASKED, SignatureError, openssf, sign
-from service.signatures.keys import trust_key
+from service.signatures.keys import open_signer, trust_key, trust_roots
 from tests.digests import sha256_file
 from tests.disks import largest_file
 from tests.service.signing import Key, make_authority, make_key, write_key
@@ -394,14 +394,13 @@ def test_broken_files_are_not_signed(copy: Path, ours: Key) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root, one between, a signer below that, one who may not sign, and another root's signer."""
+    """A root, one between, a signer below that, and another root's signer."""
     folder = tmp_path_factory.mktemp("certificates")
     root, other = make_authority(folder, "root"), make_authority(folder, "other root")
     between = make_authority(folder, "between", root)
-    for name, issuer in (("signer", between), ("server", between), ("foreign", other)):
+    for name, issuer in (("signer", between), ("foreign", other)):
         key = make_key(folder, name).public_key
-        certificate = issuer.sign(name, key, usage=name != "server")
-        (folder / f"{name}.crt").write_bytes(certificate)
+        (folder / f"{name}.crt").write_bytes(issuer.sign(name, key))
     return folder
 
 
@@ -429,15 +428,80 @@ def test_a_certificate_below_a_trusted_root_is_accepted(copy: Path, certificates
         open_model("plain", configured(copy, certificate_roots=roots))
 
 
-@pytest.mark.parametrize(
-    ("name", "chain"), [("foreign", ["other root"]), ("signer", []), ("server", ["between"])]
-)
+@pytest.mark.parametrize(("name", "chain"), [("foreign", ["other root"]), ("signer", [])])
 def test_other_certificates_are_refused(
     copy: Path, certificates: Path, name: str, chain: list[str]
 ) -> None:
     sign_as(name, certificates, copy, chain)
     with pytest.raises(ConfigurationError, match="not a valid signature by a certificate below"):
         open_model("plain", configured(copy, certificate_roots=certificates / "root.crt"))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"usage": False}, "allows neither digitalSignature nor codeSigning"),
+        ({"unknown": True}, "unhandled critical extension"),
+        ({"minutes_ago": 10}, "certificate is not yet valid"),  # the one above it, at that time
+        ({"issuer": "forged"}, "certificate signature failure"),
+        ({"issuer": None}, "allows neither digitalSignature nor codeSigning"),  # of an authority
+    ],
+)
+def test_a_certificate_that_no_verification_accepts_signs_nothing(
+    options: dict[str, Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was signed with, and then no service served the version, and nobody took the report."""
+    root = make_authority(tmp_path, "root")
+    between = make_authority(tmp_path, "between", root)
+    (tmp_path / "forged").mkdir()
+    forged = make_authority(tmp_path / "forged", "between", root)
+    signer, certificate = make_key(tmp_path, "signer"), tmp_path / "signer.crt"
+    issuer = {"forged": forged, "between": between}.get(options.pop("issuer", "between"))
+    if issuer is None:
+        signer = write_key(tmp_path, "between", between.key)
+        certificate.write_bytes(between.file.read_bytes())
+    else:
+        certificate.write_bytes(issuer.sign("signer", signer.public_key, **options))
+    bundle = tmp_path / "bundle.crt"
+    bundle.write_bytes(certificate.read_bytes() + between.file.read_bytes())
+    for chain in ([between.file], [root.file, between.file]):
+        with pytest.raises(SignatureError, match=f"cannot be used \\(.*{reason}"):
+            sign(tmp_path, SIGNED_FILES, signer.private, certificate, chain)
+    assert not (tmp_path / SIGNATURE_FILE).exists()
+    with pytest.raises(SignatureError, match=f"cannot be used \\(.*{reason}"):
+        open_signer(signer.private, bundle)
+    monkeypatch.setattr("service.signatures.keys.check_signer", lambda *_: None)
+    monkeypatch.setattr(openssf, "check_signer", lambda *_: None)
+    sign(tmp_path, SIGNED_FILES, signer.private, certificate, [between.file])
+    with pytest.raises(SignatureError, match="not a valid signature by a certificate"):
+        openssf.trust_roots(root.file).verify(tmp_path, SIGNED_FILES)
+    signature = open_signer(signer.private, bundle).sign(b"of anything")
+    with pytest.raises(SignatureError, match="is not one below"):
+        trust_roots(root.file, None).verify(b"of anything", signature)
+
+
+@pytest.mark.parametrize("chain", [["between"], ["root", "between"], ["between", "between"], []])
+def test_a_certificate_is_signed_with_whatever_is_said_of_those_above_it(
+    certificates: Path, tmp_path: Path, chain: list[str]
+) -> None:
+    """In any order, twice, or behind it in one file, of which all but itself was dropped."""
+    bundle, key = tmp_path / "bundle.crt", certificates / "signer.pem"
+    both = [(certificates / f"{name}.crt").read_bytes() for name in ("signer", "between")]
+    bundle.write_bytes(b"".join(both))
+    files = [certificates / f"{name}.crt" for name in chain]
+    sign(tmp_path, SIGNED_FILES, key, certificates / "signer.crt" if files else bundle, files)
+    root = certificates / "root.crt"
+    assert openssf.trust_roots(root).verify(tmp_path, SIGNED_FILES).subject == "CN=signer"
+    sign(tmp_path, SIGNED_FILES, key, bundle, [root])
+    assert openssf.trust_roots(root).verify(tmp_path, SIGNED_FILES).subject == "CN=signer"
+
+
+def test_an_expired_certificate_signs_as_it_is_judged_at_its_beginning(tmp_path: Path) -> None:
+    root = make_authority(tmp_path, "root")
+    key, certificate = make_key(tmp_path, "signer"), tmp_path / "signer.crt"
+    certificate.write_bytes(root.sign("signer", key.public_key, minutes=2))
+    sign(tmp_path, SIGNED_FILES, key.private, certificate)
+    assert openssf.trust_roots(root.file).verify(tmp_path, SIGNED_FILES).subject == "CN=signer"
 
 
 def test_a_key_and_a_certificate_do_not_stand_for_each_other(
@@ -465,7 +529,7 @@ def test_keys_that_cannot_sign_are_refused(copy: Path, keys: Path, certificates:
         with pytest.raises(SignatureError, match=r"cannot be used \(.*are accepted\."):
             sign(folder, {}, file)
     with pytest.raises(SignatureError, match="does not match"):
-        sign(folder, {}, certificates / "signer.pem", certificates / "server.crt")
+        sign(folder, {}, certificates / "signer.pem", certificates / "foreign.crt")
     assert not (folder / SIGNATURE_FILE).exists()
 
 

@@ -319,9 +319,6 @@ def test_other_certificates_do_not(report: Report, certified: Any, tmp_path: Pat
     refused(trust_roots(roots, None), "no certificate", cert=None)
     refused(trust_roots(roots, None), "not one below", cert="no PEM")
     refused(trust_roots(roots, None), "not one below", cert=other.file.read_text())
-    envelope, roots = certified(report, usage=False)
-    (signature,) = envelope.signatures
-    refused(trust_roots(roots, None), "may not be used for signing")
 
 
 def test_a_certificate_of_another_key_signs_nothing(theirs: Key, ours: Key, tmp_path: Path) -> None:
