@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 _INTERRUPTED = 130
 """As shells have it: 128 and the number of SIGINT."""
@@ -105,6 +106,27 @@ def _tell_unless_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(unraisable)
 
 
+class _Output(io.FileIO):
+    """Standard output, of which the system's refusals name no file, as where a disk is full."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = "The standard output"
+            raise
+
+
+class _Telling(io.FileIO):
+    """Standard error, which ends no work where nobody listens, or a disk is full."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def _take_streams() -> None:
     """Make of the standard streams what can be written to, whatever they and the words are.
 
@@ -118,9 +140,24 @@ def _take_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free
     if sys.stderr is None:  # which bars, lines and logs are written to
         sys.stderr = os.fdopen(2, "w", closefd=False)
+    sys.stdout, sys.stderr = _above(_Output, sys.stdout), _above(_Telling, sys.stderr)
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out.encoding.lower() == "utf-8":
         out.reconfigure(errors="backslashreplace")
+
+
+def _above(kind: type[io.FileIO], stream: Any) -> Any:
+    """Make a stream like this one on another kind of file, unless it is a test's, or none."""
+    if type(stream) is not io.TextIOWrapper:
+        return stream
+    raw = kind(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        raw if isinstance(stream.buffer, io.RawIOBase) else io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def main() -> None:

@@ -51,13 +51,13 @@ def open_appender(url: str, signer: Signer | None = None) -> Callable[[Report], 
         ledger = open_ledger(url, signer)
         ledger.check_writable()
     except LedgerError as error:
-        raise RefusedError(str(error)) from error
+        raise RefusedError(f"{url}: {error}") from error
 
     def append(report: Report) -> str:
         try:
             entry = ledger.append(report)
         except LedgerError as error:
-            raise RefusedError(str(error)) from error
+            raise RefusedError(f"{url}: {error}") from error
         head = sha256(entry.to_bytes())
         return f"{url}: entry {entry.number}, report {entry.report}, head {head}"
 

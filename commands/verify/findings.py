@@ -11,9 +11,9 @@ from artifact.json_document import read_json
 from audit.attestation import Attestation, AttestationError
 from audit.envelope import Envelope, EnvelopeError
 from audit.render import SIGNED_SUFFIX
+from commands.reading import settings_of_a_command
 from imaging import RefusedError
 from imaging.files import read_named
-from service.environment import read_settings
 from service.ledger import LedgerError, check_ledger, open_ledger
 from service.signatures import SignatureError, SignatureStatus, Trust, open_trust
 
@@ -35,7 +35,7 @@ def read_trust(key: Path | None, roots: Path | None, identity: str | None) -> Tr
     ValueError
         If what they name cannot be used.
     """
-    settings = read_settings()
+    settings = settings_of_a_command(None)
     if key is not None or roots is not None:
         named = {"public_key": key, "certificate_roots": roots}
         settings = settings.model_copy(update=named)

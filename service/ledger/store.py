@@ -205,8 +205,9 @@ class Store:
             yield
         except Exception as error:  # of as many kinds as there are file systems
             log.error("the ledger failed", reason=str(error))
-            kind = type(error).__name__
-            raise LedgerError(f"The ledger cannot be {what} ({kind}); the log says why.") from error
+            number = error.errno if isinstance(error, OSError) else None
+            why = type(error).__name__ if number is None else os.strerror(number)
+            raise LedgerError(f"The ledger cannot be {what} ({why}); the log says more.") from error
 
 
 def _protocols(system: object) -> Iterator[str]:

@@ -368,7 +368,8 @@ class TestLedger:
         assert (code, out) == (3, "")
         *log, sentence = err.splitlines()
         assert sentence == (
-            "orbitserve: The ledger cannot be written (NotADirectoryError); the log says why."
+            f"orbitserve: {tmp_path}/file/audits: The ledger cannot be written (Not a directory); "
+            "the log says more."
         )
         assert len(log) == 1
         assert "Not a directory" in log[0]
@@ -383,7 +384,8 @@ class TestLedger:
         log, sentence = err.splitlines()
         assert f"Permission denied: '{tmp_path / name}'" in log
         assert sentence == (
-            "orbitserve: The ledger cannot be written (PermissionError); the log says why."
+            f"orbitserve: {tmp_path}: The ledger cannot be written (Permission denied); "
+            "the log says more."
         )
 
     def test_one_that_cannot_be_written_costs_no_report(self, run, few, tmp_path, monkeypatch):
@@ -397,7 +399,7 @@ class TestLedger:
         assert code == 3
         assert out.startswith("INCONCLUSIVE")
         assert Report.model_validate_json(path.read_bytes()).verdict == "INCONCLUSIVE"
-        assert err.endswith("orbitserve: The disk is full.\n")
+        assert err.endswith("/audits: The disk is full.\n")
 
 
 def test_a_reader_that_went_away_costs_neither_the_files_nor_the_entry(

@@ -288,11 +288,29 @@ class TestOutput:
     ARGUMENTS = ("prove", f"model_repository/{MODEL}/1/model.onnx", "--json")
 
     @pytest.mark.slow
-    def test_a_full_disk(self):
+    @pytest.mark.parametrize(
+        "arguments",
+        [ARGUMENTS, ("--version",), ("classify", "examples/seven.png", "--model", MODEL)],
+    )
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_a_full_disk(self, arguments, unbuffered, monkeypatch):
+        monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
         with Path("/dev/full").open("w") as full:
-            done = command(*self.ARGUMENTS, stdout=full, stderr=subprocess.PIPE)
+            done = command(*arguments, stdout=full, stderr=subprocess.PIPE)
         assert done.returncode == 3
-        assert "No space left on device" in one_sentence(done.stderr)
+        assert "standard output cannot be used: No space" in one_sentence(done.stderr)
+
+    @pytest.mark.slow
+    def test_work_goes_on_where_what_is_told_of_it_fits_nowhere(self):
+        """An audit of hours was lost where its log did not fit on a disk."""
+        asked = ("audit", MODEL, *FEW, "--progress", "plain", "--fail-on", "never")
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w") as closed, Path("/dev/full").open("w") as full:
+            for told in (full, closed):
+                done = command(*asked, stdout=subprocess.PIPE, stderr=told)
+                assert done.returncode == 0
+                assert "INCONCLUSIVE" in done.stdout
 
     @pytest.mark.slow
     @pytest.mark.parametrize("arguments", [ARGUMENTS, ("--help",), ("audit", "--help")])

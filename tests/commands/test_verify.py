@@ -229,6 +229,12 @@ class TestLedger:
         assert f"The report of entry 1 is missing: {kept.stem}" in missing
         assert "No entry has the digest" in held
 
+    def test_one_that_is_not_there_leaves_standard_output_empty(self, run, tmp_path):
+        code, out, err = run("verify", "--ledger", tmp_path / "none")
+        log, sentence = err.splitlines()
+        assert (code, out, "the ledger failed" in log) == (3, "", True)
+        assert "The ledger cannot be read (No such file or directory)" in sentence
+
     def test_an_empty_one_shows_nothing(self, run, tmp_path):
         for name in ("entries", "reports"):
             (tmp_path / name).mkdir()

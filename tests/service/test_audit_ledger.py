@@ -99,7 +99,7 @@ async def test_no_report_that_cannot_be_stored_is_answered(
     else:
         assert answer.status_code == 503
         assert answer.json().keys() == {"error"}
-    assert "The ledger cannot be written (OSError)" in answer.json()["error"]
+    assert "The ledger cannot be written (No space left on device)" in answer.json()["error"]
     assert (await kept.get("/audits")).json()["audits"] == []
 
 
@@ -186,7 +186,7 @@ async def test_nothing_is_audited_for_a_ledger_that_takes_no_file(
     monkeypatch.setattr("service.ledger.store.os.access", lambda *_, **__: False)
     refused = await audit(kept, few)
     assert refused.status_code == 503
-    sentence = "The ledger cannot be written (PermissionError); the log says why."
+    sentence = "The ledger cannot be written (Permission denied); the log says more."
     assert refused.json() == {"error": sentence}
 
 
@@ -194,7 +194,7 @@ async def test_a_ledger_that_cannot_be_read_is_unavailable(
     shared: httpx.AsyncClient, few: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: Any) -> Any:
-        raise LedgerError("The ledger cannot be read (OSError); the log says why.")
+        raise LedgerError("The ledger cannot be read (OSError); the log says more.")
 
     monkeypatch.setattr("service.ledger.store.Store.names", broken)
     monkeypatch.setattr("service.ledger.store.Store.read", broken)
