@@ -63,19 +63,12 @@ def check_ledger(
     """
     checker, entries, digests = ChainChecker(trust), list[Entry](), list[Sha256]()
     kept = ledger.names()  # before the entries: a report is stored before what names it
-    above = 0
-    for first, last in ledger.runs():
-        if above:
-            checker.miss(last + 1, above - 1)
-        for files in ledger.backwards(last, first):
-            entry = checker.check(files)
-            if files.entry is not None:
-                digests.append(sha256(files.entry))
-            if entry is not None:
-                entries.append(entry)
-        above = first
-    if above > 1:
-        checker.miss(1, above - 1)
+    for files in ledger.backwards(miss=checker.miss):
+        entry = checker.check(files)
+        if files.entry is not None:
+            digests.append(sha256(files.entry))
+        if entry is not None:
+            entries.append(entry)
     faults = [*checker.faults, *ledger.wrong_contents(entries), *_unnamed(ledger, kept, entries)]
     if not digests:
         faults.append("The ledger has no entry.")
@@ -109,8 +102,7 @@ def _named(entries: Iterable[Entry]) -> set[str]:
 
 def _above(ledger: Ledger, number: int) -> Iterator[Entry]:
     """Yield the entries that there are by now of greater numbers."""
-    for first, last in ledger.runs():
-        for files in ledger.backwards(last, max(first, number + 1)):
-            entry = read_entry(files.entry)
-            if entry is not None:
-                yield entry
+    for files in ledger.backwards(number + 1):
+        entry = read_entry(files.entry)
+        if entry is not None:
+            yield entry

@@ -10,9 +10,10 @@ free number, or not at all, and whoever comes second takes the number after.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from artifact.json_document import read_json
@@ -58,6 +59,9 @@ _FOLDERS: Final = (REPORTS, CIRCUMSTANCES, _ENTRIES)
 _CHUNK: Final = 64
 _LOOKED_AT: Final = 2048
 _TRIES: Final = 1000
+
+Miss = Callable[[int, int], None]
+"""Called with the first and the last of numbers that are missing."""
 
 _SEALING: Final = 1.0
 """Seconds that the seal of an entry may be on its way, if that is one of the newest `_CHUNK`."""
@@ -185,42 +189,44 @@ class Ledger:
         LedgerError
             If the entries cannot be read.
         """
-        newest = self.newest()
+        numbers = self._numbers()
+        newest = max(numbers, default=0)
         # The entry that a page begins behind is looked at too: the chain has no gap between pages.
         first = newest if before is None else min(before, newest)
-        last = max(1, first - _LOOKED_AT)
         head, faults = self._head(newest, first)
-        checker, listed, number = ChainChecker(self._trust), list[Entry](), first
-        for files in self.backwards(first, last):
+        below = {each for each in numbers if each < first} | {first}
+        checker, listed, older = ChainChecker(self._trust), list[Entry](), None
+        for looked_at, files in enumerate(self._walk(below, 1, checker.miss)):
             number, entry = files.number, checker.check(files)
             if entry is not None and (before is None or number < before) and wanted(entry):
                 listed.append(entry)
-            if len(listed) == limit:
+            if len(listed) == limit or looked_at == _LOOKED_AT:
+                older = number if number > 1 else None
                 break
         faults += [*checker.faults, *self.wrong_contents(listed)]
-        return Page(tuple(listed), head, number if number > 1 else None, tuple(faults))
+        return Page(tuple(listed), head, older, tuple(faults))
 
-    def backwards(self, first: int, last: int = 1) -> Iterator[Files]:
-        """Yield what there is under numbers, from a greater to a smaller one."""
-        for start in range(first, last - 1, -_CHUNK):
-            yield from self._files(range(start, max(last - 1, start - _CHUNK), -1))
+    def backwards(self, last: int = 1, miss: Miss = lambda first, last: None) -> Iterator[Files]:
+        """Yield what there is under numbers, from the greatest one to another.
 
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """Yield the first and the last of numbers that have files, greater ones first.
-
-        Between two runs more are missing than are worth a look at each: whoever can write to a
-        ledger can give a file any number.
+        Parameters
+        ----------
+        miss
+            Called with the first and the last of numbers that are left out, as more are missing
+            than are worth a look at each: whoever can write to a ledger can give a file any number.
         """
-        following = last = 0
-        for number in sorted(self._numbers(), reverse=True):
-            if following and following - number > _CHUNK:
-                yield following, last
-                following = 0
-            if not following:
-                last = number
-            following = number
-        if following:
-            yield (1 if following <= _CHUNK else following), last
+        yield from self._walk(self._numbers(), last, miss)
+
+    def _walk(self, numbers: Iterable[int], last: int, miss: Miss) -> Iterator[Files]:
+        above = 0
+        for low, high in _runs(each for each in numbers if each >= last):
+            if above:
+                miss(high + 1, above - 1)
+            above = last if low - last < _CHUNK else low
+            for start in range(high, above - 1, -_CHUNK):
+                yield from self._files(range(start, max(above - 1, start - _CHUNK), -1))
+        if above > last:
+            miss(last, above - 1)
 
     def wrong_contents(self, entries: Sequence[Entry]) -> Iterator[str]:
         """Say what is wrong with what entries name."""
@@ -320,8 +326,7 @@ class Ledger:
     def _entry_of(
         self, digest: Sha256, counts: Callable[[bytes, Entry], bool] = lambda content, entry: True
     ) -> Entry | None:
-        newest = self.newest()
-        for files in self.backwards(newest, max(1, newest - _LOOKED_AT)):
+        for files in islice(self.backwards(), _LOOKED_AT + 1):
             content, entry = files.entry, read_entry(files.entry)
             if content and entry and entry.report == digest and counts(content, entry):
                 return entry
@@ -347,6 +352,19 @@ class Ledger:
             return canonical(joined(read_json(content), read_json(asked)))
         except (TypeError, ValueError, RecursionError):  # what no program of ours has written
             return content
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the least and the greatest of numbers that lie close together, greater ones first."""
+    low = high = 0
+    for number in sorted(numbers, reverse=True):
+        if low - number > _CHUNK:
+            yield low, high
+        if not low or low - number > _CHUNK:
+            high = number
+        low = number
+    if low:
+        yield low, high
 
 
 def _digest(files: Files) -> Sha256:

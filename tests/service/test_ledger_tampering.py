@@ -271,10 +271,39 @@ def test_a_file_of_a_great_number_does_not_keep_whoever_checks(folder: Path) -> 
     assert "The entries 5000001 to 9999999998 are missing." in faults
     assert "The entries 4 to 4999999 are missing." in faults
     assert len(faults) == 4
+    # Nor whoever lists it, a page behind the other, as a model's history does.
+    ledger, before, listed_faults = open_ledger(str(folder)), None, dict[str, None]()
+    numbers, pages = list[int](), 0
+    while pages == 0 or before is not None:
+        page = ledger.page(1, before)
+        numbers += [entry.number for entry in page.entries]
+        listed_faults |= dict.fromkeys(page.faults)
+        before, pages = page.before, pages + 1
+    assert numbers == [3, 2, 1]
+    assert tuple(listed_faults) == faults
+    assert ledger.read_whole(report_digest(report(seed=1, version=1))) is not None
     shutil.rmtree(folder / "entries")
     (folder / "entries").mkdir()
     entry_file(folder, 100).touch()
     assert "The entries 1 to 99 are missing." in check(folder).faults
+    assert "The entries 1 to 99 are missing." in open_ledger(str(folder)).page(1).faults
+
+
+def test_what_is_missing_at_the_end_of_a_page_is_told_on_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = filled(tmp_path / "ledger", 7)
+    for number in (2, 3, 4, 5):
+        entry_file(folder, number).unlink()
+        seal_file(folder, number).unlink()
+    monkeypatch.setattr("service.ledger.ledger._LOOKED_AT", 2)
+    ledger, before, faults = open_ledger(str(folder)), None, set[str]()
+    for _ in range(3):
+        page = ledger.page(10, before)
+        faults |= {*page.faults}
+        before = page.before
+    assert before is None
+    assert faults == {f"Entry {number} is missing." for number in (2, 3, 4, 5)}
 
 
 def test_a_folder_that_was_taken_away_takes_every_report(folder: Path) -> None:

@@ -94,13 +94,13 @@ def _addresses(root: str) -> Addresses:
 
 
 def _read(ledger: Ledger, query: HistoryQuery) -> History:
-    entries, faults = list[Entry](), list[str]()
+    entries, faults = list[Entry](), dict[str, None]()  # each once
     before: int | None = None
     try:
         while len(entries) < query.limit:
             page = ledger.page(query.limit - len(entries), before, query.wants)
             entries += page.entries
-            faults += [fault for fault in page.faults if fault not in faults]
+            faults |= dict.fromkeys(page.faults)
             before = page.before
             if before is None:
                 break
@@ -110,7 +110,9 @@ def _read(ledger: Ledger, query: HistoryQuery) -> History:
     return History(model=query.model, points=tuple(points), faults=tuple(faults))
 
 
-def _points(ledger: Ledger, entries: list[Entry], faults: list[str]) -> Iterator[HistoryPoint]:
+def _points(
+    ledger: Ledger, entries: list[Entry], faults: dict[str, None]
+) -> Iterator[HistoryPoint]:
     known: dict[Sha256, HistoryPoint] = {}
     for entry in entries:
         if entry.report not in known:
@@ -119,7 +121,7 @@ def _points(ledger: Ledger, entries: list[Entry], faults: list[str]) -> Iterator
             except UnavailableError:
                 raise
             except ServiceError as error:  # of this report alone; the others are shown
-                faults += [] if error.sentence in faults else [error.sentence]
+                faults[error.sentence] = None
                 continue
             known[entry.report] = HistoryPoint.of(entry.number, entry.stored, entry.report, report)
         yield known[entry.report].model_copy(
