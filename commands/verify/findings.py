@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from artifact.files import MOST_GRAPH
 from artifact.json_document import read_json
 from audit.attestation import Attestation, AttestationError
 from audit.envelope import Envelope, EnvelopeError
@@ -21,6 +22,8 @@ Findings = tuple[bool, list[str]]
 """Whether all is good, and a sentence for each thing."""
 
 _LARGEST: Final = 2**30
+"""Bytes of a report or its envelope."""
+
 _TOLD: Final = (
     "the file that the audited model is said to be of (what ran it is not known), with the digest"
 )
@@ -129,7 +132,7 @@ def _read(files: Sequence[Path], model: Path | None) -> _Asked:
     envelopes: list[tuple[Path, list[dict[str, Any]]]] = []
     reports: list[tuple[Path, dict[str, Any]]] = []
     for path in [*files, *_beside(files)]:
-        content = _content(path)
+        content = read_named(path, _LARGEST)
         if found := _envelopes(content):
             envelopes.append((path, found))
         else:
@@ -141,7 +144,11 @@ def _read(files: Sequence[Path], model: Path | None) -> _Asked:
         )
     if len(envelopes) > 1 or len(reports) > 1:
         raise RefusedError("One report and one envelope are verified at a time.")
-    digest = None if model is None else (model, hashlib.sha256(_content(model)).hexdigest())
+    digest = (
+        None
+        if model is None
+        else (model, hashlib.sha256(read_named(model, MOST_GRAPH)).hexdigest())
+    )
     return _Asked(*envelopes[0], reports[0] if reports else None, digest)
 
 
@@ -191,7 +198,3 @@ def _report(path: Path, content: bytes) -> dict[str, Any]:
     if "verdict" not in report:
         raise RefusedError(f"{path} is JSON, but neither a report nor the envelope of one.")
     return report
-
-
-def _content(path: Path) -> bytes:
-    return read_named(path, _LARGEST)

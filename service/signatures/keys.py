@@ -130,11 +130,11 @@ def open_signer(private_key: Path, certificate: Path | None) -> KeySigner:
         public = _ec_key(key.public_key())
         chain = None
         if certificate is not None:
-            certificates = x509.load_pem_x509_certificates(read_pem(certificate))
+            certificates = read_chain(certificate)
             if certificates[0].public_key() != public:
                 raise ValueError("the first certificate is not of this key")
             check_signer(*certificates)
-            chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates).decode()
+            chain = to_pem(certificates).decode()
     except Exception as error:
         raise unusable(private_key, certificate, error) from error
     assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 -- its public half is one
@@ -177,12 +177,22 @@ def trust_key(file: Path) -> TrustedKey:
 def trust_roots(file: Path, identity: str | None) -> TrustedRoots:
     """Trust certificates below those in a file; raise SignatureError if there are none."""
     try:
-        roots = x509.load_pem_x509_certificates(read_pem(file))
+        roots = read_chain(file)
     except Exception as error:
         raise SignatureError(
             f"{file} cannot be used ({reason(error)}); one PEM file of certificates is accepted."
         ) from error
     return TrustedRoots(file, roots, identity)
+
+
+def read_chain(file: Path) -> list[x509.Certificate]:
+    """Read the certificates of a PEM file; raise an exception if there are none."""
+    return x509.load_pem_x509_certificates(read_pem(file))
+
+
+def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Write certificates one behind the other, without what else stood in their files."""
+    return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
 
 
 def read_public_key(file: Path) -> tuple[bytes, ec.EllipticCurvePublicKey]:

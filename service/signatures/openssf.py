@@ -31,9 +31,11 @@ from service.signatures.keys import (
     check_signer,
     fingerprint,
     parse_public_key,
+    read_chain,
     read_pem,
     read_public_key,
     reason,
+    to_pem,
     unusable,
 )
 from service.signatures.status import SignatureError, SignatureStatus
@@ -203,12 +205,12 @@ def sign(
         if certificate is None:
             config.use_elliptic_key_signer(private_key=private_key)
         else:
-            pem = b"\n".join(map(read_pem, (certificate, *chain)))
-            with _held(pem) as held:  # of which the package takes the first for the signer's
+            certificates = [each for file in (certificate, *chain) for each in read_chain(file)]
+            with _held(to_pem(certificates)) as held:  # the first of which is the signer's
                 config.use_certificate_signer(
                     private_key=private_key, signing_certificate=held, certificate_chain=[held]
                 )
-            check_signer(*x509.load_pem_x509_certificates(pem))
+            check_signer(*certificates)
     except Exception as error:
         raise unusable(private_key, certificate, error) from error
     with TemporaryDirectory() as place:

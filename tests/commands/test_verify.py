@@ -76,6 +76,12 @@ class TestReport:
         assert digest in told
         assert "the file that was audited" in model
 
+    def test_a_model_may_be_larger_than_a_report(self, run, report, key, monkeypatch):
+        """One between 1 and 2 GiB can be audited, and was refused here."""
+        model = MODEL / "model.onnx"
+        monkeypatch.setattr("commands.verify.findings._LARGEST", model.stat().st_size - 1)
+        assert run("verify", report, *key, "--model", model)[0] == 0
+
     def test_it_is_verified_by_another_client_too(self, report, made):
         envelope = report.with_name("report.intoto.jsonl").read_bytes()
         assert not refused_elsewhere(envelope, made[1].public_key)

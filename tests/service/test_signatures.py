@@ -496,6 +496,18 @@ def test_a_certificate_is_signed_with_whatever_is_said_of_those_above_it(
     assert openssf.trust_roots(root).verify(tmp_path, SIGNED_FILES).subject == "CN=signer"
 
 
+def test_a_key_beside_a_certificate_is_copied_nowhere(
+    certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, held, hold = tmp_path / "both.pem", list[bytes](), openssf._held
+    names = ("signer.pem", "signer.crt", "between.crt")
+    both.write_bytes(b"".join((certificates / name).read_bytes() for name in names))
+    monkeypatch.setattr(openssf, "_held", lambda content: held.append(content) or hold(content))
+    sign(tmp_path, SIGNED_FILES, both, both)
+    assert held
+    assert not any(b"PRIVATE" in content for content in held)
+
+
 def test_an_expired_certificate_signs_as_it_is_judged_at_its_beginning(tmp_path: Path) -> None:
     root = make_authority(tmp_path, "root")
     key, certificate = make_key(tmp_path, "signer"), tmp_path / "signer.crt"
