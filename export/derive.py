@@ -64,7 +64,6 @@ class AccuracyLossError(RefusedError):
 class Source:
     """A float32 version and the data set that it was trained on."""
 
-    folder: Path
     card: Card
     model: bytes
     audit_set: AuditSet
@@ -90,7 +89,7 @@ class Source:
                 raise RefusedError(f"{folder}/{name} is not the file that its card names.")
         if card.training is None or card.training.data_sha256 != data.sha256:
             raise RefusedError(f"{folder} was trained on other images than those of {data.name}.")
-        return cls(folder, card, model, parse_audit_set(images, folder / AUDIT_FILE), data)
+        return cls(card, model, parse_audit_set(images, folder / AUDIT_FILE), data)
 
 
 def read_precisions(text: str) -> list[Precision]:

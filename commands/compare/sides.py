@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -92,7 +92,7 @@ def read_sides(baseline: str, candidate: str, asked: Asked) -> Compared:
         notes = tuple(note for other in others for note in _otherwise_fitted(first, other, asked))
         group = asked.group or next((r.group for r in stored.values()), first.group)
         made = {
-            side: _audited(name, target, audited, source, group, asked)
+            side: _audited(name, target, _labelled(audited, first, target), source, group, asked)
             for name, (side, target) in zip(_stages(sides, targets), targets.items(), strict=True)
         }
     whole = stored | made
@@ -117,6 +117,12 @@ def read_report(path: Path) -> Report:
 
 def _stages(sides: tuple[str, str], targets: dict[str, Target]) -> list[str]:
     return ["AB"[sides.index(side)] for side in targets]
+
+
+def _labelled(audited: AuditSet, first: Target, target: Target) -> AuditSet:
+    """Leave out labels that are numbers of other classes; the first report says what they show."""
+    known, own = (each.under_test.identity.classes for each in (first, target))
+    return replace(audited, labels=None) if known and own and known != own else audited
 
 
 def _audited(

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from PIL import Image
 
@@ -117,6 +118,22 @@ def test_images_are_named_by_their_files(run: Any, folder: Path) -> None:
         *("--no-pictures", *QUIET),
     )[1]
     assert all(each["png"] is None for each in json.loads(hidden)["worse"])
+
+
+def test_models_that_number_their_classes_otherwise_are_held_against_names(
+    run: Any, few: Path, tmp_path: Path
+) -> None:
+    """The labels were handed to both as numbers, and refused as two opinions of the images."""
+    other, names = onnx.load(f"{MODEL}/model.onnx"), list(map(str, range(10)))
+    (classes,) = [each for each in other.metadata_props if each.key == "classes"]
+    classes.value = json.dumps(names[::-1])
+    onnx.save(other, tmp_path / "other.onnx")
+    arguments = "compare", "rotmnist-c4-int8", tmp_path / "other.onnx", "--images", few, "--json"
+    code, out, err = run(*arguments, *QUIET)
+    assert (code, err) == (1, "")
+    correct = Comparison.model_validate_json(out).correct
+    assert correct is not None
+    assert (correct.baseline >= 58, correct.candidate <= 2) == (True, True)
 
 
 def test_the_same_model_twice_is_audited_once_and_is_no_worse(run: Any, few: Path) -> None:

@@ -106,21 +106,22 @@ def test_spellings_that_differ_are_refused(repository, source, monkeypatch):
 def test_other_data_and_other_precisions_are_no_source(repository, source, data):
     other = DataSet(**{**vars(data), "sha256": "1" * 64})
     with pytest.raises(ValueError, match="was trained on other images than those of noise"):
-        Source.open(source.folder, other)
+        Source.open(latest_float(repository, "toy"), other)
     (path,) = derive(source, ["int8"], repository)
     with pytest.raises(ValueError, match="a version of fp32 is accepted"):
         Source.open(path, data)
     with pytest.raises(ValueError, match="has no fp32 version of 'toy-int8'"):
         latest_float(repository, "toy-int8")
-    images = source.folder / "audit.npz"
+    folder = latest_float(repository, "toy")
+    images = folder / "audit.npz"
     whole = images.read_bytes()
     images.write_bytes(whole[:-1])
     with pytest.raises(ValueError, match=r"audit\.npz is not the file"):
-        Source.open(source.folder, data)
+        Source.open(folder, data)
     images.write_bytes(whole)
-    (source.folder / "model.onnx").write_bytes(b"other")
+    (folder / "model.onnx").write_bytes(b"other")
     with pytest.raises(ValueError, match="is not the file that its card names"):
-        Source.open(source.folder, data)
+        Source.open(folder, data)
 
 
 def test_the_latest_float_version_is_found_by_number(repository):
