@@ -158,11 +158,11 @@ def check_signer(first: x509.Certificate, *between: x509.Certificate) -> None:
     between
         Those between it and a root, in any order; the root may be among them.
     """
-    known = dict.fromkeys((first, *between))  # each once: a root's own issuer is itself
+    issuers = {each.subject for each in between}
     tops = [
         each
-        for each in known
-        if all(each.issuer != other.subject for other in known.keys() - {each})
+        for each in (first, *between)
+        if each.issuer == each.subject or each.issuer not in issuers
     ]
     store = _store(tops or between)
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)

@@ -71,9 +71,11 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(PEM)
 
 
-def make_authority(folder: Path, name: str, above: Authority | None = None) -> Authority:
-    """Make a root, or one below another."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def make_authority(
+    folder: Path, name: str, above: Authority | None = None, same: Authority | None = None
+) -> Authority:
+    """Make a root, or one below another, with a key of its own or the same as another has."""
+    key = same.key if same else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(name, above.certificate.subject if above else subject, key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)

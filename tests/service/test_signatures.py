@@ -496,6 +496,21 @@ def test_a_certificate_is_signed_with_whatever_is_said_of_those_above_it(
     assert openssf.trust_roots(root).verify(tmp_path, SIGNED_FILES).subject == "CN=signer"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_root_may_be_known_by_another_root_too(tmp_path: Path, order: int) -> None:
+    """As where one takes the place of an older one, which vouches for its key."""
+    older, newer = make_authority(tmp_path, "older"), make_authority(tmp_path, "newer")
+    (tmp_path / "crossed").mkdir()
+    crossed = make_authority(tmp_path / "crossed", "newer", older, same=newer)
+    between = make_authority(tmp_path, "between", newer)
+    signer, certificate = make_key(tmp_path, "signer"), tmp_path / "signer.crt"
+    certificate.write_bytes(between.sign("signer", signer.public_key))
+    chain = [each.file for each in (between, newer, crossed, older)][::order]
+    sign(tmp_path, SIGNED_FILES, signer.private, certificate, chain)
+    verifier = openssf.trust_roots(newer.file)
+    assert verifier.verify(tmp_path, SIGNED_FILES).subject == "CN=signer"
+
+
 def test_a_key_beside_a_certificate_is_copied_nowhere(
     certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
