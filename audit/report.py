@@ -76,7 +76,7 @@ class Accuracy(Value):
     """
 
     correct: int
-    count: int
+    count: Annotated[int, Field(ge=1)]
     interval: Interval
 
 

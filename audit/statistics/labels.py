@@ -1,9 +1,11 @@
 """What labels say about the images that were asked about: their variety, and classes that fail."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from artifact.values import Interval
 from audit.statistics import special
@@ -31,7 +33,7 @@ class Cell:
     """
 
     label: int
-    images: int
+    images: Annotated[int, Field(ge=1)]
     agreeing: int
     interval: Interval
     adjusted_p: float

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from audit.comparison import Comparison, Margins, compare
 from audit.history import History
 from audit.reading import parse_report
 from audit.render.comparison import COMPARISON_FORMATS
+from audit.report import Accuracy
 from imaging import RefusedError
+from service.ledger import open_ledger
 from tests.audit.compared import losing, still
 from tests.service.processes import NPY, npy
 
@@ -368,3 +371,21 @@ async def test_a_report_that_is_gone_is_told(
     history = (await kept.get("/audits/history?model=turning")).json()
     assert history["points"] == []
     assert any(digest in fault for fault in history["faults"])
+
+
+@pytest.mark.parametrize("place", ["accuracy", "classes"])
+async def test_a_report_that_counts_no_images_is_told_and_the_others_are_shown(
+    kept: httpx.AsyncClient, images: Any, tmp_path: Path, place: str
+) -> None:
+    """Whoever can write to the ledger had every page of the model's history fail."""
+    digest = await audited(kept, "turning", images[:5])
+    report = Report.model_validate_json((await kept.get(f"/audits/{digest}")).content)
+    figures = report.figures
+    changed: Any = Accuracy.model_construct(correct=0, count=0, interval=figures.agreement_interval)
+    if place == "classes":
+        changed = (replace(figures.classes[0], images=0), *figures.classes[1:])
+    forged = report.model_copy(update={"figures": figures.model_copy(update={place: changed})})
+    open_ledger(str(tmp_path)).append(forged)
+    history = (await kept.get("/audits/history?model=turning")).json()
+    assert [each["report"] for each in history["points"]] == [digest]
+    assert any("another schema" in fault for fault in history["faults"])
