@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,6 +19,8 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from commands.names import on_one_line
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
@@ -29,6 +32,16 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.1f}/s" if task.speed else "")
+
+
+def telling(style: Style) -> Callable[[str], None]:
+    """Return what tells a sentence on standard error, unless nothing is to be shown."""
+
+    def tell(sentence: str) -> None:
+        if style != "none":
+            typer.echo(on_one_line(sentence), err=True)
+
+    return tell
 
 
 @contextmanager

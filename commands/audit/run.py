@@ -1,7 +1,6 @@
 """What `orbitserve audit` does, in order."""
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -28,9 +27,8 @@ from commands.audit.replay import given_options
 from commands.audit.signing import check_key_is_there, check_key_is_used, read_signer
 from commands.audit.target import Target, find_here, open_target, read_audit_images
 from commands.bulk import EngineOptions
-from commands.display import chosen_progress
+from commands.display import chosen_progress, telling
 from commands.model_options import read_options
-from commands.names import on_one_line
 from commands.options import (
     DEFAULT_MODEL,
     MODEL_UNDER_TEST,
@@ -178,11 +176,7 @@ def run(
     options = _options(context, plan, asked).resolve(
         opened.under_test.identity.precision, opened.group, opened.spec.fit.fill
     )
-
-    def tell(told: str) -> None:
-        if progress != "none":
-            typer.echo(on_one_line(told), err=True)
-
+    tell = telling(progress)
     with (
         closing(opened.under_test),
         Journal(resume) if resume else nullcontext() as journal,
@@ -218,18 +212,13 @@ def run(
             ),
             stages=show,
         )
-    if journal and progress != "none":
-        kept = f"{resume}: {journal.kept} answers kept, {journal.asked} asked"
-        typer.echo(on_one_line(kept), err=True)
+    if journal:
+        tell(f"{resume}: {journal.kept} answers kept, {journal.asked} asked")
     with ExitStack() as stack:  # neither the report nor its entry is lost where the other fails
         if append:
-            stack.callback(_append, append, report, tell)
+            stack.callback(lambda: tell(append(report)))
         outputs.write(report, language)
     raise typer.Exit(exit_status(report.verdict, failures))
-
-
-def _append(append: Callable[[Report], str], report: Report, tell: Callable[[str], None]) -> None:
-    tell(append(report))
 
 
 def _options(context: typer.Context, plan: AuditPlan, asked: dict[str, Any]) -> AuditOptions:

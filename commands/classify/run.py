@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
-import typer
 
 from artifact.contract import Images
 from artifact.cpus import cpu_budget
@@ -22,8 +21,8 @@ from commands.classify import parquet
 from commands.classify.answer import Answer, Model, Ranked, Shape, ranked
 from commands.classify.formats import LINES, Format, format_of
 from commands.classify.partial import Partial
-from commands.display import Style, chosen_progress
-from commands.names import on_one_line, written
+from commands.display import Style, chosen_progress, telling
+from commands.names import written
 from commands.reading import settings_of_a_command
 from commands.writing import check_apart, check_writable
 from imaging import RefusedError
@@ -279,8 +278,7 @@ def _keep(work: Work, kept: Partial, progress: Style) -> None:
             f"{kept.path}; the same command with --resume goes on."
         ) from None
     kept.finish()
-    if progress != "none":
-        typer.echo(on_one_line(f"{kept.output}: {before} lines kept, {done} added"), err=True)
+    telling(progress)(f"{kept.output}: {before} lines kept, {done} added")
     _tell_refused(kept.refused, before + done)
 
 

@@ -9,9 +9,8 @@ from audit.comparison import compare as compare_reports
 from audit.render import Language
 from audit.render.comparison import COMPARISON_FORMATS
 from commands.compare.sides import Asked, read_sides
-from commands.display import chosen_progress
+from commands.display import chosen_progress, telling
 from commands.model_options import read_options
-from commands.names import on_one_line
 from commands.options import (
     MODEL_UNDER_TEST,
     ApiKey,
@@ -67,9 +66,7 @@ def run(
             api_key,
             settings,
             show,
-            tell=lambda told: (
-                None if progress == "none" else typer.echo(on_one_line(told), err=True)
-            ),
+            telling(progress),
         )
         sides = read_sides(baseline, candidate, how)
     made = compare_reports(

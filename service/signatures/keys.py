@@ -176,13 +176,17 @@ def trust_key(file: Path) -> TrustedKey:
 
 def trust_roots(file: Path, identity: str | None) -> TrustedRoots:
     """Trust certificates below those in a file; raise SignatureError if there are none."""
+    return TrustedRoots(file, read_roots(file), identity)
+
+
+def read_roots(file: Path) -> list[x509.Certificate]:
+    """Read the certificates of a PEM file; raise SignatureError if there are none."""
     try:
-        roots = read_chain(file)
+        return read_chain(file)
     except Exception as error:
         raise SignatureError(
             f"{file} cannot be used ({reason(error)}); one PEM file of certificates is accepted."
         ) from error
-    return TrustedRoots(file, roots, identity)
 
 
 def read_chain(file: Path) -> list[x509.Certificate]:

@@ -34,6 +34,7 @@ from service.signatures.keys import (
     read_chain,
     read_pem,
     read_public_key,
+    read_roots,
     reason,
     to_pem,
     unusable,
@@ -161,15 +162,8 @@ def trust_roots(file: Path) -> OpenSSFVerifier:
     def configure(trusted: Path) -> verifying.Config:
         return verifying.Config().use_certificate_verifier(certificate_chain=[trusted])
 
-    try:
-        pem = read_pem(file)
-        with _held(pem) as trusted:
-            configure(trusted)
-    except Exception as error:
-        raise SignatureError(
-            f"{file} cannot be used ({reason(error)}); one PEM file of certificates is accepted."
-        ) from error
-    return OpenSSFVerifier(configure, pem, f"a certificate below those in {file}", None)
+    whom = f"a certificate below those in {file}"
+    return OpenSSFVerifier(configure, to_pem(read_roots(file)), whom, None)
 
 
 @contextmanager
