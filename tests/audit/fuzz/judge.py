@@ -77,8 +77,7 @@ def judge(model: onnx.ModelProto) -> Judgement:
         if after == "unsound" and _excuse(proof, model, images):
             after = "sound"
         claimed = _bits_claimed(proof, plain, fast)
-        excused = proof.arithmetic == "repeated" and proof.disordered
-        if not all(map(_equal, claimed)) and not (excused and meets_infinities(model, images)):
+        if not all(map(_equal, claimed)) and not _is_disordered(proof, claimed, model, images):
             return Judgement("unsound", claim, differs, seconds=seconds, detail="bits")
         optimiser = after != "sound" and proof.exact_bits and not _is_misread(model, fast)
         finding = "sound" if optimiser else after
@@ -150,6 +149,19 @@ def _bits_claimed(
 ) -> list[list[list[Array]]]:
     """Return the answers that are equal in every bit, by what onnxruntime is said to do."""
     return {"quantised": [fast], "repeated": [plain, fast]}.get(proof.arithmetic or "", [])
+
+
+def _is_disordered(
+    proof: Proof, claimed: list[list[list[Array]]], model: onnx.ModelProto, images: Array
+) -> bool:
+    """Whether bits differ as where the proof says that the order decides: by NaN, by a zero's sign.
+
+    A sign that something else is made of, as by a division, shows by an infinity.
+    """
+    if proof.arithmetic != "repeated" or not proof.disordered:
+        return False
+    unsigned = [[[each + 0 for each in run] for run in runs] for runs in claimed]
+    return all(map(_equal, unsigned)) or meets_infinities(model, images)
 
 
 def _claim(proof: Proof) -> str:
