@@ -16,7 +16,13 @@ from audit.proof.operators.record import Operator
 from audit.proof.values.context import Context
 from audit.proof.values.numbering import Numbers
 from tests.audit.fuzz.draw import draw_graph
-from tests.audit.fuzz.judge import answers, judge, run_alone
+from tests.audit.fuzz.judge import (
+    answers,
+    decided_by_order,
+    draw_images,
+    judge,
+    run_alone,
+)
 from tests.audit.fuzz.tally import Tally
 from tests.audit.fuzz.trial import try_seeds
 from tests.audit.test_proof_cases import parse
@@ -108,6 +114,18 @@ def test_an_order_that_may_count_excuses_no_deviation_of_finite_numbers(
     assert proof.outcome == "PROVED"
     assert proof.disordered
     assert judge(model).finding == finding
+
+
+def test_an_order_that_may_count_excuses_the_sign_of_a_zero_and_no_other_bit() -> None:
+    model = draw_graph(807)
+    proof = prove(model.SerializeToString(), "C4", runtime=run_alone)
+    assert proof.arithmetic == "repeated"
+    assert proof.disordered
+    assert judge(model).finding == "sound"
+    images = draw_images(model)
+    for other, excused in ((-0.0, True), (1e-45, False)):
+        runs = [[np.zeros(1, np.float32)], [np.array([other], np.float32)]]
+        assert decided_by_order(proof, [runs], model, images) == excused
 
 
 def test_a_pool_that_gives_a_number_for_nan_is_named() -> None:

@@ -77,7 +77,7 @@ def judge(model: onnx.ModelProto) -> Judgement:
         if after == "unsound" and _excuse(proof, model, images):
             after = "sound"
         claimed = _bits_claimed(proof, plain, fast)
-        if not all(map(_equal, claimed)) and not _is_disordered(proof, claimed, model, images):
+        if not all(map(_equal, claimed)) and not decided_by_order(proof, claimed, model, images):
             return Judgement("unsound", claim, differs, seconds=seconds, detail="bits")
         optimiser = after != "sound" and proof.exact_bits and not _is_misread(model, fast)
         finding = "sound" if optimiser else after
@@ -151,7 +151,7 @@ def _bits_claimed(
     return {"quantised": [fast], "repeated": [plain, fast]}.get(proof.arithmetic or "", [])
 
 
-def _is_disordered(
+def decided_by_order(
     proof: Proof, claimed: list[list[list[Array]]], model: onnx.ModelProto, images: Array
 ) -> bool:
     """Whether bits differ as where the proof says that the order decides: by NaN, by a zero's sign.
