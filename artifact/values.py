@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from imaging import grid_symmetries
 
@@ -11,6 +11,9 @@ Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Precision = Literal["fp32", "fp16", "int8", "integer", "qdq"]
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""How many, or which one: a number that every reader of JSON holds exactly."""
 
 
 def _known_group(name: str) -> str:

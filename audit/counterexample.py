@@ -1,10 +1,11 @@
 """What a model was shown and what it answered, for the images that speak most against it."""
 
 import base64
-from typing import Final
+from typing import Annotated, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from artifact.values import Value
 from imaging import png
@@ -13,6 +14,10 @@ COUNTEREXAMPLES: Final = 10
 """So many images at most, the worst ones, are shown with their answers."""
 
 _SHOWN_CHANNELS: Final = (1, 3)
+
+_MOST: Final = float(np.finfo(np.float32).max)
+Logit = Annotated[float, Field(ge=-_MOST, le=_MOST)]
+"""One of float32."""
 
 
 class Counterexample(Value):
@@ -27,10 +32,17 @@ class Counterexample(Value):
         where pictures are not wanted, or images have neither one nor three channels.
     """
 
-    upright_logits: tuple[float, ...]
-    rotated_logits: tuple[float, ...]
+    upright_logits: Annotated[tuple[Logit, ...], Field(min_length=1)]
+    rotated_logits: tuple[Logit, ...]
     upright_png: str | None = None
     rotated_png: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        upright, rotated = len(self.upright_logits), len(self.rotated_logits)
+        if upright != rotated:
+            raise ValueError(f"an image has {upright} logits upright and {rotated} rotated")
+        return self
 
 
 def counterexample(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.audit_set import AuditSet
-from artifact.values import Interval, Value
+from artifact.values import Count, Interval, Value
 from audit.orbit import BatchedClassifier, Classifier, Progress
 from audit.statistics import clopper_pearson
 from audit.units import Units, single_units
@@ -27,7 +27,7 @@ class LabelInterval(Value):
 
     start: float
     stop: float
-    label: int
+    label: Count
 
 
 class ExhaustiveImage(Value):
@@ -52,12 +52,12 @@ class ExhaustiveImage(Value):
         of the interval where it is smallest; negative where the label changes.
     """
 
-    index: int
-    label: int
+    index: Count
+    label: Count
     constant: bool
     intervals: tuple[LabelInterval, ...]
     kept_degrees: float
-    distinct_images: int
+    distinct_images: Count
     smallest_margin: float
     at_degrees: float
 
@@ -82,11 +82,11 @@ class ExhaustiveOutcome(Value):
     """
 
     claim: tuple[str, ...]
-    quarter_intervals: int
+    quarter_intervals: Count
     undecided_degrees: float
     by_symmetry: bool
     images: tuple[ExhaustiveImage, ...]
-    constant_images: int
+    constant_images: Count
     constant_interval: Interval
 
 

@@ -1,9 +1,9 @@
 """The first part of an audit: what is proved of the file, for all images at once."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from artifact.figures import Arithmetic, Outcome
 from artifact.values import Value
@@ -44,6 +44,12 @@ class ProofSummary(Value):
     runs_exactly: bool = False
     magnifies: Annotated[bool, Field(exclude_if=lambda told: not told)] = False
     reasons: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.outcome != "PROVED" and not self.reasons:
+            raise ValueError("no reason is given why nothing is proved")
+        return self
 
     @property
     def bounds_what_runs(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from artifact.identity import Written
-from artifact.values import Sha256, Value
+from artifact.values import Count, Sha256, Value
 
 
 class DataIdentity(Value):
@@ -30,9 +30,9 @@ class DataIdentity(Value):
     """
 
     source: Written = ""
-    count: int
-    units: int | None = None
-    near_duplicates: int | None = None
+    count: Count
+    units: Count | None = None
+    near_duplicates: Count | None = None
     sha256: Sha256
     image_sha256: tuple[Sha256, ...]
     files: tuple[Written, ...] = ()
@@ -65,6 +65,6 @@ class Execution(Value):
     runtime: str
     runtime_version: str
     provider: str
-    threads: Annotated[int, Field(ge=1)]
+    threads: Annotated[Count, Field(ge=1)]
     cpu: str | None = None
     device: str | None = None

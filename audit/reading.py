@@ -33,7 +33,7 @@ def parse_report(document: bytes | Mapping[str, Any], called: str) -> Report:
         json.dumps(read, ensure_ascii=False).encode()
         return Report.model_validate(read)
     except ValidationError as error:
-        raise _refused(called, _told(error)) from error
+        raise _refused(called, first_fault(error)) from error
     except UnicodeEncodeError as error:
         half = ": it holds half of a pair of surrogates, which no text does"
         raise _refused(called, half) from error
@@ -41,7 +41,8 @@ def parse_report(document: bytes | Mapping[str, Any], called: str) -> Report:
         raise _refused(called, f" ({readable(str(error))[:200]})") from error
 
 
-def _told(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
+    """Say what is wrong with a report first, and where, in parentheses."""
     if error.error_count() > _MOST_LISTED:
         return f" (it is wrong in {error.error_count()} places)"
     first = error.errors(include_url=False, include_input=False)[0]

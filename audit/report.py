@@ -1,12 +1,12 @@
 """The schema of an audit's report. Equal inputs give equal JSON: nothing in it depends on time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from artifact.identity import ModelIdentity
-from artifact.values import Interval, Value, Verdict
+from artifact.values import Count, Interval, Value, Verdict
 from audit.about import About
 from audit.angles.outcome import AngleOutcome
 from audit.counterexample import Counterexample
@@ -17,7 +17,7 @@ from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
 from audit.statistics import Cell, DeviationDistribution
 from audit.thresholds import Thresholds
-from audit.values import Judgement
+from audit.values import Bits, Judgement, Reasons
 
 Mutation = Literal["one weight changed", "told up from down"]
 
@@ -37,7 +37,7 @@ class Repeating(Value):
         The same of labels that are lost; None in reports of older versions.
     """
 
-    agreeing_images: int
+    agreeing_images: Count
     agreement_interval: Interval
     exceeding_p: float
     losing_p: float | None = None
@@ -75,8 +75,8 @@ class Accuracy(Value):
     It is Clopper-Pearson's or, where images count once together, `audit.statistics`'s of clusters.
     """
 
-    correct: int
-    count: Annotated[int, Field(ge=1)]
+    correct: Count
+    count: Annotated[Count, Field(ge=1)]
     interval: Interval
 
 
@@ -84,7 +84,7 @@ class ElementFigures(Value):
     """What one element of the group changes."""
 
     element: str
-    changed_labels: int
+    changed_labels: Count
     max_logit_deviation: float
     max_probability_deviation: float
 
@@ -109,12 +109,12 @@ class Answers(Value):
         do not show what it does: see `audit.moved`.
     """
 
-    labels: tuple[int, ...]
-    expected: tuple[int, ...] | None
+    labels: tuple[Count, ...]
+    expected: tuple[Count, ...] | None
     kept: tuple[bool, ...]
     deviation: tuple[float, ...]
-    units: tuple[int, ...]
-    still: Annotated[tuple[int, ...], Field(exclude_if=lambda told: not told)] = ()
+    units: tuple[Count, ...]
+    still: Annotated[tuple[Count, ...], Field(exclude_if=lambda told: not told)] = ()
 
 
 class Figures(Value):
@@ -154,15 +154,15 @@ class Figures(Value):
         relative to what logits vary by (`artifact.deviation.unexplained_by_constants`).
     """
 
-    images: int
-    agreeing_images: int
+    images: Count
+    agreeing_images: Count
     label_agreement: float
     agreement_interval: Interval
     max_logit_deviation: float
     relative_logit_deviation: float
     max_probability_deviation: float
     largest_logit: float
-    label_entropy: float
+    label_entropy: Bits
     accuracy: Accuracy | None
     elements: tuple[ElementFigures, ...]
     deviations: DeviationDistribution
@@ -195,10 +195,10 @@ class WorstImage(Value):
         Both answers, and both pictures where they are wanted.
     """
 
-    index: int
+    index: Count
     element: str
-    label: int
-    rotated_label: int
+    label: Count
+    rotated_label: Count
     logit_deviation: float
     margin: float
     counterexample: Counterexample
@@ -221,7 +221,7 @@ class SelfTest(Value):
         wrong.
     """
 
-    images: int
+    images: Count
     mutation: Mutation = "one weight changed"
     mutant: Verdict
     known_invariant: Verdict
@@ -232,7 +232,7 @@ class SelfTest(Value):
         return self.mutant == "FAIL" and self.known_invariant != "FAIL"
 
 
-LabelSets = Annotated[tuple[tuple[int, ...], ...], Field(exclude_if=lambda sets: not sets)]
+LabelSets = Annotated[tuple[tuple[Count, ...], ...], Field(exclude_if=lambda sets: not sets)]
 
 
 class Report(Value):
@@ -268,7 +268,7 @@ class Report(Value):
     """
 
     verdict: Verdict
-    reasons: tuple[str, ...]
+    reasons: Reasons
     claim: tuple[str, ...]
     schema_version: Literal[3, 4, 5, 6] = 6
     orbit_verdict: Verdict
@@ -303,6 +303,40 @@ class Report(Value):
     @classmethod
     def _upgraded(cls, fields: Any) -> Any:
         return upgraded(fields) if isinstance(fields, Mapping) else fields
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.orbit.reasons:
+            raise ValueError("no reason is given for the verdict on the exact orbit")
+        images, files = len(self.data.image_sha256), len(self.data.files)
+        if files not in (0, images):
+            raise ValueError(f"there are {files} files of {images} images")
+        for index in self._shown():
+            if index >= images:
+                raise ValueError(f"image {index} is shown, and there are {images}, from 0")
+        classes = len(self.model.classes)
+        if classes and any(label >= classes for each in self.label_sets for label in each):
+            raise ValueError(f"a set of labels has one that is none of the {classes} classes")
+        for label, counterexample in () if self.model.multi_label else self._answered():
+            logits = len(counterexample.upright_logits)
+            if logits < 2 or label >= logits:
+                raise ValueError(f"an image with the label {label} has {logits} logits")
+        return self
+
+    def _shown(self) -> Iterator[int]:
+        """Yield the places of the images that something is said of."""
+        yield from (each.index for each in self.worst)
+        if self.angles is not None:
+            yield from (each.index for each in self.angles.figures.worst)
+        if self.exhaustive_angles is not None:
+            yield from (each.index for each in self.exhaustive_angles.images)
+
+    def _answered(self) -> Iterator[tuple[int, Counterexample]]:
+        """Yield the label of each upright image that is shown with its answers."""
+        yield from ((each.label, each.counterexample) for each in self.worst)
+        if self.angles is not None:
+            worst = (each.label for each in self.angles.figures.worst)
+            yield from zip(worst, self.angles.counterexamples, strict=False)
 
     @property
     def orbit(self) -> Judgement:

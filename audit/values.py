@@ -9,6 +9,10 @@ from artifact.values import Verdict
 
 Proportion = Annotated[float, Field(gt=0, lt=1)]
 Tolerance = Annotated[float, Field(ge=0)]
+Part = Annotated[float, Field(ge=0, le=1)]
+Reasons = Annotated[tuple[str, ...], Field(min_length=1)]
+Bits = Annotated[float, Field(ge=0, le=53)]
+"""An entropy of labels, of which there are no more than a `Count` can tell."""
 
 CLASS_AGREEMENT: Final = 0.8
 """What is asked of each class where nothing else is; 17 images that keep their label show it."""

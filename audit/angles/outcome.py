@@ -1,10 +1,20 @@
 """The schema of what was measured at sampled angles."""
 
-from artifact.values import Interval, Value, Verdict
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from artifact.values import Count, Interval, Value, Verdict
 from audit.counterexample import Counterexample
 from audit.statistics import Cell, DeviationDistribution
-from audit.values import CLASS_AGREEMENT, Proportion
+from audit.values import CLASS_AGREEMENT, Bits, Part, Proportion, Reasons
 from imaging import Method
+
+
+def _of_parts(interval: Interval) -> Interval:
+    if not 0 <= interval.low <= interval.high <= 1:
+        raise ValueError(f"{interval.low:g} to {interval.high:g} is no interval of parts")
+    return interval
 
 
 class AngleSampling(Value):
@@ -24,7 +34,7 @@ class AngleSampling(Value):
         In degrees: whatever happens within so many degrees only can lie between two angles.
     """
 
-    count: int
+    count: Count
     seed: int | None
     method: Method
     fill: int
@@ -57,18 +67,18 @@ class AnglePoint(Value):
     """
 
     degrees: float
-    agreement: float
-    band: Interval
-    control_agreement: float
+    agreement: Part
+    band: Annotated[Interval, AfterValidator(_of_parts)]
+    control_agreement: Part
     mean_deviation: float
     deviation_low: float
     deviation_high: float
     control_deviation: float
-    damped_agreement: float | None
+    damped_agreement: Part | None
     damped_deviation: float | None
     median_margin: float
-    label_entropy: float
-    accuracy: float | None
+    label_entropy: Bits
+    accuracy: Part | None
 
 
 class WorstAngle(Value):
@@ -82,10 +92,10 @@ class WorstAngle(Value):
         That of the image that was rotated by this angle and rotated back.
     """
 
-    index: int
+    index: Count
     degrees: float
-    label: int
-    rotated_label: int
+    label: Count
+    rotated_label: Count
     margin: float
     control_margin: float
 
@@ -93,9 +103,9 @@ class WorstAngle(Value):
 class ClassCurve(Value):
     """Of one class, how many images keep their label at each angle of the curve."""
 
-    label: int
-    images: int
-    agreeing: tuple[int, ...]
+    label: Count
+    images: Annotated[Count, Field(ge=1)]
+    agreeing: tuple[Count, ...]
 
 
 class AngleSelfTest(Value):
@@ -113,8 +123,8 @@ class AngleSelfTest(Value):
         Whether a rotation by 90 degrees, and by 90 more, was that of the pixel grid, bit for bit.
     """
 
-    images: int
-    angles: int
+    images: Count
+    angles: Count
     mutant: Verdict
     known_invariant: Verdict
     quarters_exact: bool
@@ -163,20 +173,20 @@ class AngleFigures(Value):
         How the images are distributed by how far each moves at its angles, and rotated back.
     """
 
-    images: int
-    agreeing_images: int
+    images: Annotated[Count, Field(ge=1)]
+    agreeing_images: Count
     agreement_interval: Interval
-    control_agreeing: int
+    control_agreeing: Count
     control_interval: Interval
-    damped_agreeing: int | None
+    damped_agreeing: Count | None
     damped_interval: Interval | None
-    rotated_only: int
-    control_only: int = 0
-    disc_changed: int
-    accuracy: float | None
-    label_entropy: float
-    curve: tuple[AnglePoint, ...]
-    worst: tuple[WorstAngle, ...]
+    rotated_only: Count
+    control_only: Count = 0
+    disc_changed: Count
+    accuracy: Part | None
+    label_entropy: Bits
+    curve: Annotated[tuple[AnglePoint, ...], Field(min_length=1)]
+    worst: Annotated[tuple[WorstAngle, ...], Field(min_length=1)]
     classes: tuple[Cell, ...]
     class_curves: tuple[ClassCurve, ...]
     largest_logit: float
@@ -184,6 +194,15 @@ class AngleFigures(Value):
     control_deviations: DeviationDistribution
     chance_agreement: float = 0.0
     control_classes: tuple[Cell, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        angles = len(self.curve)
+        if any(len(each.agreeing) != angles for each in self.class_curves):
+            raise ValueError(f"a class has not one number for each of {angles} angles")
+        if any((point.accuracy is None) != (self.accuracy is None) for point in self.curve):
+            raise ValueError("how many labels are right is told at some angles only")
+        return self
 
 
 class AngleThresholds(Value):
@@ -209,7 +228,7 @@ class AngleOutcome(Value):
     """
 
     verdict: Verdict
-    reasons: tuple[str, ...]
+    reasons: Reasons
     claim: tuple[str, ...]
     sampling: AngleSampling
     thresholds: AngleThresholds

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.deviation import relative
+from artifact.values import Count
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class DeviationBin:
 
     low: float
     high: float
-    images: int
+    images: Count
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class DeviationDistribution:
         Of the other images, three bins a decade, without a gap from the least to the largest.
     """
 
-    unmoved: int
+    unmoved: Count
     median: float
     ninety_five: float
     bins: tuple[DeviationBin, ...]

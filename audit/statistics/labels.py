@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from artifact.values import Interval
+from artifact.values import Count, Interval
 from audit.statistics import special
 from audit.statistics.binomial import clopper_pearson
 from audit.statistics.paired import sign_test
@@ -32,9 +32,9 @@ class Cell:
         images, so that a verdict on both is wrong no more often than is stated.
     """
 
-    label: int
-    images: Annotated[int, Field(ge=1)]
-    agreeing: int
+    label: Count
+    images: Annotated[Count, Field(ge=1)]
+    agreeing: Count
     interval: Interval
     adjusted_p: float
     below: bool

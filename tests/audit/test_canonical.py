@@ -72,14 +72,15 @@ def test_anybody_gets_the_digest_from_the_json_form(report: Report, tmp_path: Pa
 
 
 def test_how_it_was_asked_for_is_no_evidence(report: Report) -> None:
-    data = report.data.model_copy(update={"source": "elsewhere", "files": ("a.png",)})
+    files = tuple(f"{n}.png" for n in range(report.data.count))
+    data = report.data.model_copy(update={"source": "elsewhere", "files": files})
     other = report.model_copy(update={"data": data, "replay": "orbitserve audit m/1"})
     assert canonical_json(other) == canonical_json(report)
     assert document_digest(json.loads(render(other, "json"))) == report_digest(report)
     asked = json.loads(circumstances_json(other))
     assert asked == {
         "replay": "orbitserve audit m/1",
-        "data": {"source": "elsewhere", "files": ["a.png"]},
+        "data": {"source": "elsewhere", "files": [*files]},
     }
     whole = joined(json.loads(canonical_json(other)), asked)
     assert Report.model_validate_json(canonical(whole)) == other

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import Report
+from audit.canonical import report_digest
 from audit.comparison import Comparison, Margins, compare
 from audit.history import History
 from audit.reading import parse_report
@@ -274,7 +275,7 @@ def test_a_report_that_is_no_text_is_refused() -> None:
 
 def test_many_faults_of_a_report_are_counted() -> None:
     document = still(6).report().model_dump(mode="json")
-    document["reasons"] = [0] * 100_000
+    document["claim"] = [0] * 100_000
     with pytest.raises(RefusedError, match=r"It is no report .* \(it is wrong in 100000 places\)"):
         parse_report(document, "It")
 
@@ -373,11 +374,11 @@ async def test_a_report_that_is_gone_is_told(
     assert any(digest in fault for fault in history["faults"])
 
 
-@pytest.mark.parametrize("place", ["accuracy", "classes"])
-async def test_a_report_that_counts_no_images_is_told_and_the_others_are_shown(
+@pytest.mark.parametrize("place", ["accuracy", "classes", "worst"])
+async def test_a_report_that_contradicts_itself_is_told_and_the_others_are_shown(
     kept: httpx.AsyncClient, images: Any, tmp_path: Path, place: str
 ) -> None:
-    """Whoever can write to the ledger had every page of the model's history fail."""
+    """Whoever can write to the ledger had every page of the model's history fail, or its own."""
     digest = await audited(kept, "turning", images[:5])
     report = Report.model_validate_json((await kept.get(f"/audits/{digest}")).content)
     figures = report.figures
@@ -385,7 +386,12 @@ async def test_a_report_that_counts_no_images_is_told_and_the_others_are_shown(
     if place == "classes":
         changed = (replace(figures.classes[0], images=0), *figures.classes[1:])
     forged = report.model_copy(update={"figures": figures.model_copy(update={place: changed})})
+    if place == "worst":
+        other = report.worst[0].model_copy(update={"index": 5})
+        forged = report.model_copy(update={"worst": (other, *report.worst[1:])})
     open_ledger(str(tmp_path)).append(forged)
+    shown = await kept.get(f"/audits/{report_digest(forged)}?format=html")
+    assert (shown.status_code, "contradicts itself (at " in shown.text) == (406, True)
     history = (await kept.get("/audits/history?model=turning")).json()
     assert [each["report"] for each in history["points"]] == [digest]
     assert any("another schema" in fault for fault in history["faults"])

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from artifact.values import Sha256
 from audit import Report
+from audit.reading import first_fault
 from imaging.files import MEBIBYTE
 from service.audits import JobQueue
 from service.errors import ServiceError, UnavailableError
@@ -79,7 +80,7 @@ def parsed(stored: bytes, name: str, status: int, accepted: str) -> Report:
     Raises
     ------
     ServiceError
-        With the status, if it is very large or has another schema.
+        With the status, if it is very large, has another schema or contradicts itself.
     """
     if len(stored) > _MOST_READ:
         raise ServiceError(
@@ -87,9 +88,9 @@ def parsed(stored: bytes, name: str, status: int, accepted: str) -> Report:
         )
     try:
         return Report.model_validate_json(stored)
-    except ValidationError:
+    except ValidationError as error:
         raise ServiceError(
             status,
-            f"{name} was stored by another version of the service, which wrote another schema; "
-            f"{accepted}.",
+            f"{name} is of another schema than this version of the service reads, or contradicts "
+            f"itself{first_fault(error)}; {accepted}.",
         ) from None

@@ -1,0 +1,152 @@
+"""Whatever a report says, it is refused when it is read, or can be written in every format."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from audit import Classifier, Report
+from audit.comparison import compare
+from audit.history import History, HistoryPoint
+from audit.proved import ProofSummary
+from audit.reading import parse_report
+from audit.render import FORMATS, render
+from audit.render.comparison import COMPARISON_FORMATS
+from audit.render.history import Addresses, render_history
+from audit.report import Repeating
+from imaging.refusal import RefusedError
+
+Path = tuple[str | int, ...]
+
+_COMPARED = {"data", "model", "noise_floor", "thresholds", "answers", "largest_logit", "elements"}
+"""Fields that a comparison reads; it takes as long as all formats together."""
+
+
+@pytest.fixture(scope="module")
+def real(make: Callable[..., Report], plain: Classifier) -> Report:
+    """A report of few images in which everything is said that can be."""
+    files = tuple(f"/data/{n}.png" for n in range(6))
+    made = make(plain, 6, classes=("bolt", "nut", "pin", "rod", "cap"), files=files)
+    interval = made.figures.agreement_interval
+    repeating = Repeating(
+        agreeing_images=3, agreement_interval=interval, exceeding_p=0.5, losing_p=0.5
+    )
+    noise_floor = made.noise_floor.model_copy(update={"elsewhere": 0.1, "repeating": repeating})
+    proof = ProofSummary(outcome="NOT PROVED", subgroup="C4", reasons=("It is not.",))
+    told = made.model_copy(
+        update={"noise_floor": noise_floor, "proof": proof, "label_sets": ((0, 1),)}
+    )
+    return Report.model_validate_json(told.model_dump_json())
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("reasons", []),
+        ("angles.reasons", []),
+        ("proof.reasons", []),
+        ("worst.0.index", 6),
+        ("worst.0.index", -1),
+        ("angles.figures.worst.0.index", 6),
+        ("exhaustive_angles.images.0.index", 6),
+        ("worst.0.label", 5),
+        ("angles.figures.worst.0.label", 5),
+        ("worst.0.counterexample.upright_logits", []),
+        ("worst.0.counterexample.rotated_logits", [1.0]),
+        ("angles.counterexamples.0.upright_logits", [1.0]),
+        ("worst.0.counterexample.upright_logits.0", 1e300),
+        ("data.files", ["a.png"]),
+        ("data.image_sha256", []),
+        ("label_sets", [[5]]),
+        ("figures.accuracy.correct", 10**400),
+        ("figures.label_entropy", 1e300),
+        ("figures.deviations.unmoved", 10**400),
+        ("angles.figures.images", 0),
+        ("angles.figures.curve", []),
+        ("angles.figures.curve.0.accuracy", None),
+        ("angles.figures.curve.0.band.low", -1.0),
+        ("angles.figures.curve.0.control_agreement", -1.0),
+        ("angles.figures.worst", []),
+        ("angles.figures.class_curves.0.images", 0),
+        ("angles.figures.class_curves.0.agreeing", []),
+    ],
+)
+def test_what_no_audit_says_is_refused(real: Report, place: str, value: Any) -> None:
+    """Some of it failed as a page alone: over HTTP with 500, whenever the report was asked for."""
+    document = json.loads(real.model_dump_json())
+    path = tuple(int(part) if part.isdecimal() else part for part in place.split("."))
+    _put(document, path, value)
+    with pytest.raises(RefusedError, match=r"^It is no report of an audit ") as refusal:
+        parse_report(document, "It")
+    assert str(refusal.value).count("\n") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_what_is_read_can_be_written(real: Report, multi_label: bool) -> None:
+    model = real.model.model_copy(update={"multi_label": multi_label})
+    document = json.loads(real.model_copy(update={"model": model}).model_dump_json())
+    assert parse_report(document, "It").proof == real.proof
+    refused = 0
+    changed = ("label_sets", "worst") if multi_label else tuple(document)
+    for path in [path for path in _paths(document) if path[0] in changed]:
+        was = _get(document, path)
+        for value in _others(was):
+            _put(document, path, value)
+            try:
+                _write(parse_report(document, "It"), real, compared=bool(_COMPARED & {*path[:2]}))
+            except RefusedError:
+                refused += 1
+            except Exception as error:
+                error.add_note(f"{'.'.join(map(str, path))}: {value!r}")
+                raise
+        _put(document, path, was)
+    assert refused
+
+
+def _write(report: Report, other: Report, *, compared: bool) -> None:
+    for name, each in FORMATS.items():
+        render(report, name, language="en" if each.translate is None else "de")
+    points = [
+        HistoryPoint.of(number, datetime.now(UTC), "ab" * 32, each)
+        for number, each in enumerate((other, report), start=1)
+    ]
+    addresses = Addresses(lambda digest: digest, lambda first, second: first + second)
+    render_history(History(model="m", points=tuple(points), faults=()), addresses)
+    for sides in [(other, report), (report, other)] if compared else []:
+        made = compare(*sides)
+        for comparison in COMPARISON_FORMATS.values():
+            comparison.write(made, "en")
+
+
+def _paths(value: Any, at: Path = ()) -> Iterator[Path]:
+    """Yield where values are, of lists only the first."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:1])
+    for key, each in inner:
+        yield (*at, key)
+        if isinstance(each, dict | list):
+            yield from _paths(each, (*at, key))
+
+
+def _others(value: Any) -> list[Any]:
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int | float):
+        return [0, -1, 10**400, 1e300]
+    if isinstance(value, str):
+        return [""]
+    if isinstance(value, list):
+        return [[], value[:-1], value + value[-1:]]
+    return [None] if isinstance(value, dict) else [0, "x"]
+
+
+def _get(document: Any, path: Path) -> Any:
+    for key in path:
+        document = document[key]
+    return document
+
+
+def _put(document: Any, path: Path, value: Any) -> None:
+    _get(document, path[:-1])[path[-1]] = value
