@@ -92,7 +92,7 @@ def _unnamed(ledger: Ledger, kept: set[str], entries: list[Entry]) -> Iterator[s
     for file in sorted(left):
         yield (
             f"No entry names {file}: its entry was taken out or changed, or never written because "
-            "its program ended."
+            "its program ended or the disk was full."
         )
 
 

@@ -368,13 +368,15 @@ def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _digest(files: Files) -> Sha256:
-    """Return the digest of an entry, by its seal where it was taken out: others follow it too."""
+    """Return the digest of an entry, by its seal where it was taken out: others follow it too.
+
+    Of a seal that is none, its own: no writer leaves it, and a number is not given twice.
+    """
     if files.entry is not None:
         return sha256(files.entry)
-    digest = sealed_digest(files.number, files.seal)
-    if digest is None:
+    if files.seal is None:
         raise LedgerError(f"Entry {files.number} of the ledger is listed and not there.")
-    return digest
+    return sealed_digest(files.number, files.seal) or sha256(files.seal)
 
 
 def open_ledger(

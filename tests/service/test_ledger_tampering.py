@@ -262,6 +262,18 @@ def test_a_ledger_goes_on_behind_what_was_done_to_it(folder: Path) -> None:
     assert check(folder).faults[0] == "Entry 3 is missing."
 
 
+@pytest.mark.parametrize("content", [b"", b"no digest\n"])
+@pytest.mark.parametrize("number", [3, 7, 9_999_999_999])
+def test_a_seal_that_is_none_stops_no_writer(folder: Path, number: int, content: bytes) -> None:
+    """Nothing was appended any more: what lies there was no entry's digest, and no entry's."""
+    entry_file(folder, number).unlink(missing_ok=True)
+    seal_file(folder, number).write_bytes(content)
+    appended = [open_ledger(str(folder)).append(report(seed=n)).number for n in (4, 5)]
+    assert appended == [number + 1, number + 2]
+    assert f"Entry {number} is missing." in check(folder).faults
+    assert not any(f"ntry {each}" in fault for fault in check(folder).faults for each in appended)
+
+
 @pytest.mark.timeout(60)
 def test_a_file_of_a_great_number_does_not_keep_whoever_checks(folder: Path) -> None:
     """One empty file, and every number below it was looked for: for ever, or until memory ends."""
