@@ -42,17 +42,20 @@ def export(
 
     asked = read_precisions(precision)
     models = settings_of_a_command(repository).repository
-    if "fp32" in asked:
-        run = Run.open(runs / name)
-        with shown_progress() as progress:
-            typer.echo(package(run, models, name, progress))
     others = [other for other in asked if other != "fp32"]
-    if not others:
-        return
-    version = latest_float(models, name)
-    source = Source.open(version, _data(name, version, folder, images, runs / name))
-    with shown_progress() as progress:
-        for path in derive(source, others, models, progress):
+    made: list[Path] = []
+    try:
+        if "fp32" in asked:
+            run = Run.open(runs / name)
+            with shown_progress() as progress:
+                made.append(package(run, models, name, progress))
+        if others:
+            version = latest_float(models, name)
+            source = Source.open(version, _data(name, version, folder, images, runs / name))
+            with shown_progress() as progress:
+                made.extend(derive(source, others, models, progress))
+    finally:  # behind all work, which a line that cannot be printed would end
+        for path in made:
             typer.echo(path)
 
 

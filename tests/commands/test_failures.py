@@ -312,6 +312,33 @@ class TestOutput:
                 assert done.returncode == 0
                 assert "INCONCLUSIVE" in done.stdout
 
+    @pytest.mark.parametrize("lossy", [False, True])
+    def test_every_precision_is_made_though_none_can_be_printed(self, run, monkeypatch, lossy):
+        """The first line ended the command, and the other precisions were not made."""
+        made = []
+
+        def derive(*_):
+            for precision in ("int8", "fp16"):
+                made.append(precision)
+                yield Path(precision)
+            if lossy:
+                raise RefusedError("Too much is lost; less is accepted.")
+
+        def full(*_, err=False, **__):
+            if not err:
+                raise OSError(errno.ENOSPC, "No space left on device", "The standard output")
+
+        for name, fake in {
+            "export.derive.derive": derive,
+            "export.derive.latest_float": lambda *_: Path(),
+            "export.derive.Source.open": lambda *_: None,
+            "commands.export._data": lambda *_: None,
+            "typer.echo": full,
+        }.items():
+            monkeypatch.setattr(name, fake)
+        assert run("export", "parts", "--precision", "int8,fp16")[0] == 3
+        assert made == ["int8", "fp16"]
+
     @pytest.mark.slow
     @pytest.mark.parametrize("arguments", [ARGUMENTS, ("--help",), ("audit", "--help")])
     def test_a_reader_that_left(self, arguments):
