@@ -20,6 +20,7 @@ from hypothesis import settings
 from onnx import helper, numpy_helper
 
 import artifact  # noqa: F401 -- before onnxruntime
+from artifact.cpus import cpu_budget
 from tests.chromium import started
 
 # Rare faults are for what tries many: `make fuzz`, and slow tests that say how many they try.
@@ -46,6 +47,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
         return bool(_SLOW.search(collection_path.read_text())) or None
     return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start one process more than there are CPUs for slow tests, which wait for what they start.
+
+    With two on two CPUs, a quarter of the time of these was left.
+    """
+    return cpu_budget() + (config.option.markexpr == "slow")
 
 
 def pytest_collection_finish() -> None:
