@@ -274,6 +274,15 @@ def test_a_seal_that_is_none_stops_no_writer(folder: Path, number: int, content:
     assert not any(f"ntry {each}" in fault for fault in check(folder).faults for each in appended)
 
 
+@pytest.mark.parametrize("digits", [16, 19, 20, 248, 250])
+def test_a_file_of_a_number_that_no_entry_has_stops_nobody(folder: Path, digits: int) -> None:
+    """The name of the entry after it was too long, so that nothing was appended any more."""
+    (folder / "entries" / f"{'9' * digits}.json").write_bytes(b"{}")
+    ledger = open_ledger(str(folder))
+    assert [ledger.append(report(seed=n)).number for n in (4, 5)] == [4, 5]
+    assert ledger.page(10).faults == check(folder).faults == ()
+
+
 @pytest.mark.timeout(60)
 def test_a_file_of_a_great_number_does_not_keep_whoever_checks(folder: Path) -> None:
     """One empty file, and every number below it was looked for: for ever, or until memory ends."""
