@@ -68,9 +68,20 @@ def next_version(model: Path) -> int:
     """The number of a model's next version: one more than the largest that is a name there, or 1.
 
     What is no folder counts as well, as nothing can be put in its place.
+
+    Raises
+    ------
+    RefusedError
+        If that one is the greatest there is.
     """
     entries = model.iterdir() if model.is_dir() else ()
-    return max((read_version(entry.name) or 0 for entry in entries), default=0) + 1
+    version = max((read_version(entry.name) or 0 for entry in entries), default=0) + 1
+    if read_version(str(version)) is None:
+        raise RefusedError(
+            f"{model.name} has a version {version - 1}, after which there is no number; "
+            "without it there is one again."
+        )
+    return version
 
 
 def written_version(model: Path, version: int) -> AbstractContextManager[Path]:

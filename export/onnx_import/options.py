@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from export.onnx_import.graphs import OnnxImportError
 from export.onnx_import.inputs import Scaling, Sides
@@ -14,6 +14,9 @@ from export.onnx_import.preprocessing import (
     told_apart,
 )
 from imaging.files import MOST_TEXT, FileRefusedError, read_file
+
+_DIGITS: Final = 6
+"""Of a side in pixels, at most: Python makes no number of some thousands of them."""
 
 
 def read_classes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -76,12 +79,13 @@ def read_size(text: str | None) -> Sides | None:
     """
     if text is None:
         return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
+    parts = [part.strip() for part in text.lower().split("x")]
+    sides = [int(part) for part in parts if part.isdecimal() and len(part) <= _DIGITS]
+    if len(parts) > 2 or len(sides) < len(parts) or 0 in sides:
         raise OnnxImportError(
-            f"--size has {text!r}; a side as 224, or height and width as 48x192, is accepted."
+            f"--size has {text[:40]!r}; a side as 224, or height and width as 48x192, is accepted."
         )
-    return int(parts[0]), int(parts[-1])
+    return sides[0], sides[-1]
 
 
 def read_scaling(

@@ -19,8 +19,11 @@ SIGNED_TYPE: Final = "application/vnd.orbitserve.ledger-entry+json"
 """What an entry's signature is of, as DSSE names types."""
 
 _DIGITS: Final = 10
-_GREATEST: Final = 2**53 - 1  # that every reader of JSON holds exactly: RFC 7493
+_MOST_DIGITS: Final = 15
 _SEAL = re.compile(rb"([0-9a-f]{64})  [0-9]+\.json\n")
+
+GREATEST: Final = 10**_MOST_DIGITS - 1
+"""The greatest number of an entry: every reader of JSON holds it exactly."""
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -50,7 +53,7 @@ class Entry(Value):
         Of the entry without this field, where a key was configured.
     """
 
-    number: Annotated[int, Field(ge=1, le=_GREATEST)]
+    number: Annotated[int, Field(ge=1, le=GREATEST)]
     stored: Annotated[AwareDatetime, AfterValidator(_in_utc)]
     report: Sha256
     verdict: Verdict
@@ -133,12 +136,13 @@ def seal_file(number: int) -> str:
 def file_number(name: str) -> int | None:
     """Return the number in the name of an entry's file, or of a seal's; None for another file.
 
-    A greater one than entries have is none: the file after it could have no name.
+    A greater number than entries have is that of none: the file after it could have no name.
     """
     stem = name.partition(".")[0]
-    number = int(stem) if stem.isdecimal() and len(stem) < 20 else _GREATEST
-    named = number < _GREATEST and name in (entry_file(number), seal_file(number))
-    return number if named else None
+    if not stem.isdecimal() or len(stem) > _MOST_DIGITS:
+        return None
+    number = int(stem)
+    return number if name in (entry_file(number), seal_file(number)) else None
 
 
 def seal(number: int, digest: Sha256) -> bytes:

@@ -30,6 +30,7 @@ from audit.envelope import Signer
 from service.ledger.chain import ChainChecker, Files, Page
 from service.ledger.entry import (
     CIRCUMSTANCES,
+    GREATEST,
     REPORTS,
     Entry,
     circumstances_file,
@@ -107,6 +108,10 @@ class Ledger:
             if last is not None and last.seal is None:
                 with suppress(LedgerError):  # which hinders no report
                     self._seal_left(last)
+            if last is not None and last.number == GREATEST:
+                raise LedgerError(
+                    f"The ledger has a file of entry {GREATEST}, after which there is no number."
+                )
             before = None if last is None else (last.number, _digest(last))
             entry = Entry.of(report, digests, before, self._signer)
             file, content = f"{_ENTRIES}/{entry_file(entry.number)}", entry.to_bytes()

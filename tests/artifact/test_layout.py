@@ -24,6 +24,13 @@ def test_versions_are_numbers_as_they_are_written_and_come_in_their_order(tmp_pa
     assert next_version(tmp_path / "nobody") == 1
 
 
+def test_after_the_greatest_version_there_is_none(tmp_path: Path) -> None:
+    """It was written under a number that no service reads, and called done."""
+    (tmp_path / ("9" * 15)).mkdir()
+    with pytest.raises(RefusedError, match=r"has a version 9{15}, after which there is no number"):
+        next_version(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "0", "01", "+1", "1\n", "1e3", "9" * 16])
 def test_what_is_no_version_is_none(text: str) -> None:
     assert read_version(text) is None

@@ -15,7 +15,9 @@ from artifact.card import Card, load_card
 from audit.options import AuditOptions
 from audit.pipeline import ResolvedOptions, run_pipeline
 from audit.proof import prove
+from export.onnx_import.graphs import OnnxImportError
 from export.onnx_import.importer import Request, import_onnx
+from export.onnx_import.options import read_size
 from export.onnx_import.symmetrise import symmetrise
 from export.runtime import open_model
 from imaging import FitPolicy, GridSymmetry, RefusedError, fit, grid_symmetries
@@ -181,3 +183,14 @@ def test_half_turns_and_mirror_images_alone_keep_the_grid() -> None:
         assert (element(pixels).shape == SIDES) == (not element.swaps_sides)
     assert {e for e in grid_symmetries("D4") if not e.swaps_sides} == set(grid_symmetries("D2"))
     assert GridSymmetry(True, 3).swaps_sides
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "12x", "12x0", "1x2x3", "-12", "1.5", "9" * 7, "9" * 5000]
+)
+def test_what_is_no_size_is_one_short_sentence(text: str) -> None:
+    """That of thousands of digits was a defect: Python makes no number of them."""
+    with pytest.raises(OnnxImportError, match=r"^--size has '.{0,40}'; a side as 224, or"):
+        read_size(text)
+    assert read_size("224") == (224, 224)
+    assert read_size("48X192") == read_size("48 x 192") == (48, 192)

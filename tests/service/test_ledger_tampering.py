@@ -283,6 +283,16 @@ def test_a_file_of_a_number_that_no_entry_has_stops_nobody(folder: Path, digits:
     assert ledger.page(10).faults == check(folder).faults == ()
 
 
+def test_after_the_greatest_number_nothing_is_said_to_be_stored(folder: Path) -> None:
+    entry_file(folder, 10**15 - 2).write_bytes(b"{}")
+    ledger = open_ledger(str(folder))
+    assert ledger.append(report(seed=4)).number == 10**15 - 1
+    assert ledger.newest() == 10**15 - 1
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=r"entry 9{15}, after which there is no number\.$"):
+            ledger.append(report(seed=5))
+
+
 @pytest.mark.timeout(60)
 def test_a_file_of_a_great_number_does_not_keep_whoever_checks(folder: Path) -> None:
     """One empty file, and every number below it was looked for: for ever, or until memory ends."""
