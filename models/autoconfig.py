@@ -14,6 +14,7 @@ import numpy as np
 from imaging.fit import FitMode
 from imaging.refusal import RefusedError
 from models.augmentation import Augmentation
+from models.cracks import Cracks
 from models.datasets.split import Split
 from models.groups import Group
 from models.networks import Convolution, LayerSpec, MaxPooling, NetworkSpec
@@ -171,6 +172,7 @@ def inspection() -> tuple[NetworkSpec, Recipe]:
         batch_size=32,
         weight_decay=0.05,
         soft_labels=True,
+        cracks=Cracks(share=0.5),
         augmentation=Augmentation(degrees=5, scale=0.05, shift=0.03, exposure=0.2),
     )
     return network, recipe

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.augmentation import Augmentation
+from models.cracks import Cracks
 from models.devices import Arithmetic
 
 
@@ -29,6 +30,8 @@ class Recipe(BaseModel):
     soft_labels
         Whether images are learned with the probabilities that those who labelled them gave each
         class, which the data set then has to have (`datasets.split.Split.soft_labels`).
+    cracks
+        Which images of what is intact get a crack, if any.
     mixing
         Largest share of another image, and of its label, that is mixed into an image.
     teaching
@@ -58,6 +61,7 @@ class Recipe(BaseModel):
     extended_at: int = Field(default=0, ge=0)
     class_weights: bool = False
     soft_labels: bool = False
+    cracks: Cracks | None = None
     mixing: float = Field(default=0.0, ge=0, le=1)
     teaching: float = Field(default=0.0, ge=0, le=1)
     views: int | None = Field(default=None, gt=0)
@@ -69,4 +73,10 @@ class Recipe(BaseModel):
     def _can_stop_early(self) -> "Recipe":
         if self.patience is not None and not self.validation:
             raise ValueError("Early stopping needs held-out images: patience without validation.")
+        return self
+
+    @model_validator(mode="after")
+    def _draws_cracks_anew(self) -> "Recipe":
+        if self.cracks and self.views:
+            raise ValueError("Cracks are drawn anew in each epoch: there are no views of them.")
         return self

@@ -232,7 +232,8 @@ class Training:
             self.average.update_parameters(self.network)
             # Read at the end: to look at a number is to wait for a GPU.
             losses.append(loss.detach())
-            wrong.append((logits.argmax(1) != labels[rows]).sum())
+            right = wanted.argmax(1) if self.recipe.cracks else labels[rows]
+            wrong.append((logits.argmax(1) != right).sum())
             progress(len(rows))
         count = sum(map(len, batches))
         error = 100 * int(torch.stack(wrong).sum()) / count
@@ -261,8 +262,11 @@ class Training:
     def _mixed(
         self, images: TrainingImages, targets: Tensor, random: torch.Generator, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return augmented and mixed images, and what is said of them, mixed likewise."""
+        """Return augmented, cracked and mixed images, and what is said of them after that."""
         x, wanted = images.augmented(rows, self.recipe.augmentation, random), targets[rows]
+        if self.recipe.cracks:
+            done = len(self.history) / self.recipe.epochs
+            x, wanted = self.recipe.cracks.drawn(x, wanted, done, random)
         if self.recipe.mixing:
             x, wanted = mix(x, wanted, self.recipe.mixing, random)
         return x, wanted
@@ -280,7 +284,7 @@ class Training:
                 raise RefusedError("This recipe learns soft labels, and the data set has none.")
             return torch.from_numpy(data.soft_labels)
         labels = torch.from_numpy(data.labels)
-        if self.recipe.mixing or self.recipe.teaching:
+        if self.recipe.cracks or self.recipe.mixing or self.recipe.teaching:
             return one_hot(labels, self.network.spec.classes)
         return labels
 

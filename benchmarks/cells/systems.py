@@ -32,14 +32,15 @@ class System:
         return network.model_copy(update={"group": self.group, "layers": wide})
 
     def recipe(self) -> Recipe:
-        """Return the recipe of `inspection`, with labels in place of the experts' probabilities.
+        """Return the recipe of `inspection`, with labels for probabilities and no drawn cracks.
 
         Images are turned and mirrored for a plain network that is to learn its symmetries.
         """
         _, recipe = inspection()
         dihedral = self.group == "trivial" and self.augmented
         drawn = recipe.augmentation.model_copy(update={"dihedral": dihedral})
-        return recipe.model_copy(update={"augmentation": drawn, "soft_labels": False})
+        changes = {"augmentation": drawn, "soft_labels": False, "cracks": None}
+        return recipe.model_copy(update=changes)
 
 
 SYSTEMS: Final = (System("D4", "D4"), System("plain, augmented", "trivial"))
