@@ -1,10 +1,13 @@
 """The comparison on solar cells: equal sizes, figures that are right, a table of what there is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
-from benchmarks.cells import filters, twins
+from benchmarks.cells import cracks, filters, twins
 from benchmarks.cells.precision import average_precision
 from benchmarks.cells.report import leaks, results
 from benchmarks.cells.systems import SYSTEMS, jobs
@@ -13,6 +16,8 @@ from models.datasets.data_set import DataSet
 from models.datasets.elpv import Cells
 from models.datasets.split import Split
 from models.networks import Network, free_parameters
+
+CRACKS = Path(__file__).parents[2] / "docs/inspection/cracks.png"
 
 
 def test_both_networks_have_about_as_many_values_and_only_the_plain_one_sees_turned_cells():
@@ -136,3 +141,11 @@ def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():
     assert "| 0.800 [0.700, 0.900] | 9 of 30 | 4 of 70 |" in table[2]
     assert "| median | **0.880** |" in table[4]
     assert "| cells | 70.0% | 75.0% | 68.0% |" in leaks({"cells": Twins(0.7, 0.75, 0.68)})
+
+
+def test_drawn_cracks_are_shown_as_the_docs_show_them(tmp_path, monkeypatch):
+    out = tmp_path / "new" / "cracks.png"
+    monkeypatch.setattr("sys.argv", ["cracks", "--out", str(out)])
+    cracks.main()
+    shown = [np.array(Image.open(path)).astype(int) for path in (out, CRACKS)]
+    assert np.abs(shown[0] - shown[1]).max() <= 1
