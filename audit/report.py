@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from artifact.identity import ModelIdentity
-from artifact.values import Count, Interval, Value, Verdict
+from artifact.values import Count, Value, Verdict
 from audit.about import About
 from audit.angles.outcome import AngleOutcome
 from audit.counterexample import Counterexample
@@ -17,7 +17,7 @@ from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
 from audit.statistics import Cell, DeviationDistribution
 from audit.thresholds import Thresholds
-from audit.values import Bits, Judgement, Reasons
+from audit.values import Bits, Judgement, Part, PartInterval, Reasons, refuse_more_than
 
 Mutation = Literal["one weight changed", "told up from down"]
 
@@ -38,9 +38,9 @@ class Repeating(Value):
     """
 
     agreeing_images: Count
-    agreement_interval: Interval
-    exceeding_p: float
-    losing_p: float | None = None
+    agreement_interval: PartInterval
+    exceeding_p: Part
+    losing_p: Part | None = None
 
 
 class NoiseFloor(Value):
@@ -77,7 +77,12 @@ class Accuracy(Value):
 
     correct: Count
     count: Annotated[Count, Field(ge=1)]
-    interval: Interval
+    interval: PartInterval
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse_more_than(self.count, correct=self.correct)
+        return self
 
 
 class ElementFigures(Value):
@@ -156,8 +161,8 @@ class Figures(Value):
 
     images: Count
     agreeing_images: Count
-    label_agreement: float
-    agreement_interval: Interval
+    label_agreement: Part
+    agreement_interval: PartInterval
     max_logit_deviation: float
     relative_logit_deviation: float
     max_probability_deviation: float
@@ -166,12 +171,19 @@ class Figures(Value):
     accuracy: Accuracy | None
     elements: tuple[ElementFigures, ...]
     deviations: DeviationDistribution
-    chance_agreement: float = 0.0
+    chance_agreement: Part = 0.0
     classes: tuple[Cell, ...] = ()
     answers: Answers | None = None
     deviation_of_variation: Annotated[float | None, Field(exclude_if=lambda told: told is None)] = (
         None
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse_more_than(self.images, agreeing_images=self.agreeing_images)
+        for each in self.classes:
+            refuse_more_than(each.images, agreeing=each.agreeing)
+        return self
 
 
 class WorstImage(Value):
@@ -308,6 +320,9 @@ class Report(Value):
     def _consistent(self) -> Self:
         if not self.orbit.reasons:
             raise ValueError("no reason is given for the verdict on the exact orbit")
+        angles = self.orbit_verdict if self.angles is None else self.angles.verdict
+        if self.verdict != (worse := max(self.orbit_verdict, angles, key=_SEVERITY.index)):
+            raise ValueError(f"the verdict is {self.verdict}, and that of its parts {worse}")
         images, files = len(self.data.image_sha256), len(self.data.files)
         if files not in (0, images):
             raise ValueError(f"there are {files} files of {images} images")

@@ -2,19 +2,21 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from artifact.values import Count, Interval, Value, Verdict
+from artifact.values import Count, Value, Verdict
 from audit.counterexample import Counterexample
 from audit.statistics import Cell, DeviationDistribution
-from audit.values import CLASS_AGREEMENT, Bits, Part, Proportion, Reasons
+from audit.values import (
+    CLASS_AGREEMENT,
+    Bits,
+    Part,
+    PartInterval,
+    Proportion,
+    Reasons,
+    refuse_more_than,
+)
 from imaging import Method
-
-
-def _of_parts(interval: Interval) -> Interval:
-    if not 0 <= interval.low <= interval.high <= 1:
-        raise ValueError(f"{interval.low:g} to {interval.high:g} is no interval of parts")
-    return interval
 
 
 class AngleSampling(Value):
@@ -68,7 +70,7 @@ class AnglePoint(Value):
 
     degrees: float
     agreement: Part
-    band: Annotated[Interval, AfterValidator(_of_parts)]
+    band: PartInterval
     control_agreement: Part
     mean_deviation: float
     deviation_low: float
@@ -175,11 +177,11 @@ class AngleFigures(Value):
 
     images: Annotated[Count, Field(ge=1)]
     agreeing_images: Count
-    agreement_interval: Interval
+    agreement_interval: PartInterval
     control_agreeing: Count
-    control_interval: Interval
+    control_interval: PartInterval
     damped_agreeing: Count | None
-    damped_interval: Interval | None
+    damped_interval: PartInterval | None
     rotated_only: Count
     control_only: Count = 0
     disc_changed: Count
@@ -192,7 +194,7 @@ class AngleFigures(Value):
     largest_logit: float
     deviations: DeviationDistribution
     control_deviations: DeviationDistribution
-    chance_agreement: float = 0.0
+    chance_agreement: Part = 0.0
     control_classes: tuple[Cell, ...] = ()
 
     @model_validator(mode="after")
@@ -202,6 +204,18 @@ class AngleFigures(Value):
             raise ValueError(f"a class has not one number for each of {angles} angles")
         if any((point.accuracy is None) != (self.accuracy is None) for point in self.curve):
             raise ValueError("how many labels are right is told at some angles only")
+        refuse_more_than(
+            self.images,
+            agreeing_images=self.agreeing_images,
+            control_agreeing=self.control_agreeing,
+            damped_agreeing=self.damped_agreeing,
+            rotated_only=self.rotated_only,
+            control_only=self.control_only,
+        )
+        for each in (*self.classes, *self.control_classes):
+            refuse_more_than(each.images, agreeing=each.agreeing)
+        for each in self.class_curves:
+            refuse_more_than(each.images, agreeing=max(each.agreeing))
         return self
 
 
