@@ -214,8 +214,8 @@ class AngleFigures(Value):
         )
         for each in (*self.classes, *self.control_classes):
             refuse_more_than(each.images, agreeing=each.agreeing)
-        for each in self.class_curves:
-            refuse_more_than(each.images, agreeing=max(each.agreeing))
+        for curve in self.class_curves:
+            refuse_more_than(curve.images, agreeing=max(curve.agreeing))
         return self
 
 
