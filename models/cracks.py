@@ -3,7 +3,7 @@
 import math
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 
@@ -29,6 +29,12 @@ class Cracks(BaseModel):
     until: float = Field(default=0.8, gt=0, le=1)
     intact: int = Field(default=0, ge=0)
     cracked: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _changes_the_class(self) -> "Cracks":
+        if self.intact == self.cracked:
+            raise ValueError("An image with a crack is of another class than one without.")
+        return self
 
     def drawn(
         self, x: Tensor, targets: Tensor, done: float, random: torch.Generator

@@ -66,7 +66,8 @@ class Training:
     Raises
     ------
     ValueError
-        If the recipe needs a teacher and there is none.
+        If the recipe needs a teacher and there is none, or draws cracks of a class that is not
+        there.
     """
 
     def __init__(
@@ -78,6 +79,11 @@ class Training:
     ) -> None:
         if recipe.teaching and teacher is None:
             raise RefusedError("This recipe learns from a teacher: --teacher names its run.")
+        if recipe.cracks and max(recipe.cracks.intact, recipe.cracks.cracked) >= spec.classes:
+            raise RefusedError(
+                f"Cracks make an image of class {recipe.cracks.intact} one of class "
+                f"{recipe.cracks.cracked}; the {spec.classes} classes begin at 0."
+            )
         torch.manual_seed(recipe.seed)
         self.recipe, self.teacher = recipe, teacher
         self.device = device or torch.device("cpu")

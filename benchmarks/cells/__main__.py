@@ -9,14 +9,18 @@ from typing import Any
 import torch
 
 from benchmarks.cells import report
-from benchmarks.cells.runs import measure
-from benchmarks.cells.systems import SPLITS, jobs
+from benchmarks.cells.runs import measure, run_figures
+from benchmarks.cells.systems import SPLITS, SYSTEMS, jobs
 from benchmarks.cells.twins import twins
 from benchmarks.machine import describe_machine
+from imaging.refusal import RefusedError
 
 
 def main() -> None:
-    """Run the comparison; a line that is there already is not measured again."""
+    """Run the comparison; a line that is there already is not measured again.
+
+    With ``--run`` the table is of one finished run of `orbitserve train`, and nothing is trained.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cells", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/inspection/cells.jsonl"))
     parser.add_argument("--runs", type=Path, default=Path("runs/cells"))
@@ -24,12 +28,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--arithmetic", default="bfloat16", choices=["float32", "bfloat16"])
     parser.add_argument("--splits", nargs="+", default=SPLITS, choices=SPLITS)
+    names = tuple(system.name for system in SYSTEMS)
+    parser.add_argument("--systems", nargs="+", default=names, choices=names)
+    parser.add_argument("--run", type=Path, help="a folder of `orbitserve train`")
     options = parser.parse_args()
+    if options.run:
+        try:
+            print(report.parts(run_figures(options.run)))
+        except RefusedError as error:
+            parser.error(str(error))
+        return
 
     done = {tuple(line["key"]) for line in read(options.out)}
-    wanted = [job for job in jobs(range(options.seeds)) if job.split in options.splits]
-    for job in wanted:
-        if job.key not in done:
+    for job in jobs(options.systems, range(options.seeds)):
+        if job.split in options.splits and job.key not in done:
             line = measure(job, options.epochs, options.arithmetic, options.runs)
             with options.out.open("a") as file:
                 file.write(json.dumps(line) + "\n")

@@ -9,7 +9,12 @@ from benchmarks.cells.twins import Twins
 
 Line = Mapping[str, Any]
 
-_RATES = ("accuracy", "macro_f1", "roc_auc", "average_precision")
+_RATES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+}
 
 
 def leaks(found: Mapping[str, Twins]) -> str:
@@ -34,11 +39,7 @@ def results(lines: Sequence[Line], cells: str = "all") -> str:
     cells
         Those that figures are of: "all", "mono" or "poly".
     """
-    rows = [
-        "| split by | network | seed | accuracy | macro F1 | ROC AUC | average precision | "
-        "defective cells passed | functional ones refused |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    rows = _head("split by", "network", "seed")
     for split in SPLITS:
         for system in SYSTEMS:
             ours = [line for line in lines if tuple(line["key"][:2]) == (system.name, split)]
@@ -49,6 +50,17 @@ def results(lines: Sequence[Line], cells: str = "all") -> str:
             if len(ours) > 1:
                 rows.append(_row(split, system.name, "median", *_medians(figures)))
     return "\n".join(rows)
+
+
+def parts(figures: Mapping[str, Line]) -> str:
+    """Return the table of one network, with a row for all cells and for each kind of silicon."""
+    rows = [_row(cells, *_measured(measured)) for cells, measured in figures.items()]
+    return "\n".join(_head("cells") + rows)
+
+
+def _head(*first: str) -> list[str]:
+    columns = [*first, *_RATES.values(), "defective cells passed", "functional ones refused"]
+    return [_row(*columns), _row(*["---"] * len(columns))]
 
 
 def _row(*columns: object) -> str:

@@ -13,10 +13,12 @@ from audit.evaluation.figures import evaluation_figures
 from audit.evaluation.probabilities import probabilities
 from audit.evaluation.schema import EvaluationFigures
 from benchmarks.cells.precision import average_precision
-from benchmarks.cells.systems import Job
+from benchmarks.cells.systems import SPLITS, Job
+from imaging.refusal import RefusedError
 from models.checkpoint import Run
 from models.datasets import elpv
 from models.datasets.data_set import DataSet
+from models.datasets.split import Split
 from models.devices import Arithmetic
 from models.experiment import Experiment
 from models.networks import NetworkSpec, free_parameters, multiply_adds
@@ -53,13 +55,8 @@ def measure(job: Job, epochs: int, arithmetic: Arithmetic, runs: Path) -> dict[s
     changes = {"epochs": epochs, "arithmetic": arithmetic, "seed": job.seed}
     recipe = job.system.recipe().model_copy(update=changes)
     data = elpv.read(network.size, job.split)
-    name = "-".join(str(part).replace(", ", "-") for part in job.key)
+    name = "-".join(str(part).replace(",", "").replace(" ", "-") for part in job.key)
     training = trained(name, network, recipe, data, runs)
-    answers = logits(training.result, data.test.images)
-    cells = elpv.find_cells()
-    kind = cells.kind[cells.split(job.split)[1]]
-    everything = np.ones(len(kind), np.bool_)
-    parts = {"all": everything, "mono": kind == "mono", "poly": kind == "poly"}
     return {
         "key": job.key,
         "epochs": epochs,
@@ -68,10 +65,36 @@ def measure(job: Job, epochs: int, arithmetic: Arithmetic, runs: Path) -> dict[s
         "multiply_adds": multiply_adds(training.result),
         "train_error": training.history[-1].train_error,
         "seconds": round(sum(epoch.seconds for epoch in training.history)),
-        "figures": {
-            name: _summary(answers[part], data.test.labels[part], _units(data.test.groups, part))
-            for name, part in parts.items()
-        },
+        "figures": _figures(training.result, data.test, job.split),
+    }
+
+
+def run_figures(folder: Path) -> dict[str, Any]:
+    """Return the figures that `measure` has, of a finished run of either split.
+
+    Raises
+    ------
+    RefusedError
+        If the folder has no finished run, or one of other images.
+    """
+    run = Run.open(folder)
+    network = run.network()
+    for split in SPLITS:
+        data = elpv.read(network.spec.size, split)
+        if data.sha256 == run.info.data_sha256:
+            return _figures(network, data.test, split)
+    raise RefusedError(f"{folder} holds a run of other images than solar cells.")
+
+
+def _figures(network: nn.Module, test: Split, split: elpv.Unit) -> dict[str, Any]:
+    answers = logits(network, test.images)
+    cells = elpv.find_cells()
+    kind = cells.kind[cells.split(split)[1]]
+    everything = np.ones(len(kind), np.bool_)
+    parts = {"all": everything, "mono": kind == "mono", "poly": kind == "poly"}
+    return {
+        name: _summary(answers[part], test.labels[part], _units(test.groups, part))
+        for name, part in parts.items()
     }
 
 

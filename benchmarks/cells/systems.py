@@ -1,6 +1,6 @@
-"""What is trained on the cells: two networks of equal size, on two splits, from several seeds."""
+"""What is trained on the cells: networks of equal size, on two splits, from several seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,11 +17,18 @@ _PLAIN_WIDTH = 23
 
 @dataclass(frozen=True)
 class System:
-    """A network, whose symmetries are built in or drawn while it is trained."""
+    """A network, whose symmetries are built in or drawn while it is trained.
+
+    Attributes
+    ----------
+    cracked
+        Whether cracks are drawn onto intact cells while it is trained.
+    """
 
     name: str
     group: str
     augmented: bool = True
+    cracked: bool = False
 
     def network(self) -> NetworkSpec:
         """Return the network of `inspection`, or a plain one with as many free values."""
@@ -32,18 +39,24 @@ class System:
         return network.model_copy(update={"group": self.group, "layers": wide})
 
     def recipe(self) -> Recipe:
-        """Return the recipe of `inspection`, with labels for probabilities and no drawn cracks.
+        """Return the recipe of `inspection`, with labels for probabilities.
 
         Images are turned and mirrored for a plain network that is to learn its symmetries.
         """
         _, recipe = inspection()
         dihedral = self.group == "trivial" and self.augmented
         drawn = recipe.augmentation.model_copy(update={"dihedral": dihedral})
-        changes = {"augmentation": drawn, "soft_labels": False, "cracks": None}
+        cracks = recipe.cracks if self.cracked else None
+        changes = {"augmentation": drawn, "soft_labels": False, "cracks": cracks}
         return recipe.model_copy(update=changes)
 
 
-SYSTEMS: Final = (System("D4", "D4"), System("plain, augmented", "trivial"))
+SYSTEMS: Final = (
+    System("D4", "D4"),
+    System("plain, augmented", "trivial"),
+    System("D4, drawn cracks", "D4", cracked=True),
+    System("plain, augmented, drawn cracks", "trivial", cracked=True),
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +73,14 @@ class Job:
         return self.system.name, self.split, self.seed
 
 
-def jobs(seeds: Sequence[int]) -> Iterator[Job]:
-    """Yield all jobs, seed by seed, so that an unfinished comparison still compares like with like.
+def jobs(systems: Collection[str], seeds: Sequence[int]) -> Iterator[Job]:
+    """Yield the jobs of the systems of these names.
 
+    They come seed by seed, so that an unfinished comparison still compares like with like.
     The split by modules comes first, since it is the one that says how good a network is.
     """
     for split in SPLITS:
         for seed in seeds:
             for system in SYSTEMS:
-                yield Job(system, split, seed)
+                if system.name in systems:
+                    yield Job(system, split, seed)

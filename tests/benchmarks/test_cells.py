@@ -1,39 +1,58 @@
 """The comparison on solar cells: equal sizes, figures that are right, a table of what there is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy import ndimage
 
+from benchmarks.cells import __main__ as comparison
 from benchmarks.cells import cracks, filters, twins
 from benchmarks.cells.precision import average_precision
 from benchmarks.cells.report import leaks, results
 from benchmarks.cells.systems import SYSTEMS, jobs
 from benchmarks.cells.twins import Twins
+from imaging import FitPolicy
+from models.autoconfig import inspection, layers
+from models.checkpoint import Run
+from models.datasets import elpv
 from models.datasets.data_set import DataSet
 from models.datasets.elpv import Cells
 from models.datasets.split import Split
+from models.experiment import Experiment
 from models.networks import Network, free_parameters
+from models.recipe import Recipe
 
 CRACKS = Path(__file__).parents[2] / "docs/inspection/cracks.png"
 
 
 def test_both_networks_have_about_as_many_values_and_only_the_plain_one_sees_turned_cells():
-    built_in, plain = SYSTEMS
-    sizes = [free_parameters(Network(system.network())) for system in SYSTEMS]
+    built_in, plain, *_ = SYSTEMS
+    sizes = [free_parameters(Network(system.network())) for system in (built_in, plain)]
     assert abs(sizes[1] / sizes[0] - 1) < 0.05
     assert not built_in.recipe().augmentation.dihedral
     assert plain.recipe().augmentation.dihedral
-    for recipe in [system.recipe() for system in SYSTEMS]:  # as they were measured
+    for recipe in [system.recipe() for system in (built_in, plain)]:  # as they were measured
         assert not (recipe.soft_labels or recipe.cracks)
 
 
+def test_networks_with_drawn_cracks_differ_in_nothing_else():
+    for without, cracked in zip(SYSTEMS[:2], SYSTEMS[2:], strict=True):
+        assert cracked.network() == without.network()
+        drawn = cracked.recipe().cracks
+        assert drawn == inspection()[1].cracks
+        assert cracked.recipe() == without.recipe().model_copy(update={"cracks": drawn})
+
+
 def test_the_honest_split_comes_first_and_seed_by_seed():
-    keys = [job.key for job in jobs(range(2))]
+    names = [system.name for system in SYSTEMS]
+    keys = [job.key for job in jobs(names[1:3], range(2))]
     assert [key[1] for key in keys] == 4 * ["modules"] + 4 * ["cells"]
     assert [key[2] for key in keys[:4]] == [0, 0, 1, 1]
+    assert [key[0] for key in keys] == 4 * names[1:3]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +160,41 @@ def test_the_tables_say_what_was_measured_and_medians_of_several_seeds():
     assert "| 0.800 [0.700, 0.900] | 9 of 30 | 4 of 70 |" in table[2]
     assert "| median | **0.880** |" in table[4]
     assert "| cells | 70.0% | 75.0% | 68.0% |" in leaks({"cells": Twins(0.7, 0.75, 0.68)})
+
+
+def test_a_finished_run_is_measured_on_the_test_cells_of_its_split(tmp_path, monkeypatch, capsys):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (40, 1, 21, 21)).astype(np.uint8)
+    labels = np.arange(40) % 4 // 2
+    cells = Cells((), labels.astype(np.float64), np.array(20 * ["mono", "poly"]), labels)
+    rows = {"cells": (np.arange(0, 20), np.arange(20, 40)), "modules": (np.arange(4), np.arange(4))}
+
+    def read(_: int, unit: str) -> DataSet:
+        parts = [Split(images[of], labels[of]) for of in rows[unit]]
+        return DataSet("cells", ("intact", "cracked"), "", unit, FitPolicy(21), *parts)
+
+    monkeypatch.setattr(elpv, "read", read)
+    monkeypatch.setattr(elpv, "find_cells", lambda: cells)
+    monkeypatch.setattr(Cells, "split", lambda _, unit: rows[unit])
+    spec = inspection()[0].model_copy(update={"size": 21, "layers": layers(21, 2)})
+    run = Run.begin(tmp_path, Experiment("run", spec, Recipe(epochs=1), read(21, "cells")).info)
+    network = Network(spec)
+    run.keep(network)
+    answers = network.eval()(torch.from_numpy(images[20:])).argmax(1).numpy()
+    passed = ((answers == 0) & (labels[20:] == 1)).sum()
+
+    monkeypatch.setattr("sys.argv", ["cells", "--run", str(tmp_path)])
+    comparison.main()
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].startswith("| cells | accuracy | macro F1 |")
+    assert f"| all | {(answers == labels[20:]).mean():.3f} [" in table[2]
+    assert f" {passed} of 10 | " in table[2]
+    assert table[3].startswith("| mono | ")
+
+    monkeypatch.setattr(elpv, "read", lambda size, unit: replace(read(size, unit), sha256="other"))
+    with pytest.raises(SystemExit):
+        comparison.main()
+    assert "a run of other images than solar cells" in capsys.readouterr().err
 
 
 def test_drawn_cracks_are_shown_as_the_docs_show_them(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from imaging.refusal import RefusedError
 from models.cracks import Cracks, cracks
 from models.datasets.split import Split
 from models.networks import Convolution, MaxPooling, NetworkSpec
@@ -109,3 +110,19 @@ def test_a_network_that_has_seen_no_other_cracks_finds_them():
 def test_copies_that_a_teacher_is_asked_about_once_are_refused():
     with pytest.raises(ValueError, match="no views"):
         Recipe(epochs=1, cracks=Cracks(share=0.5), views=2)
+
+
+def test_cracks_are_of_another_class_that_is_there():
+    with pytest.raises(ValueError, match="another class"):
+        Cracks(share=0.5, intact=1, cracked=1)
+    spec = NetworkSpec(
+        group="C4",
+        size=5,
+        classes=2,
+        mean=0.5,
+        deviation=0.1,
+        layers=(Convolution(channels=2, kernel=3, padding=1),),
+    )
+    for cracks_of in (Cracks(share=0.5, intact=2), Cracks(share=0.5, cracked=2)):
+        with pytest.raises(RefusedError, match="the 2 classes begin at 0"):
+            Training(spec, Recipe(epochs=1, cracks=cracks_of))
