@@ -18,7 +18,7 @@ from artifact.files import MOST_CARD
 from artifact.identity import ModelIdentity, MultiLabel
 from artifact.json_document import read_json
 from artifact.origin import Origin
-from artifact.values import Group, Precision, Sha256, Value
+from artifact.values import Count, Group, Magnitude, Part, Percent, Precision, Sha256, Value
 from imaging import LEAST_WHITE, MOST_WHITE, FitPolicy, check_grid
 from imaging.files import FileRefusedError, read_file
 from imaging.refusal import RefusedError
@@ -62,7 +62,7 @@ class AuditSetInfo(Value):
     """The file audit.npz beside the card; its licence is that of the data set it is a part of."""
 
     sha256: Sha256
-    count: int
+    count: Count
     source: str
     licence: str
 
@@ -72,7 +72,7 @@ class Counterpart(Value):
 
     precision: Precision
     sha256: Sha256
-    images: int
+    images: Count
     bits_equal: bool
 
 
@@ -95,9 +95,9 @@ class Conversion(Value):
 
     source: ModelIdentity
     calibration: str | None
-    source_error_percent: float
-    label_agreement: float
-    max_abs_logits: float
+    source_error_percent: Percent
+    label_agreement: Part
+    max_abs_logits: Magnitude
     counterpart: Counterpart | None
     speed: Speed
 
@@ -109,7 +109,7 @@ class Training(Value):
     data_sha256: str
     recipe: dict[str, Any]
     seed: int
-    epochs: int
+    epochs: Count
 
 
 class Card(Value):

@@ -2,7 +2,16 @@
 
 from typing import Literal
 
-from artifact.values import Group, Interval, Value, Verdict
+from artifact.values import (
+    Count,
+    Group,
+    Magnitude,
+    Part,
+    PartInterval,
+    Percent,
+    Value,
+    Verdict,
+)
 
 Outcome = Literal["PROVED", "PROVED WITHIN", "NOT PROVED"]
 Arithmetic = Literal["integer", "quantised", "repeated", "float"]
@@ -11,16 +20,16 @@ Arithmetic = Literal["integer", "quantised", "repeated", "float"]
 class Parity(Value):
     """How far the exported file is from the trained network: the largest distance of a logit."""
 
-    max_abs_logits: float
-    images: int
+    max_abs_logits: Magnitude
+    images: Count
     runtime: str
 
 
 class Metric(Value):
     """The part of a data set's images that get a wrong label."""
 
-    error_percent: float
-    count: int
+    error_percent: Percent
+    count: Count
     data_set: str
 
 
@@ -30,22 +39,22 @@ class NetworkSize(Value):
     What was learned is not known of a model from elsewhere.
     """
 
-    free_parameters: int | None
-    baked_parameters: int
-    multiply_adds: int
+    free_parameters: Count | None
+    baked_parameters: Count
+    multiply_adds: Count
 
 
 class AuditFigures(Value):
     """The outcome of the audit that the version was packaged with."""
 
     group: Group
-    images: int
+    images: Count
     verdict: Verdict
-    label_agreement: float
-    agreement_interval: Interval
-    max_logit_deviation: float
-    max_probability_deviation: float
-    noise_floor: float
+    label_agreement: Part
+    agreement_interval: PartInterval
+    max_logit_deviation: Magnitude
+    max_probability_deviation: Magnitude
+    noise_floor: Magnitude
 
 
 class Residual(Value):
@@ -63,10 +72,10 @@ class Residual(Value):
         of the group and any image in range. A bound, and a loose one.
     """
 
-    relative: float
+    relative: Magnitude
     node: str
     op: str
-    deviation: dict[str, float]
+    deviation: dict[str, Magnitude]
 
 
 class ProofFigures(Value):
@@ -98,12 +107,12 @@ class Exactness(Value):
         The largest change of a logit.
     """
 
-    images: int
+    images: Count
     elements: tuple[str, ...]
-    batch_sizes: tuple[int, ...]
+    batch_sizes: tuple[Count, ...]
     sessions: tuple[str, ...]
     exact: bool
-    max_logit_deviation: float
+    max_logit_deviation: Magnitude
 
 
 class Speed(Value):
@@ -115,10 +124,10 @@ class Speed(Value):
         Whether the CPU multiplies 8-bit integers in hardware.
     """
 
-    images_per_second: float
-    source_images_per_second: float
-    ratio: float
-    batch: int
-    threads: int
+    images_per_second: Magnitude
+    source_images_per_second: Magnitude
+    ratio: Magnitude
+    batch: Count
+    threads: Count
     cpu: str
     vnni: bool

@@ -15,6 +15,11 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """How many, or which one: a number that every reader of JSON holds exactly."""
 
+Part = Annotated[float, Field(ge=0, le=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Magnitude = Annotated[float, Field(ge=0)]
+"""A distance, a number of images a second: what is never below 0."""
+
 
 def _known_group(name: str) -> str:
     grid_symmetries(name)
@@ -37,3 +42,12 @@ class Interval:
 
     low: float
     high: float
+
+
+def _of_parts(interval: Interval) -> Interval:
+    if not 0 <= interval.low <= interval.high <= 1:
+        raise ValueError(f"{interval.low:g} to {interval.high:g} is no interval of parts")
+    return interval
+
+
+PartInterval = Annotated[Interval, AfterValidator(_of_parts)]

@@ -7,12 +7,14 @@ which intervals it is not.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from artifact.audit_set import AuditSet
-from artifact.values import Count, Interval, Value
+from artifact.values import Count, Magnitude, PartInterval, Value
 from audit.orbit import BatchedClassifier, Classifier, Progress
 from audit.statistics import clopper_pearson
 from audit.units import Units, single_units
@@ -83,11 +85,18 @@ class ExhaustiveOutcome(Value):
 
     claim: tuple[str, ...]
     quarter_intervals: Count
-    undecided_degrees: float
+    undecided_degrees: Magnitude
     by_symmetry: bool
     images: tuple[ExhaustiveImage, ...]
     constant_images: Count
-    constant_interval: Interval
+    constant_interval: PartInterval
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        constant = sum(image.constant for image in self.images)
+        if constant != self.constant_images:
+            raise ValueError(f"constant_images is {self.constant_images}, and {constant} are")
+        return self
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from artifact.identity import ModelIdentity
-from artifact.values import Count, Value, Verdict
+from artifact.values import Count, Magnitude, Part, PartInterval, Value, Verdict
 from audit.about import About
 from audit.angles.outcome import AngleOutcome
 from audit.counterexample import Counterexample
@@ -17,7 +17,7 @@ from audit.proved import ProofSummary
 from audit.provenance import DataIdentity, Execution
 from audit.statistics import Cell, DeviationDistribution
 from audit.thresholds import Thresholds
-from audit.values import Bits, Judgement, Part, PartInterval, Reasons, refuse_more_than
+from audit.values import Bits, Judgement, Reasons, refuse_more_than
 
 Mutation = Literal["one weight changed", "told up from down"]
 
@@ -62,10 +62,10 @@ class NoiseFloor(Value):
         None where the same batches gave the same bits.
     """
 
-    repeat: float
-    regrouped: float
-    elsewhere: float | None = None
-    relative: float
+    repeat: Magnitude
+    regrouped: Magnitude
+    elsewhere: Magnitude | None = None
+    relative: Magnitude
     repeating: Repeating | None = None
 
 
@@ -90,8 +90,8 @@ class ElementFigures(Value):
 
     element: str
     changed_labels: Count
-    max_logit_deviation: float
-    max_probability_deviation: float
+    max_logit_deviation: Magnitude
+    max_probability_deviation: Magnitude
 
 
 class Answers(Value):
@@ -117,7 +117,7 @@ class Answers(Value):
     labels: tuple[Count, ...]
     expected: tuple[Count, ...] | None
     kept: tuple[bool, ...]
-    deviation: tuple[float, ...]
+    deviation: tuple[Magnitude, ...]
     units: tuple[Count, ...]
     still: Annotated[tuple[Count, ...], Field(exclude_if=lambda told: not told)] = ()
 
@@ -159,14 +159,14 @@ class Figures(Value):
         relative to what logits vary by (`artifact.deviation.unexplained_by_constants`).
     """
 
-    images: Count
+    images: Annotated[Count, Field(ge=1)]
     agreeing_images: Count
     label_agreement: Part
     agreement_interval: PartInterval
-    max_logit_deviation: float
-    relative_logit_deviation: float
-    max_probability_deviation: float
-    largest_logit: float
+    max_logit_deviation: Magnitude
+    relative_logit_deviation: Magnitude
+    max_probability_deviation: Magnitude
+    largest_logit: Magnitude
     label_entropy: Bits
     accuracy: Accuracy | None
     elements: tuple[ElementFigures, ...]
@@ -174,13 +174,18 @@ class Figures(Value):
     chance_agreement: Part = 0.0
     classes: tuple[Cell, ...] = ()
     answers: Answers | None = None
-    deviation_of_variation: Annotated[float | None, Field(exclude_if=lambda told: told is None)] = (
-        None
-    )
+    deviation_of_variation: Annotated[
+        Magnitude | None, Field(exclude_if=lambda told: told is None)
+    ] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         refuse_more_than(self.images, agreeing_images=self.agreeing_images)
+        if self.label_agreement != self.agreeing_images / self.images:
+            raise ValueError(
+                f"label_agreement is {self.label_agreement:g}, of {self.agreeing_images} images "
+                f"in {self.images}"
+            )
         for each in self.classes:
             refuse_more_than(each.images, agreeing=each.agreeing)
         return self
@@ -211,8 +216,8 @@ class WorstImage(Value):
     element: str
     label: Count
     rotated_label: Count
-    logit_deviation: float
-    margin: float
+    logit_deviation: Magnitude
+    margin: Magnitude
     counterexample: Counterexample
 
 
@@ -324,8 +329,17 @@ class Report(Value):
         if self.verdict != (worse := max(self.orbit_verdict, angles, key=_SEVERITY.index)):
             raise ValueError(f"the verdict is {self.verdict}, and that of its parts {worse}")
         images, files = len(self.data.image_sha256), len(self.data.files)
+        if images != self.data.count:
+            raise ValueError(f"there are digests of {images} images, of {self.data.count} in all")
         if files not in (0, images):
             raise ValueError(f"there are {files} files of {images} images")
+        refuse_more_than(
+            images,
+            units=self.data.units,
+            near_duplicates=self.data.near_duplicates,
+            **{each.element: each.changed_labels for each in self.figures.elements},
+        )
+        self._refuse_other_numbers_than(images)
         for index in self._shown():
             if index >= images:
                 raise ValueError(f"image {index} is shown, and there are {images}, from 0")
@@ -337,6 +351,29 @@ class Report(Value):
             if logits < 2 or label >= logits:
                 raise ValueError(f"an image with the label {label} has {logits} logits")
         return self
+
+    def _refuse_other_numbers_than(self, images: int) -> None:
+        """Raise a ``ValueError`` where something is said of each image, and there are others."""
+        for name, count in self._counted():
+            if count != images:
+                raise ValueError(f"{name} are of {count} images, and there are {images}")
+        answers = self.figures.answers
+        if answers is not None and max(answers.still, default=-1) >= images:
+            raise ValueError(f"image {max(answers.still)} is still, and there are {images}, from 0")
+
+    def _counted(self) -> Iterator[tuple[str, int]]:
+        """Yield what is said of each image, by its name, and of how many it is said."""
+        yield "deviations", self.figures.deviations.images
+        answers = self.figures.answers
+        if answers is not None:
+            yield "labels", len(answers.labels)
+            yield "labels that are kept", len(answers.kept)
+            yield "answers' deviations", len(answers.deviation)
+            yield "units", len(answers.units)
+            if answers.expected is not None:
+                yield "expected labels", len(answers.expected)
+        if self.figures.accuracy is not None:
+            yield "right labels", self.figures.accuracy.count
 
     def _shown(self) -> Iterator[int]:
         """Yield the places of the images that something is said of."""

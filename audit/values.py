@@ -3,25 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from artifact.values import Interval, Verdict
+from artifact.values import Verdict
 
 Proportion = Annotated[float, Field(gt=0, lt=1)]
 Tolerance = Annotated[float, Field(ge=0)]
-Part = Annotated[float, Field(ge=0, le=1)]
 Reasons = Annotated[tuple[str, ...], Field(min_length=1)]
 Bits = Annotated[float, Field(ge=0, le=53)]
 """An entropy of labels, of which there are no more than a `Count` can tell."""
-
-
-def _of_parts(interval: Interval) -> Interval:
-    if not 0 <= interval.low <= interval.high <= 1:
-        raise ValueError(f"{interval.low:g} to {interval.high:g} is no interval of parts")
-    return interval
-
-
-PartInterval = Annotated[Interval, AfterValidator(_of_parts)]
 
 CLASS_AGREEMENT: Final = 0.8
 """What is asked of each class where nothing else is; 17 images that keep their label show it."""

@@ -4,14 +4,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from artifact.values import Count, Value, Verdict
+from artifact.values import Count, Magnitude, Part, PartInterval, Value, Verdict
 from audit.counterexample import Counterexample
 from audit.statistics import Cell, DeviationDistribution
 from audit.values import (
     CLASS_AGREEMENT,
     Bits,
-    Part,
-    PartInterval,
     Proportion,
     Reasons,
     refuse_more_than,
@@ -72,12 +70,12 @@ class AnglePoint(Value):
     agreement: Part
     band: PartInterval
     control_agreement: Part
-    mean_deviation: float
+    mean_deviation: Magnitude
     deviation_low: float
     deviation_high: float
-    control_deviation: float
+    control_deviation: Magnitude
     damped_agreement: Part | None
-    damped_deviation: float | None
+    damped_deviation: Magnitude | None
     median_margin: float
     label_entropy: Bits
     accuracy: Part | None
@@ -191,7 +189,7 @@ class AngleFigures(Value):
     worst: Annotated[tuple[WorstAngle, ...], Field(min_length=1)]
     classes: tuple[Cell, ...]
     class_curves: tuple[ClassCurve, ...]
-    largest_logit: float
+    largest_logit: Magnitude
     deviations: DeviationDistribution
     control_deviations: DeviationDistribution
     chance_agreement: Part = 0.0
@@ -212,6 +210,9 @@ class AngleFigures(Value):
             rotated_only=self.rotated_only,
             control_only=self.control_only,
         )
+        told = (len(self.worst), self.deviations.images, self.control_deviations.images)
+        if len(set(told)) > 1:
+            raise ValueError(f"margins, deviations and those of the control are of {told} images")
         for each in (*self.classes, *self.control_classes):
             refuse_more_than(each.images, agreeing=each.agreeing)
         for curve in self.class_curves:

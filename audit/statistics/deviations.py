@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.deviation import relative
-from artifact.values import Count
+from artifact.values import Count, Magnitude
 
 
 @dataclass(frozen=True)
 class DeviationBin:
     """So many images move by more than `low` and by at most `high`."""
 
-    low: float
-    high: float
+    low: Magnitude
+    high: Magnitude
     images: Count
 
 
@@ -33,9 +33,14 @@ class DeviationDistribution:
     """
 
     unmoved: Count
-    median: float
-    ninety_five: float
+    median: Magnitude
+    ninety_five: Magnitude
     bins: tuple[DeviationBin, ...]
+
+    @property
+    def images(self) -> int:
+        """How many there are, moved or not."""
+        return self.unmoved + sum(each.images for each in self.bins)
 
 
 def deviations(moved: NDArray[np.float64], largest_logit: float) -> DeviationDistribution:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from artifact.values import Count, Interval
+from artifact.values import Count, Part, PartInterval
 from audit.statistics import special
 from audit.statistics.binomial import clopper_pearson
 from audit.statistics.paired import sign_test
@@ -35,8 +35,8 @@ class Cell:
     label: Count
     images: Annotated[Count, Field(ge=1)]
     agreeing: Count
-    interval: Interval
-    adjusted_p: float
+    interval: PartInterval
+    adjusted_p: Part
     below: bool
 
 

@@ -22,6 +22,7 @@ from artifact.figures import (
 from artifact.identity import ModelIdentity
 from artifact.values import Interval
 from imaging import FitPolicy
+from imaging.refusal import RefusedError
 
 AUDIT = AuditFigures(
     group="C4",
@@ -73,6 +74,38 @@ def test_a_card_that_has_the_licence_twice_is_read(card: Card, tmp_path: Path) -
     path = tmp_path / "card.json"
     path.write_text(json.dumps(json.loads(card.model_dump_json()) | {"data_licence": "CC0"}))
     assert load_card(path) == card
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("audit", "images"), -1),
+        (("audit", "label_agreement"), 1.5),
+        (("audit", "agreement_interval"), {"low": 0.9, "high": 0.1}),
+        (("audit", "max_logit_deviation"), -1.0),
+        (("audit", "noise_floor"), -1.0),
+        (("audit_set", "count"), -1),
+        (("metrics", "test", "error_percent"), 101.0),
+        (("metrics", "test", "count"), -1),
+        (("parity", "max_abs_logits"), -1.0),
+        (("size", "multiply_adds"), -1),
+        (("training", "epochs"), -1),
+    ],
+)
+def test_numbers_that_nothing_measures_are_refused(
+    card: Card, tmp_path: Path, place: tuple[str, ...], value: Any
+) -> None:
+    document = json.loads(card.model_dump_json())
+    *outer, name = place
+    inner = document
+    for key in outer:
+        inner = inner[key]
+    inner[name] = value
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(RefusedError, match=rf"{name}") as refusal:
+        load_card(path)
+    assert str(refusal.value).count("\n") == 0
 
 
 def test_the_file_spells_the_fit_policy_out(card: Card) -> None:

@@ -12,6 +12,7 @@ from artifact.identity import ModelIdentity
 from audit import Report, run_audit
 from audit.comparison import Comparison, Margins, compare
 from audit.report import Answers
+from audit.statistics import deviations
 from audit.thresholds import Thresholds
 from tests.audit.conftest import linear
 
@@ -42,11 +43,18 @@ class Made:
         numbers = self.images or range(self.count)
         digests = tuple(hashlib.sha256(str(n).encode()).hexdigest() for n in numbers)
         lost = {unit for unit, kept in zip(units, self.kept, strict=True) if not kept}
+        agreeing, changed = len(set(units) - lost), sum(not kept for kept in self.kept)
+        elements = (
+            each.model_copy(update={"changed_labels": changed}) for each in whole.figures.elements
+        )
         figures = whole.figures.model_copy(
             update={
                 "images": len(set(units)),
-                "agreeing_images": len(set(units) - lost),
+                "agreeing_images": agreeing,
+                "label_agreement": agreeing / len(set(units)),
                 "largest_logit": 1.0,
+                "elements": tuple(elements),
+                "deviations": deviations(np.array(self.deviation), 1.0),
                 "answers": Answers(
                     labels=tuple(self.labels),
                     expected=None if self.expected is None else tuple(self.expected),
