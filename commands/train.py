@@ -169,6 +169,12 @@ def train(
     if deterministic:
         be_deterministic()
     first = Run.open(start if start.is_dir() else runs / start) if start else None
+    learned_from = [*([first.folder] if first else []), *map(Path, teacher or [])]
+    if overwrite and any(each.resolve() == place.resolve() for each in learned_from):
+        raise RefusedError(
+            f"{place} cannot be begun anew and be learned from too, as --overwrite removes its "
+            "weights; --name gives this run another folder."
+        )
     if is_folder:
         source = FolderSource(
             folder=Path(name),

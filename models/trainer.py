@@ -34,7 +34,7 @@ from models.mistakes import Mistake, confusion_table, find_mistakes, listed, mis
 from models.overview import duration, overview
 from models.run_info import Result
 from models.targets import mean_of
-from models.training import Epoch, Training, predict
+from models.training import Epoch, Training, check_teacher, predict
 
 AUDIT_IMAGES = 512
 
@@ -63,10 +63,11 @@ def train(
     Raises
     ------
     ValueError
-        If ``folder`` holds another run, somebody else trains in it, or there is nothing to choose
-        by.
+        If ``folder`` holds another run, somebody else trains in it, there is nothing to choose by,
+        or nobody teaches what the recipe has taught.
     """
     validation = _validation_images(experiment) if choose else None
+    check_teacher(experiment.recipe, taught=bool(experiment.teachers))
     Run.check_free(folder, resume=resume, overwrite=overwrite)
     with Run.held(folder):
         run = Run.begin(folder, experiment.info, resume=resume, overwrite=overwrite)

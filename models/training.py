@@ -77,8 +77,7 @@ class Training:
         device: torch.device | None = None,
         teacher: Teacher | None = None,
     ) -> None:
-        if recipe.teaching and teacher is None:
-            raise RefusedError("This recipe learns from a teacher: --teacher names its run.")
+        check_teacher(recipe, taught=teacher is not None)
         if recipe.cracks and max(recipe.cracks.intact, recipe.cracks.cracked) >= spec.classes:
             raise RefusedError(
                 f"Cracks make an image of class {recipe.cracks.intact} one of class "
@@ -330,6 +329,12 @@ class Training:
             factor = 0.5 * (1 + math.cos(math.pi * (part - warmup) / (1 - warmup)))
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
+
+
+def check_teacher(recipe: Recipe, *, taught: bool) -> None:
+    """Refuse a recipe that learns from a teacher where there is none."""
+    if recipe.teaching and not taught:
+        raise RefusedError("This recipe learns from a teacher: --teacher names its run.")
 
 
 def predict(

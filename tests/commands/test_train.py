@@ -12,7 +12,9 @@ from PIL import Image
 
 from artifact.session import open_session
 from models.checkpoint import Run
-from models.run_info import Result
+from models.networks import Convolution, NetworkSpec
+from models.recipe import Recipe
+from models.run_info import Result, RunInfo
 
 REPOSITORY = Path("model_repository")
 SMALL = REPOSITORY / "rotmnist-c4-small/1/model.onnx"
@@ -148,6 +150,35 @@ def test_what_cannot_teach_is_refused(run, monkeypatch, images, tmp_path, teache
     assert (status, out) == (3, "")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("role", ["--teacher", "--from"])
+def test_a_run_that_is_learned_from_is_not_removed_for_it(run, images, tmp_path, role):
+    place = tmp_path / "runs" / "parts"
+    place.mkdir(parents=True)
+    (place / "weights.safetensors").touch()
+    (place / "run.json").write_text(
+        RunInfo(
+            network=NetworkSpec(
+                group="C4",
+                size=8,
+                classes=2,
+                mean=0.5,
+                deviation=0.3,
+                layers=(Convolution(channels=2, kernel=4),),
+            ),
+            recipe=Recipe(epochs=1),
+            data_set="parts",
+            data_sha256="0" * 64,
+            data_licence="none",
+            classes=("b", "良品"),
+        ).model_dump_json()
+    )
+    where = ["--name", "parts", "--runs", tmp_path / "runs", "--overwrite"]
+    status, out, err = run("train", images, *where, role, place)
+    assert (status, out, err.count("\n")) == (3, "", 1)
+    assert "cannot be begun anew and be learned from too" in err
+    assert (place / "weights.safetensors").exists()
 
 
 def test_a_teacher_of_classes_in_another_order_is_refused(run, monkeypatch, digits):

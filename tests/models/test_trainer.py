@@ -117,6 +117,17 @@ def test_a_run_is_taught_by_another(folder, views):
         train(experiment(teaching=TEACHING), place, resume=True)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_recipe_without_its_teacher_begins_and_removes_nothing(folder, overwrite):
+    if overwrite:
+        train(experiment(validation=16, epochs=1), folder)
+    before = {path: path.read_bytes() for path in folder.glob("*")}
+    with pytest.raises(RefusedError, match="learns from a teacher"):
+        train(experiment(teaching=TEACHING), folder, overwrite=overwrite)
+    assert {path: path.read_bytes() for path in folder.glob("*")} == before
+    assert folder.exists() == overwrite
+
+
 @pytest.mark.parametrize("role", ["teacher", "start"])
 def test_weights_that_are_replaced_meanwhile_are_not_used(folder, monkeypatch, role):
     """Their digest is in the run's files before they are read."""
