@@ -66,12 +66,18 @@ def _data(name: str, version: Path, folder: Path, images: Path | None, place: Pa
     from imaging import RefusedError
     from models.checkpoint import Run
     from models.datasets.folder_source import FolderSource
-    from models.experiment import NAMES, named_experiment
+    from models.experiment import NAMES, data_set_of, named_experiment
     from models.trainer import read_again
 
+    card = load_card(version / CARD_FILE)
+    if card.training is None:
+        raise RefusedError(
+            f"{version} was not trained by orbitserve, and only a version that was is exported in "
+            "other precisions."
+        )
     source = Run.open(place).info.source if Run.is_in(place) else None
     if source is None and images is not None:
-        given = load_card(version / CARD_FILE).input
+        given = card.input
         source = FolderSource(
             folder=images, size=given.fit.size, fit=given.fit.mode, white_level=given.white_level
         )
@@ -79,6 +85,7 @@ def _data(name: str, version: Path, folder: Path, images: Path | None, place: Pa
         source = source.model_copy(update={"folder": images})
     if source is not None:
         return read_again(source)
-    if name not in NAMES:
-        raise RefusedError(f"{name} was trained on a folder of images; --images names it.")
-    return named_experiment(name, folder).data
+    for network in NAMES:  # whose run may have had another name
+        if data_set_of(network) == card.training.data_set:
+            return named_experiment(network, folder).data
+    raise RefusedError(f"{name} was trained on a folder of images; --images names it.")

@@ -173,6 +173,11 @@ def named_experiment(name: str, data: Path) -> Experiment:
     return Experiment(name, PRESETS[name].network, PRESETS[name].recipe, rotmnist.read(data))
 
 
+def data_set_of(name: str) -> str:
+    """Return what the data set is called that one of the project's networks is trained on."""
+    return elpv.name_of(_CELLS[name]) if name in _CELLS else rotmnist.NAME
+
+
 def folder_experiment(
     source: FolderSource,
     group: str | None = None,

@@ -102,9 +102,8 @@ def read(size: int, unit: Unit = "cells") -> DataSet:
     by_module = unit == "modules"
     groups = cells.module[order] if by_module else None
     whole = Split(images, cells.labels[order], groups, cells.soft_labels[order])
-    name = f"{NAME}, split by modules" if by_module else NAME
     return DataSet(
-        name,
+        name_of(unit),
         CLASSES,
         LICENCE,
         whole.digest(),
@@ -113,6 +112,11 @@ def read(size: int, unit: Unit = "cells") -> DataSet:
         whole[len(train) :],
         parts=cells.module[train] if by_module else None,
     )
+
+
+def name_of(unit: Unit) -> str:
+    """Return what the data set is called that is split by this unit."""
+    return f"{NAME}, split by modules" if unit == "modules" else NAME
 
 
 def find_cells() -> Cells:

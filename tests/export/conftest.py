@@ -74,15 +74,15 @@ def test_images():
 
 
 def _finish(folder, group, **more):
-    info = RunInfo(
-        network=specification(group),
-        recipe=Recipe(epochs=1),
-        data_set="noise",
-        data_sha256="0" * 64,
-        data_licence="none",
-        classes=("a", "b", "c"),
-        **more,
-    )
+    given = {
+        "network": specification(group),
+        "recipe": Recipe(epochs=1),
+        "data_set": "noise",
+        "data_sha256": "0" * 64,
+        "data_licence": "none",
+        "classes": ("a", "b", "c"),
+    }
+    info = RunInfo(**given | more)
     run = Run.begin(folder, info, resume=False)
     result = Result(test_error_percent=66.0, test_count=520)
     run.keep(_network(group))

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from artifact.card import load_card
 from audit import RefusedError
 from commands.export import export
+from export.package import package
 from models.checkpoint import Run
 from models.datasets.folder_source import FolderSource
+from models.experiment import data_set_of
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +27,30 @@ def test_images_are_read_by_the_white_level_on_the_card(packaged, monkeypatch):
     with pytest.raises(RefusedError, match="Enough"):
         export("toy", "int8", repository=packaged, images=Path("cells"))
     assert asked == [FolderSource(folder=Path("cells"), size=12, white_level=4095)]
+
+
+@pytest.mark.parametrize("data_set", ["rotated MNIST", "ELPV", "ELPV, split by modules"])
+def test_a_network_that_was_given_another_name_keeps_its_data(
+    finished_run, tmp_path, monkeypatch, data_set
+):
+    package(finished_run("C4", data_set=data_set), tmp_path / "repository", "toy")
+    asked = []
+
+    def read(network, folder):
+        asked.append((data_set_of(network), folder))
+        raise RefusedError("Enough is seen.")
+
+    monkeypatch.setattr("models.experiment.named_experiment", read)
+    with pytest.raises(RefusedError, match="Enough"):
+        export("toy", "int8", repository=tmp_path / "repository", folder=Path("here"))
+    assert asked == [(data_set, Path("here"))]
+
+
+def test_what_was_not_trained_here_has_no_images_to_name(repository):
+    card = repository / "toy/1/card.json"
+    card.write_text(load_card(card).model_copy(update={"training": None}).model_dump_json())
+    with pytest.raises(RefusedError, match="toy/1 was not trained by orbitserve"):
+        export("toy", "int8", repository=repository)
 
 
 @pytest.mark.timeout(60)
