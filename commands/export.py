@@ -79,7 +79,11 @@ def _data(name: str, version: Path, folder: Path, images: Path | None, place: Pa
     if source is None and images is not None:
         given = card.input
         source = FolderSource(
-            folder=images, size=given.fit.size, fit=given.fit.mode, white_level=given.white_level
+            folder=images,
+            size=given.fit.size,
+            fit=given.fit.mode,
+            channels=given.channels,
+            white_level=given.white_level,
         )
     elif source is not None and images is not None:
         source = source.model_copy(update={"folder": images})

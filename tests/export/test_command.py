@@ -16,7 +16,7 @@ from models.experiment import data_set_of
 pytestmark = pytest.mark.slow
 
 
-def test_images_are_read_by_the_white_level_on_the_card(packaged, monkeypatch):
+def test_images_are_read_by_the_channels_and_the_white_level_on_the_card(packaged, monkeypatch):
     asked = []
 
     def read_again(source):
@@ -26,7 +26,8 @@ def test_images_are_read_by_the_white_level_on_the_card(packaged, monkeypatch):
     monkeypatch.setattr("models.trainer.read_again", read_again)
     with pytest.raises(RefusedError, match="Enough"):
         export("toy", "int8", repository=packaged, images=Path("cells"))
-    assert asked == [FolderSource(folder=Path("cells"), size=12, white_level=4095)]
+    read = FolderSource(folder=Path("cells"), size=12, channels=1, white_level=4095)
+    assert asked == [read]
 
 
 @pytest.mark.parametrize("data_set", ["rotated MNIST", "ELPV", "ELPV, split by modules"])
