@@ -180,7 +180,7 @@ def train(
             folder=Path(name),
             test=test,
             size=size,
-            fit=fit or "pad",
+            fit=fit or (first.info.fit if first else "pad"),
             channels=1 if grey else None,
             white_level=white_level,
             skip_unreadable=skip_unreadable,

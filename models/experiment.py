@@ -257,11 +257,15 @@ def _as_started(source: FolderSource, group: str | None, start: Run) -> tuple[Fo
             f"The network of {start.folder} sees colours; what starts from it does, too, without "
             "--grey."
         )
+    if source.fit != info.fit:
+        raise RefusedError(
+            f"The network of {start.folder} was trained on images that were fitted by "
+            f"--fit {info.fit}; what starts from it has them, too, without --fit {source.fit}."
+        )
     white = info.white_level if source.white_level is None else source.white_level
     changes = {
         "size": spec.size,
         "channels": spec.channels,
-        "fit": info.fit,
         "white_level": white,
     }
     return source.model_copy(update=changes), spec.group

@@ -12,7 +12,7 @@ from PIL import Image
 
 from artifact.session import open_session
 from models.checkpoint import Run
-from models.networks import Convolution, NetworkSpec
+from models.networks import Convolution, Network, NetworkSpec
 from models.recipe import Recipe
 from models.run_info import Result, RunInfo
 
@@ -152,33 +152,53 @@ def test_what_cannot_teach_is_refused(run, monkeypatch, images, tmp_path, teache
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("role", ["--teacher", "--from"])
-def test_a_run_that_is_learned_from_is_not_removed_for_it(run, images, tmp_path, role):
-    place = tmp_path / "runs" / "parts"
-    place.mkdir(parents=True)
-    (place / "weights.safetensors").touch()
-    (place / "run.json").write_text(
-        RunInfo(
-            network=NetworkSpec(
-                group="C4",
-                size=8,
-                classes=2,
-                mean=0.5,
-                deviation=0.3,
-                layers=(Convolution(channels=2, kernel=4),),
-            ),
-            recipe=Recipe(epochs=1),
-            data_set="parts",
-            data_sha256="0" * 64,
-            data_licence="none",
-            classes=("b", "良品"),
-        ).model_dump_json()
+@pytest.fixture
+def earlier(tmp_path):
+    """A run whose network sees images of 8 x 8 pixels, cropped."""
+    spec = NetworkSpec(
+        group="C4",
+        size=8,
+        classes=2,
+        mean=0.5,
+        deviation=0.3,
+        layers=(Convolution(channels=2, kernel=4),),
     )
-    where = ["--name", "parts", "--runs", tmp_path / "runs", "--overwrite"]
-    status, out, err = run("train", images, *where, role, place)
+    info = RunInfo(
+        network=spec,
+        recipe=Recipe(epochs=1),
+        data_set="parts",
+        data_sha256="0" * 64,
+        data_licence="none",
+        classes=("b", "良品"),
+        fit="crop",
+    )
+    earlier = Run.begin(tmp_path / "runs" / "earlier", info)
+    earlier.keep(Network(spec))
+    return earlier.folder
+
+
+@pytest.mark.parametrize("role", ["--teacher", "--from"])
+def test_a_run_that_is_learned_from_is_not_removed_for_it(run, images, earlier, role):
+    before = {path: path.read_bytes() for path in earlier.iterdir()}
+    where = ["--name", "earlier", "--runs", earlier.parent, "--overwrite"]
+    status, out, err = run("train", images, *where, role, earlier)
     assert (status, out, err.count("\n")) == (3, "", 1)
     assert "cannot be begun anew and be learned from too" in err
-    assert (place / "weights.safetensors").exists()
+    assert {path: path.read_bytes() for path in earlier.iterdir()} == before
+
+
+@pytest.mark.parametrize("fit", [None, "crop", "pad"])
+def test_what_starts_from_a_run_fits_images_as_it_did(run, monkeypatch, images, earlier, fit):
+    begun = []
+    monkeypatch.setattr("models.trainer._progress", _silent)
+    monkeypatch.setattr("models.trainer.train", lambda plan, *_, **__: begun.append(plan.info.fit))
+    asked = ["--fit", fit] if fit else []
+    status, _, err = run("train", images, "--name", "later", "--from", earlier, *asked)
+    if fit == "pad":
+        assert (status, begun, err.count("\n")) == (3, [], 1)
+        assert "were fitted by --fit crop; what starts from it has them, too" in err
+    else:
+        assert (status, begun) == (0, ["crop"]), err
 
 
 def test_a_teacher_of_classes_in_another_order_is_refused(run, monkeypatch, digits):
