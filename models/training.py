@@ -26,8 +26,9 @@ from models.targets import Teacher, mix, one_hot
 Progress = Callable[[int], None]
 """Called with the number of images that were just worked on."""
 
-Draw = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From rows of the data set to what a network sees, and what it is to answer."""
+Draw = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+"""From rows of the data set to what a network sees, what it is to answer, and what that is without
+a teacher's say."""
 
 ParameterList = tuple[Tensor, ...] | list[Tensor]
 
@@ -224,7 +225,7 @@ class Training:
         for i, batch in enumerate(batches):
             rows = batch.to(self.device)
             self._set_learning_rate((number + i / len(batches)) / self.recipe.epochs)
-            x, wanted = draw(rows)
+            x, wanted, said = draw(rows)
             with autocast(self.device, self.recipe.arithmetic):
                 logits = self.network(x).float()
             loss = F.cross_entropy(
@@ -237,7 +238,7 @@ class Training:
             self.average.update_parameters(self.network)
             # Read at the end: to look at a number is to wait for a GPU.
             losses.append(loss.detach())
-            right = wanted.argmax(1) if self.recipe.cracks else labels[rows]
+            right = said.argmax(1) if self.recipe.cracks else labels[rows]
             wrong.append((logits.argmax(1) != right).sum())
             progress(len(rows))
         count = sum(map(len, batches))
@@ -249,10 +250,10 @@ class Training:
 
     def _drawn(
         self, images: TrainingImages, targets: Tensor, random: torch.Generator, rows: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return ``rows`` as the network sees them, and what it is to answer."""
-        x, wanted = self._mixed(images, targets, random, rows)
-        return x, self._taught(x, wanted)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `Draw` does."""
+        x, said = self._mixed(images, targets, random, rows)
+        return x, self._taught(x, said), said
 
     def _view(self, view: int, images: TrainingImages, targets: Tensor) -> Draw:
         """Return what draws from one copy of all images; the teacher is asked the first time."""
@@ -262,7 +263,8 @@ class Training:
         if view not in self.answers:
             self.answers[view] = torch.cat([self._taught(*part) for part in parts])
         x, wanted = torch.cat([x for x, _ in parts]), self.answers[view]
-        return lambda rows: (x[rows], wanted[rows])
+        said = torch.cat([said for _, said in parts])
+        return lambda rows: (x[rows], wanted[rows], said[rows])
 
     def _mixed(
         self, images: TrainingImages, targets: Tensor, random: torch.Generator, rows: Tensor

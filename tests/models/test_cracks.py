@@ -107,6 +107,30 @@ def test_a_network_that_has_seen_no_other_cracks_finds_them():
     assert (network(cracked).argmax(1) == 1).float().mean() > 0.7
 
 
+def test_the_error_is_that_of_what_is_seen_and_not_of_a_teacher():
+    """Who learns from a teacher that calls everything intact errs where there is a crack."""
+    images = np.full((64, 1, 33, 33), 150, np.uint8)
+    spec = NetworkSpec(
+        group="C4",
+        size=33,
+        classes=2,
+        mean=0.6,
+        deviation=0.1,
+        layers=(Convolution(channels=2, kernel=5, stride=2, padding=2),),
+    )
+    recipe = Recipe(
+        epochs=4,
+        batch_size=16,
+        learning_rate=0.1,
+        cracks=Cracks(share=1, until=1),
+        teaching=1,
+        arithmetic="float32",
+    )
+    training = Training(spec, recipe, teacher=lambda x: torch.tensor([SURE]).expand(len(x), 2))
+    _, second, *_ = training.epochs(Split(images, np.zeros(64, np.int64)))
+    assert second.train_error == pytest.approx(75, abs=15)  # so many have one by then
+
+
 def test_copies_that_a_teacher_is_asked_about_once_are_refused():
     with pytest.raises(ValueError, match="no views"):
         Recipe(epochs=1, cracks=Cracks(share=0.5), views=2)
