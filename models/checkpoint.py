@@ -294,6 +294,11 @@ class Run:
     def result(self) -> Result:
         """Return the outcome on the test set."""
         path = self.folder / RESULT_FILE
+        if not path.exists() and self.info.recipe.is_for_choosing:
+            raise RefusedError(
+                f"{self.folder} has not been tested yet, as it holds {self.info.recipe.validation} "
+                "images out to choose by; a run without --validation is tested."
+            )
         if not path.exists():
             raise RefusedError(f"{self.folder} has not been tested yet; finish it with --resume.")
         try:

@@ -69,6 +69,11 @@ class Recipe(BaseModel):
     deterministic: bool = False
     seed: int = 0
 
+    @property
+    def is_for_choosing(self) -> bool:
+        """Whether images are held out and do not end the training: such a run is not tested."""
+        return bool(self.validation) and self.patience is None
+
     @model_validator(mode="after")
     def _can_stop_early(self) -> "Recipe":
         if self.patience is not None and not self.validation:

@@ -107,7 +107,7 @@ def _train(
             _print(progress, _line(epoch, recipe.epochs))
         progress.update(bar, completed=recipe.epochs * images)
         run.keep(training.result)
-        if validation is not None or (recipe.validation and recipe.patience is None):
+        if validation is not None or recipe.is_for_choosing:
             return None
         _print(progress, f"the weights of epoch {training.kept_epoch} are kept")
         bar = progress.add_task("testing", total=len(data.test))

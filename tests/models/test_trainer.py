@@ -73,8 +73,12 @@ def test_the_error_is_that_of_the_network_that_is_kept(folder):
 
 def test_a_run_for_choosing_never_sees_the_test_images(folder):
     assert train(experiment(validation=16), folder, resume=False) is None
-    with pytest.raises(ValueError, match="not been tested yet"):
-        Run.open(folder).result()
+    with pytest.raises(RefusedError) as error:
+        Run.open(folder).outcome()
+    assert str(error.value) == (  # and not that --resume finishes it
+        f"{folder} has not been tested yet, as it holds 16 images out to choose by; a run without "
+        "--validation is tested."
+    )
     assert not (folder / "confusion.svg").exists()
 
 
