@@ -55,7 +55,7 @@ class Augmentation(BaseModel):
 class TrainingImages:
     """Images uint8 ``[N, C, n, n]``, kept on ``device`` as augmentation samples them best.
 
-    Random numbers are drawn on the CPU, so that every device sees the same ones.
+    Random numbers are drawn on the CPU, so that one generator gives every device the same ones.
     """
 
     def __init__(self, images: Tensor, device: torch.device | None = None) -> None:

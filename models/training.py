@@ -56,7 +56,8 @@ class Training:
 
     Random numbers are drawn from the seed and the epoch alone and the learning rate follows from
     the step, so that weights, optimiser, average, best epoch and history are the whole state. It
-    may be loaded on another device, which goes on with the same images and its own rounding.
+    may be loaded on another device, which goes on with the same order of images and its own
+    rounding, and where there is dropout with other random numbers.
 
     Attributes
     ----------
