@@ -168,7 +168,10 @@ def train(
     deterministic = deterministic or bool(before and before.deterministic)
     if deterministic:
         be_deterministic()
-    first = Run.open(start if start.is_dir() else runs / start) if start else None
+    first = None
+    if start:
+        named = runs / start  # beside which there may be a folder of its images
+        first = Run.open(named if Run.is_in(named) and not Run.is_in(start) else start)
     learned_from = [*([first.folder] if first else []), *map(Path, teacher or [])]
     if overwrite and any(each.resolve() == place.resolve() for each in learned_from):
         raise RefusedError(

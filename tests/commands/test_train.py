@@ -187,6 +187,18 @@ def test_a_run_that_is_learned_from_is_not_removed_for_it(run, images, earlier, 
     assert {path: path.read_bytes() for path in earlier.iterdir()} == before
 
 
+@pytest.mark.parametrize("images_beside", [False, True])
+def test_a_run_is_found_by_its_name(run, monkeypatch, images, earlier, tmp_path, images_beside):
+    begun = []
+    monkeypatch.setattr("models.trainer.train", lambda plan, *_, **__: begun.append(plan.start))
+    if images_beside:  # as the guide has them
+        (tmp_path / "earlier").mkdir()
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run("train", images, "--name", "later", "--from", "earlier")
+    assert status == 0, err
+    assert [start.folder for start in begun] == [Path("runs/earlier")]
+
+
 @pytest.mark.parametrize("fit", [None, "crop", "pad"])
 def test_what_starts_from_a_run_fits_images_as_it_did(run, monkeypatch, images, earlier, fit):
     begun = []
