@@ -36,7 +36,7 @@ def open_teacher(place: str, until: ExitStack) -> TrainedTeacher:
     ValueError
         If there is no such thing, or it cannot teach.
     """
-    if Path(place).is_dir():
+    if Run.is_in(Path(place)):  # and no folder of images, which may be called as a model is
         return teacher_of(Run.open(Path(place)))
     if place.startswith(("http://", "https://")):
         raise RefusedError(f"A teacher is a run, a file or a model of the repository, not {place}.")

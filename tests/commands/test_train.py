@@ -135,6 +135,17 @@ def test_a_model_teaches_what_it_answers_as_it_is_deployed(run, monkeypatch, dig
     np.testing.assert_allclose(answers, probabilities, atol=1e-6)
 
 
+def test_a_model_teaches_beside_a_folder_of_images_of_its_name(run, monkeypatch, digits, tmp_path):
+    taught = []
+    monkeypatch.setattr("models.trainer.train", lambda plan, *_, **__: taught.extend(plan.teachers))
+    monkeypatch.setenv("ORBITSERVE_REPOSITORY", str(REPOSITORY.absolute()))
+    (tmp_path / "rotmnist-c4-small").mkdir()
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run("train", digits, "--size", "28", "--teacher", "rotmnist-c4-small")
+    assert status == 0, err
+    assert [teacher.name for teacher in taught] == ["rotmnist-c4-small/1"]
+
+
 @pytest.mark.parametrize(
     ("teacher", "sentence"),
     [
