@@ -84,7 +84,8 @@ def draw_mistakes(
             axes.set_axis_off()
         for i, (mistake, axes) in enumerate(zip(shown, grid.flat, strict=False), start=1):
             pixels = mistake.image.transpose(1, 2, 0)
-            axes.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, "gray", vmax=255)
+            levels = pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels
+            axes.imshow(levels, "gray", vmin=0, vmax=255)
             text = f"{i}. is {names[mistake.true]}\nlabelled {names[mistake.given]}"
             axes.set_title(
                 f"{text}\n{100 * mistake.probability:.0f} %", fontsize=7, parse_math=False

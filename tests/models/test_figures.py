@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.figures import confusion_matrix, draw_confusion, draw_learning_curve
+from models.figures import (
+    confusion_matrix,
+    draw_confusion,
+    draw_learning_curve,
+    draw_mistakes,
+)
+from models.mistakes import Mistake
 from models.training import Epoch
 
 
@@ -52,6 +58,14 @@ def test_a_learning_curve_is_drawn_without_colour(tmp_path, held_out):
     draw_learning_curve(history(held_out), 3, 12.5, [tmp_path / "curve.png"])
     pixels = np.asarray(Image.open(tmp_path / "curve.png").convert("RGB")).astype(int)
     assert np.ptp(pixels, axis=-1).max() == 0
+
+
+def test_the_darkest_pixel_of_a_wrong_image_is_no_blacker_than_it_is(tmp_path):
+    image = np.full((1, 8, 8), 250, np.uint8)
+    image[:, :4] = 120
+    draw_mistakes([Mistake("a.png", image, 0, 1, 0.9)], ["a", "b"], [tmp_path / "wrong.png"])
+    pixels = np.asarray(Image.open(tmp_path / "wrong.png").convert("L"))
+    assert [int((pixels == level).sum()) > 1000 for level in (120, 250, 0)] == [True, True, False]
 
 
 @pytest.mark.slow
