@@ -48,8 +48,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(default=128, gt=0)
+    epochs: int = Field(gt=0, lt=2**31)
+    batch_size: int = Field(default=128, gt=0, lt=2**31)
     learning_rate: float = Field(default=2e-3, gt=0)
     warmup: float = Field(default=0.1, gt=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
@@ -67,7 +67,7 @@ class Recipe(BaseModel):
     views: int | None = Field(default=None, gt=0)
     arithmetic: Arithmetic = "auto"
     deterministic: bool = False
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**64)
 
     @property
     def is_for_choosing(self) -> bool:
