@@ -163,10 +163,15 @@ def _files(folder: Path, of: Sequence[str]) -> list[tuple[Path, int]]:
 def _sub_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise RefusedError(f"There is no folder {folder}.")
+    if not _is_utf8(str(folder.resolve())):  # which a run notes
+        raise RefusedError(
+            f"The name of the folder {folder}, or of one that it lies in, is not UTF-8; names that "
+            "are, are accepted."
+        )
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     folders = [entry for entry in entries if entry.is_dir()]
     for name in (entry.name for entry in folders):
-        if any("\ud800" <= each <= "\udfff" for each in name):
+        if not _is_utf8(name):
             raise RefusedError(
                 f"{folder} has a folder {name!r}, whose name is not UTF-8; a class has one that is."
             )
@@ -175,6 +180,10 @@ def _sub_folders(folder: Path) -> list[Path]:
                 f"{folder} has a folder {name!r}, and a class has a name that can be seen."
             )
     return sorted(folders, key=lambda entry: entry.name)
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= each <= "\udfff" for each in name)
 
 
 def _classes(folder: Path) -> tuple[str, ...]:

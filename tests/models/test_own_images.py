@@ -256,6 +256,14 @@ def test_images_beside_the_classes_are_refused(parts):
         survey(parts)
 
 
+def test_a_folder_in_one_whose_name_no_run_can_note_is_refused(parts):
+    place = parts.parent / "b\udcff"
+    place.mkdir()
+    inside = parts.rename(place / parts.name)
+    with pytest.raises(RefusedError, match="or of one that it lies in, is not UTF-8"):
+        survey(inside)
+
+
 def test_classes_that_read_alike_or_cannot_be_written_are_refused(parts):
     for name, sentence in (("\u00e9", "e\u0301"), ("b\udcff", None)):
         other = parts / name
