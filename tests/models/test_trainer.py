@@ -117,8 +117,10 @@ def test_a_run_is_taught_by_another(folder, views):
     student = Run.open(place)
     assert student.info.teacher_sha256 == (teacher.weights_sha256(),)
     assert student.info.provenance()["teacher_sha256"] == student.info.teacher_sha256
-    with pytest.raises(ValueError, match="another network"):  # it is not resumed without it
+    with pytest.raises(RefusedError, match="learns from a teacher"):  # not resumed without it
         train(experiment(teaching=TEACHING), place, resume=True)
+    with pytest.raises(RefusedError, match="another network"):
+        train(experiment(), place, resume=True)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
