@@ -158,7 +158,7 @@ async def test_an_entry_that_nobody_trusted_signed_is_told(
     report = json.loads(answer.content)
     assert report["verdict"] != "PASS"
     open_ledger(str(tmp_path), open_signer(theirs.private)).append(
-        Report.model_validate(report | {"verdict": "PASS"})
+        Report.model_validate(report | {"verdict": "PASS", "orbit_verdict": "PASS"})
     )
     (fault,) = await faults(signing)
     assert fault.startswith("The signature of entry 2 does not verify")
@@ -175,7 +175,7 @@ async def test_what_somebody_put_into_the_ledger_is_not_signed(
 ) -> None:
     report = Report.model_validate((await audit(signing, few)).json())
     for signer in (None, open_signer(theirs.private)):
-        forged = report.model_copy(update={"verdict": "PASS"})
+        forged = report.model_copy(update={"verdict": "PASS", "orbit_verdict": "PASS"})
         entry = open_ledger(str(tmp_path), signer).append(forged)
         address = f"/audits/{entry.report}"
         refused = await signing.get(address, params={"format": SIGNED})
