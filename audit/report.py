@@ -121,6 +121,17 @@ class Answers(Value):
     units: tuple[Count, ...]
     still: Annotated[tuple[Count, ...], Field(exclude_if=lambda told: not told)] = ()
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        images = len(self.labels)
+        for name in ("expected", "kept", "deviation", "units"):
+            told = getattr(self, name)
+            if told is not None and len(told) != images:
+                raise ValueError(f"{name} is of {len(told)} images, and labels of {images}")
+        if (last := max(self.still, default=-1)) >= images:
+            raise ValueError(f"image {last} is still, and there are {images}, from 0")
+        return self
+
 
 class Figures(Value):
     """What was measured. The unit is sampled, not the rotated image: see `audit.units`.
@@ -333,13 +344,13 @@ class Report(Value):
             raise ValueError(f"there are digests of {images} images, of {self.data.count} in all")
         if files not in (0, images):
             raise ValueError(f"there are {files} files of {images} images")
-        refuse_more_than(
-            images,
-            units=self.data.units,
-            near_duplicates=self.data.near_duplicates,
-            **{each.element: each.changed_labels for each in self.figures.elements},
-        )
-        self._refuse_other_numbers_than(images)
+        units, near = self.data.units, self.data.near_duplicates
+        refuse_more_than(images, units=units, near_duplicates=near)
+        for each in self.figures.elements:
+            refuse_more_than(images, changed_labels=each.changed_labels)
+        for name, count in self._counted():
+            if count != images:
+                raise ValueError(f"{name} are told of {count} images, and there are {images}")
         for index in self._shown():
             if index >= images:
                 raise ValueError(f"image {index} is shown, and there are {images}, from 0")
@@ -352,28 +363,14 @@ class Report(Value):
                 raise ValueError(f"an image with the label {label} has {logits} logits")
         return self
 
-    def _refuse_other_numbers_than(self, images: int) -> None:
-        """Raise a ``ValueError`` where something is said of each image, and there are others."""
-        for name, count in self._counted():
-            if count != images:
-                raise ValueError(f"{name} are of {count} images, and there are {images}")
-        answers = self.figures.answers
-        if answers is not None and max(answers.still, default=-1) >= images:
-            raise ValueError(f"image {max(answers.still)} is still, and there are {images}, from 0")
-
     def _counted(self) -> Iterator[tuple[str, int]]:
-        """Yield what is said of each image, by its name, and of how many it is said."""
-        yield "deviations", self.figures.deviations.images
-        answers = self.figures.answers
-        if answers is not None:
-            yield "labels", len(answers.labels)
-            yield "labels that are kept", len(answers.kept)
-            yield "answers' deviations", len(answers.deviation)
-            yield "units", len(answers.units)
-            if answers.expected is not None:
-                yield "expected labels", len(answers.expected)
-        if self.figures.accuracy is not None:
-            yield "right labels", self.figures.accuracy.count
+        """Yield what is told of every image, and of how many it is told."""
+        figures = self.figures
+        yield "deviations", figures.deviations.images
+        if figures.answers is not None:
+            yield "answers", len(figures.answers.labels)
+        if figures.accuracy is not None:
+            yield "right labels", figures.accuracy.count
 
     def _shown(self) -> Iterator[int]:
         """Yield the places of the images that something is said of."""

@@ -5,10 +5,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from artifact.values import Verdict
+from artifact.values import Magnitude, Verdict
 
 Proportion = Annotated[float, Field(gt=0, lt=1)]
-Tolerance = Annotated[float, Field(ge=0)]
+Tolerance = Magnitude
 Reasons = Annotated[tuple[str, ...], Field(min_length=1)]
 Bits = Annotated[float, Field(ge=0, le=53)]
 """An entropy of labels, of which there are no more than a `Count` can tell."""

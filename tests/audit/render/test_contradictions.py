@@ -129,6 +129,19 @@ def test_what_no_audit_says_is_refused(real: Report, place: str, value: Any) -> 
     assert str(refusal.value).count("\n") == 0
 
 
+@pytest.mark.parametrize("element", ["whole", "units", "r90"])
+def test_an_element_of_any_name_changes_no_more_labels_than_there_are(
+    real: Report, element: str
+) -> None:
+    document = json.loads(real.model_dump_json())
+    for each in document["figures"]["elements"]:
+        each["element"] = element
+    assert parse_report(document, "It").figures.elements[0].element == element
+    document["figures"]["elements"][0]["changed_labels"] = 7
+    with pytest.raises(RefusedError, match="changed_labels is 7, of 6 in all"):
+        parse_report(document, "It")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_what_is_read_can_be_written(real: Report, multi_label: bool) -> None:
